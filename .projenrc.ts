@@ -1,0 +1,161 @@
+import { awscdk, DependencyType, javascript, JsonFile } from 'projen';
+
+const NODE_FLOOR = '20.18.1';
+
+/** The rooms of src/, each with the rooms that it may import. Enforced by eslint, see `importZones`. */
+const ROOMS: Record<string, string[]> = {
+  'hardware': [],
+  'model': [],
+  'workload': [],
+  'estimator': ['hardware', 'model', 'workload'],
+  'validation': ['hardware'],
+  'network': ['hardware', 'validation'],
+  'decode': ['hardware', 'model', 'workload', 'estimator', 'network', 'validation'],
+  'fleet': ['hardware', 'model', 'workload', 'estimator', 'network', 'decode', 'validation'],
+  'router': ['hardware', 'model', 'workload', 'estimator', 'network', 'fleet', 'decode', 'validation'],
+  'annotation': ['hardware', 'model', 'workload', 'estimator'],
+  'cli': ['hardware', 'model', 'workload', 'estimator', 'validation', 'router/runtime'],
+  'router/runtime': [],
+};
+
+/** Files beside the rooms that any room may import. */
+const SHARED = ['problems.ts', 'nearest.ts', 'json-text.ts'];
+
+/** Rooms that never see the CDK: they run in the CLI and in the router's container. */
+const CDK_FREE_ROOMS = ['hardware', 'model', 'workload', 'estimator', 'cli', 'router/runtime'];
+
+const importZones = Object.entries(ROOMS).map(([room, allowed]) => ({
+  target: `./src/${room}`,
+  from: './src',
+  except: [room, ...allowed, ...SHARED].map((path) => `./${path}`),
+  message: `${room}/ may import only ${[...allowed, 'itself'].join(', ')}: see ROOMS in .projenrc.ts`,
+}));
+
+const project = new awscdk.AwsCdkConstructLibrary({
+  name: 'cdk-disaggregated-inference',
+  description: 'AWS CDK constructs for disaggregated LLM inference: Trainium prefill, Cerebras CS-3 or Trainium decode, EFA, a Bedrock-facing router, synth-time validators and a performance estimator.',
+  author: 'cdk-disaggregated-inference maintainers',
+  authorAddress: 'maintainers@cdk-disaggregated-inference.example',
+  authorOrganization: true,
+  repositoryUrl: 'https://github.com/cdk-disaggregated-inference/cdk-disaggregated-inference.git',
+  license: 'Apache-2.0',
+  copyrightOwner: 'cdk-disaggregated-inference maintainers',
+  stability: 'experimental',
+  keywords: ['cdk', 'awscdk', 'aws-cdk', 'llm', 'inference', 'trainium', 'neuron', 'cerebras', 'efa', 'bedrock'],
+  defaultReleaseBranch: 'main',
+
+  packageManager: javascript.NodePackageManager.NPM,
+  minNodeVersion: NODE_FLOOR,
+  cdkVersion: '2.270.0',
+  constructsVersion: '10.8.1',
+  jsiiVersion: '~6.0.0',
+  typescriptVersion: '^6.0.0',
+  projenrcTs: true,
+  github: false,
+  release: false,
+  depsUpgrade: false,
+  sampleCode: false,
+  docgen: true,
+  experimentalIntegRunner: false,
+  lambdaAutoDiscover: false,
+  integrationTestAutoDiscover: false,
+  lambdaExtensionAutoDiscover: false,
+
+  peerDeps: ['cdk-nag@^3.0.2'],
+  devDeps: [
+    'aws-cdk@2.1148.1',
+    'cdk-nag@3.0.2',
+    'constructs@10.8.1',
+    'esbuild@0.28.2',
+    'fast-check@^4.10.2',
+    'projen@0.103.25',
+    'tsx@^4.23.15',
+    // bundled by esbuild into assets/ and bin/, so users install none of them.
+    'ajv@^8.20.0',
+    'commander@^14.0.0',
+    'pino@^10.4.0',
+    'prom-client@^15.1.3',
+    'undici@^7.30.2',
+  ],
+  bin: { 'cdk-disaggregated-inference': 'bin/cdk-disaggregated-inference.js' },
+
+  jest: true,
+  jestOptions: {
+    jestVersion: '^30',
+    passWithNoTests: false,
+    updateSnapshot: javascript.UpdateSnapshot.NEVER,
+    jestConfig: {
+      setupFiles: ['<rootDir>/test/setup.js'],
+      setupFilesAfterEnv: ['aws-cdk-lib/testhelpers/jest-autoclean'],
+      collectCoverage: false,
+      testPathIgnorePatterns: ['/node_modules/', '<rootDir>/lib/', '<rootDir>/test/conformance/'],
+      modulePathIgnorePatterns: ['<rootDir>/lib/', '<rootDir>/cdk.out/', '<rootDir>/.venv/'],
+      moduleNameMapper: { '^cdk-disaggregated-inference$': '<rootDir>/src' },
+    },
+  },
+  eslintOptions: { commandOptions: { fix: false }, dirs: ['src'], devdirs: ['test', 'examples', 'benchmark', 'projenrc'] },
+  tsconfigDev: {
+    include: ['../src/**/*.ts', '../examples/**/*.ts', '../benchmark/**/*.ts', '../projenrc/**/*.ts', '../.projenrc.ts'],
+    compilerOptions: { paths: { 'cdk-disaggregated-inference': ['../src/index.ts'] } },
+  },
+  gitignore: ['/assets/', '/bin/', 'cdk.out', '.cdk.staging', '/jest-*.json', '.DS_Store', '*.log', '/tsconfig.tsbuildinfo', '/.venv/'],
+});
+
+project.npmignore?.exclude(...['/.venv', '/cdk.json', '/cdk.context.json', '/cdk.out', '/examples', '/benchmark', '/.ci', '/test', '/docs', '/.jsii.tabl.json', '/jest-*.json', '/CONTRIBUTING.md', '/.projenrc.ts']);
+
+// unrs-resolver 1.13.0 lists platform packages that were never published, so `npm ci` fails on it.
+project.package.addPackageResolutions('unrs-resolver@1.12.2');
+// the peer floor is `cdkVersion`; development and tests run against the newest line that was checked.
+project.deps.addDependency('aws-cdk-lib@2.276.0', DependencyType.DEVENV);
+
+new JsonFile(project, 'cdk.json', {
+  obj: {
+    app: 'npx tsx --tsconfig examples/tsconfig.json examples/quick-start/main.ts',
+    context: { '@aws-cdk/core:validateAgainstDefaultRules': true },
+  },
+});
+
+for (const folder of ['examples', 'benchmark']) {
+  new JsonFile(project, `${folder}/tsconfig.json`, {
+    obj: { extends: '../test/tsconfig.json', include: ['**/*.ts'] },
+  });
+}
+
+// ts-jest transpiles only, so the types of tests, examples and benchmarks are checked on their own.
+project.testTask.exec('tsc --noEmit -p test/tsconfig.json');
+
+project.addTask('test:conformance', {
+  description: 'Runs what needs a long install: cfn-lint over the examples',
+  exec: 'jest --ci --testPathIgnorePatterns /node_modules/ --testMatch "<rootDir>/test/conformance/**/*.test.ts"',
+  receiveArgs: true,
+});
+
+// what users get without installing anything: the CLI and the router's container, each one byte-stable file.
+const bundle = project.addTask('bundle', {
+  description: 'Bundles the CLI into bin/ and the router into assets/router/',
+  exec: 'node projenrc/bundle.mjs',
+});
+project.preCompileTask.spawn(bundle);
+project.package.setScript('prepare', 'node projenrc/bundle.mjs');
+
+project.eslint?.allowDevDeps('benchmark/**');
+Object.assign(project.eslint?.config.settings['import/resolver'].typescript, { project: 'test/tsconfig.json' });
+project.eslint?.addRules({
+  'import/no-restricted-paths': ['error', { zones: importZones }],
+  'no-console': 'error',
+});
+project.eslint?.addOverride({
+  files: CDK_FREE_ROOMS.map((room) => `src/${room}/**/*.ts`),
+  rules: { 'no-restricted-imports': ['error', { patterns: ['aws-cdk-lib', 'aws-cdk-lib/*', 'constructs', 'cdk-nag'] }] },
+});
+project.eslint?.addOverride({
+  // esbuild bundles what these two import.
+  files: ['src/cli/**/*.ts', 'src/router/runtime/**/*.ts'],
+  rules: { 'import/no-extraneous-dependencies': ['error', { devDependencies: true }] },
+});
+project.eslint?.addOverride({
+  files: ['src/cli/**/*.ts', 'benchmark/**/*.ts', 'examples/**/*.ts'],
+  rules: { 'no-console': 'off' },
+});
+
+project.synth();

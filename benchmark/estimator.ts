@@ -1,0 +1,47 @@
+/**
+ * Speed of the estimator: run with `npx tsx benchmark/estimator.ts`.
+ */
+import { DeploymentSpec, Estimator, FleetPlanner } from '../src/estimator';
+import { Service } from '../src/estimator/service';
+import { LengthDistribution, Workload } from '../src/workload';
+
+const steady = Workload.steady({ requestsPerSecond: 5, inputTokens: 1155, outputTokens: 211 });
+const mixed = Workload.fromDistributions({
+  requestsPerSecond: 5,
+  inputTokens: LengthDistribution.lognormal({ meanTokens: 1155, p95Tokens: 3500 }),
+  outputTokens: LengthDistribution.lognormal({ meanTokens: 211, p95Tokens: 600 }),
+});
+
+function spec(workload: Workload, planned: boolean): DeploymentSpec {
+  return {
+    schema: 'cdk-disaggregated-inference/deployment-spec/v1',
+    model: { id: 'llama-3.3-70b' },
+    workload: workload.toSpec(),
+    objective: { ttftSeconds: 2, tpotSeconds: 0.04 },
+    prefill: { hardware: 'trn2.48xlarge', instances: planned ? undefined : 2 },
+    decode: { hardware: 'trn2.48xlarge', instances: planned ? undefined : 2 },
+  };
+}
+
+// median of the repetitions, in microseconds
+function time(repetitions: number, run: () => void): number {
+  run();
+  const times: number[] = [];
+  for (let i = 0; i < repetitions; i++) {
+    const start = process.hrtime.bigint();
+    run();
+    times.push(Number(process.hrtime.bigint() - start) / 1000);
+  }
+  return times.sort((a, b) => a - b)[Math.floor(repetitions / 2)];
+}
+
+const rows = [['steady', steady], ['lognormal lengths', mixed]] as const;
+console.log('workload            classes  closed form us  estimate with intervals us  plan ms');
+for (const [name, workload] of rows) {
+  const service = new Service(spec(workload, false));
+  const solve = time(5000, () => service.solve(2, 2));
+  const estimate = time(40, () => Estimator.estimate(spec(workload, false)));
+  const plan = time(20, () => FleetPlanner.plan(spec(workload, true)));
+  const columns = [name.padEnd(19), String(workload.toSpec().lengthClasses.length).padStart(7), solve.toFixed(1).padStart(15)];
+  console.log([...columns, estimate.toFixed(0).padStart(27), (plan / 1000).toFixed(1).padStart(8)].join(' '));
+}

@@ -1,0 +1,2 @@
+export * from './annotate';
+export * from './estimates';

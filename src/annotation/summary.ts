@@ -1,0 +1,71 @@
+import { Estimate, Range } from '../estimator';
+
+/** The number with so many significant digits, so that a template does not change with the last bit of a figure. */
+export function toSignificant(value: number, digits: number): number {
+  return Number(value.toPrecision(digits));
+}
+
+/** Every number in a JSON value with so many significant digits. */
+export function roundNumbers(value: unknown, digits: number): unknown {
+  if (typeof value === 'number') {
+    return toSignificant(value, digits);
+  }
+  if (Array.isArray(value)) {
+    return value.map((entry) => roundNumbers(entry, digits));
+  }
+  if (value !== null && typeof value === 'object') {
+    return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, roundNumbers(entry, digits)]));
+  }
+  return value;
+}
+
+/** The stable part of an estimate: what a template's metadata carries. */
+export function templateSummary(estimate: Estimate): object {
+  const figures = {
+    ttftP95Seconds: estimate.ttftSeconds.p95.value,
+    tpotP95Seconds: estimate.tpotSeconds.p95.value,
+    outputTokensPerSecond: estimate.outputTokensPerSecond.value,
+    goodputRequestsPerSecond: estimate.goodputRequestsPerSecond.value,
+    costUsdPerMillionOutputTokens: estimate.costUsdPerMillionOutputTokens?.value,
+  };
+  return {
+    serving: estimate.serving,
+    fleet: fleetText(estimate),
+    ...JSON.parse(JSON.stringify(roundNumbers(figures, 2))) as object,
+    bottleneck: estimate.bottleneck,
+    objectivesHeld: estimate.objectives.every((objective) => objective.held),
+    confidence: estimate.confidence.level,
+  };
+}
+
+/** One line for a person: fleet, tokens per second, latencies, price, bottleneck, confidence. */
+export function infoLine(estimate: Estimate): string {
+  const cost = estimate.costUsdPerMillionOutputTokens;
+  return [
+    fleetText(estimate),
+    `${figure(estimate.outputTokensPerSecond)} output tokens/s`,
+    `TTFT p95 ${milliseconds(estimate.ttftSeconds.p95)}`,
+    `TPOT p95 ${milliseconds(estimate.tpotSeconds.p95)}`,
+    cost ? `$${figure(cost)} per million output tokens` : 'no published price',
+    `bottleneck ${estimate.bottleneck}`,
+    `confidence ${estimate.confidence.level}`,
+  ].join(', ');
+}
+
+/** A latency with its interval, such as `420 ms (310 to 610)`. */
+export function milliseconds(range: Range): string {
+  const [value, low, high] = [range.value, range.low, range.high].map((seconds) => toSignificant(seconds * 1000, 2));
+  return `${value} ms (${low} to ${high})`;
+}
+
+function figure(range: Range): string {
+  const [value, low, high] = [range.value, range.low, range.high].map((entry) => toSignificant(entry, 2));
+  return low === high ? `${value}` : `${value} (${low} to ${high})`;
+}
+
+function fleetText(estimate: Estimate): string {
+  return estimate.stages
+    .filter((stage) => stage.name !== 'kv-transfer')
+    .map((stage) => `${stage.instances} x ${stage.hardware} ${stage.name}`)
+    .join(' + ');
+}

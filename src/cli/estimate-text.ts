@@ -1,0 +1,90 @@
+import { Estimate, LatencyEstimate, Refusal } from '../estimator';
+import { interval, number, table, time } from './text-table';
+
+const METRICS: { [name: string]: string } = {
+  ttftSeconds: 'time to first token',
+  tpotSeconds: 'time per output token',
+  endToEndSeconds: 'end to end',
+};
+
+/**
+ * An estimate as text for a terminal.
+ */
+export function estimateText(estimate: Estimate): string {
+  return [heading(estimate), latencies(estimate), totals(estimate), stages(estimate), parts(estimate), verdicts(estimate)].join('\n\n');
+}
+
+/**
+ * A refusal as text for a terminal.
+ */
+export function refusalText(refusal: Refusal): string {
+  const short = refusal.shortByInstances === undefined ? '' : ` (short by ${refusal.shortByInstances} instances)`;
+  return `no estimate, ${refusal.kind}${refusal.stage ? ` at ${refusal.stage}` : ''}: ${refusal.reason}${short}\n${refusal.mend}`;
+}
+
+function heading(estimate: Estimate): string {
+  return [
+    `${estimate.spec.name ?? estimate.spec.model.id}, ${estimate.serving}, ${number(estimate.spec.workload.requestsPerSecond)} requests/s of ${estimate.spec.workload.source}`,
+    `confidence ${estimate.confidence.level}: ${estimate.confidence.reason}`,
+  ].join('\n');
+}
+
+function latencies(estimate: Estimate): string {
+  const rows = [['', 'mean', 'p50', 'p90', 'p95', 'p99']];
+  for (const [metric, name] of Object.entries(METRICS)) {
+    const latency = estimate[metric as 'ttftSeconds'];
+    const columns = (['mean', 'p50', 'p90', 'p95', 'p99'] as (keyof LatencyEstimate)[]).map((column) => latency[column]);
+    rows.push([name, ...columns.map((range) => time(range.value))]);
+    rows.push(['  80 % interval', ...columns.map((range) => interval(range, time))]);
+  }
+  return table(rows, 1);
+}
+
+function totals(estimate: Estimate): string {
+  const { outputTokensPerSecond, goodputRequestsPerSecond, costUsdPerMillionOutputTokens: cost } = estimate;
+  return table([
+    ['output tokens per second', number(outputTokensPerSecond.value), interval(outputTokensPerSecond, number)],
+    ['goodput, requests per second', number(goodputRequestsPerSecond.value), interval(goodputRequestsPerSecond, number)],
+    ['USD per million output tokens', cost ? number(cost.value) : 'unknown', cost ? interval(cost, number) : 'a price is not known'],
+    ['USD per hour', estimate.usdPerHour === undefined ? 'unknown' : number(estimate.usdPerHour), ''],
+    ['bottleneck', estimate.bottleneck, ''],
+    ['solver', estimate.solver, ''],
+  ], 1);
+}
+
+function stages(estimate: Estimate): string {
+  return table([
+    ['stage', 'hardware', 'instances', 'TP', 'utilisation', '80 % interval', 'USD/h', 'bound by'],
+    ...estimate.stages.map((stage) => [
+      stage.name,
+      stage.hardware,
+      String(stage.instances),
+      String(stage.tensorParallelDegree),
+      number(stage.utilisation.value),
+      interval(stage.utilisation, number),
+      stage.usdPerHour === undefined ? '-' : number(stage.usdPerHour),
+      stage.bottleneck,
+    ]),
+  ], 2, 7);
+}
+
+function parts(estimate: Estimate): string {
+  return table([['mean time to first token', ''], ...estimate.ttftParts.map((part) => [`  ${part.name}`, time(part.seconds)])], 1);
+}
+
+function verdicts(estimate: Estimate): string {
+  if (estimate.objectives.length === 0) {
+    return 'no objective';
+  }
+  return table([
+    ['objective', '', 'promise', 'estimate', '80 % interval', ''],
+    ...estimate.objectives.map((verdict) => [
+      `  ${METRICS[verdict.metric] ?? verdict.metric}`,
+      `p${verdict.percentile}`,
+      time(verdict.objectiveSeconds),
+      time(verdict.estimateSeconds.value),
+      interval(verdict.estimateSeconds, time),
+      verdict.held ? 'held' : 'missed',
+    ]),
+  ], 1, 5);
+}

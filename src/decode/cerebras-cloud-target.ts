@@ -1,0 +1,58 @@
+import { aws_iam as iam, aws_secretsmanager as secretsmanager } from 'aws-cdk-lib';
+import { Construct } from 'constructs';
+import { Problem, Problems } from '../problems';
+import { IInferenceTarget } from './decode-capacity';
+import { urlProblems } from './endpoint-url';
+import { EngineEndpoint, EngineProtocol, EngineRole } from './engine-endpoint';
+
+/**
+ * Properties of `CerebrasCloudTarget`.
+ */
+export interface CerebrasCloudTargetProps {
+  /** Secret with the API key. */
+  readonly apiKey: secretsmanager.ISecret;
+
+  /** Id of a model, such as `llama-3.3-70b`, or of a dedicated endpoint. */
+  readonly modelId: string;
+
+  /**
+   * Base URL, without a trailing slash.
+   *
+   * @default 'https://api.cerebras.ai'
+   */
+  readonly baseUrl?: string;
+}
+
+/**
+ * Cerebras' inference cloud: it reads the prompt and writes the tokens itself, so it is an aggregated target.
+ *
+ * Throws a `ProblemsError` if the URL is none (`EndpointUrl`) or the model id is empty (`ModelIdEmpty`).
+ *
+ * @see https://inference-docs.cerebras.ai/
+ */
+export class CerebrasCloudTarget extends Construct implements IInferenceTarget {
+  public readonly endpoint: EngineEndpoint;
+  private readonly apiKey: secretsmanager.ISecret;
+
+  constructor(scope: Construct, id: string, props: CerebrasCloudTargetProps) {
+    super(scope, id);
+    const url = props.baseUrl ?? 'https://api.cerebras.ai';
+    const empty: Problem = {
+      rule: 'ModelIdEmpty', path: `${this.node.path}.modelId`, value: '""', message: 'the model id is empty', mend: 'name a model of your account',
+    };
+    Problems.throwIfAny([...urlProblems(url, `${this.node.path}.baseUrl`), ...(props.modelId === '' ? [empty] : [])]);
+    this.apiKey = props.apiKey;
+    this.endpoint = {
+      name: this.node.id,
+      role: EngineRole.AGGREGATED,
+      protocol: EngineProtocol.OPENAI,
+      modelName: props.modelId,
+      url,
+      apiKeySecret: props.apiKey,
+    };
+  }
+
+  public grantInvoke(grantee: iam.IGrantable): iam.Grant {
+    return this.apiKey.grantRead(grantee);
+  }
+}

@@ -1,0 +1,103 @@
+import * as b200 from './b200.json';
+import * as cs3 from './cs-3.json';
+import * as h100 from './h100.json';
+import * as h200 from './h200.json';
+import * as trainium1 from './trainium1.json';
+import * as trainium2 from './trainium2.json';
+import * as trainium3 from './trainium3.json';
+import { nearestNames } from '../../nearest';
+import { Problem } from '../../problems';
+import { COEFFICIENT_NAMES, CoefficientName, Coefficients } from '../phases/coefficients';
+
+/** A coefficient with its spread and where it comes from. */
+export interface Coefficient {
+  readonly value: number;
+  /** Standard deviation of the logarithm: 0.2 for about 20 %. */
+  readonly relativeSigma: number;
+  readonly source: string;
+}
+
+/** The coefficients of one accelerator. */
+export interface CoefficientSet {
+  readonly name: string;
+  readonly accelerators: string[];
+  /** `high`, `medium` or `low`. */
+  readonly confidence: string;
+  readonly reason: string;
+  readonly coefficients: { readonly [name: string]: Coefficient };
+}
+
+const SETS: readonly CoefficientSet[] = [trainium1, trainium2, trainium3, h100, h200, b200, cs3];
+
+/** Names of the shipped coefficient sets that another accelerator can start from: all but the wafers'. */
+export const COEFFICIENT_SETS: readonly string[] = SETS.filter((set) => set !== cs3).map((set) => set.name);
+
+/** The set of a name; undefined if there is none. */
+export function setNamed(name: string): CoefficientSet | undefined {
+  return SETS.find((set) => set.name === name);
+}
+
+/** The set of an accelerator or wafer system; undefined if nobody has measured it. */
+export function setOf(accelerator: string): CoefficientSet | undefined {
+  return SETS.find((set) => set.accelerators.includes(accelerator));
+}
+
+/** The set with coefficients that the user measured in place of the shipped ones; a measured one has no spread. */
+export function withMeasured(
+  set: CoefficientSet, measured: { readonly [name: string]: number } | undefined, source: string | undefined,
+): CoefficientSet {
+  if (measured === undefined) {
+    return set;
+  }
+  const own = Object.entries(measured).map(([name, value]) => [name, { value, relativeSigma: 0, source: source ?? 'given in the spec' }]);
+  return { ...set, coefficients: { ...set.coefficients, ...Object.fromEntries(own) } };
+}
+
+/** Wrong names or values in coefficients that the user gave. */
+export function measuredProblems(measured: unknown, path: string): Problem[] {
+  if (measured === undefined) {
+    return [];
+  }
+  if (measured === null || typeof measured !== 'object' || Array.isArray(measured)) {
+    return [{
+      rule: 'CalibrationNotAnObject',
+      path,
+      value: JSON.stringify(measured),
+      message: 'the coefficients are not an object of numbers',
+      mend: 'give coefficients by name',
+    }];
+  }
+  return Object.entries(measured as { [name: string]: unknown }).flatMap(([name, value]): Problem[] => {
+    if (!COEFFICIENT_NAMES.includes(name as CoefficientName)) {
+      const nearest = nearestNames(name, COEFFICIENT_NAMES);
+      return [{
+        rule: 'CalibrationCoefficientUnknown',
+        path: `${path}.${name}`,
+        value: JSON.stringify(value),
+        message: 'there is no coefficient of this name',
+        mend: `use one of ${(nearest.length > 0 ? nearest : COEFFICIENT_NAMES).join(', ')}`,
+      }];
+    }
+    const ratio = name.endsWith('Utilisation');
+    // times may be 0, shares and gains may not
+    const ok = typeof value === 'number' && Number.isFinite(value) && (name.endsWith('Seconds') ? value >= 0 : value > 0) && (!ratio || value <= 1);
+    return ok ? [] : [{
+      rule: 'CalibrationCoefficientOutOfRange',
+      path: `${path}.${name}`,
+      value: typeof value === 'number' ? String(value) : JSON.stringify(value),
+      message: ratio ? 'the share is not a number above 0 and at most 1' : 'the coefficient is not a finite number in range',
+      mend: ratio ? 'give a share of the peak, such as 0.6' : 'give it in the unit of its name',
+    }];
+  });
+}
+
+/** Writes the centres of a set into `into`. */
+export function fill(into: Coefficients, set: CoefficientSet): Coefficients {
+  for (const name of COEFFICIENT_NAMES) {
+    const coefficient = set.coefficients[name];
+    if (coefficient !== undefined) {
+      into[name] = coefficient.value;
+    }
+  }
+  return into;
+}

@@ -1,0 +1,229 @@
+import { Coefficients } from './phases/coefficients';
+import { decodeKvSeconds, decodeStepSeconds } from './phases/decode';
+import { kvTransferSeconds } from './phases/kv-transfer';
+import { prefillSeconds } from './phases/prefill';
+import { kvBytes, kvReadBytes } from './phases/shapes';
+import { waferTokenSeconds } from './phases/wafer-decode';
+import { Plant } from './plant';
+import { batchVariance, meanBatch } from './queueing/batch';
+import { conditionalWaitSeconds, erlangC } from './queueing/erlang-c';
+import { WaitingMixture } from './queueing/waiting-mixture';
+
+/** Shares of the requests that percentiles are given for, and the standard normal's quantiles of them. */
+export const SHARES = [0.5, 0.9, 0.95, 0.99];
+const NORMAL_QUANTILES = [0, 1.2815515655446004, 1.6448536269514722, 2.3263478740408408];
+
+/** Where the mean and the percentiles of each latency lie in `ClosedForm.latencies`. */
+export const TTFT = 0;
+export const TPOT = 5;
+export const END_TO_END = 10;
+
+// a queue that is fuller than this has no steady state worth a figure: latencies stay finite, and the stage is reported as unstable
+const FULLEST = 0.995;
+
+/**
+ * The closed-form solver: phases for service times, queueing for waits, at one rate and one pair of counts.
+ *
+ * An object is made once for a plant and solved many times; solving allocates nothing.
+ */
+export class ClosedForm {
+  /** Mean, p50, p90, p95, p99 of TTFT, TPOT and end-to-end latency, in seconds. */
+  public readonly latencies = new Float64Array(15);
+  /** Mean parts of TTFT, in seconds. */
+  public gatewaySeconds = 0;
+  public prefillQueueSeconds = 0;
+  public prefillMeanSeconds = 0;
+  public transferMeanSeconds = 0;
+  public admissionSeconds = 0;
+  public firstStepSeconds = 0;
+  /** Load over capacity of each stage; 1 or more is unstable. */
+  public prefillLoad = 0;
+  public linkLoad = 0;
+  public decodeLoad = 0;
+  /** Mean sequences in the batch of one engine. */
+  public batch = 0;
+  /** KV bytes that a step reads of a sequence at the mean context, one copy. */
+  public readonly meanKvBytes: number;
+  /** Mean generated tokens. */
+  public readonly meanOutputTokens: number;
+
+  private readonly plant: Plant;
+  private readonly firstToken: WaitingMixture;
+  private readonly lastToken: WaitingMixture;
+  private readonly laterTokens: number;
+  private readonly prefillTimes: Float64Array;
+  private readonly contextKvBytes: Float64Array;
+  private readonly promptKvBytes: Float64Array;
+  private readonly meanPromptKvBytes: number;
+  private readonly kvSpreadBytes: number;
+  private readonly step: (batch: number) => number;
+  private prefillSet = new Coefficients();
+  private decodeSet = new Coefficients();
+  private serviceScv = 0;
+  private inflation = 1;
+
+  /**
+   * @param plant what to compute on.
+   */
+  constructor(plant: Plant) {
+    this.plant = plant;
+    const { classes, model } = plant;
+    const n = classes.weights.length;
+    // one each, as every mixture keeps its classes in the order of the last solve
+    this.firstToken = new WaitingMixture(classes.weights);
+    this.lastToken = new WaitingMixture(classes.weights);
+    this.prefillTimes = new Float64Array(n);
+    this.contextKvBytes = classes.inputTokens.map((input, i) => kvReadBytes(model, input + classes.outputTokens[i] / 2));
+    this.promptKvBytes = classes.inputTokens.map((input) => kvBytes(model, input) * plant.decode.engine.kvCopies);
+    let output = 0;
+    let context = 0;
+    let prompt = 0;
+    let later = 0;
+    for (let i = 0; i < n; i++) {
+      output += classes.weights[i] * classes.outputTokens[i];
+      // a step meets a sequence in proportion to the tokens that it generates
+      context += classes.weights[i] * classes.outputTokens[i] * this.contextKvBytes[i];
+      later += classes.weights[i] * Math.max(0, classes.outputTokens[i] - 1);
+      prompt += classes.weights[i] * this.promptKvBytes[i];
+    }
+    this.meanOutputTokens = output;
+    this.laterTokens = later;
+    this.meanKvBytes = context / output;
+    this.meanPromptKvBytes = prompt;
+    let spread = 0;
+    for (let i = 0; i < n; i++) {
+      spread += classes.weights[i] * (this.contextKvBytes[i] - this.meanKvBytes) ** 2;
+    }
+    this.kvSpreadBytes = Math.sqrt(spread);
+    this.step = (batch) => this.stepSeconds(batch) * this.inflation;
+  }
+
+  /**
+   * Takes coefficients, and works out what does not depend on load.
+   */
+  public use(prefillSet: Coefficients, decodeSet: Coefficients): void {
+    const { classes, model, prefill, decode } = this.plant;
+    this.prefillSet = prefillSet;
+    this.decodeSet = decodeSet;
+    const engine = (prefill ?? decode).engine;
+    let mean = 0;
+    let square = 0;
+    for (let i = 0; i < this.prefillTimes.length; i++) {
+      const seconds = prefillSeconds(model, engine, prefillSet, classes.paddedTokens[i], classes.cachedTokens[i], 1);
+      this.prefillTimes[i] = seconds;
+      mean += classes.weights[i] * seconds;
+      square += classes.weights[i] * seconds * seconds;
+    }
+    this.prefillMeanSeconds = mean;
+    this.serviceScv = Math.max(0, square / (mean * mean) - 1);
+  }
+
+  /**
+   * Seconds of one decode step of `batch` sequences at the mean context.
+   */
+  public stepSeconds(batch: number): number {
+    const { decode, model } = this.plant;
+    const k = this.decodeSet;
+    if (decode.wafers === undefined) {
+      return decodeStepSeconds(model, decode.engine, k, batch, this.meanKvBytes);
+    }
+    if (decode.tokenSeconds !== undefined) {
+      return decode.tokenSeconds * Math.max(1, batch / model.layers);
+    }
+    return waferTokenSeconds(model.layers, decode.wafers, k.waferLayerSeconds, k.waferHopSeconds, batch);
+  }
+
+  /**
+   * Whether the service has a steady state at the rate and counts that were solved for last.
+   */
+  public get stable(): boolean {
+    return this.prefillLoad < 1 && this.linkLoad < 1 && this.decodeLoad < 1;
+  }
+
+  /**
+   * Solves for a rate and counts; the answers are in the public fields.
+   *
+   * Where a stage is unstable its queue is taken at the fullest that still has a steady state.
+   */
+  public solve(requestsPerSecond: number, prefillInstances: number, decodeInstances: number): void {
+    const { classes, prefill, decode, link, arrivalScv } = this.plant;
+    const { latencies, firstToken, lastToken, prefillTimes } = this;
+    const aggregated = prefill === undefined;
+    const prefillEngines = aggregated ? decodeInstances * decode.enginesPerInstance : prefillInstances * prefill.enginesPerInstance;
+    const decodeEngines = decodeInstances * decode.enginesPerInstance;
+
+    // prefill pool: one prompt at a time in each engine
+    const meanPrefill = this.prefillMeanSeconds;
+    const offered = requestsPerSecond * meanPrefill;
+    const promptLoad = offered / prefillEngines;
+    const arrivals = promptLoad < FULLEST ? requestsPerSecond : FULLEST * prefillEngines / meanPrefill;
+    const waits = erlangC(prefillEngines, arrivals * meanPrefill);
+    const wait = conditionalWaitSeconds(prefillEngines, arrivals, meanPrefill, arrivalScv, this.serviceScv);
+    this.prefillQueueSeconds = waits * wait;
+
+    // decode pool: Little's fixed point; where the pool reads prompts too, they take their share of every engine's time
+    this.inflation = aggregated ? 1 / (1 - Math.min(promptLoad, FULLEST)) : 1;
+    const perEngine = requestsPerSecond / decodeEngines;
+    const fullLoad = perEngine * this.meanOutputTokens * this.stepSeconds(decode.slots) / decode.slots;
+    this.decodeLoad = aggregated ? promptLoad + fullLoad : fullLoad;
+    this.prefillLoad = aggregated ? 0 : promptLoad;
+    this.batch = meanBatch(perEngine, this.meanOutputTokens, decode.slots, this.step);
+    const seen = Math.min(1 + this.batch, decode.slots);
+    const plainStep = this.stepSeconds(seen);
+    const step = plainStep * this.inflation;
+    const held = Math.min(this.batch, FULLEST * decode.slots);
+    const admissionWaits = this.batch + 8 * Math.sqrt(this.batch) + 8 < decode.slots ? 0 : erlangC(decode.slots, held);
+    const admission = this.meanOutputTokens * step / (decode.slots - held);
+
+    // link: processor sharing
+    let flow = Infinity;
+    this.linkLoad = 0;
+    if (link !== undefined) {
+      const fromPrefill = link.prefillBytesPerSecond * (link.measured ? 1 : this.prefillSet.linkUtilisation);
+      const intoDecode = link.decodeBytesPerSecond
+        * (decode.wafers === undefined ? this.decodeSet.linkUtilisation : this.decodeSet.waferIngestUtilisation);
+      flow = Math.min(link.measured ? fromPrefill : fromPrefill / prefill!.enginesPerInstance, intoDecode / decode.enginesPerInstance);
+      this.linkLoad = requestsPerSecond * this.meanPromptKvBytes / Math.min(prefillInstances * fromPrefill, decodeInstances * intoDecode);
+    }
+    const linkLoad = Math.min(this.linkLoad, FULLEST);
+
+    // the first token: in aggregated serving the prompt's own step emits it, after the running step
+    this.gatewaySeconds = this.prefillSet.gatewaySeconds;
+    const running = aggregated ? plainStep * this.batch / (1 + this.batch) : 0;
+    this.firstStepSeconds = aggregated ? 0 : step;
+    this.admissionSeconds = admissionWaits * admission + running;
+    const fixed = this.gatewaySeconds + running + this.firstStepSeconds;
+    let transfer = 0;
+    for (let i = 0; i < prefillTimes.length; i++) {
+      let seconds = fixed + prefillTimes[i];
+      if (link !== undefined) {
+        const exposed = kvTransferSeconds(
+          this.promptKvBytes[i], flow, linkLoad, this.prefillSet.linkBaseSeconds, link.overlapLayers, prefillTimes[i],
+        );
+        transfer += classes.weights[i] * exposed;
+        seconds += exposed;
+      }
+      firstToken.fixedSeconds[i] = seconds;
+      lastToken.fixedSeconds[i] = seconds + Math.max(0, classes.outputTokens[i] - 1) * step;
+    }
+    this.transferMeanSeconds = transfer;
+    firstToken.prepare(waits, wait, admissionWaits, admission);
+    firstToken.quantiles(SHARES, latencies, TTFT + 1);
+    latencies[TTFT] = fixed + meanPrefill + transfer + this.prefillQueueSeconds + admissionWaits * admission;
+
+    // time per token: the batch fluctuates around its mean, and a request's own context is longer or shorter than the others'
+    const next = this.stepSeconds(seen + 1) * this.inflation;
+    const deviation = Math.sqrt(batchVariance(this.batch, step, next));
+    const own = decode.wafers === undefined ? decodeKvSeconds(decode.engine, this.decodeSet, 1, this.kvSpreadBytes) * this.inflation : 0;
+    latencies[TPOT] = step;
+    for (let q = 0; q < SHARES.length; q++) {
+      const z = NORMAL_QUANTILES[q];
+      const fuller = this.step(Math.min(seen + z * deviation, decode.slots));
+      latencies[TPOT + 1 + q] = step + Math.hypot(fuller - step, z * own);
+    }
+
+    lastToken.prepare(waits, wait, admissionWaits, admission);
+    lastToken.quantiles(SHARES, latencies, END_TO_END + 1);
+    latencies[END_TO_END] = latencies[TTFT] + this.laterTokens * step;
+  }
+}

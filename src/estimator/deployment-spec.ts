@@ -1,0 +1,191 @@
+import { ModelSpec, PrecisionSpec } from '../model';
+import { ObjectiveSpec, WorkloadSpec } from '../workload';
+
+/**
+ * A deployment, described for the estimator: one plain value that survives JSON.
+ *
+ * The construct builds it at synth, the CLI reads it from a file, the router's configuration is derived from it.
+ */
+export interface DeploymentSpec {
+  /** Version of this format: `cdk-disaggregated-inference/deployment-spec/v1`. */
+  readonly schema: string;
+
+  /**
+   * A name for messages and reports.
+   *
+   * @default - the model's id
+   */
+  readonly name?: string;
+
+  /** What is served. */
+  readonly model: ModelSpec;
+
+  /**
+   * Number formats of weights, activations and KV cache.
+   *
+   * @default - bf16 for all three
+   */
+  readonly precision?: PrecisionSpec;
+
+  /** What is asked. */
+  readonly workload: WorkloadSpec;
+
+  /**
+   * What is promised.
+   *
+   * @default - nothing is promised: the estimate judges stability only, and counts must be given
+   */
+  readonly objective?: ObjectiveSpec;
+
+  /**
+   * The fleet that reads prompts.
+   *
+   * @default - aggregated serving: the decode pool reads prompts too
+   */
+  readonly prefill?: PoolSpec;
+
+  /**
+   * The path of the KV cache from prefill to decode.
+   *
+   * @default - EFA of both pools at the efficiency that the calibration gives
+   */
+  readonly link?: LinkSpec;
+
+  /** The pool that writes tokens. */
+  readonly decode: DecodeSpec;
+
+  /**
+   * Coefficients measured by the user, in place of the shipped ones.
+   *
+   * @default - the shipped calibration of the pool's accelerator
+   */
+  readonly calibration?: CalibrationSpec;
+}
+
+/**
+ * A pool of equal instances.
+ */
+export interface PoolSpec {
+  /** Name of the instance type, UltraServer or wafer system, such as `trn2.48xlarge`, `Trn3 Gen2 UltraServer` or `cs-3`. */
+  readonly hardware: string;
+
+  /**
+   * Number of instances; for wafers, number of replicas of the model.
+   *
+   * @default - planned: the fewest that hold the objective
+   */
+  readonly instances?: number;
+
+  /**
+   * Logical cores or chips that one copy of the model is split over.
+   *
+   * @default - the largest degree that the instance and the attention heads allow
+   */
+  readonly tensorParallelDegree?: number;
+
+  /**
+   * Engines that one instance runs, each a copy of the model.
+   *
+   * @default - as many as the tensor parallel degree fits into the instance
+   */
+  readonly enginesPerInstance?: number;
+
+  /**
+   * Sequences that one engine decodes at once. For prefill only 1 is modelled. On wafers the KV cache alone is the bound unless this is given.
+   *
+   * @default - 1 for prefill, 64 for decode, fewer if the KV cache holds fewer
+   */
+  readonly maxConcurrentSequences?: number;
+
+  /**
+   * Compiled prompt lengths of a static-shape engine, in tokens, ascending: a prompt is padded to the next one.
+   *
+   * @default - powers of two from 128 to the model's context on Neuron, none elsewhere
+   */
+  readonly promptBuckets?: number[];
+
+  /**
+   * Price of one instance, in USD per hour; for wafers, of one replica.
+   *
+   * @default - the sourced list price of the cheapest purchase option; no cost is estimated where there is none
+   */
+  readonly usdPerInstanceHour?: number;
+
+  /**
+   * Where the price comes from.
+   *
+   * @default - the source of the shipped figure
+   */
+  readonly priceSource?: string;
+}
+
+/**
+ * The pool that writes tokens.
+ */
+export interface DecodeSpec extends PoolSpec {
+  /**
+   * Wafers that one replica of the model is laid over. Wafer-scale systems only.
+   *
+   * @default - as many as weights and KV cache need
+   */
+  readonly wafersPerReplica?: number;
+
+  /**
+   * Speed of one stream on an otherwise idle replica, in tokens per second. Wafer-scale systems only.
+   *
+   * @default - the latency-per-layer model with its published spread
+   */
+  readonly outputTokensPerSecondPerUser?: number;
+}
+
+/**
+ * The path of the KV cache from prefill to decode.
+ */
+export interface LinkSpec {
+  /**
+   * Usable bandwidth of one prefill instance towards decode, in bytes per second.
+   *
+   * @default - the narrower of both ends' EFA line rates times the calibrated efficiency
+   */
+  readonly bytesPerSecond?: number;
+
+  /**
+   * Whether KV blocks leave while later layers are still computed: `layerwise` or `after-prefill`.
+   *
+   * @default 'after-prefill'
+   */
+  readonly overlap?: string;
+}
+
+/**
+ * Coefficients measured by the user.
+ */
+export interface CalibrationSpec {
+  /**
+   * Name of a shipped coefficient set to start from, such as `trainium2`.
+   *
+   * @default - the set of the pool's accelerator
+   */
+  readonly coefficientSet?: string;
+
+  /**
+   * Coefficients by name, in the units of the shipped set, for the prefill pool (for the only pool if aggregated).
+   *
+   * @default - none
+   */
+  readonly prefill?: { [name: string]: number };
+
+  /**
+   * Coefficients by name, in the units of the shipped set, for the decode pool.
+   *
+   * @default - none
+   */
+  readonly decode?: { [name: string]: number };
+
+  /**
+   * Where these come from.
+   *
+   * @default - not stated
+   */
+  readonly source?: string;
+}

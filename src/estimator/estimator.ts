@@ -1,0 +1,59 @@
+import { DeploymentSpec } from './deployment-spec';
+import { EstimateOutcome } from './estimate';
+import { Counts, cheapest, hopeless } from './fleet-search';
+import { report } from './report';
+import { Refused } from './resolve';
+import { Service } from './service';
+
+/**
+ * What to expect of a deployment: latencies, throughput, cost, and what bounds them.
+ *
+ * Phases are priced by closed formulas with coefficients fitted to published measurements, queues by Erlang C with Allen and Cunneen's
+ * correction, the decode batch by Little's law. Percentiles come from the joint distribution of lengths and waits. Intervals are the
+ * middle 80 % of 64 draws of the coefficients. The same spec gives the same figures on every platform.
+ *
+ * One engine reads one prompt at a time and holds one copy of the model; an instance runs as many engines as the tensor parallel degree
+ * fits into its logical cores or chips. Decode of static-shape engines is taken as compiled for the batches and contexts that occur.
+ */
+export class Estimator {
+  /**
+   * Estimates a deployment. Counts that the spec leaves out are planned: the cheapest fleet that holds the objective.
+   *
+   * Throws a `ProblemsError` with every problem if the spec is wrong. There is a refusal instead of an estimate where the load exceeds the
+   * capacity, the model does not fit, no count holds the objective, or no published figure supports an estimate.
+   *
+   * @param spec the deployment.
+   */
+  public static estimate(spec: DeploymentSpec): EstimateOutcome {
+    try {
+      const service = new Service(spec);
+      const counts = givenCounts(service) ?? cheapest(service);
+      return counts === undefined ? { refusal: hopeless(service).refusal } : judge(service, counts);
+    } catch (error) {
+      return refusalOf(error);
+    }
+  }
+
+  private constructor() {}
+}
+
+/** The counts of the spec, if it gives all of them. */
+export function givenCounts(service: Service): Counts | undefined {
+  const decode = service.spec.decode.instances;
+  const prefill = service.aggregated ? 0 : service.spec.prefill!.instances;
+  return decode === undefined || prefill === undefined ? undefined : { prefill, decode };
+}
+
+/** The estimate at these counts, or that they are too few. */
+export function judge(service: Service, counts: Counts): EstimateOutcome {
+  service.solve(counts.prefill, counts.decode);
+  return service.form.stable ? { estimate: report(service, counts.prefill, counts.decode) } : { refusal: service.shortcoming()! };
+}
+
+/** The outcome of a refusal that was thrown; other errors pass. */
+export function refusalOf(error: unknown): EstimateOutcome {
+  if (error instanceof Refused) {
+    return { refusal: error.refusal };
+  }
+  throw error;
+}

@@ -1,0 +1,4 @@
+export * from './deployment-spec';
+export * from './estimate';
+export * from './estimator';
+export * from './fleet-planner';

@@ -1,0 +1,47 @@
+/**
+ * The coefficients of the phases; the unit is in the name, ratios are to the peak of the data sheet.
+ *
+ * Mutable on purpose: one object is refilled for each draw of the uncertainty analysis, so that the inner loop allocates nothing.
+ */
+export class Coefficients {
+  /** Share of peak FLOP/s that projections and feed-forward reach in prefill. */
+  public prefillDenseUtilisation = 1;
+  /** Share of peak FLOP/s that attention reaches in prefill. */
+  public prefillAttentionUtilisation = 1;
+  /** Gain of 8-bit or narrower weights in prefill compute. */
+  public prefillLowPrecisionGain = 1;
+  /** Launch and synchronisation floor of one layer in prefill. */
+  public prefillLayerSeconds = 0;
+  /** Serial work of one token in one layer: norms, residuals, all-reduce. */
+  public prefillTokenLayerSeconds = 0;
+  /** Serial work of one routed expert in prefill. */
+  public prefillExpertSeconds = 0;
+  /** Share of peak memory bandwidth that decode reaches on weights. */
+  public decodeBandwidthUtilisation = 1;
+  /** Share of peak memory bandwidth that decode reaches on the KV cache. */
+  public decodeKvBandwidthUtilisation = 1;
+  /** Launch and synchronisation floor of one layer in decode. */
+  public decodeLayerSeconds = 0;
+  /** The same for each further sequence of the batch. */
+  public decodeSequenceLayerSeconds = 0;
+  /** Extra floor of a layer with routed experts in decode. */
+  public decodeExpertLayerSeconds = 0;
+  /** Share of the EFA line rate that a KV transfer reaches. */
+  public linkUtilisation = 1;
+  /** Set-up time of a KV transfer. */
+  public linkBaseSeconds = 0;
+  /** Host, tokenisation and HTTP before and after the engine. */
+  public gatewaySeconds = 0;
+  /** Time of one layer on a wafer, as one stream sees it. */
+  public waferLayerSeconds = 0;
+  /** Hop from wafer to wafer. */
+  public waferHopSeconds = 0;
+  /** Share of a wafer's external I/O that KV ingest reaches. */
+  public waferIngestUtilisation = 1;
+}
+
+/** Names of the coefficients. */
+export type CoefficientName = keyof Coefficients;
+
+/** Every coefficient's name, in a fixed order. */
+export const COEFFICIENT_NAMES = Object.keys(new Coefficients()) as CoefficientName[];

@@ -1,0 +1,37 @@
+import { ModelShape } from './shapes';
+import { ArchitectureSpec } from '../../model';
+
+/**
+ * The numbers that the phases need, from an architecture and the bytes of one element of weights and KV cache.
+ */
+export function modelShape(architecture: ArchitectureSpec, bytesPerWeight: number, bytesPerKvElement: number): ModelShape {
+  const { moe } = architecture;
+  const head = architecture.vocabSize * architecture.hiddenSize;
+  const routed = moe === undefined ? 0 : moe.expertsPerToken * moe.parametersPerExpert * moe.layers;
+  const attentionLayers = architecture.fullAttentionLayers + architecture.windowAttentionLayers;
+  const windowed = architecture.windowedAttentionFlopsPerTokenPair
+    ?? (attentionLayers === 0 ? 0 : architecture.attentionFlopsPerTokenPair * architecture.windowAttentionLayers / attentionLayers);
+  const windowTokens = architecture.windowTokens ?? 0;
+  return {
+    layers: architecture.layers,
+    maxContextTokens: architecture.maxContextTokens,
+    denseFlopsPerToken: 2 * Math.max(0, architecture.activeParameters - head),
+    headFlopsPerToken: 2 * head,
+    fullAttentionFlopsPerPair: architecture.attentionFlopsPerTokenPair - windowed,
+    attendedTokens: architecture.sparseAttentionTokens ?? Infinity,
+    indexFlopsPerPair: architecture.sparseIndexFlopsPerTokenPair ?? 0,
+    windowAttentionFlopsPerPair: windowed,
+    windowTokens,
+    windowAttendedTokens: architecture.windowKind === 'chunked' ? windowTokens / 2 : windowTokens,
+    weightBytes: architecture.parameters * bytesPerWeight,
+    sharedWeightBytes: Math.max(0, architecture.activeParameters - routed) * bytesPerWeight,
+    experts: moe?.experts ?? 0,
+    expertsPerToken: moe?.expertsPerToken ?? 0,
+    expertBytes: (moe?.parametersPerExpert ?? 0) * bytesPerWeight,
+    expertLayers: moe?.layers ?? 0,
+    kvBytesPerTokenFull: architecture.kvElementsPerTokenFull * bytesPerKvElement,
+    kvBytesPerTokenWindowed: architecture.kvElementsPerTokenWindowed * bytesPerKvElement,
+    stateBytes: architecture.linearStateBytesPerSequence ?? 0,
+    kvShards: architecture.latentAttention ? 1 : architecture.kvHeads,
+  };
+}

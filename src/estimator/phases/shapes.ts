@@ -1,0 +1,73 @@
+/**
+ * A model at chosen precisions, as the phases see it: plain numbers only.
+ */
+export interface ModelShape {
+  readonly layers: number;
+  /** Longest context, in tokens. */
+  readonly maxContextTokens: number;
+  /** Multiply-add FLOPs of one token through all layers, head and attention scores left out. */
+  readonly denseFlopsPerToken: number;
+  /** FLOPs of the unembedding for one token. */
+  readonly headFlopsPerToken: number;
+  /** FLOPs of scores and values per query token and token attended to, in layers that see everything. */
+  readonly fullAttentionFlopsPerPair: number;
+  /** Tokens that such a layer attends to at most: all visible ones, unless attention is sparse. */
+  readonly attendedTokens: number;
+  /** FLOPs of picking them, per query token and visible token. */
+  readonly indexFlopsPerPair: number;
+  /** The same in windowed layers. */
+  readonly windowAttentionFlopsPerPair: number;
+  /** Tokens whose cache a windowed layer keeps; 0 without windows. */
+  readonly windowTokens: number;
+  /** Tokens that one of its queries attends to at most, on average: half of them in a chunked window. */
+  readonly windowAttendedTokens: number;
+  /** Bytes of all weights. */
+  readonly weightBytes: number;
+  /** Bytes of the weights that every step reads: all but routed experts and input embedding. */
+  readonly sharedWeightBytes: number;
+  /** Routed experts in a layer; 0 for a dense model. */
+  readonly experts: number;
+  readonly expertsPerToken: number;
+  readonly expertBytes: number;
+  readonly expertLayers: number;
+  /** KV bytes of one token in layers that see everything, one copy. */
+  readonly kvBytesPerTokenFull: number;
+  /** KV bytes of one token in windowed layers, one copy. */
+  readonly kvBytesPerTokenWindowed: number;
+  /** Bytes of recurrent state of one sequence. */
+  readonly stateBytes: number;
+  /** Most ranks that the KV cache can be split over without copies: KV heads, or 1 for a latent cache. */
+  readonly kvShards: number;
+}
+
+/**
+ * One engine: the part of an instance that holds one copy of the model.
+ */
+export interface EngineShape {
+  /** Peak dense FLOP/s at 16 bit. */
+  readonly flopsPerSecond: number;
+  /** Peak memory bandwidth, in bytes per second. */
+  readonly memoryBytesPerSecond: number;
+  /** Memory, in bytes. */
+  readonly memoryBytes: number;
+  /** Copies of the KV cache that tensor parallelism beyond the KV heads makes, at least 1. */
+  readonly kvCopies: number;
+  /** Whether weights are 8 bit or narrower, so that the calibrated low-precision gain of compute applies. */
+  readonly lowPrecision: boolean;
+}
+
+/**
+ * KV bytes that one decode step reads of a sequence, one copy: sparse attention reads what it picked.
+ */
+export function kvReadBytes(model: ModelShape, contextTokens: number): number {
+  return model.kvBytesPerTokenFull * Math.min(contextTokens, model.attendedTokens)
+    + model.kvBytesPerTokenWindowed * Math.min(contextTokens, model.windowAttendedTokens) + model.stateBytes;
+}
+
+/**
+ * KV cache of one sequence, one copy, in bytes.
+ */
+export function kvBytes(model: ModelShape, contextTokens: number): number {
+  const windowed = Math.min(contextTokens, model.windowTokens);
+  return model.kvBytesPerTokenFull * contextTokens + model.kvBytesPerTokenWindowed * windowed + model.stateBytes;
+}

@@ -1,0 +1,60 @@
+import { EngineShape, ModelShape } from './phases/shapes';
+
+/**
+ * A deployment with everything looked up and defaulted: what the closed form computes on. Plain numbers; counts of instances are left open.
+ */
+export interface Plant {
+  readonly model: ModelShape;
+  readonly classes: ClassTable;
+  /** Squared coefficient of variation of the gaps between arrivals. */
+  readonly arrivalScv: number;
+  /** The pool that reads prompts; without one the decode pool reads them. */
+  readonly prefill?: PromptPool;
+  readonly link?: KvLink;
+  readonly decode: TokenPool;
+}
+
+/**
+ * The length classes as columns.
+ */
+export interface ClassTable {
+  readonly weights: Float64Array;
+  readonly inputTokens: Float64Array;
+  readonly cachedTokens: Float64Array;
+  /** New prompt tokens after padding to a compiled length. */
+  readonly paddedTokens: Float64Array;
+  readonly outputTokens: Float64Array;
+}
+
+/** Engines that read prompts. */
+export interface PromptPool {
+  readonly engine: EngineShape;
+  readonly enginesPerInstance: number;
+}
+
+/** Engines, or wafer replicas, that write tokens. */
+export interface TokenPool {
+  /** The engine; for wafers only its reading of the KV cache is not used. */
+  readonly engine: EngineShape;
+  readonly enginesPerInstance: number;
+  /** Sequences that one engine decodes at once: what is configured or what the KV memory holds, whichever is less. */
+  readonly slots: number;
+  /** Whether the KV memory is what bounds the slots. */
+  readonly slotsBoundByKv: boolean;
+  /** Wafers of one replica; undefined for HBM devices. */
+  readonly wafers?: number;
+  /** Seconds per token of one stream given by the user; undefined to use the latency-per-layer model. */
+  readonly tokenSeconds?: number;
+}
+
+/** The path of the KV cache. */
+export interface KvLink {
+  /** Line rate of a prefill instance, in bytes per second, before the calibrated share; with `measured` the usable rate. */
+  readonly prefillBytesPerSecond: number;
+  /** Line rate into a decode instance or replica, in bytes per second, before the calibrated share; with `measured` no bound for HBM devices. */
+  readonly decodeBytesPerSecond: number;
+  /** Whether the user gave the usable bandwidth of a prefill instance. */
+  readonly measured: boolean;
+  /** Layers that a transfer is spread over: the model's layers if it overlaps with prefill, 1 if it does not. */
+  readonly overlapLayers: number;
+}

@@ -1,0 +1,198 @@
+import { fill } from './calibration/calibration';
+import { END_TO_END, TPOT, TTFT } from './closed-form';
+import { usdPerMillionTokens } from './cost';
+import { Confidence, Estimate, LatencyEstimate, ObjectiveVerdict, Range, StageEstimate } from './estimate';
+import { Coefficients } from './phases/coefficients';
+import { decodeKvSeconds, decodeLayerSeconds, decodeWeightSeconds } from './phases/decode';
+import { Service } from './service';
+import { DRAWS, interval } from './uncertainty';
+
+/** The version of the estimate that is written. */
+const ESTIMATE_SCHEMA = 'cdk-disaggregated-inference/estimate/v1';
+
+/**
+ * The estimate of a service that is stable at these counts, with intervals.
+ */
+export function report(service: Service, prefillInstances: number, decodeInstances: number): Estimate {
+  service.solve(prefillInstances, decodeInstances);
+  const { form, resolved, aggregated } = service;
+  const stages = service.stages();
+  const centres = [...form.latencies];
+  const ttftParts = [
+    { name: 'gateway', seconds: form.gatewaySeconds },
+    { name: 'prefill-queue', seconds: form.prefillQueueSeconds },
+    { name: 'prefill', seconds: form.prefillMeanSeconds },
+    ...(aggregated ? [] : [{ name: 'kv-transfer', seconds: form.transferMeanSeconds }]),
+    { name: 'decode-admission', seconds: form.admissionSeconds },
+    ...(aggregated ? [] : [{ name: 'first-decode-step', seconds: form.firstStepSeconds }]),
+  ];
+  const bottlenecks = stages.map((stage) => bound(service, stage.name));
+  const goodput = service.goodput(true);
+  service.solve(prefillInstances, decodeInstances);
+
+  const latencyDraws = centres.map(() => new Float64Array(DRAWS));
+  const loadDraws = stages.map(() => new Float64Array(DRAWS));
+  const tokenDraws = new Float64Array(DRAWS);
+  const goodputDraws = new Float64Array(DRAWS);
+  const offered = service.rate * form.meanOutputTokens;
+  let unstable = 0;
+  service.eachDraw((draw) => {
+    centres.forEach((_, i) => {
+      latencyDraws[i][draw] = form.latencies[i];
+    });
+    service.stages().forEach((stage, i) => {
+      loadDraws[i][draw] = Math.min(1, stage.load);
+    });
+    // a fleet that falls behind gives what its fullest stage gives
+    tokenDraws[draw] = offered / Math.max(1, service.fullest);
+    unstable += form.stable ? 0 : 1;
+    goodputDraws[draw] = service.goodput(false);
+  });
+  const ranges = centres.map((centre, i) => interval(centre, latencyDraws[i]));
+  const outputTokensPerSecond = interval(offered, tokenDraws);
+
+  const usdPerHour = fleetPrice(service, prefillInstances, decodeInstances);
+  const estimates = stages.map((stage, i): StageEstimate => {
+    const pool = stage.name === 'prefill' ? resolved.prefill : resolved.decode;
+    const price = stage.name === 'kv-transfer' ? undefined : pool!.price;
+    return {
+      name: stage.name,
+      hardware: stage.hardware,
+      instances: stage.instances,
+      tensorParallelDegree: stage.name === 'kv-transfer' ? 1 : pool!.tensorParallelDegree,
+      utilisation: interval(stage.load, loadDraws[i]),
+      bottleneck: bottlenecks[i],
+      ...(price && { usdPerHour: price.usdPerHour * stage.instances }),
+      coefficients: service.coefficients(stage.name),
+    };
+  });
+  return {
+    schema: ESTIMATE_SCHEMA,
+    spec: filledSpec(service, prefillInstances, decodeInstances),
+    serving: aggregated ? 'aggregated' : 'disaggregated',
+    ttftSeconds: latency(ranges, TTFT),
+    tpotSeconds: latency(ranges, TPOT),
+    endToEndSeconds: latency(ranges, END_TO_END),
+    ttftParts,
+    outputTokensPerSecond,
+    goodputRequestsPerSecond: interval(goodput, goodputDraws),
+    stages: estimates,
+    bottleneck: stages.reduce((most, stage) => (stage.load > most.load ? stage : most)).name,
+    ...(usdPerHour !== undefined && {
+      usdPerHour,
+      costUsdPerMillionOutputTokens: {
+        value: usdPerMillionTokens(usdPerHour, outputTokensPerSecond.value),
+        low: usdPerMillionTokens(usdPerHour, outputTokensPerSecond.high),
+        high: usdPerMillionTokens(usdPerHour, outputTokensPerSecond.low),
+      },
+    }),
+    objectives: service.promises.map((promise): ObjectiveVerdict => ({
+      metric: promise.metric,
+      percentile: promise.percentile,
+      objectiveSeconds: promise.seconds,
+      estimateSeconds: ranges[promise.index],
+      held: centres[promise.index] <= promise.seconds,
+    })),
+    solver: 'closed-form',
+    confidence: confidence(service, unstable),
+  };
+}
+
+/** Price of a fleet in USD per hour; undefined where a price is missing. */
+export function fleetPrice(service: Service, prefillInstances: number, decodeInstances: number): number | undefined {
+  const { prefill, decode } = service.resolved;
+  if (decode.price === undefined || (prefill !== undefined && prefill.price === undefined)) {
+    return undefined;
+  }
+  return prefillInstances * (prefill?.price?.usdPerHour ?? 0) + decodeInstances * decode.price.usdPerHour;
+}
+
+function latency(ranges: Range[], at: number): LatencyEstimate {
+  return { mean: ranges[at], p50: ranges[at + 1], p90: ranges[at + 2], p95: ranges[at + 3], p99: ranges[at + 4] };
+}
+
+// what takes most of a stage's time, or the memory where that bounds the batch and the batch is full
+function bound(service: Service, stage: string): string {
+  const { model, classes, prefill, decode } = service.resolved.plant;
+  const { form } = service;
+  if (stage === 'kv-transfer') {
+    return 'network';
+  }
+  if (stage !== 'prefill' && decode.slotsBoundByKv && form.batch > 0.8 * decode.slots) {
+    return 'kv-capacity';
+  }
+  const k = fill(new Coefficients(), (stage === 'prefill' ? service.resolved.prefill! : service.resolved.decode).set);
+  if (stage === 'prefill') {
+    const tokens = classes.weights.reduce((sum, weight, i) => sum + weight * classes.paddedTokens[i], 0);
+    const floor = model.layers * (k.prefillLayerSeconds + k.prefillTokenLayerSeconds * tokens);
+    const compute = tokens * model.denseFlopsPerToken / (prefill!.engine.flopsPerSecond * k.prefillDenseUtilisation);
+    return floor > compute ? 'layer-latency' : 'compute';
+  }
+  if (decode.wafers !== undefined) {
+    return 'layer-latency';
+  }
+  const batch = Math.min(decode.slots, 1 + form.batch);
+  const floor = decodeLayerSeconds(model, k, batch);
+  const weights = decodeWeightSeconds(model, decode.engine, k, batch);
+  const bytes = weights + decodeKvSeconds(decode.engine, k, batch, form.meanKvBytes);
+  if (floor > bytes) {
+    return 'layer-latency';
+  }
+  return weights * decode.engine.flopsPerSecond * k.prefillDenseUtilisation <= batch * model.denseFlopsPerToken ? 'compute' : 'memory-bandwidth';
+}
+
+function filledSpec(service: Service, prefillInstances: number, decodeInstances: number): Estimate['spec'] {
+  const { spec, resolved } = service;
+  const { prefill, decode, plant } = resolved;
+  const known = (pool: typeof decode) => ({
+    ...(pool.promptBuckets.length > 0 && { promptBuckets: [...pool.promptBuckets] }),
+    ...(pool.price && { usdPerInstanceHour: pool.price.usdPerHour, priceSource: pool.price.source }),
+  });
+  return {
+    ...spec,
+    name: spec.name ?? spec.model.id,
+    precision: { weights: 'bf16', kvCache: 'bf16', ...spec.precision },
+    ...(spec.objective && { objective: { ...spec.objective, percentile: spec.objective.percentile ?? 95 } }),
+    ...(prefill && {
+      prefill: {
+        ...spec.prefill!,
+        instances: prefillInstances,
+        tensorParallelDegree: prefill.tensorParallelDegree,
+        enginesPerInstance: plant.prefill!.enginesPerInstance,
+        ...known(prefill),
+      },
+      link: { ...spec.link, overlap: spec.link?.overlap ?? 'after-prefill' },
+    }),
+    decode: {
+      ...spec.decode,
+      instances: decodeInstances,
+      maxConcurrentSequences: plant.decode.slots,
+      ...(plant.decode.wafers === undefined
+        ? { tensorParallelDegree: decode.tensorParallelDegree, enginesPerInstance: plant.decode.enginesPerInstance }
+        : { wafersPerReplica: plant.decode.wafers }),
+      ...known(decode),
+    },
+  };
+}
+
+function confidence(service: Service, unstable: number): Confidence {
+  const { prefill, decode, plant } = service.resolved;
+  const sets = prefill === undefined || prefill.set.name === decode.set.name ? [decode.set] : [prefill.set, decode.set];
+  const reasons = sets.map((set) => set.reason);
+  let low = sets.some((set) => set.confidence === 'low');
+  if (plant.model.experts > 0 && sets.some((set) => set.name.startsWith('trainium'))) {
+    low = true;
+    reasons.push('prefill of mixture-of-experts models on Neuron differs tenfold between published kernels');
+  }
+  if (unstable > DRAWS / 10) {
+    low = true;
+    reasons.push(`in ${unstable} of ${DRAWS} draws of the coefficients the load exceeds the capacity`);
+  }
+  const measured = ['prefill', 'kv-transfer', 'decode', 'aggregated']
+    .filter((stage) => service.stages().some((existing) => existing.name === stage))
+    .flatMap((stage) => service.coefficients(stage));
+  if (measured.every((coefficient) => coefficient.relativeSigma === 0)) {
+    return { level: 'high', reason: 'every coefficient is measured by the user' };
+  }
+  return { level: low ? 'low' : 'medium', reason: [...new Set(reasons)].join('; ') };
+}

@@ -1,0 +1,365 @@
+import { Hardware, WaferScaleSystem } from '../hardware';
+import { ModelArchitecture, Precision } from '../model';
+import { CoefficientSet, setNamed, setOf, withMeasured } from './calibration/calibration';
+import { Price, poolPrice } from './cost';
+import { DecodeSpec, DeploymentSpec, PoolSpec } from './deployment-spec';
+import { Refusal } from './estimate';
+import { kvMemoryBytes, kvSlots } from './phases/memory';
+import { modelShape } from './phases/model-shape';
+import { paddedTokens } from './phases/prefill';
+import { EngineShape, ModelShape, kvBytes } from './phases/shapes';
+import { wafersForWeights } from './phases/wafer-decode';
+import { ClassTable, KvLink, Plant, TokenPool } from './plant';
+
+/** Share of device memory that an engine takes: vLLM's default of `gpu_memory_utilization`. */
+const USABLE_MEMORY = 0.9;
+/** Activations and compiled graphs, in bytes per rank: an assumption, on the large side for one prompt at a time. */
+const RESERVE_BYTES_PER_RANK = 0.5e9;
+/** Sequences that one engine decodes at once unless the spec says more or the KV memory holds fewer. */
+const DEFAULT_SEQUENCES = 64;
+/** Share of a wafer's memory for weights: 70B parameters of 2 bytes fit on four CS-3. */
+const WAFER_WEIGHT_SHARE = 0.82;
+/** Share of a wafer's memory for weights and KV cache together: an assumption. */
+const WAFER_USABLE_SHARE = 0.95;
+
+/**
+ * A pool with its names, price and coefficients.
+ */
+export interface ResolvedPool {
+  readonly hardware: string;
+  readonly tensorParallelDegree: number;
+  readonly set: CoefficientSet;
+  readonly price?: Price;
+  /** Compiled prompt lengths; empty where prompts are not padded or not read. */
+  readonly promptBuckets: readonly number[];
+}
+
+/**
+ * A deployment spec with everything looked up.
+ */
+export interface Resolved {
+  readonly spec: DeploymentSpec;
+  readonly plant: Plant;
+  readonly prefill?: ResolvedPool;
+  readonly decode: ResolvedPool;
+}
+
+/** Thrown inside this room where there is no basis for an estimate; becomes the outcome's refusal. */
+export class Refused extends Error {
+  constructor(public readonly refusal: Refusal) {
+    super(refusal.reason);
+  }
+}
+
+/**
+ * Looks up hardware, model, coefficients and defaults of a spec that `checkSpec` has passed.
+ *
+ * One engine is one copy of the model over `tensorParallelDegree` ranks, by default the largest divisor of the attention heads that fits
+ * the instance; an instance runs as many engines as that degree fits into its ranks.
+ *
+ * Throws `Refused` where memory, prompt lengths, network or published figures do not allow an estimate.
+ */
+export function resolve(spec: DeploymentSpec): Resolved {
+  const architecture = ModelArchitecture.fromSpec(spec.model);
+  const model = modelShape(
+    architecture.spec,
+    Precision.bytesPerElement(spec.precision?.weights ?? Precision.BF16),
+    Precision.bytesPerElement(spec.precision?.kvCache ?? Precision.BF16),
+  );
+  const lowPrecision = !['bf16', 'fp16', 'int8', 'int4'].includes(spec.precision?.weights ?? Precision.BF16);
+  const heads = architecture.spec.attentionHeads;
+  const aggregated = spec.prefill === undefined;
+  const base = spec.calibration?.coefficientSet;
+  const source = spec.calibration?.source;
+
+  const wafer = Hardware.wafer(spec.decode.hardware);
+  const promptSpec = spec.prefill ?? spec.decode;
+  if (spec.prefill?.maxConcurrentSequences !== undefined && spec.prefill.maxConcurrentSequences > 1) {
+    throw new Refused({
+      kind: 'unknown',
+      stage: 'prefill',
+      reason: 'no published measurement supports engines that read several prompts at once before they hand them on',
+      mend: 'let prefill.maxConcurrentSequences be 1',
+    });
+  }
+  const promptMachine = hbmMachine(promptSpec, aggregated ? 'aggregated' : 'prefill', heads, model, lowPrecision, base);
+  const promptSet = withMeasured(promptMachine.set, spec.calibration?.prefill, source);
+  const promptBuckets = promptSpec.promptBuckets ?? (promptMachine.staticShapes ? defaultBuckets(model.maxContextTokens) : []);
+  const classes = classTable(spec, promptBuckets, model);
+
+  let decode: ResolvedPool;
+  let pool: TokenPool;
+  let tokenEfa: number | undefined;
+  if (wafer !== undefined) {
+    ({ decode, pool } = waferPool(spec.decode, wafer, model, classes, spec));
+    tokenEfa = wafer.ioBytesPerSecondPerWafer * pool.wafers!;
+  } else {
+    const machine = aggregated ? promptMachine : hbmMachine(spec.decode, 'decode', heads, model, lowPrecision, base);
+    // aggregated: one pool, so coefficients given for either phase are of its accelerator
+    const measured = aggregated ? { ...spec.calibration?.prefill, ...spec.calibration?.decode } : spec.calibration?.decode;
+    const set = withMeasured(machine.set, measured, source);
+    decode = {
+      hardware: spec.decode.hardware,
+      tensorParallelDegree: machine.tensorParallelDegree,
+      set,
+      price: poolPrice(spec.decode),
+      promptBuckets: aggregated ? promptBuckets : [],
+    };
+    const free = freeKvBytes(machine.engine, machine.tensorParallelDegree, model, spec.decode.hardware, machine.stage);
+    const slots = slotsOf(spec.decode, free, machine.engine.kvCopies, model, classes, machine.stage);
+    pool = { engine: machine.engine, enginesPerInstance: machine.enginesPerInstance, ...slots };
+    tokenEfa = machine.efaBytesPerSecond;
+  }
+  if (aggregated) {
+    return { spec, plant: { model, classes, arrivalScv: spec.workload.interarrivalScv ?? 1, decode: pool }, decode };
+  }
+  const freePrefill = freeKvBytes(promptMachine.engine, promptMachine.tensorParallelDegree, model, promptSpec.hardware, 'prefill');
+  slotsOf({ hardware: promptSpec.hardware, maxConcurrentSequences: 1 }, freePrefill, promptMachine.engine.kvCopies, model, classes, 'prefill');
+  return {
+    spec,
+    plant: {
+      model,
+      classes,
+      arrivalScv: spec.workload.interarrivalScv ?? 1,
+      prefill: { engine: promptMachine.engine, enginesPerInstance: promptMachine.enginesPerInstance },
+      link: kvLink(spec, model, promptMachine, tokenEfa, wafer !== undefined),
+      decode: pool,
+    },
+    prefill: {
+      hardware: promptSpec.hardware,
+      tensorParallelDegree: promptMachine.tensorParallelDegree,
+      set: promptSet,
+      price: poolPrice(promptSpec),
+      promptBuckets,
+    },
+    decode,
+  };
+}
+
+interface Machine {
+  readonly stage: string;
+  readonly engine: EngineShape;
+  readonly enginesPerInstance: number;
+  readonly tensorParallelDegree: number;
+  readonly set: CoefficientSet;
+  readonly efaBytesPerSecond?: number;
+  /** Neuron: prompts are padded to compiled lengths. */
+  readonly staticShapes: boolean;
+}
+
+function hbmMachine(
+  pool: PoolSpec, stage: string, heads: number, model: ModelShape, lowPrecision: boolean, base: string | undefined,
+): Machine {
+  const { hardware } = pool;
+  const server = Hardware.ultraServer(hardware);
+  const type = server ?? Hardware.accelerated(hardware);
+  if (type === undefined) {
+    throw new Refused({
+      kind: 'unknown',
+      stage,
+      reason: `nothing is published about reading prompts on ${hardware} in this setting`,
+      mend: 'give a prefill pool of Trainium or GPU instances',
+    });
+  }
+  const chip = type.accelerator;
+  const set = base === undefined ? setOf(chip.name) : setNamed(base);
+  if (set === undefined || chip.bf16FlopsPerSecond === undefined) {
+    throw new Refused({
+      kind: 'unknown',
+      stage,
+      reason: `no published measurement supports coefficients for ${chip.name}, the accelerator of ${hardware}`,
+      mend: 'use trn1, trn2, p5, p5en or p6-b200, or name a coefficient set in calibration.coefficientSet and give measured coefficients',
+    });
+  }
+  const ranksOfChip = chip.logicalNeuronCores ?? 1;
+  const ranks = type.acceleratorCount * ranksOfChip;
+  const tensorParallelDegree = pool.tensorParallelDegree ?? largestDivisor(heads, ranks);
+  const chips = tensorParallelDegree / ranksOfChip;
+  return {
+    stage,
+    set,
+    tensorParallelDegree,
+    enginesPerInstance: pool.enginesPerInstance ?? Math.floor(ranks / tensorParallelDegree),
+    engine: {
+      flopsPerSecond: chip.bf16FlopsPerSecond * chips,
+      memoryBytesPerSecond: chip.hbmBytesPerSecond * chips,
+      memoryBytes: chip.hbmBytes * chips,
+      kvCopies: Math.max(1, tensorParallelDegree / model.kvShards),
+      lowPrecision,
+    },
+    efaBytesPerSecond: server?.efaBytesPerSecond ?? Hardware.accelerated(hardware)?.efa?.bytesPerSecond,
+    staticShapes: chip.logicalNeuronCores !== undefined,
+  };
+}
+
+/** The largest divisor of the attention heads that is at most the ranks of an instance. */
+export function largestDivisor(heads: number, ranks: number): number {
+  for (let degree = Math.min(heads, ranks); degree > 1; degree--) {
+    if (heads % degree === 0) {
+      return degree;
+    }
+  }
+  return 1;
+}
+
+function classTable(spec: DeploymentSpec, buckets: readonly number[], model: ModelShape): ClassTable {
+  const { lengthClasses } = spec.workload;
+  const column = (value: (index: number) => number) => Float64Array.from(lengthClasses, (_, index) => value(index));
+  const longest = lengthClasses.reduce((most, c) => Math.max(most, c.inputTokens + c.outputTokens), 0);
+  if (longest > model.maxContextTokens) {
+    throw new Refused({
+      kind: 'infeasible',
+      stage: 'prefill',
+      reason: `the longest requests have ${Math.round(longest)} tokens and the context of the model ends at ${model.maxContextTokens}`,
+      mend: 'leave out requests that the model cannot serve, or use a model with a longer context',
+    });
+  }
+  const fresh = column((i) => lengthClasses[i].inputTokens - (lengthClasses[i].cachedInputTokens ?? 0));
+  const padded = fresh.map((tokens) => paddedTokens(tokens, buckets));
+  if (padded.some(Number.isNaN)) {
+    throw new Refused({
+      kind: 'infeasible',
+      stage: 'prefill',
+      reason: `the longest prompts have ${Math.ceil(Math.max(...fresh))} new tokens and the last prompt bucket holds ${buckets[buckets.length - 1]}`,
+      mend: 'compile a longer bucket',
+    });
+  }
+  const sum = lengthClasses.reduce((total, c) => total + c.weight, 0);
+  return {
+    weights: column((i) => lengthClasses[i].weight / sum),
+    inputTokens: column((i) => lengthClasses[i].inputTokens),
+    cachedTokens: column((i) => lengthClasses[i].cachedInputTokens ?? 0),
+    paddedTokens: padded,
+    outputTokens: column((i) => lengthClasses[i].outputTokens),
+  };
+}
+
+// vLLM Neuron's default: powers of two from 128, and the longest prompt
+function defaultBuckets(maxContextTokens: number): number[] {
+  const buckets: number[] = [];
+  for (let tokens = 128; tokens < maxContextTokens; tokens *= 2) {
+    buckets.push(tokens);
+  }
+  return [...buckets, maxContextTokens];
+}
+
+function freeKvBytes(engine: EngineShape, ranks: number, model: ModelShape, hardware: string, stage: string): number {
+  const reserve = ranks * RESERVE_BYTES_PER_RANK;
+  const free = kvMemoryBytes(engine.memoryBytes, USABLE_MEMORY, model.weightBytes, reserve);
+  if (free <= 0) {
+    throw new Refused({
+      kind: 'infeasible',
+      stage,
+      reason: `the weights take ${gib(model.weightBytes)} and the ${ranks} ranks of ${hardware} leave ${gib(engine.memoryBytes * USABLE_MEMORY - reserve)}`,
+      mend: 'use a higher tensor parallel degree, a larger instance or a narrower weight format',
+    });
+  }
+  return free;
+}
+
+function slotsOf(
+  pool: PoolSpec, freeBytes: number, copies: number, model: ModelShape, classes: ClassTable, stage: string,
+): Pick<TokenPool, 'slots' | 'slotsBoundByKv'> {
+  let longest = 0;
+  let mean = 0;
+  let output = 0;
+  for (let i = 0; i < classes.weights.length; i++) {
+    longest = Math.max(longest, kvBytes(model, classes.inputTokens[i] + (stage === 'prefill' ? 0 : classes.outputTokens[i])));
+    mean += classes.weights[i] * classes.outputTokens[i] * kvBytes(model, classes.inputTokens[i] + classes.outputTokens[i] / 2);
+    output += classes.weights[i] * classes.outputTokens[i];
+  }
+  if (kvSlots(freeBytes, longest * copies) < 1) {
+    throw new Refused({
+      kind: 'infeasible',
+      stage,
+      reason: `the longest requests need ${gib(longest * copies)} of KV cache (${copies} copies) and ${gib(freeBytes)} is left beside the weights`,
+      mend: 'use a larger instance, more wafers, a narrower KV cache format or shorter requests',
+    });
+  }
+  // the steady mix of contexts shares the memory
+  const slots = Math.max(1, kvSlots(freeBytes, mean / output * copies));
+  const wanted = pool.maxConcurrentSequences ?? DEFAULT_SEQUENCES;
+  return { slots: Math.min(wanted, slots), slotsBoundByKv: slots < wanted };
+}
+
+function waferPool(
+  pool: DecodeSpec, wafer: WaferScaleSystem, model: ModelShape, classes: ClassTable, spec: DeploymentSpec,
+): { decode: ResolvedPool; pool: TokenPool } {
+  const set = setOf(wafer.name);
+  if (set === undefined) {
+    throw new Refused({
+      kind: 'unknown',
+      stage: 'decode',
+      reason: `no stream speed of ${wafer.name} is published`,
+      mend: 'use cs-3',
+    });
+  }
+  const needed = wafersForWeights(model.weightBytes, wafer.sramBytesPerWafer * WAFER_WEIGHT_SHARE);
+  const wafers = pool.wafersPerReplica ?? needed;
+  if (wafers < needed) {
+    throw new Refused({
+      kind: 'infeasible',
+      stage: 'decode',
+      reason: `the weights take ${gib(model.weightBytes)}, which needs ${needed} wafers, and a replica has ${wafers}`,
+      mend: `give at least ${needed} in decode.wafersPerReplica, or leave it out`,
+    });
+  }
+  const free = (count: number) => kvMemoryBytes(wafer.sramBytesPerWafer * count, WAFER_USABLE_SHARE, model.weightBytes, 0);
+  let count = wafers;
+  let longest = 0;
+  for (let i = 0; i < classes.weights.length; i++) {
+    longest = Math.max(longest, kvBytes(model, classes.inputTokens[i] + classes.outputTokens[i]));
+  }
+  while (pool.wafersPerReplica === undefined && kvSlots(free(count), longest) < 1) {
+    count++;
+  }
+  // pipelined wafers hold as many streams as their memory does, unless the spec says fewer
+  const slots = slotsOf({ ...pool, maxConcurrentSequences: pool.maxConcurrentSequences ?? Number.MAX_SAFE_INTEGER }, free(count), 1, model, classes, 'decode');
+  return {
+    decode: {
+      hardware: pool.hardware,
+      tensorParallelDegree: count,
+      set: withMeasured(set, spec.calibration?.decode, spec.calibration?.source),
+      price: poolPrice(pool),
+      promptBuckets: [],
+    },
+    pool: {
+      engine: { flopsPerSecond: 1, memoryBytesPerSecond: 1, memoryBytes: wafer.sramBytesPerWafer * count, kvCopies: 1, lowPrecision: false },
+      enginesPerInstance: 1,
+      ...slots,
+      wafers: count,
+      tokenSeconds: pool.outputTokensPerSecondPerUser === undefined ? undefined : 1 / pool.outputTokensPerSecondPerUser,
+    },
+  };
+}
+
+function kvLink(spec: DeploymentSpec, model: ModelShape, prompt: Machine, tokenEfa: number | undefined, wafer: boolean): KvLink {
+  const overlapLayers = spec.link?.overlap === 'layerwise' ? model.layers : 1;
+  const given = spec.link?.bytesPerSecond;
+  if (given !== undefined) {
+    return { prefillBytesPerSecond: given, decodeBytesPerSecond: wafer ? tokenEfa! : Infinity, measured: true, overlapLayers };
+  }
+  const without = [[prompt.efaBytesPerSecond, spec.prefill!.hardware], [tokenEfa, spec.decode.hardware]].find(([rate]) => rate === undefined);
+  if (without !== undefined) {
+    throw new Refused({
+      kind: 'infeasible',
+      stage: 'kv-transfer',
+      reason: `${without[1]} has no EFA, so the KV cache has no fast path from prefill to decode`,
+      mend: 'use an instance type with EFA, serve aggregated, or give link.bytesPerSecond as measured',
+    });
+  }
+  const staged = [spec.prefill!.hardware, spec.decode.hardware].find((name) => Hardware.accelerated(name)?.efa?.deviceDirectRdma === false);
+  if (staged !== undefined) {
+    throw new Refused({
+      kind: 'infeasible',
+      stage: 'kv-transfer',
+      reason: `${staged} cannot move device memory over EFA directly`,
+      mend: 'use a type that can, such as trn2.48xlarge, serve aggregated, or give link.bytesPerSecond as measured',
+    });
+  }
+  return { prefillBytesPerSecond: prompt.efaBytesPerSecond!, decodeBytesPerSecond: tokenEfa!, measured: false, overlapLayers };
+}
+
+function gib(bytes: number): string {
+  return `${Math.round(bytes)} bytes (${(bytes / 2 ** 30).toFixed(1)} GiB)`;
+}

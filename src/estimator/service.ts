@@ -1,0 +1,257 @@
+import { Coefficient, fill } from './calibration/calibration';
+import { ClosedForm, END_TO_END, SHARES, TPOT, TTFT } from './closed-form';
+import { DeploymentSpec } from './deployment-spec';
+import { CoefficientUse, Refusal } from './estimate';
+import { CoefficientName, Coefficients } from './phases/coefficients';
+import { Resolved, ResolvedPool, resolve } from './resolve';
+import { checkSpec } from './spec-check';
+import { DRAWS, latinHypercube } from './uncertainty';
+
+/** One promise, as a place in the latencies. */
+export interface Promised {
+  readonly metric: string;
+  readonly label: string;
+  readonly percentile: number;
+  readonly seconds: number;
+  readonly index: number;
+}
+
+/** Stages and their instances at the counts solved for last. */
+export interface StageLoad {
+  readonly name: string;
+  readonly load: number;
+  readonly instances: number;
+  readonly hardware: string;
+}
+
+const PREFILL: CoefficientName[] = [
+  'prefillDenseUtilisation', 'prefillAttentionUtilisation', 'prefillLowPrecisionGain', 'prefillLayerSeconds', 'prefillTokenLayerSeconds',
+  'prefillExpertSeconds', 'gatewaySeconds',
+];
+const DECODE: CoefficientName[] = [
+  'decodeBandwidthUtilisation', 'decodeKvBandwidthUtilisation', 'decodeLayerSeconds', 'decodeSequenceLayerSeconds', 'decodeExpertLayerSeconds',
+];
+const WAFER: CoefficientName[] = ['waferLayerSeconds', 'waferHopSeconds'];
+
+// bisection steps of the goodput: a billionth of the capacity at the centre, a thousandth in each draw
+const CENTRE_STEPS = 30;
+const DRAW_STEPS = 10;
+
+interface Drawn {
+  readonly into: Coefficients;
+  readonly name: CoefficientName;
+  readonly coefficient: Coefficient;
+}
+
+/**
+ * A checked and resolved deployment, ready to be solved at any counts.
+ */
+export class Service {
+  public readonly spec: DeploymentSpec;
+  public readonly resolved: Resolved;
+  public readonly form: ClosedForm;
+  public readonly aggregated: boolean;
+  public readonly promises: Promised[];
+  /** Rate of the workload, in requests per second. */
+  public readonly rate: number;
+
+  private readonly prefillSet = new Coefficients();
+  private readonly decodeSet: Coefficients;
+  private readonly drawn: Drawn[] = [];
+  private prefillInstances = 0;
+  private decodeInstances = 0;
+
+  /**
+   * Throws a `ProblemsError` if the spec is wrong, and `Refused` if there is no basis for an estimate.
+   */
+  constructor(spec: DeploymentSpec) {
+    checkSpec(spec);
+    this.spec = spec;
+    this.resolved = resolve(spec);
+    this.rate = spec.workload.requestsPerSecond;
+    this.aggregated = this.resolved.prefill === undefined;
+    this.decodeSet = this.aggregated ? this.prefillSet : new Coefficients();
+    this.form = new ClosedForm(this.resolved.plant);
+    this.promises = promisesOf(spec);
+    const stages: [ResolvedPool, Coefficients, CoefficientName[]][] = [
+      [this.resolved.prefill ?? this.resolved.decode, this.prefillSet, this.names('prefill')],
+      [this.resolved.decode, this.decodeSet, this.names('decode')],
+    ];
+    if (!this.aggregated) {
+      const [narrow, into] = this.resolved.plant.decode.wafers === undefined
+        ? [this.resolved.prefill!, this.prefillSet] : [this.resolved.decode, this.decodeSet];
+      stages.push([this.resolved.prefill!, this.prefillSet, ['linkUtilisation', 'linkBaseSeconds']]);
+      stages.push([narrow, into, ['waferIngestUtilisation']]);
+      stages.push([this.resolved.decode, this.decodeSet, ['linkUtilisation']]);
+      stages.push([this.resolved.prefill!, this.prefillSet, ['decodeBandwidthUtilisation']]);
+    }
+    for (const [pool, into, names] of stages) {
+      for (const name of names) {
+        const coefficient = pool.set.coefficients[name];
+        if (coefficient !== undefined && coefficient.relativeSigma > 0 && coefficient.value > 0) {
+          this.drawn.push({ into, name, coefficient });
+        }
+      }
+    }
+    this.centre();
+  }
+
+  /**
+   * Solves at the centre of the coefficients.
+   */
+  public solve(prefillInstances: number, decodeInstances: number): void {
+    this.prefillInstances = prefillInstances;
+    this.decodeInstances = decodeInstances;
+    this.form.solve(this.rate, prefillInstances, decodeInstances);
+  }
+
+  /**
+   * Calls back once for each draw, with everything solved for that draw; leaves the centre in place.
+   */
+  public eachDraw(callback: (draw: number) => void): void {
+    const deviates = latinHypercube(this.drawn.length);
+    for (let draw = 0; draw < DRAWS; draw++) {
+      for (let i = 0; i < this.drawn.length; i++) {
+        const { into, name, coefficient } = this.drawn[i];
+        const value = coefficient.value * Math.exp(coefficient.relativeSigma * deviates[i][draw]);
+        into[name] = name.endsWith('Utilisation') ? Math.min(1, value) : value;
+      }
+      this.form.use(this.prefillSet, this.decodeSet);
+      this.form.solve(this.rate, this.prefillInstances, this.decodeInstances);
+      callback(draw);
+    }
+    this.centre();
+    this.form.solve(this.rate, this.prefillInstances, this.decodeInstances);
+  }
+
+  /** Load over capacity of the fullest stage. */
+  public get fullest(): number {
+    return Math.max(this.form.prefillLoad, this.form.linkLoad, this.form.decodeLoad);
+  }
+
+  /** Whether the fleet that was solved for is stable and keeps every promise. */
+  public get holds(): boolean {
+    return this.form.stable && this.promises.every((promise) => this.form.latencies[promise.index] <= promise.seconds);
+  }
+
+  /**
+   * The highest rate at which the fleet is stable and keeps every promise, at the present coefficients; 0 if it does at none.
+   * Solves at other rates on the way: solve again before reading more.
+   */
+  public goodput(fine: boolean): number {
+    const { form } = this;
+    const capacity = this.rate / this.fullest;
+    if (this.promises.length === 0) {
+      return capacity;
+    }
+    let low = 0;
+    let high = capacity;
+    for (let i = 0; i < (fine ? CENTRE_STEPS : DRAW_STEPS); i++) {
+      const middle = (low + high) / 2;
+      form.solve(middle, this.prefillInstances, this.decodeInstances);
+      if (this.holds) {
+        low = middle;
+      } else {
+        high = middle;
+      }
+    }
+    return low;
+  }
+
+  /** The stages in the order that a request passes them, with their loads. */
+  public stages(): StageLoad[] {
+    const { form } = this;
+    const { prefill, decode } = this.resolved;
+    const last = { name: this.aggregated ? 'aggregated' : 'decode', load: form.decodeLoad, instances: this.decodeInstances, hardware: decode.hardware };
+    if (prefill === undefined) {
+      return [last];
+    }
+    return [
+      { name: 'prefill', load: form.prefillLoad, instances: this.prefillInstances, hardware: prefill.hardware },
+      { name: 'kv-transfer', load: form.linkLoad, instances: this.prefillInstances, hardware: 'EFA' },
+      last,
+    ];
+  }
+
+  /** Why the fleet that was solved for is not enough; undefined if it is. */
+  public shortcoming(): Refusal | undefined {
+    const worst = this.stages().reduce((most, stage) => (stage.load > most.load ? stage : most));
+    if (worst.load >= 1) {
+      // loads are inverse to the count, so the count that brings one below 1 is known
+      const short = worst.name === 'kv-transfer' ? undefined : Math.floor(worst.load * worst.instances) + 1 - worst.instances;
+      return {
+        kind: 'unstable',
+        stage: worst.name,
+        shortByInstances: short,
+        reason: `${worst.name} has ${(worst.load * 100).toFixed(0)} % of its capacity to do`,
+        mend: short === undefined ? 'use instances with more network bandwidth, or more of both pools' : `add ${short} or lower the rate`,
+      };
+    }
+    const miss = this.promises.find((promise) => this.form.latencies[promise.index] > promise.seconds);
+    return miss && {
+      kind: 'infeasible',
+      reason: `${miss.label} p${miss.percentile} ${seconds(this.form.latencies[miss.index])} exceeds ${seconds(miss.seconds)}`,
+      mend: 'add instances or relax the objective',
+    };
+  }
+
+  /** The coefficients that a stage rests on. */
+  public coefficients(stage: string): CoefficientUse[] {
+    const { prefill, decode } = this.resolved;
+    const pick = (pool: ResolvedPool, names: CoefficientName[]) => names
+      .filter((name) => pool.set.coefficients[name] !== undefined)
+      .map((name) => {
+        const { value, relativeSigma, source } = pool.set.coefficients[name];
+        return { name, value, relativeSigma, source };
+      });
+    switch (stage) {
+      case 'prefill':
+        return pick(prefill!, this.names('prefill'));
+      case 'kv-transfer':
+        return [...pick(prefill!, this.spec.link?.bytesPerSecond === undefined ? ['linkUtilisation', 'linkBaseSeconds'] : ['linkBaseSeconds']),
+          ...pick(decode, ['waferIngestUtilisation'])];
+      case 'decode':
+        return pick(decode, this.names('decode'));
+      default:
+        return pick(decode, [...this.names('prefill'), ...this.names('decode')]);
+    }
+  }
+
+  private centre(): void {
+    fill(this.prefillSet, (this.resolved.prefill ?? this.resolved.decode).set);
+    fill(this.decodeSet, this.resolved.decode.set);
+    this.form.use(this.prefillSet, this.decodeSet);
+  }
+
+  private names(phase: 'prefill' | 'decode'): CoefficientName[] {
+    const { decode, prefill, model } = this.resolved.plant;
+    if (phase === 'decode' && decode.wafers !== undefined) {
+      return decode.tokenSeconds === undefined ? WAFER : [];
+    }
+    const { lowPrecision } = (phase === 'prefill' ? prefill ?? decode : decode).engine;
+    return (phase === 'prefill' ? PREFILL : DECODE)
+      .filter((name) => (!name.includes('Expert') || model.experts > 0) && (name !== 'prefillLowPrecisionGain' || lowPrecision));
+  }
+}
+
+function promisesOf(spec: DeploymentSpec): Promised[] {
+  const { objective } = spec;
+  if (objective === undefined) {
+    return [];
+  }
+  const percentile = objective.percentile ?? 95;
+  const offset = 1 + SHARES.indexOf(percentile / 100);
+  const metrics: [string, string, number, number | undefined][] = [
+    ['ttftSeconds', 'TTFT', TTFT, objective.ttftSeconds],
+    ['tpotSeconds', 'TPOT', TPOT, objective.tpotSeconds],
+    ['endToEndSeconds', 'end-to-end latency', END_TO_END, objective.endToEndSeconds],
+  ];
+  return metrics.flatMap(([metric, label, base, value]) => (
+    value === undefined ? [] : [{ metric, label, percentile, seconds: value, index: base + offset }]
+  ));
+}
+
+/** Seconds for people: three significant digits. */
+export function seconds(value: number): string {
+  return value < 1 ? `${Number((value * 1000).toPrecision(3))} ms` : `${Number(value.toPrecision(3))} s`;
+}

@@ -1,0 +1,213 @@
+import { Hardware } from '../hardware';
+import { ModelArchitecture, Precision } from '../model';
+import { Problem, ProblemsError } from '../problems';
+import { ServiceLevelObjective, Workload } from '../workload';
+import { COEFFICIENT_SETS, measuredProblems } from './calibration/calibration';
+import { DecodeSpec, DeploymentSpec, PoolSpec } from './deployment-spec';
+
+/** The version of the deployment spec that is read. */
+export const DEPLOYMENT_SCHEMA = 'cdk-disaggregated-inference/deployment-spec/v1';
+
+const OVERLAPS = ['layerwise', 'after-prefill'];
+
+/**
+ * Throws a `ProblemsError` with everything that is wrong with a deployment spec.
+ */
+export function checkSpec(spec: DeploymentSpec): void {
+  const problems: Problem[] = [];
+  if (spec === null || typeof spec !== 'object') {
+    throw new ProblemsError([{ rule: 'SpecNotAnObject', path: 'spec', value: json(spec), message: 'the spec is not an object', mend: 'give a deployment spec' }]);
+  }
+  if (spec.schema !== DEPLOYMENT_SCHEMA) {
+    problems.push({
+      rule: 'SpecSchemaUnknown',
+      path: 'schema',
+      value: json(spec.schema),
+      message: 'the version of the spec is not one that can be read',
+      mend: `give ${JSON.stringify(DEPLOYMENT_SCHEMA)}`,
+    });
+  }
+  part(problems, spec.model, 'model', true, (value) => ModelArchitecture.fromSpec(value));
+  part(problems, spec.precision, 'precision', false, (precision) => {
+    precisionProblems(problems, precision.weights, 'precision.weights');
+    precisionProblems(problems, precision.kvCache, 'precision.kvCache');
+  });
+  part(problems, spec.workload, 'workload', true, (value) => Workload.fromSpec(value, 'workload'));
+  part(problems, spec.objective, 'objective', false, (value) => ServiceLevelObjective.fromSpec(value, 'objective'));
+  part(problems, spec.prefill, 'prefill', false, (pool) => poolProblems(problems, pool, 'prefill'));
+  part(problems, spec.link, 'link', false, (link) => {
+    numberProblem(problems, link.bytesPerSecond, 'link.bytesPerSecond', false, 'give bytes per second');
+    if (link.overlap !== undefined && !OVERLAPS.includes(link.overlap)) {
+      problems.push({
+        rule: 'LinkOverlapUnknown',
+        path: 'link.overlap',
+        value: json(link.overlap),
+        message: 'the overlap is not known',
+        mend: `use one of ${OVERLAPS.join(', ')}`,
+      });
+    }
+  });
+  part(problems, spec.decode, 'decode', true, (pool) => {
+    poolProblems(problems, pool, 'decode');
+    waferProblems(problems, pool);
+  });
+  part(problems, spec.calibration, 'calibration', false, (calibration) => {
+    if (calibration.coefficientSet !== undefined && !COEFFICIENT_SETS.includes(calibration.coefficientSet)) {
+      problems.push({
+        rule: 'CoefficientSetUnknown',
+        path: 'calibration.coefficientSet',
+        value: json(calibration.coefficientSet),
+        message: 'there is no coefficient set of this name',
+        mend: `use one of ${COEFFICIENT_SETS.join(', ')}`,
+      });
+    }
+    problems.push(...measuredProblems(calibration.prefill, 'calibration.prefill'), ...measuredProblems(calibration.decode, 'calibration.decode'));
+  });
+  const planned = spec.decode?.instances === undefined || (spec.prefill !== undefined && spec.prefill?.instances === undefined);
+  if (planned && spec.objective === undefined && problems.length === 0) {
+    problems.push({
+      rule: 'CountWithoutObjective',
+      path: spec.decode.instances === undefined ? 'decode.instances' : 'prefill.instances',
+      message: 'the count is to be planned, but nothing is promised that it could be planned for',
+      mend: 'give the count, or an objective',
+    });
+  }
+  if (problems.length > 0) {
+    throw new ProblemsError(problems);
+  }
+}
+
+// a part of the spec: missing, not an object, or checked by the room that owns it
+function part<T>(problems: Problem[], value: T | undefined, path: string, required: boolean, check: (value: T) => void): void {
+  if (value === undefined && !required) {
+    return;
+  }
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+    problems.push({
+      rule: value === undefined ? 'SpecPartMissing' : 'SpecPartNotAnObject',
+      path,
+      value: value === undefined ? undefined : json(value),
+      message: value === undefined ? 'this part of the spec is missing' : 'this part of the spec is not an object',
+      mend: 'give it as an object',
+    });
+    return;
+  }
+  try {
+    check(value);
+  } catch (error) {
+    if (!(error instanceof ProblemsError)) {
+      throw error;
+    }
+    problems.push(...error.problems);
+  }
+}
+
+function precisionProblems(problems: Problem[], value: string | undefined, path: string): void {
+  if (value !== undefined && !Precision.all().includes(value)) {
+    problems.push({
+      rule: 'PrecisionUnknown', path, value: json(value), message: 'there is no number format of this name', mend: `use one of ${Precision.all().join(', ')}`,
+    });
+  }
+}
+
+function poolProblems(problems: Problem[], pool: PoolSpec, path: string): void {
+  if (typeof pool.hardware !== 'string' || !Hardware.names().includes(pool.hardware)) {
+    const nearest = Hardware.nearest(String(pool.hardware));
+    problems.push({
+      rule: 'HardwareUnknown',
+      path: `${path}.hardware`,
+      value: json(pool.hardware),
+      message: 'there is no hardware of this name',
+      mend: `use ${(nearest.length > 0 ? nearest : Hardware.names()).join(', ')}`,
+    });
+  }
+  numberProblem(problems, pool.instances, `${path}.instances`, true, 'give a whole number from 1, or leave it out to have it planned');
+  numberProblem(problems, pool.tensorParallelDegree, `${path}.tensorParallelDegree`, true, 'give a whole number from 1, or leave it out');
+  numberProblem(problems, pool.enginesPerInstance, `${path}.enginesPerInstance`, true, 'give a whole number from 1, or leave it out');
+  numberProblem(problems, pool.maxConcurrentSequences, `${path}.maxConcurrentSequences`, true, 'give a whole number from 1, or leave it out');
+  numberProblem(problems, pool.usdPerInstanceHour, `${path}.usdPerInstanceHour`, false, 'give USD per hour, or leave it out');
+  const ranks = ranksOf(pool.hardware);
+  if (ranks !== undefined && isCount(pool.tensorParallelDegree) && pool.tensorParallelDegree > ranks) {
+    problems.push({
+      rule: 'TensorParallelDegreeTooHigh',
+      path: `${path}.tensorParallelDegree`,
+      value: json(pool.tensorParallelDegree),
+      message: `one ${pool.hardware} has ${ranks} logical cores or chips`,
+      mend: `give at most ${ranks}`,
+    });
+  }
+  const engineRanks = (pool.enginesPerInstance ?? 1) * (pool.tensorParallelDegree ?? 1);
+  if (ranks !== undefined && isCount(pool.enginesPerInstance) && engineRanks > ranks && !(pool.tensorParallelDegree! > ranks)) {
+    problems.push({
+      rule: 'EnginesPerInstanceTooMany',
+      path: `${path}.enginesPerInstance`,
+      value: json(pool.enginesPerInstance),
+      message: `the engines need ${engineRanks} logical cores or chips, and one ${pool.hardware} has ${ranks}`,
+      mend: 'give fewer engines or a lower tensorParallelDegree',
+    });
+  }
+  const buckets: unknown = pool.promptBuckets;
+  if (buckets !== undefined) {
+    const ok = Array.isArray(buckets) && buckets.length > 0 && buckets.every((bucket, i) => isCount(bucket) && (i === 0 || bucket > buckets[i - 1]));
+    if (!ok) {
+      problems.push({
+        rule: 'PromptBucketsNotAscending',
+        path: `${path}.promptBuckets`,
+        value: json(buckets),
+        message: 'the buckets are not ascending whole numbers of tokens',
+        mend: 'give compiled prompt lengths such as [512, 2048, 8192]',
+      });
+    }
+  }
+}
+
+function waferProblems(problems: Problem[], pool: DecodeSpec): void {
+  numberProblem(problems, pool.wafersPerReplica, 'decode.wafersPerReplica', true, 'give a whole number from 1, or leave it out');
+  numberProblem(problems, pool.outputTokensPerSecondPerUser, 'decode.outputTokensPerSecondPerUser', false, 'give tokens per second, or leave it out');
+  if (typeof pool.hardware !== 'string' || Hardware.wafer(pool.hardware) !== undefined) {
+    return;
+  }
+  for (const name of ['wafersPerReplica', 'outputTokensPerSecondPerUser'] as const) {
+    if (pool[name] !== undefined) {
+      problems.push({
+        rule: 'WaferOptionWithoutWafer',
+        path: `decode.${name}`,
+        value: json(pool[name]),
+        message: `this is for wafer-scale systems, and ${JSON.stringify(pool.hardware)} is none`,
+        mend: 'leave it out, or use cs-3',
+      });
+    }
+  }
+}
+
+function numberProblem(problems: Problem[], value: number | undefined, path: string, whole: boolean, mend: string): void {
+  if (value === undefined || (whole ? isCount(value) : typeof value === 'number' && Number.isFinite(value) && value > 0)) {
+    return;
+  }
+  problems.push({
+    rule: whole ? 'CountNotPositive' : 'NumberNotPositive',
+    path,
+    value: json(value),
+    message: whole ? 'this is not a whole number from 1 to 1,000,000' : 'this is not a finite number above 0',
+    mend,
+  });
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) > 0 && (value as number) <= 1_000_000;
+}
+
+/** Ranks of tensor parallelism in one instance or UltraServer; undefined for wafers and unknown names. */
+export function ranksOf(hardware: string): number | undefined {
+  const server = Hardware.ultraServer(hardware);
+  if (server !== undefined) {
+    return server.logicalCores;
+  }
+  const type = Hardware.accelerated(hardware);
+  return type && type.acceleratorCount * (type.accelerator.logicalNeuronCores ?? 1);
+}
+
+// NaN and Infinity have no JSON
+function json(value: unknown): string {
+  return typeof value === 'number' ? String(value) : JSON.stringify(value) ?? 'undefined';
+}

@@ -1,0 +1,3 @@
+export * from './model-architecture';
+export * from './model-spec';
+export * from './precision';

@@ -1,0 +1,173 @@
+import {
+  Duration, RemovalPolicy, aws_ec2 as ec2, aws_ecs as ecs, aws_kms as kms, aws_logs as logs, aws_s3 as s3, aws_secretsmanager as secretsmanager,
+} from 'aws-cdk-lib';
+import { RouterListener } from './router-listener';
+import { EngineEndpoint } from '../decode';
+import { DeploymentSpec } from '../estimator';
+
+/**
+ * How a router runs, whatever engines it stands in front of.
+ */
+export interface BedrockRouterOptions {
+  /**
+   * Values of `model` in a request that are served.
+   *
+   * @default - the id of the spec's model
+   */
+  readonly servedModelNames?: string[];
+
+  /**
+   * How callers connect.
+   *
+   * @default - plain HTTP within the VPC, with a warning
+   */
+  readonly listener?: RouterListener;
+
+  /**
+   * The service's image. It is told its configuration in the variable `ROUTER_CONFIG` and listens on port 8080.
+   *
+   * @default - the one that comes with this library, built for X86_64 at deployment
+   */
+  readonly image?: ecs.ContainerImage;
+
+  /**
+   * API keys that callers present as bearer tokens: a JSON list, or one a line. Tasks read them when they start.
+   *
+   * @default - a new secret with one generated key
+   */
+  readonly apiKeysSecret?: secretsmanager.ISecret;
+
+  /**
+   * Subnets of the tasks, and of the load balancer unless it faces the internet.
+   *
+   * @default - the private subnets of the VPC
+   */
+  readonly vpcSubnets?: ec2.SubnetSelection;
+
+  /**
+   * Fewest tasks.
+   *
+   * @default 2
+   */
+  readonly minTasks?: number;
+
+  /**
+   * Most tasks.
+   *
+   * @default 10
+   */
+  readonly maxTasks?: number;
+
+  /**
+   * Requests per minute and task above which tasks are added. A choice of this library, not a measured limit.
+   *
+   * @default 6000
+   */
+  readonly requestsPerTaskPerMinute?: number;
+
+  /**
+   * Requests that one task gives one engine at once; it answers 429 beyond.
+   *
+   * @default - the spec's `decode.maxConcurrentSequences`, or 256
+   */
+  readonly maxRequestsPerEngine?: number;
+
+  /**
+   * CPU units of a task, 1024 for one vCPU.
+   *
+   * @default 1024
+   */
+  readonly cpu?: number;
+
+  /**
+   * Memory of a task, in MiB.
+   *
+   * @default 2048
+   */
+  readonly memoryLimitMiB?: number;
+
+  /**
+   * Longest time from a request to the last byte of its answer, at most 3940 seconds.
+   *
+   * @default Duration.minutes(15)
+   */
+  readonly requestTimeout?: Duration;
+
+  /**
+   * Longest wait for the first event of a streamed answer.
+   *
+   * @default Duration.minutes(2)
+   */
+  readonly firstTokenTimeout?: Duration;
+
+  /**
+   * How long a task that is stopped may take to finish its requests, at most 115 seconds.
+   *
+   * @default Duration.seconds(100)
+   */
+  readonly drainTimeout?: Duration;
+
+  /**
+   * Bucket for the load balancer's access logs, with keys that S3 manages. The stack needs a concrete region.
+   *
+   * @default - no access logs
+   */
+  readonly accessLogsBucket?: s3.IBucket;
+
+  /**
+   * How long the tasks' logs are kept. They hold neither prompts nor answers.
+   *
+   * @default logs.RetentionDays.ONE_MONTH
+   */
+  readonly logRetention?: logs.RetentionDays;
+
+  /**
+   * Key that encrypts logs and generated API keys. CloudWatch Logs is allowed to use it if the key's policy can be changed here.
+   *
+   * @default - keys that AWS owns
+   */
+  readonly encryptionKey?: kms.IKey;
+
+  /**
+   * Whether the load balancer refuses to be deleted.
+   *
+   * @default false
+   */
+  readonly deletionProtection?: boolean;
+
+  /**
+   * What becomes of logs and generated API keys when the router is deleted.
+   *
+   * @default RemovalPolicy.RETAIN
+   */
+  readonly removalPolicy?: RemovalPolicy;
+}
+
+/**
+ * Properties of `BedrockRouter`.
+ */
+export interface BedrockRouterProps extends BedrockRouterOptions {
+  /** The VPC of load balancer and tasks, from which the engines can be reached. */
+  readonly vpc: ec2.IVpc;
+
+  /**
+   * The engines, the preferred ones first: the first pool with an engine that is up gets the request.
+   * Prefill engines are watched and get no request.
+   */
+  readonly engines: EngineEndpoint[];
+
+  /**
+   * The deployment that the router stands in front of: names the model, bounds requests per engine, and makes its
+   * objective a boundary of the latency histograms.
+   *
+   * @default - `servedModelNames` is needed
+   */
+  readonly spec?: DeploymentSpec;
+
+  /**
+   * The cluster that the tasks run in.
+   *
+   * @default - a new one with container insights
+   */
+  readonly cluster?: ecs.ICluster;
+}

@@ -1,0 +1,3 @@
+export * from './bedrock-router';
+export * from './bedrock-router-props';
+export * from './router-listener';

@@ -1,0 +1,143 @@
+import { aws_secretsmanager as secretsmanager, Token } from 'aws-cdk-lib';
+import { EngineEndpoint, EngineProtocol, EngineRole } from '../decode';
+import { DeploymentSpec } from '../estimator';
+import { Problem, Problems } from '../problems';
+
+/** Port of the router's container. */
+export const ROUTER_PORT = 8080;
+/** Name of the variable with the callers' API keys. */
+export const API_KEYS_VARIABLE = 'ROUTER_API_KEYS';
+
+/** What the construct knows when it configures the service. Times are in seconds. */
+export interface RouterConfigInput {
+  readonly path: string;
+  readonly engines: EngineEndpoint[];
+  readonly spec?: DeploymentSpec;
+  readonly servedModelNames?: string[];
+  readonly maxRequestsPerEngine?: number;
+  readonly requestTimeoutSeconds: number;
+  readonly firstTokenTimeoutSeconds: number;
+  readonly loadBalancerIdleSeconds: number;
+  readonly drainSeconds: number;
+}
+
+/** The configuration of the service, and the secrets that its variables hold. */
+export interface BuiltRouterConfig {
+  readonly config: object;
+  readonly engineKeys: { [variable: string]: secretsmanager.ISecret };
+}
+
+/**
+ * Builds the configuration that `runtime/` reads. It speaks of the same schema, whose test reads what this writes.
+ *
+ * Throws ProblemsError with every problem.
+ */
+export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
+  Problems.throwIfAny(problemsOf(input));
+  const { spec } = input;
+  const objective = spec?.objective;
+  const engineKeys: { [variable: string]: secretsmanager.ISecret } = {};
+  const servedNames = input.servedModelNames ?? [spec!.model.id];
+  const targets = input.engines.map((engine, i) => {
+    const variable = `ENGINE_API_KEY_${i}`;
+    if (engine.apiKeySecret !== undefined) {
+      engineKeys[variable] = engine.apiKeySecret;
+    }
+    return {
+      name: engine.name,
+      role: engine.role,
+      protocol: engine.protocol,
+      ...(engine.discoverySrvName === undefined ? { url: engine.url } : { srv: engine.discoverySrvName }),
+      maxInFlight: input.maxRequestsPerEngine ?? spec?.decode.maxConcurrentSequences,
+      apiKeyEnv: engine.apiKeySecret === undefined ? undefined : variable,
+      modelName: engine.modelName,
+    };
+  });
+  return {
+    engineKeys,
+    config: {
+      schema: 'cdk-disaggregated-inference/router-config/v1',
+      model: { id: spec?.model.id ?? servedNames[0], servedNames },
+      port: ROUTER_PORT,
+      targets,
+      limits: {
+        requestTimeoutSeconds: input.requestTimeoutSeconds,
+        firstByteTimeoutSeconds: input.firstTokenTimeoutSeconds,
+        // a load balancer must be the one that closes an idle connection, or it sends a request into a closing one.
+        keepAliveSeconds: input.loadBalancerIdleSeconds + 5,
+      },
+      lameduckSeconds: Math.min(10, input.drainSeconds / 2),
+      drainSeconds: input.drainSeconds,
+      auth: { apiKeysEnv: API_KEYS_VARIABLE },
+      expected: objective === undefined ? undefined : { ttftSeconds: objective.ttftSeconds, tpotSeconds: objective.tpotSeconds },
+    },
+  };
+}
+
+function problemsOf(input: RouterConfigInput): Problem[] {
+  const { path, engines } = input;
+  const problems: Problem[] = [];
+  const refuse = (rule: string, where: string, value: unknown, message: string, mend: string) =>
+    problems.push({ rule, path: `${path}.${where}`, ...(value === undefined ? {} : { value: JSON.stringify(value) }), message, mend });
+
+  if (input.servedModelNames === undefined && input.spec === undefined) {
+    refuse('RouterModelUnknown', 'servedModelNames', undefined, 'the router does not know which model it serves', 'give servedModelNames or spec');
+  }
+  if (input.servedModelNames?.length === 0) {
+    refuse('RouterModelUnknown', 'servedModelNames', [], 'no model is served', 'name at least one model');
+  }
+  if (!engines.some((engine) => engine.role !== EngineRole.PREFILL)) {
+    refuse('RouterNothingAnswers', 'engines', undefined, 'no engine answers requests', 'add an engine whose role is DECODE or AGGREGATED');
+  }
+  const names = new Set<string>();
+  engines.forEach((engine, i) => {
+    const at = `engines[${i}]`;
+    if (!Token.isUnresolved(engine.name)) {
+      if (!/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/.test(engine.name)) {
+        refuse('RouterEngineName', `${at}.name`, engine.name, 'the name does not fit into a metric', 'use up to 63 letters, digits, - and _');
+      }
+      if (names.has(engine.name)) {
+        refuse('RouterEngineName', `${at}.name`, engine.name, 'two engines have the same name', 'give each its own name');
+      }
+      names.add(engine.name);
+    }
+    if (engine.protocol !== EngineProtocol.OPENAI) {
+      refuse('RouterEngineProtocol', `${at}.protocol`, engine.protocol, 'the router does not speak this protocol to engines', 'give an engine that speaks OpenAI\'s API');
+    }
+    if ((engine.discoverySrvName === undefined) === (engine.url === undefined) && engine.protocol === EngineProtocol.OPENAI) {
+      refuse('RouterEngineAddress', at, engine.name, 'an engine is reached in exactly one way', 'give one of discoverySrvName and url');
+    }
+    if (engine.protocol === EngineProtocol.OPENAI && portOf(engine) === undefined) {
+      refuse('RouterEnginePort', `${at}.port`, engine.name, 'the port to open towards the engine is not known', 'give port');
+    }
+  });
+  const bound = (where: string, seconds: number, least: number, most: number) => {
+    if (Token.isUnresolved(seconds)) {
+      refuse('RouterTime', where, undefined, 'the time is not known at synthesis', 'give a number, not a token');
+    } else if (!(seconds >= least && seconds <= most)) {
+      refuse('RouterTime', where, seconds, `the time is not within ${least} and ${most} seconds`, 'change it');
+    }
+  };
+  // 4000 s is the longest idle timeout of an Application Load Balancer, and it must outlast a request that says nothing.
+  bound('requestTimeout', input.requestTimeoutSeconds, 1, 3940);
+  bound('firstTokenTimeout', input.firstTokenTimeoutSeconds, 1, 3940);
+  // Fargate kills a container 120 s after it asked it to stop.
+  bound('drainTimeout', input.drainSeconds, 1, 115);
+  if (input.maxRequestsPerEngine !== undefined && !Token.isUnresolved(input.maxRequestsPerEngine)
+    && !(Number.isInteger(input.maxRequestsPerEngine) && input.maxRequestsPerEngine >= 1)) {
+    refuse('RouterMaxRequests', 'maxRequestsPerEngine', input.maxRequestsPerEngine, 'the number of requests is not a whole number above 0', 'change it');
+  }
+  return problems;
+}
+
+/** TCP port of an engine; undefined where nothing tells it. */
+export function portOf(engine: EngineEndpoint): number | undefined {
+  if (engine.port !== undefined) {
+    return engine.port;
+  }
+  if (engine.url === undefined || Token.isUnresolved(engine.url) || !URL.canParse(engine.url)) {
+    return undefined;
+  }
+  const { port, protocol } = new URL(engine.url);
+  return port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port);
+}

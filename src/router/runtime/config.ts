@@ -1,0 +1,193 @@
+import { readFileSync } from 'node:fs';
+import Ajv, { ErrorObject } from 'ajv';
+import schema from './router-config.v1.schema.json';
+import { JsonSyntaxError, parseJson } from '../../json-text';
+import { nearestNames } from '../../nearest';
+import { Problem, Problems } from '../../problems';
+
+/** Version of the configuration format. */
+export const ROUTER_CONFIG_SCHEMA = 'cdk-disaggregated-inference/router-config/v1';
+
+/** What the router serves, from where, within which limits. Every default is in `router-config.v1.schema.json`. */
+export interface RouterConfig {
+  readonly schema: string;
+  readonly model: { readonly id: string; readonly servedNames: string[] };
+  readonly port: number;
+  readonly targets: TargetConfig[];
+  readonly limits: LimitsConfig;
+  readonly lameduckSeconds: number;
+  readonly drainSeconds: number;
+  readonly auth: 'none' | { readonly apiKeysEnv: string };
+  readonly expected?: { readonly ttftSeconds?: number; readonly tpotSeconds?: number };
+}
+
+/** A set of equal engines, found at one URL or by one SRV name. */
+export interface TargetConfig {
+  readonly name: string;
+  readonly role: 'prefill' | 'decode' | 'aggregated';
+  readonly protocol: 'openai';
+  readonly srv?: string;
+  readonly url?: string;
+  readonly maxInFlight: number;
+  readonly apiKeyEnv?: string;
+  readonly modelName?: string;
+}
+
+/** Bounds on one request. */
+export interface LimitsConfig {
+  readonly maxBodyBytes: number;
+  readonly maxHeaderBytes: number;
+  readonly requestTimeoutSeconds: number;
+  readonly firstByteTimeoutSeconds: number;
+  readonly idleTimeoutSeconds: number;
+  readonly writeStallSeconds: number;
+  readonly keepAliveSeconds: number;
+}
+
+type Environment = { readonly [name: string]: string | undefined };
+
+/**
+ * Reads the configuration that `ROUTER_CONFIG` holds or that `ROUTER_CONFIG_FILE` names.
+ *
+ * Throws ProblemsError with every problem of the configuration.
+ */
+export function loadRouterConfig(env: Environment): RouterConfig {
+  const { ROUTER_CONFIG: text, ROUTER_CONFIG_FILE: file } = env;
+  if ((text === undefined) === (file === undefined)) {
+    Problems.throwIfAny([{
+      rule: 'RouterConfigMissing',
+      path: 'environment',
+      message: text === undefined ? 'the router has no configuration' : 'the router has two configurations',
+      mend: 'set one of ROUTER_CONFIG, JSON text, and ROUTER_CONFIG_FILE, the path of a JSON file',
+    }]);
+  }
+  return parseRouterConfig(text ?? read(file!), env);
+}
+
+/**
+ * Parses a configuration, fills in defaults, and checks it against the variables that it names.
+ *
+ * Throws ProblemsError with every problem.
+ */
+export function parseRouterConfig(text: string, env: Environment): RouterConfig {
+  let value: unknown;
+  try {
+    value = parseJson(text);
+  } catch (e) {
+    const { line, column, message } = e as JsonSyntaxError;
+    Problems.throwIfAny([{
+      rule: 'RouterConfigNotJson', path: `config:${line}:${column}`, message: `the configuration is not JSON: ${message}`, mend: 'give one JSON object',
+    }]);
+  }
+  // strictRequired cannot follow `required` inside the `oneOf` of a target.
+  const validate = new Ajv({ allErrors: true, useDefaults: true, strict: true, strictRequired: false, verbose: true }).compile(schema);
+  if (!validate(value)) {
+    Problems.throwIfAny(schemaProblems(validate.errors!, value));
+  }
+  const config = value as RouterConfig;
+  Problems.throwIfAny(crossProblems(config, env));
+  return config;
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (e) {
+    Problems.throwIfAny([{
+      rule: 'RouterConfigUnreadable',
+      path: 'environment.ROUTER_CONFIG_FILE',
+      value: JSON.stringify(file),
+      message: `the configuration cannot be read: ${(e as Error).message}`,
+      mend: 'name a readable file',
+    }]);
+    throw e;
+  }
+}
+
+/** One problem for each thing that the schema refuses. */
+function schemaProblems(errors: ErrorObject[], root: unknown): Problem[] {
+  return errors
+    // what failed inside an alternative is told by the alternative itself.
+    .filter((error) => !/\/oneOf\/\d/.test(error.schemaPath))
+    .map((error) => {
+      const path = `config${error.instancePath.replace(/\/(\d+)(?=\/|$)/g, '[$1]').replace(/\//g, '.')}`;
+      const given = error.instancePath.split('/').slice(1)
+        .reduce<any>((at, key) => at?.[key.replace(/~1/g, '/').replace(/~0/g, '~')], root);
+      const told = describe(error);
+      return {
+        rule: 'RouterConfigInvalid',
+        path,
+        ...(told.showValue ? { value: JSON.stringify(given) } : {}),
+        message: told.message,
+        mend: told.mend,
+      };
+    });
+}
+
+function describe(error: ErrorObject): { message: string; mend: string; showValue: boolean } {
+  switch (error.keyword) {
+    case 'required':
+      return { message: `${JSON.stringify(error.params.missingProperty)} is missing`, mend: 'add it', showValue: false };
+    case 'additionalProperties': {
+      const name: string = error.params.additionalProperty;
+      const near = nearestNames(name, Object.keys(error.parentSchema!.properties));
+      return {
+        message: `${JSON.stringify(name)} is not a setting`,
+        mend: near.length === 0 ? 'remove it' : `remove it, or use ${near.map((one) => JSON.stringify(one)).join(' or ')}`,
+        showValue: false,
+      };
+    }
+    case 'enum':
+      return { message: 'the value is not one of those allowed', mend: `use one of ${JSON.stringify(error.params.allowedValues)}`, showValue: true };
+    case 'const':
+      return { message: 'the value is not the one allowed', mend: `use ${JSON.stringify(error.params.allowedValue)}`, showValue: true };
+    case 'oneOf':
+      return error.instancePath === '/auth'
+        ? { message: 'the authentication is not understood', mend: 'use "none" or {"apiKeysEnv": "NAME"}', showValue: true }
+        : { message: 'a target is found in exactly one way', mend: 'give one of "srv" and "url"', showValue: false };
+    default:
+      return { message: `the value ${error.message}`, mend: 'change it', showValue: true };
+  }
+}
+
+/** What a schema cannot say. */
+function crossProblems(config: RouterConfig, env: Environment): Problem[] {
+  const problems: Problem[] = [];
+  const refuse = (rule: string, path: string, value: unknown, message: string, mend: string) =>
+    problems.push({ rule, path: `config.${path}`, ...(value === undefined ? {} : { value: JSON.stringify(value) }), message, mend });
+
+  const names = new Set<string>();
+  config.targets.forEach((target, i) => {
+    if (names.has(target.name)) {
+      refuse('RouterTargetNameTaken', `targets[${i}].name`, target.name, 'two targets have the same name', 'give each target its own name');
+    }
+    names.add(target.name);
+    if (target.url !== undefined && !isBaseUrl(target.url)) {
+      refuse('RouterTargetUrl', `targets[${i}].url`, target.url, 'the URL is not a base URL',
+        'give http:// or https://, a host, and no credentials, query or fragment');
+    }
+    if (target.apiKeyEnv !== undefined && !env[target.apiKeyEnv]) {
+      refuse('RouterTargetKeyMissing', `targets[${i}].apiKeyEnv`, target.apiKeyEnv, 'the variable of the target\'s API key is not set', 'set it, or remove apiKeyEnv');
+    }
+  });
+  if (config.targets.every((target) => target.role === 'prefill')) {
+    refuse('RouterNothingAnswers', 'targets', undefined, 'no target answers requests', 'add a target with role "decode" or "aggregated"');
+  }
+  if (config.auth !== 'none' && !env[config.auth.apiKeysEnv]) {
+    refuse('RouterApiKeysMissing', 'auth.apiKeysEnv', config.auth.apiKeysEnv, 'the variable of the API keys is not set',
+      'set it, or set auth to "none" where the network is the only guard');
+  }
+  if (config.lameduckSeconds > config.drainSeconds) {
+    refuse('RouterLameduckTooLong', 'lameduckSeconds', config.lameduckSeconds, 'the lameduck time is longer than the drain that it is a part of',
+      `give at most drainSeconds, ${config.drainSeconds}`);
+  }
+  return problems;
+}
+
+function isBaseUrl(text: string): boolean {
+  if (!URL.canParse(text)) {
+    return false;
+  }
+  const url = new URL(text);
+  return ['http:', 'https:'].includes(url.protocol) && url.username === '' && url.password === '' && url.search === '' && url.hash === '';
+}

@@ -1,0 +1,124 @@
+import { IncomingMessage } from 'node:http';
+import { performance } from 'node:perf_hooks';
+import { Answer, CallerGone, CallerStalled } from './wire/answer';
+import { ApiError, EngineError } from './wire/openai';
+
+/**
+ * One request and its answer, from arrival to the last byte, with what the log and the metrics tell of it.
+ */
+export class Exchange {
+  /** `x-request-id` of request and answer. */
+  public readonly id: string;
+  /** Which of the router's routes it took, as metrics name it. */
+  public readonly route: string;
+  public readonly request: IncomingMessage;
+  public readonly answer: Answer;
+  /** Name of the target that answered. */
+  public target?: string;
+  /** Base URL of the endpoint that answered. */
+  public endpoint?: string;
+  /** HTTP status, `499` if the caller left, `stream_error` if the answer broke off or told of an error after its status was sent. */
+  public code?: string;
+  /** What went wrong. */
+  public failure?: string;
+  /** Time from arrival to the first event of a streamed answer, in seconds. */
+  public ttftSeconds?: number;
+  /** Mean time per token after the first, in seconds. */
+  public tpotSeconds?: number;
+  /** Whether the answer is a stream of events. */
+  public streamed = false;
+  private readonly arrivedAt = performance.now();
+  private readonly controller = new AbortController();
+
+  constructor(id: string, route: string, request: IncomingMessage, answer: Answer) {
+    this.id = id;
+    this.route = route;
+    this.request = request;
+    this.answer = answer;
+  }
+
+  /** Aborted when nothing more is to be done for the caller. */
+  public get signal(): AbortSignal {
+    return this.controller.signal;
+  }
+
+  /** Seconds since the request arrived. */
+  public elapsedSeconds(): number {
+    return (performance.now() - this.arrivedAt) / 1000;
+  }
+
+  /** Stops the work for this request: its engine is told by the closing of its connection. */
+  public cancel(reason: Error): void {
+    this.controller.abort(reason);
+  }
+
+  /** The caller closed its connection before its answer was whole. */
+  public callerLeft(): void {
+    this.cancel(new CallerGone('the caller closed its connection'));
+  }
+
+  /** Sends a whole answer. */
+  public async finish(status: number, type: string, body: string): Promise<void> {
+    this.answer.start(status, { 'content-type': type, 'content-length': String(Buffer.byteLength(body)) });
+    await this.answer.end(body);
+    this.code = String(status);
+  }
+
+  /** Ends an exchange that has failed, in the way that its state still allows. */
+  public async fail(error: unknown): Promise<void> {
+    const cause = this.signal.aborted ? this.signal.reason : error;
+    this.failure = loggable(cause as Error);
+    this.cancel(cause as Error);
+    if (cause instanceof CallerGone || cause instanceof CallerStalled) {
+      this.code = '499';
+      this.answer.breakOff();
+      return;
+    }
+    await this.tell(cause instanceof ApiError ? cause : new ApiError(500, 'server_error', 'internal_error', 'the router failed'));
+  }
+
+  /** The whole body of the request. Throws ApiError if it is longer than allowed. */
+  public async body(maxBytes: number): Promise<Buffer> {
+    const tooLong = () => new ApiError(413, 'invalid_request_error', 'body_too_long', `the body is longer than ${maxBytes} bytes`);
+    if (Number(this.request.headers['content-length'] ?? 0) > maxBytes) {
+      throw tooLong();
+    }
+    const chunks: Buffer[] = [];
+    let length = 0;
+    return new Promise((resolve, reject) => {
+      const leave = () => reject(new CallerGone('the caller closed its connection'));
+      this.request.on('data', (chunk: Buffer) => {
+        length += chunk.length;
+        if (length > maxBytes) {
+          // the rest is read and dropped, so that the caller gets to read its answer.
+          chunks.length = 0;
+          reject(tooLong());
+        } else {
+          chunks.push(chunk);
+        }
+      });
+      this.request.once('end', () => resolve(Buffer.concat(chunks)));
+      this.request.once('close', leave);
+      this.request.once('error', leave);
+    });
+  }
+
+  /** Tells the caller of an error, as an answer of its own or as the end of one that has begun. */
+  private async tell(error: ApiError): Promise<void> {
+    if (this.answer.started) {
+      this.code = 'stream_error';
+      this.answer.breakOff(this.streamed ? error.toSseEvent() : undefined);
+    } else {
+      this.code = String(error.status);
+      await this.answer.fail(error).catch(() => this.answer.breakOff());
+    }
+  }
+}
+
+/** What the log may say of an error: a refusal's text, and that of an error nobody thought of, may quote the caller. */
+function loggable(error: Error): string {
+  if (error instanceof EngineError || error instanceof CallerGone || error instanceof CallerStalled) {
+    return error.message;
+  }
+  return error instanceof ApiError ? error.code : `${error.name} ${error.stack?.split('\n').find((line) => /^ +at /.test(line))?.trim()}`;
+}

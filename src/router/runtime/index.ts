@@ -1,0 +1,3 @@
+export * from './config';
+export * from './metrics';
+export * from './router';

@@ -1,0 +1,58 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { RouterConfig } from './config';
+
+/** Boundaries around 1, for a latency that is expected. */
+const AROUND = [0.1, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 5, 10, 30];
+/** Boundaries where nothing is expected, in seconds. */
+const TTFT_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
+const TPOT_SECONDS = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1];
+
+/**
+ * What the router tells Prometheus. Labels take few values: no path, caller or model that a request can choose.
+ */
+export class RouterMetrics {
+  /** Where all of it is registered. */
+  public readonly registry = new Registry();
+  /** Requests that ended: `code` is the HTTP status, 499 if the caller left, `stream_error` if an answer broke off after its status was sent. */
+  public readonly requests: Counter<'route' | 'target' | 'code'>;
+  /** Time from a request's arrival to its first event, streamed answers only. */
+  public readonly ttftSeconds: Histogram<'route' | 'target'>;
+  /** Mean time between tokens after the first, whole streamed answers only. */
+  public readonly tpotSeconds: Histogram<'route' | 'target'>;
+  /** Requests that a target has. */
+  public readonly inFlight: Gauge<'target'>;
+  /** Endpoints of a target that answered their last probes and requests. */
+  public readonly upstreamHealthy: Gauge<'target'>;
+
+  /**
+   * @param expected latencies that become boundaries of their histograms.
+   */
+  constructor(expected: RouterConfig['expected']) {
+    const registers = [this.registry];
+    this.requests = new Counter({
+      name: 'router_requests_total', help: 'Requests that ended, by outcome.', labelNames: ['route', 'target', 'code'], registers,
+    });
+    this.ttftSeconds = new Histogram({
+      name: 'router_ttft_seconds',
+      help: 'Time from arrival to the first event of a streamed answer.',
+      labelNames: ['route', 'target'],
+      buckets: buckets(expected?.ttftSeconds, TTFT_SECONDS),
+      registers,
+    });
+    this.tpotSeconds = new Histogram({
+      name: 'router_tpot_seconds',
+      help: 'Mean time per output token after the first, of a streamed answer; events stand for tokens where usage is not told.',
+      labelNames: ['route', 'target'],
+      buckets: buckets(expected?.tpotSeconds, TPOT_SECONDS),
+      registers,
+    });
+    this.inFlight = new Gauge({ name: 'router_in_flight', help: 'Requests that a target has.', labelNames: ['target'], registers });
+    this.upstreamHealthy = new Gauge({
+      name: 'router_upstream_healthy', help: 'Endpoints that answered their last probes and requests.', labelNames: ['target'], registers,
+    });
+  }
+}
+
+function buckets(expectedSeconds: number | undefined, otherwise: number[]): number[] {
+  return expectedSeconds === undefined ? otherwise : AROUND.map((factor) => Number((factor * expectedSeconds).toPrecision(6)));
+}

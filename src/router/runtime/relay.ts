@@ -1,0 +1,194 @@
+import { Dispatcher } from 'undici';
+import { LimitsConfig } from './config';
+import { Exchange } from './exchange';
+import { EngineError, readStreamEvent } from './wire/openai';
+import { SseEventTooLong, SseSplitter } from './wire/sse';
+
+/** Statuses of an engine that tell of the router's own configuration, not of the caller's request. */
+const ROUTERS_FAULT = new Set([401, 403, 404, 405]);
+const RETURNED = ['content-type', 'content-length', 'retry-after'];
+/** Far above any event of a chat completion; an engine that sends more is not speaking the protocol. */
+const MAX_EVENT_BYTES = 4 * 1024 * 1024;
+/** How long an engine may take to close a stream that has said its `[DONE]`. */
+const AFTER_DONE_MILLIS = 1_000;
+
+/** Passes on an answer that is not a stream, status and all. */
+export async function relayWhole(exchange: Exchange, response: Dispatcher.ResponseData): Promise<void> {
+  const { statusCode, body } = response;
+  if (statusCode < 200 || (statusCode >= 300 && statusCode < 400) || ROUTERS_FAULT.has(statusCode)) {
+    await body.dump().catch(() => undefined);
+    throw new EngineError(502, 'engine_refused', `the engine refuses the router with status ${statusCode}`);
+  }
+  const headers: { [name: string]: string } = {};
+  for (const name of RETURNED) {
+    const value = response.headers[name];
+    if (typeof value === 'string') {
+      headers[name] = value;
+    }
+  }
+  exchange.answer.start(statusCode, headers);
+  for await (const chunk of chunks(body)) {
+    await exchange.answer.write(chunk);
+  }
+  await exchange.answer.end();
+  exchange.code = String(statusCode);
+}
+
+/**
+ * Passes on a stream of server-sent events, event by event.
+ *
+ * The status goes out with the first event, so that an engine that fails before it is told as an HTTP error, and a load
+ * balancer's response time is the time to first token. A stream is whole only with its `[DONE]`.
+ */
+export async function relayStream(exchange: Exchange, response: Dispatcher.ResponseData, limits: LimitsConfig): Promise<void> {
+  const type = String(response.headers['content-type'] ?? '');
+  if (!type.startsWith('text/event-stream')) {
+    await response.body.dump().catch(() => undefined);
+    throw new EngineError(502, 'engine_failed', 'the engine answers a stream with something else');
+  }
+  const stream = new StreamState(exchange);
+  const splitter = new SseSplitter(MAX_EVENT_BYTES);
+  const silence = new Silence(exchange, limits);
+  try {
+    silence.begin(false);
+    for await (const chunk of chunks(response.body)) {
+      silence.end();
+      if (stream.done) {
+        continue;
+      }
+      const bytes = stream.read(split(splitter, chunk));
+      if (bytes.length > 0) {
+        if (!exchange.answer.started) {
+          exchange.answer.start(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache', 'x-accel-buffering': 'no' });
+        }
+        await exchange.answer.write(bytes);
+      }
+      if (stream.done) {
+        await exchange.answer.end();
+        silence.afterDone(response);
+      } else {
+        silence.begin(stream.begun);
+      }
+    }
+  } catch (e) {
+    // what happens to the engine's connection after the last event does not matter to anybody.
+    if (!stream.done || !(e instanceof EngineError)) {
+      throw e;
+    }
+  } finally {
+    silence.end();
+  }
+  if (!stream.done) {
+    throw new EngineError(502, 'stream_truncated', 'the engine ended its answer before it was whole');
+  }
+  stream.conclude();
+}
+
+/** What has been seen of a stream. */
+class StreamState {
+  /** Whether `[DONE]` was seen. */
+  public done = false;
+  /** Whether any data was seen. */
+  public begun = false;
+  private readonly exchange: Exchange;
+  private failed = false;
+  private dataEvents = 0;
+  private tokens?: number;
+  private lastSeconds = 0;
+
+  constructor(exchange: Exchange) {
+    this.exchange = exchange;
+  }
+
+  /** The bytes to pass on: everything up to and with `[DONE]`. */
+  public read(events: { readonly bytes: Buffer; readonly data?: string }[]): Buffer {
+    const out: Buffer[] = [];
+    for (const { bytes, data } of events) {
+      if (this.done) {
+        break;
+      }
+      out.push(bytes);
+      if (data !== undefined) {
+        this.readData(data);
+      }
+    }
+    return out.length === 1 ? out[0] : Buffer.concat(out);
+  }
+
+  /** Tells the exchange how it went. */
+  public conclude(): void {
+    this.exchange.code = this.failed ? 'stream_error' : '200';
+    if (this.failed) {
+      this.exchange.failure = 'the engine told of an error in its stream';
+    }
+    const tokens = this.tokens ?? this.dataEvents;
+    if (!this.failed && tokens > 1) {
+      this.exchange.tpotSeconds = (this.lastSeconds - this.exchange.ttftSeconds!) / (tokens - 1);
+    }
+  }
+
+  private readData(data: string): void {
+    const meaning = readStreamEvent(data);
+    if (!this.begun) {
+      this.begun = true;
+      this.exchange.ttftSeconds = this.exchange.elapsedSeconds();
+    }
+    this.tokens = meaning.completionTokens ?? this.tokens;
+    this.done = meaning.kind === 'done';
+    this.failed = this.failed || meaning.kind === 'error';
+    if (meaning.kind === 'chunk') {
+      this.dataEvents++;
+      this.lastSeconds = this.exchange.elapsedSeconds();
+    }
+  }
+}
+
+/** Bounds the time that an engine says nothing; the time that the caller takes to read is not counted. */
+class Silence {
+  private readonly exchange: Exchange;
+  private readonly limits: LimitsConfig;
+  private timer?: NodeJS.Timeout;
+
+  constructor(exchange: Exchange, limits: LimitsConfig) {
+    this.exchange = exchange;
+    this.limits = limits;
+  }
+
+  /** The engine is waited for, for its first data or for more. */
+  public begin(begun: boolean): void {
+    const { firstByteTimeoutSeconds, idleTimeoutSeconds } = this.limits;
+    this.timer = begun
+      ? setTimeout(() => this.exchange.cancel(
+        new EngineError(504, 'idle_timeout', `the engine was silent for ${idleTimeoutSeconds} s`)), idleTimeoutSeconds * 1000)
+      : setTimeout(() => this.exchange.cancel(
+        new EngineError(504, 'first_byte_timeout', `no answer began within ${firstByteTimeoutSeconds} s`)),
+      Math.max(0, firstByteTimeoutSeconds - this.exchange.elapsedSeconds()) * 1000);
+  }
+
+  /** The engine has a moment to close its stream, so that its connection can be used again. */
+  public afterDone(response: Dispatcher.ResponseData): void {
+    this.timer = setTimeout(() => response.body.destroy(), AFTER_DONE_MILLIS);
+  }
+
+  /** The engine spoke, or is no longer waited for. */
+  public end(): void {
+    clearTimeout(this.timer);
+  }
+}
+
+function split(splitter: SseSplitter, chunk: Uint8Array) {
+  try {
+    return splitter.push(chunk);
+  } catch (e) {
+    throw e instanceof SseEventTooLong ? new EngineError(502, 'engine_failed', e.message) : e;
+  }
+}
+
+/** The chunks of an engine's answer; whatever breaks it is the engine's failure. */
+async function* chunks(body: Dispatcher.ResponseData['body']): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body;
+  } catch {
+    throw new EngineError(502, 'engine_failed', 'the engine broke off its answer');
+  }
+}

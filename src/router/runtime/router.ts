@@ -1,0 +1,35 @@
+import type { Logger } from 'pino';
+import { Authenticator } from './auth';
+import { RouterConfig } from './config';
+import { RouterMetrics } from './metrics';
+import { RouterServer } from './server';
+import { Target } from './targets/target';
+
+/** A router that listens. */
+export interface RunningRouter {
+  /** TCP port. */
+  readonly port: number;
+  /** Where its metrics are registered. */
+  readonly metrics: RouterMetrics;
+  /** Goes down without losing a request. */
+  drain(): Promise<void>;
+}
+
+/**
+ * Starts a router.
+ *
+ * Rejects with ProblemsError if the API keys that the environment holds are none.
+ *
+ * @param config what to serve.
+ * @param env the variables that the configuration names.
+ * @param log where to write a line a request.
+ */
+export async function startRouter(config: RouterConfig, env: { readonly [name: string]: string | undefined }, log: Logger): Promise<RunningRouter> {
+  const authenticator = config.auth === 'none' ? Authenticator.none() : Authenticator.apiKeys(env[config.auth.apiKeysEnv]!);
+  const targets = config.targets.map((target) => new Target(target, target.apiKeyEnv === undefined ? undefined : env[target.apiKeyEnv]));
+  const metrics = new RouterMetrics(config.expected);
+  const server = new RouterServer({ config, authenticator, targets, metrics, log });
+  const port = await server.listen();
+  log.info({ port, model: config.model.id, targets: config.targets.map(({ name, role }) => ({ name, role })), auth: config.auth === 'none' ? 'none' : 'apiKeys' }, 'listening');
+  return { port, metrics, drain: async () => server.drain() };
+}

@@ -1,0 +1,180 @@
+import { randomUUID } from 'node:crypto';
+import { createServer, IncomingMessage, Server, ServerResponse } from 'node:http';
+import { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { Authenticator } from './auth';
+import { RouterConfig } from './config';
+import { Exchange } from './exchange';
+import { Forwarder } from './forwarder';
+import { RouterMetrics } from './metrics';
+import { Target } from './targets/target';
+import { Answer } from './wire/answer';
+import { ApiError, modelList, parseChatRequest } from './wire/openai';
+
+/** Request ids that are kept: whatever else a caller sends is replaced. */
+const SANE_REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
+/** How long broken-off answers have to reach their callers. */
+const BREAK_OFF_MILLIS = 2_000;
+
+const ROUTES: { readonly [path: string]: { readonly name: string; readonly method: string } } = {
+  '/v1/chat/completions': { name: 'chat_completions', method: 'POST' },
+  '/openai/v1/chat/completions': { name: 'chat_completions', method: 'POST' },
+  '/v1/models': { name: 'models', method: 'GET' },
+  '/openai/v1/models': { name: 'models', method: 'GET' },
+  '/healthz': { name: 'healthz', method: 'GET' },
+  '/readyz': { name: 'readyz', method: 'GET' },
+  '/metrics': { name: 'metrics', method: 'GET' },
+};
+
+/** What a server is made of. */
+export interface ServerParts {
+  readonly config: RouterConfig;
+  readonly authenticator: Authenticator;
+  readonly targets: Target[];
+  readonly metrics: RouterMetrics;
+  readonly log: Logger;
+}
+
+/**
+ * The HTTP service: routes, authentication, the access log, and the way down.
+ */
+export class RouterServer {
+  private readonly parts: ServerParts;
+  private readonly forwarder: Forwarder;
+  private readonly server: Server;
+  private readonly exchanges = new Set<Exchange>();
+  private draining = false;
+
+  constructor(parts: ServerParts) {
+    this.parts = parts;
+    this.forwarder = new Forwarder(parts.config, parts.targets, parts.metrics);
+    const { maxHeaderBytes, keepAliveSeconds } = parts.config.limits;
+    this.server = createServer(
+      { maxHeaderSize: maxHeaderBytes, keepAliveTimeout: keepAliveSeconds * 1000, noDelay: true },
+      (request, response) => void this.serve(request, response),
+    );
+  }
+
+  /** Starts watching the targets and listening. Resolves to the port. */
+  public async listen(): Promise<number> {
+    await Promise.all(this.parts.targets.map(async (target) => target.start()));
+    await new Promise<void>((resolve, reject) => {
+      this.server.once('error', reject);
+      this.server.listen(this.parts.config.port, resolve);
+    });
+    return (this.server.address() as AddressInfo).port;
+  }
+
+  /**
+   * Goes down without losing a request: not ready at once, no new connection after the lameduck time, and whatever
+   * is unfinished at the end of the drain is broken off, so that no caller takes it for whole.
+   */
+  public async drain(): Promise<void> {
+    const { lameduckSeconds, drainSeconds } = this.parts.config;
+    const { log } = this.parts;
+    this.draining = true;
+    log.info({ inFlight: this.exchanges.size }, 'draining');
+    await sleep(lameduckSeconds * 1000);
+    this.server.close();
+    const end = Date.now() + (drainSeconds - lameduckSeconds) * 1000;
+    while (this.exchanges.size > 0 && Date.now() < end) {
+      await sleep(20);
+    }
+    const cut = this.exchanges.size;
+    this.exchanges.forEach((exchange) => exchange.cancel(new ApiError(503, 'server_error', 'shutting_down', 'the router is shutting down')));
+    const last = Date.now() + BREAK_OFF_MILLIS;
+    while (this.exchanges.size > 0 && Date.now() < last) {
+      await sleep(20);
+    }
+    this.server.closeAllConnections();
+    await Promise.all(this.parts.targets.map(async (target) => target.stop()));
+    log.info({ cut }, 'drained');
+  }
+
+  private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { config, metrics, log } = this.parts;
+    const asked = request.headers['x-request-id'];
+    const id = typeof asked === 'string' && SANE_REQUEST_ID.test(asked) ? asked : randomUUID();
+    const path = (request.url ?? '').split('?', 1)[0];
+    const route = Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined;
+    const exchange = new Exchange(id, route?.name ?? 'unknown', request, new Answer(response, config.limits.writeStallSeconds));
+    this.exchanges.add(exchange);
+    response.setHeader('x-request-id', id);
+    if (this.draining) {
+      response.setHeader('connection', 'close');
+    }
+    response.once('close', () => {
+      if (!response.writableFinished) {
+        exchange.callerLeft();
+      }
+    });
+    try {
+      if (route !== undefined && request.method !== route.method) {
+        throw new ApiError(405, 'invalid_request_error', 'method_not_allowed', `use ${route.method}`, { allow: route.method });
+      }
+      await this.dispatch(exchange);
+    } catch (e) {
+      await exchange.fail(e);
+    } finally {
+      this.exchanges.delete(exchange);
+    }
+    if (['healthz', 'readyz', 'metrics'].includes(exchange.route)) {
+      return;
+    }
+    const labels = { route: exchange.route, target: exchange.target ?? 'none' };
+    metrics.requests.inc({ ...labels, code: exchange.code });
+    if (exchange.ttftSeconds !== undefined) {
+      metrics.ttftSeconds.observe(labels, exchange.ttftSeconds);
+    }
+    if (exchange.tpotSeconds !== undefined) {
+      metrics.tpotSeconds.observe(labels, exchange.tpotSeconds);
+    }
+    log.info({
+      requestId: id,
+      method: request.method,
+      ...labels,
+      endpoint: exchange.endpoint,
+      code: exchange.code,
+      ttftSeconds: exchange.ttftSeconds,
+      tpotSeconds: exchange.tpotSeconds,
+      durationSeconds: exchange.elapsedSeconds(),
+      failure: exchange.failure,
+    }, 'request');
+  }
+
+  private async dispatch(exchange: Exchange): Promise<void> {
+    const { config, authenticator, metrics } = this.parts;
+    switch (exchange.route) {
+      case 'healthz':
+        return exchange.finish(200, 'application/json', '{"status":"alive"}');
+      case 'readyz':
+        return this.tellReadiness(exchange);
+      case 'metrics':
+        this.parts.targets.forEach((target) => metrics.upstreamHealthy.set({ target: target.config.name }, target.healthyCount));
+        return exchange.finish(200, metrics.registry.contentType, await metrics.registry.metrics());
+    }
+    if (!authenticator.accepts(exchange.request.headers.authorization)) {
+      throw new ApiError(401, 'authentication_error', 'invalid_api_key', 'the API key is missing or wrong', { 'www-authenticate': 'Bearer' });
+    }
+    switch (exchange.route) {
+      case 'models':
+        return exchange.finish(200, 'application/json', modelList(config.model.servedNames));
+      case 'chat_completions': {
+        const chat = parseChatRequest(await exchange.body(config.limits.maxBodyBytes), config.model.servedNames);
+        exchange.streamed = chat.stream;
+        return this.forwarder.forward(exchange, chat);
+      }
+      default:
+        throw new ApiError(404, 'invalid_request_error', 'not_found', 'there is nothing at this path');
+    }
+  }
+
+  /** Ready unless draining: engines that are down are told here and as 503 to callers, but are no reason to replace the router. */
+  private async tellReadiness(exchange: Exchange): Promise<void> {
+    const targets = Object.fromEntries(this.parts.targets.map((target) =>
+      [target.config.name, { endpoints: target.endpointCount, healthy: target.healthyCount }]));
+    const body = JSON.stringify({ status: this.draining ? 'draining' : 'ready', targets });
+    return exchange.finish(this.draining ? 503 : 200, 'application/json', body);
+  }
+}

@@ -1,0 +1,43 @@
+import { SrvRecord } from 'node:dns';
+import { resolveSrv } from 'node:dns/promises';
+
+/** Where the engines of a target are. */
+export interface Discovery {
+  /** How often to look again, in milliseconds; undefined where nothing changes. */
+  readonly refreshMillis?: number;
+
+  /** Base URLs of the engines that exist now. Rejects if that cannot be learnt. */
+  addresses(): Promise<string[]>;
+}
+
+/** Engines behind one URL. */
+export class StaticDiscovery implements Discovery {
+  private readonly url: string;
+
+  constructor(url: string) {
+    this.url = url;
+  }
+
+  public async addresses(): Promise<string[]> {
+    return [this.url];
+  }
+}
+
+/** Engines that register themselves under a DNS SRV name, as AWS Cloud Map services do. */
+export class SrvDiscovery implements Discovery {
+  public readonly refreshMillis = 10_000;
+  private readonly name: string;
+  private readonly resolve: (name: string) => Promise<SrvRecord[]>;
+
+  constructor(name: string, resolve: (name: string) => Promise<SrvRecord[]> = resolveSrv) {
+    this.name = name;
+    this.resolve = resolve;
+  }
+
+  public async addresses(): Promise<string[]> {
+    const records = await this.resolve(this.name);
+    // RFC 2782: the lowest number is tried first, the others only if it has no host that can be reached.
+    const first = Math.min(...records.map((record) => record.priority));
+    return records.filter((record) => record.priority === first).map((record) => `http://${record.name}:${record.port}`).sort();
+  }
+}

@@ -1,0 +1,125 @@
+import { Dispatcher, Pool } from 'undici';
+
+/** Requests in a row that fail before an endpoint is passed over. */
+const FAILURES_TO_EJECT = 3;
+/** How long it is passed over. */
+const EJECTION_MILLIS = 10_000;
+/** Probes in a row that fail before an endpoint counts as down. */
+const PROBES_TO_FAIL = 2;
+const PROBE_TIMEOUT_MILLIS = 2_000;
+const CONNECT_TIMEOUT_MILLIS = 3_000;
+/** Below the 5 s after which vLLM's server closes an idle connection, so that no request meets a closing one. */
+const KEEP_ALIVE_MILLIS = 3_000;
+
+/**
+ * One engine: its connections, how many requests it has, and whether it can be relied on.
+ */
+export class Endpoint {
+  /** Base URL of the engine. */
+  public readonly url: string;
+  private readonly pool: Pool;
+  private readonly basePath: string;
+  private readonly headers: { readonly [name: string]: string };
+  private requests = 0;
+  private up = false;
+  private probesFailed = 0;
+  private failures = 0;
+  private ejectedUntil = 0;
+
+  /**
+   * @param url base URL of the engine.
+   * @param apiKey the engine's own API key; undefined if it asks for none.
+   * @param maxInFlight requests at once, which is also the number of connections.
+   */
+  constructor(url: string, apiKey: string | undefined, maxInFlight: number) {
+    this.url = url;
+    const { origin, pathname } = new URL(url);
+    this.basePath = pathname.replace(/\/$/, '');
+    this.headers = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
+    this.pool = new Pool(origin, {
+      // one more, so that a full engine can still be probed.
+      connections: maxInFlight + 1,
+      pipelining: 1,
+      connectTimeout: CONNECT_TIMEOUT_MILLIS,
+      keepAliveTimeout: KEEP_ALIVE_MILLIS,
+      keepAliveMaxTimeout: KEEP_ALIVE_MILLIS,
+      // requests carry their own deadlines, which know of streams and of the caller.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+  }
+
+  /** Requests that the engine has of this router. */
+  public get inFlight(): number {
+    return this.requests;
+  }
+
+  /** Whether the engine answered its last probes. */
+  public get isUp(): boolean {
+    return this.up;
+  }
+
+  /** Whether the engine is up and its last requests did not fail in a row. */
+  public isReliable(now: number): boolean {
+    return this.up && now >= this.ejectedUntil;
+  }
+
+  /** Takes a slot for a request; give it back with `release`. */
+  public take(): void {
+    this.requests++;
+  }
+
+  /** Gives back a slot. */
+  public release(): void {
+    this.requests--;
+  }
+
+  /** A request went as it should: the engine answered it, be it with a refusal. */
+  public succeeded(): void {
+    this.failures = 0;
+  }
+
+  /** A request failed by the engine's fault. */
+  public failed(now: number): void {
+    this.failures++;
+    if (this.failures >= FAILURES_TO_EJECT) {
+      this.ejectedUntil = now + EJECTION_MILLIS;
+    }
+  }
+
+  /** No connection could be made: the engine is down until a probe says otherwise. */
+  public unreachable(): void {
+    this.up = false;
+    this.probesFailed = PROBES_TO_FAIL;
+  }
+
+  /** Sends a request to the engine. */
+  public async post(
+    path: string, headers: { readonly [name: string]: string }, body: Uint8Array, signal: AbortSignal,
+  ): Promise<Dispatcher.ResponseData> {
+    return this.pool.request({ path: `${this.basePath}${path}`, method: 'POST', headers: { ...headers, ...this.headers }, body, signal });
+  }
+
+  /** Asks the engine for its health. Any answer below 500 counts: hosted engines have no `/health`. */
+  public async probe(): Promise<void> {
+    try {
+      const { statusCode, body } = await this.pool.request({
+        path: `${this.basePath}/health`, method: 'GET', headers: this.headers, signal: AbortSignal.timeout(PROBE_TIMEOUT_MILLIS),
+      });
+      await body.dump();
+      if (statusCode >= 500) {
+        throw new Error(`the engine answers its health probe with ${statusCode}`);
+      }
+      this.probesFailed = 0;
+      this.up = true;
+    } catch {
+      this.probesFailed++;
+      this.up = this.up && this.probesFailed < PROBES_TO_FAIL;
+    }
+  }
+
+  /** Closes connections once their requests have ended. */
+  public async close(): Promise<void> {
+    await this.pool.close();
+  }
+}

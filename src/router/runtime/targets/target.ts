@@ -1,0 +1,112 @@
+import { Discovery, SrvDiscovery, StaticDiscovery } from './discovery';
+import { Endpoint } from './endpoint';
+import { TargetConfig } from '../config';
+
+const PROBE_INTERVAL_MILLIS = 5_000;
+
+/** Why no endpoint was given: all that could answer are full, or none can answer. */
+export type NoEndpoint = 'full' | 'unavailable';
+
+/**
+ * A set of equal engines that is watched and chosen from.
+ */
+export class Target {
+  /** What the configuration says of it. */
+  public readonly config: TargetConfig;
+  private readonly discovery: Discovery;
+  private readonly apiKey?: string;
+  private readonly timers: NodeJS.Timeout[] = [];
+  private endpoints: Endpoint[] = [];
+  private turn = 0;
+
+  /**
+   * @param config what the configuration says of the target.
+   * @param apiKey API key of its engines; undefined if they ask for none.
+   * @param discovery where its engines are.
+   */
+  constructor(
+    config: TargetConfig,
+    apiKey: string | undefined,
+    discovery: Discovery = config.srv === undefined ? new StaticDiscovery(config.url!) : new SrvDiscovery(config.srv),
+  ) {
+    this.config = config;
+    this.apiKey = apiKey;
+    this.discovery = discovery;
+  }
+
+  /** Endpoints that are known. */
+  public get endpointCount(): number {
+    return this.endpoints.length;
+  }
+
+  /** Endpoints that answered their last probes and requests. */
+  public get healthyCount(): number {
+    const now = Date.now();
+    return this.endpoints.filter((endpoint) => endpoint.isReliable(now)).length;
+  }
+
+  /** Finds and probes the engines, then keeps doing so. Resolves after the first round, whatever it found. */
+  public async start(): Promise<void> {
+    await this.discover();
+    this.timers.push(setInterval(() => void this.probe(), PROBE_INTERVAL_MILLIS));
+    if (this.discovery.refreshMillis !== undefined) {
+      this.timers.push(setInterval(() => void this.discover(), this.discovery.refreshMillis));
+    }
+  }
+
+  /** Stops watching and closes connections. */
+  public async stop(): Promise<void> {
+    this.timers.forEach((timer) => clearInterval(timer));
+    await Promise.all(this.endpoints.map(async (endpoint) => endpoint.close()));
+  }
+
+  /**
+   * Takes a slot of the endpoint with the fewest requests.
+   *
+   * @param tried endpoints that are not to be tried again.
+   */
+  public take(tried: ReadonlySet<Endpoint>): Endpoint | NoEndpoint {
+    const now = Date.now();
+    const up = this.endpoints.filter((endpoint) => endpoint.isUp && !tried.has(endpoint));
+    const reliable = up.filter((endpoint) => endpoint.isReliable(now));
+    // requests that break engines must not take the whole target away from everybody else.
+    const candidates = reliable.length > 0 ? reliable : up;
+    if (candidates.length === 0) {
+      return 'unavailable';
+    }
+    this.turn = (this.turn + 1) % candidates.length;
+    // equals take turns.
+    const least = [...candidates.slice(this.turn), ...candidates.slice(0, this.turn)]
+      .reduce((best, endpoint) => (endpoint.inFlight < best.inFlight ? endpoint : best));
+    if (least.inFlight >= this.config.maxInFlight) {
+      return 'full';
+    }
+    least.take();
+    return least;
+  }
+
+  /** Looks for engines once. What was known stays if nothing can be learnt. */
+  public async discover(): Promise<void> {
+    let urls: string[];
+    try {
+      urls = await this.discovery.addresses();
+    } catch {
+      urls = [];
+    }
+    if (urls.length > 0) {
+      const known = new Map(this.endpoints.map((endpoint) => [endpoint.url, endpoint]));
+      this.endpoints = urls.map((url) => known.get(url) ?? new Endpoint(url, this.apiKey, this.config.maxInFlight));
+      for (const endpoint of known.values()) {
+        if (!urls.includes(endpoint.url)) {
+          // resolves when its requests have ended, which nobody waits for.
+          void endpoint.close();
+        }
+      }
+    }
+    await this.probe();
+  }
+
+  private async probe(): Promise<void> {
+    await Promise.all(this.endpoints.map(async (endpoint) => endpoint.probe()));
+  }
+}

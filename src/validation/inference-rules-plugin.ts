@@ -1,0 +1,74 @@
+import { readFileSync } from 'fs';
+import { dirname, join } from 'path';
+import {
+  IPolicyValidationContext, IPolicyValidationPlugin, NestedStack, PolicyValidationPluginReport, PolicyViolation, Stack,
+} from 'aws-cdk-lib';
+import { checkTemplates, Finding, Unchecked } from './check-templates';
+import { RULES } from './rules';
+import { TemplateInput } from './template-graph';
+
+/**
+ * The rules of EC2, EFA and Capacity Blocks for a whole app, hand-written L1 constructs and included templates as well.
+ *
+ * Every finding becomes a violation with the construct's path and the mend; an error fails the synthesis. A rule is acknowledged by
+ * `Validations.of(scope).acknowledge({ id: 'InferenceRules::RuleId', reason: '…' })`. A rule that could not be checked, since a value is
+ * not known before deployment, says so once, as an information that never fails.
+ *
+ * @example
+ * Validations.of(app).addPlugins(new InferenceRulesPlugin());
+ */
+export class InferenceRulesPlugin implements IPolicyValidationPlugin {
+  /** Name of the plugin in the report, and the namespace of its rules. */
+  public readonly name: string = 'InferenceRules';
+
+  /** Ids of all rules. */
+  public readonly ruleIds?: string[] = RULES.map(({ id }) => id);
+
+  /**
+   * Checks all templates of the app as one set.
+   *
+   * @param context the templates and the app.
+   */
+  public validate(context: IPolicyValidationContext): PolicyValidationPluginReport {
+    const result = checkTemplates(templatesOf(context));
+    return {
+      success: result.findings.every(({ rule }) => rule.severity !== 'error'),
+      violations: [...result.findings.map(violationOf), ...result.unchecked.map(informationOf)],
+    };
+  }
+}
+
+function templatesOf(context: IPolicyValidationContext): TemplateInput[] {
+  const stacks = context.appConstruct.node.findAll().filter(Stack.isStack);
+  // the path of its template names a stack: it is unique, and what a violation has to carry.
+  return context.stackTemplates.flatMap(({ stackConstructPath, templatePath, region }) => {
+    // templates of nested stacks lie beside that of their parent, and the context does not list them.
+    const nested = stacks.filter((stack) => NestedStack.isNestedStack(stack) && stack.node.path.startsWith(`${stackConstructPath}/`));
+    return [templatePath, ...nested.map((stack) => join(dirname(templatePath), stack.templateFile))]
+      .map((path) => ({ stack: path, region, template: JSON.parse(readFileSync(path, 'utf8')) as unknown }));
+  });
+}
+
+function violationOf({ rule, resource, property, value, message }: Finding): PolicyViolation {
+  return {
+    ruleName: rule.id,
+    description: value === undefined ? message : `${message}, got: ${value}`,
+    fix: rule.mend,
+    severity: rule.severity,
+    ruleMetadata: { title: rule.title, why: rule.why, source: rule.source },
+    violatingResources: [{ resourceLogicalId: resource.logicalId, templatePath: resource.stack, locations: [property] }],
+  };
+}
+
+// the CDK prints a violation once for each of its resources: an information names the first of its places, and counts them.
+function informationOf({ rule, places }: Unchecked): PolicyViolation {
+  const [{ resource, property }] = places;
+  const reasons = [...new Set(places.map(({ reason }) => reason))].join('; ');
+  return {
+    ruleName: rule.id,
+    description: `could not be checked at ${places.length} place${places.length === 1 ? '' : 's'}: ${reasons}`,
+    severity: 'info',
+    ruleMetadata: { title: rule.title, why: rule.why, source: rule.source },
+    violatingResources: [{ resourceLogicalId: resource.logicalId, templatePath: resource.stack, locations: [property] }],
+  };
+}

@@ -1,0 +1,82 @@
+import { Annotations, Stack, Stage, Validations } from 'aws-cdk-lib';
+import { IConstruct } from 'constructs';
+import { checkStacks } from './check-stacks';
+import { Finding, qualifiedId } from './check-templates';
+import { Problems } from '../problems';
+
+/**
+ * The rules of EC2, EFA and Capacity Blocks, applied to the stacks of an app before their templates are written.
+ */
+export class InferenceRules {
+  /**
+   * Checks the stack of a construct at every synthesis. Constructs of this library call it of themselves; call it for a stack
+   * that is written by hand. A second call for the same stack does nothing.
+   *
+   * A broken rule of severity error fails the synthesis, all of them at once. A broken rule of severity warning is shown as a warning
+   * of the construct. Both are silenced by `Validations.of(scope).acknowledge({ id: 'InferenceRules::RuleId', reason: '…' })`.
+   *
+   * @param scope a construct of the stack.
+   */
+  public static checkOnSynth(scope: IConstruct): void {
+    const stack = Stack.of(scope);
+    const root = Stage.of(stack) ?? stack;
+    const { stacks } = checksOf(root);
+    if (!stacks.has(stack)) {
+      stacks.set(stack, []);
+      stack.node.addValidation({ validate: () => stacks.get(stack) ?? [] });
+    }
+  }
+
+  private constructor() {}
+}
+
+/** Messages of each checked stack of an app or stage, renewed at every synthesis. */
+interface Checks {
+  readonly stacks: Map<Stack, string[]>;
+}
+
+// a registered symbol: two copies of this library in one app then share one list, and check each stack once.
+const CHECKS = Symbol.for('cdk-disaggregated-inference.InferenceRules');
+
+function checksOf(root: IConstruct & { [CHECKS]?: Checks }): Checks {
+  if (!root[CHECKS]) {
+    const checks: Checks = { stacks: new Map() };
+    Object.defineProperty(root, CHECKS, { value: checks });
+    // validation goes from the root down: here all stacks are checked as one set, since references go from stack to stack;
+    // each stack then reports what is its own.
+    root.node.addValidation({
+      validate: () => {
+        renew(checks.stacks);
+        return [];
+      },
+    });
+  }
+  return root[CHECKS] as Checks;
+}
+
+function renew(messages: Map<Stack, string[]>): void {
+  for (const stack of messages.keys()) {
+    messages.set(stack, []);
+  }
+  for (const { stack, construct, finding } of checkStacks([...messages.keys()])) {
+    const id = qualifiedId(finding.rule);
+    if (isAcknowledged(construct, id)) {
+      continue;
+    }
+    if (finding.rule.severity === 'error') {
+      messages.get(stack)?.push(messageOf(construct, finding));
+    } else {
+      Annotations.of(construct).addWarningV2(id, messageOf(construct, finding));
+    }
+  }
+}
+
+function isAcknowledged(construct: IConstruct, id: string): boolean {
+  return construct.node.scopes.some((scope) => scope.node.metadata.some((entry) => (
+    entry.type === Validations.ACKNOWLEDGED_RULES_METADATA_KEY && Object.hasOwn(entry.data ?? {}, id)
+  )));
+}
+
+function messageOf(construct: IConstruct, { rule, property, value, message }: Finding): string {
+  return Problems.format([{ rule: qualifiedId(rule), path: construct.node.path, value, message: `${property}: ${message}`, mend: rule.mend }]);
+}

@@ -1,0 +1,31 @@
+import { Hardware, NetworkCard, NeuronInstanceType } from '../hardware';
+import { Value } from './template-graph';
+
+/** What the rules need to know of an instance type. */
+export interface InstanceFacts {
+  readonly networkCards: NetworkCard[];
+  /** EFA interfaces at most; 0 where the type has no EFA. */
+  readonly efaInterfaces: number;
+  /** Whether EC2 lists an On-Demand price. */
+  readonly hasOnDemand: boolean;
+}
+
+/** Inferentia1 serves no fleet of ours, but it is an instance type that EC2 has (npm:@aws-sdk/client-ec2@3.1169.0 _InstanceType). */
+const INFERENTIA1 = ['inf1.xlarge', 'inf1.2xlarge', 'inf1.6xlarge', 'inf1.24xlarge'];
+
+/** Every Trainium and Inferentia instance type of EC2. */
+export const KNOWN_NEURON_INSTANCE_TYPES: readonly string[] = [...NeuronInstanceType.all().map((type) => type.name), ...INFERENTIA1];
+
+/**
+ * Facts of an instance type of the catalogue. Undefined for any other type, known to EC2 or not: of those nothing is said.
+ *
+ * @param type an instance type as a template gives it.
+ */
+export function instanceFacts(type: Value): InstanceFacts | undefined {
+  const known = typeof type === 'string' ? Hardware.accelerated(type) : undefined;
+  return known && {
+    networkCards: known.networkCards,
+    efaInterfaces: known.efa?.interfaces ?? 0,
+    hasOnDemand: known.purchaseOptions.includes('on-demand'),
+  };
+}

@@ -1,0 +1,92 @@
+import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { ProblemsError } from '../problems';
+import { parseCsvTrace } from './trace-csv';
+import { parseJsonlTrace } from './trace-jsonl';
+import { TraceProblems } from './trace-problems';
+import { TraceRequest } from './trace-request';
+
+/**
+ * Requests as they were recorded: when each arrived, how long its prompt was and how much was generated.
+ *
+ * Understood are
+ * - the Azure LLM inference traces, CSV with the header `TIMESTAMP,ContextTokens,GeneratedTokens`
+ *   (https://github.com/Azure/AzurePublicDataset);
+ * - plain CSV with the header `arrivalSeconds,inputTokens,outputTokens` or `timestamp,inputTokens,outputTokens`, where arrivals are
+ *   seconds from any start, or dates with times;
+ * - the Mooncake traces, JSON lines of `{"timestamp": milliseconds, "input_length", "output_length", "hash_ids"}`
+ *   (https://github.com/kvcache-ai/Mooncake). There the cached prefix of a prompt is what an infinite prefix cache would hold when the
+ *   prompt arrives: its leading run of 512-token blocks that an earlier row had too. It is an upper bound of what a real cache finds.
+ *   Their timestamps are rounded to about 3 s, so arrivals look burstier than they were.
+ *
+ * The text is UTF-8. Columns of a CSV may stand in any order and further ones are ignored. Rows are in order of arrival.
+ */
+export class RequestTrace {
+  /**
+   * Reads a trace from a file.
+   *
+   * Throws a `ProblemsError` if the file cannot be read or any of its fields is wrong, naming `file:line:column` of each.
+   *
+   * @param path path of the file, absolute or relative to the working directory.
+   */
+  public static fromFile(path: string): RequestTrace {
+    let text: string;
+    try {
+      text = readFileSync(path, 'utf8');
+    } catch (error) {
+      throw new ProblemsError([{
+        rule: 'TraceNotReadable',
+        path,
+        message: `the trace cannot be read: ${(error as NodeJS.ErrnoException).code}`,
+        mend: 'give the path of a CSV or JSON lines file',
+      }]);
+    }
+    return RequestTrace.fromText(text, path);
+  }
+
+  /**
+   * Reads a trace from text.
+   *
+   * Throws a `ProblemsError` if any field is wrong, naming `file:line:column` of each; never keeps a part of a trace.
+   *
+   * @param text the whole trace.
+   * @param fileName name of the trace in messages.
+   */
+  public static fromText(text: string, fileName: string): RequestTrace {
+    const problems = new TraceProblems(fileName);
+    const body = text.charCodeAt(0) === 0xFEFF ? text.slice(1) : text;
+    const requests = body.trimStart().startsWith('{') ? parseJsonlTrace(body, problems) : parseCsvTrace(body, problems);
+    problems.throwIfAny();
+    if (requests.length === 0) {
+      problems.add('TraceEmpty', 1, 1, undefined, 'the trace has no requests', 'record at least two requests');
+    } else if (requests[requests.length - 1].arrivalSeconds === 0) {
+      problems.add('TraceWithoutSpan', 1, 1, undefined, 'all requests arrive at the same time, so there is no rate',
+        'record requests over a span of time, or use Workload.steady');
+    }
+    problems.throwIfAny();
+    return new RequestTrace(basename(fileName), requests);
+  }
+
+  /** Name of the trace, without folders. */
+  public readonly name: string;
+
+  /** The requests in order of arrival; the first one arrives at 0 s. */
+  public readonly requests: TraceRequest[];
+
+  private constructor(name: string, requests: TraceRequest[]) {
+    this.name = name;
+    this.requests = requests;
+  }
+
+  /** Mean arrivals per second: the number of requests over the time from the first to the last. */
+  public get requestsPerSecond(): number {
+    return this.requests.length / this.requests[this.requests.length - 1].arrivalSeconds;
+  }
+
+  /** Squared coefficient of variation of the gaps between arrivals: 0 evenly spaced, 1 Poisson, above 1 bursty. */
+  public get interarrivalScv(): number {
+    const gaps = this.requests.slice(1).map((request, i) => request.arrivalSeconds - this.requests[i].arrivalSeconds);
+    const mean = gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length;
+    return gaps.reduce((sum, gap) => sum + (gap - mean) ** 2, 0) / gaps.length / mean ** 2;
+  }
+}

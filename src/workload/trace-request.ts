@@ -1,0 +1,16 @@
+/**
+ * One request of a trace.
+ */
+export interface TraceRequest {
+  /** Arrival, in seconds after the first request. */
+  readonly arrivalSeconds: number;
+
+  /** Prompt length, in tokens. */
+  readonly inputTokens: number;
+
+  /** Leading tokens of the prompt that an infinite prefix cache would hold; 0 where the trace does not tell. */
+  readonly cachedInputTokens: number;
+
+  /** Generated tokens, the first one included. */
+  readonly outputTokens: number;
+}

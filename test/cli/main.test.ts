@@ -1,0 +1,108 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Ajv2020 } from 'ajv/dist/2020';
+import { buildSync } from 'esbuild';
+
+const ROOT = join(__dirname, '../..');
+const EXAMPLE = join(ROOT, 'examples/specs/llama-3.3-70b-trn2.json');
+const CLI = join(mkdtempSync(join(tmpdir(), 'cli-')), 'cli.js');
+
+beforeAll(() => {
+  buildSync({ absWorkingDir: ROOT, entryPoints: ['src/cli/main.ts'], outfile: CLI, bundle: true, platform: 'node', target: 'node20' });
+});
+
+function run(args: string[], input?: string) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...args], { input, encoding: 'utf8' });
+  return { status, stdout, stderr };
+}
+
+function validator(name: string) {
+  const ajv = new Ajv2020({ allErrors: true });
+  for (const file of ['deployment-spec', 'estimate', 'fleet-plan']) {
+    ajv.addSchema(JSON.parse(readFileSync(join(ROOT, `src/estimator/schema/${file}.v1.schema.json`), 'utf8')));
+  }
+  return ajv.getSchema(`cdk-disaggregated-inference/${name}/v1`)!;
+}
+
+test('estimate of Llama 3.3 70B on Trainium2 as text', () => {
+  const { status, stdout, stderr } = run(['estimate', EXAMPLE]);
+  expect(stderr).toBe('');
+  expect(status).toBe(0);
+  expect(stdout).toMatch(/^Llama 3\.3 70B.*, disaggregated, 2 requests\/s of trace azure-2023-conv\.csv\nconfidence (high|medium|low): \w/);
+  expect(stdout).toMatch(/^ +mean +p50 +p90 +p95 +p99$/m);
+  for (const row of ['time to first token', 'time per output token', 'end to end']) {
+    expect(stdout).toMatch(new RegExp(`^${row}( +[\\d.,]+ m?s){5}\\n  80 % interval( +[\\d.,]+ m?s\\.\\.[\\d.,]+ m?s){5}$`, 'm'));
+  }
+  expect(stdout).toMatch(/^prefill +trn2\.48xlarge +\d+ +\d+/m);
+  expect(stdout).toMatch(/^decode +trn2\.48xlarge +\d+ +\d+/m);
+  expect(stdout).toMatch(/^USD per million output tokens +\S+/m);
+  expect(stdout).toMatch(/^ {2}time to first token +p95 .* held$/m);
+  expect(stdout).not.toMatch(/NaN|undefined|\[object/);
+});
+
+test('estimate as JSON follows its schema, and says when the objective is missed', () => {
+  const { status, stdout } = run(['estimate', EXAMPLE, '--format', 'json', '--set', 'objective.ttftSeconds=0.000001']);
+  const estimate = JSON.parse(stdout);
+  const validate = validator('estimate');
+  expect([validate(estimate), validate.errors]).toEqual([true, null]);
+  expect(estimate.objectives.find((verdict: any) => verdict.metric === 'ttftSeconds').held).toBe(false);
+  expect(status).toBe(1);
+});
+
+test('a load beyond the fleet is refused, with the spec from standard input', () => {
+  const spec = JSON.parse(readFileSync(EXAMPLE, 'utf8'));
+  spec.workload.trace = join(ROOT, 'examples/quick-start/azure-2023-conv.csv');
+  const { status, stdout, stderr } = run(['estimate', '-', '--format', 'json', '--set', 'workload.requestsPerSecond=100000'], JSON.stringify(spec));
+  expect(stderr).toBe('');
+  expect(JSON.parse(stdout)).toEqual({ refusal: expect.objectContaining({ kind: 'unstable', reason: expect.any(String), mend: expect.any(String) }) });
+  expect(status).toBe(3);
+});
+
+test('plan finds a fleet and says why others were rejected', () => {
+  const { prefill, decode } = { prefill: '{"hardware":"trn2.48xlarge"}', decode: '{"hardware":"trn2.48xlarge"}' };
+  const args = ['plan', EXAMPLE, '--set', `prefill=${prefill}`, '--set', `decode=${decode}`];
+  const text = run(args);
+  expect(text.stderr).toBe('');
+  expect(text.status).toBe(0);
+  expect(text.stdout).toMatch(/^rejected: prefill +decode +TP +USD\/h +because\n( +\d+ +\d+ +\d+ +\S+ +\w.*\n)+/m);
+
+  const plan = JSON.parse(run([...args, '--format', 'json']).stdout);
+  const validate = validator('fleet-plan');
+  expect([validate(plan), validate.errors]).toEqual([true, null]);
+  expect(plan.outcome.estimate.spec.decode.instances).toBeGreaterThanOrEqual(1);
+});
+
+test('wrong input is told in sentences on standard error', () => {
+  const { status, stdout, stderr } = run(['estimate', EXAMPLE, '--set', 'decode.instnaces=4', '--set', 'objective.percentile=97']);
+  expect(stdout).toBe('');
+  expect(stderr).toBe([
+    `2 problems in ${EXAMPLE}`,
+    '  [objective.percentile] there is no such value, got: 97 (give one of 50, 90, 95, 99) [SpecValueUnknown]',
+    '  [decode.instnaces] there is no such property, got: 4 (did you mean "instances"?) [SpecPropertyUnknown]',
+    '',
+  ].join('\n'));
+  expect(status).toBe(2);
+});
+
+test('what the estimator refuses is wrong input too', () => {
+  const { status, stderr } = run(['estimate', EXAMPLE, '--set', 'decode.hardware=trn2.48xlrage']);
+  expect(stderr).toMatch(/^1 problem in .*\n {2}\[decode\.hardware\] .*"trn2\.48xlrage"/);
+  expect(stderr).not.toMatch(/^\s+at /m);
+  expect(status).toBe(2);
+});
+
+test('broken JSON names line and column', () => {
+  const { status, stderr } = run(['plan', '-'], '{\n  "schema": nope\n}');
+  expect(stderr).toBe('1 problem in standard input\n  [standard input:2:13] the spec is not JSON: expected a value (mend the text at this place) [SpecNotJson]\n');
+  expect(status).toBe(2);
+});
+
+test('usage errors and help', () => {
+  expect(run(['estimat', EXAMPLE])).toEqual({ status: 2, stdout: '', stderr: "error: unknown command 'estimat'\n(Did you mean estimate?)\n" });
+  const help = run(['estimate', '--help']);
+  expect(help.status).toBe(0);
+  expect(help.stdout).toMatch(/--set <path=value>/);
+  expect(help.stdout).toMatch(/1 {3}the objective is missed[^]*2 {3}wrong input[^]*3 {3}no estimate/);
+});

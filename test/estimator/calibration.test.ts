@@ -1,0 +1,89 @@
+import * as cerebras from './data/cerebras.json';
+import * as gpu from './data/gpu.json';
+import * as trn1 from './data/trn1-decoder.json';
+import * as trn2 from './data/trn2.json';
+import { Row, mixedTpot, tpot, ttft } from './predict';
+import { estimateOf, steady, trn2 as trn2Spec } from './specs';
+import { fill, setNamed } from '../../src/estimator/calibration/calibration';
+import { CoefficientName, Coefficients } from '../../src/estimator/phases/coefficients';
+import { ModelArchitecture } from '../../src/model';
+
+const shipped = (name: string) => fill(new Coefficients(), setNamed(name)!);
+const mape = (pairs: [number, number][]) => pairs.reduce((sum, [estimate, measured]) => sum + Math.abs(estimate / measured - 1), 0) / pairs.length;
+
+describe('Trainium 1, published decoder tables', () => {
+  const rows = (trn1.rows as Row[]).filter((row) => row.inputTokens < 8192);
+
+  test('time per output token within 5 % on average', () => {
+    expect(rows.length).toBe(30);
+    expect(mape(rows.map((row) => [tpot(row, shipped('trainium1')), row.tpotSeconds!]))).toBeLessThan(0.05);
+  });
+
+  test('time to first token within 15 % on average, models without flash attention left out', () => {
+    const k = Object.assign(shipped('trainium1'), { gatewaySeconds: 0 });
+    const flash = rows.filter((row) => !/13b|mistral/.test(row.model));
+    expect(mape(flash.map((row) => [ttft(row, k, row.batch), row.ttftSeconds!]))).toBeLessThan(0.15);
+  });
+});
+
+describe('Trainium 2, published single-stream rows', () => {
+  const rows = trn2.rows as Row[];
+  const dense = rows.filter((row) => ModelArchitecture.of(row.model).spec.moe === undefined);
+  const k = shipped('trainium2');
+
+  test('time to first token of dense models within 10 % on average, no row off by more than 25 %', () => {
+    const pairs = dense.filter((row) => row.ttftSeconds !== undefined).map((row): [number, number] => [ttft(row, k, 1), row.ttftSeconds!]);
+    expect(pairs.length).toBe(9);
+    expect(mape(pairs)).toBeLessThan(0.1);
+    expect(Math.max(...pairs.map(([estimate, measured]) => Math.abs(estimate / measured - 1)))).toBeLessThan(0.25);
+  });
+
+  test('time per output token of dense models within 10 % on average, no row off by more than 30 %', () => {
+    const pairs = dense.filter((row) => row.tpotSeconds !== undefined).map((row): [number, number] => [tpot(row, k), row.tpotSeconds!]);
+    expect(mape(pairs)).toBeLessThan(0.1);
+    expect(Math.max(...pairs.map(([estimate, measured]) => Math.abs(estimate / measured - 1)))).toBeLessThan(0.3);
+  });
+
+  test.each([
+    ['llama-3.3-70b', 12_288, 0.8142, 0.0196],
+    ['llama-3.1-405b', 10_240, 2.442, 0.0379],
+  ])('%s: the interval of an idle service holds the published figures', (id, bucket, ttftSeconds, tpotSeconds) => {
+    const estimate = estimateOf(trn2Spec({
+      model: { id },
+      workload: steady(0.0001, 10_000, 1500),
+      prefill: undefined,
+      decode: { hardware: 'trn2.48xlarge', instances: 1, promptBuckets: [bucket] },
+    }));
+    expect(estimate.ttftSeconds.p50.low).toBeLessThan(ttftSeconds * 1.1);
+    expect(estimate.ttftSeconds.p50.high).toBeGreaterThan(ttftSeconds * 0.9);
+    expect(estimate.tpotSeconds.p50.low).toBeLessThan(tpotSeconds);
+    expect(estimate.tpotSeconds.p50.high).toBeGreaterThan(tpotSeconds);
+  });
+});
+
+describe('GPU, closed-loop measurements', () => {
+  test.each([['h100', 'p5.48xlarge', 0.2], ['h200', 'p5en.48xlarge', 0.3], ['b200', 'p6-b200.48xlarge', 0.2]])(
+    '%s: time per output token within the stated error', (name, hardware, limit) => {
+      const rows = (gpu.rows as Row[]).filter((row) => row.hardware === hardware);
+      expect(mape(rows.map((row) => [mixedTpot(row, shipped(name)), row.tpotSeconds!]))).toBeLessThan(limit);
+    },
+  );
+});
+
+describe('CS-3, published stream speeds', () => {
+  test('seconds per layer are the geometric mean of the rows', () => {
+    const logs = cerebras.rows.map((row) => Math.log(1 / row.outputTokensPerSecondPerUser / ModelArchitecture.of(row.model).spec.layers));
+    const mean = Math.exp(logs.reduce((sum, value) => sum + value, 0) / logs.length);
+    expect(shipped('cs-3').waferLayerSeconds).toBeCloseTo(mean, 7);
+  });
+});
+
+test.each(['trainium1', 'trainium2', 'trainium3', 'h100', 'h200', 'b200', 'cs-3'])('%s: every coefficient has a value, a spread and a source', (name) => {
+  const known = Object.keys(new Coefficients());
+  for (const [coefficient, { value, relativeSigma, source }] of Object.entries(setNamed(name)!.coefficients)) {
+    expect(known).toContain(coefficient as CoefficientName);
+    expect(value).toBeGreaterThan(0);
+    expect(relativeSigma).toBeGreaterThan(0);
+    expect(source.length).toBeGreaterThan(10);
+  }
+});

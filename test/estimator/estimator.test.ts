@@ -1,0 +1,250 @@
+import { estimateOf, rangesOf, steady, trn2 } from './specs';
+import { DeploymentSpec, Estimator, FleetPlanner } from '../../src/estimator';
+import { ProblemsError } from '../../src/problems';
+
+const problemsOf = (spec: unknown): string[] => {
+  try {
+    Estimator.estimate(spec as DeploymentSpec);
+  } catch (error) {
+    if (error instanceof ProblemsError) {
+      return error.problems.map((problem) => `${problem.path} ${problem.rule}`);
+    }
+    throw error;
+  }
+  return [];
+};
+
+describe('an estimate', () => {
+  const estimate = estimateOf(trn2({ objective: { ttftSeconds: 0.9, tpotSeconds: 0.03 } }));
+
+  test('fills the spec in, and the filled spec gives the same estimate', () => {
+    expect(estimate.spec.prefill).toMatchObject({ instances: 1, tensorParallelDegree: 64, usdPerInstanceHour: 35.7608 });
+    expect(estimate.spec.decode).toMatchObject({ instances: 1, tensorParallelDegree: 64, maxConcurrentSequences: 64 });
+    expect(estimate.spec.objective!.percentile).toBe(95);
+    expect(estimateOf(estimate.spec)).toEqual({ ...estimate, spec: estimate.spec });
+  });
+
+  test('survives JSON and comes out the same again', () => {
+    expect(JSON.parse(JSON.stringify(estimate))).toEqual(estimate);
+    expect(JSON.stringify(estimateOf(trn2({ objective: { ttftSeconds: 0.9, tpotSeconds: 0.03 } })))).toBe(JSON.stringify(estimate));
+  });
+
+  test('its parts of TTFT add up to the mean', () => {
+    const sum = estimate.ttftParts.reduce((total, part) => total + part.seconds, 0);
+    expect(sum).toBeCloseTo(estimate.ttftSeconds.mean.value, 9);
+    expect(estimate.ttftParts.map((part) => part.name)).toEqual(['gateway', 'prefill-queue', 'prefill', 'kv-transfer', 'decode-admission', 'first-decode-step']);
+  });
+
+  test('costs what the fleet costs over the tokens that it writes', () => {
+    expect(estimate.outputTokensPerSecond.value).toBeCloseTo(400, 9);
+    expect(estimate.usdPerHour).toBeCloseTo(71.5216, 9);
+    expect(estimate.costUsdPerMillionOutputTokens!.value).toBeCloseTo(71.5216 / 3600 / 400 * 1e6, 9);
+  });
+
+  test('names stages, coefficients with sources, and the fullest stage', () => {
+    expect(estimate.stages.map((stage) => stage.name)).toEqual(['prefill', 'kv-transfer', 'decode']);
+    const fullest = estimate.stages.reduce((most, stage) => (stage.utilisation.value > most.utilisation.value ? stage : most));
+    expect(estimate.bottleneck).toBe(fullest.name);
+    expect(estimate.stages[0].coefficients.map((use) => use.name)).toContain('prefillDenseUtilisation');
+    expect(estimate.stages[2].coefficients.every((use) => use.source.length > 10)).toBe(true);
+    expect(estimate.confidence.level).toBe('medium');
+  });
+
+  test('holds its objective up to the goodput and not beyond', () => {
+    expect(estimate.objectives.every((verdict) => verdict.held)).toBe(true);
+    const at = (factor: number) => estimateOf(trn2({
+      objective: { ttftSeconds: 0.9, tpotSeconds: 0.03 },
+      workload: steady(estimate.goodputRequestsPerSecond.value * factor, 1000, 200),
+    })).objectives.every((verdict) => verdict.held);
+    expect(at(0.999)).toBe(true);
+    expect(at(1.001)).toBe(false);
+  });
+
+  test('mean batch, rate and time in decode keep Little\'s law', () => {
+    const { utilisation } = estimate.stages[2];
+    expect(utilisation.value).toBeGreaterThan(0);
+    expect(utilisation.value).toBeLessThan(1);
+    // at a crawling rate a token sees its own sequence alone
+    const idle = estimateOf(trn2({ workload: steady(1e-6, 1000, 200) }));
+    expect(idle.tpotSeconds.p99.value).toBeCloseTo(idle.tpotSeconds.p50.value, 5);
+    expect(idle.endToEndSeconds.mean.value).toBeCloseTo(idle.ttftSeconds.mean.value + 199 * idle.tpotSeconds.mean.value, 9);
+  });
+
+  test('without a price there is no cost', () => {
+    const ultra = estimateOf(trn2({ decode: { hardware: 'Trn3 Gen2 UltraServer', instances: 1 } }));
+    expect(ultra.usdPerHour).toBeUndefined();
+    expect(ultra.costUsdPerMillionOutputTokens).toBeUndefined();
+    expect(ultra.stages[0].usdPerHour).toBeCloseTo(35.7608, 9);
+    expect(ultra.confidence.level).toBe('low');
+  });
+});
+
+describe('what changes an estimate', () => {
+  test('prompts are padded to buckets on Neuron', () => {
+    const ttft = (inputTokens: number, promptBuckets?: number[]) => estimateOf(trn2({
+      workload: steady(0.01, inputTokens, 200), prefill: { hardware: 'trn2.48xlarge', instances: 1, promptBuckets },
+    })).ttftParts.find((part) => part.name === 'prefill')!.seconds;
+    expect(ttft(1030)).toBe(ttft(2048));
+    expect(ttft(1030)).toBeGreaterThan(ttft(1024));
+    expect(ttft(1030, [4096])).toBe(ttft(4096));
+  });
+
+  test('cached prefix tokens are skipped in prefill', () => {
+    const whole = steady(0.01, 8000, 200);
+    const cached = { ...whole, lengthClasses: whole.lengthClasses.map((c) => ({ ...c, cachedInputTokens: 7000 })) };
+    const ttft = (workload: DeploymentSpec['workload']) => estimateOf(trn2({ workload })).ttftSeconds.p50.value;
+    expect(ttft(cached)).toBeLessThan(0.5 * ttft(whole));
+  });
+
+  test('layers that leave early shorten the hand-over; a measured bandwidth replaces EFA', () => {
+    const transfer = (link: DeploymentSpec['link']) => estimateOf(trn2({ link })).ttftParts.find((part) => part.name === 'kv-transfer')!.seconds;
+    expect(transfer({ overlap: 'layerwise' })).toBeLessThan(transfer(undefined));
+    expect(transfer({ bytesPerSecond: 10e9 })).toBeGreaterThan(0.5);
+  });
+
+  test('narrower weights shorten decode', () => {
+    const tpot = (precision: DeploymentSpec['precision']) => estimateOf(trn2({ precision })).tpotSeconds.p50.value;
+    expect(tpot({ weights: 'fp8' })).toBeLessThan(tpot(undefined));
+  });
+
+  test('coefficients measured by the user carry no spread, and all of them make the confidence high', () => {
+    const measured = (stage: number) => Object.fromEntries(estimateOf(trn2()).stages[stage].coefficients.map((use) => [use.name, use.value]));
+    const estimate = estimateOf(trn2({ calibration: { prefill: { ...measured(0), ...measured(1) }, decode: measured(2), source: 'own run' } }));
+    expect(estimate.confidence.level).toBe('high');
+    expect(estimate.stages[2].coefficients[0]).toMatchObject({ relativeSigma: 0, source: 'own run' });
+  });
+
+  test('an instance runs as many engines as the tensor parallel degree leaves room for', () => {
+    const decode = (tensorParallelDegree?: number) => estimateOf(trn2({
+      model: { id: 'llama-3.1-8b' },
+      workload: steady(20, 1000, 200),
+      prefill: { hardware: 'trn2.48xlarge', instances: 2 },
+      decode: { hardware: 'trn2.48xlarge', instances: 1, tensorParallelDegree },
+    })).stages[2];
+    // 32 heads: two engines of 32 ranks on 64 logical cores
+    expect(decode().tensorParallelDegree).toBe(32);
+    expect(decode(8).utilisation.value).toBeLessThan(decode().utilisation.value);
+  });
+});
+
+describe('aggregated serving', () => {
+  const spec = trn2({ prefill: undefined, decode: { hardware: 'p5.48xlarge', instances: 1 } });
+
+  test('one stage, no hand-over, prompts slow tokens down', () => {
+    const estimate = estimateOf(spec);
+    expect(estimate.serving).toBe('aggregated');
+    expect(estimate.stages.map((stage) => stage.name)).toEqual(['aggregated']);
+    expect(estimate.ttftParts.map((part) => part.name)).not.toContain('kv-transfer');
+    const apart = estimateOf({ ...spec, prefill: { hardware: 'p5.48xlarge', instances: 1 } });
+    expect(apart.tpotSeconds.p50.value).toBeLessThan(estimate.tpotSeconds.p50.value);
+  });
+
+  test('saturates on prompts alone', () => {
+    expect(Estimator.estimate({ ...spec, workload: steady(500, 8000, 1) }).refusal).toMatchObject({ kind: 'unstable', stage: 'aggregated' });
+  });
+});
+
+describe('CS-3', () => {
+  const spec = trn2({ decode: { hardware: 'cs-3', instances: 1 } });
+
+  test('four wafers for 70B, low confidence with the reason, no invented price', () => {
+    const estimate = estimateOf(spec);
+    expect(estimate.spec.decode.wafersPerReplica).toBe(4);
+    expect(estimate.confidence).toMatchObject({ level: 'low', reason: expect.stringContaining('concurrency, KV ingest and hand-over time of CS-3 are not published') });
+    expect(estimate.usdPerHour).toBeUndefined();
+    expect(1 / estimate.tpotSeconds.p50.value).toBeGreaterThan(1000);
+    expect(1 / estimate.tpotSeconds.p50.value).toBeLessThan(2500);
+  });
+
+  test('the speed of a stream can be given', () => {
+    const given = estimateOf({ ...spec, decode: { ...spec.decode, outputTokensPerSecondPerUser: 2000 } });
+    expect(given.tpotSeconds.p50.value).toBeCloseTo(1 / 2000, 9);
+  });
+
+  test('too few wafers for the weights, or for the caches', () => {
+    expect(Estimator.estimate({ ...spec, decode: { ...spec.decode, wafersPerReplica: 3 } }).refusal).toMatchObject({ kind: 'infeasible', stage: 'decode' });
+    expect(Estimator.estimate({ ...spec, workload: steady(1, 100_000, 1000), decode: { ...spec.decode, wafersPerReplica: 4 } }).refusal)
+      .toMatchObject({ kind: 'infeasible', reason: expect.stringContaining('bytes') });
+  });
+
+  test('reading prompts on it has no basis', () => {
+    expect(Estimator.estimate({ ...spec, prefill: undefined }).refusal).toMatchObject({ kind: 'unknown' });
+  });
+});
+
+describe('refusals', () => {
+  test('more load than capacity: how many instances are short', () => {
+    const spec = trn2({ workload: steady(40, 1000, 200) });
+    const { refusal } = Estimator.estimate(spec);
+    expect(refusal).toMatchObject({ kind: 'unstable', stage: 'decode' });
+    const decode = (instances: number) => Estimator.estimate({
+      ...spec, prefill: { hardware: 'trn2.48xlarge', instances: 64 }, decode: { hardware: 'trn2.48xlarge', instances },
+    });
+    expect(decode(1 + refusal!.shortByInstances!).estimate).toBeDefined();
+    expect(decode(refusal!.shortByInstances!).refusal).toMatchObject({ kind: 'unstable', shortByInstances: 1 });
+  });
+
+  test.each<[string, Partial<DeploymentSpec>, object]>([
+    ['a model that does not fit', { model: { id: 'llama-3.1-405b' }, decode: { hardware: 'p5.48xlarge', instances: 1 } }, { kind: 'infeasible', stage: 'decode', reason: expect.stringContaining('bytes') }],
+    ['hardware that nobody measured', { prefill: undefined, decode: { hardware: 'p4d.24xlarge', instances: 1 } }, { kind: 'unknown' }],
+    ['Inferentia2', { decode: { hardware: 'inf2.48xlarge', instances: 1 } }, { kind: 'unknown', reason: expect.stringContaining('inferentia2') }],
+    ['CS-4', { decode: { hardware: 'cs-4', instances: 1 } }, { kind: 'unknown', reason: expect.stringContaining('cs-4') }],
+    ['no EFA', { model: { id: 'llama-3.1-8b' }, prefill: { hardware: 'trn1.2xlarge', instances: 1 } }, { kind: 'infeasible', stage: 'kv-transfer', reason: expect.stringContaining('no EFA') }],
+    ['EFA through the host', { model: { id: 'llama-3.1-8b' }, prefill: { hardware: 'trn2.3xlarge', instances: 1 } }, { kind: 'infeasible', stage: 'kv-transfer' }],
+    ['a prompt beyond the last bucket', { prefill: { hardware: 'trn2.48xlarge', instances: 1, promptBuckets: [512] } }, { kind: 'infeasible', stage: 'prefill' }],
+    ['a context beyond the model', { workload: steady(1, 131_000, 1000) }, { kind: 'infeasible' }],
+    ['a link too narrow', { link: { bytesPerSecond: 1e8 } }, { kind: 'unstable', stage: 'kv-transfer' }],
+    ['an objective that no fleet holds', { objective: { tpotSeconds: 0.001 }, decode: { hardware: 'trn2.48xlarge' } }, { kind: 'infeasible', reason: expect.stringContaining('TPOT p95') }],
+  ])('%s', (_, overrides, refusal) => {
+    const outcome = Estimator.estimate(trn2(overrides));
+    expect(outcome.estimate).toBeUndefined();
+    expect(outcome.refusal).toMatchObject(refusal);
+    expect(outcome.refusal!.mend.length).toBeGreaterThan(0);
+  });
+});
+
+describe('wrong specs', () => {
+  test('every problem at once, with its JSON path', () => {
+    expect(problemsOf({
+      schema: 'v0',
+      model: { id: 'lama-3.3-70b' },
+      precision: { weights: 'bf8' },
+      workload: { source: 'x', requestsPerSecond: NaN, lengthClasses: [{ weight: 1, inputTokens: -1, outputTokens: 10 }] },
+      objective: { ttftSeconds: 0 },
+      prefill: { hardware: 'trn2.48xlrge', instances: 0, promptBuckets: [512, 256] },
+      link: { bytesPerSecond: -1, overlap: 'sometimes' },
+      decode: { hardware: 'trn2.48xlarge', instances: 1.5, tensorParallelDegree: 128, wafersPerReplica: 4, usdPerInstanceHour: Infinity },
+      calibration: { coefficientSet: 'trainium9', decode: { decodeLayerSecond: 1, decodeBandwidthUtilisation: 2 } },
+    })).toEqual([
+      'schema SpecSchemaUnknown', 'model.id ModelUnknown', 'precision.weights PrecisionUnknown',
+      'workload.requestsPerSecond WorkloadRateNotPositive', 'workload.lengthClasses[0].inputTokens WorkloadLengthOutOfRange',
+      'objective.ttftSeconds ObjectiveNotPositive', 'prefill.hardware HardwareUnknown', 'prefill.instances CountNotPositive',
+      'prefill.promptBuckets PromptBucketsNotAscending', 'link.bytesPerSecond NumberNotPositive', 'link.overlap LinkOverlapUnknown',
+      'decode.instances CountNotPositive', 'decode.usdPerInstanceHour NumberNotPositive', 'decode.tensorParallelDegree TensorParallelDegreeTooHigh',
+      'decode.wafersPerReplica WaferOptionWithoutWafer', 'calibration.coefficientSet CoefficientSetUnknown',
+      'calibration.decode.decodeLayerSecond CalibrationCoefficientUnknown', 'calibration.decode.decodeBandwidthUtilisation CalibrationCoefficientOutOfRange',
+    ]);
+  });
+
+  test('an unknown name comes with the nearest ones', () => {
+    expect(() => Estimator.estimate(trn2({ decode: { hardware: 'trn2.48xlrge', instances: 1 } }))).toThrow(/trn2\.48xlarge/);
+  });
+
+  test.each([[null, ['spec SpecNotAnObject']], [{}, ['schema SpecSchemaUnknown', 'model SpecPartMissing', 'workload SpecPartMissing', 'decode SpecPartMissing']]])(
+    '%j is refused', (spec, problems) => {
+      expect(problemsOf(spec)).toEqual(problems);
+    },
+  );
+
+  test('a count to plan needs an objective', () => {
+    expect(problemsOf(trn2({ decode: { hardware: 'trn2.48xlarge' } }))).toEqual(['decode.instances CountWithoutObjective']);
+    expect(() => FleetPlanner.plan(trn2({ prefill: { hardware: 'trn2.48xlarge' } }))).toThrow(ProblemsError);
+  });
+});
+
+test('ranges are ordered in every example above', () => {
+  for (const range of rangesOf(estimateOf(trn2({ decode: { hardware: 'cs-3', instances: 2 } })))) {
+    expect(range.low).toBeLessThanOrEqual(range.value);
+    expect(range.high).toBeGreaterThanOrEqual(range.value);
+  }
+});

@@ -1,0 +1,99 @@
+import * as fc from 'fast-check';
+import { steady, trn2 } from './specs';
+import { DeploymentSpec, Estimator, FleetPlanner } from '../../src/estimator';
+
+function planned(overrides: Partial<DeploymentSpec> = {}): DeploymentSpec {
+  return trn2({
+    objective: { ttftSeconds: 0.9, tpotSeconds: 0.03 },
+    workload: steady(6, 1000, 200),
+    prefill: { hardware: 'trn2.48xlarge' },
+    decode: { hardware: 'trn2.48xlarge' },
+    ...overrides,
+  });
+}
+
+const MOST = 5;
+
+// every fleet up to five instances a pool, judged one by one
+function bruteForce(spec: DeploymentSpec): number | undefined {
+  let best: number | undefined;
+  for (let prefill = 1; prefill <= MOST; prefill++) {
+    for (let decode = 1; decode <= MOST; decode++) {
+      const { estimate } = Estimator.estimate({
+        ...spec, prefill: { ...spec.prefill!, instances: prefill }, decode: { ...spec.decode, instances: decode },
+      });
+      if (estimate?.objectives.every((verdict) => verdict.held) && (best === undefined || estimate.usdPerHour! < best)) {
+        best = estimate.usdPerHour;
+      }
+    }
+  }
+  return best;
+}
+
+test('picks the cheapest of all fleets that hold the objective', () => {
+  fc.assert(fc.property(
+    fc.double({ min: 1, max: 15, noNaN: true }), fc.double({ min: 0.3, max: 2, noNaN: true }), fc.double({ min: 0.022, max: 0.05, noNaN: true }),
+    fc.double({ min: 5, max: 100, noNaN: true }), fc.double({ min: 5, max: 100, noNaN: true }),
+    (rate, ttftSeconds, tpotSeconds, prefillUsd, decodeUsd) => {
+      const spec = planned({
+        workload: steady(rate, 1000, 200),
+        objective: { ttftSeconds, tpotSeconds },
+        prefill: { hardware: 'trn2.48xlarge', usdPerInstanceHour: prefillUsd },
+        decode: { hardware: 'trn2.48xlarge', usdPerInstanceHour: decodeUsd },
+      });
+      const best = bruteForce(spec);
+      fc.pre(best !== undefined);
+      const { outcome } = FleetPlanner.plan(spec);
+      expect(outcome.estimate!.usdPerHour).toBeLessThanOrEqual(best! + 1e-9);
+      expect(outcome.estimate!.objectives.every((verdict) => verdict.held)).toBe(true);
+    },
+  ), { numRuns: 8 });
+}, 60_000);
+
+test('tells why its neighbours were not chosen, the nearest first, at most twenty', () => {
+  const { outcome, rejected } = FleetPlanner.plan(planned());
+  const chosen = outcome.estimate!.spec;
+  expect(rejected.length).toBe(20);
+  const distance = rejected.map((fleet) => (
+    Math.abs(fleet.prefillInstances - chosen.prefill!.instances!) + Math.abs(fleet.decodeInstances - chosen.decode.instances!)
+  ));
+  expect(distance).toEqual([...distance].sort((a, b) => a - b));
+  const cheaper = rejected.filter((r) => r.usdPerHour! < outcome.estimate!.usdPerHour!);
+  expect(cheaper.length).toBeGreaterThan(0);
+  for (const { reason } of cheaper) {
+    expect(reason).toMatch(/exceeds|of its capacity/);
+  }
+});
+
+test('counts that are given are kept', () => {
+  const { outcome } = FleetPlanner.plan(planned({ prefill: { hardware: 'trn2.48xlarge', instances: 3 } }));
+  expect(outcome.estimate!.spec.prefill!.instances).toBe(3);
+  const judged = FleetPlanner.plan(planned({ prefill: { hardware: 'trn2.48xlarge', instances: 1 }, decode: { hardware: 'trn2.48xlarge', instances: 1 } }));
+  expect(judged.outcome.estimate!.objectives.some((verdict) => !verdict.held)).toBe(true);
+  expect(judged.rejected).toEqual([]);
+});
+
+test('a plan is what the estimator answers for the same spec, and the same again', () => {
+  const spec = planned();
+  const plan = FleetPlanner.plan(spec);
+  expect(Estimator.estimate(spec)).toEqual(plan.outcome);
+  expect(JSON.stringify(FleetPlanner.plan(spec))).toBe(JSON.stringify(plan));
+});
+
+test('without prices the fewest instances are chosen', () => {
+  const { outcome } = FleetPlanner.plan(planned({ prefill: { hardware: 'u-trn2x64' }, decode: { hardware: 'cs-3' } }));
+  expect(outcome.estimate!.spec.prefill!.instances).toBe(1);
+  expect(outcome.estimate!.spec.decode.instances).toBe(1);
+});
+
+test('says what even the largest fleet lacks', () => {
+  const { outcome, rejected } = FleetPlanner.plan(planned({ objective: { ttftSeconds: 0.05 } }));
+  expect(outcome.refusal).toMatchObject({ kind: 'infeasible', reason: expect.stringMatching(/even with 64 prefill and 64 decode TTFT p95/) });
+  expect(rejected).toHaveLength(1);
+});
+
+test('aggregated fleets are planned too', () => {
+  const { outcome } = FleetPlanner.plan(planned({ prefill: undefined, decode: { hardware: 'p5en.48xlarge' }, objective: { ttftSeconds: 1, tpotSeconds: 0.05 } }));
+  expect(outcome.estimate!.serving).toBe('aggregated');
+  expect(outcome.estimate!.objectives.every((verdict) => verdict.held)).toBe(true);
+});

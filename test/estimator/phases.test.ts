@@ -1,0 +1,128 @@
+import { Coefficients } from '../../src/estimator/phases/coefficients';
+import { decodeStepSeconds } from '../../src/estimator/phases/decode';
+import { kvTransferSeconds } from '../../src/estimator/phases/kv-transfer';
+import { kvMemoryBytes, kvSlots } from '../../src/estimator/phases/memory';
+import { modelShape } from '../../src/estimator/phases/model-shape';
+import { causalPairs, distinctExperts, paddedTokens, prefillAttentionFlops, prefillSeconds } from '../../src/estimator/phases/prefill';
+import { EngineShape, ModelShape, kvBytes, kvReadBytes } from '../../src/estimator/phases/shapes';
+import { waferTokenSeconds, wafersForWeights } from '../../src/estimator/phases/wafer-decode';
+import { ModelArchitecture } from '../../src/model';
+
+const shape = (id: string): ModelShape => modelShape(ModelArchitecture.of(id).spec, 2, 2);
+const ENGINE: EngineShape = { flopsPerSecond: 1e15, memoryBytesPerSecond: 1e13, memoryBytes: 1e12, kvCopies: 1, lowPrecision: false };
+
+describe('model shape', () => {
+  test('Llama-3.3-70B caches 327,680 bytes a token and multiplies 2 FLOPs a weight', () => {
+    const model = shape('llama-3.3-70b');
+    expect(kvBytes(model, 1)).toBe(327_680);
+    expect(model.headFlopsPerToken).toBe(2 * 128_256 * 8192);
+    expect((model.denseFlopsPerToken + model.headFlopsPerToken) / 2).toBeCloseTo(69.5e9, -8);
+    expect(model.fullAttentionFlopsPerPair).toBe(4 * 64 * 128 * 80);
+  });
+
+  test('DeepSeek-V3 caches one latent that tensor parallelism cannot split', () => {
+    const model = shape('deepseek-v3');
+    expect(kvBytes(model, 1)).toBe(70_272);
+    expect(model.kvShards).toBe(1);
+  });
+
+  test('gpt-oss keeps at most 128 tokens in its windowed layers', () => {
+    const model = shape('gpt-oss-120b');
+    expect(kvBytes(model, 10_000)).toBe(18_432 * 2 * 10_000 + 18_432 * 2 * 128);
+    expect(kvReadBytes(model, 100)).toBe(2 * 18_432 * 2 * 100);
+  });
+});
+
+describe('prefill', () => {
+  test.each([
+    [4, 0, Infinity, 1 + 2 + 3 + 4],
+    [3, 10, Infinity, 11 + 12 + 13],
+    [5, 0, 3, 1 + 2 + 3 + 3 + 3],
+    [3, 10, 4, 12],
+    [4, 1, 3, 2 + 3 + 3 + 3],
+  ])('%d new tokens after %d cached in a window of %d make %d pairs', (fresh, cached, window, pairs) => {
+    expect(causalPairs(fresh, cached, window)).toBe(pairs);
+  });
+
+  test('a prompt is padded to the first bucket that holds it', () => {
+    expect(paddedTokens(129, [128, 256, 512])).toBe(256);
+    expect(paddedTokens(256, [128, 256, 512])).toBe(256);
+    expect(paddedTokens(513, [128, 256, 512])).toBeNaN();
+    expect(paddedTokens(513, [])).toBe(513);
+  });
+
+  test('projections, attention, floor and serial part add up', () => {
+    const model = shape('llama-3.3-70b');
+    const k = Object.assign(new Coefficients(), {
+      prefillDenseUtilisation: 0.5, prefillAttentionUtilisation: 0.25, prefillLayerSeconds: 1e-3, prefillTokenLayerSeconds: 1e-6,
+    });
+    const dense = (model.denseFlopsPerToken * 2048 + model.headFlopsPerToken) / 0.5e15;
+    const attention = prefillAttentionFlops(model, 2048, 0) / 0.25e15;
+    expect(attention).toBeCloseTo(4 * 64 * 128 * 80 * 2048 * 2049 / 2 / 0.25e15, 12);
+    expect(prefillSeconds(model, ENGINE, k, 2048, 0, 1)).toBeCloseTo(dense + attention + 80 * (1e-3 + 2.048e-3), 9);
+  });
+
+  test('utilisation rises with length and saturates', () => {
+    const model = shape('llama-3.1-8b');
+    const k = Object.assign(new Coefficients(), { prefillDenseUtilisation: 0.4, prefillAttentionUtilisation: 0.4, prefillLayerSeconds: 5e-4 });
+    const mfu = (n: number) => (model.denseFlopsPerToken * n + prefillAttentionFlops(model, n, 0)) / prefillSeconds(model, ENGINE, k, n, 0, 1) / 1e15;
+    expect(mfu(128)).toBeLessThan(mfu(1024));
+    expect(mfu(1024)).toBeLessThan(mfu(16_384));
+    expect(mfu(65_536)).toBeGreaterThan(0.38);
+    expect(mfu(65_536)).toBeLessThan(0.4);
+  });
+
+  test.each([[256, 8, 1, 8], [256, 8, 16, 102], [256, 8, 64, 222], [128, 4, 32, 82]])(
+    'of %d experts with %d a token, %d tokens visit about %d', (experts, each, tokens, visited) => {
+      expect(distinctExperts(experts, each, tokens)).toBeCloseTo(visited, -0.4);
+    },
+  );
+});
+
+describe('decode', () => {
+  test('weights over bandwidth, floor over layers, caches of all copies', () => {
+    const model = shape('llama-3.3-70b');
+    const k = Object.assign(new Coefficients(), {
+      decodeBandwidthUtilisation: 0.8, decodeKvBandwidthUtilisation: 0.5, decodeLayerSeconds: 160e-6, decodeSequenceLayerSeconds: 8e-6,
+    });
+    const seconds = decodeStepSeconds(model, { ...ENGINE, kvCopies: 4 }, k, 4, kvBytes(model, 1000));
+    const weights = ModelArchitecture.of('llama-3.3-70b').spec.activeParameters * 2 / 8e12;
+    expect(seconds).toBeCloseTo(weights + 4 * 327_680_000 * 4 / 5e12 + 80 * (160e-6 + 3 * 8e-6), 9);
+  });
+
+  test('a large batch is bound by multiplication', () => {
+    const model = shape('llama-3.1-8b');
+    const k = new Coefficients();
+    const flops = 4096 * (model.denseFlopsPerToken + model.headFlopsPerToken);
+    expect(decodeStepSeconds(model, ENGINE, k, 4096, 0)).toBeCloseTo(flops / 1e15, 9);
+  });
+});
+
+describe('KV transfer', () => {
+  test('set-up and bytes over bandwidth, shared with other transfers', () => {
+    expect(kvTransferSeconds(671e6, 268e9, 0, 20e-6, 1, 0)).toBeCloseTo(671e6 / 268e9 + 20e-6, 9);
+    expect(kvTransferSeconds(671e6, 268e9, 0.5, 0, 1, 0)).toBeCloseTo(2 * 671e6 / 268e9, 9);
+  });
+
+  test('layerwise, only the last layer or what prefill cannot hide is waited for', () => {
+    expect(kvTransferSeconds(8e9, 1e9, 0, 0, 80, 100)).toBeCloseTo(8 / 80, 9);
+    expect(kvTransferSeconds(8e9, 1e9, 0, 0, 80, 4)).toBeCloseTo(8 - 4 * 79 / 80, 9);
+  });
+});
+
+describe('memory and wafers', () => {
+  test('slots are what is left of usable memory over one cache', () => {
+    expect(kvMemoryBytes(100e9, 0.9, 60e9, 10e9)).toBeCloseTo(20e9, 0);
+    expect(kvSlots(20e9, 3e9)).toBe(6);
+  });
+
+  test('a token crosses all layers and hops in series; streams beyond the layers share them', () => {
+    expect(waferTokenSeconds(80, 4, 10e-6, 5e-6, 1)).toBeCloseTo(815e-6, 12);
+    expect(waferTokenSeconds(80, 4, 10e-6, 5e-6, 80)).toBeCloseTo(815e-6, 12);
+    expect(waferTokenSeconds(80, 4, 10e-6, 5e-6, 160)).toBeCloseTo(1630e-6, 12);
+  });
+
+  test('70B at 16 bit needs four wafers', () => {
+    expect(wafersForWeights(shape('llama-3.3-70b').weightBytes, 44e9 * 0.82)).toBe(4);
+  });
+});

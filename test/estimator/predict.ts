@@ -1,0 +1,65 @@
+/**
+ * What the phases give for a row of published measurements.
+ */
+import { Coefficients } from '../../src/estimator/phases/coefficients';
+import { decodeStepSeconds } from '../../src/estimator/phases/decode';
+import { modelShape } from '../../src/estimator/phases/model-shape';
+import { prefillSeconds } from '../../src/estimator/phases/prefill';
+import { EngineShape, ModelShape, kvReadBytes } from '../../src/estimator/phases/shapes';
+import { Hardware } from '../../src/hardware';
+import { ModelArchitecture, Precision } from '../../src/model';
+
+/** A published measurement of one configuration. */
+export interface Row {
+  readonly id: string;
+  readonly model: string;
+  readonly hardware: string;
+  readonly tensorParallelDegree: number;
+  readonly weights: string;
+  readonly batch: number;
+  readonly inputTokens: number;
+  readonly outputTokens?: number | null;
+  readonly bucketTokens?: number;
+  /** Context that a step reads where the engine was compiled for one length. */
+  readonly contextTokens?: number;
+  readonly ttftSeconds?: number;
+  readonly tpotSeconds?: number;
+}
+
+function shapes(row: Row): { model: ModelShape; engine: EngineShape } {
+  const type = Hardware.accelerated(row.hardware)!;
+  const chip = type.accelerator;
+  const ranks = chip.logicalNeuronCores ?? 1;
+  const chips = row.tensorParallelDegree / ranks;
+  const model = modelShape(ModelArchitecture.of(row.model).spec, Precision.bytesPerElement(row.weights), 2);
+  return {
+    model,
+    engine: {
+      flopsPerSecond: chip.bf16FlopsPerSecond! * chips,
+      memoryBytesPerSecond: chip.hbmBytesPerSecond * chips,
+      memoryBytes: chip.hbmBytes * chips,
+      kvCopies: Math.max(1, row.tensorParallelDegree / model.kvShards),
+      lowPrecision: row.weights !== 'bf16' && row.weights !== 'int8',
+    },
+  };
+}
+
+/** Unloaded TTFT: the whole batch is read before the first token in the Trainium 1 tables, one prompt elsewhere. */
+export function ttft(row: Row, k: Coefficients, prompts: number): number {
+  const { model, engine } = shapes(row);
+  return k.gatewaySeconds + prefillSeconds(model, engine, k, row.bucketTokens ?? row.inputTokens, 0, prompts);
+}
+
+/** Step time at the row's batch and mean context. */
+export function tpot(row: Row, k: Coefficients): number {
+  const { model, engine } = shapes(row);
+  return decodeStepSeconds(model, engine, k, row.batch, kvReadBytes(model, row.contextTokens ?? row.inputTokens + (row.outputTokens ?? 0) / 2));
+}
+
+/** Step time in a closed loop that reads prompts too: the measured rate of prompts takes its share of the time. */
+export function mixedTpot(row: Row, k: Coefficients): number {
+  const { model, engine } = shapes(row);
+  const rate = row.batch / (row.ttftSeconds! + (row.outputTokens! - 1) * row.tpotSeconds!);
+  const share = rate * prefillSeconds(model, engine, k, row.inputTokens, 0, 1);
+  return tpot(row, k) + share * row.tpotSeconds!;
+}

@@ -1,0 +1,112 @@
+import * as fc from 'fast-check';
+import { batchVariance, meanBatch } from '../../src/estimator/queueing/batch';
+import { conditionalWaitSeconds, erlangC } from '../../src/estimator/queueing/erlang-c';
+import { WaitingMixture } from '../../src/estimator/queueing/waiting-mixture';
+import { DRAWS, interval, latinHypercube, normalQuantile } from '../../src/estimator/uncertainty';
+
+function quantiles(weights: number[], fixed: number[], waits: [number, number, number, number], shares: number[]): number[] {
+  const mixture = new WaitingMixture(Float64Array.from(weights));
+  fixed.forEach((seconds, i) => {
+    mixture.fixedSeconds[i] = seconds;
+  });
+  mixture.prepare(...waits);
+  const out = new Float64Array(shares.length);
+  mixture.quantiles(shares, out, 0);
+  return [...out];
+}
+
+// the share within x, from the definition: zero or exponential, twice, convolved numerically
+function within(x: number, weights: number[], fixed: number[], [c1, m1, c2, m2]: [number, number, number, number]): number {
+  const first = (t: number) => (t < 0 ? 0 : 1 - c1 * Math.exp(-t / m1));
+  const sum = (t: number) => {
+    if (t < 0) {
+      return 0;
+    }
+    let total = (1 - c2) * first(t);
+    const n = 2000;
+    for (let i = 0; i < n; i++) {
+      const y = (i + 0.5) * t / n;
+      total += first(t - y) * c2 / m2 * Math.exp(-y / m2) * t / n;
+    }
+    return total;
+  };
+  return weights.reduce((total, weight, i) => total + weight * sum(x - fixed[i]), 0);
+}
+
+describe('Erlang C', () => {
+  test.each([[1, 0.7, 0.7], [2, 1, 1 / 3], [3, 2, 4 / 9], [10, 10, 1]])('%d servers, %d Erlangs: %d', (servers, load, probability) => {
+    expect(erlangC(servers, load)).toBeCloseTo(probability, 12);
+  });
+
+  test('one server: the mean wait of M/M/1, and half of it with constant service', () => {
+    const rho = 0.8;
+    expect(erlangC(1, rho) * conditionalWaitSeconds(1, rho, 1, 1, 1)).toBeCloseTo(rho / (1 - rho), 12);
+    expect(erlangC(1, rho) * conditionalWaitSeconds(1, rho, 1, 1, 0)).toBeCloseTo(rho / (1 - rho) / 2, 12);
+  });
+});
+
+describe('waiting mixture', () => {
+  test('one class that waits exponentially', () => {
+    expect(quantiles([1], [2], [0.5, 3, 0, 0], [0.4, 0.5, 0.9, 0.99])).toEqual([
+      2, 2, expect.closeTo(2 + 3 * Math.log(5), 9), expect.closeTo(2 + 3 * Math.log(50), 9),
+    ]);
+  });
+
+  test('without waits the percentiles are those of the classes', () => {
+    expect(quantiles([0.3, 0.5, 0.2], [3, 1, 7], [0, 0, 0, 0], [0.5, 0.8, 0.81])).toEqual([1, 3, 7]);
+  });
+
+  test('agrees with the convolution of both waits over the classes', () => {
+    fc.assert(fc.property(
+      fc.array(fc.double({ min: 0.05, max: 1, noNaN: true }), { minLength: 1, maxLength: 6 }),
+      fc.double({ min: 0, max: 0.95, noNaN: true }), fc.double({ min: 0.05, max: 2, noNaN: true }),
+      fc.double({ min: 0, max: 0.95, noNaN: true }), fc.double({ min: 0.05, max: 2, noNaN: true }),
+      (raw, c1, m1, c2, m2) => {
+        const total = raw.reduce((a, b) => a + b, 0);
+        const weights = raw.map((weight) => weight / total);
+        const fixed = raw.map((weight, i) => weight * 3 + (i % 3));
+        const shares = [0.5, 0.9, 0.99];
+        quantiles(weights, fixed, [c1, m1, c2, m2], shares).forEach((x, i) => {
+          expect(within(x + 1e-6, weights, fixed, [c1, m1, c2, m2])).toBeGreaterThanOrEqual(shares[i] - 2e-3);
+          expect(within(x - 1e-6, weights, fixed, [c1, m1, c2, m2])).toBeLessThanOrEqual(shares[i] + 2e-3);
+        });
+      },
+    ), { numRuns: 60 });
+  });
+});
+
+describe('decode batch', () => {
+  test('a constant step is M/G/infinity: arrivals times holding time, with Poisson variance', () => {
+    const batch = meanBatch(3, 100, 1000, () => 0.02);
+    expect(batch).toBeCloseTo(6, 6);
+    expect(batchVariance(batch, 0.02, 0.02)).toBeCloseTo(6, 6);
+  });
+
+  test('a step in proportion to the batch is processor sharing: B = rho / (1 - rho), variance B (1 + B)', () => {
+    const batch = meanBatch(2, 100, 1000, (b) => 0.004 * b);
+    expect(batch).toBeCloseTo(0.8 / 0.2, 5);
+    expect(batchVariance(batch, 0.004 * (1 + batch), 0.004 * (2 + batch))).toBeCloseTo(batch * (1 + batch), 3);
+  });
+
+  test('a load beyond the slots fills them', () => {
+    expect(meanBatch(100, 100, 64, () => 0.02)).toBe(64);
+  });
+});
+
+describe('draws', () => {
+  test('each dimension has every stratum once, in an order of its own', () => {
+    const [first, second] = latinHypercube(2);
+    expect([...first].sort((a, b) => a - b)).toEqual([...second].sort((a, b) => a - b));
+    expect(new Set(first).size).toBe(DRAWS);
+    expect([...first]).not.toEqual([...second]);
+    expect([...latinHypercube(5)[1]]).toEqual([...second]);
+  });
+
+  test.each([[0.5, 0], [0.975, 1.959963985], [0.001, -3.090232306], [0.9, 1.281551566]])('normal quantile of %d is %d', (share, z) => {
+    expect(normalQuantile(share)).toBeCloseTo(z, 7);
+  });
+
+  test('an interval contains its centre', () => {
+    expect(interval(5, Float64Array.from([1, 2, 3]))).toEqual({ value: 5, low: expect.closeTo(1.2, 9), high: 5 });
+  });
+});

@@ -1,0 +1,378 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  App, Duration, Lazy, RemovalPolicy, Stack,
+  aws_certificatemanager as acm, aws_ec2 as ec2, aws_ecs as ecs, aws_iam as iam, aws_kms as kms, aws_s3 as s3, aws_secretsmanager as secretsmanager,
+} from 'aws-cdk-lib';
+import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
+import { AssetManifestArtifact } from 'aws-cdk-lib/cx-api';
+import { AwsSolutionsChecks } from 'cdk-nag';
+import { EngineEndpoint, EngineProtocol, EngineRole } from '../../src/decode';
+import { DeploymentSpec } from '../../src/estimator';
+import { BedrockRouter, BedrockRouterProps, RouterListener } from '../../src/router';
+import { parseRouterConfig } from '../../src/router/runtime';
+
+const image = ecs.ContainerImage.fromRegistry('router.example/router:1');
+const CLOUD: EngineEndpoint = { name: 'cloud', role: EngineRole.AGGREGATED, protocol: EngineProtocol.OPENAI, url: 'https://api.cerebras.ai', modelName: 'llama-3.3-70b' };
+
+const inStack = (props: (stack: Stack, vpc: ec2.Vpc) => Partial<BedrockRouterProps> = () => ({}), env?: { region: string; account: string }) => {
+  const stack = new Stack(new App(), 'Stack', { env });
+  const vpc = new ec2.Vpc(stack, 'Vpc', env === undefined ? {} : { availabilityZones: ['eu-west-1a', 'eu-west-1b'] });
+  const router = new BedrockRouter(stack, 'Router', { vpc, image, engines: [CLOUD], servedModelNames: ['llama'], ...props(stack, vpc) });
+  return { stack, vpc, router };
+};
+const synth = (...args: Parameters<typeof inStack>) => {
+  const built = inStack(...args);
+  return { ...built, template: Template.fromStack(built.stack) };
+};
+
+/** The configuration in the template, with a placeholder for what is known only at deployment. */
+const configIn = (template: Template): any => {
+  const [parameter] = Object.values(template.findResources('AWS::SSM::Parameter'));
+  const value = parameter.Properties.Value;
+  const text = typeof value === 'string' ? value : value['Fn::Join'][1].map((part: unknown) => (typeof part === 'string' ? part : 'token')).join('');
+  return JSON.parse(text);
+};
+const container = (template: Template) => Object.values(template.findResources('AWS::ECS::TaskDefinition'))[0].Properties.ContainerDefinitions[0];
+
+describe('by default', () => {
+  const { template, stack, router } = synth();
+
+  test('it is an internal load balancer that admits nobody and drops headers that are not valid', () => {
+    template.hasResourceProperties('AWS::ElasticLoadBalancingV2::LoadBalancer', {
+      Scheme: 'internal',
+      LoadBalancerAttributes: Match.arrayWith([
+        { Key: 'deletion_protection.enabled', Value: 'false' },
+        { Key: 'idle_timeout.timeout_seconds', Value: '960' },
+        { Key: 'routing.http.drop_invalid_header_fields.enabled', Value: 'true' },
+      ]),
+    });
+    expect(JSON.stringify(template.findResources('AWS::EC2::SecurityGroup', { Properties: { GroupDescription: Match.stringLikeRegexp('ELB') } })))
+      .not.toContain('SecurityGroupIngress');
+    expect(stack.resolve(router.url)).toEqual({ 'Fn::Join': ['', ['http://', { 'Fn::GetAtt': [expect.any(String), 'DNSName'] }]] });
+  });
+
+  test('it warns of plain HTTP and says how to mend it', () => {
+    Annotations.fromStack(stack).hasWarning('/Stack/Router', Match.stringLikeRegexp('RouterListener.tls.*RouterPlaintext'));
+  });
+
+  test('only the API is reached from outside', () => {
+    template.resourceCountIs('AWS::ElasticLoadBalancingV2::Listener', 1);
+    template.hasResourceProperties('AWS::ElasticLoadBalancingV2::Listener', {
+      Port: 80, DefaultActions: [Match.objectLike({ Type: 'fixed-response', FixedResponseConfig: Match.objectLike({ StatusCode: '404' }) })],
+    });
+    template.hasResourceProperties('AWS::ElasticLoadBalancingV2::ListenerRule', {
+      Conditions: [{ Field: 'path-pattern', PathPatternConfig: { Values: ['/v1/*', '/openai/v1/*'] } }],
+      Actions: [Match.objectLike({ Type: 'forward' })],
+    });
+  });
+
+  test('tasks are watched, drained, rolled back and scaled', () => {
+    template.hasResourceProperties('AWS::ElasticLoadBalancingV2::TargetGroup', {
+      HealthCheckPath: '/readyz',
+      TargetType: 'ip',
+      TargetGroupAttributes: Match.arrayWith([
+        { Key: 'deregistration_delay.timeout_seconds', Value: '100' },
+        { Key: 'load_balancing.algorithm.type', Value: 'least_outstanding_requests' },
+      ]),
+    });
+    template.hasResourceProperties('AWS::ECS::Service', {
+      DesiredCount: 2,
+      DeploymentConfiguration: Match.objectLike({
+        DeploymentCircuitBreaker: { Enable: true, Rollback: true }, MinimumHealthyPercent: 100, MaximumPercent: 200,
+      }),
+      NetworkConfiguration: { AwsvpcConfiguration: Match.objectLike({ AssignPublicIp: 'DISABLED' }) },
+    });
+    template.hasResourceProperties('AWS::ApplicationAutoScaling::ScalableTarget', { MinCapacity: 2, MaxCapacity: 10 });
+    for (const [metric, value] of [['ALBRequestCountPerTarget', 6000], ['ECSServiceAverageCPUUtilization', 60]]) {
+      template.hasResourceProperties('AWS::ApplicationAutoScaling::ScalingPolicy', {
+        TargetTrackingScalingPolicyConfiguration: Match.objectLike({
+          PredefinedMetricSpecification: Match.objectLike({ PredefinedMetricType: metric }), TargetValue: value,
+        }),
+      });
+    }
+    template.hasResourceProperties('AWS::ECS::Cluster', { ClusterSettings: [{ Name: 'containerInsights', Value: 'enabled' }] });
+  });
+
+  test('the container cannot write, has time to stop, and gets everything as a secret', () => {
+    const definition = container(template);
+    expect(definition).toMatchObject({
+      ReadonlyRootFilesystem: true,
+      StopTimeout: 105,
+      PortMappings: [{ ContainerPort: 8080, Protocol: 'tcp' }],
+      LogConfiguration: { LogDriver: 'awslogs', Options: { mode: 'non-blocking' } },
+    });
+    expect(definition.Environment).toBeUndefined();
+    expect(definition.Secrets.map((secret: any) => secret.Name)).toEqual(['ROUTER_CONFIG', 'ROUTER_API_KEYS']);
+    template.hasResourceProperties('AWS::ECS::TaskDefinition', { RuntimePlatform: { CpuArchitecture: 'X86_64', OperatingSystemFamily: 'LINUX' } });
+    template.hasResourceProperties('AWS::Logs::LogGroup', { RetentionInDays: 30 });
+    template.hasResource('AWS::SecretsManager::Secret', { DeletionPolicy: 'Retain', Properties: { GenerateSecretString: Match.objectLike({ PasswordLength: 48 }) } });
+  });
+
+  test('the service understands its configuration', () => {
+    const config = configIn(template);
+    const parsed = parseRouterConfig(JSON.stringify(config), { ROUTER_API_KEYS: 'k' });
+    expect(parsed).toMatchObject({
+      model: { id: 'llama', servedNames: ['llama'] },
+      port: 8080,
+      targets: [{ name: 'cloud', role: 'aggregated', protocol: 'openai', url: 'https://api.cerebras.ai', modelName: 'llama-3.3-70b', maxInFlight: 256 }],
+      limits: { requestTimeoutSeconds: 900, firstByteTimeoutSeconds: 120, keepAliveSeconds: 965 },
+      lameduckSeconds: 10,
+      drainSeconds: 100,
+      auth: { apiKeysEnv: 'ROUTER_API_KEYS' },
+    });
+    expect(parsed.expected).toBeUndefined();
+  });
+
+  test('two syntheses are the same', () => {
+    expect(synth().template.toJSON()).toEqual(template.toJSON());
+  });
+});
+
+describe('a listener', () => {
+  const certificate = (stack: Stack) => acm.Certificate.fromCertificateArn(stack, 'Certificate', 'arn:aws:acm:eu-west-1:111122223333:certificate/c');
+
+  test('with TLS redirects plain HTTP and uses the name of its certificate', () => {
+    const { template, stack, router } = synth((scope) => ({ listener: RouterListener.tls(certificate(scope), 'llm.example.com') }));
+    expect(router.url).toBe('https://llm.example.com');
+    template.hasResourceProperties('AWS::ElasticLoadBalancingV2::LoadBalancer', { Scheme: 'internal' });
+    template.hasResourceProperties('AWS::ElasticLoadBalancingV2::Listener', {
+      Port: 443, Protocol: 'HTTPS', SslPolicy: 'ELBSecurityPolicy-TLS13-1-2-Res-2021-06', Certificates: [{ CertificateArn: 'arn:aws:acm:eu-west-1:111122223333:certificate/c' }],
+    });
+    template.hasResourceProperties('AWS::ElasticLoadBalancingV2::Listener', {
+      Port: 80, DefaultActions: [Match.objectLike({ Type: 'redirect', RedirectConfig: Match.objectLike({ Protocol: 'HTTPS', Port: '443', StatusCode: 'HTTP_301' }) })],
+    });
+    expect(JSON.stringify(template.toJSON())).not.toContain('from 0.0.0.0/0');
+    Annotations.fromStack(stack).hasNoWarning('/Stack/Router', Match.anyValue());
+  });
+
+  test('that faces the internet admits everybody, over TLS', () => {
+    const { template } = synth((scope) => ({ listener: RouterListener.internetFacingTls(certificate(scope), 'llm.example.com') }));
+    template.hasResourceProperties('AWS::ElasticLoadBalancingV2::LoadBalancer', { Scheme: 'internet-facing' });
+    template.hasResourceProperties('AWS::EC2::SecurityGroup', {
+      SecurityGroupIngress: Match.arrayWith([Match.objectLike({ CidrIp: '0.0.0.0/0', FromPort: 443 })]),
+    });
+  });
+
+  test('of plain HTTP that is asked for is no reason to warn', () => {
+    Annotations.fromStack(synth(() => ({ listener: RouterListener.plaintextInternal() })).stack).hasNoWarning('/Stack/Router', Match.anyValue());
+  });
+});
+
+describe('engines', () => {
+  test('are opened to the tasks alone, on their port', () => {
+    const { template } = synth((scope, vpc) => {
+      const securityGroup = new ec2.SecurityGroup(scope, 'EngineGroup', { vpc, description: 'engines', allowAllOutbound: false });
+      const connections = new ec2.Connections({ securityGroups: [securityGroup], defaultPort: ec2.Port.tcp(8200) });
+      return {
+        engines: [
+          { name: 'decode', role: EngineRole.DECODE, protocol: EngineProtocol.OPENAI, discoverySrvName: '_decode._tcp.llm.local', port: 8200, connections },
+          { name: 'plain', role: EngineRole.AGGREGATED, protocol: EngineProtocol.OPENAI, url: 'http://10.1.2.3:9000' },
+          CLOUD,
+        ],
+      };
+    });
+    const between = { IpProtocol: 'tcp', FromPort: 8200, ToPort: 8200 };
+    template.hasResourceProperties('AWS::EC2::SecurityGroupIngress', {
+      ...between, GroupId: { 'Fn::GetAtt': [Match.stringLikeRegexp('EngineGroup'), 'GroupId'] }, SourceSecurityGroupId: { 'Fn::GetAtt': [Match.stringLikeRegexp('TaskSecurityGroup'), 'GroupId'] },
+    });
+    template.hasResourceProperties('AWS::EC2::SecurityGroupEgress', { ...between, GroupId: { 'Fn::GetAtt': [Match.stringLikeRegexp('TaskSecurityGroup'), 'GroupId'] } });
+    template.hasResourceProperties('AWS::EC2::SecurityGroup', {
+      GroupDescription: 'Tasks of the router',
+      SecurityGroupEgress: [Match.objectLike({ CidrIp: '0.0.0.0/0', FromPort: 443 }), Match.objectLike({ CidrIp: '0.0.0.0/0', FromPort: 9000 })],
+    });
+    expect(configIn(template).targets.map((target: any) => target.srv ?? target.url)).toEqual(['_decode._tcp.llm.local', 'http://10.1.2.3:9000', 'https://api.cerebras.ai']);
+  });
+
+  test('with a key of their own: the task reads it, the configuration names the variable', () => {
+    const { template } = synth((scope) => ({ engines: [{ ...CLOUD, apiKeySecret: new secretsmanager.Secret(scope, 'EngineKey') }] }));
+    expect(configIn(template).targets[0].apiKeyEnv).toBe('ENGINE_API_KEY_0');
+    expect(container(template).Secrets.map((secret: any) => secret.Name)).toEqual(['ROUTER_CONFIG', 'ROUTER_API_KEYS', 'ENGINE_API_KEY_0']);
+    template.hasResourceProperties('AWS::IAM::Policy', {
+      PolicyDocument: { Statement: Match.arrayWith([Match.objectLike({ Resource: { Ref: Match.stringLikeRegexp('EngineKey') } })]), Version: '2012-10-17' },
+    });
+  });
+
+  test('that read prompts only are watched, with a warning', () => {
+    const { stack, template } = synth(() => ({ engines: [{ ...CLOUD, name: 'prefill', role: EngineRole.PREFILL }, CLOUD] }));
+    Annotations.fromStack(stack).hasWarning('/Stack/Router', Match.stringLikeRegexp('RouterPrefillUnused'));
+    expect(configIn(template).targets.map((target: any) => target.role)).toEqual(['prefill', 'aggregated']);
+  });
+});
+
+describe('a deployment spec', () => {
+  const spec: DeploymentSpec = {
+    schema: 'cdk-disaggregated-inference/deployment-spec/v1',
+    model: { id: 'llama-3.3-70b' },
+    workload: { source: 'steady', requestsPerSecond: 1, lengthClasses: [{ weight: 1, inputTokens: 100, outputTokens: 100 }] },
+    objective: { ttftSeconds: 0.9, tpotSeconds: 0.03 },
+    decode: { hardware: 'trn2.48xlarge', maxConcurrentSequences: 48 },
+  };
+
+  test('names the model, bounds the engines and is what latencies are measured around', () => {
+    const { template } = synth(() => ({ servedModelNames: undefined, spec }));
+    expect(parseRouterConfig(JSON.stringify(configIn(template)), { ROUTER_API_KEYS: 'k' })).toMatchObject({
+      model: { id: 'llama-3.3-70b', servedNames: ['llama-3.3-70b'] }, targets: [{ maxInFlight: 48 }], expected: { ttftSeconds: 0.9, tpotSeconds: 0.03 },
+    });
+  });
+
+  test('yields to what is said of the router itself', () => {
+    const { template } = synth(() => ({ spec, maxRequestsPerEngine: 7 }));
+    expect(configIn(template)).toMatchObject({ model: { id: 'llama-3.3-70b', servedNames: ['llama'] }, targets: [{ maxInFlight: 7 }] });
+  });
+});
+
+describe('what can be given', () => {
+  test('is used', () => {
+    const { template } = synth((scope, vpc) => ({
+      cluster: new ecs.Cluster(scope, 'Own', { vpc }),
+      apiKeysSecret: secretsmanager.Secret.fromSecretNameV2(scope, 'Keys', 'keys'),
+      accessLogsBucket: new s3.Bucket(scope, 'AccessLogs'),
+      encryptionKey: new kms.Key(scope, 'Key'),
+      deletionProtection: true,
+      removalPolicy: RemovalPolicy.DESTROY,
+      minTasks: 3,
+      maxTasks: 5,
+      requestTimeout: Duration.seconds(3940),
+      drainTimeout: Duration.seconds(10),
+    }), { region: 'eu-west-1', account: '111122223333' });
+    template.resourceCountIs('AWS::ECS::Cluster', 1);
+    template.resourceCountIs('AWS::SecretsManager::Secret', 0);
+    template.hasResourceProperties('AWS::ElasticLoadBalancingV2::LoadBalancer', {
+      LoadBalancerAttributes: Match.arrayWith([
+        { Key: 'deletion_protection.enabled', Value: 'true' },
+        { Key: 'idle_timeout.timeout_seconds', Value: '4000' },
+        { Key: 'access_logs.s3.enabled', Value: 'true' },
+      ]),
+    });
+    template.hasResource('AWS::Logs::LogGroup', { DeletionPolicy: 'Delete', Properties: { KmsKeyId: Match.anyValue() } });
+    template.hasResourceProperties('AWS::KMS::Key', {
+      KeyPolicy: { Statement: Match.arrayWith([Match.objectLike({ Principal: { Service: 'logs.eu-west-1.amazonaws.com' } })]), Version: '2012-10-17' },
+    });
+    expect(configIn(template)).toMatchObject({ lameduckSeconds: 5, drainSeconds: 10, limits: { keepAliveSeconds: 4005 } });
+    expect(container(template).StopTimeout).toBe(15);
+  });
+
+  test('a changed configuration is a changed task, even if it is settled late', () => {
+    const label = (url: string) => {
+      const { template } = synth(() => ({ engines: [{ ...CLOUD, url: Lazy.string({ produce: () => url }), port: 443 }] }));
+      return container(template).DockerLabels['router-config-sha256'];
+    };
+    expect(label('https://a.example')).toMatch(/^[0-9a-f]{64}$/);
+    expect(label('https://a.example')).toBe(label('https://a.example'));
+    expect(label('https://a.example')).not.toBe(label('https://b.example'));
+  });
+});
+
+describe('the image that comes with the library', () => {
+  test('is built for the architecture of the tasks, from the bundle and its Dockerfile', () => {
+    const stack = new Stack(new App(), 'Stack');
+    new BedrockRouter(stack, 'Router', { vpc: new ec2.Vpc(stack, 'Vpc'), engines: [CLOUD], servedModelNames: ['llama'] });
+    const assembly = (stack.node.root as App).synth();
+    const manifest = assembly.artifacts.find((artifact) => artifact instanceof AssetManifestArtifact) as AssetManifestArtifact;
+    const [asset] = Object.values(manifest.contents.dockerImages!);
+    expect(asset.source).toMatchObject({ platform: 'linux/amd64' });
+    const directory = join(assembly.directory, asset.source.directory!);
+    expect(readdirSync(directory).sort()).toEqual(['Dockerfile', 'index.js']);
+    const dockerfile = readFileSync(join(directory, 'Dockerfile'), 'utf8');
+    expect(dockerfile).toContain('USER node');
+    expect(dockerfile).not.toContain('npm');
+  });
+});
+
+describe('AwsSolutions', () => {
+  const findings = (props: Parameters<typeof inStack>[0]) => {
+    const { stack } = inStack((scope, vpc) => ({ image: undefined, ...props!(scope, vpc) }), { region: 'eu-west-1', account: '111122223333' });
+    return new AwsSolutionsChecks().validateScope(stack.node.root).violations
+      .flatMap(({ ruleName, violatingResources }) => violatingResources.map(({ constructPath }) => `${ruleName} ${constructPath}`))
+      .filter((finding) => finding.includes('Stack/Router')).sort();
+  };
+
+  test('finds only what cannot be met: the token of the registry has no resource, and keys of callers are rotated by callers', () => {
+    expect(findings((scope) => ({ accessLogsBucket: new s3.Bucket(scope, 'AccessLogs') }))).toEqual([
+      'AwsSolutions-IAM5[Resource::*] Stack/Router/Task/ExecutionRole/DefaultPolicy/Resource',
+      'AwsSolutions-SMG4 Stack/Router/ApiKeys/Resource',
+    ]);
+  });
+
+  test('asks for access logs where there are none', () => {
+    expect(findings(() => ({}))).toContain('AwsSolutions-ELB2 Stack/Router/LoadBalancer/Resource');
+  });
+});
+
+describe('wrong input', () => {
+  test('is refused with every problem at once', () => {
+    const refused = () => inStack(() => ({
+      servedModelNames: undefined,
+      engines: [
+        { name: 'a b', role: EngineRole.PREFILL, protocol: EngineProtocol.OPENAI },
+        { name: 'x', role: EngineRole.PREFILL, protocol: EngineProtocol.BEDROCK },
+        { name: 'x', role: EngineRole.PREFILL, protocol: EngineProtocol.OPENAI, discoverySrvName: 's' },
+      ],
+      requestTimeout: Duration.hours(2),
+      drainTimeout: Duration.minutes(3),
+      maxRequestsPerEngine: 0,
+    }));
+    let problems: any[] = [];
+    try {
+      refused();
+    } catch (e) {
+      problems = (e as any).problems;
+    }
+    expect(problems.map(({ rule, path }) => `${rule} ${path}`)).toEqual([
+      'RouterModelUnknown Stack/Router.servedModelNames',
+      'RouterNothingAnswers Stack/Router.engines',
+      'RouterEngineName Stack/Router.engines[0].name',
+      'RouterEngineAddress Stack/Router.engines[0]',
+      'RouterEnginePort Stack/Router.engines[0].port',
+      'RouterEngineProtocol Stack/Router.engines[1].protocol',
+      'RouterEngineName Stack/Router.engines[2].name',
+      'RouterEnginePort Stack/Router.engines[2].port',
+      'RouterTime Stack/Router.requestTimeout',
+      'RouterTime Stack/Router.drainTimeout',
+      'RouterMaxRequests Stack/Router.maxRequestsPerEngine',
+    ]);
+    expect(() => inStack(() => ({ drainTimeout: Duration.seconds(Lazy.number({ produce: () => 10 })) }))).toThrow(
+      '[Stack/Router.drainTimeout] the time is not known at synthesis (give a number, not a token) [RouterTime]');
+    expect(refused).toThrow('the time is not within 1 and 115 seconds, got: 180');
+  });
+});
+
+describe('a user of the router', () => {
+  test('is let in, may read the keys, and sees its metrics', () => {
+    const { stack, vpc, router } = inStack();
+    const client = new ec2.SecurityGroup(stack, 'Client', { vpc, allowAllOutbound: false });
+    router.connections.allowDefaultPortFrom(client);
+    router.grantReadApiKeys(new iam.Role(stack, 'Reader', { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com') }));
+    const template = Template.fromStack(stack);
+    template.hasResourceProperties('AWS::EC2::SecurityGroupIngress', { FromPort: 80, SourceSecurityGroupId: { 'Fn::GetAtt': [Match.stringLikeRegexp('Client'), 'GroupId'] } });
+    template.hasResourceProperties('AWS::IAM::Policy', {
+      PolicyName: Match.stringLikeRegexp('Reader'),
+      PolicyDocument: Match.objectLike({ Statement: [Match.objectLike({ Action: ['secretsmanager:GetSecretValue', 'secretsmanager:DescribeSecret'] })] }),
+    });
+    const metrics = [router.metricRequests(), router.metricResponseTime({ period: Duration.minutes(1) }), router.metricServerErrors()];
+    expect(metrics.map((metric) => [metric.namespace, metric.metricName, metric.statistic, metric.period.toSeconds()])).toEqual([
+      ['AWS/ApplicationELB', 'RequestCount', 'Sum', 300],
+      ['AWS/ApplicationELB', 'TargetResponseTime', 'p95', 60],
+      ['AWS/ApplicationELB', 'HTTPCode_Target_5XX_Count', 'Sum', 300],
+    ]);
+    expect(Object.keys(metrics[0].dimensions!).sort()).toEqual(['LoadBalancer', 'TargetGroup']);
+  });
+
+  test('can use one that exists', () => {
+    const stack = new Stack(new App(), 'Stack');
+    const attributes = {
+      url: 'https://llm.example.com',
+      securityGroups: [ec2.SecurityGroup.fromSecurityGroupId(stack, 'Group', 'sg-1')],
+      loadBalancerFullName: 'app/a/1',
+      targetGroupFullName: 'targetgroup/t/2',
+    };
+    const router = BedrockRouter.fromBedrockRouterAttributes(stack, 'Router', attributes);
+    expect(router.url).toBe('https://llm.example.com');
+    expect(router.metricRequests().dimensions).toEqual({ LoadBalancer: 'app/a/1', TargetGroup: 'targetgroup/t/2' });
+    router.connections.allowDefaultPortFrom(ec2.Peer.ipv4('10.0.0.0/8'));
+    Template.fromStack(stack).hasResourceProperties('AWS::EC2::SecurityGroupIngress', { GroupId: 'sg-1', FromPort: 443, CidrIp: '10.0.0.0/8' });
+    const role = new iam.Role(stack, 'Reader', { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com') });
+    expect(() => router.grantReadApiKeys(role)).toThrow('[Stack/Router] the secret of this router is not known (give apiKeysSecret when importing it) [RouterApiKeysUnknown]');
+  });
+});

@@ -1,0 +1,108 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { configOf } from './harness';
+import { ProblemsError } from '../../../src/problems';
+import { loadRouterConfig, parseRouterConfig, ROUTER_CONFIG_SCHEMA, startRouter } from '../../../src/router/runtime';
+
+const TARGET = { name: 'decode', role: 'decode', protocol: 'openai', url: 'http://10.0.0.1:8000' };
+const problemsOf = (config: unknown, env: { [name: string]: string } = { KEYS: 'k' }) => {
+  try {
+    parseRouterConfig(typeof config === 'string' ? config : JSON.stringify(config), env);
+  } catch (e) {
+    return (e as ProblemsError).problems;
+  }
+  return [];
+};
+
+test('every default is filled in', () => {
+  const config = parseRouterConfig(JSON.stringify({
+    schema: ROUTER_CONFIG_SCHEMA, model: { id: 'm', servedNames: ['m'] }, targets: [TARGET], auth: 'none',
+  }), {});
+  expect(config).toEqual({
+    schema: ROUTER_CONFIG_SCHEMA,
+    model: { id: 'm', servedNames: ['m'] },
+    port: 8080,
+    targets: [{ ...TARGET, maxInFlight: 256 }],
+    limits: {
+      maxBodyBytes: 26214400,
+      maxHeaderBytes: 16384,
+      requestTimeoutSeconds: 900,
+      firstByteTimeoutSeconds: 120,
+      idleTimeoutSeconds: 60,
+      writeStallSeconds: 30,
+      keepAliveSeconds: 75,
+    },
+    lameduckSeconds: 10,
+    drainSeconds: 100,
+    auth: 'none',
+  });
+});
+
+test('all that the schema refuses is told at once', () => {
+  const problems = problemsOf({
+    schema: 'v0',
+    model: { id: '' },
+    port: 99999,
+    targets: [{ ...TARGET, role: 'draft', maxInflight: 3 }, { name: 'a b', role: 'decode', protocol: 'openai', srv: 's', url: 'u' }],
+    limits: { maxBodyBytes: '1' },
+    auth: 'None',
+  });
+  expect(problems.map(({ path, message }) => `${path}: ${message}`).sort()).toEqual([
+    'config.auth: the authentication is not understood',
+    'config.limits.maxBodyBytes: the value must be integer',
+    'config.model.id: the value must NOT have fewer than 1 characters',
+    'config.model: "servedNames" is missing',
+    'config.port: the value must be <= 65535',
+    'config.schema: the value is not the one allowed',
+    'config.targets[0].role: the value is not one of those allowed',
+    'config.targets[0]: "maxInflight" is not a setting',
+    'config.targets[1].name: the value must match pattern "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"',
+    'config.targets[1]: a target is found in exactly one way',
+  ]);
+  expect(problems.find(({ path }) => path === 'config.targets[0].role')).toMatchObject({
+    value: '"draft"',
+    mend: 'use one of ["prefill","decode","aggregated"]',
+  });
+  expect(problems.find(({ path }) => path === 'config.targets[0]')).toMatchObject({ mend: 'remove it, or use "maxInFlight"' });
+});
+
+test('all that a schema cannot say is told at once', () => {
+  expect(problemsOf(configOf([
+    { ...TARGET, role: 'prefill', apiKeyEnv: 'ENGINE_KEY' },
+    { ...TARGET, role: 'prefill', url: 'http://user:pass@host' },
+    { ...TARGET, role: 'prefill', name: 'b', url: 'ftp://host' },
+    { ...TARGET, role: 'prefill', name: 'c', url: 'https://host/base?x=1' },
+  ], { lameduckSeconds: 3 }), {}).map(({ rule, path }) => `${rule} ${path}`)).toEqual([
+    'RouterTargetKeyMissing config.targets[0].apiKeyEnv',
+    'RouterTargetNameTaken config.targets[1].name',
+    'RouterTargetUrl config.targets[1].url',
+    'RouterTargetUrl config.targets[2].url',
+    'RouterTargetUrl config.targets[3].url',
+    'RouterNothingAnswers config.targets',
+    'RouterApiKeysMissing config.auth.apiKeysEnv',
+    'RouterLameduckTooLong config.lameduckSeconds',
+  ]);
+});
+
+test('text that is not JSON is refused', () => {
+  expect(problemsOf('{\n  "port": 80,\n}')).toMatchObject([{ rule: 'RouterConfigNotJson', path: 'config:3:1' }]);
+});
+
+test('keys that are no list of keys are refused without telling them', async () => {
+  for (const KEYS of ['["a", 1]', '[]', '["a"', ' \n ']) {
+    const started = startRouter(parseRouterConfig(JSON.stringify(configOf([TARGET])), { KEYS }), { KEYS }, undefined as any);
+    await expect(started).rejects.toThrow(ProblemsError);
+    await expect(started).rejects.toThrow(/^\[config\.auth\.apiKeysEnv\] the API keys are not a list of keys \(/);
+  }
+});
+
+test('it comes from one variable or one file', () => {
+  const text = JSON.stringify(configOf([TARGET]));
+  const file = join(mkdtempSync(join(tmpdir(), 'router-config-')), 'config.json');
+  writeFileSync(file, text);
+  expect(loadRouterConfig({ ROUTER_CONFIG: text, KEYS: 'k' })).toEqual(loadRouterConfig({ ROUTER_CONFIG_FILE: file, KEYS: 'k' }));
+  expect(() => loadRouterConfig({})).toThrow(/the router has no configuration/);
+  expect(() => loadRouterConfig({ ROUTER_CONFIG: text, ROUTER_CONFIG_FILE: file })).toThrow(/two configurations/);
+  expect(() => loadRouterConfig({ ROUTER_CONFIG_FILE: '/nowhere.json' })).toThrow(/RouterConfigUnreadable/);
+});

@@ -1,0 +1,400 @@
+import { connect } from 'node:net';
+import { ask, chat, chunkOf, COMPLETION, drained, KEY, MockEngine, MODEL, routerFor, sleep, sse, streamOf, TestRouter, until, whole } from './harness';
+
+let engine: MockEngine;
+let router: TestRouter;
+
+const start = async (more: object = {}, target: object = {}, env: { [name: string]: string } = {}) => {
+  router = await routerFor([{ name: 'decode', role: 'decode', protocol: 'openai', url: engine.url, ...target }], more, env);
+};
+const lastLine = async () => {
+  await until(() => router.lines.some((line) => line.msg === 'request'), 'an access log line');
+  return router.lines.filter((line) => line.msg === 'request').at(-1);
+};
+
+beforeEach(async () => {
+  engine = await MockEngine.start(whole);
+});
+afterEach(async () => {
+  await router?.drain();
+  await engine.stop();
+});
+
+describe('an answer that is not a stream', () => {
+  test.each(['/v1/chat/completions', '/openai/v1/chat/completions'])('is passed on from %s', async (path) => {
+    await start();
+    const response = await ask(router.url, chat(), {}, path);
+    expect(response.status).toBe(200);
+    expect(response.headers.get('content-type')).toBe('application/json');
+    expect(await response.json()).toEqual(COMPLETION);
+    expect(engine.requests[0].path).toBe('/v1/chat/completions');
+    expect(await lastLine()).toMatchObject({ route: 'chat_completions', target: 'decode', code: '200', endpoint: engine.url });
+  });
+
+  test('reaches the engine as the very bytes of the caller where the model has one name', async () => {
+    await start();
+    const body = `{ "model":"${MODEL}", "messages":[], "seed": 12345678901234567890 }`;
+    await ask(router.url, body);
+    expect(engine.requests[0].text).toBe(body);
+  });
+
+  test('is asked for under the name that the engine knows', async () => {
+    await start({}, { modelName: '/models/llama' });
+    await ask(router.url, chat({ model: 'llama', temperature: 0 }));
+    expect(engine.requests[0].body).toEqual(chat({ model: '/models/llama', temperature: 0 }));
+  });
+
+  test.each([400, 422, 429, 500, 503])('with status %d keeps status, body and retry-after', async (status) => {
+    await start();
+    engine.behaviour = (response) => {
+      response.writeHead(status, { 'content-type': 'application/json', 'retry-after': '7', 'x-internal': 'secret' }).end('{"error":{"message":"so"}}');
+    };
+    const response = await ask(router.url, chat({ stream: true }));
+    expect(response.status).toBe(status);
+    expect(response.headers.get('retry-after')).toBe('7');
+    expect(response.headers.get('x-internal')).toBeNull();
+    expect(await response.json()).toEqual({ error: { message: 'so' } });
+    expect(engine.requests).toHaveLength(1);
+  });
+
+  test.each([301, 401, 403])('with status %d is the router\'s own trouble', async (status) => {
+    await start();
+    engine.behaviour = (response) => {
+      response.writeHead(status, { location: 'http://elsewhere.example' }).end('no');
+    };
+    const response = await ask(router.url, chat());
+    expect(response.status).toBe(502);
+    expect(await response.json()).toMatchObject({ error: { code: 'engine_refused' } });
+  });
+
+  test('that dies in the middle never looks whole', async () => {
+    await start();
+    engine.behaviour = (response) => {
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': '1000' });
+      response.write('{"object":');
+      setTimeout(() => response.destroy(), 20);
+    };
+    const response = await ask(router.url, chat());
+    await expect(response.text()).rejects.toThrow();
+    expect(await lastLine()).toMatchObject({ code: 'stream_error' });
+  });
+
+  test('that takes longer than a request may is 504, and the engine is told', async () => {
+    await start({ limits: { requestTimeoutSeconds: 0.1 } });
+    engine.behaviour = () => undefined;
+    const response = await ask(router.url, chat());
+    expect(response.status).toBe(504);
+    expect(await response.json()).toMatchObject({ error: { code: 'request_timeout', type: 'server_error' } });
+    await until(() => engine.requests[0].aborted, 'the engine sees its connection closed');
+  });
+});
+
+describe('a stream', () => {
+  test('is passed on byte for byte, each event as it comes', async () => {
+    await start();
+    let release = () => {};
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    engine.behaviour = async (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write(': hello\n\n' + sse(chunkOf('a ß')));
+      await gate;
+      response.end(sse({ choices: [], usage: { completion_tokens: 5 } }) + 'data: [DONE]\r\n\r\n');
+    };
+    const response = await ask(router.url, chat({ stream: true }));
+    expect(response.status).toBe(200);
+    expect(response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8');
+    const reader = response.body!.getReader();
+    const first = Buffer.from((await reader.read()).value!).toString();
+    expect(first).toBe(': hello\n\n' + sse(chunkOf('a ß')));
+    release();
+    let rest = '';
+    for (let step = await reader.read(); !step.done; step = await reader.read()) {
+      rest += Buffer.from(step.value).toString();
+    }
+    expect(rest).toBe(sse({ choices: [], usage: { completion_tokens: 5 } }) + 'data: [DONE]\r\n\r\n');
+    const line = await lastLine();
+    expect(line).toMatchObject({ code: '200' });
+    expect(line.ttftSeconds).toBeGreaterThan(0);
+    expect(line.tpotSeconds).toBeGreaterThan(0);
+  });
+
+  test('ends at [DONE], even if the engine goes on', async () => {
+    await start();
+    engine.behaviour = streamOf(['a'], 0, sse('[DONE]') + sse(chunkOf('more')));
+    expect(await drained(await ask(router.url, chat({ stream: true })))).toEqual({ text: sse(chunkOf('a')) + sse('[DONE]'), broken: false });
+  });
+
+  test.each<[string, (response: any) => void]>([
+    ['dies', (response) => response.destroy()],
+    ['ends well but without [DONE]', (response) => response.end()],
+  ])('that %s in the middle ends with an error event and a broken connection', async (_, die) => {
+    await start();
+    engine.behaviour = async (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write(sse(chunkOf('a')) + 'data: {"half');
+      await sleep(30);
+      die(response);
+    };
+    const { text, broken } = await drained(await ask(router.url, chat({ stream: true })));
+    expect(broken).toBe(true);
+    const events = text.split('\n\n').filter((event) => event !== '');
+    expect(events[0]).toBe(sse(chunkOf('a')).trimEnd());
+    expect(JSON.parse(events[1].replace('data: ', ''))).toMatchObject({ error: { type: 'server_error' } });
+    expect(events).toHaveLength(2);
+    expect(await lastLine()).toMatchObject({ code: 'stream_error' });
+  });
+
+  test('that fails before its first event is an HTTP error', async () => {
+    await start();
+    engine.behaviour = (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
+      setTimeout(() => response.destroy(), 20);
+    };
+    const response = await ask(router.url, chat({ stream: true }));
+    expect(response.status).toBe(502);
+    expect(await response.json()).toMatchObject({ error: { code: 'engine_failed' } });
+  });
+
+  test('with an error event inside is passed on and counted as failed', async () => {
+    await start();
+    const error = { error: { message: 'KV load failed', type: 'InternalServerError', code: 500 } };
+    engine.behaviour = streamOf(['a'], 0, sse(error) + sse('[DONE]'));
+    expect(await drained(await ask(router.url, chat({ stream: true })))).toEqual({ text: sse(chunkOf('a')) + sse(error) + sse('[DONE]'), broken: false });
+    expect(await lastLine()).toMatchObject({ code: 'stream_error', failure: 'the engine told of an error in its stream' });
+  });
+
+  test('whose text speaks of "error" is whole', async () => {
+    await start();
+    engine.behaviour = streamOf(['{"error": {"code": 1}}']);
+    expect((await drained(await ask(router.url, chat({ stream: true })))).broken).toBe(false);
+    expect(await lastLine()).toMatchObject({ code: '200' });
+  });
+
+  test('that does not begin in time is 504', async () => {
+    await start({ limits: { firstByteTimeoutSeconds: 0.1 } });
+    engine.behaviour = (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
+    };
+    const response = await ask(router.url, chat({ stream: true }));
+    expect(response.status).toBe(504);
+    expect(await response.json()).toMatchObject({ error: { code: 'first_byte_timeout' } });
+    await until(() => engine.requests[0].aborted, 'the engine sees its connection closed');
+  });
+
+  test('that falls silent is broken off', async () => {
+    await start({ limits: { idleTimeoutSeconds: 0.1 } });
+    engine.behaviour = (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write(sse(chunkOf('a')));
+    };
+    const { text, broken } = await drained(await ask(router.url, chat({ stream: true })));
+    expect(broken).toBe(true);
+    expect(text).toContain('"code":"idle_timeout"');
+  });
+
+  test('of one endless line is broken off, not gathered', async () => {
+    await start();
+    engine.behaviour = (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      const line = Buffer.alloc(1024 * 1024, 'x');
+      response.on('error', () => undefined);
+      const more = () => {
+        while (!response.destroyed && response.write(line)) { /* as fast as it goes */ }
+        response.once('drain', more);
+      };
+      more();
+    };
+    const response = await ask(router.url, chat({ stream: true }));
+    expect(response.status).toBe(502);
+    expect((await response.json() as any).error.message).toBe('an event is longer than 4194304 bytes');
+    await until(() => engine.requests[0].aborted, 'the engine is told');
+  });
+
+  test('that is no stream is 502', async () => {
+    await start();
+    expect((await ask(router.url, chat({ stream: true }))).status).toBe(502);
+  });
+});
+
+describe('a caller', () => {
+  test('that leaves stops its engine', async () => {
+    await start();
+    engine.behaviour = streamOf(Array.from({ length: 500 }, () => 'a'), 10);
+    const leaving = new AbortController();
+    const response = await fetch(`${router.url}/v1/chat/completions`, {
+      method: 'POST', headers: { authorization: `Bearer ${KEY}` }, body: JSON.stringify(chat({ stream: true })), signal: leaving.signal,
+    });
+    await response.body!.getReader().read();
+    leaving.abort();
+    await until(() => engine.requests[0].aborted, 'the engine sees its connection closed');
+    expect(await lastLine()).toMatchObject({ code: '499', failure: 'the caller closed its connection' });
+    expect(await router.metrics.registry.getSingleMetricAsString('router_in_flight')).toContain('router_in_flight{target="decode"} 0');
+  });
+
+  test('that leaves before its answer begins stops its engine', async () => {
+    await start();
+    engine.behaviour = () => undefined;
+    const leaving = new AbortController();
+    const asked = fetch(`${router.url}/v1/chat/completions`, {
+      method: 'POST', headers: { authorization: `Bearer ${KEY}` }, body: JSON.stringify(chat()), signal: leaving.signal,
+    });
+    asked.catch(() => undefined);
+    await until(() => engine.requests.length === 1, 'the engine has the request');
+    leaving.abort();
+    await until(() => engine.requests[0].aborted, 'the engine sees its connection closed');
+    expect(await lastLine()).toMatchObject({ code: '499' });
+  });
+
+  test('that does not read holds the engine back, then is given up', async () => {
+    await start({ limits: { writeStallSeconds: 0.5 } });
+    let written = 0;
+    engine.behaviour = (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.on('error', () => undefined);
+      const event = sse(chunkOf('x'.repeat(64 * 1024)));
+      const more = () => {
+        while (!response.destroyed && written < 1024 ** 3 && response.write(event)) {
+          written += event.length;
+        }
+        response.once('drain', more);
+      };
+      more();
+    };
+    const body = JSON.stringify(chat({ stream: true }));
+    const socket = connect(router.port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    socket.pause();
+    socket.write(`POST /v1/chat/completions HTTP/1.1\r\nhost: r\r\nauthorization: Bearer ${KEY}\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+    await until(() => engine.requests[0]?.aborted === true, 'the engine is told');
+    // what the sockets' buffers hold, far from all that the engine would give.
+    expect(written).toBeLessThan(64 * 1024 ** 2);
+    expect(await lastLine()).toMatchObject({ code: '499', failure: 'the caller took no byte for too long' });
+    socket.destroy();
+  });
+
+  test.each<[string, unknown, number, string]>([
+    ['that is not JSON', '{', 400, 'invalid_json'],
+    ['that is a list', [], 400, 'invalid_json'],
+    ['without a model', { messages: [] }, 400, 'invalid_model'],
+    ['without messages', { model: MODEL }, 400, 'invalid_messages'],
+    ['with an odd stream', chat({ stream: 'yes' }), 400, 'invalid_stream'],
+    ['for an unknown model', chat({ model: 'gpt-5' }), 404, 'model_not_found'],
+  ])('that sends a body %s is refused', async (_, body, status, code) => {
+    await start();
+    const response = await ask(router.url, body);
+    expect(response.status).toBe(status);
+    expect(await response.json()).toMatchObject({ error: { code, type: 'invalid_request_error', param: null } });
+    expect(engine.requests).toHaveLength(0);
+  });
+
+  test('may not send more than the limits allow', async () => {
+    await start({ limits: { maxBodyBytes: 1000, maxHeaderBytes: 2048 } });
+    const long = await ask(router.url, chat({ user: 'x'.repeat(2000) }));
+    expect(long.status).toBe(413);
+    expect(await long.json()).toMatchObject({ error: { code: 'body_too_long' } });
+    const chunked = await fetch(`${router.url}/v1/chat/completions`, {
+      method: 'POST', headers: { authorization: `Bearer ${KEY}` }, body: new Blob(['x'.repeat(5000)]).stream(), duplex: 'half',
+    } as any);
+    expect(chunked.status).toBe(413);
+    expect((await ask(router.url, chat(), { 'x-long': 'x'.repeat(4000) })).status).toBe(431);
+    expect((await ask(router.url, chat())).status).toBe(200);
+  });
+});
+
+describe('headers', () => {
+  test('of a caller stay here, save the trace; the engine gets its own key', async () => {
+    await start({}, { apiKeyEnv: 'ENGINE_KEY' }, { ENGINE_KEY: 'key-of-the-engine' });
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+    const response = await ask(router.url, chat(), {
+      traceparent,
+      'x-request-id': 'req-1',
+      'cookie': 'session=1',
+      'x-prefiller-host-port': 'evil.example:80',
+      'x-forwarded-for': '10.0.0.1',
+      'openai-organization': 'org',
+    });
+    expect(response.headers.get('x-request-id')).toBe('req-1');
+    const { headers } = engine.requests[0];
+    expect(headers).toMatchObject({ traceparent, 'authorization': 'Bearer key-of-the-engine', 'content-type': 'application/json' });
+    expect(Object.keys(headers).sort()).toEqual(
+      ['accept', 'authorization', 'connection', 'content-length', 'content-type', 'host', 'traceparent', 'x-request-id']);
+  });
+
+  test('give engines an id of their own for each request', async () => {
+    await start();
+    await ask(router.url, chat(), { 'x-request-id': 'same' });
+    await ask(router.url, chat(), { 'x-request-id': 'same' });
+    const [one, two] = engine.requests.map((request) => request.headers['x-request-id']);
+    expect(one).toMatch(/^same\.[0-9a-f]{12}$/);
+    expect(two).not.toBe(one);
+  });
+
+  test('with an id that is not sane get another', async () => {
+    await start();
+    const response = await ask(router.url, chat(), { 'x-request-id': 'a b{}' });
+    expect(response.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
+  });
+});
+
+describe('authentication', () => {
+  test.each<[string, string]>([
+    ['no key', ''],
+    ['a wrong key', 'Bearer wrong'],
+    ['another scheme', `Basic ${KEY}`],
+    ['a key and more', `Bearer ${KEY} x`],
+  ])('with %s is refused before the body is read', async (_, authorization) => {
+    await start();
+    const response = await ask(router.url, chat(), { authorization });
+    expect(response.status).toBe(401);
+    expect(await response.json()).toMatchObject({ error: { type: 'authentication_error', code: 'invalid_api_key' } });
+    expect(engine.requests).toHaveLength(0);
+    expect((await fetch(`${router.url}/v1/models`)).status).toBe(401);
+  });
+
+  test.each([JSON.stringify(['first-key', 'second-key']), 'first-key\nsecond-key\n'])('takes any of several keys: %j', async (keys) => {
+    await start({}, {}, { KEYS: keys });
+    for (const key of ['first-key', 'second-key']) {
+      expect((await ask(router.url, chat(), { authorization: `bearer ${key}` })).status).toBe(200);
+    }
+    expect((await ask(router.url, chat())).status).toBe(401);
+  });
+
+  test('can be left to the network, in so many words', async () => {
+    await start({ auth: 'none' });
+    expect((await ask(router.url, chat(), { authorization: '' })).status).toBe(200);
+  });
+});
+
+describe('other routes', () => {
+  test('list models, tell health, metrics and what does not exist', async () => {
+    await start({ expected: { ttftSeconds: 0.9, tpotSeconds: 0.03 } });
+    engine.behaviour = streamOf(['a', 'b']);
+    await drained(await ask(router.url, chat({ stream: true })));
+    await lastLine();
+    for (const path of ['/v1/models', '/openai/v1/models?limit=1']) {
+      const models = await fetch(`${router.url}${path}`, { headers: { authorization: `Bearer ${KEY}` } });
+      expect(await models.json()).toEqual({ object: 'list', data: [MODEL, 'llama'].map((id) => ({ id, object: 'model', created: 0, owned_by: 'router' })) });
+    }
+    expect((await fetch(`${router.url}/healthz`)).status).toBe(200);
+    expect(await (await fetch(`${router.url}/readyz`)).json()).toEqual({ status: 'ready', targets: { decode: { endpoints: 1, healthy: 1 } } });
+    const wrongMethod = await fetch(`${router.url}/v1/chat/completions`);
+    expect([wrongMethod.status, wrongMethod.headers.get('allow')]).toEqual([405, 'POST']);
+    expect((await fetch(`${router.url}/v1/nothing`, { headers: { authorization: `Bearer ${KEY}` } })).status).toBe(404);
+    expect((await fetch(`${router.url}/constructor`, { headers: { authorization: `Bearer ${KEY}` } })).status).toBe(404);
+    const metrics = await (await fetch(`${router.url}/metrics`)).text();
+    expect(metrics).toContain('router_requests_total{route="chat_completions",target="decode",code="200"} 1');
+    expect(metrics).toContain('router_ttft_seconds_bucket{le="0.9",route="chat_completions",target="decode"} 1');
+    expect(metrics).toContain('router_tpot_seconds_bucket{le="0.03",route="chat_completions",target="decode"} 1');
+    expect(metrics).toContain('router_upstream_healthy{target="decode"} 1');
+  });
+
+  test('no line of the log holds a prompt or a key', async () => {
+    await start();
+    await ask(router.url, chat());
+    await ask(router.url, chat({ model: 'a secret prompt' }));
+    await lastLine();
+    expect(JSON.stringify(router.lines)).not.toContain('a secret prompt');
+    expect(JSON.stringify(router.lines)).not.toContain(KEY);
+  });
+});

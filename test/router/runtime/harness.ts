@@ -1,0 +1,163 @@
+import { createServer, IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from 'node:http';
+import { AddressInfo } from 'node:net';
+import { Writable } from 'node:stream';
+import { pino } from 'pino';
+import { parseRouterConfig, ROUTER_CONFIG_SCHEMA, RunningRouter, startRouter } from '../../../src/router/runtime';
+
+export const KEY = 'key-of-a-caller';
+export const MODEL = 'llama-3.3-70b';
+
+/** A request as an engine got it. */
+export interface Received {
+  readonly path: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: any;
+  readonly text: string;
+  /** Whether the connection was closed before the answer was whole. */
+  aborted: boolean;
+}
+
+export type Behaviour = (response: ServerResponse, received: Received) => void | Promise<void>;
+
+/** A real HTTP server that behaves as an engine is told to. */
+export class MockEngine {
+  public static async start(behaviour: Behaviour): Promise<MockEngine> {
+    const engine = new MockEngine(behaviour);
+    await new Promise<void>((resolve) => engine.server.listen(0, '127.0.0.1', resolve));
+    return engine;
+  }
+
+  public readonly requests: Received[] = [];
+  public healthStatus = 200;
+  public behaviour: Behaviour;
+  private readonly server: Server;
+
+  private constructor(behaviour: Behaviour) {
+    this.behaviour = behaviour;
+    this.server = createServer((request, response) => void this.serve(request, response));
+  }
+
+  public get port(): number {
+    return (this.server.address() as AddressInfo).port;
+  }
+
+  public get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  public async stop(): Promise<void> {
+    this.server.closeAllConnections();
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+
+  private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.url === '/health') {
+      response.writeHead(this.healthStatus).end();
+      return;
+    }
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) {
+      chunks.push(chunk);
+    }
+    const text = Buffer.concat(chunks).toString();
+    const received: Received = { path: request.url!, headers: request.headers, body: JSON.parse(text), text, aborted: false };
+    this.requests.push(received);
+    response.once('close', () => {
+      received.aborted = !response.writableFinished;
+    });
+    await this.behaviour(response, received);
+  }
+}
+
+export const sse = (value: unknown) => `data: ${typeof value === 'string' ? value : JSON.stringify(value)}\n\n`;
+export const chunkOf = (content: string) => ({ object: 'chat.completion.chunk', choices: [{ index: 0, delta: { content }, finish_reason: null }] });
+export const COMPLETION = { object: 'chat.completion', choices: [{ index: 0, message: { role: 'assistant', content: 'hello' }, finish_reason: 'stop' }] };
+
+/** An engine's stream, event by event, with a pause before each. */
+export function streamOf(texts: string[], pauseMillis = 0, end = sse('[DONE]')): Behaviour {
+  return async (response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
+    for (const text of texts) {
+      await sleep(pauseMillis);
+      if (response.destroyed) {
+        return;
+      }
+      response.write(sse(chunkOf(text)));
+    }
+    response.end(end);
+  };
+}
+
+export const whole: Behaviour = (response) => {
+  response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(COMPLETION));
+};
+
+export const sleep = async (millis: number) => new Promise((resolve) => setTimeout(resolve, millis));
+
+/** Waits until something holds. */
+export async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  for (let i = 0; i < 500; i++) {
+    if (await holds()) {
+      return;
+    }
+    await sleep(10);
+  }
+  throw new Error(`never came true: ${what}`);
+}
+
+/** A router in this process, with what it logged. */
+export interface TestRouter extends RunningRouter {
+  readonly url: string;
+  readonly lines: any[];
+}
+
+export function configOf(targets: object[], more: object = {}): object {
+  return {
+    schema: ROUTER_CONFIG_SCHEMA,
+    model: { id: MODEL, servedNames: [MODEL, 'llama'] },
+    port: 0,
+    targets,
+    lameduckSeconds: 0,
+    drainSeconds: 2,
+    auth: { apiKeysEnv: 'KEYS' },
+    ...more,
+  };
+}
+
+export async function routerFor(targets: object[], more: object = {}, env: { [name: string]: string } = {}): Promise<TestRouter> {
+  const lines: any[] = [];
+  const log = pino(new Writable({
+    write: (line, _, done) => {
+      lines.push(JSON.parse(line.toString()));
+      done();
+    },
+  }));
+  const environment = { KEYS: KEY, ...env };
+  const router = await startRouter(parseRouterConfig(JSON.stringify(configOf(targets, more)), environment), environment, log);
+  return { port: router.port, metrics: router.metrics, drain: router.drain, url: `http://127.0.0.1:${router.port}`, lines };
+}
+
+/** The body of a chat completion as the OpenAI SDK sends it. */
+export const chat = (more: object = {}) => ({ model: MODEL, messages: [{ role: 'user', content: 'a secret prompt' }], ...more });
+
+export async function ask(url: string, body: unknown, headers: { [name: string]: string } = {}, path = '/v1/chat/completions'): Promise<Response> {
+  return fetch(`${url}${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'authorization': `Bearer ${KEY}`, ...headers },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  });
+}
+
+/** Everything a stream says until it ends or breaks, and whether it broke. */
+export async function drained(response: Response): Promise<{ text: string; broken: boolean }> {
+  let text = '';
+  const decoder = new TextDecoder();
+  try {
+    for await (const chunk of response.body as any) {
+      text += decoder.decode(chunk, { stream: true });
+    }
+    return { text, broken: false };
+  } catch {
+    return { text, broken: true };
+  }
+}

@@ -1,0 +1,201 @@
+import { ask, chat, drained, MockEngine, routerFor, sleep, streamOf, TestRouter, until, whole } from './harness';
+import { SrvDiscovery } from '../../../src/router/runtime/targets/discovery';
+import { Target } from '../../../src/router/runtime/targets/target';
+
+const engines: MockEngine[] = [];
+const routers: TestRouter[] = [];
+const engineWith = async (behaviour = whole) => {
+  const engine = await MockEngine.start(behaviour);
+  engines.push(engine);
+  return engine;
+};
+const routed = async (targets: object[], more: object = {}) => {
+  const router = await routerFor(targets, more);
+  routers.push(router);
+  return router;
+};
+const target = (url: string, more: object = {}) => ({ name: 'decode', role: 'decode', protocol: 'openai', url, ...more });
+
+afterEach(async () => {
+  await Promise.all(routers.splice(0).map(async (router) => router.drain()));
+  await Promise.all(engines.splice(0).map(async (engine) => engine.stop()));
+});
+
+const targetFor = (addresses: () => Promise<string[]>, maxInFlight = 10) =>
+  new Target({ name: 't', role: 'decode', protocol: 'openai', srv: 't', maxInFlight }, undefined, { addresses });
+
+describe('admission', () => {
+  test('beyond what engines may have is 429 with retry-after, and frees up again', async () => {
+    const engine = await engineWith(streamOf(['a', 'b'], 100));
+    const router = await routed([target(engine.url, { maxInFlight: 2 })]);
+    const answers = await Promise.all([1, 2, 3, 4].map(async () => ask(router.url, chat({ stream: true }))));
+    expect(answers.map((answer) => answer.status).sort()).toEqual([200, 200, 429, 429]);
+    const refused = answers.find((answer) => answer.status === 429)!;
+    expect(refused.headers.get('retry-after')).toBe('1');
+    expect(await refused.json()).toMatchObject({ error: { type: 'rate_limit_error', code: 'engines_full' } });
+    await Promise.all(answers.filter((answer) => answer.status === 200).map(drained));
+    expect((await ask(router.url, chat({ stream: true }))).status).toBe(200);
+    expect(engine.requests).toHaveLength(3);
+  });
+
+  test('without an engine that is up is 503, while the router itself stays ready', async () => {
+    const engine = await engineWith();
+    engine.healthStatus = 503;
+    const router = await routed([target(engine.url)]);
+    const response = await ask(router.url, chat());
+    expect(response.status).toBe(503);
+    expect(response.headers.get('retry-after')).toBe('1');
+    expect(await response.json()).toMatchObject({ error: { code: 'no_engine' } });
+    const ready = await fetch(`${router.url}/readyz`);
+    expect(ready.status).toBe(200);
+    expect(await ready.json()).toEqual({ status: 'ready', targets: { decode: { endpoints: 1, healthy: 0 } } });
+  });
+
+  test('takes the next target where the first has no engine, not where it is full', async () => {
+    const [down, up] = [await engineWith(), await engineWith()];
+    down.healthStatus = 500;
+    const router = await routed([target(down.url), target(up.url, { name: 'spare', role: 'aggregated' })]);
+    expect((await ask(router.url, chat())).status).toBe(200);
+    expect(up.requests).toHaveLength(1);
+
+    const busy = await engineWith(streamOf(['a'], 200));
+    const other = await routed([target(busy.url, { maxInFlight: 1 }), target(up.url, { name: 'spare', role: 'aggregated' })]);
+    const running = await Promise.all([ask(other.url, chat({ stream: true })), sleep(20).then(async () => ask(other.url, chat()))]);
+    expect(running.map((answer) => answer.status)).toEqual([200, 429]);
+    await drained(running[0]);
+    expect(up.requests).toHaveLength(1);
+  });
+
+  test('never sends a request to a prefill engine', async () => {
+    const [prefill, decode] = [await engineWith(), await engineWith()];
+    const router = await routed([target(prefill.url, { name: 'prefill', role: 'prefill' }), target(decode.url)]);
+    await ask(router.url, chat());
+    expect([prefill.requests.length, decode.requests.length]).toEqual([0, 1]);
+    await decode.stop();
+    expect((await ask(router.url, chat())).status).toBe(503);
+    expect(prefill.requests).toHaveLength(0);
+  });
+});
+
+describe('failure', () => {
+  test('to connect is retried elsewhere', async () => {
+    const [gone, up] = [await engineWith(), await engineWith()];
+    const router = await routed([target(gone.url, { name: 'gone' }), target(up.url, { name: 'up', role: 'aggregated' })]);
+    await gone.stop();
+    expect((await ask(router.url, chat())).status).toBe(200);
+    expect(gone.requests).toHaveLength(0);
+    expect(up.requests).toHaveLength(1);
+  });
+
+  test('after a connection was made is never retried: the engine may have begun', async () => {
+    const [dying, up] = [await engineWith((response) => void response.destroy()), await engineWith()];
+    const router = await routed([target(dying.url, { name: 'dying' }), target(up.url, { name: 'up', role: 'aggregated' })]);
+    const response = await ask(router.url, chat());
+    expect(response.status).toBe(502);
+    expect(await response.json()).toMatchObject({ error: { code: 'engine_failed' } });
+    expect(up.requests).toHaveLength(0);
+  });
+});
+
+describe('a target', () => {
+  const take = (from: Target) => {
+    const endpoint = from.take(new Set());
+    return typeof endpoint === 'string' ? endpoint : endpoint.url;
+  };
+
+  test('gives the engine with the fewest requests, equals in turn', async () => {
+    const [a, b] = [await engineWith(), await engineWith()];
+    const both = targetFor(async () => [a.url, b.url]);
+    await both.discover();
+    const first = [1, 2, 3, 4, 5, 6].map(() => take(both));
+    expect(first.filter((url) => url === a.url)).toHaveLength(3);
+    expect(first.filter((url) => url === b.url)).toHaveLength(3);
+    await both.stop();
+  });
+
+  test('passes over an engine whose requests fail in a row, unless there is no other', async () => {
+    const [a, b] = [await engineWith(), await engineWith()];
+    const both = targetFor(async () => [a.url, b.url]);
+    await both.discover();
+    const fail = (url: string) => {
+      for (let failures = 0; failures < 3;) {
+        const endpoint = both.take(new Set());
+        if (typeof endpoint !== 'string') {
+          endpoint.release();
+          if (endpoint.url === url) {
+            endpoint.failed(Date.now());
+            failures++;
+          }
+        }
+      }
+    };
+    fail(a.url);
+    expect(both.healthyCount).toBe(1);
+    expect(new Set([1, 2, 3, 4].map(() => take(both)))).toEqual(new Set([b.url]));
+    fail(b.url);
+    expect(both.healthyCount).toBe(0);
+    expect(take(both)).not.toBe('unavailable');
+    await both.stop();
+  });
+
+  test('counts an engine as down after two failed probes, as up after one good one', async () => {
+    const a = await engineWith();
+    const one = targetFor(async () => [a.url]);
+    await one.discover();
+    a.healthStatus = 503;
+    await one.discover();
+    expect(one.healthyCount).toBe(1);
+    await one.discover();
+    expect(take(one)).toBe('unavailable');
+    a.healthStatus = 404;
+    await one.discover();
+    expect(take(one)).toBe(a.url);
+    await one.stop();
+  });
+
+  test('follows its discovery, and keeps what it knew when that fails or is empty', async () => {
+    const [a, b] = [await engineWith(), await engineWith()];
+    let answer: () => Promise<string[]> = async () => [a.url];
+    const moving = targetFor(async () => answer());
+    await moving.discover();
+    expect(take(moving)).toBe(a.url);
+    answer = async () => [b.url];
+    await moving.discover();
+    expect(take(moving)).toBe(b.url);
+    answer = async () => Promise.reject(new Error('SERVFAIL'));
+    await moving.discover();
+    expect(take(moving)).toBe(b.url);
+    answer = async () => [];
+    await moving.discover();
+    expect(take(moving)).toBe(b.url);
+    await moving.stop();
+  });
+
+  test('lets a request finish on an engine that has left', async () => {
+    const [leaving, other] = [await engineWith(streamOf(['a', 'b', 'c'], 50)), await engineWith()];
+    let urls = [leaving.url];
+    const moving = targetFor(async () => urls);
+    await moving.discover();
+    const endpoint = moving.take(new Set());
+    if (typeof endpoint === 'string') {
+      throw new Error(endpoint);
+    }
+    const response = await endpoint.post('/v1/chat/completions', {}, Buffer.from('{}'), new AbortController().signal);
+    urls = [other.url];
+    await moving.discover();
+    expect(await response.body.text()).toContain('[DONE]');
+    await until(() => !leaving.requests[0].aborted, 'the request was not aborted');
+    await moving.stop();
+  });
+});
+
+describe('SRV discovery', () => {
+  test('takes the records of the lowest priority', async () => {
+    const discovery = new SrvDiscovery('_engine._tcp.local', async () => [
+      { name: 'b.local', port: 8000, priority: 1, weight: 1 },
+      { name: 'spare.local', port: 8000, priority: 2, weight: 1 },
+      { name: 'a.local', port: 8001, priority: 1, weight: 1 },
+    ]);
+    expect(await discovery.addresses()).toEqual(['http://a.local:8001', 'http://b.local:8000']);
+  });
+});

@@ -1,0 +1,55 @@
+import * as fc from 'fast-check';
+import { readStreamEvent } from '../../../src/router/runtime/wire/openai';
+import { SseEventTooLong, SseSplitter } from '../../../src/router/runtime/wire/sse';
+
+const lineEnd = fc.constantFrom('\n', '\r\n');
+const line = fc.tuple(fc.constantFrom('data: ', 'data:', ': ', 'event: ', 'id: '), fc.string({ unit: 'grapheme', maxLength: 20 }).map((text) => text.replace(/[\r\n]/g, '')));
+const event = fc.tuple(fc.array(line, { minLength: 1, maxLength: 4 }), lineEnd);
+
+describe('SSE', () => {
+  test('law: however a stream is cut into chunks, the same events come out and no byte is lost', () => {
+    fc.assert(fc.property(fc.array(event, { maxLength: 8 }), fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 1 }), (events, sizes) => {
+      const texts = events.map(([lines, end]) => lines.map(([field, value]) => field + value + end).join('') + end);
+      const bytes = Buffer.from(texts.join(''));
+      const splitter = new SseSplitter(10_000);
+      const out = [];
+      for (let at = 0, i = 0; at < bytes.length; i++) {
+        const size = sizes[i % sizes.length];
+        out.push(...splitter.push(bytes.subarray(at, at + size)));
+        at += size;
+      }
+      expect(out.map(({ bytes: own }) => own.toString())).toEqual(texts);
+      expect(out.map(({ data }) => data)).toEqual(events.map(([lines]) => {
+        const data = lines.filter(([field]) => field.startsWith('data')).map(([field, value]) => (field === 'data:' ? value.replace(/^ /, '') : value));
+        return data.length === 0 ? undefined : data.join('\n');
+      }));
+    }));
+  });
+
+  test('an event may be as long as allowed and no longer', () => {
+    const splitter = new SseSplitter(10);
+    expect(splitter.push(Buffer.from('data: 1234'))).toEqual([]);
+    expect(() => splitter.push(Buffer.from('5'))).toThrow(SseEventTooLong);
+  });
+});
+
+describe('an event of a streamed answer', () => {
+  test.each<[string, object]>([
+    ['[DONE]', { kind: 'done' }],
+    ['{"choices":[]}', { kind: 'chunk' }],
+    ['{"choices":[],"usage":{"completion_tokens":7}}', { kind: 'chunk', completionTokens: 7 }],
+    ['{"choices":[],"usage":null,"error":null}', { kind: 'chunk' }],
+    ['{"error":{"message":"x","code":500}}', { kind: 'error' }],
+    ['{"status_code":500,"error":{"message":"x"}}', { kind: 'error' }],
+    ['{"choices":[{"delta":{"content":"\\"error\\": {}"}}]}', { kind: 'chunk' }],
+    ['not "error" JSON', { kind: 'chunk' }],
+  ])('%s', (data, meaning) => {
+    expect(readStreamEvent(data)).toEqual(meaning);
+  });
+
+  test('law: no text that an engine generates is taken for an error or an end', () => {
+    fc.assert(fc.property(fc.string({ unit: 'grapheme' }), (content) => {
+      expect(readStreamEvent(JSON.stringify({ choices: [{ delta: { content } }] })).kind).toBe('chunk');
+    }));
+  });
+});

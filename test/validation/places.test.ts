@@ -1,0 +1,308 @@
+import { App, Aspects, CfnParameter, CfnResource, Lazy, NestedStack, Stack, Stage, Validations } from 'aws-cdk-lib';
+import { Annotations, Match } from 'aws-cdk-lib/assertions';
+import * as autoscaling from 'aws-cdk-lib/aws-autoscaling';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import * as ecs from 'aws-cdk-lib/aws-ecs';
+import * as ecsPatterns from 'aws-cdk-lib/aws-ecs-patterns';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import { Construct } from 'constructs';
+import { InferenceChecks, InferenceRules, InferenceRulesPlugin } from '../../src/validation';
+
+interface FleetProps {
+  readonly instanceType?: string;
+  readonly placement?: ec2.PlacementGroupStrategy;
+}
+
+/** A fleet of plain L1 and L2 constructs, as one writes it without this library. */
+class Fleet extends Construct {
+  public readonly template: ec2.CfnLaunchTemplate;
+
+  constructor(scope: Construct, id: string, props: FleetProps = {}) {
+    super(scope, id);
+    const vpc = new ec2.Vpc(this, 'Vpc', { maxAzs: 1, restrictDefaultSecurityGroup: false });
+    const fabric = new ec2.SecurityGroup(this, 'Fabric', { vpc, allowAllOutbound: false });
+    fabric.addIngressRule(fabric, ec2.Port.allTraffic());
+    fabric.addEgressRule(fabric, ec2.Port.allTraffic());
+    const placement = props.placement && new ec2.PlacementGroup(this, 'Placement', { strategy: props.placement });
+    this.template = new ec2.CfnLaunchTemplate(this, 'Template', {
+      launchTemplateData: {
+        instanceType: props.instanceType ?? 'trn2.48xlarge',
+        placement: placement && { groupName: placement.placementGroupName },
+        networkInterfaces: Lazy.any({
+          produce: () => [0, 1].map((card) => ({
+            networkCardIndex: card,
+            deviceIndex: card === 0 ? 0 : 1,
+            interfaceType: card === 0 ? 'efa' : 'efa-only',
+            groups: [fabric.securityGroupId],
+          })),
+        }),
+      },
+    });
+    new autoscaling.CfnAutoScalingGroup(this, 'Group', {
+      minSize: '0',
+      maxSize: '2',
+      vpcZoneIdentifier: vpc.privateSubnets.map(({ subnetId }) => subnetId),
+      launchTemplate: { launchTemplateId: this.template.ref, version: this.template.attrLatestVersionNumber },
+    });
+  }
+}
+
+/** Ordinary applications, which the rules have nothing to say about. */
+function ordinaryApplications(stack: Stack): void {
+  const vpc = new ec2.Vpc(stack, 'Vpc');
+  const cluster = new ecs.Cluster(stack, 'Cluster', { vpc });
+  new ecsPatterns.ApplicationLoadBalancedFargateService(stack, 'Web', {
+    cluster,
+    taskImageOptions: { image: ecs.ContainerImage.fromRegistry('nginx') },
+  });
+  new autoscaling.AutoScalingGroup(stack, 'Workers', {
+    vpc,
+    launchTemplate: new ec2.LaunchTemplate(stack, 'WorkerTemplate', {
+      instanceType: new ec2.InstanceType(new CfnParameter(stack, 'WorkerType', { default: 'm7i.large' }).valueAsString),
+      machineImage: ec2.MachineImage.latestAmazonLinux2023(),
+      securityGroup: new ec2.SecurityGroup(stack, 'WorkerSecurityGroup', { vpc }),
+    }),
+  });
+  new autoscaling.AutoScalingGroup(stack, 'Spot', {
+    vpc,
+    mixedInstancesPolicy: {
+      launchTemplate: new ec2.LaunchTemplate(stack, 'SpotTemplate', { machineImage: ec2.MachineImage.latestAmazonLinux2023() }),
+      launchTemplateOverrides: [{ instanceType: new ec2.InstanceType('c7g.large') }, { instanceType: new ec2.InstanceType('c7gn.large') }],
+    },
+  });
+  new ec2.Instance(stack, 'Bastion', { vpc, instanceType: new ec2.InstanceType('t3.micro'), machineImage: ec2.MachineImage.latestAmazonLinux2023() });
+  new lambda.Function(stack, 'Function', { runtime: lambda.Runtime.NODEJS_22_X, handler: 'index.handler', code: lambda.Code.fromInline('exports.handler = 1') });
+}
+
+const acknowledgement = (rule: string) => ({ id: `InferenceRules::${rule}`, reason: 'tried on a card of our own' });
+
+describe('checkOnSynth', () => {
+  let app: App;
+  let stack: Stack;
+
+  beforeEach(() => {
+    app = new App();
+    stack = new Stack(app, 'Chat');
+  });
+
+  test('passes a fleet that is in order', () => {
+    InferenceRules.checkOnSynth(new Fleet(stack, 'Fleet'));
+    expect(() => app.synth()).not.toThrow();
+    Annotations.fromStack(stack).hasNoWarning('*', Match.stringLikeRegexp('InferenceRules'));
+  });
+
+  test('fails the synthesis with construct path, value, mend and rule, all problems at once', () => {
+    InferenceRules.checkOnSynth(new Fleet(stack, 'Prefill', { instanceType: 'trn1.2xlarge' }));
+    InferenceRules.checkOnSynth(new Fleet(stack, 'Decode', { instanceType: 'trn3.48xlarge' }));
+    let message = '';
+    try {
+      app.synth();
+    } catch (error) {
+      ({ message } = error as Error);
+    }
+    expect(message).toContain('[Chat/Prefill/Template] Properties.LaunchTemplateData.InstanceType: the instance type has no EFA');
+    expect(message).toContain('got: "trn1.2xlarge"');
+    expect(message).toContain('(use an instance type with EFA');
+    expect(message).toContain('[InferenceRules::EfaInstanceTypeUnsupported]');
+    expect(message).toContain('[Chat/Decode/Template]');
+    expect(message).toContain('[InferenceRules::NeuronInstanceTypeUnknown]');
+    expect(message.match(/EfaInstanceTypeUnsupported/g)).toHaveLength(1);
+  });
+
+  test('sees what an aspect changes at the end', () => {
+    const fleet = new Fleet(stack, 'Fleet');
+    InferenceRules.checkOnSynth(fleet);
+    Aspects.of(stack).add({
+      visit: (node) => {
+        if (node === fleet.template) {
+          fleet.template.addPropertyOverride('LaunchTemplateData.InstanceType', 'inf2.48xlarge');
+        }
+      },
+    });
+    expect(() => app.synth()).toThrow(/EfaInstanceTypeUnsupported/);
+  });
+
+  test('shows a broken rule of severity warning as a warning of the construct', () => {
+    InferenceRules.checkOnSynth(new Fleet(stack, 'Fleet', { placement: ec2.PlacementGroupStrategy.SPREAD }));
+    app.synth();
+    const warnings = app.synth({ force: true }).getStackByName('Chat').messages.filter(({ level }) => level === 'warning');
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0].id).toBe('/Chat/Fleet/Placement/Resource');
+    expect(warnings[0].entry.data).toContain('InferenceRules::EfaPlacementStrategy');
+  });
+
+  test.each([['the construct', 'Fleet'], ['the stack', '']])('an acknowledgement on %s silences an error', (_, path) => {
+    const fleet = new Fleet(stack, 'Fleet', { instanceType: 'trn3.48xlarge' });
+    InferenceRules.checkOnSynth(fleet);
+    Validations.of(path ? fleet : stack).acknowledge(acknowledgement('NeuronInstanceTypeUnknown'));
+    expect(() => app.synth()).not.toThrow();
+  });
+
+  test('an acknowledgement silences a warning', () => {
+    const fleet = new Fleet(stack, 'Fleet', { placement: ec2.PlacementGroupStrategy.PARTITION });
+    InferenceRules.checkOnSynth(fleet);
+    Validations.of(fleet).acknowledge(acknowledgement('EfaPlacementStrategy'));
+    expect(app.synth().getStackByName('Chat').messages.filter(({ level }) => level === 'warning')).toEqual([]);
+  });
+
+  test('an acknowledgement of another construct silences nothing', () => {
+    const other = new Fleet(stack, 'Other');
+    InferenceRules.checkOnSynth(new Fleet(stack, 'Fleet', { instanceType: 'trn3.48xlarge' }));
+    Validations.of(other).acknowledge(acknowledgement('NeuronInstanceTypeUnknown'));
+    expect(() => app.synth()).toThrow(/NeuronInstanceTypeUnknown/);
+  });
+
+  test('leaves alone the stacks that are not handed in', () => {
+    new Fleet(new Stack(app, 'Other'), 'Fleet', { instanceType: 'trn1.2xlarge' });
+    InferenceRules.checkOnSynth(new Fleet(stack, 'Fleet'));
+    expect(() => app.synth()).not.toThrow();
+  });
+
+  test.each([false, true])('follows references between stacks of a stage that are handed in: %s', (bothHandedIn) => {
+    const stage = new Stage(app, 'Prod');
+    const network = new Stack(stage, 'Network');
+    const fabric = new ec2.SecurityGroup(network, 'Fabric', { vpc: new ec2.Vpc(network, 'Vpc', { restrictDefaultSecurityGroup: false }) });
+    const fleet = new Stack(stage, 'Fleet');
+    new ec2.CfnLaunchTemplate(fleet, 'Template', {
+      launchTemplateData: {
+        instanceType: 'trn2.48xlarge',
+        networkInterfaces: [{ deviceIndex: 0, interfaceType: 'efa', groups: [fabric.securityGroupId] }],
+      },
+    });
+    InferenceRules.checkOnSynth(fleet);
+    if (bothHandedIn) {
+      InferenceRules.checkOnSynth(network);
+      expect(() => app.synth()).toThrow(/\[Prod\/Network\/Fabric\/Resource\].*EfaSelfEgressMissing/);
+    } else {
+      expect(() => app.synth()).not.toThrow();
+    }
+  });
+
+  test('renews its findings at every synthesis', () => {
+    const fleet = new Fleet(stack, 'Fleet', { instanceType: 'trn1.2xlarge' });
+    InferenceRules.checkOnSynth(fleet);
+    expect(() => app.synth()).toThrow(/EfaInstanceTypeUnsupported/);
+    fleet.template.addPropertyOverride('LaunchTemplateData.InstanceType', 'trn2.48xlarge');
+    expect(() => app.synth()).not.toThrow();
+  });
+
+  test('changes no template', () => {
+    const render = (checked: boolean) => {
+      const other = new App();
+      const fleet = new Fleet(new Stack(other, 'Chat'), 'Fleet');
+      if (checked) {
+        InferenceRules.checkOnSynth(fleet);
+      }
+      return other.synth().getStackByName('Chat').template;
+    };
+    expect(render(true)).toEqual(render(false));
+  });
+
+  test('has nothing to say about ordinary applications', () => {
+    ordinaryApplications(stack);
+    InferenceRules.checkOnSynth(stack);
+    const warnings = app.synth().getStackByName('Chat').messages.filter(({ entry }) => String(entry.data).includes('InferenceRules'));
+    expect(warnings).toEqual([]);
+  });
+});
+
+describe('InferenceRulesPlugin', () => {
+  let app: App;
+
+  beforeEach(() => {
+    app = new App();
+    Validations.of(app).addPlugins(new InferenceRulesPlugin());
+  });
+
+  test('passes a fleet that is in order, and ordinary applications', () => {
+    new Fleet(new Stack(app, 'Chat'), 'Fleet');
+    ordinaryApplications(new Stack(app, 'Web'));
+    const log = jest.spyOn(console, 'error').mockReturnValue();
+    expect(() => app.synth()).not.toThrow();
+    expect(log).not.toHaveBeenCalled();
+  });
+
+  test('fails the synthesis of a hand-written stack with construct path and mend', () => {
+    new Fleet(new Stack(app, 'Chat'), 'Fleet', { instanceType: 'trn1.2xlarge' });
+    expect(() => app.synth()).toThrow(/Chat\/Fleet\/Template[\s\S]*use an instance type with EFA[\s\S]*InferenceRules::EfaInstanceTypeUnsupported/);
+  });
+
+  test('sees a template of properties that no construct knows', () => {
+    new CfnResource(new Stack(app, 'Chat'), 'Reservation', {
+      type: 'AWS::EC2::CapacityReservation',
+      properties: { InstanceType: 'trn1.32xlarge', EndDateType: 'limited' },
+    });
+    expect(() => app.synth()).toThrow(/ReservationEndDate/);
+  });
+
+  test('sees nested stacks', () => {
+    new Fleet(new NestedStack(new Stack(app, 'Chat'), 'Nested'), 'Fleet', { instanceType: 'trn1.2xlarge' });
+    expect(() => app.synth()).toThrow(/Chat\/Nested\/Fleet\/Template[\s\S]*InferenceRules::EfaInstanceTypeUnsupported/);
+  });
+
+  test('sees the stacks of a stage', () => {
+    new Fleet(new Stack(new Stage(app, 'Prod'), 'Chat'), 'Fleet', { instanceType: 'trn1.2xlarge' });
+    expect(() => app.synth()).toThrow(/Prod\/Chat\/Fleet\/Template[\s\S]*InferenceRules::EfaInstanceTypeUnsupported/);
+  });
+
+  test('a warning does not fail the synthesis', () => {
+    const stack = new Stack(app, 'Chat');
+    new Fleet(stack, 'Fleet', { placement: ec2.PlacementGroupStrategy.SPREAD });
+    const log = jest.spyOn(console, 'error').mockReturnValue();
+    expect(() => app.synth()).not.toThrow();
+    expect(log.mock.calls.flat().join('\n')).toContain('EfaPlacementStrategy');
+  });
+
+  test('says once what could not be checked, and does not fail', () => {
+    const stack = new Stack(app, 'Chat');
+    for (const id of ['Prefill', 'Decode']) {
+      new Fleet(stack, id, { instanceType: new CfnParameter(stack, `${id}Type`).valueAsString });
+    }
+    const log = jest.spyOn(console, 'error').mockReturnValue();
+    expect(() => app.synth()).not.toThrow();
+    const text = log.mock.calls.flat().join('\n');
+    expect(text).toContain('could not be checked at 2 places: parameter "PrefillType"; parameter "DecodeType"');
+    expect(text.match(/could not be checked/g)).toHaveLength(1);
+  });
+
+  test('an acknowledgement silences a violation', () => {
+    const fleet = new Fleet(new Stack(app, 'Chat'), 'Fleet', { instanceType: 'trn3.48xlarge' });
+    Validations.of(fleet).acknowledge(acknowledgement('NeuronInstanceTypeUnknown'));
+    expect(() => app.synth()).not.toThrow();
+  });
+});
+
+describe('InferenceChecks', () => {
+  let app: App;
+  let stack: Stack;
+
+  beforeEach(() => {
+    app = new App();
+    stack = new Stack(app, 'Chat');
+  });
+
+  test('reports nothing of a fleet that is in order, and of ordinary applications', () => {
+    new Fleet(stack, 'Fleet');
+    ordinaryApplications(new Stack(app, 'Web'));
+    expect(new InferenceChecks().validateScope(app)).toEqual({ success: true, violations: [] });
+  });
+
+  test('reports a rule once for all of its resources', () => {
+    new Fleet(stack, 'Prefill', { instanceType: 'trn3.48xlarge' });
+    new Fleet(stack, 'Decode', { instanceType: 'trn3.48xlarge' });
+    const { success, violations } = new InferenceChecks().validateScope(app);
+    expect(success).toBe(false);
+    expect(violations).toHaveLength(1);
+    expect(violations[0]).toMatchObject({ ruleName: 'InferenceRules-NeuronInstanceTypeUnknown', severity: 'error' });
+    expect(violations[0].violatingResources.map(({ constructPath }) => constructPath)).toEqual(['Chat/Prefill/Template', 'Chat/Decode/Template']);
+    expect(violations[0].description).toContain('To mend it, use one of trn1.2xlarge');
+  });
+
+  test('fails the synthesis as a plugin of the app, unless it is acknowledged', () => {
+    Validations.of(app).addPlugins(new InferenceChecks(app));
+    const fleet = new Fleet(stack, 'Fleet', { instanceType: 'trn3.48xlarge' });
+    expect(() => app.synth()).toThrow(/InferenceRules-NeuronInstanceTypeUnknown/);
+    Validations.of(fleet).acknowledge({ id: 'InferenceRules-NeuronInstanceTypeUnknown', reason: 'tried on a card of our own' });
+    expect(() => app.synth({ force: true })).not.toThrow();
+  });
+});
