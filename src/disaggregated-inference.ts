@@ -4,7 +4,7 @@ import {
 import { Construct } from 'constructs';
 import { EstimateAnnotation } from './annotation';
 import { IInferenceTarget } from './decode';
-import { DeploymentSpec, EstimateOutcome, FleetPlan, FleetPlanner } from './estimator';
+import { DeploymentSpec, FleetPlanner } from './estimator';
 import { ITrainiumFleet, ModelArtifacts, TrainiumServingProps } from './fleet';
 import { ModelArchitecture } from './model';
 import { EfaPlacementGroup } from './network';
@@ -205,40 +205,13 @@ export class DisaggregatedInference extends Construct implements ec2.IConnectabl
     this.decode.grantInvoke(this.router.service.taskDefinition.taskRole);
     this.connections = this.router.connections;
 
-    if (spec !== undefined && plan?.outcome.refusal?.kind === 'unknown' && !countsGiven(spec)) {
-      const { reason } = plan.outcome.refusal;
-      this.node.addValidation({ validate: () => [`no count can be planned: ${reason} (give instanceCount for each phase) [CountNotPlanned]`] });
+    if (spec && plan) {
+      EstimateAnnotation.apply(this, spec, plan);
+    } else {
+      EstimateAnnotation.notEstimated(this, 'neither latency under load nor capacity of the Cerebras cloud is published', 'measure it with your own requests');
     }
-    EstimateAnnotation.apply(this, plan?.outcome ?? NOT_ESTIMATED, spec && plan && remedy(spec, plan));
     InferenceRules.checkOnSynth(this);
   }
-}
-
-const NOT_ESTIMATED: EstimateOutcome = {
-  refusal: {
-    kind: 'unknown',
-    reason: 'neither latency under load nor capacity of the Cerebras cloud is published',
-    mend: 'measure it with your own requests',
-  },
-};
-
-/** What would hold a promise that the given counts miss: the plan without those counts. */
-function remedy(spec: DeploymentSpec, plan: FleetPlan): FleetPlan | undefined {
-  const { estimate, refusal } = plan.outcome;
-  const missed = estimate?.objectives.some((objective) => !objective.held) ?? refusal?.kind === 'unstable';
-  const planned = spec.decode.instances === undefined && spec.prefill?.instances === undefined;
-  if (!missed || planned || spec.objective === undefined) {
-    return undefined;
-  }
-  return FleetPlanner.plan({
-    ...spec,
-    prefill: spec.prefill && { ...spec.prefill, instances: undefined },
-    decode: { ...spec.decode, instances: undefined },
-  });
-}
-
-function countsGiven(spec: DeploymentSpec): boolean {
-  return spec.decode.instances !== undefined && (spec.prefill === undefined || spec.prefill.instances !== undefined);
 }
 
 function deploymentSpec(props: DisaggregatedInferenceProps, path: string): DeploymentSpec | undefined {

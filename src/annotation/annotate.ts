@@ -1,6 +1,6 @@
 import { Annotations, Stack } from 'aws-cdk-lib';
 import { IConstruct } from 'constructs';
-import { EstimateOutcome, FleetPlan } from '../estimator';
+import { DeploymentSpec, Estimate, EstimateOutcome, FleetPlan, FleetPlanner, Refusal } from '../estimator';
 import { Estimates } from './estimates';
 import { infoLine, milliseconds, templateSummary, toSignificant } from './summary';
 
@@ -11,50 +11,101 @@ const METADATA_KEY = 'DisaggregatedInference';
  */
 export class EstimateAnnotation {
   /**
-   * Annotates a service with its estimate.
+   * Annotates a service. A promise that the given counts miss is a warning, with the counts that would hold it; a load that they cannot carry, and
+   * a promise that no fleet holds, fail the synthesis.
    *
    * @param service the service's construct.
-   * @param outcome what the estimator answered.
-   * @param remedy what would hold a missed objective, as the planner found it.
+   * @param spec the service as it was asked for, planned counts left out.
+   * @param plan what the planner answered to that spec.
    */
-  public static apply(service: IConstruct, outcome: EstimateOutcome, remedy?: FleetPlan): void {
-    const stack = Stack.of(service);
-    const estimates = Estimates.fromStack(stack);
-    estimates._register(service, outcome);
-
-    const { estimate, refusal } = outcome;
+  public static apply(service: IConstruct, spec: DeploymentSpec, plan: FleetPlan): void {
+    const { estimate, refusal } = plan.outcome;
     if (estimate) {
       Annotations.of(service).addInfoV2('cdk-disaggregated-inference:Estimate', infoLine(estimate));
-      for (const missed of estimate.objectives.filter((objective) => !objective.held)) {
-        Annotations.of(service).addWarningV2(
-          `cdk-disaggregated-inference:ObjectiveMissed.${missed.metric}`,
-          `${missed.metric} p${missed.percentile} of ${milliseconds(missed.estimateSeconds)} exceeds the objective of `
-          + `${toSignificant(missed.objectiveSeconds * 1000, 3)} ms (${remedyText(remedy)})`,
-        );
-      }
+      tellMissed(service, estimate, spec);
     } else if (refusal) {
-      const text = `${refusal.reason} (${refusal.mend}; ${remedyText(remedy)})`;
-      if (refusal.kind === 'unknown') {
-        Annotations.of(service).addInfoV2('cdk-disaggregated-inference:NotEstimated', `not estimated: ${refusal.reason} (${refusal.mend})`);
-      } else {
-        service.node.addValidation({ validate: () => [`${text} [Estimate.${refusal.kind}]`] });
-      }
+      tellRefusal(service, refusal, spec);
     }
+    register(service, plan.outcome);
+  }
 
-    stack.addMetadata(METADATA_KEY, Object.fromEntries(estimates.paths.map((path) => {
-      const registered = estimates._outcomeAt(path);
-      return [path, registered.estimate ? templateSummary(registered.estimate) : { notEstimated: registered.refusal?.reason }];
-    })));
+  /**
+   * Says that a service is not estimated.
+   *
+   * @param service the service's construct.
+   * @param reason why, as a sentence without a full stop.
+   * @param mend what to do, as a sentence without a full stop.
+   */
+  public static notEstimated(service: IConstruct, reason: string, mend: string): void {
+    Annotations.of(service).addInfoV2('cdk-disaggregated-inference:NotEstimated', `not estimated: ${reason} (${mend})`);
+    register(service, { refusal: { kind: 'unknown', reason, mend } });
   }
 
   private constructor() {}
 }
 
-function remedyText(remedy?: FleetPlan): string {
-  const spec = remedy?.outcome.estimate?.spec;
-  if (!spec) {
-    return remedy?.outcome.refusal?.mend ?? 'raise the counts, lower the load or relax the objective';
+function tellMissed(service: IConstruct, estimate: Estimate, spec: DeploymentSpec): void {
+  const missed = estimate.objectives.filter((objective) => !objective.held);
+  if (missed.length === 0) {
+    return;
   }
-  const prefill = spec.prefill ? `${spec.prefill.instances} prefill and ` : '';
-  return `${prefill}${spec.decode.instances} decode instances would hold it`;
+  const texts = missed.map((objective) => `${objective.metric} p${objective.percentile} of ${milliseconds(objective.estimateSeconds)} exceeds the `
+    + `objective of ${toSignificant(objective.objectiveSeconds * 1000, 3)} ms`);
+  const { estimate: holding, refusal } = replanned(spec);
+  if (holding) {
+    missed.forEach((objective, i) => Annotations.of(service).addWarningV2(
+      `cdk-disaggregated-inference:ObjectiveMissed.${objective.metric}`, `${texts[i]} (${countsOf(holding)} would hold it)`));
+  } else {
+    fail(service, `${texts.join(', and ')}, and no fleet holds it: ${refusal?.reason}`, refusal?.mend, 'ObjectiveUnreachable');
+  }
+}
+
+function tellRefusal(service: IConstruct, refusal: Refusal, spec: DeploymentSpec): void {
+  switch (refusal.kind) {
+    case 'unknown':
+      Annotations.of(service).addInfoV2('cdk-disaggregated-inference:NotEstimated', `not estimated: ${refusal.reason} (${refusal.mend})`);
+      if (!countsGiven(spec)) {
+        fail(service, `no count can be planned: ${refusal.reason}`, 'give instanceCount for each phase', 'CountNotPlanned');
+      }
+      break;
+    case 'unstable': {
+      const { estimate } = spec.objective ? replanned(spec) : { estimate: undefined };
+      fail(service, refusal.reason, estimate ? `${countsOf(estimate)} would carry it and hold the objective` : refusal.mend, 'FleetUnstable');
+      break;
+    }
+    default:
+      fail(service, refusal.reason, refusal.mend, 'FleetInfeasible');
+  }
+}
+
+function fail(service: IConstruct, reason: string, mend: string | undefined, rule: string): void {
+  service.node.addValidation({ validate: () => [`${reason} (${mend}) [${rule}]`] });
+}
+
+function register(service: IConstruct, answer: EstimateOutcome): void {
+  const stack = Stack.of(service);
+  const estimates = Estimates.fromStack(stack);
+  estimates._register(service, answer);
+  stack.addMetadata(METADATA_KEY, Object.fromEntries(estimates.paths.map((path) => {
+    const { estimate, refusal } = estimates._outcomeAt(path);
+    return [path, estimate ? templateSummary(estimate) : { notEstimated: refusal?.reason }];
+  })));
+}
+
+/** What the planner answers if no count is given. */
+function replanned(spec: DeploymentSpec): EstimateOutcome {
+  return FleetPlanner.plan({
+    ...spec,
+    prefill: spec.prefill && { ...spec.prefill, instances: undefined },
+    decode: { ...spec.decode, instances: undefined },
+  }).outcome;
+}
+
+function countsGiven(spec: DeploymentSpec): boolean {
+  return spec.decode.instances !== undefined && (spec.prefill === undefined || spec.prefill.instances !== undefined);
+}
+
+function countsOf(estimate: Estimate): string {
+  const { prefill, decode } = estimate.spec;
+  return `${prefill ? `${prefill.instances} prefill and ` : ''}${decode.instances} decode instances`;
 }

@@ -19,19 +19,18 @@ export function roundNumbers(value: unknown, digits: number): unknown {
   return value;
 }
 
-/** The stable part of an estimate: what a template's metadata carries. */
+/** The stable part of an estimate: what a template's metadata carries. Figures are strings: template linters know no fractions in metadata. */
 export function templateSummary(estimate: Estimate): object {
-  const figures = {
-    ttftP95Seconds: estimate.ttftSeconds.p95.value,
-    tpotP95Seconds: estimate.tpotSeconds.p95.value,
-    outputTokensPerSecond: estimate.outputTokensPerSecond.value,
-    goodputRequestsPerSecond: estimate.goodputRequestsPerSecond.value,
-    costUsdPerMillionOutputTokens: estimate.costUsdPerMillionOutputTokens?.value,
-  };
+  const rounded = (value: number) => String(toSignificant(value, 2));
+  const cost = estimate.costUsdPerMillionOutputTokens;
   return {
     serving: estimate.serving,
     fleet: fleetText(estimate),
-    ...JSON.parse(JSON.stringify(roundNumbers(figures, 2))) as object,
+    ttftP95Seconds: rounded(estimate.ttftSeconds.p95.value),
+    tpotP95Seconds: rounded(estimate.tpotSeconds.p95.value),
+    outputTokensPerSecond: rounded(estimate.outputTokensPerSecond.value),
+    goodputRequestsPerSecond: rounded(estimate.goodputRequestsPerSecond.value),
+    ...(cost === undefined ? {} : { costUsdPerMillionOutputTokens: rounded(cost.value) }),
     bottleneck: estimate.bottleneck,
     objectivesHeld: estimate.objectives.every((objective) => objective.held),
     confidence: estimate.confidence.level,
