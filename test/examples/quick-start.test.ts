@@ -1,7 +1,7 @@
 import { readFileSync } from 'fs';
 import { join } from 'path';
 import { App } from 'aws-cdk-lib';
-import { Template } from 'aws-cdk-lib/assertions';
+import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import { maskAssetHashes } from './asset-hashes';
 import { QuickStartStack } from '../../examples/quick-start/quick-start-stack';
 import { Estimates } from 'cdk-disaggregated-inference';
@@ -21,6 +21,12 @@ describe('the quick-start', () => {
     expect(estimate.objectives.map((objective) => [objective.metric, objective.held])).toEqual([['ttftSeconds', true], ['tpotSeconds', true]]);
     expect(estimate.ttftSeconds.p95.value).toBeLessThan(0.9);
     expect(estimate.tpotSeconds.p95.value).toBeLessThan(0.03);
+  });
+
+  test('says what the README says', () => {
+    const [{ entry }] = Annotations.fromStack(stack).findInfo('/QuickStart/Chat', Match.stringLikeRegexp('output tokens'));
+    const line = String(entry.data).replace(/ \[ack: .*\]$/, '');
+    expect(readFileSync(join(__dirname, '../../README.md'), 'utf8').replace(/\s+/g, ' ')).toContain(line);
   });
 
   test('writes its estimate beside the template', () => {
