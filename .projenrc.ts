@@ -19,7 +19,7 @@ const ROOMS: Record<string, string[]> = {
 };
 
 /** Files beside the rooms that any room may import. */
-const SHARED = ['problems.ts', 'nearest.ts', 'json-text.ts'];
+const SHARED = ['problems.ts', 'nearest.ts', 'json-text.ts', 'dns-label.ts', 'encrypted-logs.ts'];
 
 /** Rooms that never see the CDK: they run in the CLI and in the router's container. */
 const CDK_FREE_ROOMS = ['hardware', 'model', 'workload', 'estimator', 'cli', 'router/runtime'];
@@ -101,7 +101,10 @@ const project = new awscdk.AwsCdkConstructLibrary({
   gitignore: ['/assets/', '/bin/', 'cdk.out', '.cdk.staging', '/jest-*.json', '.DS_Store', '*.log', '/tsconfig.tsbuildinfo', '/.venv/'],
 });
 
-project.npmignore?.exclude(...['/.venv', '/cdk.json', '/cdk.context.json', '/cdk.out', '/examples', '/benchmark', '/.ci', '/test', '/docs', '/.jsii.tabl.json', '/jest-*.json', '/CONTRIBUTING.md', '/.projenrc.ts']);
+project.npmignore?.exclude(...['/*.tgz', '/.venv', '/cdk.json', '/cdk.context.json', '/cdk.out', '/examples', '/benchmark', '/.ci', '/test', '/docs', '/.jsii.tabl.json', '/jest-*.json', '/CONTRIBUTING.md', '/.projenrc.ts']);
+
+// the banner about Node 20's end of life, which jsii prints at every run.
+project.compileTask.env('JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION', '1');
 
 // unrs-resolver 1.13.0 lists platform packages that were never published, so `npm ci` fails on it.
 project.package.addPackageResolutions('unrs-resolver@1.12.2');
@@ -145,7 +148,11 @@ project.eslint?.addRules({
   'no-console': 'error',
 });
 project.eslint?.addOverride({
-  files: CDK_FREE_ROOMS.map((room) => `src/${room}/**/*.ts`),
+  files: [
+    ...CDK_FREE_ROOMS.map((room) => `src/${room}/**/*.ts`),
+    // the rules themselves, which the CLI runs on any template.
+    'src/validation/rules/*.ts', 'src/validation/{check-templates,instance-facts,launches,rule,template-graph,zones}.ts',
+  ],
   rules: { 'no-restricted-imports': ['error', { patterns: ['aws-cdk-lib', 'aws-cdk-lib/*', 'constructs', 'cdk-nag'] }] },
 });
 project.eslint?.addOverride({

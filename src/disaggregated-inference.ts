@@ -1,14 +1,16 @@
 import {
-  Duration, Names, RemovalPolicy, Token, aws_ec2 as ec2, aws_ecs as ecs, aws_kms as kms, aws_logs as logs, aws_servicediscovery as servicediscovery,
+  Duration, RemovalPolicy, Token, aws_ec2 as ec2, aws_ecs as ecs, aws_kms as kms, aws_logs as logs, aws_servicediscovery as servicediscovery,
 } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import { EstimateAnnotation } from './annotation';
 import { IInferenceTarget } from './decode';
-import { DeploymentSpec, FleetPlanner } from './estimator';
+import { dnsLabel } from './dns-label';
+import { CalibrationSpec, DeploymentSpec, FleetPlanner, LinkSpec } from './estimator';
+import { specProblems } from './estimator/spec-check';
 import { ITrainiumFleet, ModelArtifacts, TrainiumServingProps } from './fleet';
 import { ModelArchitecture } from './model';
 import { EfaPlacementGroup } from './network';
-import { Problem, Problems } from './problems';
+import { Problem, Problems, missingProperties } from './problems';
 import { BedrockRouter, BedrockRouterOptions } from './router';
 import { Decode, Prefill } from './serving-phases';
 import { ServingVpc, siblingZoneProblems } from './serving-vpc';
@@ -84,6 +86,20 @@ export interface DisaggregatedInferenceProps {
    * @default - none, which only a service without instances of its own can do with
    */
   readonly artifacts?: ModelArtifacts;
+
+  /**
+   * The path of the KV cache from prefill to decode.
+   *
+   * @default - EFA of both fleets at the calibrated efficiency
+   */
+  readonly link?: LinkSpec;
+
+  /**
+   * Coefficients that you have measured, in place of the shipped ones.
+   *
+   * @default - the shipped calibration of each fleet's accelerator
+   */
+  readonly calibration?: CalibrationSpec;
 
   /**
    * The VPC. It needs private subnets with a way out in the zone of the capacity, and private subnets in two zones for the router.
@@ -162,12 +178,15 @@ export class DisaggregatedInference extends Construct implements ec2.IConnectabl
 
   constructor(scope: Construct, id: string, props: DisaggregatedInferenceProps) {
     super(scope, id);
+    Problems.throwIfAny(missingProperties(props, ['model', 'workload', 'decode'], this.node.path));
     Problems.throwIfAny(problemsOf(props, this.node.path));
     const { model, encryptionKey, logRetention, removalPolicy } = props;
     const aggregated = props.prefill === undefined;
     const zone = props.prefill?._availabilityZone ?? props.decode._availabilityZone;
 
     const spec = deploymentSpec(props, this.node.path);
+    // the estimator speaks of its spec; for whoever wrote the app its paths start at the construct.
+    Problems.throwIfAny(spec ? specProblems(spec).map((problem) => ({ ...problem, path: `${this.node.path}.${problem.path}` })) : []);
     const plan = spec && FleetPlanner.plan(spec);
     const planned = plan?.outcome.estimate?.spec ?? spec;
 
@@ -202,7 +221,6 @@ export class DisaggregatedInference extends Construct implements ec2.IConnectabl
       spec: planned,
       servedModelNames: props.router?.servedModelNames ?? [model.id],
     });
-    this.decode.grantInvoke(this.router.service.taskDefinition.taskRole);
     this.connections = this.router.connections;
 
     if (spec && plan) {
@@ -224,6 +242,8 @@ function deploymentSpec(props: DisaggregatedInferenceProps, path: string): Deplo
     ...(props.objective === undefined ? {} : { objective: objectiveSpec(props.objective) }),
     ...(props.prefill === undefined ? {} : { prefill: props.prefill._poolSpec(props.model, `${path}/Prefill`) }),
     decode,
+    ...(props.link === undefined ? {} : { link: props.link }),
+    ...(props.calibration === undefined ? {} : { calibration: props.calibration }),
   };
 }
 
@@ -279,9 +299,4 @@ function problemsOf(props: DisaggregatedInferenceProps, path: string): Problem[]
     problems.push(...siblingZoneProblems(zones[0], `${path}.vpc`));
   }
   return problems;
-}
-
-/** A DNS label that is unique in the stack. */
-function dnsLabel(scope: Construct): string {
-  return Names.uniqueResourceName(scope, { maxLength: 50, separator: '-' }).toLowerCase();
 }

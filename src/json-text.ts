@@ -30,9 +30,13 @@ export function parseJson(text: string): unknown {
   }
 }
 
+/** Levels of nesting that are followed: more would exhaust the stack. */
+const MOST_LEVELS = 1000;
+
 /** Walks text that is known not to be JSON up to the first character that does not fit. */
 class Locator {
   private offset = 0;
+  private depth = 0;
 
   constructor(private readonly text: string) {}
 
@@ -50,6 +54,9 @@ class Locator {
   }
 
   private value(): void {
+    if (++this.depth > MOST_LEVELS) {
+      throw this.broken(`at most ${MOST_LEVELS} levels`);
+    }
     this.space();
     if (this.take(/\{/y)) {
       this.list(/\}/y, '"," or "}"', () => {
@@ -67,6 +74,7 @@ class Locator {
         'a value',
       );
     }
+    this.depth--;
   }
 
   private list(end: RegExp, separator: string, item: () => void): void {

@@ -69,3 +69,10 @@ export class Problems {
 
   private constructor() {}
 }
+
+/** Properties that have to be given and are not, as it happens where no compiler looks. */
+export function missingProperties(props: object, names: string[], path: string): Problem[] {
+  return names.filter((name) => (props as { [name: string]: unknown })[name] === undefined).map((name) => ({
+    rule: 'PropertyMissing', path: `${path}.${name}`, message: `${name} is missing`, mend: `give ${name}`,
+  }));
+}

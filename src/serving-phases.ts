@@ -7,10 +7,11 @@ import { DecodeSpec, PoolSpec } from './estimator';
 import {
   ITrainiumFleet, TrainiumAggregatedFleet, TrainiumDecodeFleet, TrainiumPoolOptions, TrainiumPrefillFleet, TrainiumServingProps,
 } from './fleet';
+import { countProblems } from './fleet/engine/engine-problems';
 import { poolProblems } from './fleet/fleet-problems';
 import { trainiumPoolSpec } from './fleet/pool-spec';
 import { ModelArchitecture } from './model';
-import { Problem } from './problems';
+import { Problem, Problems, missingProperties } from './problems';
 
 /**
  * Trainium instances for one phase of a service.
@@ -34,6 +35,7 @@ export class Prefill {
    * @param options instance type, purchase option and engine.
    */
   public static trainium(options: TrainiumPhaseOptions): Prefill {
+    Problems.throwIfAny(optionProblems(options, 'Prefill.trainium'));
     return new Prefill(options);
   }
 
@@ -49,7 +51,7 @@ export class Prefill {
 
   /** @internal */
   public _problems(model: ModelArchitecture, path: string): Problem[] {
-    return poolProblems(this.options, model, EngineRole.PREFILL, path);
+    return [...countProblems('instanceCount', this.options.instanceCount, path), ...poolProblems(this.options, model, EngineRole.PREFILL, path)];
   }
 
   /** @internal */
@@ -73,6 +75,7 @@ export abstract class Decode {
    * @param options instance type, purchase option and engine.
    */
   public static trainium(options: TrainiumPhaseOptions): Decode {
+    Problems.throwIfAny(optionProblems(options, 'Decode.trainium'));
     return new TrainiumDecode(options);
   }
 
@@ -136,7 +139,7 @@ class TrainiumDecode extends Decode {
   }
 
   public _problems(model: ModelArchitecture, aggregated: boolean, path: string): Problem[] {
-    return poolProblems(this.options, model, roleOf(aggregated), path);
+    return [...countProblems('instanceCount', this.options.instanceCount, path), ...poolProblems(this.options, model, roleOf(aggregated), path)];
   }
 
   public _decodeSpec(model: ModelArchitecture, aggregated: boolean, path: string): DecodeSpec {
@@ -173,8 +176,8 @@ class Cs3Decode extends Decode {
     return Cs3DecodeCapacity._decodeSpec(this.options, path);
   }
 
-  public _define(scope: Construct, serving: TrainiumServingProps): IInferenceTarget {
-    return new Cs3DecodeCapacity(scope, 'Decode', { ...this.options, efa: serving.efa });
+  public _define(scope: Construct, serving: TrainiumServingProps, _aggregated: boolean, replicas: number): IInferenceTarget {
+    return new Cs3DecodeCapacity(scope, 'Decode', { ...this.options, replicas, efa: serving.efa });
   }
 }
 
@@ -205,4 +208,18 @@ class CerebrasCloudDecode extends Decode {
 
 function roleOf(aggregated: boolean): EngineRole {
   return aggregated ? EngineRole.AGGREGATED : EngineRole.DECODE;
+}
+
+function optionProblems(options: TrainiumPhaseOptions, path: string): Problem[] {
+  const { instanceType } = options;
+  return [
+    ...missingProperties(options, ['instanceType', 'purchase'], path),
+    ...(typeof instanceType === 'string' ? [{
+      rule: 'InstanceTypeText',
+      path: `${path}.instanceType`,
+      value: JSON.stringify(instanceType),
+      message: 'the instance type is a text',
+      mend: `use NeuronInstanceType.of(${JSON.stringify(instanceType)})`,
+    }] : []),
+  ];
 }

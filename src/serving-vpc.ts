@@ -1,13 +1,11 @@
-import { RemovalPolicy, Token, aws_ec2 as ec2, aws_kms as kms, aws_logs as logs } from 'aws-cdk-lib';
+import { Token, aws_ec2 as ec2 } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
+import { EncryptedLogsProps, encryptedLogs } from './encrypted-logs';
 import { Problem } from './problems';
 
 /** What the VPC of a service is told. */
-export interface ServingVpcProps {
+export interface ServingVpcProps extends EncryptedLogsProps {
   readonly capacityZone?: string;
-  readonly logRetention?: logs.RetentionDays;
-  readonly removalPolicy?: RemovalPolicy;
-  readonly encryptionKey?: kms.IKey;
 }
 
 /**
@@ -29,13 +27,7 @@ export class ServingVpc extends ec2.Vpc {
       ],
       gatewayEndpoints: { S3: { service: ec2.GatewayVpcEndpointAwsService.S3 } },
     });
-    this.addFlowLog('FlowLog', {
-      destination: ec2.FlowLogDestination.toCloudWatchLogs(new logs.LogGroup(this, 'FlowLogs', {
-        retention: props.logRetention ?? logs.RetentionDays.ONE_MONTH,
-        removalPolicy: props.removalPolicy ?? RemovalPolicy.RETAIN,
-        encryptionKey: props.encryptionKey,
-      })),
-    });
+    this.addFlowLog('FlowLog', { destination: ec2.FlowLogDestination.toCloudWatchLogs(encryptedLogs(this, 'FlowLogs', props)) });
   }
 }
 

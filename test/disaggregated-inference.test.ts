@@ -1,4 +1,4 @@
-import { App, Duration, Stack, aws_ec2 as ec2, aws_s3 as s3, aws_secretsmanager as secretsmanager } from 'aws-cdk-lib';
+import { App, CfnParameter, Duration, Stack, StackProps, aws_ec2 as ec2, aws_kms as kms, aws_s3 as s3, aws_secretsmanager as secretsmanager } from 'aws-cdk-lib';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import {
   Cs3Attachment, Decode, DisaggregatedInference, DisaggregatedInferenceProps, Estimates, ModelArchitecture, ModelArtifacts, NeuronInstanceType,
@@ -8,9 +8,9 @@ import {
 const BLOCK = Purchase.capacityBlock({ reservationId: 'cr-0123456789abcdef0', availabilityZone: 'us-east-2b' });
 const TRAINIUM2 = { instanceType: NeuronInstanceType.TRN2_48XLARGE, purchase: BLOCK };
 
-function fixture() {
+function fixture(stackProps: StackProps = {}) {
   const app = new App();
-  const stack = new Stack(app, 'Stack');
+  const stack = new Stack(app, 'Stack', stackProps);
   const props: DisaggregatedInferenceProps = {
     model: ModelArchitecture.LLAMA_3_3_70B,
     workload: Workload.steady({ requestsPerSecond: 2, inputTokens: 1000, outputTokens: 200 }),
@@ -65,7 +65,7 @@ describe('a planned service', () => {
   });
 
   test('tells what to expect', () => {
-    Annotations.fromStack(stack).hasInfo('/Stack/Chat', Match.stringLikeRegexp('output tokens/s, TTFT p95 .* ms \\(.* to .*\\), TPOT p95'));
+    Annotations.fromStack(stack).hasInfo('/Stack/Chat', Match.stringLikeRegexp('output tokens/s\\), TTFT p95 .* ms \\(.* to .*\\) of 900 ms promised, TPOT p95'));
     const metadata = template.toJSON().Metadata.DisaggregatedInference['Stack/Chat'];
     expect(metadata).toMatchObject({ serving: 'disaggregated', objectivesHeld: true, ttftP95Seconds: expect.stringMatching(/^0\.\d{1,2}$/) });
   });
@@ -142,7 +142,7 @@ describe('counts that are given', () => {
 
   test('are judged: a missed objective is a warning that says what would hold it', () => {
     const { stack } = withCounts(1, 1, { workload: Workload.steady({ requestsPerSecond: 5.5, inputTokens: 1000, outputTokens: 200 }) });
-    Annotations.fromStack(stack).hasWarning('/Stack/Chat', Match.stringLikeRegexp('tpotSeconds p95 of .* exceeds the objective of 30 ms \\(.* prefill and .* decode instances would hold it\\)'));
+    Annotations.fromStack(stack).hasWarning('/Stack/Chat', Match.stringLikeRegexp('TPOT p95 of .* exceeds the objective of 30 ms \\(.* prefill and .* decode instances would hold it\\)'));
   });
 
   test('fail if the load is beyond them', () => {
@@ -172,6 +172,19 @@ describe('fails', () => {
     }))).toEqual(['CapacityZonesDiffer']);
   });
 
+  test('with what is missing or of another kind, as it happens in JavaScript', () => {
+    const { stack } = fixture();
+    expect(rulesOf(() => new DisaggregatedInference(stack, 'Chat', {} as any))).toEqual(['PropertyMissing', 'PropertyMissing', 'PropertyMissing']);
+    expect(rulesOf(() => Prefill.trainium({ instanceType: 'trn2.48xlarge' } as any))).toEqual(['PropertyMissing', 'InstanceTypeText']);
+  });
+
+  test('with a count that is a token', () => {
+    const { stack, props } = fixture();
+    const instanceCount = new CfnParameter(stack, 'Count', { type: 'Number' }).valueAsNumber;
+    expect(() => new DisaggregatedInference(stack, 'Chat', { ...props, decode: Decode.trainium({ ...TRAINIUM2, instanceCount }) }))
+      .toThrow(/^\[Stack\/Chat\/Decode\.instanceCount\] .*token/);
+  });
+
   test('where no fleet could hold the objective', () => {
     const { app, stack, props } = fixture();
     new DisaggregatedInference(stack, 'Chat', { ...props, objective: { timeToFirstToken: Duration.millis(1) } });
@@ -184,4 +197,24 @@ describe('fails', () => {
       ...props, decode: Decode.trainium({ instanceType: NeuronInstanceType.TRN2_48XLARGE, purchase: Purchase.onDemand() }),
     })).toThrow('EC2 does not sell trn2.48xlarge this way, got: "on-demand" (use Purchase.spot() or Purchase.capacityBlock({ reservationId }))');
   });
+});
+
+describe('a VPC that is not known yet', () => {
+  const env = { region: 'us-east-2', account: '111111111111' };
+
+  test.each([
+    ['is being looked up', (stack: Stack) => ec2.Vpc.fromLookup(stack, 'Vpc', { vpcId: 'vpc-0123456789abcdef0' })],
+    ['has zones that are being looked up', (stack: Stack) => new ec2.Vpc(stack, 'Vpc')],
+  ])('%s: synthesis gets far enough to say what is missing', (_name, vpcOf) => {
+    const { app, stack, props } = fixture({ env });
+    new DisaggregatedInference(stack, 'Chat', { ...props, vpc: vpcOf(stack) });
+    expect(app.synth().manifest.missing?.length).toBeGreaterThan(0);
+  });
+});
+
+test('one key of another stack encrypts everything, without a cycle', () => {
+  const { app, stack, props } = fixture();
+  const key = new kms.Key(new Stack(app, 'Keys'), 'Key');
+  new DisaggregatedInference(stack, 'Chat', { ...props, encryptionKey: key });
+  expect(() => app.synth()).not.toThrow();
 });

@@ -1,6 +1,8 @@
 import { readFileSync } from 'fs';
 import { join } from 'path';
+import { App, Stack, aws_ec2 as ec2 } from 'aws-cdk-lib';
 import * as ts from 'typescript';
+import { EfaInterfaces, EfaPlacementGroup, NeuronInstanceType } from 'cdk-disaggregated-inference';
 
 const ROOT = join(__dirname, '..');
 
@@ -27,3 +29,15 @@ test('every TypeScript example of the README compiles', () => {
 
   expect(ts.formatDiagnostics(diagnostics, { getCanonicalFileName: (name) => name, getCurrentDirectory: () => ROOT, getNewLine: () => '\n' })).toBe('');
 }, 60_000);
+
+test('the README shows an error as it is', () => {
+  const app = new App();
+  const stack = new Stack(app, 'MyStack');
+  const launchTemplate = new ec2.LaunchTemplate(stack, 'Nodes', { instanceType: new ec2.InstanceType('trn2.48xlarge') });
+  const efa = new EfaPlacementGroup(stack, 'Efa', { vpc: new ec2.Vpc(stack, 'Vpc') });
+  launchTemplate.with(new EfaInterfaces({ efa, instanceType: NeuronInstanceType.TRN2_48XLARGE }));
+  (launchTemplate.node.defaultChild as ec2.CfnLaunchTemplate).addPropertyOverride('LaunchTemplateData.NetworkInterfaces.0.InterfaceType', 'efa-only');
+
+  const [, shown] = /```text\n(\[MyStack.*?)```/s.exec(readFileSync(join(ROOT, 'README.md'), 'utf8'))!;
+  expect(() => app.synth()).toThrow(shown.replace(/\s+/g, ' ').trim());
+});

@@ -3,8 +3,8 @@ delete process.env.CDK_VALIDATION;
 import { readFileSync } from 'fs';
 import { join } from 'path';
 import { App, Validations } from 'aws-cdk-lib';
-import { InferenceRulesPlugin } from 'cdk-disaggregated-inference';
 import { QuickStartStack } from '../examples/quick-start/quick-start-stack';
+import { InferenceRulesPlugin } from 'cdk-disaggregated-inference';
 
 test('neither CDK\'s own validator nor the rules of this library find anything in the quick-start', () => {
   const app = new App({ context: { '@aws-cdk/core:validateAgainstDefaultRules': true } });

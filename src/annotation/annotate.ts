@@ -1,9 +1,12 @@
 import { Annotations, Stack } from 'aws-cdk-lib';
 import { IConstruct } from 'constructs';
-import { DeploymentSpec, Estimate, EstimateOutcome, FleetPlan, FleetPlanner, Refusal } from '../estimator';
+import { DeploymentSpec, Estimate, EstimateOutcome, Estimator, FleetPlan, FleetPlanner, Refusal } from '../estimator';
 import { Estimates } from './estimates';
 import { infoLine, milliseconds, templateSummary, toSignificant } from './summary';
 
+/** How many times the given counts are tried before a promise counts as out of reach: queues are gone by then, and what is left is the hardware. */
+const LARGEST_FACTOR = 16;
+const METRIC_NAMES: { [metric: string]: string } = { ttftSeconds: 'TTFT', tpotSeconds: 'TPOT', endToEndSeconds: 'end-to-end latency' };
 const METADATA_KEY = 'DisaggregatedInference';
 
 /**
@@ -49,14 +52,14 @@ function tellMissed(service: IConstruct, estimate: Estimate, spec: DeploymentSpe
   if (missed.length === 0) {
     return;
   }
-  const texts = missed.map((objective) => `${objective.metric} p${objective.percentile} of ${milliseconds(objective.estimateSeconds)} exceeds the `
+  const texts = missed.map((objective) => `${METRIC_NAMES[objective.metric]} p${objective.percentile} of ${milliseconds(objective.estimateSeconds)} exceeds the `
     + `objective of ${toSignificant(objective.objectiveSeconds * 1000, 3)} ms`);
   const { estimate: holding, refusal } = replanned(spec);
   if (holding) {
     missed.forEach((objective, i) => Annotations.of(service).addWarningV2(
       `cdk-disaggregated-inference:ObjectiveMissed.${objective.metric}`, `${texts[i]} (${countsOf(holding)} would hold it)`));
   } else {
-    fail(service, `${texts.join(', and ')}, and no fleet holds it: ${refusal?.reason}`, refusal?.mend, 'ObjectiveUnreachable');
+    fail(service, `${texts.join(', and ')}, and no fleet that was tried holds it: ${refusal?.reason}`, refusal?.mend, 'ObjectiveUnreachable');
   }
 }
 
@@ -65,7 +68,7 @@ function tellRefusal(service: IConstruct, refusal: Refusal, spec: DeploymentSpec
     case 'unknown':
       Annotations.of(service).addInfoV2('cdk-disaggregated-inference:NotEstimated', `not estimated: ${refusal.reason} (${refusal.mend})`);
       if (!countsGiven(spec)) {
-        fail(service, `no count can be planned: ${refusal.reason}`, 'give instanceCount for each phase', 'CountNotPlanned');
+        fail(service, `no count can be planned: ${refusal.reason}`, 'give instanceCount to each phase', 'CountNotPlanned');
       }
       break;
     case 'unstable': {
@@ -92,13 +95,27 @@ function register(service: IConstruct, answer: EstimateOutcome): void {
   })));
 }
 
-/** What the planner answers if no count is given. */
+/** A fleet that holds the objective: as the planner finds it if no count is given, else the given counts times the least power of two. */
 function replanned(spec: DeploymentSpec): EstimateOutcome {
-  return FleetPlanner.plan({
+  const planned = FleetPlanner.plan(withCounts(spec, () => undefined)).outcome;
+  if (planned.estimate) {
+    return planned;
+  }
+  for (let factor = 2; factor <= LARGEST_FACTOR; factor *= 2) {
+    const larger = Estimator.estimate(withCounts(spec, (count) => count && count * factor));
+    if (larger.estimate?.objectives.every((objective) => objective.held)) {
+      return larger;
+    }
+  }
+  return planned;
+}
+
+function withCounts(spec: DeploymentSpec, change: (count?: number) => number | undefined): DeploymentSpec {
+  return {
     ...spec,
-    prefill: spec.prefill && { ...spec.prefill, instances: undefined },
-    decode: { ...spec.decode, instances: undefined },
-  }).outcome;
+    prefill: spec.prefill && { ...spec.prefill, instances: change(spec.prefill.instances) },
+    decode: { ...spec.decode, instances: change(spec.decode.instances) },
+  };
 }
 
 function countsGiven(spec: DeploymentSpec): boolean {
@@ -107,5 +124,5 @@ function countsGiven(spec: DeploymentSpec): boolean {
 
 function countsOf(estimate: Estimate): string {
   const { prefill, decode } = estimate.spec;
-  return `${prefill ? `${prefill.instances} prefill and ` : ''}${decode.instances} decode instances`;
+  return prefill ? `${prefill.instances} prefill and ${decode.instances} decode instances` : `${decode.instances} instances`;
 }

@@ -37,18 +37,28 @@ export function templateSummary(estimate: Estimate): object {
   };
 }
 
-/** One line for a person: fleet, tokens per second, latencies, price, bottleneck, confidence. */
+/** One line for a person: fleet, load, latencies against what is promised, price, bottleneck, confidence. */
 export function infoLine(estimate: Estimate): string {
   const cost = estimate.costUsdPerMillionOutputTokens;
+  const load = toSignificant(estimate.spec.workload.requestsPerSecond, 2);
+  const promise = estimate.objectives.length > 0 ? ' within the objective' : '';
   return [
-    fleetText(estimate),
-    `${figure(estimate.outputTokensPerSecond)} output tokens/s`,
-    `TTFT p95 ${milliseconds(estimate.ttftSeconds.p95)}`,
-    `TPOT p95 ${milliseconds(estimate.tpotSeconds.p95)}`,
+    `${fleetText(estimate)} for ${load} requests/s (${figure(estimate.outputTokensPerSecond)} output tokens/s)`,
+    latencyText(estimate, 'TTFT', 'ttftSeconds'),
+    latencyText(estimate, 'TPOT', 'tpotSeconds'),
     cost ? `$${figure(cost)} per million output tokens` : 'no published price',
+    `at most ${figure(estimate.goodputRequestsPerSecond)} requests/s${promise}`,
     `bottleneck ${estimate.bottleneck}`,
-    `confidence ${estimate.confidence.level}`,
-  ].join(', ');
+    `confidence ${estimate.confidence.level}: ${estimate.confidence.reason}`,
+  ].join(', ') + ' (ranges are 80 % intervals)';
+}
+
+function latencyText(estimate: Estimate, name: string, metric: 'ttftSeconds' | 'tpotSeconds'): string {
+  const promise = estimate.objectives.find((objective) => objective.metric === metric);
+  if (promise) {
+    return `${name} p${promise.percentile} ${milliseconds(promise.estimateSeconds)} of ${toSignificant(promise.objectiveSeconds * 1000, 3)} ms promised`;
+  }
+  return `${name} p95 ${milliseconds(estimate[metric].p95)}`;
 }
 
 /** A latency with its interval, such as `420 ms (310 to 610)`. */

@@ -1,7 +1,7 @@
 import { Coefficients } from './phases/coefficients';
 import { decodeKvSeconds, decodeStepSeconds } from './phases/decode';
 import { kvTransferSeconds } from './phases/kv-transfer';
-import { prefillSeconds } from './phases/prefill';
+import { promptSeconds } from './phases/prefill';
 import { kvBytes, kvReadBytes } from './phases/shapes';
 import { waferTokenSeconds } from './phases/wafer-decode';
 import { Plant } from './plant';
@@ -109,7 +109,7 @@ export class ClosedForm {
     let mean = 0;
     let square = 0;
     for (let i = 0; i < this.prefillTimes.length; i++) {
-      const seconds = prefillSeconds(model, engine, prefillSet, classes.paddedTokens[i], classes.cachedTokens[i], 1);
+      const seconds = promptSeconds(model, engine, prefillSet, classes.paddedTokens[i], classes.cachedTokens[i], classes.segmentTokens);
       this.prefillTimes[i] = seconds;
       mean += classes.weights[i] * seconds;
       square += classes.weights[i] * seconds * seconds;

@@ -98,16 +98,32 @@ export interface PoolSpec {
   readonly maxConcurrentSequences?: number;
 
   /**
-   * Compiled prompt lengths of a static-shape engine, in tokens, ascending: a prompt is padded to the next one.
+   * Compiled prompt lengths of a static-shape engine, in tokens, ascending: a prompt is padded to the next one. A prompt longer than the last one is
+   * read in segments of the last one, each after the other.
    *
-   * @default - powers of two from 128 to the model's context on Neuron, none elsewhere
+   * @default - powers of two from 128 to the longest sequence on Neuron, none elsewhere
    */
   readonly promptBuckets?: number[];
 
   /**
+   * Longest sequence that an engine takes, prompt and output together, in tokens; a prefill engine writes one token. At most the model's context.
+   *
+   * @default - the model's context
+   */
+  readonly maxSequenceTokens?: number;
+
+  /**
+   * How the instances are bought: `on-demand`, `spot`, `capacity-block` or `reservation`, which is billed as On-Demand. Its sourced price counts; a
+   * Spot price is of one zone and day, as `priceSource` then says.
+   *
+   * @default - the way with the cheapest list price; Spot has none
+   */
+  readonly purchaseOption?: string;
+
+  /**
    * Price of one instance, in USD per hour; for wafers, of one replica.
    *
-   * @default - the sourced list price of the cheapest purchase option; no cost is estimated where there is none
+   * @default - the sourced price of the purchase option; no cost is estimated where there is none
    */
   readonly usdPerInstanceHour?: number;
 

@@ -12,8 +12,8 @@ import { Service } from './service';
  * correction, the decode batch by Little's law. Percentiles come from the joint distribution of lengths and waits. Intervals are the
  * middle 80 % of 64 draws of the coefficients. The same spec gives the same figures on every platform.
  *
- * One engine reads one prompt at a time and holds one copy of the model; an instance runs as many engines as the tensor parallel degree
- * fits into its logical cores or chips. Decode of static-shape engines is taken as compiled for the batches and contexts that occur.
+ * One engine reads one prompt at a time and holds one copy of the model; an instance runs `enginesPerInstance` engines, by default as
+ * many as the tensor parallel degree fits into its logical cores or chips. Decode of static-shape engines is taken as compiled for the batches and contexts that occur.
  */
 export class Estimator {
   /**

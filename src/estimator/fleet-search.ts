@@ -76,7 +76,7 @@ export function hopeless(service: Service): { readonly refusal: Refusal; readonl
       kind,
       stage,
       reason: `even with ${fleet} ${reason}`,
-      mend: kind === 'unstable' ? 'lower the rate or use larger hardware' : 'relax the objective, shorten the requests or use faster hardware',
+      mend: kind === 'unstable' ? `lower the rate, use larger hardware, or give counts above ${MOST_INSTANCES}, the most that is planned` : 'relax the objective, shorten the requests or use faster hardware',
     },
     rejected: [candidate(service, largest, largest)],
   };

@@ -21,8 +21,10 @@ export interface ClassTable {
   readonly weights: Float64Array;
   readonly inputTokens: Float64Array;
   readonly cachedTokens: Float64Array;
-  /** New prompt tokens after padding to a compiled length. */
+  /** New prompt tokens after padding to compiled lengths. */
   readonly paddedTokens: Float64Array;
+  /** Most prompt tokens that an engine reads at once: the last compiled length; Infinity where prompts are read whole. */
+  readonly segmentTokens: number;
   readonly outputTokens: Float64Array;
 }
 

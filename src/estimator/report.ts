@@ -123,8 +123,10 @@ function bound(service: Service, stage: string): string {
   }
   const k = fill(new Coefficients(), (stage === 'prefill' ? service.resolved.prefill! : service.resolved.decode).set);
   if (stage === 'prefill') {
-    const tokens = classes.weights.reduce((sum, weight, i) => sum + weight * classes.paddedTokens[i], 0);
-    const floor = model.layers * (k.prefillLayerSeconds + k.prefillTokenLayerSeconds * tokens);
+    const { paddedTokens, segmentTokens, weights } = classes;
+    const tokens = weights.reduce((sum, weight, i) => sum + weight * paddedTokens[i], 0);
+    const segments = weights.reduce((sum, weight, i) => sum + weight * Math.max(1, Math.ceil(paddedTokens[i] / segmentTokens)), 0);
+    const floor = model.layers * (k.prefillLayerSeconds * segments + k.prefillTokenLayerSeconds * tokens);
     const compute = tokens * model.denseFlopsPerToken / (prefill!.engine.flopsPerSecond * k.prefillDenseUtilisation);
     return floor > compute ? 'layer-latency' : 'compute';
   }

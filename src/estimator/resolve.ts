@@ -2,6 +2,7 @@ import { Hardware, WaferScaleSystem } from '../hardware';
 import { ModelArchitecture, Precision } from '../model';
 import { CoefficientSet, setNamed, setOf, withMeasured } from './calibration/calibration';
 import { Price, poolPrice } from './cost';
+import { DEFAULT_DECODE_SEQUENCES, defaultTensorParallelDegree } from './defaults';
 import { DecodeSpec, DeploymentSpec, PoolSpec } from './deployment-spec';
 import { Refusal } from './estimate';
 import { kvMemoryBytes, kvSlots } from './phases/memory';
@@ -15,8 +16,6 @@ import { ClassTable, KvLink, Plant, TokenPool } from './plant';
 const USABLE_MEMORY = 0.9;
 /** Activations and compiled graphs, in bytes per rank: an assumption, on the large side for one prompt at a time. */
 const RESERVE_BYTES_PER_RANK = 0.5e9;
-/** Sequences that one engine decodes at once unless the spec says more or the KV memory holds fewer. */
-const DEFAULT_SEQUENCES = 64;
 /** Share of a wafer's memory for weights: 70B parameters of 2 bytes fit on four CS-3. */
 const WAFER_WEIGHT_SHARE = 0.82;
 /** Share of a wafer's memory for weights and KV cache together: an assumption. */
@@ -55,9 +54,9 @@ export class Refused extends Error {
  * Looks up hardware, model, coefficients and defaults of a spec that `checkSpec` has passed.
  *
  * One engine is one copy of the model over `tensorParallelDegree` ranks, by default the largest divisor of the attention heads that fits
- * the instance; an instance runs as many engines as that degree fits into its ranks.
+ * the instance; an instance runs `enginesPerInstance` of them, by default as many as that degree fits into its ranks.
  *
- * Throws `Refused` where memory, prompt lengths, network or published figures do not allow an estimate.
+ * Throws `Refused` where memory, sequence lengths, network or published figures do not allow an estimate.
  */
 export function resolve(spec: DeploymentSpec): Resolved {
   const architecture = ModelArchitecture.fromSpec(spec.model);
@@ -84,7 +83,8 @@ export function resolve(spec: DeploymentSpec): Resolved {
   }
   const promptMachine = hbmMachine(promptSpec, aggregated ? 'aggregated' : 'prefill', heads, model, lowPrecision, base);
   const promptSet = withMeasured(promptMachine.set, spec.calibration?.prefill, source);
-  const promptBuckets = promptSpec.promptBuckets ?? (promptMachine.staticShapes ? defaultBuckets(model.maxContextTokens) : []);
+  const longest = promptSpec.maxSequenceTokens ?? model.maxContextTokens;
+  const promptBuckets = promptSpec.promptBuckets ?? (promptMachine.staticShapes ? defaultBuckets(longest) : []);
   const classes = classTable(spec, promptBuckets, model);
 
   let decode: ResolvedPool;
@@ -173,7 +173,7 @@ function hbmMachine(
   }
   const ranksOfChip = chip.logicalNeuronCores ?? 1;
   const ranks = type.acceleratorCount * ranksOfChip;
-  const tensorParallelDegree = pool.tensorParallelDegree ?? largestDivisor(heads, ranks);
+  const tensorParallelDegree = pool.tensorParallelDegree ?? defaultTensorParallelDegree(heads, ranks);
   const chips = tensorParallelDegree / ranksOfChip;
   return {
     stage,
@@ -192,55 +192,46 @@ function hbmMachine(
   };
 }
 
-/** The largest divisor of the attention heads that is at most the ranks of an instance. */
-export function largestDivisor(heads: number, ranks: number): number {
-  for (let degree = Math.min(heads, ranks); degree > 1; degree--) {
-    if (heads % degree === 0) {
-      return degree;
-    }
-  }
-  return 1;
-}
-
 function classTable(spec: DeploymentSpec, buckets: readonly number[], model: ModelShape): ClassTable {
   const { lengthClasses } = spec.workload;
   const column = (value: (index: number) => number) => Float64Array.from(lengthClasses, (_, index) => value(index));
-  const longest = lengthClasses.reduce((most, c) => Math.max(most, c.inputTokens + c.outputTokens), 0);
-  if (longest > model.maxContextTokens) {
-    throw new Refused({
-      kind: 'infeasible',
-      stage: 'prefill',
-      reason: `the longest requests have ${Math.round(longest)} tokens and the context of the model ends at ${model.maxContextTokens}`,
-      mend: 'leave out requests that the model cannot serve, or use a model with a longer context',
-    });
+  if (spec.prefill !== undefined) {
+    // its engines write the first token only
+    checkLongest(lengthClasses.map((c) => c.inputTokens + 1), spec.prefill, 'prefill', model);
   }
-  const fresh = column((i) => lengthClasses[i].inputTokens - (lengthClasses[i].cachedInputTokens ?? 0));
-  const padded = fresh.map((tokens) => paddedTokens(tokens, buckets));
-  if (padded.some(Number.isNaN)) {
-    throw new Refused({
-      kind: 'infeasible',
-      stage: 'prefill',
-      reason: `the longest prompts have ${Math.ceil(Math.max(...fresh))} new tokens and the last prompt bucket holds ${buckets[buckets.length - 1]}`,
-      mend: 'compile a longer bucket',
-    });
-  }
+  checkLongest(lengthClasses.map((c) => c.inputTokens + c.outputTokens), spec.decode, spec.prefill === undefined ? 'aggregated' : 'decode', model);
   const sum = lengthClasses.reduce((total, c) => total + c.weight, 0);
   return {
     weights: column((i) => lengthClasses[i].weight / sum),
     inputTokens: column((i) => lengthClasses[i].inputTokens),
     cachedTokens: column((i) => lengthClasses[i].cachedInputTokens ?? 0),
-    paddedTokens: padded,
+    paddedTokens: column((i) => paddedTokens(lengthClasses[i].inputTokens - (lengthClasses[i].cachedInputTokens ?? 0), buckets)),
+    segmentTokens: buckets[buckets.length - 1] ?? Infinity,
     outputTokens: column((i) => lengthClasses[i].outputTokens),
   };
 }
 
+function checkLongest(sequenceTokens: number[], pool: PoolSpec, stage: string, model: ModelShape): void {
+  const longest = sequenceTokens.reduce((most, tokens) => Math.max(most, tokens), 0);
+  const limit = pool.maxSequenceTokens ?? model.maxContextTokens;
+  if (longest > limit) {
+    const given = pool.maxSequenceTokens !== undefined;
+    throw new Refused({
+      kind: 'infeasible',
+      stage,
+      reason: `the longest requests have ${Math.round(longest)} tokens and ${given ? 'the engines take' : 'the context of the model ends at'} ${limit}`,
+      mend: `leave out requests that cannot be served, or ${given ? 'let the engines take longer sequences' : 'use a model with a longer context'}`,
+    });
+  }
+}
+
 // vLLM Neuron's default: powers of two from 128, and the longest prompt
-function defaultBuckets(maxContextTokens: number): number[] {
+function defaultBuckets(longest: number): number[] {
   const buckets: number[] = [];
-  for (let tokens = 128; tokens < maxContextTokens; tokens *= 2) {
+  for (let tokens = 128; tokens < longest; tokens *= 2) {
     buckets.push(tokens);
   }
-  return [...buckets, maxContextTokens];
+  return [...buckets, longest];
 }
 
 function freeKvBytes(engine: EngineShape, ranks: number, model: ModelShape, hardware: string, stage: string): number {
@@ -278,7 +269,7 @@ function slotsOf(
   }
   // the steady mix of contexts shares the memory
   const slots = Math.max(1, kvSlots(freeBytes, mean / output * copies));
-  const wanted = pool.maxConcurrentSequences ?? DEFAULT_SEQUENCES;
+  const wanted = pool.maxConcurrentSequences ?? DEFAULT_DECODE_SEQUENCES;
   return { slots: Math.min(wanted, slots), slotsBoundByKv: slots < wanted };
 }
 

@@ -183,7 +183,9 @@ export class Service {
         kind: 'unstable',
         stage: worst.name,
         shortByInstances: short,
-        reason: `${worst.name} has ${(worst.load * 100).toFixed(0)} % of its capacity to do`,
+        reason: worst.load > 10
+          ? `${worst.name} needs ${worst.load.toFixed(0)} times its capacity`
+          : `${worst.name} has ${(worst.load * 100).toFixed(0)} % of its capacity to do`,
         mend: short === undefined ? 'use instances with more network bandwidth, or more of both pools' : `add ${short} or lower the rate`,
       };
     }

@@ -1,8 +1,9 @@
 import { Hardware } from '../hardware';
 import { ModelArchitecture, Precision } from '../model';
-import { Problem, ProblemsError } from '../problems';
+import { Problem, Problems, ProblemsError } from '../problems';
 import { ServiceLevelObjective, Workload } from '../workload';
 import { COEFFICIENT_SETS, measuredProblems } from './calibration/calibration';
+import { PURCHASE_OPTIONS } from './cost';
 import { DecodeSpec, DeploymentSpec, PoolSpec } from './deployment-spec';
 
 /** The version of the deployment spec that is read. */
@@ -14,9 +15,16 @@ const OVERLAPS = ['layerwise', 'after-prefill'];
  * Throws a `ProblemsError` with everything that is wrong with a deployment spec.
  */
 export function checkSpec(spec: DeploymentSpec): void {
+  Problems.throwIfAny(specProblems(spec));
+}
+
+/**
+ * Everything that is wrong with a deployment spec, with JSON paths.
+ */
+export function specProblems(spec: DeploymentSpec): Problem[] {
   const problems: Problem[] = [];
   if (spec === null || typeof spec !== 'object') {
-    throw new ProblemsError([{ rule: 'SpecNotAnObject', path: 'spec', value: json(spec), message: 'the spec is not an object', mend: 'give a deployment spec' }]);
+    return [{ rule: 'SpecNotAnObject', path: 'spec', value: json(spec), message: 'the spec is not an object', mend: 'give a deployment spec' }];
   }
   if (spec.schema !== DEPLOYMENT_SCHEMA) {
     problems.push({
@@ -27,14 +35,17 @@ export function checkSpec(spec: DeploymentSpec): void {
       mend: `give ${JSON.stringify(DEPLOYMENT_SCHEMA)}`,
     });
   }
-  part(problems, spec.model, 'model', true, (value) => ModelArchitecture.fromSpec(value));
+  let contextTokens = Infinity;
+  part(problems, spec.model, 'model', true, (value) => {
+    contextTokens = ModelArchitecture.fromSpec(value).spec.maxContextTokens;
+  });
   part(problems, spec.precision, 'precision', false, (precision) => {
     precisionProblems(problems, precision.weights, 'precision.weights');
     precisionProblems(problems, precision.kvCache, 'precision.kvCache');
   });
   part(problems, spec.workload, 'workload', true, (value) => Workload.fromSpec(value, 'workload'));
   part(problems, spec.objective, 'objective', false, (value) => ServiceLevelObjective.fromSpec(value, 'objective'));
-  part(problems, spec.prefill, 'prefill', false, (pool) => poolProblems(problems, pool, 'prefill'));
+  part(problems, spec.prefill, 'prefill', false, (pool) => poolProblems(problems, pool, 'prefill', contextTokens));
   part(problems, spec.link, 'link', false, (link) => {
     numberProblem(problems, link.bytesPerSecond, 'link.bytesPerSecond', false, 'give bytes per second');
     if (link.overlap !== undefined && !OVERLAPS.includes(link.overlap)) {
@@ -48,7 +59,7 @@ export function checkSpec(spec: DeploymentSpec): void {
     }
   });
   part(problems, spec.decode, 'decode', true, (pool) => {
-    poolProblems(problems, pool, 'decode');
+    poolProblems(problems, pool, 'decode', contextTokens);
     waferProblems(problems, pool);
   });
   part(problems, spec.calibration, 'calibration', false, (calibration) => {
@@ -65,16 +76,14 @@ export function checkSpec(spec: DeploymentSpec): void {
   });
   const planned = spec.decode?.instances === undefined || (spec.prefill !== undefined && spec.prefill?.instances === undefined);
   if (planned && spec.objective === undefined && problems.length === 0) {
-    problems.push({
+    problems.push(...[['prefill', spec.prefill] as const, ['decode', spec.decode] as const].filter(([, pool]) => pool && pool.instances === undefined).map(([name]) => ({
       rule: 'CountWithoutObjective',
-      path: spec.decode.instances === undefined ? 'decode.instances' : 'prefill.instances',
+      path: `${name}.instances`,
       message: 'the count is to be planned, but nothing is promised that it could be planned for',
       mend: 'give the count, or an objective',
-    });
+    })));
   }
-  if (problems.length > 0) {
-    throw new ProblemsError(problems);
-  }
+  return problems;
 }
 
 // a part of the spec: missing, not an object, or checked by the room that owns it
@@ -110,7 +119,7 @@ function precisionProblems(problems: Problem[], value: string | undefined, path:
   }
 }
 
-function poolProblems(problems: Problem[], pool: PoolSpec, path: string): void {
+function poolProblems(problems: Problem[], pool: PoolSpec, path: string, contextTokens: number): void {
   if (typeof pool.hardware !== 'string' || !Hardware.names().includes(pool.hardware)) {
     const nearest = Hardware.nearest(String(pool.hardware));
     problems.push({
@@ -125,6 +134,25 @@ function poolProblems(problems: Problem[], pool: PoolSpec, path: string): void {
   numberProblem(problems, pool.tensorParallelDegree, `${path}.tensorParallelDegree`, true, 'give a whole number from 1, or leave it out');
   numberProblem(problems, pool.enginesPerInstance, `${path}.enginesPerInstance`, true, 'give a whole number from 1, or leave it out');
   numberProblem(problems, pool.maxConcurrentSequences, `${path}.maxConcurrentSequences`, true, 'give a whole number from 1, or leave it out');
+  numberProblem(problems, pool.maxSequenceTokens, `${path}.maxSequenceTokens`, true, 'give a whole number from 1, or leave it out');
+  if (isCount(pool.maxSequenceTokens) && pool.maxSequenceTokens > contextTokens) {
+    problems.push({
+      rule: 'MaxSequenceBeyondContext',
+      path: `${path}.maxSequenceTokens`,
+      value: json(pool.maxSequenceTokens),
+      message: `the context of the model ends at ${contextTokens} tokens`,
+      mend: `give at most ${contextTokens}`,
+    });
+  }
+  if (pool.purchaseOption !== undefined && !PURCHASE_OPTIONS.includes(pool.purchaseOption)) {
+    problems.push({
+      rule: 'PurchaseOptionUnknown',
+      path: `${path}.purchaseOption`,
+      value: json(pool.purchaseOption),
+      message: 'there is no purchase option of this name',
+      mend: `use one of ${PURCHASE_OPTIONS.join(', ')}, or leave it out`,
+    });
+  }
   numberProblem(problems, pool.usdPerInstanceHour, `${path}.usdPerInstanceHour`, false, 'give USD per hour, or leave it out');
   const ranks = ranksOf(pool.hardware);
   if (ranks !== undefined && isCount(pool.tensorParallelDegree) && pool.tensorParallelDegree > ranks) {
@@ -181,16 +209,21 @@ function waferProblems(problems: Problem[], pool: DecodeSpec): void {
 }
 
 function numberProblem(problems: Problem[], value: number | undefined, path: string, whole: boolean, mend: string): void {
-  if (value === undefined || (whole ? isCount(value) : typeof value === 'number' && Number.isFinite(value) && value > 0)) {
+  if (value === undefined || (whole ? isCount(value) : isAmount(value))) {
     return;
   }
   problems.push({
     rule: whole ? 'CountNotPositive' : 'NumberNotPositive',
     path,
     value: json(value),
-    message: whole ? 'this is not a whole number from 1 to 1,000,000' : 'this is not a finite number above 0',
+    message: whole ? 'this is not a whole number from 1 to 1,000,000' : 'this is not a number above 0 of a size that can be',
     mend,
   });
+}
+
+/** Prices, rates and speeds: sizes beyond these overflow what is computed of them. */
+function isAmount(value: unknown): value is number {
+  return typeof value === 'number' && value >= 1e-9 && value <= 1e18;
 }
 
 function isCount(value: unknown): value is number {

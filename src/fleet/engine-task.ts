@@ -113,7 +113,14 @@ export class EngineTask extends Construct {
   private logging(logGroup: logs.ILogGroup, streamPrefix: string): ecs.LogDriver {
     return new ecs.GenericLogDriver({
       logDriver: 'awslogs',
-      options: { 'awslogs-group': logGroup.logGroupName, 'awslogs-region': Stack.of(this).region, 'awslogs-stream-prefix': streamPrefix },
+      options: {
+        'awslogs-group': logGroup.logGroupName,
+        'awslogs-region': Stack.of(this).region,
+        'awslogs-stream-prefix': streamPrefix,
+        // a log that cannot be delivered must not hold an engine up.
+        'mode': ecs.AwsLogDriverMode.NON_BLOCKING,
+        'max-buffer-size': '25m',
+      },
     });
   }
 

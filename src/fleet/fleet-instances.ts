@@ -6,7 +6,7 @@ import { NeuronInstanceType } from '../hardware';
 import { ModelArchitecture } from '../model';
 import { ClusterPlacement, EfaInterfaces, IEfaPlacementGroup } from '../network';
 import { Purchase } from './purchase';
-import { PurchaseOption } from './purchase-option';
+import { PurchasedCapacity } from './purchased-capacity';
 
 /** where model files and compiled artifacts live on an instance. */
 export const HOST_DIRECTORY = '/var/lib/disaggregated-inference';
@@ -57,11 +57,13 @@ export class FleetInstances extends Construct {
     this.autoScalingGroup = this.defineAutoScalingGroup(props);
     this.capacityProvider = new ecs.AsgCapacityProvider(this, 'CapacityProvider', {
       autoScalingGroup: this.autoScalingGroup,
-      enableManagedTerminationProtection: true,
+      // protected instances with tasks would hang rolling updates and the removal of the stack; draining lets their streams end.
+      enableManagedTerminationProtection: false,
       enableManagedDraining: true,
     });
     props.cluster.addAsgCapacityProvider(this.capacityProvider);
 
+    // the engines go with their instances, which ECS drains.
     const scaleInAt = props.purchase._scaleInAt(props.instanceType);
     if (scaleInAt !== undefined) {
       new autoscaling.CfnScheduledAction(this, 'BeforeEnd', {
@@ -105,7 +107,7 @@ export class FleetInstances extends Construct {
     if (purchase.allowsPlacementGroup && instanceType.efa !== undefined) {
       launchTemplate.with(new ClusterPlacement(efa));
     }
-    launchTemplate.with(new PurchaseOption(purchase));
+    launchTemplate.with(new PurchasedCapacity(purchase));
     return launchTemplate;
   }
 
@@ -117,7 +119,6 @@ export class FleetInstances extends Construct {
       launchTemplate: this.launchTemplate,
       minCapacity: instanceCount,
       maxCapacity: instanceCount,
-      newInstancesProtectedFromScaleIn: true,
       healthChecks: autoscaling.HealthChecks.ec2({ gracePeriod: props.coldStartTimeout }),
       groupMetrics: [autoscaling.GroupMetrics.all()],
       // bought capacity has no room for a new instance beside the old ones: one leaves before one comes.

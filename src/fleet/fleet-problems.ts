@@ -2,6 +2,8 @@ import { SizeRoundingBehavior, Token } from 'aws-cdk-lib';
 import { countProblems, engineProblems } from './engine/engine-problems';
 import { TrainiumFleetProps, TrainiumPoolOptions } from './trainium-fleet';
 import { EngineRole } from '../decode';
+import { defaultTensorParallelDegree } from '../estimator/defaults';
+import { NeuronInstanceType } from '../hardware';
 import { ModelArchitecture } from '../model';
 import { Problem } from '../problems';
 
@@ -65,4 +67,17 @@ export function poolProblems(pool: TrainiumPoolOptions, model: ModelArchitecture
     });
   }
   return problems;
+}
+
+/**
+ * What to say of an engine that leaves at least half of its instance idle, as there is one engine an instance; undefined if it does not.
+ */
+export function idleCoresWarning(model: ModelArchitecture, instanceType: NeuronInstanceType, tensorParallelDegree: number): string | undefined {
+  const cores = instanceType.logicalNeuronCores;
+  if (tensorParallelDegree > cores / 2) {
+    return undefined;
+  }
+  const highest = defaultTensorParallelDegree(model.spec.attentionHeads, cores);
+  const mend = highest > tensorParallelDegree ? `raise engine.tensorParallelDegree to ${highest} or take a smaller instance type` : 'take a smaller instance type';
+  return `an engine on ${tensorParallelDegree} of the ${cores} logical NeuronCores of ${instanceType.name} leaves the others idle (${mend})`;
 }

@@ -1,7 +1,7 @@
-import { defaultTensorParallelDegree } from './engine/vllm-command';
 import { TrainiumPoolOptions } from './trainium-fleet';
 import { EngineRole } from '../decode';
 import { PoolSpec } from '../estimator';
+import { DEFAULT_DECODE_SEQUENCES, DEFAULT_PREFILL_SEQUENCES, defaultTensorParallelDegree } from '../estimator/defaults';
 import { ModelArchitecture } from '../model';
 
 /**
@@ -12,15 +12,16 @@ import { ModelArchitecture } from '../model';
 export function trainiumPoolSpec(
   role: EngineRole, model: ModelArchitecture, options: TrainiumPoolOptions, instanceCount: number | undefined, path: string,
 ): PoolSpec & { readonly tensorParallelDegree: number; readonly maxConcurrentSequences: number } {
-  const engine = options.engine ?? {};
-  const price = options.purchase._price(options.instanceType, path);
+  const { instanceType, purchase, engine = {} } = options;
   return {
-    hardware: options.instanceType.name,
+    hardware: instanceType.name,
     ...(instanceCount === undefined ? {} : { instances: instanceCount }),
-    tensorParallelDegree: engine.tensorParallelDegree ?? defaultTensorParallelDegree(model, options.instanceType),
+    tensorParallelDegree: engine.tensorParallelDegree ?? defaultTensorParallelDegree(model.spec.attentionHeads, instanceType.logicalNeuronCores),
     enginesPerInstance: 1,
-    maxConcurrentSequences: engine.maxConcurrentSequences ?? (role === EngineRole.PREFILL ? 1 : 64),
+    maxConcurrentSequences: engine.maxConcurrentSequences ?? (role === EngineRole.PREFILL ? DEFAULT_PREFILL_SEQUENCES : DEFAULT_DECODE_SEQUENCES),
     ...(engine.promptBuckets === undefined ? {} : { promptBuckets: engine.promptBuckets }),
-    ...(price === undefined ? {} : { usdPerInstanceHour: price.usdPerHour, priceSource: price.source }),
+    ...(engine.maxModelLengthTokens === undefined ? {} : { maxSequenceTokens: engine.maxModelLengthTokens }),
+    purchaseOption: purchase.option,
+    ...(purchase.usdPerHour === undefined ? {} : { usdPerInstanceHour: purchase.usdPerHour, priceSource: `given at ${path}` }),
   };
 }

@@ -3,30 +3,32 @@ import { NeuronInstanceType } from '../hardware';
 import { Problem, Problems } from '../problems';
 
 /**
- * What an instance costs.
+ * What capacity costs, and where it is.
  */
-export interface OnDemandOptions {
+export interface PurchaseOptions {
   /**
-   * Price of one instance, in USD per hour.
+   * Price of one instance, in USD per hour, above 0.
    *
-   * @default - the sourced price of this way to buy, where there is one
+   * @default - the sourced price of this way to buy, where there is one; a sourced Spot price is of one zone and day
    */
   readonly usdPerHour?: number;
+
+  /**
+   * Availability Zone where the capacity is, or is to be found, a name such as `us-east-2b`.
+   *
+   * @default - not checked against the fleet's
+   */
+  readonly availabilityZone?: string;
 }
 
 /**
- * Options of Spot capacity.
+ * A Capacity Block that was bought already. Exactly one of `reservationId` and `resourceGroupArn` is needed.
  */
-export interface SpotOptions extends OnDemandOptions {}
-
-/**
- * A Capacity Block that was bought already. Exactly one of `reservationId` and `reservationGroupArn` is needed.
- */
-export interface CapacityBlockOptions extends OnDemandOptions {
+export interface CapacityBlockOptions extends PurchaseOptions {
   /**
    * Id of the block's Capacity Reservation, such as `cr-0123456789abcdef0`.
    *
-   * @default - `reservationGroupArn` names the block
+   * @default - `resourceGroupArn` names the block
    */
   readonly reservationId?: string;
 
@@ -35,14 +37,7 @@ export interface CapacityBlockOptions extends OnDemandOptions {
    *
    * @default - `reservationId` names the block
    */
-  readonly reservationGroupArn?: string;
-
-  /**
-   * Availability Zone of the block, a name such as `us-east-2b`.
-   *
-   * @default - not checked against the fleet's
-   */
-  readonly availabilityZone?: string;
+  readonly resourceGroupArn?: string;
 
   /**
    * When the block ends, an ISO 8601 time with its offset, such as `2027-01-31T11:30:00Z`. The fleet then scales to nothing shortly before EC2
@@ -56,7 +51,7 @@ export interface CapacityBlockOptions extends OnDemandOptions {
 /**
  * An On-Demand Capacity Reservation. Exactly one of `reservationId` and `resourceGroupArn` is needed.
  */
-export interface ReservationOptions extends OnDemandOptions {
+export interface ReservationOptions extends PurchaseOptions {
   /**
    * Id of the reservation, such as `cr-0123456789abcdef0`.
    *
@@ -70,13 +65,6 @@ export interface ReservationOptions extends OnDemandOptions {
    * @default - `reservationId` names the reservation
    */
   readonly resourceGroupArn?: string;
-
-  /**
-   * Availability Zone of the reservation, a name such as `us-east-2b`.
-   *
-   * @default - not checked against the fleet's
-   */
-  readonly availabilityZone?: string;
 
   /**
    * ARN of the cluster placement group that the reservation was made in: only launches into it can use the reservation.
@@ -94,15 +82,9 @@ interface Target {
   readonly capacityReservationResourceGroupArn?: string;
 }
 
-interface Price {
-  readonly usdPerHour: number;
-  readonly source: string;
-}
-
-interface State extends OnDemandOptions {
+interface State extends PurchaseOptions {
   readonly option: string;
   readonly target?: Target;
-  readonly availabilityZone?: string;
   readonly endsAt?: string;
   readonly placementGroupArn?: string;
 }
@@ -114,50 +96,58 @@ export class Purchase {
   /**
    * On-Demand. Types without an On-Demand price, such as trn2, are refused by the fleet.
    *
-   * @param options its price.
+   * Throws a `ProblemsError` (`PurchasePrice`) if `usdPerHour` is not a finite number above 0.
+   *
+   * @param options price and zone.
    */
-  public static onDemand(options: OnDemandOptions = {}): Purchase {
+  public static onDemand(options: PurchaseOptions = {}): Purchase {
+    Problems.throwIfAny(priceProblems(options));
     return new Purchase({ ...options, option: 'on-demand' });
   }
 
   /**
    * Spot: EC2 may take the instances back with two minutes' notice.
    *
-   * @param options its price.
+   * Throws a `ProblemsError` (`PurchasePrice`) if `usdPerHour` is not a finite number above 0.
+   *
+   * @param options price and zone.
    */
-  public static spot(options: SpotOptions = {}): Purchase {
+  public static spot(options: PurchaseOptions = {}): Purchase {
+    Problems.throwIfAny(priceProblems(options));
     return new Purchase({ ...options, option: 'spot' });
   }
 
   /**
    * A Capacity Block for ML, which was bought before: nothing here buys one.
    *
-   * Throws a `ProblemsError` if not exactly one of `reservationId` and `reservationGroupArn` is given (`PurchaseTarget`), or if `endsAt` is no
-   * ISO 8601 time with an offset (`PurchaseEndsAt`).
+   * Throws a `ProblemsError` if not exactly one of `reservationId` and `resourceGroupArn` is given (`PurchaseTarget`), if `endsAt` is no ISO 8601
+   * time with an offset (`PurchaseEndsAt`), or if `usdPerHour` is not a finite number above 0 (`PurchasePrice`).
    *
    * @see https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/capacity-blocks-launch.html
    */
   public static capacityBlock(options: CapacityBlockOptions): Purchase {
-    const { reservationId, reservationGroupArn, ...others } = options;
+    const { reservationId, resourceGroupArn, ...others } = options;
     Problems.throwIfAny([
-      ...targetProblems(reservationId, reservationGroupArn, 'reservationGroupArn'),
+      ...targetProblems(reservationId, resourceGroupArn),
       ...endProblems(options.endsAt),
+      ...priceProblems(options),
     ]);
     return new Purchase({
       ...others,
       option: 'capacity-block',
-      target: { capacityReservationId: reservationId, capacityReservationResourceGroupArn: reservationGroupArn },
+      target: { capacityReservationId: reservationId, capacityReservationResourceGroupArn: resourceGroupArn },
     });
   }
 
   /**
    * An On-Demand Capacity Reservation.
    *
-   * Throws a `ProblemsError` (`PurchaseTarget`) if not exactly one of `reservationId` and `resourceGroupArn` is given.
+   * Throws a `ProblemsError` if not exactly one of `reservationId` and `resourceGroupArn` is given (`PurchaseTarget`), or if `usdPerHour` is not a
+   * finite number above 0 (`PurchasePrice`).
    */
   public static reservation(options: ReservationOptions): Purchase {
     const { reservationId, resourceGroupArn, ...others } = options;
-    Problems.throwIfAny(targetProblems(reservationId, resourceGroupArn, 'resourceGroupArn'));
+    Problems.throwIfAny([...targetProblems(reservationId, resourceGroupArn), ...priceProblems(options)]);
     return new Purchase({
       ...others,
       option: 'reservation',
@@ -176,7 +166,7 @@ export class Purchase {
   public readonly usdPerHour?: number;
 
   /**
-   * Availability Zone that the capacity is in.
+   * Availability Zone where the capacity is, or is to be found.
    *
    * @default - any, or unknown
    */
@@ -238,19 +228,6 @@ export class Purchase {
   }
 
   /**
-   * The price given, or else the sourced one of this way to buy; a reservation is billed as On-Demand.
-   *
-   * @internal
-   */
-  public _price(instanceType: NeuronInstanceType, givenAt: string): Price | undefined {
-    if (this.usdPerHour !== undefined) {
-      return { usdPerHour: this.usdPerHour, source: `given at ${givenAt}` };
-    }
-    const option = this.option === 'reservation' ? 'on-demand' : this.option;
-    return instanceType.prices.find((price) => price.purchase === option);
-  }
-
-  /**
    * When the fleet has to be gone: ten minutes before EC2 starts to terminate.
    *
    * @see https://docs.aws.amazon.com/autoscaling/ec2/userguide/launch-template-capacity-blocks.html
@@ -271,8 +248,22 @@ const FACTORIES: { [option: string]: string } = {
   'capacity-block': 'Purchase.capacityBlock({ reservationId })',
 };
 
-function targetProblems(id: string | undefined, groupArn: string | undefined, groupName: string): Problem[] {
-  const mend = `give either reservationId, such as cr-0123456789abcdef0, or ${groupName}`;
+function priceProblems({ usdPerHour }: PurchaseOptions): Problem[] {
+  const unresolved = Token.isUnresolved(usdPerHour);
+  if (usdPerHour === undefined || (!unresolved && Number.isFinite(usdPerHour) && usdPerHour > 0)) {
+    return [];
+  }
+  return [{
+    rule: 'PurchasePrice',
+    path: 'usdPerHour',
+    value: unresolved ? undefined : String(usdPerHour),
+    message: unresolved ? 'usdPerHour is a token, and costs are estimated at synthesis' : 'usdPerHour is not a finite number above 0',
+    mend: 'give USD per hour above 0, or leave it out',
+  }];
+}
+
+function targetProblems(id: string | undefined, groupArn: string | undefined): Problem[] {
+  const mend = 'give either reservationId, such as cr-0123456789abcdef0, or resourceGroupArn';
   if ((id === undefined) === (groupArn === undefined)) {
     return [{
       rule: 'PurchaseTarget',
@@ -282,13 +273,13 @@ function targetProblems(id: string | undefined, groupArn: string | undefined, gr
       mend,
     }];
   }
-  const wrong = (value: string | undefined, prefix: string) => value !== undefined && !Token.isUnresolved(value) && !value.startsWith(prefix);
+  const wrong = (value: string | undefined, form: RegExp) => value !== undefined && !Token.isUnresolved(value) && !form.test(value);
   const problem = (path: string, value: string | undefined, what: string) => ({
     rule: 'PurchaseTarget', path, value: JSON.stringify(value), message: `this is not ${what}`, mend,
   });
   return [
-    ...(wrong(id, 'cr-') ? [problem('reservationId', id, 'the id of a Capacity Reservation')] : []),
-    ...(wrong(groupArn, 'arn:') ? [problem(groupName, groupArn, 'the ARN of a resource group')] : []),
+    ...(wrong(id, /^cr-[0-9a-f]{8,17}$/) ? [problem('reservationId', id, 'the id of a Capacity Reservation')] : []),
+    ...(wrong(groupArn, /^arn:/) ? [problem('resourceGroupArn', groupArn, 'the ARN of a resource group')] : []),
   ];
 }
 
@@ -297,7 +288,7 @@ function endProblems(endsAt: string | undefined): Problem[] {
     return [];
   }
   // without an offset the time would depend on where the app is synthesized.
-  const fits = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(endsAt) && !Number.isNaN(Date.parse(endsAt));
+  const fits = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(endsAt) && isDate(endsAt);
   return fits ? [] : [{
     rule: 'PurchaseEndsAt',
     path: 'endsAt',
@@ -305,4 +296,11 @@ function endProblems(endsAt: string | undefined): Problem[] {
     message: 'endsAt is not an ISO 8601 time with an offset',
     mend: 'use a time such as 2027-01-31T11:30:00Z, or leave it out',
   }];
+}
+
+/** Whether the day exists: Date.parse takes the 30th of February for the 2nd of March. */
+function isDate(time: string): boolean {
+  const day = time.slice(0, 10);
+  const parsed = Date.parse(`${day}T00:00:00Z`);
+  return !Number.isNaN(parsed) && new Date(parsed).toISOString().startsWith(day) && !Number.isNaN(Date.parse(time));
 }

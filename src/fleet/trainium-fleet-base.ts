@@ -1,19 +1,22 @@
 import {
-  Duration, Names, RemovalPolicy, aws_applicationautoscaling as appscaling, aws_autoscaling as autoscaling, aws_cloudwatch as cloudwatch,
-  aws_ec2 as ec2, aws_ecs as ecs, aws_iam as iam, aws_logs as logs, aws_servicediscovery as servicediscovery,
+  Annotations, Duration, aws_autoscaling as autoscaling, aws_cloudwatch as cloudwatch, aws_ec2 as ec2, aws_ecs as ecs, aws_iam as iam,
+  aws_logs as logs, aws_servicediscovery as servicediscovery,
 } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import { apiPort, kvConnector } from './engine/vllm-command';
 import { EngineTask } from './engine-task';
 import { FleetInstances, defaultRootVolumeSize } from './fleet-instances';
 import { grantKey } from './fleet-key';
-import { fleetProblems } from './fleet-problems';
+import { fleetProblems, idleCoresWarning } from './fleet-problems';
 import { trainiumPoolSpec } from './pool-spec';
 import { ITrainiumFleet, TrainiumFleetProps } from './trainium-fleet';
 import { EngineEndpoint, EngineProtocol, EngineRole } from '../decode';
+import { dnsLabel } from '../dns-label';
+import { encryptedLogs } from '../encrypted-logs';
 import { PoolSpec } from '../estimator';
 import { IEfaPlacementGroup } from '../network';
 import { Problems } from '../problems';
+import { InferenceRules } from '../validation';
 
 /**
  * What the fleets have in common: EC2 instances in an Auto Scaling group, with all of their EFA bandwidth, each of which runs one engine as a task
@@ -54,17 +57,21 @@ export abstract class TrainiumFleetBase extends Construct implements ITrainiumFl
     const coldStartTimeout = props.coldStartTimeout ?? Duration.minutes(90);
     const pool = trainiumPoolSpec(role, model, props, instanceCount, this.node.path);
     this.poolSpec = pool;
+    const idle = idleCoresWarning(model, instanceType, pool.tensorParallelDegree);
+    if (idle !== undefined) {
+      Annotations.of(this).addWarningV2('cdk-disaggregated-inference:NeuronCoresIdle', idle);
+    }
+    if (purchase._target !== undefined && purchase.availabilityZone === undefined) {
+      Annotations.of(this).addWarningV2('cdk-disaggregated-inference:CapacityZoneUnknown',
+        'the Availability Zone of the reserved capacity is not known, so it is not checked that the fleet runs in it (give availabilityZone to the Purchase)');
+    }
     if (encryptionKey !== undefined) {
       grantKey(this, encryptionKey);
     }
 
     this.efa = efa;
     this.cluster = props.cluster ?? new ecs.Cluster(this, 'Cluster', { vpc: efa.vpc, containerInsightsV2: ecs.ContainerInsights.ENABLED });
-    this.logGroup = new logs.LogGroup(this, 'LogGroup', {
-      retention: props.logRetention ?? logs.RetentionDays.ONE_MONTH,
-      encryptionKey,
-      removalPolicy: props.removalPolicy ?? RemovalPolicy.RETAIN,
-    });
+    this.logGroup = encryptedLogs(this, 'LogGroup', props);
     const securityGroup = new ec2.SecurityGroup(this, 'SecurityGroup', { vpc: efa.vpc, description: `API of the ${role} engines` });
     this.connections = new ec2.Connections({ securityGroups: [securityGroup], defaultPort: ec2.Port.tcp(apiPort(role)) });
 
@@ -134,15 +141,6 @@ export abstract class TrainiumFleetBase extends Construct implements ITrainiumFl
     });
     // ECS refuses a service whose capacity provider is not yet associated with the cluster; the association is below the cluster.
     this.service.node.addDependency(instances, this.cluster);
-    const scaleInAt = purchase._scaleInAt(instanceType);
-    if (scaleInAt !== undefined) {
-      // instances with tasks are protected from scale-in, so the engines have to go too.
-      this.service.autoScaleTaskCount({ minCapacity: instanceCount, maxCapacity: instanceCount }).scaleOnSchedule('BeforeEnd', {
-        schedule: appscaling.Schedule.at(new Date(scaleInAt)),
-        minCapacity: 0,
-        maxCapacity: 0,
-      });
-    }
 
     this.endpoint = {
       name: this.node.id,
@@ -154,6 +152,7 @@ export abstract class TrainiumFleetBase extends Construct implements ITrainiumFl
       connections: this.connections,
       kvConnector: kvConnector(role, model),
     };
+    InferenceRules.checkOnSynth(this);
   }
 
   /**
@@ -184,9 +183,4 @@ export abstract class TrainiumFleetBase extends Construct implements ITrainiumFl
       ...props,
     }).attachTo(this);
   }
-}
-
-/** A DNS label that is unique in the stack. */
-function dnsLabel(scope: Construct): string {
-  return Names.uniqueResourceName(scope, { maxLength: 50, separator: '-' }).toLowerCase();
 }

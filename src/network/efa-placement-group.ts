@@ -1,6 +1,7 @@
-import { IResource, Resource, Token, aws_ec2 as ec2 } from 'aws-cdk-lib';
+import { Annotations, IResource, Resource, Token, aws_ec2 as ec2 } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import { Problem, Problems } from '../problems';
+import { InferenceRules } from '../validation';
 
 /**
  * How the instances of an `EfaPlacementGroup` are placed within their Availability Zone.
@@ -110,6 +111,9 @@ export interface EfaPlacementGroupAttributes {
   readonly placementGroupName?: string;
 }
 
+/** A zone that the CDK hands out until its lookup is answered. */
+const LOOKUP_PENDING = /^dummy\d[a-z]$/;
+
 abstract class EfaPlacementGroupBase extends Resource implements IEfaPlacementGroup {
   public abstract readonly vpc: ec2.IVpc;
   public abstract readonly availabilityZone: string;
@@ -182,6 +186,12 @@ export class EfaPlacementGroup extends EfaPlacementGroupBase {
     securityGroup.addIngressRule(securityGroup, ec2.Port.allTraffic(), 'EFA from this security group');
     securityGroup.addEgressRule(securityGroup, ec2.Port.allTraffic(), 'EFA to this security group');
     this.securityGroup = securityGroup;
+    if (subnets.some((subnet) => props.vpc.isolatedSubnets.includes(subnet))) {
+      Annotations.of(this).addWarningV2('cdk-disaggregated-inference:EfaSubnetsIsolated',
+        'instances in isolated subnets join no cluster and pull no image by themselves '
+        + '(launch into subnets with a NAT gateway, or define VPC endpoints for ecs, ecs-agent, ecs-telemetry, ecr.api, ecr.dkr, logs and s3)');
+    }
+    InferenceRules.checkOnSynth(this);
   }
 
   public requirePlacementGroup(): ec2.IPlacementGroup | undefined {
@@ -201,6 +211,10 @@ function placed(props: EfaPlacementGroupProps, path: string): Place {
   const { vpc } = props;
   const candidates = vpc.selectSubnets(props.subnets).subnets;
   const availabilityZone = props.availabilityZone ?? candidates[0]?.availabilityZone;
+  if (candidates.some((subnet) => LOOKUP_PENDING.test(subnet.availabilityZone))) {
+    // the VPC or its zones are being looked up: this pass only has to get as far as saying so.
+    return { availabilityZone, subnets: candidates.slice(0, 1) };
+  }
   // without a selection the zone chooses among the private subnets; with one, every subnet has to fit.
   const subnets = props.subnets === undefined
     ? candidates.filter((subnet) => subnet.availabilityZone === availabilityZone)
@@ -227,6 +241,16 @@ function placed(props: EfaPlacementGroupProps, path: string): Place {
       value: JSON.stringify(outside.map((subnet) => Token.isUnresolved(subnet.availabilityZone) ? subnet.node.path : subnet.availabilityZone)),
       message: 'EFA traffic cannot cross Availability Zones, and these subnets are in another one than the first',
       mend: 'select the subnets of one Availability Zone, for example with { availabilityZones: [vpc.availabilityZones[0]] }',
+    });
+  }
+  const open = subnets.filter((subnet) => vpc.publicSubnets.includes(subnet));
+  if (open.length > 0) {
+    problems.push({
+      rule: 'EfaSubnetsPublic',
+      path,
+      value: JSON.stringify(open.map((subnet) => subnet.node.path)),
+      message: 'instances with several network interfaces get no public IP address, so they reach nothing from a public subnet',
+      mend: 'launch into private subnets with a NAT gateway or VPC endpoints',
     });
   }
   Problems.throwIfAny(problems);

@@ -66,7 +66,8 @@ export interface BedrockRouterOptions {
   readonly requestsPerTaskPerMinute?: number;
 
   /**
-   * Requests that one task gives one engine at once; it answers 429 beyond.
+   * Requests that one task gives one engine at once; it answers 429 beyond. A prompt that no prefill engine has room for is read by the
+   * decode engine.
    *
    * @default - the spec's `decode.maxConcurrentSequences`, or 256
    */
@@ -152,7 +153,7 @@ export interface BedrockRouterProps extends BedrockRouterOptions {
 
   /**
    * The engines, the preferred ones first: the first pool with an engine that is up gets the request.
-   * Prefill engines are watched and get no request.
+   * A prefill engine reads prompts for the decode engines of the same `kvConnector`.
    */
   readonly engines: EngineEndpoint[];
 

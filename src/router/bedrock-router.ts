@@ -2,13 +2,15 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import {
-  Duration, IResource, Lazy, RemovalPolicy, Resource, Stack, Validations,
+  Duration, IResource, Lazy, RemovalPolicy, Resource, Stack, Token, Validations,
   aws_cloudwatch as cloudwatch, aws_ec2 as ec2, aws_ecr_assets as ecrAssets, aws_ecs as ecs, aws_elasticloadbalancingv2 as elbv2,
-  aws_iam as iam, aws_logs as logs, aws_secretsmanager as secretsmanager, aws_ssm as ssm,
+  aws_iam as iam, aws_kms as kms, aws_logs as logs, aws_secretsmanager as secretsmanager, aws_ssm as ssm,
 } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
-import { EngineEndpoint, EngineRole } from '../decode';
-import { Problems } from '../problems';
+import { EngineEndpoint } from '../decode';
+import { encryptedLogs } from '../encrypted-logs';
+import { Problem, Problems } from '../problems';
+import { InferenceRules } from '../validation';
 import { BedrockRouterProps } from './bedrock-router-props';
 import { API_KEYS_VARIABLE, buildRouterConfig, portOf, ROUTER_PORT } from './router-config';
 import { RouterListener } from './router-listener';
@@ -145,8 +147,12 @@ abstract class BedrockRouterBase extends Resource implements IBedrockRouter {
  * Answers OpenAI chat completions at `/v1` and `/openai/v1`: Fargate tasks behind an Application Load Balancer forward
  * each request to an engine, pass its stream on, bound what engines get, and drain before they stop.
  *
- * Bedrock's own wire format and the hand-off from prefill to decode engines are not part of this version: a decode engine
- * that is asked directly reads the prompt itself.
+ * A decode engine is paired with the first prefill engine of the same `kvConnector`: the router lets the prefill engine read the prompt and hands
+ * its KV cache on, as vLLM's NIXL connector does it. Where that cannot be (no pair, several answers asked for, no prefill engine that is free and
+ * well), the decode engine reads the prompt itself, which the header `x-router-route` and the service's metric `router_handoff_total` tell. No other
+ * way of handing on is known to the router, that of a CS-3 among them.
+ *
+ * Bedrock's own wire format is not part of this version.
  *
  * Throws a `ProblemsError` with every problem: a model that is not known (`RouterModelUnknown`), no engine that answers
  * (`RouterNothingAnswers`), and engines (`RouterEngine…`) or times (`RouterTime`) that cannot be configured.
@@ -185,10 +191,11 @@ export class BedrockRouter extends BedrockRouterBase {
 
   constructor(scope: Construct, id: string, props: BedrockRouterProps) {
     super(scope, id);
+    Problems.throwIfAny(placeProblems(props, this.node.path));
     const requestTimeout = props.requestTimeout ?? Duration.minutes(15);
     const drainTimeout = props.drainTimeout ?? Duration.seconds(100);
     const idleSeconds = Math.min(MAX_IDLE_SECONDS, requestTimeout.toSeconds() + 60);
-    const { config, engineKeys } = buildRouterConfig({
+    const { config, engineKeys, unpairedEngines } = buildRouterConfig({
       path: this.node.path,
       engines: props.engines,
       spec: props.spec,
@@ -200,10 +207,11 @@ export class BedrockRouter extends BedrockRouterBase {
       drainSeconds: drainTimeout.toSeconds(),
     });
 
-    this.logGroup = this.defineLogGroup(props);
+    this.logGroup = encryptedLogs(this, 'Logs', props);
     this.apiKeysSecret = props.apiKeysSecret ?? new secretsmanager.Secret(this, 'ApiKeys', {
       description: 'API keys of the router: a JSON list, or one a line',
-      encryptionKey: props.encryptionKey,
+      // seen as imported, the key does not get the execution role's ARN into its policy: a key of another stack would then depend on this one.
+      encryptionKey: props.encryptionKey && kms.Key.fromKeyArn(this, 'ApiKeysKey', props.encryptionKey.keyArn),
       removalPolicy: props.removalPolicy ?? RemovalPolicy.RETAIN,
       generateSecretString: { passwordLength: 48, excludePunctuation: true },
     });
@@ -216,9 +224,10 @@ export class BedrockRouter extends BedrockRouterBase {
         'prompts and API keys cross the VPC unencrypted (give listener: RouterListener.tls(certificate, domainName), '
         + 'or RouterListener.plaintextInternal() if that is meant)');
     }
-    if (props.engines.some((engine) => engine.role === EngineRole.PREFILL)) {
-      Validations.of(this).addWarning('cdk-disaggregated-inference:RouterPrefillUnused',
-        'the router watches its prefill engines but hands no prompt to them: decode engines read prompts themselves (leave prefill engines out)');
+    if (unpairedEngines.length > 0) {
+      Validations.of(this).addWarning('cdk-disaggregated-inference:RouterEnginesUnpaired',
+        `no prompt is handed from prefill to decode by the engines ${unpairedEngines.map((name) => JSON.stringify(name)).join(', ')}: decode engines `
+        + 'read prompts themselves, prefill engines idle (give a PREFILL and a DECODE engine the same kvConnector, or leave the prefill engine out)');
     }
     this.loadBalancer = new elbv2.ApplicationLoadBalancer(this, 'LoadBalancer', {
       vpc: props.vpc,
@@ -243,25 +252,7 @@ export class BedrockRouter extends BedrockRouterBase {
     });
     this.loadBalancerFullName = this.loadBalancer.loadBalancerFullName;
     this.targetGroupFullName = targetGroup.targetGroupFullName;
-  }
-
-  private defineLogGroup(props: BedrockRouterProps): logs.LogGroup {
-    const stack = Stack.of(this);
-    const logGroup = new logs.LogGroup(this, 'Logs', {
-      retention: props.logRetention ?? logs.RetentionDays.ONE_MONTH,
-      encryptionKey: props.encryptionKey,
-      removalPolicy: props.removalPolicy ?? RemovalPolicy.RETAIN,
-    });
-    if (props.encryptionKey !== undefined) {
-      props.encryptionKey.addToResourcePolicy(new iam.PolicyStatement({
-        principals: [new iam.ServicePrincipal(`logs.${stack.region}.amazonaws.com`)],
-        actions: ['kms:Encrypt', 'kms:Decrypt', 'kms:ReEncrypt*', 'kms:GenerateDataKey*', 'kms:DescribeKey'],
-        resources: ['*'],
-        // not this log group's own ARN: the group already depends on the key.
-        conditions: { ArnLike: { 'kms:EncryptionContext:aws:logs:arn': stack.formatArn({ service: 'logs', resource: 'log-group:*' }) } },
-      }), true);
-    }
-    return logGroup;
+    InferenceRules.checkOnSynth(this);
   }
 
   private defineService(
@@ -308,13 +299,12 @@ export class BedrockRouter extends BedrockRouterBase {
       vpc: props.vpc, description: 'Tasks of the router', allowAllOutbound: false,
     });
     securityGroup.addEgressRule(ec2.Peer.anyIpv4(), ec2.Port.tcp(443), 'image, secrets, logs and engines behind HTTPS');
-    return new ecs.FargateService(this, 'Service', {
+    const service = new ecs.FargateService(this, 'Service', {
       cluster: props.cluster ?? new ecs.Cluster(this, 'Cluster', { vpc: props.vpc, containerInsightsV2: ecs.ContainerInsights.ENABLED }),
       taskDefinition,
       securityGroups: [securityGroup],
       vpcSubnets: props.vpcSubnets,
       assignPublicIp: false,
-      desiredCount: props.minTasks ?? 2,
       minHealthyPercent: 100,
       maxHealthyPercent: 200,
       circuitBreaker: { rollback: true },
@@ -322,6 +312,9 @@ export class BedrockRouter extends BedrockRouterBase {
       enableECSManagedTags: true,
       propagateTags: ecs.PropagatedTagSource.SERVICE,
     });
+    // autoscaling owns the count: one in the template would reset it at every deployment.
+    (service.node.defaultChild as ecs.CfnService).desiredCount = undefined;
+    return service;
   }
 
   private defineTargetGroup(props: BedrockRouterProps, drainTimeout: Duration): elbv2.ApplicationTargetGroup {
@@ -370,6 +363,50 @@ export class BedrockRouter extends BedrockRouterBase {
     scaling.scaleOnRequestCount('Requests', { targetGroup, requestsPerTarget: props.requestsPerTaskPerMinute ?? 6000 });
     scaling.scaleOnCpuUtilization('Cpu', { targetUtilizationPercent: 60 });
   }
+}
+
+/** What is wrong with where and how many tasks run. */
+function placeProblems(props: BedrockRouterProps, path: string): Problem[] {
+  const problems: Problem[] = [];
+  const { subnets } = props.vpc.selectSubnets(props.vpcSubnets);
+  const zones = new Set(subnets.map((subnet) => subnet.availabilityZone));
+  if (zones.size < 2) {
+    problems.push({
+      rule: 'RouterZones',
+      path: `${path}.vpcSubnets`,
+      value: JSON.stringify(subnets.map((subnet) => subnet.node.path)),
+      message: 'an Application Load Balancer needs subnets in two Availability Zones',
+      mend: 'use a VPC with private subnets in two zones, or select such subnets',
+    });
+  }
+  const open = subnets.filter((subnet) => props.vpc.publicSubnets.includes(subnet));
+  if (open.length > 0) {
+    problems.push({
+      rule: 'RouterSubnetsPublic',
+      path: `${path}.vpcSubnets`,
+      value: JSON.stringify(open.map((subnet) => subnet.node.path)),
+      message: 'tasks have no public IP address, so in a public subnet they cannot pull their image',
+      mend: 'use private subnets with a NAT gateway or VPC endpoints',
+    });
+  }
+  const { minTasks = 2, maxTasks = 10 } = props;
+  for (const [name, count] of Object.entries({ minTasks, maxTasks })) {
+    if (!Token.isUnresolved(count) && !(Number.isInteger(count) && count >= 1)) {
+      problems.push({
+        rule: 'RouterTasks', path: `${path}.${name}`, value: JSON.stringify(count), message: 'this is not a number of tasks', mend: 'give a whole number from 1',
+      });
+    }
+  }
+  if (![minTasks, maxTasks].some((count) => Token.isUnresolved(count)) && minTasks > maxTasks) {
+    problems.push({
+      rule: 'RouterTasks',
+      path: `${path}.minTasks`,
+      value: JSON.stringify(minTasks),
+      message: `the fewest tasks are more than the most, ${maxTasks}`,
+      mend: 'lower minTasks or raise maxTasks, which is 10 unless given',
+    });
+  }
+  return problems;
 }
 
 /** Lets the tasks reach engines whose security groups are known, and whatever port the others have. */

@@ -25,6 +25,8 @@ export interface RouterConfigInput {
 export interface BuiltRouterConfig {
   readonly config: object;
   readonly engineKeys: { [variable: string]: secretsmanager.ISecret };
+  /** Names of prefill engines that no decode engine takes KV caches of, and beside prefill engines of decode engines that take none. */
+  readonly unpairedEngines: string[];
 }
 
 /**
@@ -37,6 +39,7 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
   const { spec } = input;
   const objective = spec?.objective;
   const engineKeys: { [variable: string]: secretsmanager.ISecret } = {};
+  const prefillOf = pairs(input.engines);
   const servedNames = input.servedModelNames ?? [spec!.model.id];
   const targets = input.engines.map((engine, i) => {
     const variable = `ENGINE_API_KEY_${i}`;
@@ -51,10 +54,16 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
       maxInFlight: input.maxRequestsPerEngine ?? spec?.decode.maxConcurrentSequences,
       apiKeyEnv: engine.apiKeySecret === undefined ? undefined : variable,
       modelName: engine.modelName,
+      kvConnector: engine.kvConnector,
+      prefill: prefillOf.get(engine)?.name,
     };
   });
+  const paired = new Set<EngineEndpoint>([...prefillOf.keys(), ...prefillOf.values()]);
   return {
     engineKeys,
+    unpairedEngines: input.engines.some((engine) => engine.role === EngineRole.PREFILL)
+      ? input.engines.filter((engine) => engine.role !== EngineRole.AGGREGATED && !paired.has(engine)).map((engine) => engine.name)
+      : [],
     config: {
       schema: 'cdk-disaggregated-inference/router-config/v1',
       model: { id: spec?.model.id ?? servedNames[0], servedNames },
@@ -63,6 +72,8 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
       limits: {
         requestTimeoutSeconds: input.requestTimeoutSeconds,
         firstByteTimeoutSeconds: input.firstTokenTimeoutSeconds,
+        // the other half is for a decode engine that has to read the prompt after all.
+        prefillTimeoutSeconds: Math.min(60, input.firstTokenTimeoutSeconds / 2),
         // a load balancer must be the one that closes an idle connection, or it sends a request into a closing one.
         keepAliveSeconds: input.loadBalancerIdleSeconds + 5,
       },
@@ -72,6 +83,14 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
       expected: objective === undefined ? undefined : { ttftSeconds: objective.ttftSeconds, tpotSeconds: objective.tpotSeconds },
     },
   };
+}
+
+/** The prefill engine of each decode engine that has one: the first with the same connector. A connector that is not known yet is nobody's. */
+function pairs(engines: EngineEndpoint[]): Map<EngineEndpoint, EngineEndpoint> {
+  const transfers = engines.filter((engine) => engine.kvConnector !== undefined && !Token.isUnresolved(engine.kvConnector));
+  const prefill = transfers.filter((engine) => engine.role === EngineRole.PREFILL);
+  return new Map(transfers.filter((engine) => engine.role === EngineRole.DECODE).flatMap((engine) =>
+    prefill.filter((one) => one.kvConnector === engine.kvConnector).slice(0, 1).map((one) => [engine, one])));
 }
 
 function problemsOf(input: RouterConfigInput): Problem[] {

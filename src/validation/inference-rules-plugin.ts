@@ -52,7 +52,7 @@ function templatesOf(context: IPolicyValidationContext): TemplateInput[] {
 function violationOf({ rule, resource, property, value, message }: Finding): PolicyViolation {
   return {
     ruleName: rule.id,
-    description: value === undefined ? message : `${message}, got: ${value}`,
+    description: value === undefined ? `${property}: ${message}` : `${property}: ${message}, got: ${value}`,
     fix: rule.mend,
     severity: rule.severity,
     ruleMetadata: { title: rule.title, why: rule.why, source: rule.source },

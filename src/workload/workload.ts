@@ -164,6 +164,9 @@ function strata(lengths: LengthDistribution, cuts: number[]): Stratum[] {
   return found;
 }
 
+/** Rates beyond these, in requests per second, are mistakes: one in 30 years, and more than any service has. */
+const [LEAST_RATE, MOST_RATE] = [1e-9, 1e9];
+
 function problemsOf(spec: WorkloadSpec, path: string): Problem[] {
   const problems: Problem[] = [];
   const check = (ok: boolean, rule: string, at: string, value: unknown, message: string, mend: string) => {
@@ -172,12 +175,18 @@ function problemsOf(spec: WorkloadSpec, path: string): Problem[] {
     }
   };
   const { requestsPerSecond, interarrivalScv = 1, lengthClasses } = spec;
-  check(positive(requestsPerSecond), 'WorkloadRateNotPositive', 'requestsPerSecond', requestsPerSecond,
-    'the rate is not a finite number above 0', 'give mean arrivals per second');
+  check(requestsPerSecond >= LEAST_RATE && requestsPerSecond <= MOST_RATE, 'WorkloadRateNotPositive', 'requestsPerSecond', requestsPerSecond,
+    `the rate is not a number from ${LEAST_RATE} to ${MOST_RATE}`, 'give mean arrivals per second');
   check(Number.isFinite(interarrivalScv) && interarrivalScv >= 0, 'WorkloadScvNegative', 'interarrivalScv', interarrivalScv,
     'the squared coefficient of variation is not a finite number from 0', 'leave it out for Poisson arrivals');
   if (!Array.isArray(lengthClasses) || lengthClasses.length === 0) {
     check(false, 'WorkloadWithoutClasses', 'lengthClasses', lengthClasses, 'there are no length classes', 'give at least one, with weight 1');
+    return problems;
+  }
+  const blank = lengthClasses.findIndex((lengthClass: unknown) => lengthClass === null || typeof lengthClass !== 'object');
+  if (blank >= 0) {
+    check(false, 'WorkloadClassNotAnObject', `lengthClasses[${blank}]`, lengthClasses[blank], 'the length class is not an object',
+      'give weight, inputTokens and outputTokens');
     return problems;
   }
   lengthClasses.forEach((lengthClass: LengthClass, i) => {

@@ -7,6 +7,7 @@ import { buildSync } from 'esbuild';
 
 const ROOT = join(__dirname, '../..');
 const EXAMPLE = join(ROOT, 'examples/specs/llama-3.3-70b-trn2.json');
+const ONE_EACH = ['--set', 'prefill.instances=1', '--set', 'decode.instances=1'];
 const CLI = join(mkdtempSync(join(tmpdir(), 'cli-')), 'cli.js');
 
 beforeAll(() => {
@@ -14,7 +15,7 @@ beforeAll(() => {
 });
 
 function run(args: string[], input?: string) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...args], { input, encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...args], { input, cwd: ROOT, encoding: 'utf8' });
   return { status, stdout, stderr };
 }
 
@@ -43,7 +44,7 @@ test('estimate of Llama 3.3 70B on Trainium2 as text', () => {
 });
 
 test('estimate as JSON follows its schema, and says when the objective is missed', () => {
-  const { status, stdout } = run(['estimate', EXAMPLE, '--format', 'json', '--set', 'objective.ttftSeconds=0.000001']);
+  const { status, stdout } = run(['estimate', EXAMPLE, ...ONE_EACH, '--format', 'json', '--set', 'objective.ttftSeconds=0.000001']);
   const estimate = JSON.parse(stdout);
   const validate = validator('estimate');
   expect([validate(estimate), validate.errors]).toEqual([true, null]);
@@ -54,15 +55,14 @@ test('estimate as JSON follows its schema, and says when the objective is missed
 test('a load beyond the fleet is refused, with the spec from standard input', () => {
   const spec = JSON.parse(readFileSync(EXAMPLE, 'utf8'));
   spec.workload.trace = join(ROOT, 'examples/quick-start/azure-2023-conv.csv');
-  const { status, stdout, stderr } = run(['estimate', '-', '--format', 'json', '--set', 'workload.requestsPerSecond=100000'], JSON.stringify(spec));
+  const { status, stdout, stderr } = run(['estimate', '-', ...ONE_EACH, '--format', 'json', '--set', 'workload.requestsPerSecond=100000'], JSON.stringify(spec));
   expect(stderr).toBe('');
   expect(JSON.parse(stdout)).toEqual({ refusal: expect.objectContaining({ kind: 'unstable', reason: expect.any(String), mend: expect.any(String) }) });
   expect(status).toBe(3);
 });
 
 test('plan finds a fleet and says why others were rejected', () => {
-  const { prefill, decode } = { prefill: '{"hardware":"trn2.48xlarge"}', decode: '{"hardware":"trn2.48xlarge"}' };
-  const args = ['plan', EXAMPLE, '--set', `prefill=${prefill}`, '--set', `decode=${decode}`];
+  const args = ['plan', EXAMPLE];
   const text = run(args);
   expect(text.stderr).toBe('');
   expect(text.status).toBe(0);
@@ -72,6 +72,15 @@ test('plan finds a fleet and says why others were rejected', () => {
   const validate = validator('fleet-plan');
   expect([validate(plan), validate.errors]).toEqual([true, null]);
   expect(plan.outcome.estimate.spec.decode.instances).toBeGreaterThanOrEqual(1);
+});
+
+test('the commands of the README work as they stand there', () => {
+  const commands = [...readFileSync(join(ROOT, 'README.md'), 'utf8').matchAll(/^npx cdk-disaggregated-inference (.*)$/gm)].map((match) => match[1].split(' '));
+  expect(commands.length).toBeGreaterThan(1);
+  for (const args of commands) {
+    const { status, stderr } = run(args);
+    expect([args, status, stderr]).toEqual([args, 0, '']);
+  }
 });
 
 test('wrong input is told in sentences on standard error', () => {

@@ -89,6 +89,31 @@ describe('what changes an estimate', () => {
     expect(ttft(1030, [4096])).toBe(ttft(4096));
   });
 
+  test('prompts beyond the last bucket are read in segments, which costs more than one pass and less than padding all of them', () => {
+    const ttft = (promptBuckets: number[]) => estimateOf(trn2({
+      workload: steady(0.01, 5000, 200), prefill: { hardware: 'trn2.48xlarge', instances: 1, promptBuckets },
+    })).ttftParts.find((part) => part.name === 'prefill')!.seconds;
+    expect(ttft([1024])).toBeGreaterThan(ttft([5120]));
+    expect(ttft([1024, 4096])).toBeLessThan(ttft([4096]));
+  });
+
+  test('the longest sequence ends the default buckets', () => {
+    const { spec } = estimateOf(trn2({ prefill: { hardware: 'trn2.48xlarge', instances: 1, maxSequenceTokens: 3000 } }));
+    expect(spec.prefill!.promptBuckets).toEqual([128, 256, 512, 1024, 2048, 3000]);
+  });
+
+  test('the price is that of the purchase option, one that is given wins', () => {
+    const priced = (hardware: string, overrides: object) => {
+      const { decode } = estimateOf(trn2({ workload: steady(0.1, 500, 100), model: { id: 'llama-3.1-8b' }, decode: { hardware, instances: 1, ...overrides } })).spec;
+      return [decode.usdPerInstanceHour, decode.priceSource?.split(':')[0]];
+    };
+    expect(priced('trn2.48xlarge', {})).toEqual([35.7608, 'capacity-block']);
+    expect(priced('trn2.48xlarge', { purchaseOption: 'spot' })).toEqual([14.5593, 'spot us-east-2c 2026-10-03']);
+    expect(priced('trn2.48xlarge', { purchaseOption: 'on-demand' })).toEqual([undefined, undefined]);
+    expect(priced('trn2.48xlarge', { purchaseOption: 'spot', usdPerInstanceHour: 12 })).toEqual([12, 'given in the spec']);
+    expect(priced('p5.48xlarge', { purchaseOption: 'reservation' })).toEqual(priced('p5.48xlarge', { purchaseOption: 'on-demand' }));
+  });
+
   test('cached prefix tokens are skipped in prefill', () => {
     const whole = steady(0.01, 8000, 200);
     const cached = { ...whole, lengthClasses: whole.lengthClasses.map((c) => ({ ...c, cachedInputTokens: 7000 })) };
@@ -191,7 +216,9 @@ describe('refusals', () => {
     ['CS-4', { decode: { hardware: 'cs-4', instances: 1 } }, { kind: 'unknown', reason: expect.stringContaining('cs-4') }],
     ['no EFA', { model: { id: 'llama-3.1-8b' }, prefill: { hardware: 'trn1.2xlarge', instances: 1 } }, { kind: 'infeasible', stage: 'kv-transfer', reason: expect.stringContaining('no EFA') }],
     ['EFA through the host', { model: { id: 'llama-3.1-8b' }, prefill: { hardware: 'trn2.3xlarge', instances: 1 } }, { kind: 'infeasible', stage: 'kv-transfer' }],
-    ['a prompt beyond the last bucket', { prefill: { hardware: 'trn2.48xlarge', instances: 1, promptBuckets: [512] } }, { kind: 'infeasible', stage: 'prefill' }],
+    ['a prompt beyond the engines that read it', { prefill: { hardware: 'trn2.48xlarge', instances: 1, maxSequenceTokens: 1000 } }, { kind: 'infeasible', stage: 'prefill', reason: 'the longest requests have 1001 tokens and the engines take 1000' }],
+    ['prompt and output beyond the engines that write it', { decode: { hardware: 'trn2.48xlarge', instances: 1, maxSequenceTokens: 1199 } }, { kind: 'infeasible', stage: 'decode', reason: 'the longest requests have 1200 tokens and the engines take 1199' }],
+    ['a load of many times the capacity', { workload: steady(1e5, 1000, 200) }, { kind: 'unstable', reason: expect.stringMatching(/^decode needs \d+ times its capacity$/) }],
     ['a context beyond the model', { workload: steady(1, 131_000, 1000) }, { kind: 'infeasible' }],
     ['a link too narrow', { link: { bytesPerSecond: 1e8 } }, { kind: 'unstable', stage: 'kv-transfer' }],
     ['an objective that no fleet holds', { objective: { tpotSeconds: 0.001 }, decode: { hardware: 'trn2.48xlarge' } }, { kind: 'infeasible', reason: expect.stringContaining('TPOT p95') }],
@@ -211,7 +238,7 @@ describe('wrong specs', () => {
       precision: { weights: 'bf8' },
       workload: { source: 'x', requestsPerSecond: NaN, lengthClasses: [{ weight: 1, inputTokens: -1, outputTokens: 10 }] },
       objective: { ttftSeconds: 0 },
-      prefill: { hardware: 'trn2.48xlrge', instances: 0, promptBuckets: [512, 256] },
+      prefill: { hardware: 'trn2.48xlrge', instances: 0, promptBuckets: [512, 256], maxSequenceTokens: 0, purchaseOption: 'lease' },
       link: { bytesPerSecond: -1, overlap: 'sometimes' },
       decode: { hardware: 'trn2.48xlarge', instances: 1.5, tensorParallelDegree: 128, wafersPerReplica: 4, usdPerInstanceHour: Infinity },
       calibration: { coefficientSet: 'trainium9', decode: { decodeLayerSecond: 1, decodeBandwidthUtilisation: 2 } },
@@ -219,11 +246,17 @@ describe('wrong specs', () => {
       'schema SpecSchemaUnknown', 'model.id ModelUnknown', 'precision.weights PrecisionUnknown',
       'workload.requestsPerSecond WorkloadRateNotPositive', 'workload.lengthClasses[0].inputTokens WorkloadLengthOutOfRange',
       'objective.ttftSeconds ObjectiveNotPositive', 'prefill.hardware HardwareUnknown', 'prefill.instances CountNotPositive',
+      'prefill.maxSequenceTokens CountNotPositive', 'prefill.purchaseOption PurchaseOptionUnknown',
       'prefill.promptBuckets PromptBucketsNotAscending', 'link.bytesPerSecond NumberNotPositive', 'link.overlap LinkOverlapUnknown',
       'decode.instances CountNotPositive', 'decode.usdPerInstanceHour NumberNotPositive', 'decode.tensorParallelDegree TensorParallelDegreeTooHigh',
       'decode.wafersPerReplica WaferOptionWithoutWafer', 'calibration.coefficientSet CoefficientSetUnknown',
       'calibration.decode.decodeLayerSecond CalibrationCoefficientUnknown', 'calibration.decode.decodeBandwidthUtilisation CalibrationCoefficientOutOfRange',
     ]);
+  });
+
+  test('sequences longer than the model\'s context', () => {
+    expect(problemsOf(trn2({ decode: { hardware: 'trn2.48xlarge', instances: 1, maxSequenceTokens: 200_000 } })))
+      .toEqual(['decode.maxSequenceTokens MaxSequenceBeyondContext']);
   });
 
   test('an unknown name comes with the nearest ones', () => {

@@ -3,7 +3,7 @@ import { decodeStepSeconds } from '../../src/estimator/phases/decode';
 import { kvTransferSeconds } from '../../src/estimator/phases/kv-transfer';
 import { kvMemoryBytes, kvSlots } from '../../src/estimator/phases/memory';
 import { modelShape } from '../../src/estimator/phases/model-shape';
-import { causalPairs, distinctExperts, paddedTokens, prefillAttentionFlops, prefillSeconds } from '../../src/estimator/phases/prefill';
+import { causalPairs, distinctExperts, paddedTokens, prefillAttentionFlops, prefillSeconds, promptSeconds } from '../../src/estimator/phases/prefill';
 import { EngineShape, ModelShape, kvBytes, kvReadBytes } from '../../src/estimator/phases/shapes';
 import { waferTokenSeconds, wafersForWeights } from '../../src/estimator/phases/wafer-decode';
 import { ModelArchitecture } from '../../src/model';
@@ -44,11 +44,23 @@ describe('prefill', () => {
     expect(causalPairs(fresh, cached, window)).toBe(pairs);
   });
 
-  test('a prompt is padded to the first bucket that holds it', () => {
+  test('a prompt is padded to the first bucket that holds it, beyond the last one segment by segment', () => {
     expect(paddedTokens(129, [128, 256, 512])).toBe(256);
     expect(paddedTokens(256, [128, 256, 512])).toBe(256);
-    expect(paddedTokens(513, [128, 256, 512])).toBeNaN();
+    expect(paddedTokens(513, [128, 256, 512])).toBe(512 + 128);
+    expect(paddedTokens(1024, [128, 256, 512])).toBe(1024);
+    expect(paddedTokens(1236, [128, 256, 512])).toBe(1024 + 256);
+    expect(paddedTokens(0, [128, 256, 512])).toBe(128);
     expect(paddedTokens(513, [])).toBe(513);
+  });
+
+  test('segments are read one after the other, each with what was read before it', () => {
+    const model = shape('llama-3.3-70b');
+    const k = Object.assign(new Coefficients(), { prefillDenseUtilisation: 0.5, prefillAttentionUtilisation: 0.25, prefillLayerSeconds: 1e-3 });
+    const one = (tokens: number, cached: number) => prefillSeconds(model, ENGINE, k, tokens, cached, 1);
+    expect(promptSeconds(model, ENGINE, k, 1280, 100, 512)).toBeCloseTo(one(512, 100) + one(512, 612) + one(256, 1124), 12);
+    expect(promptSeconds(model, ENGINE, k, 1280, 100, Infinity)).toBe(one(1280, 100));
+    expect(promptSeconds(model, ENGINE, k, 0, 100, Infinity)).toBe(one(0, 100));
   });
 
   test('projections, attention, floor and serial part add up', () => {

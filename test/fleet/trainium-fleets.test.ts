@@ -1,4 +1,7 @@
-import { execFileSync } from 'child_process';
+import { execFileSync, spawnSync } from 'child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'fs';
+import { tmpdir } from 'os';
+import { join } from 'path';
 import {
   CfnParameter, Duration, RemovalPolicy, Size, Stack, Tags, aws_cloudwatch as cloudwatch, aws_ec2 as ec2, aws_ecr as ecr, aws_ecs as ecs,
   aws_iam as iam, aws_kms as kms, aws_logs as logs, aws_servicediscovery as servicediscovery,
@@ -9,8 +12,8 @@ import { Purchase, TrainiumAggregatedFleet, TrainiumDecodeFleet, TrainiumPrefill
 import { NeuronInstanceType } from '../../src/hardware';
 import { ModelArchitecture } from '../../src/model';
 import { ProblemsError } from '../../src/problems';
+import { SCHEMA, estimateOf, steady } from '../estimator/specs';
 
-const blockPrice = NeuronInstanceType.TRN2_48XLARGE.prices.find((price) => price.purchase === 'capacity-block')!;
 const image = ecs.ContainerImage.fromRegistry('registry.example/engine:1');
 const only = (stack: Stack, type: string) => Object.values(Template.fromStack(stack).findResources(type))[0];
 const containersOf = (stack: Stack) => {
@@ -81,7 +84,7 @@ describe('a prefill fleet in a Capacity Block', () => {
         MinSize: '2',
         MaxSize: '2',
         VPCZoneIdentifier: ['subnet-1'],
-        NewInstancesProtectedFromScaleIn: true,
+        NewInstancesProtectedFromScaleIn: Match.absent(),
         HealthCheckGracePeriod: 5400,
         LaunchTemplate: { Version: { 'Fn::GetAtt': [Match.anyValue(), 'LatestVersionNumber'] } },
         MixedInstancesPolicy: Match.absent(),
@@ -90,16 +93,14 @@ describe('a prefill fleet in a Capacity Block', () => {
     });
   });
 
-  test('scales to nothing ten minutes before EC2 starts to terminate, tasks and instances both', () => {
+  test('its group goes to nothing ten minutes before EC2 starts to terminate, and the tasks with it', () => {
     template.hasResourceProperties('AWS::AutoScaling::ScheduledAction', { StartTime: '2027-01-31T10:50:00Z', MinSize: 0, MaxSize: 0, DesiredCapacity: 0 });
-    template.hasResourceProperties('AWS::ApplicationAutoScaling::ScalableTarget', {
-      ScheduledActions: [Match.objectLike({ Schedule: 'at(2027-01-31T10:50:00)', ScalableTargetAction: { MinCapacity: 0, MaxCapacity: 0 } })],
-    });
+    template.resourceCountIs('AWS::ApplicationAutoScaling::ScalableTarget', 0);
   });
 
-  test('its capacity provider protects and drains instances, and the service waits for it', () => {
+  test('its capacity provider drains instances and does not hold them, and the service waits for it', () => {
     template.hasResourceProperties('AWS::ECS::CapacityProvider', {
-      AutoScalingGroupProvider: { ManagedTerminationProtection: 'ENABLED', ManagedDraining: 'ENABLED', ManagedScaling: { Status: 'ENABLED' } },
+      AutoScalingGroupProvider: { ManagedTerminationProtection: 'DISABLED', ManagedDraining: 'ENABLED', ManagedScaling: { Status: 'ENABLED' } },
     });
     const [association] = Object.keys(template.findResources('AWS::ECS::ClusterCapacityProviderAssociations'));
     template.hasResource('AWS::ECS::Service', { DependsOn: Match.arrayWith([association]) });
@@ -167,9 +168,28 @@ describe('a prefill fleet in a Capacity Block', () => {
     expect(engine.HealthCheck.Command[1]).toContain('-lt 5400');
   });
 
+  test('an engine that does not answer is healthy for as long as a cold start takes, from when its script ran', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'engine-'));
+    const here = (script: string) => script.replace(/\/tmp\//g, `${directory}/`);
+    const healthy = () => spawnSync('/bin/sh', ['-c', here(engine.HealthCheck.Command[1])]).status === 0;
+    const startedAgo = (seconds: number) => writeFileSync(join(directory, 'started'), `${Math.floor(Date.now() / 1000) - seconds}\n`);
+    execFileSync('/bin/sh', ['-c', here(engine.EntryPoint[2].split('\n')[0])]);
+    expect(healthy()).toBe(true);
+    startedAgo(5300);
+    expect(healthy()).toBe(true);
+    startedAgo(5500);
+    expect(healthy()).toBe(false);
+    startedAgo(0);
+    writeFileSync(join(directory, 'ready'), '');
+    expect(healthy()).toBe(false);
+    rmSync(directory, { recursive: true });
+  });
+
   test('writes logs that are kept a month, and stay when the fleet goes', () => {
     template.hasResource('AWS::Logs::LogGroup', { Properties: { RetentionInDays: 30 }, DeletionPolicy: 'Retain' });
-    expect(engine.LogConfiguration).toMatchObject({ LogDriver: 'awslogs', Options: { 'awslogs-stream-prefix': 'engine' } });
+    expect(engine.LogConfiguration).toMatchObject({
+      LogDriver: 'awslogs', Options: { 'awslogs-stream-prefix': 'engine', 'mode': 'non-blocking', 'max-buffer-size': '25m' },
+    });
   });
 
   test('has no inline and no AWS managed policies', () => {
@@ -196,6 +216,7 @@ describe('a prefill fleet in a Capacity Block', () => {
       tensorParallelDegree: 64,
       enginesPerInstance: 1,
       maxConcurrentSequences: 1,
+      purchaseOption: 'capacity-block',
       usdPerInstanceHour: 35.76,
       priceSource: 'given at Stack/Prefill',
     });
@@ -261,8 +282,8 @@ describe('a decode fleet', () => {
       enginesPerInstance: 1,
       maxConcurrentSequences: 8,
       promptBuckets: [2048, 8192],
-      usdPerInstanceHour: blockPrice.usdPerHour,
-      priceSource: blockPrice.source,
+      maxSequenceTokens: 16_384,
+      purchaseOption: 'capacity-block',
     });
     expect(decode.endpoint.modelName).toBe('llama');
     expect(stack.resolve(decode.endpoint.discoverySrvName)).toMatch(/^stack-decode-\w+\.llm\.internal$/);
@@ -295,18 +316,31 @@ describe('purchase and placement', () => {
     expect(JSON.stringify(launchDataOf(stack).UserData)).toContain('ECS_ENABLE_SPOT_INSTANCE_DRAINING=true');
   });
 
-  test('the pool is priced as it is bought, a reservation as On-Demand', () => {
+  test('the pool is priced as it is bought, a reservation as On-Demand, Spot without a sourced price not at all', () => {
     const type = NeuronInstanceType.TRN1_32XLARGE;
     const price = (option: string) => type.prices.find((candidate) => candidate.purchase === option)?.usdPerHour;
-    const poolPrice = (purchase: Purchase) => {
+    const usdPerHour = (purchase: Purchase) => {
       const { stack, props } = fixture();
-      return new TrainiumPrefillFleet(stack, 'Prefill', { ...props, instanceType: type, purchase, engine: { image } }).poolSpec.usdPerInstanceHour;
+      const fleet = new TrainiumAggregatedFleet(stack, 'Fleet', {
+        ...props, model: ModelArchitecture.LLAMA_3_1_8B, instanceType: type, instanceCount: 1, purchase, engine: { image },
+      });
+      return estimateOf({ schema: SCHEMA, model: { id: 'llama-3.1-8b' }, workload: steady(0.1, 500, 100), decode: fleet.decodeSpec }).usdPerHour;
     };
     expect(price('on-demand')).toBeGreaterThan(0);
-    expect(poolPrice(Purchase.onDemand())).toBe(price('on-demand'));
-    expect(poolPrice(Purchase.reservation({ reservationId: 'cr-1' }))).toBe(price('on-demand'));
-    expect(poolPrice(Purchase.capacityBlock({ reservationId: 'cr-1' }))).toBe(price('capacity-block'));
-    expect(poolPrice(Purchase.spot({ usdPerHour: 3 }))).toBe(3);
+    expect(usdPerHour(Purchase.onDemand())).toBe(price('on-demand'));
+    expect(usdPerHour(Purchase.reservation({ reservationId: 'cr-00000000000000001' }))).toBe(price('on-demand'));
+    expect(usdPerHour(Purchase.capacityBlock({ reservationId: 'cr-00000000000000001' }))).toBe(price('capacity-block'));
+    expect(usdPerHour(Purchase.spot())).toBeUndefined();
+    expect(usdPerHour(Purchase.spot({ usdPerHour: 3 }))).toBe(3);
+  });
+
+  test.each([
+    ['On-Demand', NeuronInstanceType.TRN1_32XLARGE, Purchase.onDemand({ availabilityZone: 'us-east-2c' })],
+    ['Spot', NeuronInstanceType.TRN2_48XLARGE, Purchase.spot({ availabilityZone: 'us-east-2c' })],
+  ])('%s capacity in another zone is refused', (_, instanceType, purchase) => {
+    const { stack, props } = fixture();
+    expect(rulesOf(() => new TrainiumPrefillFleet(stack, 'Prefill', { ...props, instanceType, purchase, engine: { image } })))
+      .toEqual(['PurchaseAvailabilityZone']);
   });
 
   test('an UltraServer\'s block ends half an hour earlier', () => {
@@ -314,7 +348,7 @@ describe('purchase and placement', () => {
     new TrainiumPrefillFleet(stack, 'Prefill', {
       ...props,
       instanceType: NeuronInstanceType.TRN2U_48XLARGE,
-      purchase: Purchase.capacityBlock({ reservationId: 'cr-1', endsAt: '2027-01-31T11:30:00Z' }),
+      purchase: Purchase.capacityBlock({ reservationId: 'cr-00000000000000001', endsAt: '2027-01-31T11:30:00Z' }),
     });
     Template.fromStack(stack).hasResourceProperties('AWS::AutoScaling::ScheduledAction', { StartTime: '2027-01-31T10:20:00Z' });
   });
@@ -372,6 +406,29 @@ describe('the connector', () => {
   });
 });
 
+describe('idle cores', () => {
+  const warningsOf = (model: ModelArchitecture, tensorParallelDegree?: number) => {
+    const { stack, props } = fixture();
+    new TrainiumPrefillFleet(stack, 'Prefill', { ...props, model, engine: { tensorParallelDegree } });
+    return Annotations.fromStack(stack).findWarning('/Stack/Prefill', Match.stringLikeRegexp('NeuronCoresIdle')).map((warning) => warning.entry.data);
+  };
+
+  test('an engine on half of them is told to take more, or a smaller instance', () => {
+    expect(warningsOf(ModelArchitecture.LLAMA_3_3_70B, 32)).toEqual([
+      expect.stringContaining('an engine on 32 of the 64 logical NeuronCores of trn2.48xlarge leaves the others idle '
+        + '(raise engine.tensorParallelDegree to 64 or take a smaller instance type)'),
+    ]);
+  });
+
+  test('where the heads allow no more, a smaller instance is what is left', () => {
+    expect(warningsOf(ModelArchitecture.LLAMA_3_1_8B)).toEqual([expect.stringContaining('idle (take a smaller instance type)')]);
+  });
+
+  test('an engine on more than half of them is fine', () => {
+    expect(warningsOf(ModelArchitecture.LLAMA_3_3_70B, 64)).toEqual([]);
+  });
+});
+
 describe('options', () => {
   test('a key encrypts volumes and logs, and lets their services use it', () => {
     const { stack, props } = fixture();
@@ -383,8 +440,8 @@ describe('options', () => {
     template.hasResourceProperties('AWS::KMS::Key', {
       KeyPolicy: {
         Statement: Match.arrayWith([
-          Match.objectLike({ Principal: { Service: 'logs.us-east-2.amazonaws.com' } }),
           Match.objectLike({ Action: 'kms:CreateGrant', Condition: Match.objectLike({ Bool: { 'kms:GrantIsForAWSResource': 'true' } }) }),
+          Match.objectLike({ Principal: { Service: 'logs.us-east-2.amazonaws.com' } }),
         ]),
       },
     });
@@ -458,7 +515,7 @@ describe('fails', () => {
       ...props,
       instanceType: NeuronInstanceType.TRN1_2XLARGE,
       instanceCount: 0,
-      purchase: Purchase.capacityBlock({ reservationId: 'cr-1', availabilityZone: 'us-east-2c' }),
+      purchase: Purchase.capacityBlock({ reservationId: 'cr-00000000000000001', availabilityZone: 'us-east-2c' }),
       rootVolumeSize: Size.gibibytes(8),
       coldStartTimeout: Duration.seconds(1),
       engine: {
@@ -497,6 +554,23 @@ describe('fails', () => {
       .toEqual(['PromptBuckets']);
   });
 
+  test('for arguments that the fleet gives itself, in whatever form', () => {
+    const { stack, props } = fixture();
+    const options = { maxModelLengthTokens: 4096, blockSizeTokens: 32, promptBuckets: [2048] };
+    const refused = (extraArguments: string[], engine = {}) => rulesOf(() => (
+      new TrainiumPrefillFleet(stack, `Refused${stack.node.children.length}`, { ...props, engine: { ...engine, extraArguments } })
+    ));
+    new TrainiumPrefillFleet(stack, 'Prefill', { ...props, engine: options });
+    const given: string[] = containersOf(stack).engine.Command.filter((argument: string) => argument.startsWith('--'));
+    expect(given.length).toBeGreaterThan(9);
+    expect(refused(given, options)).toEqual(given.map(() => 'EngineArgumentTaken'));
+    expect(refused(['--max_model_len=4096', '-tp', '8', '--gpu-memory-utilization', '0.8', '--kv-transfer-config.kv_role', 'kv_both']))
+      .toEqual(Array.from({ length: 4 }, () => 'EngineArgumentTaken'));
+    expect(refused(['--additional-config', '{}', '--max-logprobs', '0'])).toEqual([]);
+    expect(() => new TrainiumPrefillFleet(stack, 'Long', { ...props, engine: { extraArguments: ['--max-model-len', '4096'] } }))
+      .toThrow('[Stack/Long.engine.extraArguments] the fleet decides on this argument, got: "--max-model-len" (use maxModelLengthTokens) [EngineArgumentTaken]');
+  });
+
   test('for a count that is a token, which the layout depends on', () => {
     const { stack, props } = fixture();
     const count = new CfnParameter(stack, 'Count', { type: 'Number' }).valueAsNumber;
@@ -508,7 +582,7 @@ test('a zone that is a token is not compared', () => {
   const { stack, props } = fixture();
   const zone = new CfnParameter(stack, 'Zone').valueAsString;
   const fleet = new TrainiumPrefillFleet(stack, 'Prefill', {
-    ...props, purchase: Purchase.capacityBlock({ reservationId: 'cr-1', availabilityZone: zone }),
+    ...props, purchase: Purchase.capacityBlock({ reservationId: 'cr-00000000000000001', availabilityZone: zone }),
   });
   expect(fleet.poolSpec.instances).toBe(2);
 });

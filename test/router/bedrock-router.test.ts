@@ -77,7 +77,7 @@ describe('by default', () => {
       ]),
     });
     template.hasResourceProperties('AWS::ECS::Service', {
-      DesiredCount: 2,
+      DesiredCount: Match.absent(),
       DeploymentConfiguration: Match.objectLike({
         DeploymentCircuitBreaker: { Enable: true, Rollback: true }, MinimumHealthyPercent: 100, MaximumPercent: 200,
       }),
@@ -193,10 +193,46 @@ describe('engines', () => {
     });
   });
 
-  test('that read prompts only are watched, with a warning', () => {
-    const { stack, template } = synth(() => ({ engines: [{ ...CLOUD, name: 'prefill', role: EngineRole.PREFILL }, CLOUD] }));
-    Annotations.fromStack(stack).hasWarning('/Stack/Router', Match.stringLikeRegexp('RouterPrefillUnused'));
-    expect(configIn(template).targets.map((target: any) => target.role)).toEqual(['prefill', 'aggregated']);
+  const engine = (name: string, role: EngineRole, kvConnector?: string): EngineEndpoint => ({ ...CLOUD, name, role, kvConnector });
+  const pairsOf = (engines: EngineEndpoint[]) => {
+    const { stack, template } = synth(() => ({ engines }));
+    const config = configIn(template);
+    parseRouterConfig(JSON.stringify(config), { ROUTER_API_KEYS: 'k' });
+    return { stack, config, pairs: config.targets.flatMap((target: any) => (target.prefill === undefined ? [] : [`${target.name} ${target.prefill}`])) };
+  };
+
+  test('that write tokens are paired with the first of those that read prompts and have the same connector', () => {
+    const { stack, pairs, config } = pairsOf([
+      engine('decode', EngineRole.DECODE, 'NixlConnector'),
+      engine('windowed', EngineRole.DECODE, 'NeuronNixlConnector'),
+      engine('whole', EngineRole.AGGREGATED),
+      engine('p1', EngineRole.PREFILL, 'NeuronNixlConnector'),
+      engine('p2', EngineRole.PREFILL, 'NixlConnector'),
+    ]);
+    expect(pairs).toEqual(['decode p2', 'windowed p1']);
+    expect(config.limits.prefillTimeoutSeconds).toBe(60);
+    Annotations.fromStack(stack).hasNoWarning('/Stack/Router', Match.stringLikeRegexp('RouterEnginesUnpaired'));
+  });
+
+  test.each<[string, string | undefined, string | undefined]>([
+    ['without connectors', undefined, undefined],
+    ['of which one has a connector', undefined, 'NixlConnector'],
+    ['with different connectors', 'NeuronNixlConnector', 'NixlConnector'],
+    ['with a connector that is not known yet', Lazy.string({ produce: () => 'NixlConnector' }), 'NixlConnector'],
+  ])('%s are not paired, with a warning', (_, decode, prefill) => {
+    const { stack, pairs } = pairsOf([engine('decode', EngineRole.DECODE, decode), engine('prefill', EngineRole.PREFILL, prefill), CLOUD]);
+    expect(pairs).toEqual([]);
+    Annotations.fromStack(stack).hasWarning('/Stack/Router', Match.stringLikeRegexp('by the engines "decode", "prefill".*same kvConnector.*RouterEnginesUnpaired'));
+  });
+
+  test('that nobody could be paired with are no reason to warn', () => {
+    Annotations.fromStack(pairsOf([engine('decode', EngineRole.DECODE, 'NixlConnector')]).stack)
+      .hasNoWarning('/Stack/Router', Match.stringLikeRegexp('RouterEnginesUnpaired'));
+  });
+
+  test('that read prompts leave half of the wait for the first token to those that write', () => {
+    const { template } = synth(() => ({ firstTokenTimeout: Duration.seconds(30) }));
+    expect(configIn(template).limits).toMatchObject({ firstByteTimeoutSeconds: 30, prefillTimeoutSeconds: 15 });
   });
 });
 

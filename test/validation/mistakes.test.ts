@@ -295,3 +295,12 @@ describe('a fleet that is in order', () => {
     expect(MISTAKES).toHaveLength(26);
   });
 });
+
+test('interfaces that depend on a condition are said to be unchecked', () => {
+  const template = efaFleet();
+  const launchTemplate: Properties = Object.values(template.Resources).find((resource: any) => resource.Type === 'AWS::EC2::LaunchTemplate')!;
+  const data = launchTemplate.Properties.LaunchTemplateData;
+  data.NetworkInterfaces = { 'Fn::If': ['Condition', data.NetworkInterfaces, { Ref: 'AWS::NoValue' }] };
+  const { unchecked } = checkTemplates([{ stack: 'Stack', template }]);
+  expect(unchecked.map(({ rule }) => rule.id)).toContain('EfaSecurityGroupMissing');
+});

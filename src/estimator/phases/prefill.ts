@@ -22,18 +22,38 @@ export function prefillAttentionFlops(model: ModelShape, newTokens: number, cach
 }
 
 /**
- * The compiled length that a prompt is padded to: the first bucket that holds it, the prompt itself without buckets, NaN beyond the last.
+ * The tokens that a prompt takes after padding: the first bucket that holds it, or the prompt itself without buckets. A prompt beyond the last
+ * bucket is read in segments of that bucket, and what is left is padded.
+ *
+ * Source: https://awsdocs-neuron.readthedocs-hosted.com/en/latest/vllm-neuron/docs/design/vllm/neuron-scheduler.html (chunks of
+ * `max_num_batched_tokens`, which the largest bucket equals, each padded by itself).
  */
 export function paddedTokens(tokens: number, buckets: readonly number[]): number {
   if (buckets.length === 0) {
     return tokens;
   }
-  for (const bucket of buckets) {
-    if (bucket >= tokens) {
-      return bucket;
-    }
-  }
-  return NaN;
+  const last = buckets[buckets.length - 1];
+  const whole = tokens > last ? Math.floor(tokens / last) * last : 0;
+  const rest = tokens - whole;
+  return whole > 0 && rest === 0 ? whole : whole + buckets.find((bucket) => bucket >= rest)!;
+}
+
+/**
+ * Seconds that one engine takes to read a prompt of `newTokens` (padded) tokens in segments of `segmentTokens`, each after the ones before.
+ *
+ * @param segmentTokens Infinity for an engine that reads any prompt at once.
+ */
+export function promptSeconds(
+  model: ModelShape, engine: EngineShape, k: Coefficients, newTokens: number, cachedTokens: number, segmentTokens: number,
+): number {
+  let seconds = 0;
+  let read = 0;
+  do {
+    const segment = Math.min(newTokens - read, segmentTokens);
+    seconds += prefillSeconds(model, engine, k, segment, cachedTokens + read, 1);
+    read += segment;
+  } while (read < newTokens);
+  return seconds;
 }
 
 /**

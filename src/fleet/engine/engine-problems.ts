@@ -7,6 +7,22 @@ import { Problem } from '../../problems';
 /** chips that the default image has no support for: https://awsdocs-neuron.readthedocs-hosted.com/en/v2.33.0/setup/pytorch/dlc.html */
 const UNSUPPORTED_BY_DEFAULT_IMAGE = ['trainium1', 'inferentia2'];
 
+/** what to do instead of giving an argument that the fleet gives or the estimator assumes. */
+const TAKEN_ARGUMENTS: { readonly [flag: string]: string } = {
+  '--served-model-name': 'use servedModelName',
+  '--host': 'leave it out: health check and router need it to be 0.0.0.0',
+  '--port': 'leave it out: endpoint, health check and security group have the port of the fleet',
+  '--dtype': 'leave it out: estimates and volumes are for bfloat16',
+  '--tensor-parallel-size': 'use tensorParallelDegree',
+  '-tp': 'use tensorParallelDegree',
+  '--max-num-seqs': 'use maxConcurrentSequences',
+  '--max-model-len': 'use maxModelLengthTokens',
+  '--block-size': 'use blockSizeTokens',
+  '--max-num-batched-tokens': 'use promptBuckets, the last of which it is',
+  '--kv-transfer-config': 'leave it out: it follows from what the fleet is for',
+  '--gpu-memory-utilization': 'leave it out: estimates take it as the default, 0.9',
+};
+
 /**
  * Everything that is wrong with the engine's options.
  */
@@ -17,6 +33,7 @@ export function engineProblems(engine: NeuronVllmEngine, model: ModelArchitectur
     ...countProblems('blockSizeTokens', engine.blockSizeTokens, path),
     ...countProblems('maxModelLengthTokens', engine.maxModelLengthTokens, path),
     ...bucketProblems(engine, path),
+    ...argumentProblems(engine, path),
   ];
   if (engine.image === undefined && UNSUPPORTED_BY_DEFAULT_IMAGE.includes(instanceType.accelerator.name)) {
     problems.push({
@@ -101,6 +118,23 @@ function bucketProblems(engine: NeuronVllmEngine, path: string): Problem[] {
     message: 'prompt buckets have to be whole numbers of tokens, ascending, and no longer than the longest sequence',
     mend: 'use lengths such as [512, 2048, 8192], or leave them out',
   }];
+}
+
+function argumentProblems(engine: NeuronVllmEngine, path: string): Problem[] {
+  const taken = engine.promptBuckets === undefined
+    ? TAKEN_ARGUMENTS
+    : { ...TAKEN_ARGUMENTS, '--additional-config': 'leave promptBuckets out and give num_batched_tokens_buckets here, or leave this out' };
+  return (engine.extraArguments ?? []).flatMap((argument) => {
+    // vLLM takes `--flag=value`, `--flag.key value` and underscores too.
+    const flag = argument.split(/[=.]/)[0].replace(/_/g, '-');
+    return taken[flag] === undefined ? [] : [{
+      rule: 'EngineArgumentTaken',
+      path: `${path}.extraArguments`,
+      value: JSON.stringify(argument),
+      message: 'the fleet decides on this argument',
+      mend: taken[flag],
+    }];
+  });
 }
 
 function isCount(value: number | undefined): value is number {

@@ -55,7 +55,8 @@ export interface NeuronVllmEngine {
   readonly servedModelName?: string;
 
   /**
-   * Further arguments of `vllm serve`, after those that the fleet gives.
+   * Further arguments of `vllm serve`, after those that the fleet gives. None that an option or the fleet itself gives, nor
+   * `--gpu-memory-utilization`, which estimates take as vLLM's 0.9; `--additional-config` only without `promptBuckets`.
    *
    * @default - none
    */

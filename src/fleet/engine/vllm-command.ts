@@ -7,6 +7,10 @@ import { ModelArchitecture } from '../../model';
 export const MODEL_DIRECTORY = '/model';
 export const CACHE_DIRECTORY = '/cache';
 
+/** when the container started, in seconds of the epoch, and whether its engine was ever ready. */
+const STARTED_FILE = '/tmp/started';
+const READY_FILE = '/tmp/ready';
+
 /** ports as in https://awsdocs-neuron.readthedocs-hosted.com/en/latest/vllm-neuron/docs/tutorials/tutorial-di-1p1d-xpyd.html */
 const PORTS: { readonly [role in EngineRole]: { readonly api: number; readonly sideChannel: number } } = {
   [EngineRole.PREFILL]: { api: 8100, sideChannel: 5559 },
@@ -42,15 +46,6 @@ export function kvConnector(role: EngineRole, model: ModelArchitecture): string 
     return undefined;
   }
   return model.spec.windowAttentionLayers > 0 ? 'NeuronNixlConnector' : 'NixlConnector';
-}
-
-/** The default split: the most logical cores that divide the attention heads evenly. */
-export function defaultTensorParallelDegree(model: ModelArchitecture, instanceType: NeuronInstanceType): number {
-  let degree = instanceType.logicalNeuronCores;
-  while (model.spec.attentionHeads % degree !== 0) {
-    degree--;
-  }
-  return degree;
 }
 
 /** The command line of `vllm serve`. */
@@ -102,13 +97,15 @@ export function engineEnvironment(setup: EngineSetup): { [name: string]: string 
 }
 
 /**
- * The shell script that exports the environment and becomes the command given as its arguments.
+ * The shell script that notes the time, exports the environment and becomes the command given as its arguments.
  *
  * The side channel's host is announced to the other engine, so it has to be the instance's own address: that of the route to the metadata service.
  */
 export function entryScript(setup: EngineSetup): string {
   const ownAddress = 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect(("169.254.169.254", 80)); print(s.getsockname()[0])';
   return [
+    // the times of /proc/1 are renewed while it runs, so the age is kept in a file for the health check.
+    `date +%s > ${STARTED_FILE}`,
     ...Object.entries(engineEnvironment(setup)).map(([name, value]) => `export ${name}=${quoted(value)}`),
     ...(kvConnector(setup.role, setup.model) === undefined ? [] : [`export VLLM_NIXL_SIDE_CHANNEL_HOST="$(python3 -c '${ownAddress}')"`]),
     'exec "$0" "$@"',
@@ -122,9 +119,9 @@ export function entryScript(setup: EngineSetup): string {
  * check as slow as that would miss an engine that hangs later. So ECS sees a starting engine as healthy: routers have to ask `/health` themselves.
  */
 export function healthCommand(setup: EngineSetup): string {
-  const health = `curl -sf -m 4 -o /dev/null http://127.0.0.1:${apiPort(setup.role)}/health && touch /tmp/ready`;
-  const young = `test $(( $(date +%s) - $(stat -c %Y /proc/1) )) -lt ${setup.coldStartSeconds}`;
-  return `${health} || { test ! -e /tmp/ready && ${young}; }`;
+  const health = `curl -sf -m 4 -o /dev/null http://127.0.0.1:${apiPort(setup.role)}/health && touch ${READY_FILE}`;
+  const young = `test $(( $(date +%s) - $(cat ${STARTED_FILE}) )) -lt ${setup.coldStartSeconds}`;
+  return `${health} || { test ! -e ${READY_FILE} && ${young}; }`;
 }
 
 function quoted(value: string): string {

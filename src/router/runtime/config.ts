@@ -31,6 +31,8 @@ export interface TargetConfig {
   readonly maxInFlight: number;
   readonly apiKeyEnv?: string;
   readonly modelName?: string;
+  readonly kvConnector?: string;
+  readonly prefill?: string;
 }
 
 /** Bounds on one request. */
@@ -40,6 +42,8 @@ export interface LimitsConfig {
   readonly requestTimeoutSeconds: number;
   readonly firstByteTimeoutSeconds: number;
   readonly idleTimeoutSeconds: number;
+  readonly prefillTimeoutSeconds: number;
+  readonly kvLeaseSeconds: number;
   readonly writeStallSeconds: number;
   readonly keepAliveSeconds: number;
 }
@@ -170,8 +174,30 @@ function crossProblems(config: RouterConfig, env: Environment): Problem[] {
       refuse('RouterTargetKeyMissing', `targets[${i}].apiKeyEnv`, target.apiKeyEnv, 'the variable of the target\'s API key is not set', 'set it, or remove apiKeyEnv');
     }
   });
+  config.targets.forEach((target, i) => {
+    if (target.prefill === undefined) {
+      return;
+    }
+    const at = `targets[${i}].prefill`;
+    const prefill = config.targets.find(({ name }) => name === target.prefill);
+    if (target.role !== 'decode') {
+      refuse('RouterTargetPrefill', at, target.prefill, `a target with role ${JSON.stringify(target.role)} takes no KV cache`, 'remove prefill, or set role to "decode"');
+    }
+    if (prefill?.role !== 'prefill') {
+      refuse('RouterTargetPrefill', at, target.prefill, 'there is no target of this name with role "prefill"', 'name one, or remove prefill');
+    } else if (target.kvConnector === undefined || target.kvConnector !== prefill.kvConnector) {
+      refuse('RouterTargetPrefill', at, target.prefill,
+        `the targets' KV connectors differ: ${JSON.stringify(target.kvConnector ?? null)} and ${JSON.stringify(prefill.kvConnector ?? null)}`,
+        'give both the kvConnector that their engines have, or remove prefill');
+    }
+  });
   if (config.targets.every((target) => target.role === 'prefill')) {
     refuse('RouterNothingAnswers', 'targets', undefined, 'no target answers requests', 'add a target with role "decode" or "aggregated"');
+  }
+  const { prefillTimeoutSeconds, firstByteTimeoutSeconds } = config.limits;
+  if (config.targets.some((target) => target.prefill !== undefined) && prefillTimeoutSeconds >= firstByteTimeoutSeconds) {
+    refuse('RouterPrefillTimeoutTooLong', 'limits.prefillTimeoutSeconds', prefillTimeoutSeconds,
+      'the wait for a prefill engine leaves the decode engine no time to read the prompt itself', `give less than firstByteTimeoutSeconds, ${firstByteTimeoutSeconds}`);
   }
   if (config.auth !== 'none' && !env[config.auth.apiKeysEnv]) {
     refuse('RouterApiKeysMissing', 'auth.apiKeysEnv', config.auth.apiKeysEnv, 'the variable of the API keys is not set',

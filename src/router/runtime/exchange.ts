@@ -1,5 +1,6 @@
 import { IncomingMessage } from 'node:http';
 import { performance } from 'node:perf_hooks';
+import { HandoffOutcome } from './handoff/handoff';
 import { Answer, CallerGone, CallerStalled } from './wire/answer';
 import { ApiError, EngineError } from './wire/openai';
 
@@ -17,6 +18,8 @@ export class Exchange {
   public target?: string;
   /** Base URL of the endpoint that answered. */
   public endpoint?: string;
+  /** How its prompt was read; undefined for engines that take no KV cache. */
+  public handoff?: HandoffOutcome;
   /** HTTP status, `499` if the caller left, `stream_error` if the answer broke off or told of an error after its status was sent. */
   public code?: string;
   /** What went wrong. */
@@ -55,6 +58,12 @@ export class Exchange {
   /** The caller closed its connection before its answer was whole. */
   public callerLeft(): void {
     this.cancel(new CallerGone('the caller closed its connection'));
+  }
+
+  /** Tells the caller how its prompt is read, once there is an engine that answers. */
+  public tellRoute(): void {
+    const reason = this.handoff === undefined ? '' : `; reason=${this.handoff.replace('fallback_', '')}`;
+    this.answer.setHeader('x-router-route', this.handoff === 'handed_off' ? 'disaggregated' : `aggregated${reason}`);
   }
 
   /** Sends a whole answer. */

@@ -2,29 +2,32 @@ import { randomBytes } from 'node:crypto';
 import { Dispatcher } from 'undici';
 import { RouterConfig } from './config';
 import { Exchange } from './exchange';
+import { Handoff } from './handoff/handoff';
 import { RouterMetrics } from './metrics';
 import { relayStream, relayWhole } from './relay';
-import { Endpoint } from './targets/endpoint';
+import { Endpoint, isConnectError } from './targets/endpoint';
 import { Target } from './targets/target';
-import { ApiError, bodyForEngine, ChatRequest, EngineError } from './wire/openai';
+import { ApiError, CHAT_PATH, ChatRequest, EngineError } from './wire/openai';
+import { passOn } from './wire/whole-answer';
 
-/** What undici and Node call a connection that was never made, so that no byte of the request has left. */
-const CONNECT_CODES = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT']);
 /** The only headers of a caller that reach an engine: none can name an upstream or carry a credential. */
 const FORWARDED = ['traceparent', 'tracestate'];
 const RETRY_AFTER = { 'retry-after': '1' };
 
 /**
- * Forwards chat completions to engines: at most one engine ever accepts a request.
+ * Forwards chat completions to engines: at most one engine ever accepts a request to answer it. Where a prefill engine can read the prompt, it does so
+ * first, and the engine that answers fetches the KV cache from it.
  */
 export class Forwarder {
   private readonly config: RouterConfig;
   private readonly targets: Target[];
+  private readonly handoff: Handoff;
   private readonly metrics: RouterMetrics;
 
   constructor(config: RouterConfig, targets: Target[], metrics: RouterMetrics) {
     this.config = config;
     this.targets = targets.filter((target) => target.config.role !== 'prefill');
+    this.handoff = new Handoff(config.limits, targets, metrics);
     this.metrics = metrics;
   }
 
@@ -54,19 +57,44 @@ export class Forwarder {
       throw new ApiError(503, 'server_error', 'no_engine', 'no engine can answer now', RETRY_AFTER);
     } finally {
       clearTimeout(deadline);
+      if (exchange.handoff !== undefined) {
+        this.metrics.handoffs.inc({ outcome: exchange.handoff });
+      }
     }
   }
 
   /** Lets one endpoint answer, and gives its slot back. Resolves to false if no connection could be made. */
   private async attempt(exchange: Exchange, chat: ChatRequest, target: Target, endpoint: Endpoint): Promise<boolean> {
     const { name } = target.config;
+    const headers = headersForEngines(exchange);
+    const atWork: Endpoint[] = [];
     this.metrics.inFlight.inc({ target: name });
     try {
-      const response = await this.post(exchange, chat, target, endpoint);
+      // the slot is taken before the prompt is read: a KV cache that had to wait for one could outlive its lease.
+      const prepared = await this.handoff.prepare(exchange, chat, target, headers);
+      exchange.handoff = prepared.outcome;
+      if (prepared.refusal !== undefined) {
+        exchange.target = target.config.prefill;
+        exchange.endpoint = prepared.prefill!.url;
+        await passOn(exchange, prepared.refusal);
+        return true;
+      }
+      // whichever of two engines fails a hand-off, neither is to be trusted with many more.
+      atWork.push(endpoint, ...(prepared.prefill === undefined ? [] : [prepared.prefill]));
+      const response = await this.post(exchange, chat.stream, endpoint, headers, prepared.body);
       if (response === undefined) {
+        if (prepared.outcome === 'handed_off') {
+          this.handoff.drop();
+        }
+        exchange.handoff = undefined;
         endpoint.unreachable();
         return false;
       }
+      if (prepared.outcome === 'handed_off' && response.statusCode >= 400 && response.statusCode < 500) {
+        // it refused the request without a look at the KV cache.
+        this.handoff.drop();
+      }
+      exchange.tellRoute();
       exchange.target = name;
       exchange.endpoint = endpoint.url;
       if (chat.stream && response.statusCode === 200) {
@@ -74,15 +102,16 @@ export class Forwarder {
       } else {
         await relayWhole(exchange, response);
       }
-      if (exchange.code === 'stream_error' || response.statusCode >= 500) {
-        endpoint.failed(Date.now());
-      } else {
-        endpoint.succeeded();
-      }
+      const failed = exchange.code === 'stream_error' || response.statusCode >= 500;
+      atWork.forEach((engine) => (failed ? engine.failed(Date.now()) : engine.succeeded()));
       return true;
     } catch (e) {
+      if (atWork.length > 0) {
+        exchange.target = name;
+        exchange.endpoint = endpoint.url;
+      }
       if ((exchange.signal.aborted ? exchange.signal.reason : e) instanceof EngineError) {
-        endpoint.failed(Date.now());
+        atWork.forEach((engine) => engine.failed(Date.now()));
       }
       throw e;
     } finally {
@@ -92,20 +121,22 @@ export class Forwarder {
   }
 
   /** The engine's answer, from its status on; undefined if no connection could be made. */
-  private async post(exchange: Exchange, chat: ChatRequest, target: Target, endpoint: Endpoint): Promise<Dispatcher.ResponseData | undefined> {
+  private async post(
+    exchange: Exchange, stream: boolean, endpoint: Endpoint, headers: { readonly [name: string]: string }, body: Buffer,
+  ): Promise<Dispatcher.ResponseData | undefined> {
     const { firstByteTimeoutSeconds } = this.config.limits;
-    const timer = chat.stream
-      ? setTimeout(() => exchange.cancel(new EngineError(504, 'first_byte_timeout', `no answer began within ${firstByteTimeoutSeconds} s`)), firstByteTimeoutSeconds * 1000)
+    const timer = stream
+      ? setTimeout(
+        () => exchange.cancel(new EngineError(504, 'first_byte_timeout', `no answer began within ${firstByteTimeoutSeconds} s`)),
+        Math.max(0, firstByteTimeoutSeconds - exchange.elapsedSeconds()) * 1000,
+      )
       : undefined;
     try {
-      return await endpoint.post(
-        '/v1/chat/completions', headersForEngine(exchange, chat), bodyForEngine(chat, target.config.modelName), exchange.signal);
+      return await endpoint.post(CHAT_PATH, { ...headers, accept: stream ? 'text/event-stream' : 'application/json' }, body, exchange.signal);
     } catch (e) {
       if (!exchange.signal.aborted && isConnectError(e)) {
         return undefined;
       }
-      exchange.target = target.config.name;
-      exchange.endpoint = endpoint.url;
       throw new EngineError(502, 'engine_failed', 'the engine broke off before it answered');
     } finally {
       clearTimeout(timer);
@@ -113,10 +144,10 @@ export class Forwarder {
   }
 }
 
-function headersForEngine(exchange: Exchange, chat: ChatRequest): { [name: string]: string } {
+/** The headers of both legs of a request. */
+function headersForEngines(exchange: Exchange): { [name: string]: string } {
   const headers: { [name: string]: string } = {
     'content-type': 'application/json',
-    'accept': chat.stream ? 'text/event-stream' : 'application/json',
     // engines key a request's state by this: two callers with one id must not meet there.
     'x-request-id': `${exchange.id}.${randomBytes(6).toString('hex')}`,
   };
@@ -127,9 +158,4 @@ function headersForEngine(exchange: Exchange, chat: ChatRequest): { [name: strin
     }
   }
   return headers;
-}
-
-function isConnectError(error: unknown): boolean {
-  const { code, syscall } = error as NodeJS.ErrnoException;
-  return CONNECT_CODES.has(code ?? '') || syscall === 'connect' || syscall === 'getaddrinfo';
 }

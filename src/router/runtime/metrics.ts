@@ -15,10 +15,16 @@ export class RouterMetrics {
   public readonly registry = new Registry();
   /** Requests that ended: `code` is the HTTP status, 499 if the caller left, `stream_error` if an answer broke off after its status was sent. */
   public readonly requests: Counter<'route' | 'target' | 'code'>;
-  /** Time from a request's arrival to its first event, streamed answers only. */
+  /** Time from a request's arrival to its first event, the prefill engine's part included, streamed answers only. */
   public readonly ttftSeconds: Histogram<'route' | 'target'>;
   /** Mean time between tokens after the first, whole streamed answers only. */
   public readonly tpotSeconds: Histogram<'route' | 'target'>;
+  /** Time that prefill engines took to read the prompts that were handed on. */
+  public readonly prefillSeconds: Histogram<'target'>;
+  /** Requests to decode engines that take KV caches, by how their prompts were read. */
+  public readonly handoffs: Counter<'outcome'>;
+  /** KV caches that were made and that no engine will fetch; they fill their engine until the end of their lease. */
+  public readonly kvCachesDropped: Counter;
   /** Requests that a target has. */
   public readonly inFlight: Gauge<'target'>;
   /** Endpoints of a target that answered their last probes and requests. */
@@ -46,6 +52,17 @@ export class RouterMetrics {
       buckets: buckets(expected?.tpotSeconds, TPOT_SECONDS),
       registers,
     });
+    this.prefillSeconds = new Histogram({
+      name: 'router_prefill_seconds',
+      help: 'Time of a prefill engine to read a prompt that is handed on, queueing included.',
+      labelNames: ['target'],
+      buckets: buckets(expected?.ttftSeconds, TTFT_SECONDS),
+      registers,
+    });
+    this.handoffs = new Counter({
+      name: 'router_handoff_total', help: 'Requests to decode engines that take KV caches, by how their prompts were read.', labelNames: ['outcome'], registers,
+    });
+    this.kvCachesDropped = new Counter({ name: 'router_kv_caches_dropped_total', help: 'KV caches that were made and that no engine will fetch.', registers });
     this.inFlight = new Gauge({ name: 'router_in_flight', help: 'Requests that a target has.', labelNames: ['target'], registers });
     this.upstreamHealthy = new Gauge({
       name: 'router_upstream_healthy', help: 'Endpoints that answered their last probes and requests.', labelNames: ['target'], registers,

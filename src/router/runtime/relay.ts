@@ -1,37 +1,28 @@
 import { Dispatcher } from 'undici';
 import { LimitsConfig } from './config';
 import { Exchange } from './exchange';
+import { tellsOfKvParams, withoutKvParams } from './handoff/kv-params';
 import { EngineError, readStreamEvent } from './wire/openai';
-import { SseEventTooLong, SseSplitter } from './wire/sse';
+import { SseEvent, SseEventTooLong, SseSplitter } from './wire/sse';
+import { chunks, passOn, readWhole } from './wire/whole-answer';
 
 /** Statuses of an engine that tell of the router's own configuration, not of the caller's request. */
 const ROUTERS_FAULT = new Set([401, 403, 404, 405]);
-const RETURNED = ['content-type', 'content-length', 'retry-after'];
 /** Far above any event of a chat completion; an engine that sends more is not speaking the protocol. */
 const MAX_EVENT_BYTES = 4 * 1024 * 1024;
+/** Far above any answer that is not a stream. */
+const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 /** How long an engine may take to close a stream that has said its `[DONE]`. */
 const AFTER_DONE_MILLIS = 1_000;
 
-/** Passes on an answer that is not a stream, status and all. */
+/** Passes on an answer that is not a stream, status and all, once it is whole. */
 export async function relayWhole(exchange: Exchange, response: Dispatcher.ResponseData): Promise<void> {
   const { statusCode, body } = response;
   if (statusCode < 200 || (statusCode >= 300 && statusCode < 400) || ROUTERS_FAULT.has(statusCode)) {
     await body.dump().catch(() => undefined);
     throw new EngineError(502, 'engine_refused', `the engine refuses the router with status ${statusCode}`);
   }
-  const headers: { [name: string]: string } = {};
-  for (const name of RETURNED) {
-    const value = response.headers[name];
-    if (typeof value === 'string') {
-      headers[name] = value;
-    }
-  }
-  exchange.answer.start(statusCode, headers);
-  for await (const chunk of chunks(body)) {
-    await exchange.answer.write(chunk);
-  }
-  await exchange.answer.end();
-  exchange.code = String(statusCode);
+  await passOn(exchange, await readWhole(response, MAX_ANSWER_BYTES));
 }
 
 /**
@@ -101,16 +92,13 @@ class StreamState {
   }
 
   /** The bytes to pass on: everything up to and with `[DONE]`. */
-  public read(events: { readonly bytes: Buffer; readonly data?: string }[]): Buffer {
+  public read(events: SseEvent[]): Buffer {
     const out: Buffer[] = [];
     for (const { bytes, data } of events) {
       if (this.done) {
         break;
       }
-      out.push(bytes);
-      if (data !== undefined) {
-        this.readData(data);
-      }
+      out.push(data === undefined ? bytes : this.readData(data, bytes));
     }
     return out.length === 1 ? out[0] : Buffer.concat(out);
   }
@@ -127,19 +115,31 @@ class StreamState {
     }
   }
 
-  private readData(data: string): void {
+  /** Learns from an event; the bytes of it that the caller may see. */
+  private readData(data: string, bytes: Buffer): Buffer {
     const meaning = readStreamEvent(data);
     if (!this.begun) {
+      if (meaning.kind === 'error') {
+        throw new EngineError(502, 'engine_failed', 'the engine told of an error before its first token');
+      }
       this.begun = true;
       this.exchange.ttftSeconds = this.exchange.elapsedSeconds();
     }
     this.tokens = meaning.completionTokens ?? this.tokens;
     this.done = meaning.kind === 'done';
-    this.failed = this.failed || meaning.kind === 'error';
+    if (meaning.kind === 'error') {
+      this.failed = true;
+      return tellsOfKvParams(Buffer.from(data)) ? Buffer.from(new EngineError(502, 'engine_failed', 'the engine failed').toSseEvent()) : bytes;
+    }
     if (meaning.kind === 'chunk') {
       this.dataEvents++;
       this.lastSeconds = this.exchange.elapsedSeconds();
     }
+    if (!data.includes('kv_transfer_params')) {
+      return bytes;
+    }
+    const shown = withoutKvParams(Buffer.from(data)).toString('utf8');
+    return shown === data ? bytes : Buffer.from(`data: ${shown.replace(/\n/g, '\ndata: ')}\n\n`);
   }
 }
 
@@ -181,14 +181,5 @@ function split(splitter: SseSplitter, chunk: Uint8Array) {
     return splitter.push(chunk);
   } catch (e) {
     throw e instanceof SseEventTooLong ? new EngineError(502, 'engine_failed', e.message) : e;
-  }
-}
-
-/** The chunks of an engine's answer; whatever breaks it is the engine's failure. */
-async function* chunks(body: Dispatcher.ResponseData['body']): AsyncGenerator<Uint8Array> {
-  try {
-    yield* body;
-  } catch {
-    throw new EngineError(502, 'engine_failed', 'the engine broke off its answer');
   }
 }

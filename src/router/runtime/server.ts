@@ -135,6 +135,7 @@ export class RouterServer {
       method: request.method,
       ...labels,
       endpoint: exchange.endpoint,
+      handoff: exchange.handoff,
       code: exchange.code,
       ttftSeconds: exchange.ttftSeconds,
       tpotSeconds: exchange.tpotSeconds,

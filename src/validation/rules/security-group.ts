@@ -1,4 +1,5 @@
-import { LaunchInterface, efaLaunchesOf } from '../launches';
+import { instanceFacts } from '../instance-facts';
+import { LaunchInterface, efaLaunchesOf, launchProperty, launchesOf } from '../launches';
 import { Outcome, Rule, found, notChecked } from '../rule';
 import { Link, Resource, TemplateGraph, Unknown, Value, asList, same, valueAt } from '../template-graph';
 
@@ -29,7 +30,11 @@ export const SECURITY_GROUP_RULES: Rule[] = [
     mend: 'set Groups on every EFA interface, with the security group that allows all traffic to and from itself',
     source: PCS_GUIDE,
     *check(graph) {
-      for (const launch of efaLaunchesOf(graph)) {
+      for (const launch of launchesOf(graph)) {
+        // one "not checked" stands for every rule of EFA interfaces; of instances without EFA nothing is said.
+        if (launch.unknownInterfaces && launch.instanceTypes.some((type) => (instanceFacts(type)?.efaInterfaces ?? 0) > 0)) {
+          yield notChecked(launch.template, launchProperty('NetworkInterfaces'), launch.unknownInterfaces);
+        }
         for (const nic of launch.interfaces.filter(({ isEfa }) => isEfa)) {
           if (asList(valueAt(nic.values, 'Groups'))?.length === 0 && valueAt(nic.values, 'NetworkInterfaceId') === undefined) {
             yield found(launch.template, `${nic.property}.Groups`, undefined, 'the EFA interface has no security group');

@@ -30,6 +30,8 @@ test('every default is filled in', () => {
       requestTimeoutSeconds: 900,
       firstByteTimeoutSeconds: 120,
       idleTimeoutSeconds: 60,
+      prefillTimeoutSeconds: 60,
+      kvLeaseSeconds: 25,
       writeStallSeconds: 30,
       keepAliveSeconds: 75,
     },
@@ -82,6 +84,27 @@ test('all that a schema cannot say is told at once', () => {
     'RouterNothingAnswers config.targets',
     'RouterApiKeysMissing config.auth.apiKeysEnv',
     'RouterLameduckTooLong config.lameduckSeconds',
+  ]);
+});
+
+test('a pair of targets is checked', () => {
+  const prefill = { ...TARGET, name: 'prefill', role: 'prefill', kvConnector: 'NixlConnector' };
+  const decode = { ...TARGET, kvConnector: 'NixlConnector', prefill: 'prefill' };
+  const refusals = (targets: object[], more: object = {}) => problemsOf(configOf(targets, more)).map(({ rule, path, message }) => `${rule} ${path}: ${message}`);
+  expect(refusals([decode, prefill])).toEqual([]);
+  expect(refusals([{ ...decode, prefill: 'decode' }, { ...decode, name: 'b', prefill: 'nobody' }, { ...decode, name: 'c', role: 'aggregated' }, prefill])).toEqual([
+    'RouterTargetPrefill config.targets[0].prefill: there is no target of this name with role "prefill"',
+    'RouterTargetPrefill config.targets[1].prefill: there is no target of this name with role "prefill"',
+    'RouterTargetPrefill config.targets[2].prefill: a target with role "aggregated" takes no KV cache',
+  ]);
+  expect(refusals([{ ...decode, kvConnector: undefined }, { ...prefill, kvConnector: undefined }])).toEqual([
+    'RouterTargetPrefill config.targets[0].prefill: the targets\' KV connectors differ: null and null',
+  ]);
+  expect(refusals([decode, { ...prefill, kvConnector: 'NeuronNixlConnector' }])).toEqual([
+    'RouterTargetPrefill config.targets[0].prefill: the targets\' KV connectors differ: "NixlConnector" and "NeuronNixlConnector"',
+  ]);
+  expect(refusals([decode, prefill], { limits: { firstByteTimeoutSeconds: 60 } })).toEqual([
+    'RouterPrefillTimeoutTooLong config.limits.prefillTimeoutSeconds: the wait for a prefill engine leaves the decode engine no time to read the prompt itself',
   ]);
 });
 

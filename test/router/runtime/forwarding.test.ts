@@ -75,8 +75,21 @@ describe('an answer that is not a stream', () => {
       setTimeout(() => response.destroy(), 20);
     };
     const response = await ask(router.url, chat());
-    await expect(response.text()).rejects.toThrow();
-    expect(await lastLine()).toMatchObject({ code: 'stream_error' });
+    expect(response.status).toBe(502);
+    expect(await response.json()).toMatchObject({ error: { code: 'engine_failed' } });
+    expect(await lastLine()).toMatchObject({ code: '502', failure: 'the engine broke off its answer' });
+  });
+
+  test('that never ends is not gathered', async () => {
+    await start();
+    engine.behaviour = (response) => {
+      response.on('error', () => undefined);
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.write(Buffer.alloc(33 * 1024 * 1024, ' '));
+    };
+    const response = await ask(router.url, chat());
+    expect([response.status, (await response.json() as any).error.message]).toEqual([502, 'the answer is longer than 33554432 bytes']);
+    await until(() => engine.requests[0].aborted, 'the engine is told');
   });
 
   test('that takes longer than a request may is 504, and the engine is told', async () => {
@@ -163,6 +176,17 @@ describe('a stream', () => {
     engine.behaviour = streamOf(['a'], 0, sse(error) + sse('[DONE]'));
     expect(await drained(await ask(router.url, chat({ stream: true })))).toEqual({ text: sse(chunkOf('a')) + sse(error) + sse('[DONE]'), broken: false });
     expect(await lastLine()).toMatchObject({ code: 'stream_error', failure: 'the engine told of an error in its stream' });
+  });
+
+  test('that begins with an error event is an HTTP error', async () => {
+    await start();
+    engine.behaviour = (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).end(sse({ error: { message: 'KV load failed', code: 500 } }) + sse('[DONE]'));
+    };
+    const response = await ask(router.url, chat({ stream: true }));
+    expect(response.status).toBe(502);
+    expect(await response.json()).toMatchObject({ error: { code: 'engine_failed' } });
+    expect(await lastLine()).toMatchObject({ code: '502', failure: 'the engine told of an error before its first token' });
   });
 
   test('whose text speaks of "error" is whole', async () => {

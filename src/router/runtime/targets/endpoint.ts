@@ -1,5 +1,7 @@
 import { Dispatcher, Pool } from 'undici';
 
+/** What undici and Node call a connection that was never made, so that no byte of the request has left. */
+const CONNECT_CODES = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT']);
 /** Requests in a row that fail before an endpoint is passed over. */
 const FAILURES_TO_EJECT = 3;
 /** How long it is passed over. */
@@ -122,4 +124,10 @@ export class Endpoint {
   public async close(): Promise<void> {
     await this.pool.close();
   }
+}
+
+/** Whether a request failed before a connection was made. */
+export function isConnectError(error: unknown): boolean {
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  return CONNECT_CODES.has(code ?? '') || syscall === 'connect' || syscall === 'getaddrinfo';
 }

@@ -66,23 +66,18 @@ export class Target {
    * @param tried endpoints that are not to be tried again.
    */
   public take(tried: ReadonlySet<Endpoint>): Endpoint | NoEndpoint {
-    const now = Date.now();
-    const up = this.endpoints.filter((endpoint) => endpoint.isUp && !tried.has(endpoint));
-    const reliable = up.filter((endpoint) => endpoint.isReliable(now));
+    const reliable = this.reliable(tried);
     // requests that break engines must not take the whole target away from everybody else.
-    const candidates = reliable.length > 0 ? reliable : up;
-    if (candidates.length === 0) {
-      return 'unavailable';
-    }
-    this.turn = (this.turn + 1) % candidates.length;
-    // equals take turns.
-    const least = [...candidates.slice(this.turn), ...candidates.slice(0, this.turn)]
-      .reduce((best, endpoint) => (endpoint.inFlight < best.inFlight ? endpoint : best));
-    if (least.inFlight >= this.config.maxInFlight) {
-      return 'full';
-    }
-    least.take();
-    return least;
+    return this.takeLeast(reliable.length > 0 ? reliable : this.endpoints.filter((endpoint) => endpoint.isUp && !tried.has(endpoint)));
+  }
+
+  /**
+   * Takes a slot like `take`, but of no endpoint whose last requests failed: for requests that can do without.
+   *
+   * @param tried endpoints that are not to be tried again.
+   */
+  public takeReliable(tried: ReadonlySet<Endpoint>): Endpoint | NoEndpoint {
+    return this.takeLeast(this.reliable(tried));
   }
 
   /** Looks for engines once. What was known stays if nothing can be learnt. */
@@ -104,6 +99,26 @@ export class Target {
       }
     }
     await this.probe();
+  }
+
+  private reliable(tried: ReadonlySet<Endpoint>): Endpoint[] {
+    const now = Date.now();
+    return this.endpoints.filter((endpoint) => endpoint.isReliable(now) && !tried.has(endpoint));
+  }
+
+  private takeLeast(candidates: Endpoint[]): Endpoint | NoEndpoint {
+    if (candidates.length === 0) {
+      return 'unavailable';
+    }
+    this.turn = (this.turn + 1) % candidates.length;
+    // equals take turns.
+    const least = [...candidates.slice(this.turn), ...candidates.slice(0, this.turn)]
+      .reduce((best, endpoint) => (endpoint.inFlight < best.inFlight ? endpoint : best));
+    if (least.inFlight >= this.config.maxInFlight) {
+      return 'full';
+    }
+    least.take();
+    return least;
   }
 
   private async probe(): Promise<void> {

@@ -24,6 +24,11 @@ export class Answer {
     return this.response.headersSent;
   }
 
+  /** A header of the answer, whatever becomes of it. */
+  public setHeader(name: string, value: string): void {
+    this.response.setHeader(name, value);
+  }
+
   /** Sends status and headers. */
   public start(status: number, headers: { readonly [name: string]: string }): void {
     this.response.writeHead(status, headers);
@@ -38,7 +43,7 @@ export class Answer {
   }
 
   /** Ends an answer that is complete; resolves when the caller's socket has taken all of it. */
-  public async end(bytes?: string): Promise<void> {
+  public async end(bytes?: string | Uint8Array): Promise<void> {
     this.throwIfGone();
     await this.patiently((resolve) => {
       this.response.once('finish', resolve);

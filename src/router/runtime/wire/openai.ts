@@ -1,3 +1,9 @@
+import { withMembers } from './json-object';
+import { namesKvParams } from '../handoff/kv-params';
+
+/** Where engines answer chat completions. */
+export const CHAT_PATH = '/v1/chat/completions';
+
 /** A refusal or failure, as a caller of the OpenAI API is told of it. */
 export class ApiError extends Error {
   /** HTTP status. */
@@ -73,6 +79,9 @@ export function parseChatRequest(bytes: Buffer, servedNames: readonly string[]):
   if (!Array.isArray(messages)) {
     throw invalid('invalid_messages', 'messages is not a list');
   }
+  if (namesKvParams(body as ChatRequest['body'])) {
+    throw invalid('kv_transfer_params_refused', 'kv_transfer_params are not for callers to give');
+  }
   return { model, stream: stream === true, bytes, body: body as ChatRequest['body'] };
 }
 
@@ -81,7 +90,7 @@ export function bodyForEngine(request: ChatRequest, modelName: string | undefine
   if (modelName === undefined || modelName === request.model) {
     return request.bytes;
   }
-  return Buffer.from(JSON.stringify({ ...request.body, model: modelName }));
+  return withMembers(request.bytes, { model: JSON.stringify(modelName) });
 }
 
 /** The answer of `GET /v1/models`. */

@@ -13,7 +13,7 @@ import { Purchase } from './purchase';
  * Throws a `ProblemsError` if the template has a placement group that the purchase does not allow (`PurchasePlacementGroup`), or if EC2 does not
  * sell the template's instance type this way (`PurchaseOptionUnavailable`).
  */
-export class PurchaseOption extends LaunchTemplateMixin {
+export class PurchasedCapacity extends LaunchTemplateMixin {
   private readonly purchase: Purchase;
 
   /**

@@ -1,0 +1,12 @@
+/**
+ * Whether one KV cache is all that a decode engine needs to answer a request.
+ *
+ * Several answers (`n`, beam search) share a prompt but not the cache of one; logits of the prompt are there only where it is read; and a prompt that is cut
+ * to what the answer leaves of the context may be cut otherwise for the one token of the prefill engine. Of a tool call that is required, one token is no
+ * call, which some versions of vLLM refuse as if the caller were at fault.
+ */
+export function isEligible(body: { readonly [name: string]: unknown }): boolean {
+  const isSet = (name: string) => body[name] !== undefined && body[name] !== null && body[name] !== false;
+  return (!isSet('n') || body.n === 1) && body.tool_choice !== 'required'
+    && !['use_beam_search', 'prompt_logprobs', 'truncate_prompt_tokens'].some(isSet);
+}

@@ -1,0 +1,85 @@
+import { performance } from 'node:perf_hooks';
+import { LimitsConfig } from '../config';
+import { Exchange } from '../exchange';
+import { RouterMetrics } from '../metrics';
+import { isEligible } from './eligibility';
+import { withKvParams } from './kv-params';
+import { PrefillLeg } from './prefill-leg';
+import { Endpoint } from '../targets/endpoint';
+import { Target } from '../targets/target';
+import { bodyForEngine, ChatRequest } from '../wire/openai';
+import { WholeAnswer } from '../wire/whole-answer';
+
+/** How a request to engines that take KV caches went: `rejected` if a prefill engine refused it, otherwise who read the prompt, and why. */
+export type HandoffOutcome =
+  'handed_off' | 'fallback_no_prefill' | 'fallback_prefill_failed' | 'fallback_params_invalid' | 'fallback_lease' | 'not_eligible' | 'rejected';
+
+/** What is left to do for a request once its prompt was read, or will be read by the engine that answers. */
+export interface Prepared {
+  /** Undefined for engines that take no KV cache. */
+  readonly outcome?: HandoffOutcome;
+  /** What the engine that answers is sent. */
+  readonly body: Buffer;
+  /** The engine that read the prompt, or refused to. */
+  readonly prefill?: Endpoint;
+  /** The answer, if the request was rejected. */
+  readonly refusal?: WholeAnswer;
+}
+
+/**
+ * Hands prompts from prefill to decode engines: wherever that cannot be done, the decode engine reads the prompt itself.
+ */
+export class Handoff {
+  private readonly limits: LimitsConfig;
+  private readonly metrics: RouterMetrics;
+  private readonly targets: ReadonlyMap<string, Target>;
+  private readonly leg: PrefillLeg;
+
+  constructor(limits: LimitsConfig, targets: Target[], metrics: RouterMetrics) {
+    this.limits = limits;
+    this.metrics = metrics;
+    this.targets = new Map(targets.map((target) => [target.config.name, target]));
+    this.leg = new PrefillLeg(limits, metrics);
+  }
+
+  /**
+   * Lets a prefill engine read the prompt where there is one for the target. Rejects only if the exchange is over.
+   *
+   * @param exchange for whom.
+   * @param chat what was asked.
+   * @param target the engines that will answer.
+   * @param headers the headers of both legs.
+   */
+  public async prepare(exchange: Exchange, chat: ChatRequest, target: Target, headers: { readonly [name: string]: string }): Promise<Prepared> {
+    const { prefill, modelName } = target.config;
+    const body = bodyForEngine(chat, modelName);
+    if (prefill === undefined) {
+      return { body };
+    }
+    if (!isEligible(chat.body)) {
+      return { body, outcome: 'not_eligible' };
+    }
+    const read = await this.leg.run(exchange, chat, this.targets.get(prefill)!, headers);
+    switch (read.kind) {
+      case 'refused':
+        return { body, outcome: 'rejected', prefill: read.endpoint, refusal: read.answer };
+      case 'failed':
+        return { body, outcome: read.outcome };
+    }
+    if (exchange.signal.aborted) {
+      this.drop();
+      throw exchange.signal.reason;
+    }
+    const params = read.params.take(performance.now(), this.limits.kvLeaseSeconds);
+    if (params === undefined) {
+      this.drop();
+      return { body, outcome: 'fallback_lease' };
+    }
+    return { body: withKvParams(body, params), outcome: 'handed_off', prefill: read.endpoint };
+  }
+
+  /** Counts a KV cache that nobody will fetch. Its engine frees it at the end of the lease: there is no other way to tell it. */
+  public drop(): void {
+    this.metrics.kvCachesDropped.inc();
+  }
+}

@@ -1,0 +1,110 @@
+import { membersOf, withMembers } from '../wire/json-object';
+
+/** The member of requests and answers in which vLLM's engines tell each other where a KV cache is. */
+const MEMBER = 'kv_transfer_params';
+/** Far above the block ids of the longest prompt. */
+const MAX_PARAMS_BYTES = 1024 * 1024;
+/** What only engines know of each other. */
+const BETWEEN_ENGINES = ['kv_transfer_params', 'remote_host', 'remote_port', 'remote_engine_id', 'remote_request_id', 'remote_block_ids'];
+
+/** What a prefill engine is asked for: a KV cache that another engine will fetch. */
+export const ASK_FOR_KV_CACHE = JSON.stringify({
+  do_remote_decode: true,
+  do_remote_prefill: false,
+  remote_engine_id: null,
+  remote_block_ids: null,
+  remote_host: null,
+  remote_port: null,
+});
+
+/**
+ * Where a prefill engine keeps the KV cache of one prompt, to be fetched once and within its lease: engines that are asked again, or too late, answer from
+ * whatever has taken its place, and do not know that they are wrong.
+ */
+export class KvParams {
+  /**
+   * Reads the answer of a prefill engine; undefined if it does not tell where the KV cache is. Decode engines crash or hang on what is refused here.
+   *
+   * @param answer the body of the answer.
+   * @param millis when the answer began, by a clock that never goes back.
+   */
+  public static read(answer: Buffer, millis: number): KvParams | undefined {
+    let params: unknown;
+    let text: string;
+    try {
+      JSON.parse(answer.toString('utf8'));
+      const { valueStart, end } = membersOf(answer).filter(({ name }) => name === MEMBER).at(-1)!;
+      text = answer.toString('utf8', valueStart, end).trim();
+      params = JSON.parse(text);
+    } catch {
+      return undefined;
+    }
+    return text.length <= MAX_PARAMS_BYTES && isUsable(params) ? new KvParams(text, millis) : undefined;
+  }
+
+  private readonly bornMillis: number;
+  private text?: string;
+
+  private constructor(text: string, bornMillis: number) {
+    this.text = text;
+    this.bornMillis = bornMillis;
+  }
+
+  /** The parameters as the engine wrote them; undefined if they are older than the lease or were taken before. */
+  public take(millis: number, leaseSeconds: number): string | undefined {
+    const { text } = this;
+    this.text = undefined;
+    return millis - this.bornMillis < leaseSeconds * 1000 ? text : undefined;
+  }
+}
+
+/** A request's body that lets its engine fetch a KV cache. */
+export function withKvParams(body: Buffer, params: string): Buffer {
+  return withMembers(body, { [MEMBER]: params });
+}
+
+/** An answer as callers may see it. Text of a model is escaped within JSON and never looks like the member. */
+export function withoutKvParams(json: Buffer): Buffer {
+  if (!json.includes(`"${MEMBER}"`)) {
+    return json;
+  }
+  try {
+    const value: unknown = JSON.parse(json.toString('utf8'));
+    return typeof value === 'object' && value !== null && Object.hasOwn(value, MEMBER) ? withMembers(json, { [MEMBER]: undefined }) : json;
+  } catch {
+    return json;
+  }
+}
+
+/** Whether a text speaks of what only engines know. */
+export function tellsOfKvParams(text: Buffer): boolean {
+  return BETWEEN_ENGINES.some((name) => text.includes(name));
+}
+
+/** Whether a request names a KV cache: whoever does chooses the host that an engine connects to, and whose prompt it answers. */
+export function namesKvParams(body: { readonly [name: string]: unknown }): boolean {
+  const extra = body.vllm_xargs;
+  return Object.hasOwn(body, MEMBER) || (typeof extra === 'object' && extra !== null && Object.hasOwn(extra, MEMBER));
+}
+
+function isUsable(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) {
+    return false;
+  }
+  const params = value as { readonly [name: string]: unknown };
+  const isName = (name: unknown) => typeof name === 'string' && name !== '';
+  const port = params.remote_port;
+  return params.do_remote_prefill === true
+    && hasBlocks(params.remote_block_ids)
+    && isName(params.remote_engine_id) && isName(params.remote_request_id) && isName(params.remote_host)
+    && typeof port === 'number' && Number.isInteger(port) && port >= 1 && port <= 65535;
+}
+
+/** One list of block ids, or one for each group of layers. */
+function hasBlocks(value: unknown): boolean {
+  const isList = (list: unknown) => Array.isArray(list) && list.every((id) => Number.isInteger(id) && id >= 0);
+  if (!Array.isArray(value) || value.length === 0) {
+    return false;
+  }
+  return isList(value) || (value.every(isList) && value.some((list) => list.length > 0));
+}

@@ -1,0 +1,113 @@
+import { performance } from 'node:perf_hooks';
+import { LimitsConfig } from '../config';
+import { Exchange } from '../exchange';
+import { RouterMetrics } from '../metrics';
+import { ASK_FOR_KV_CACHE, KvParams } from './kv-params';
+import { Endpoint, isConnectError } from '../targets/endpoint';
+import { Target } from '../targets/target';
+import { withMembers } from '../wire/json-object';
+import { bodyForEngine, CHAT_PATH, ChatRequest } from '../wire/openai';
+import { readWhole, WholeAnswer } from '../wire/whole-answer';
+
+/** Statuses below 500 that tell of the router's configuration or of the engine's state, not of the caller's request. */
+const NOT_THE_CALLERS = new Set([401, 403, 404, 405, 408, 429]);
+/** Above the one token of an answer with all that can be asked for about it. */
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
+
+/** How a prompt was read on a prefill engine, or why it was not. */
+export type PrefillResult =
+  | { readonly kind: 'read'; readonly params: KvParams; readonly endpoint: Endpoint }
+  | { readonly kind: 'refused'; readonly answer: WholeAnswer; readonly endpoint: Endpoint }
+  | { readonly kind: 'failed'; readonly outcome: 'fallback_no_prefill' | 'fallback_prefill_failed' | 'fallback_params_invalid' };
+
+/**
+ * The first leg of a hand-off: a prefill engine reads the prompt, and keeps its KV cache.
+ */
+export class PrefillLeg {
+  private readonly limits: LimitsConfig;
+  private readonly metrics: RouterMetrics;
+
+  constructor(limits: LimitsConfig, metrics: RouterMetrics) {
+    this.limits = limits;
+    this.metrics = metrics;
+  }
+
+  /**
+   * Lets one engine of the target read the prompt. Rejects only if the exchange is over.
+   *
+   * @param exchange for whom.
+   * @param chat what was asked.
+   * @param target the prefill engines.
+   * @param headers the headers of both legs.
+   */
+  public async run(exchange: Exchange, chat: ChatRequest, target: Target, headers: { readonly [name: string]: string }): Promise<PrefillResult> {
+    const body = bodyOf(chat, target.config.modelName);
+    const tried = new Set<Endpoint>();
+    // a prompt need not go to an engine that fails: decode engines can read it.
+    for (let endpoint = target.takeReliable(tried); typeof endpoint !== 'string'; endpoint = target.takeReliable(tried)) {
+      tried.add(endpoint);
+      const result = await this.attempt(exchange, target, endpoint, headers, body);
+      if (result !== undefined) {
+        return result;
+      }
+    }
+    return { kind: 'failed', outcome: tried.size === 0 ? 'fallback_no_prefill' : 'fallback_prefill_failed' };
+  }
+
+  /** Lets one endpoint read the prompt, and gives its slot back. Resolves to undefined if no connection could be made. */
+  private async attempt(
+    exchange: Exchange, target: Target, endpoint: Endpoint, headers: { readonly [name: string]: string }, body: Buffer,
+  ): Promise<PrefillResult | undefined> {
+    const labels = { target: target.config.name };
+    this.metrics.inFlight.inc(labels);
+    const timeout = new AbortController();
+    const timer = setTimeout(() => timeout.abort(), this.limits.prefillTimeoutSeconds * 1000);
+    const askedAt = performance.now();
+    try {
+      const response = await endpoint.post(CHAT_PATH, { ...headers, accept: 'application/json' }, body, AbortSignal.any([exchange.signal, timeout.signal]));
+      // the lease began when the engine was done, just before its status.
+      const answeredAt = performance.now();
+      const answer = await readWhole(response, MAX_ANSWER_BYTES);
+      if (answer.status >= 400 && answer.status < 500 && !NOT_THE_CALLERS.has(answer.status)) {
+        endpoint.succeeded();
+        return { kind: 'refused', answer, endpoint };
+      }
+      if (answer.status !== 200) {
+        endpoint.failed(Date.now());
+        return { kind: 'failed', outcome: 'fallback_prefill_failed' };
+      }
+      const params = KvParams.read(answer.body, answeredAt);
+      if (params === undefined) {
+        return { kind: 'failed', outcome: 'fallback_params_invalid' };
+      }
+      this.metrics.prefillSeconds.observe(labels, (answeredAt - askedAt) / 1000);
+      return { kind: 'read', params, endpoint };
+    } catch (e) {
+      if (exchange.signal.aborted) {
+        throw e;
+      }
+      if (!timeout.signal.aborted && isConnectError(e)) {
+        endpoint.unreachable();
+        return undefined;
+      }
+      endpoint.failed(Date.now());
+      return { kind: 'failed', outcome: 'fallback_prefill_failed' };
+    } finally {
+      clearTimeout(timer);
+      endpoint.release();
+      this.metrics.inFlight.dec(labels);
+    }
+  }
+}
+
+/** The caller's body for one token of it: of the limits on length, vLLM heeds others before `max_tokens`, or refuses them beside it. */
+function bodyOf(chat: ChatRequest, modelName: string | undefined): Buffer {
+  return withMembers(bodyForEngine(chat, modelName), {
+    stream: 'false',
+    stream_options: undefined,
+    max_tokens: '1',
+    max_completion_tokens: undefined,
+    min_tokens: undefined,
+    kv_transfer_params: ASK_FOR_KV_CACHE,
+  });
+}

@@ -1,0 +1,75 @@
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const COLON = 0x3a;
+const COMMA = 0x2c;
+const OPENING = new Set([0x7b, 0x5b]);
+const CLOSING = new Set([0x7d, 0x5d]);
+
+/** Where a member of a JSON object is within the object's text. */
+export interface JsonMember {
+  readonly name: string;
+  /** Where its name begins. */
+  readonly start: number;
+  /** Where its value begins, white space included. */
+  readonly valueStart: number;
+  /** Where its value ends, white space included. */
+  readonly end: number;
+}
+
+/**
+ * The members of a JSON object in the order of its text, those of one name included.
+ *
+ * @param object the text of a JSON object that is known to be one.
+ */
+export function membersOf(object: Buffer): JsonMember[] {
+  const members: JsonMember[] = [];
+  let depth = 0;
+  let name: { readonly start: number; readonly end: number } | undefined;
+  let valueStart = 0;
+  for (let at = 0; at < object.length; at++) {
+    const byte = object[at];
+    if (byte === QUOTE) {
+      const end = endOfString(object, at);
+      name = name ?? { start: at, end };
+      at = end - 1;
+    } else if (depth === 1 && byte === COLON) {
+      valueStart = at + 1;
+    } else if (OPENING.has(byte)) {
+      depth++;
+    } else if (name !== undefined && depth === 1 && (byte === COMMA || CLOSING.has(byte))) {
+      members.push({ name: JSON.parse(object.toString('utf8', name.start, name.end)), start: name.start, valueStart, end: at });
+      name = undefined;
+    } else if (CLOSING.has(byte)) {
+      depth--;
+    }
+  }
+  return members;
+}
+
+/**
+ * A JSON object with other members. Whatever is not named keeps its very text: numbers that JavaScript would round or spell otherwise, and the order of
+ * names, are part of a prompt where a chat template renders them.
+ *
+ * @param object the text of a JSON object that is known to be one.
+ * @param changes the text of a member's new value by name; undefined takes the member out.
+ */
+export function withMembers(object: Buffer, changes: { readonly [name: string]: string | undefined }): Buffer {
+  const kept = membersOf(object).filter(({ name }) => !Object.hasOwn(changes, name)).map(({ start, end }) => object.subarray(start, end));
+  const added = Object.entries(changes).filter(([, value]) => value !== undefined).map(([name, value]) => Buffer.from(`${JSON.stringify(name)}:${value}`));
+  const comma = Buffer.from(',');
+  return Buffer.concat([Buffer.from('{'), ...[...kept, ...added].flatMap((member, i) => (i === 0 ? [member] : [comma, member])), Buffer.from('}')]);
+}
+
+/** The index after the quote that closes a string. */
+function endOfString(text: Buffer, start: number): number {
+  for (let at = text.indexOf(QUOTE, start + 1); at !== -1; at = text.indexOf(QUOTE, at + 1)) {
+    let backslashes = 0;
+    while (text[at - 1 - backslashes] === BACKSLASH) {
+      backslashes++;
+    }
+    if (backslashes % 2 === 0) {
+      return at + 1;
+    }
+  }
+  return text.length;
+}

@@ -1,0 +1,61 @@
+import { Dispatcher } from 'undici';
+import { Exchange } from '../exchange';
+import { ApiError, EngineError } from './openai';
+import { tellsOfKvParams, withoutKvParams } from '../handoff/kv-params';
+
+const RETURNED = ['content-type', 'retry-after'];
+
+/** An engine's answer that is not a stream. */
+export interface WholeAnswer {
+  readonly status: number;
+  /** The headers that a caller may see, without a content-length. */
+  readonly headers: { readonly [name: string]: string };
+  readonly body: Buffer;
+}
+
+/**
+ * Reads an answer to its end.
+ *
+ * Throws EngineError if it breaks off or is longer than allowed.
+ */
+export async function readWhole(response: Dispatcher.ResponseData, maxBytes: number): Promise<WholeAnswer> {
+  const headers: { [name: string]: string } = {};
+  for (const name of RETURNED) {
+    const value = response.headers[name];
+    if (typeof value === 'string') {
+      headers[name] = value;
+    }
+  }
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of chunks(response.body)) {
+    length += chunk.length;
+    if (length > maxBytes) {
+      throw new EngineError(502, 'engine_failed', `the answer is longer than ${maxBytes} bytes`);
+    }
+    parts.push(chunk);
+  }
+  return { status: response.statusCode, headers, body: Buffer.concat(parts) };
+}
+
+/** Passes a whole answer on, without what is between the engines. */
+export async function passOn(exchange: Exchange, answer: WholeAnswer): Promise<void> {
+  const { status } = answer;
+  let body = withoutKvParams(answer.body);
+  // a refusal may quote the request, which had the address of a prefill engine in it.
+  if (status >= 400 && tellsOfKvParams(body)) {
+    body = Buffer.from(new ApiError(status, status < 500 ? 'invalid_request_error' : 'server_error', 'engine_refused', 'the engine refused the request').toJson());
+  }
+  exchange.answer.start(status, { ...answer.headers, 'content-length': String(body.length) });
+  await exchange.answer.end(body);
+  exchange.code = String(status);
+}
+
+/** The chunks of an engine's answer; whatever breaks it is the engine's failure. */
+export async function* chunks(body: Dispatcher.ResponseData['body']): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body;
+  } catch {
+    throw new EngineError(502, 'engine_failed', 'the engine broke off its answer');
+  }
+}
