@@ -88,6 +88,8 @@ const project = new awscdk.AwsCdkConstructLibrary({
       setupFiles: ['<rootDir>/test/setup.js'],
       setupFilesAfterEnv: ['aws-cdk-lib/testhelpers/jest-autoclean'],
       collectCoverage: false,
+      // synths and child processes of a busy machine take longer than jest's 5 s.
+      testTimeout: 30_000,
       testPathIgnorePatterns: ['/node_modules/', '<rootDir>/lib/', '<rootDir>/test/conformance/'],
       modulePathIgnorePatterns: ['<rootDir>/lib/', '<rootDir>/cdk.out/', '<rootDir>/.venv/'],
       moduleNameMapper: { '^cdk-disaggregated-inference$': '<rootDir>/src' },
