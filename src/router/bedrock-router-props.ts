@@ -95,7 +95,7 @@ export interface BedrockRouterOptions {
   readonly requestTimeout?: Duration;
 
   /**
-   * Longest wait for the first event of a streamed answer.
+   * Longest wait for the first token of a streamed answer.
    *
    * @default Duration.minutes(2)
    */

@@ -20,11 +20,13 @@ export class Exchange {
   public endpoint?: string;
   /** How its prompt was read; undefined for engines that take no KV cache. */
   public handoff?: HandoffOutcome;
+  /** Whether its answer, not a stream, began after the lease of its KV cache. */
+  public handoffLate = false;
   /** HTTP status, `499` if the caller left, `stream_error` if the answer broke off or told of an error after its status was sent. */
   public code?: string;
   /** What went wrong. */
   public failure?: string;
-  /** Time from arrival to the first event of a streamed answer, in seconds. */
+  /** Time from arrival to the first token of a streamed answer, in seconds. */
   public ttftSeconds?: number;
   /** Mean time per token after the first, in seconds. */
   public tpotSeconds?: number;

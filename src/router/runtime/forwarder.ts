@@ -1,22 +1,33 @@
 import { randomBytes } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
 import { Dispatcher } from 'undici';
 import { RouterConfig } from './config';
 import { Exchange } from './exchange';
-import { Handoff } from './handoff/handoff';
+import { Handoff, Prepared } from './handoff/handoff';
 import { RouterMetrics } from './metrics';
 import { relayStream, relayWhole } from './relay';
 import { Endpoint, isConnectError } from './targets/endpoint';
 import { Target } from './targets/target';
-import { ApiError, CHAT_PATH, ChatRequest, EngineError } from './wire/openai';
+import { ApiError, bodyForEngine, CHAT_PATH, ChatRequest, EngineError } from './wire/openai';
 import { passOn } from './wire/whole-answer';
 
 /** The only headers of a caller that reach an engine: none can name an upstream or carry a credential. */
 const FORWARDED = ['traceparent', 'tracestate'];
 const RETRY_AFTER = { 'retry-after': '1' };
 
+/** What one engine is asked. */
+interface Leg {
+  readonly endpoint: Endpoint;
+  readonly headers: { readonly [name: string]: string };
+  readonly body: Buffer;
+  /** Aborted when the engine is no longer to answer. */
+  readonly signal: AbortSignal;
+}
+
 /**
  * Forwards chat completions to engines: at most one engine ever accepts a request to answer it. Where a prefill engine can read the prompt, it does so
- * first, and the engine that answers fetches the KV cache from it.
+ * first, and the engine that answers fetches the KV cache from it. If that fails before the caller was sent anything, the same engine is asked once more,
+ * to read the prompt itself.
  */
 export class Forwarder {
   private readonly config: RouterConfig;
@@ -66,12 +77,14 @@ export class Forwarder {
   /** Lets one endpoint answer, and gives its slot back. Resolves to false if no connection could be made. */
   private async attempt(exchange: Exchange, chat: ChatRequest, target: Target, endpoint: Endpoint): Promise<boolean> {
     const { name } = target.config;
-    const headers = headersForEngines(exchange);
-    const atWork: Endpoint[] = [];
+    const leg = { endpoint, headers: headersForEngines(exchange), signal: exchange.signal };
+    let prepared: Prepared | undefined;
+    // whichever of two engines fails a hand-off, neither is to be trusted with many more.
+    const atWork = () => (exchange.handoff === 'handed_off' ? [endpoint, prepared!.prefill!] : [endpoint]);
     this.metrics.inFlight.inc({ target: name });
     try {
       // the slot is taken before the prompt is read: a KV cache that had to wait for one could outlive its lease.
-      const prepared = await this.handoff.prepare(exchange, chat, target, headers);
+      prepared = await this.handoff.prepare(exchange, chat, target, leg.headers);
       exchange.handoff = prepared.outcome;
       if (prepared.refusal !== undefined) {
         exchange.target = target.config.prefill;
@@ -79,39 +92,26 @@ export class Forwarder {
         await passOn(exchange, prepared.refusal);
         return true;
       }
-      // whichever of two engines fails a hand-off, neither is to be trusted with many more.
-      atWork.push(endpoint, ...(prepared.prefill === undefined ? [] : [prepared.prefill]));
-      const response = await this.post(exchange, chat.stream, endpoint, headers, prepared.body);
-      if (response === undefined) {
-        if (prepared.outcome === 'handed_off') {
-          this.handoff.drop();
-        }
+      const status = prepared.outcome === 'handed_off'
+        ? await this.answerHandedOff(exchange, chat, target, { ...leg, body: prepared.body }, prepared)
+        : await this.answer(exchange, chat, { ...leg, body: prepared.body });
+      if (status === undefined) {
         exchange.handoff = undefined;
         endpoint.unreachable();
         return false;
       }
-      if (prepared.outcome === 'handed_off' && response.statusCode >= 400 && response.statusCode < 500) {
-        // it refused the request without a look at the KV cache.
-        this.handoff.drop();
-      }
-      exchange.tellRoute();
       exchange.target = name;
       exchange.endpoint = endpoint.url;
-      if (chat.stream && response.statusCode === 200) {
-        await relayStream(exchange, response, this.config.limits);
-      } else {
-        await relayWhole(exchange, response);
-      }
-      const failed = exchange.code === 'stream_error' || response.statusCode >= 500;
-      atWork.forEach((engine) => (failed ? engine.failed(Date.now()) : engine.succeeded()));
+      const failed = exchange.code === 'stream_error' || status >= 500;
+      atWork().forEach((engine) => (failed ? engine.failed(Date.now()) : engine.succeeded()));
       return true;
     } catch (e) {
-      if (atWork.length > 0) {
+      if (prepared !== undefined && prepared.refusal === undefined) {
         exchange.target = name;
         exchange.endpoint = endpoint.url;
-      }
-      if ((exchange.signal.aborted ? exchange.signal.reason : e) instanceof EngineError) {
-        atWork.forEach((engine) => engine.failed(Date.now()));
+        if ((exchange.signal.aborted ? exchange.signal.reason : e) instanceof EngineError) {
+          atWork().forEach((engine) => engine.failed(Date.now()));
+        }
       }
       throw e;
     } finally {
@@ -120,10 +120,74 @@ export class Forwarder {
     }
   }
 
+  /** Lets an engine answer from a KV cache or, if that fails or comes too late for the lease, from the prompt. Resolves as `answer` does. */
+  private async answerHandedOff(exchange: Exchange, chat: ChatRequest, target: Target, leg: Leg, prepared: Prepared): Promise<number | undefined> {
+    const canceller = new AbortController();
+    let late = false;
+    const timer = setTimeout(() => {
+      late = !exchange.answer.started;
+      // an answer that is not a stream says nothing before its end, so that its silence does not tell whether the KV cache was fetched in time.
+      if (late && chat.stream) {
+        canceller.abort();
+      }
+    }, Math.max(0, prepared.leaseEndMillis! - performance.now()));
+    try {
+      const status = await this.answer(exchange, chat, { ...leg, signal: AbortSignal.any([leg.signal, canceller.signal]) });
+      if (late && status === 200) {
+        exchange.handoffLate = true;
+        this.metrics.handoffsLate.inc();
+      }
+      return status;
+    } catch (e) {
+      if (exchange.signal.aborted || exchange.answer.started || !(e instanceof EngineError) || e.code === 'engine_refused') {
+        throw e;
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+    exchange.handoff = canceller.signal.aborted ? 'fallback_lease' : 'fallback_decode_failed';
+    exchange.tellRoute();
+    if (exchange.handoff === 'fallback_decode_failed') {
+      prepared.prefill!.failed(Date.now());
+    }
+    // another id, as the engine may not have forgotten the request yet.
+    const again = { ...leg, headers: headersForEngines(exchange), body: bodyForEngine(chat, target.config.modelName) };
+    const status = await this.answer(exchange, chat, again);
+    if (status === undefined) {
+      // it had accepted the request, which may be what it died of: no other engine is to have it.
+      leg.endpoint.unreachable();
+      throw new EngineError(502, 'engine_failed', 'the engine failed a hand-off and can no longer be reached');
+    }
+    return status;
+  }
+
+  /** Lets an engine answer. Resolves to its status once the caller has all of it, to undefined if no connection could be made. */
+  private async answer(exchange: Exchange, chat: ChatRequest, leg: Leg): Promise<number | undefined> {
+    const response = await this.post(exchange, chat.stream, leg);
+    const status = response?.statusCode;
+    const handedOff = exchange.handoff === 'handed_off';
+    if (handedOff && (status === undefined || (status >= 400 && status < 500))) {
+      // it refused the request without a look at the KV cache, or never had it.
+      this.handoff.drop();
+    }
+    if (response === undefined) {
+      return undefined;
+    }
+    exchange.tellRoute();
+    if (handedOff && response.statusCode >= 500) {
+      await response.body.dump().catch(() => undefined);
+      throw new EngineError(502, 'engine_failed', `the engine answers a hand-off with status ${status}`);
+    }
+    if (chat.stream && status === 200) {
+      await relayStream(exchange, response, this.config.limits);
+    } else {
+      await relayWhole(exchange, response);
+    }
+    return status;
+  }
+
   /** The engine's answer, from its status on; undefined if no connection could be made. */
-  private async post(
-    exchange: Exchange, stream: boolean, endpoint: Endpoint, headers: { readonly [name: string]: string }, body: Buffer,
-  ): Promise<Dispatcher.ResponseData | undefined> {
+  private async post(exchange: Exchange, stream: boolean, { endpoint, headers, body, signal }: Leg): Promise<Dispatcher.ResponseData | undefined> {
     const { firstByteTimeoutSeconds } = this.config.limits;
     const timer = stream
       ? setTimeout(
@@ -132,9 +196,9 @@ export class Forwarder {
       )
       : undefined;
     try {
-      return await endpoint.post(CHAT_PATH, { ...headers, accept: stream ? 'text/event-stream' : 'application/json' }, body, exchange.signal);
+      return await endpoint.post(CHAT_PATH, { ...headers, accept: stream ? 'text/event-stream' : 'application/json' }, body, signal);
     } catch (e) {
-      if (!exchange.signal.aborted && isConnectError(e)) {
+      if (!signal.aborted && isConnectError(e)) {
         return undefined;
       }
       throw new EngineError(502, 'engine_failed', 'the engine broke off before it answered');

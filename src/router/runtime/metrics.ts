@@ -15,7 +15,7 @@ export class RouterMetrics {
   public readonly registry = new Registry();
   /** Requests that ended: `code` is the HTTP status, 499 if the caller left, `stream_error` if an answer broke off after its status was sent. */
   public readonly requests: Counter<'route' | 'target' | 'code'>;
-  /** Time from a request's arrival to its first event, the prefill engine's part included, streamed answers only. */
+  /** Time from a request's arrival to its first token, the prefill engine's part included, streamed answers only. */
   public readonly ttftSeconds: Histogram<'route' | 'target'>;
   /** Mean time between tokens after the first, whole streamed answers only. */
   public readonly tpotSeconds: Histogram<'route' | 'target'>;
@@ -23,6 +23,8 @@ export class RouterMetrics {
   public readonly prefillSeconds: Histogram<'target'>;
   /** Requests to decode engines that take KV caches, by how their prompts were read. */
   public readonly handoffs: Counter<'outcome'>;
+  /** Answers that are not streams and may be wrong: see the help text. */
+  public readonly handoffsLate: Counter;
   /** KV caches that were made and that no engine will fetch; they fill their engine until the end of their lease. */
   public readonly kvCachesDropped: Counter;
   /** Requests that a target has. */
@@ -40,7 +42,7 @@ export class RouterMetrics {
     });
     this.ttftSeconds = new Histogram({
       name: 'router_ttft_seconds',
-      help: 'Time from arrival to the first event of a streamed answer.',
+      help: 'Time from arrival to the first token of a streamed answer.',
       labelNames: ['route', 'target'],
       buckets: buckets(expected?.ttftSeconds, TTFT_SECONDS),
       registers,
@@ -61,6 +63,12 @@ export class RouterMetrics {
     });
     this.handoffs = new Counter({
       name: 'router_handoff_total', help: 'Requests to decode engines that take KV caches, by how their prompts were read.', labelNames: ['outcome'], registers,
+    });
+    this.handoffsLate = new Counter({
+      name: 'router_handoff_late_total',
+      help: 'Answers that are not streams and began after the lease of their KV cache: long ones, or ones whose engine fetched the cache too late and that may '
+        + 'be wrong without a sign of it. Streams are never late, their prompt is read again.',
+      registers,
     });
     this.kvCachesDropped = new Counter({ name: 'router_kv_caches_dropped_total', help: 'KV caches that were made and that no engine will fetch.', registers });
     this.inFlight = new Gauge({ name: 'router_in_flight', help: 'Requests that a target has.', labelNames: ['target'], registers });

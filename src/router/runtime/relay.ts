@@ -2,7 +2,7 @@ import { Dispatcher } from 'undici';
 import { LimitsConfig } from './config';
 import { Exchange } from './exchange';
 import { tellsOfKvParams, withoutKvParams } from './handoff/kv-params';
-import { EngineError, readStreamEvent } from './wire/openai';
+import { EngineError, isPartOfAnswer, readStreamEvent } from './wire/openai';
 import { SseEvent, SseEventTooLong, SseSplitter } from './wire/sse';
 import { chunks, passOn, readWhole } from './wire/whole-answer';
 
@@ -28,7 +28,7 @@ export async function relayWhole(exchange: Exchange, response: Dispatcher.Respon
 /**
  * Passes on a stream of server-sent events, event by event.
  *
- * The status goes out with the first event, so that an engine that fails before it is told as an HTTP error, and a load
+ * The status goes out with the first token, so that an engine that fails before it is told as an HTTP error, and a load
  * balancer's response time is the time to first token. A stream is whole only with its `[DONE]`.
  */
 export async function relayStream(exchange: Exchange, response: Dispatcher.ResponseData, limits: LimitsConfig): Promise<void> {
@@ -79,11 +79,14 @@ export async function relayStream(exchange: Exchange, response: Dispatcher.Respo
 class StreamState {
   /** Whether `[DONE]` was seen. */
   public done = false;
-  /** Whether any data was seen. */
+  /** Whether any part of the answer was seen. */
   public begun = false;
   private readonly exchange: Exchange;
   private failed = false;
   private dataEvents = 0;
+  /** What came before the answer began: an engine that then tells of an error has said nothing yet. */
+  private held: Buffer[] = [];
+  private heldBytes = 0;
   private tokens?: number;
   private lastSeconds = 0;
 
@@ -91,15 +94,23 @@ class StreamState {
     this.exchange = exchange;
   }
 
-  /** The bytes to pass on: everything up to and with `[DONE]`. */
+  /** The bytes to pass on: nothing until the answer begins, then everything up to and with `[DONE]`. */
   public read(events: SseEvent[]): Buffer {
-    const out: Buffer[] = [];
     for (const { bytes, data } of events) {
       if (this.done) {
         break;
       }
-      out.push(data === undefined ? bytes : this.readData(data, bytes));
+      this.held.push(data === undefined ? bytes : this.readData(data, bytes));
+      this.heldBytes += bytes.length;
     }
+    if (!this.begun) {
+      if (this.heldBytes > MAX_EVENT_BYTES) {
+        throw new EngineError(502, 'engine_failed', `the engine sends more than ${MAX_EVENT_BYTES} bytes before its first token`);
+      }
+      return Buffer.alloc(0);
+    }
+    const out = this.held;
+    this.held = [];
     return out.length === 1 ? out[0] : Buffer.concat(out);
   }
 
@@ -122,8 +133,10 @@ class StreamState {
       if (meaning.kind === 'error') {
         throw new EngineError(502, 'engine_failed', 'the engine told of an error before its first token');
       }
-      this.begun = true;
-      this.exchange.ttftSeconds = this.exchange.elapsedSeconds();
+      if (meaning.kind === 'done' || isPartOfAnswer(data)) {
+        this.begun = true;
+        this.exchange.ttftSeconds = this.exchange.elapsedSeconds();
+      }
     }
     this.tokens = meaning.completionTokens ?? this.tokens;
     this.done = meaning.kind === 'done';
@@ -131,7 +144,7 @@ class StreamState {
       this.failed = true;
       return tellsOfKvParams(Buffer.from(data)) ? Buffer.from(new EngineError(502, 'engine_failed', 'the engine failed').toSseEvent()) : bytes;
     }
-    if (meaning.kind === 'chunk') {
+    if (meaning.kind === 'chunk' && this.begun) {
       this.dataEvents++;
       this.lastSeconds = this.exchange.elapsedSeconds();
     }

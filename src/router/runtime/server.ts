@@ -142,6 +142,9 @@ export class RouterServer {
       durationSeconds: exchange.elapsedSeconds(),
       failure: exchange.failure,
     }, 'request');
+    if (exchange.handoffLate) {
+      log.warn({ requestId: id, endpoint: exchange.endpoint }, 'the answer began after the lease of its KV cache and may be wrong');
+    }
   }
 
   private async dispatch(exchange: Exchange): Promise<void> {

@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import { ask, chat, chunkOf, COMPLETION, drained, KEY, MockEngine, MODEL, routerFor, sleep, sse, streamOf, TestRouter, until, whole } from './harness';
+import { ask, chat, chunkOf, COMPLETION, drained, KEY, MockEngine, MODEL, ROLE, routerFor, sleep, sse, streamOf, TestRouter, until, whole } from './harness';
 
 let engine: MockEngine;
 let router: TestRouter;
@@ -187,6 +187,68 @@ describe('a stream', () => {
     expect(response.status).toBe(502);
     expect(await response.json()).toMatchObject({ error: { code: 'engine_failed' } });
     expect(await lastLine()).toMatchObject({ code: '502', failure: 'the engine told of an error before its first token' });
+  });
+
+  test('that tells an error after its role is an HTTP error', async () => {
+    await start();
+    engine.behaviour = async (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write(': hello\n\n' + sse(ROLE) + sse({ choices: [] }));
+      await sleep(30);
+      response.end(sse({ error: { message: 'KV load failed', code: 500 } }) + sse('[DONE]'));
+    };
+    const response = await ask(router.url, chat({ stream: true }));
+    expect(response.status).toBe(502);
+    expect(await response.json()).toMatchObject({ error: { code: 'engine_failed' } });
+    const line = await lastLine();
+    expect(line).toMatchObject({ code: '502', failure: 'the engine told of an error before its first token' });
+    expect(line.ttftSeconds).toBeUndefined();
+  });
+
+  test.each<[string, object]>([
+    ['text', { delta: { content: 'a' } }],
+    ['reasoning', { delta: { reasoning: 'a' } }],
+    ['older reasoning', { delta: { reasoning_content: 'a' } }],
+    ['a tool call', { delta: { tool_calls: [{ index: 0, function: { name: 'f' } }] } }],
+    ['an end', { delta: {}, finish_reason: 'stop' }],
+  ])('begins with %s, and its role is passed on with that', async (_, choice) => {
+    await start();
+    let release = () => {};
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    engine.behaviour = async (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write(sse(ROLE));
+      await sleep(60);
+      response.write(sse({ choices: [choice] }));
+      await gate;
+      response.end(sse('[DONE]'));
+    };
+    const response = await ask(router.url, chat({ stream: true }));
+    const reader = response.body!.getReader();
+    expect(Buffer.from((await reader.read()).value!).toString()).toBe(sse(ROLE) + sse({ choices: [choice] }));
+    release();
+    expect(Buffer.from((await reader.read()).value!).toString()).toBe(sse('[DONE]'));
+    // timers may be early by less than that.
+    expect((await lastLine()).ttftSeconds).toBeGreaterThan(0.05);
+  });
+
+  test('that tells its role without end is broken off, not gathered', async () => {
+    await start();
+    engine.behaviour = (response) => {
+      response.on('error', () => undefined);
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write(sse(ROLE).repeat(50_000));
+    };
+    const response = await ask(router.url, chat({ stream: true }));
+    expect([response.status, (await response.json() as any).error.message]).toEqual([502, 'the engine sends more than 4194304 bytes before its first token']);
+    await until(() => engine.requests[0].aborted, 'the engine is told');
+  });
+
+  test('without a token is passed on whole', async () => {
+    await start();
+    engine.behaviour = (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).end(sse(ROLE) + sse('[DONE]'));
+    };
+    expect(await drained(await ask(router.url, chat({ stream: true })))).toEqual({ text: sse(ROLE) + sse('[DONE]'), broken: false });
   });
 
   test('whose text speaks of "error" is whole', async () => {

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import { AddressInfo } from 'node:net';
-import { ask, chat, configOf, drained, KEY, MockEngine, routerFor, sse, TestRouter, until, whole } from './harness';
+import { ask, chat, chunkOf, configOf, drained, KEY, MockEngine, ROLE, routerFor, sleep, sse, TestRouter, until, whole } from './harness';
 import { VllmPair } from './vllm-pair';
 import { parseRouterConfig, RouterMetrics } from '../../../src/router/runtime';
 import { Exchange } from '../../../src/router/runtime/exchange';
@@ -25,6 +25,7 @@ const textOf = (stream: string) => stream.split('\n\n').filter((event) => event.
   .map((event) => JSON.parse(event.slice(6)).choices[0].delta.content).join('');
 const outcomes = async (from = router.metrics) =>
   Object.fromEntries((await from.handoffs.get()).values.map(({ labels, value }) => [labels.outcome, value]));
+const late = async () => (await router.metrics.handoffsLate.get()).values[0].value;
 const dropped = async () => (await router.metrics.kvCachesDropped.get()).values[0].value;
 const inFlight = async (from = router.metrics) => (await from.inFlight.get()).values.map(({ value }) => value);
 const lastLine = async () => {
@@ -138,13 +139,17 @@ describe('the decode engine reads the prompt itself', () => {
 
   test.each([
     { n: 2 }, { use_beam_search: true }, { prompt_logprobs: 1 }, { truncate_prompt_tokens: -1 }, { tool_choice: 'required', tools: [] },
+    { stream_options: { include_usage: true } }, { stream: false, stream_options: {} }, { max_tokens: 0 }, { max_completion_tokens: -1 },
   ])('where one KV cache is not enough: %j', async (more) => {
     await start();
     await expectAggregated(prompt('p', more), 'not_eligible');
     expect(pair.prefill.requests).toHaveLength(0);
   });
 
-  test.each([{ n: 1 }, { n: null }, { use_beam_search: false }, { tool_choice: 'auto', tools: [] }])('but not where one is: %j', async (more) => {
+  test.each([
+    { n: 1 }, { n: null }, { use_beam_search: false }, { tool_choice: 'auto', tools: [] }, { max_tokens: 1, max_completion_tokens: null }, { stream_options: null },
+    { stream: true, stream_options: { include_usage: true } },
+  ])('but not where one is: %j', async (more) => {
     await start();
     expect((await ask(router.url, prompt('p', more))).headers.get('x-router-route')).toBe('disaggregated');
   });
@@ -255,11 +260,11 @@ describe('the decode engine reads the prompt itself', () => {
     await start();
     pair.reachable = false;
     for (let i = 0; i < 3; i++) {
-      expect((await ask(router.url, prompt('p'))).status).toBe(500);
+      expect((await ask(router.url, prompt('p'))).headers.get('x-router-route')).toBe('aggregated; reason=decode_failed');
     }
     const response = await ask(router.url, prompt('p'));
     expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'aggregated; reason=no_prefill']);
-    expect(await outcomes()).toEqual({ handed_off: 3, fallback_no_prefill: 1 });
+    expect(await outcomes()).toEqual({ fallback_decode_failed: 3, fallback_no_prefill: 1 });
   });
 
   test('if it has no prefill engines, which is not counted', async () => {
@@ -271,13 +276,65 @@ describe('the decode engine reads the prompt itself', () => {
 });
 
 describe('a failure', () => {
-  test('of the transfer before the first token is an HTTP error, not an answer, and the KV cache is not used again', async () => {
+  test.each([true, false])('of the transfer before the first token has the decode engine read the prompt, stream %p', async (stream) => {
     await start();
     pair.reachable = false;
-    const response = await ask(router.url, prompt('p', { stream: true }));
-    expect([response.status, response.headers.get('x-router-route')]).toEqual([502, 'disaggregated']);
-    expect(await response.json()).toMatchObject({ error: { code: 'engine_failed', type: 'server_error' } });
+    const body = prompt('p', { stream });
+    const response = await ask(router.url, body);
+    expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'aggregated; reason=decode_failed']);
+    const text = await response.text();
+    expect(stream ? textOf(text) : JSON.parse(text).choices[0].message.content).toBe(pair.answerTo(body));
+    expect(pair.prefill.requests).toHaveLength(1);
+    const [first, second, ...more] = pair.decode.requests;
+    expect([second.body, more]).toEqual([body, []]);
+    expect(second.headers['x-request-id']).not.toBe(first.headers['x-request-id']);
+    expect(await outcomes()).toEqual({ fallback_decode_failed: 1 });
+    expect(await lastLine()).toMatchObject({ target: 'decode', code: '200', handoff: 'fallback_decode_failed' });
+  });
+
+  test.each([true, false])('of the decode engine to read the prompt as well is told, and nobody is asked a third time, stream %p', async (stream) => {
+    await start();
+    pair.decode.behaviour = (response) => {
+      response.writeHead(503, { 'content-type': 'application/json' }).end('{"error":{"message":"so"}}');
+    };
+    const response = await ask(router.url, prompt('p', { stream }));
+    expect([response.status, await response.json()]).toEqual([503, { error: { message: 'so' } }]);
+    expect([pair.prefill.requests.length, pair.decode.requests.length]).toEqual([1, 2]);
+    expect(await outcomes()).toEqual({ fallback_decode_failed: 1 });
+  });
+
+  test('of a decode engine that is gone afterwards goes to no other', async () => {
+    router = await routerFor([...targets(), { name: 'spare', role: 'aggregated', protocol: 'openai', url: pair.prefill.url }]);
+    pair.decode.behaviour = async (response) => {
+      const stopped = pair.decode.stop();
+      response.destroy();
+      await stopped;
+    };
+    const response = await ask(router.url, prompt('p'));
+    expect([response.status, response.headers.get('x-router-route')]).toEqual([502, 'aggregated; reason=decode_failed']);
+    expect(await response.json()).toMatchObject({ error: { code: 'engine_failed' } });
     expect([pair.prefill.requests.length, pair.decode.requests.length]).toEqual([1, 1]);
+    pair.decode = await MockEngine.start(whole);
+  });
+
+  test('after the first token is the caller\'s to know: it cannot be taken back', async () => {
+    await start();
+    pair.decode.behaviour = (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).end(sse(chunkOf('a')) + sse({ error: { message: 'so' } }) + sse('[DONE]'));
+    };
+    const response = await ask(router.url, prompt('p', { stream: true }));
+    expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'disaggregated']);
+    expect(await response.text()).toContain('so');
+    expect([pair.decode.requests.length, await outcomes()]).toEqual([1, { handed_off: 1 }]);
+  });
+
+  test.each([401, 429])('with status %d is no failure of the hand-off', async (status) => {
+    await start();
+    pair.decode.behaviour = (response) => {
+      response.writeHead(status).end('no');
+    };
+    expect((await ask(router.url, prompt('p'))).status).toBe(status === 401 ? 502 : status);
+    expect([pair.decode.requests.length, await outcomes(), await dropped()]).toEqual([1, { handed_off: 1 }, 1]);
   });
 
   test('that is the caller\'s is told by the prefill engine, without what engines know of each other', async () => {
@@ -345,6 +402,80 @@ describe('a failure', () => {
     const { text } = await drained(await ask(router.url, prompt('p', { stream: true })));
     expect(text).toContain('"code":"engine_failed"');
     expect(text).not.toContain('10.0.0.9');
+  });
+});
+
+describe('a KV cache whose lease ends before it is fetched', () => {
+  const queue = () => {
+    let open = () => {};
+    pair.queue = new Promise((resolve) => {
+      open = resolve;
+    });
+    return open;
+  };
+
+  test('is not used for a stream: the decode engine stops, and reads the prompt itself', async () => {
+    await start({ limits: { kvLeaseSeconds: 0.5 } });
+    const open = queue();
+    const body = prompt('p', { stream: true });
+    const response = await ask(router.url, body);
+    expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'aggregated; reason=lease']);
+    expect(textOf((await drained(response)).text)).toBe(pair.answerTo(body));
+    const [first, second] = pair.decode.requests;
+    await until(() => first.aborted, 'the decode engine sees its connection closed');
+    open();
+    expect([second.body, pair.prefill.requests.length, pair.fetches, await late()]).toEqual([body, 1, 0, 0]);
+    expect(await outcomes()).toEqual({ fallback_lease: 1 });
+  });
+
+  test('is not used for a stream that only told its role', async () => {
+    await start({ limits: { kvLeaseSeconds: 0.5 } });
+    const { behaviour } = pair.decode;
+    pair.decode.behaviour = async (response, received) => {
+      if (received.body.kv_transfer_params === undefined) {
+        return behaviour(response, received);
+      }
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write(sse(ROLE));
+    };
+    const body = prompt('p', { stream: true });
+    expect(textOf((await drained(await ask(router.url, body))).text)).toBe(pair.answerTo(body));
+    expect(await outcomes()).toEqual({ fallback_lease: 1 });
+  });
+
+  test('does not end a stream that began within the lease', async () => {
+    await start({ limits: { kvLeaseSeconds: 0.5 } });
+    pair.decode.behaviour = async (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write(sse(chunkOf('a')));
+      await sleep(700);
+      response.end(sse(chunkOf('b')) + sse('[DONE]'));
+    };
+    const response = await ask(router.url, prompt('p', { stream: true }));
+    expect(textOf(await response.text())).toBe('ab');
+    expect([pair.decode.requests.length, await outcomes(), await late()]).toEqual([1, { handed_off: 1 }, 0]);
+  });
+
+  test('is told of, where the answer is no stream and may be wrong', async () => {
+    await start({ limits: { kvLeaseSeconds: 0.5 } });
+    const open = queue();
+    const asked = ask(router.url, prompt('p'), { 'x-request-id': 'mine' });
+    await until(() => pair.decode.requests.length === 1, 'the decode engine has the request');
+    await sleep(600);
+    open();
+    const response = await asked;
+    expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'disaggregated']);
+    await lastLine();
+    await until(() => router.lines.some(({ level }) => level === 40), 'a warning');
+    expect(router.lines.find(({ level }) => level === 40)).toMatchObject({
+      requestId: 'mine', endpoint: pair.decode.url, msg: 'the answer began after the lease of its KV cache and may be wrong',
+    });
+    expect([await outcomes(), await late()]).toEqual([{ handed_off: 1 }, 1]);
+  });
+
+  test('is not told of where the answer came in time', async () => {
+    await start();
+    await ask(router.url, prompt('p'));
+    await lastLine();
+    expect([router.lines.filter(({ level }) => level === 40), await late()]).toEqual([[], 0]);
   });
 });
 

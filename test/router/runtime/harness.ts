@@ -71,6 +71,8 @@ export class MockEngine {
 
 export const sse = (value: unknown) => `data: ${typeof value === 'string' ? value : JSON.stringify(value)}\n\n`;
 export const chunkOf = (content: string) => ({ object: 'chat.completion.chunk', choices: [{ index: 0, delta: { content }, finish_reason: null }] });
+/** What vLLM's streams begin with. */
+export const ROLE = { object: 'chat.completion.chunk', choices: [{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }] };
 export const COMPLETION = { object: 'chat.completion', choices: [{ index: 0, message: { role: 'assistant', content: 'hello' }, finish_reason: 'stop' }] };
 
 /** An engine's stream, event by event, with a pause before each. */

@@ -1,5 +1,5 @@
 import { ServerResponse } from 'node:http';
-import { chunkOf, MockEngine, Received, sse } from './harness';
+import { chunkOf, MockEngine, Received, ROLE, sse } from './harness';
 
 /** A KV cache that the prefill engine holds for somebody. */
 interface Held {
@@ -40,6 +40,8 @@ export class VllmPair {
   public gate: Promise<void> = Promise.resolve();
   /** Whether the prefill engine can be reached by the decode engine. */
   public reachable = true;
+  /** Waited for by the decode engine before it fetches a KV cache. */
+  public queue: Promise<void> = Promise.resolve();
   /** The tokens of an answer after the first. */
   public more: string[] = [' and', ' more'];
   /** What the prefill engine makes of the parameters that it would tell. */
@@ -113,6 +115,10 @@ export class VllmPair {
       this.answer(response, body, promptOf(body), null);
       return;
     }
+    await this.queue;
+    if (response.destroyed) {
+      return;
+    }
     const held = this.held.get(params.remote_request_id);
     if (!Array.isArray(params.remote_block_ids) || params.remote_block_ids.flat().length === 0) {
       this.crashed = true;
@@ -137,7 +143,7 @@ export class VllmPair {
   /** Both ways of vLLM to tell of a failed transfer. */
   private fail(response: ServerResponse, body: any): void {
     if (body.stream) {
-      response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' }).end(sse(ERROR) + sse('[DONE]'));
+      response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' }).end(sse(ROLE) + sse(ERROR) + sse('[DONE]'));
     } else {
       json(response, 500, ERROR);
     }
@@ -152,7 +158,7 @@ export class VllmPair {
     }
     response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
     const last = { ...chunkOf(''), kv_transfer_params: params };
-    response.end(tokens.map((token) => sse(chunkOf(token))).join('') + sse(last) + sse('[DONE]'));
+    response.end(sse(ROLE) + tokens.map((token) => sse(chunkOf(token))).join('') + sse(last) + sse('[DONE]'));
   }
 }
 

@@ -12,7 +12,8 @@ import { WholeAnswer } from '../wire/whole-answer';
 
 /** How a request to engines that take KV caches went: `rejected` if a prefill engine refused it, otherwise who read the prompt, and why. */
 export type HandoffOutcome =
-  'handed_off' | 'fallback_no_prefill' | 'fallback_prefill_failed' | 'fallback_params_invalid' | 'fallback_lease' | 'not_eligible' | 'rejected';
+  'handed_off' | 'fallback_no_prefill' | 'fallback_prefill_failed' | 'fallback_params_invalid' | 'fallback_lease' | 'fallback_decode_failed'
+  | 'not_eligible' | 'rejected';
 
 /** What is left to do for a request once its prompt was read, or will be read by the engine that answers. */
 export interface Prepared {
@@ -22,6 +23,8 @@ export interface Prepared {
   readonly body: Buffer;
   /** The engine that read the prompt, or refused to. */
   readonly prefill?: Endpoint;
+  /** When the lease of the KV cache ends that is handed on, in milliseconds of `performance.now()`. */
+  readonly leaseEndMillis?: number;
   /** The answer, if the request was rejected. */
   readonly refusal?: WholeAnswer;
 }
@@ -75,7 +78,12 @@ export class Handoff {
       this.drop();
       return { body, outcome: 'fallback_lease' };
     }
-    return { body: withKvParams(body, params), outcome: 'handed_off', prefill: read.endpoint };
+    return {
+      body: withKvParams(body, params),
+      outcome: 'handed_off',
+      prefill: read.endpoint,
+      leaseEndMillis: read.params.bornMillis + this.limits.kvLeaseSeconds * 1000,
+    };
   }
 
   /** Counts a KV cache that nobody will fetch. Its engine frees it at the end of the lease: there is no other way to tell it. */

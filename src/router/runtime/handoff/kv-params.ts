@@ -42,7 +42,8 @@ export class KvParams {
     return text.length <= MAX_PARAMS_BYTES && isUsable(params) ? new KvParams(text, millis) : undefined;
   }
 
-  private readonly bornMillis: number;
+  /** When the lease began, in milliseconds, by the clock that `read` was given. */
+  public readonly bornMillis: number;
   private text?: string;
 
   private constructor(text: string, bornMillis: number) {

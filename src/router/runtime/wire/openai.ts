@@ -127,6 +127,18 @@ export function readStreamEvent(data: string): StreamEventMeaning {
   }
 }
 
+/** Whether the `data` of an event holds a part of the answer: engines begin with a role, which they tell even if they then cannot answer. */
+export function isPartOfAnswer(data: string): boolean {
+  const isNothing = (value: unknown) => value === null || value === '' || (Array.isArray(value) && value.length === 0);
+  try {
+    const { choices } = JSON.parse(data) as { choices: { delta: object; finish_reason?: unknown }[] };
+    return choices.some(({ delta, finish_reason: reason = null }) =>
+      reason !== null || Object.entries(delta).some(([name, value]) => name !== 'role' && !isNothing(value)));
+  } catch {
+    return true;
+  }
+}
+
 function invalid(code: string, message: string): ApiError {
   return new ApiError(400, 'invalid_request_error', code, message);
 }
