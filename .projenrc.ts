@@ -115,7 +115,7 @@ project.deps.addDependency('aws-cdk-lib@2.276.0', DependencyType.DEVENV);
 
 new JsonFile(project, 'cdk.json', {
   obj: {
-    app: 'npx tsx --tsconfig examples/tsconfig.json examples/quick-start/main.ts',
+    app: 'node --import ./projenrc/tsx.mjs examples/quick-start/main.ts',
     context: { '@aws-cdk/core:validateAgainstDefaultRules': true },
   },
 });

@@ -1,4 +1,4 @@
-// How long the quick-start takes to synthesize, and how much of that is this library: `npx tsx --tsconfig examples/tsconfig.json benchmark/synth.ts`.
+// How long the quick-start takes to synthesize, and how much of that is this library: `npx tsx --tsconfig benchmark/tsconfig.json benchmark/synth.ts`.
 import { spawnSync } from 'child_process';
 import { performance } from 'perf_hooks';
 
