@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { ProblemsError } from '../problems';
 import { parseCsvTrace } from './trace-csv';
@@ -30,15 +30,17 @@ export class RequestTrace {
    * @param path path of the file, absolute or relative to the working directory.
    */
   public static fromFile(path: string): RequestTrace {
-    let text: string;
+    let text: string | undefined;
+    let reason = 'it is not a file';
     try {
-      text = readFileSync(path, 'utf8');
+      // a device such as /dev/zero never ends.
+      text = statSync(path).isFile() ? readFileSync(path, 'utf8') : undefined;
     } catch (error) {
+      reason = (error as NodeJS.ErrnoException).code ?? String(error);
+    }
+    if (text === undefined) {
       throw new ProblemsError([{
-        rule: 'TraceNotReadable',
-        path,
-        message: `the trace cannot be read: ${(error as NodeJS.ErrnoException).code}`,
-        mend: 'give the path of a CSV or JSON lines file',
+        rule: 'TraceNotReadable', path, message: `the trace cannot be read: ${reason}`, mend: 'give the path of a CSV or JSON lines file',
       }]);
     }
     return RequestTrace.fromText(text, path);

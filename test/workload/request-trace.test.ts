@@ -145,3 +145,9 @@ describe('malformed traces', () => {
     expect(() => RequestTrace.fromFile(path)).toThrow(`[${path}:2:5]`);
   });
 });
+
+test('a path that is no file is refused, without reading what never ends', () => {
+  for (const path of ['/dev/zero', __dirname, join(__dirname, 'missing.csv')]) {
+    expect(() => RequestTrace.fromFile(path)).toThrow(/the trace cannot be read: (it is not a file|ENOENT) .*\[TraceNotReadable\]/);
+  }
+});
