@@ -2,6 +2,7 @@ import { readFileSync } from 'fs';
 import { join } from 'path';
 import { App, Stack, aws_ec2 as ec2 } from 'aws-cdk-lib';
 import * as ts from 'typescript';
+import { RULES } from '../src/validation/rules';
 import { EfaInterfaces, EfaPlacementGroup, NeuronInstanceType } from 'cdk-disaggregated-inference';
 
 const ROOT = join(__dirname, '..');
@@ -29,6 +30,10 @@ test('every TypeScript example of the README compiles', () => {
 
   expect(ts.formatDiagnostics(diagnostics, { getCanonicalFileName: (name) => name, getCurrentDirectory: () => ROOT, getNewLine: () => '\n' })).toBe('');
 }, 60_000);
+
+test('the README counts the rules', () => {
+  expect(readFileSync(join(ROOT, 'README.md'), 'utf8')).toContain(`(${RULES.length} rules so far)`);
+});
 
 test('the README shows an error as it is', () => {
   const app = new App();

@@ -21,7 +21,7 @@ export enum EngineProtocol {
   /** OpenAI's HTTP API: `/v1/chat/completions`, `/v1/completions`. */
   OPENAI = 'openai',
 
-  /** Amazon Bedrock Runtime, signed with the caller's credentials. */
+  /** Amazon Bedrock Runtime. `BedrockRouter` does not speak it yet. */
   BEDROCK = 'bedrock',
 }
 

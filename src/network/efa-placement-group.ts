@@ -131,8 +131,8 @@ abstract class EfaPlacementGroupBase extends Resource implements IEfaPlacementGr
  * A place where instances reach each other over EFA: subnets of one Availability Zone in one VPC, a security group that allows all traffic within
  * itself, and, where a launch template asks for it, a cluster placement group.
  *
- * Throws a `ProblemsError` if the subnets are in several Availability Zones (`EfaAvailabilityZones`) or if there is none in the one
- * asked for (`EfaSubnetsMissing`). An Availability Zone that is a token is compared with those of the VPC, and taken as given otherwise.
+ * Throws a `ProblemsError` if the subnets are in several Availability Zones (`EfaAvailabilityZones`) or public (`EfaSubnetsPublic`), or if there
+ * is none in the zone asked for (`EfaSubnetsMissing`). An Availability Zone that is a token is compared with those of the VPC, and taken as given otherwise.
  *
  * @see https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/efa.html
  * @resource AWS::EC2::PlacementGroup

@@ -155,7 +155,8 @@ abstract class BedrockRouterBase extends Resource implements IBedrockRouter {
  * Bedrock's own wire format is not part of this version.
  *
  * Throws a `ProblemsError` with every problem: a model that is not known (`RouterModelUnknown`), no engine that answers
- * (`RouterNothingAnswers`), and engines (`RouterEngine…`) or times (`RouterTime`) that cannot be configured.
+ * (`RouterNothingAnswers`), engines (`RouterEngine…`) or times (`RouterTime`) that cannot be configured, fewer than two zones (`RouterZones`),
+ * public subnets (`RouterSubnetsPublic`), or counts of tasks that are none (`RouterTasks`).
  */
 export class BedrockRouter extends BedrockRouterBase {
   /**

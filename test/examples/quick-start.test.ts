@@ -26,7 +26,9 @@ describe('the quick-start', () => {
   test('says what the README says', () => {
     const [{ entry }] = Annotations.fromStack(stack).findInfo('/QuickStart/Chat', Match.stringLikeRegexp('output tokens'));
     const line = String(entry.data).replace(/ \[ack: .*\]$/, '');
-    expect(readFileSync(join(__dirname, '../../README.md'), 'utf8').replace(/\s+/g, ' ')).toContain(line);
+    const readme = readFileSync(join(__dirname, '../../README.md'), 'utf8').replace(/\s+/g, ' ');
+    expect(readme).toContain(line);
+    expect(readme).toContain(`are $${Math.round(Estimates.fromStack(stack).of(stack.chat).usdPerHour!)} an hour`);
   });
 
   test('writes its estimate beside the template', () => {
