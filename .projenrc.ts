@@ -8,7 +8,7 @@ const ROOMS: Record<string, string[]> = {
   'model': [],
   'workload': [],
   'estimator': ['hardware', 'model', 'workload'],
-  'validation': ['hardware'],
+  'validation': ['hardware', 'model'],
   'network': ['hardware', 'validation'],
   'decode': ['hardware', 'model', 'workload', 'estimator', 'network', 'validation'],
   'fleet': ['hardware', 'model', 'workload', 'estimator', 'network', 'decode', 'validation'],
@@ -63,11 +63,18 @@ const project = new awscdk.AwsCdkConstructLibrary({
 
   peerDeps: ['cdk-nag@^3.0.2'],
   devDeps: [
+    '@aws-sdk/client-auto-scaling@^3.1160.0',
+    '@aws-sdk/client-cloudformation@^3.1160.0',
+    '@aws-sdk/client-ec2@^3.1160.0',
+    '@aws-sdk/client-ecs@^3.1160.0',
+    '@aws-sdk/client-eks@^3.1160.0',
     'aws-cdk@2.1148.1',
+    'cdk-preflight@0.0.143',
     'cdk-nag@3.0.2',
     'constructs@10.8.1',
     'esbuild@0.28.2',
     'fast-check@^4.10.2',
+    'fast-json-patch@^3.1.1',
     'projen@0.103.25',
     'tsx@^4.23.15',
     // bundled by esbuild into assets/ and bin/, so users install none of them.
@@ -76,6 +83,7 @@ const project = new awscdk.AwsCdkConstructLibrary({
     'pino@^10.4.0',
     'prom-client@^15.1.3',
     'undici@^7.30.2',
+    'yaml@^2.9.1',
   ],
   bin: { 'cdk-disaggregated-inference': 'bin/cdk-disaggregated-inference.js' },
 
@@ -90,8 +98,8 @@ const project = new awscdk.AwsCdkConstructLibrary({
       collectCoverage: false,
       // synths and child processes of a busy machine take longer than jest's 5 s.
       testTimeout: 30_000,
-      testPathIgnorePatterns: ['/node_modules/', '<rootDir>/lib/', '<rootDir>/test/conformance/'],
-      modulePathIgnorePatterns: ['<rootDir>/lib/', '<rootDir>/cdk.out/', '<rootDir>/.venv/'],
+      testPathIgnorePatterns: ['/node_modules/', '<rootDir>/lib/', '<rootDir>/test/conformance/', '<rootDir>/test/deploy/'],
+      modulePathIgnorePatterns: ['<rootDir>/lib/', '<rootDir>/cdk.out/', '<rootDir>/.venv/', '<rootDir>/.venv-deploy/'],
       moduleNameMapper: { '^cdk-disaggregated-inference$': '<rootDir>/src' },
     },
   },
@@ -100,10 +108,10 @@ const project = new awscdk.AwsCdkConstructLibrary({
     include: ['../src/**/*.ts', '../examples/**/*.ts', '../benchmark/**/*.ts', '../projenrc/**/*.ts', '../.projenrc.ts'],
     compilerOptions: { paths: { 'cdk-disaggregated-inference': ['../src/index.ts'] } },
   },
-  gitignore: ['/assets/', '/bin/', 'cdk.out', '.cdk.staging', '/jest-*.json', '.DS_Store', '*.log', '/tsconfig.tsbuildinfo', '/.venv/'],
+  gitignore: ['/assets/', '/bin/', 'cdk.out', '.cdk.staging', '/jest-*.json', '.DS_Store', '*.log', '/tsconfig.tsbuildinfo', '/.venv/', '/.venv-deploy/'],
 });
 
-project.npmignore?.exclude(...['/*.tgz', '/.venv', '/cdk.json', '/cdk.context.json', '/cdk.out', '/examples', '/benchmark', '/.ci', '/test', '/docs', '/.jsii.tabl.json', '/jest-*.json', '/CONTRIBUTING.md', '/.projenrc.ts']);
+project.npmignore?.exclude(...['/*.tgz', '/.venv', '/.venv-deploy', '/cdk.json', '/cdk.context.json', '/cdk.out', '/examples', '/benchmark', '/.ci', '/test', '/docs', '/.jsii.tabl.json', '/jest-*.json', '/CONTRIBUTING.md', '/.projenrc.ts']);
 
 // the banner about Node 20's end of life, which jsii prints at every run.
 project.compileTask.env('JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION', '1');
@@ -129,11 +137,17 @@ for (const folder of ['examples', 'benchmark']) {
 // ts-jest transpiles only, so the types of tests, examples and benchmarks are checked on their own.
 project.testTask.exec('tsc --noEmit -p test/tsconfig.json');
 
-project.addTask('test:conformance', {
-  description: 'Runs what needs a long install: cfn-lint over the examples',
-  exec: 'jest --ci --testPathIgnorePatterns /node_modules/ --testMatch "<rootDir>/test/conformance/**/*.test.ts"',
-  receiveArgs: true,
-});
+const LONG_TESTS: Record<string, string> = {
+  conformance: 'other checkers over the same templates, such as cfn-lint',
+  deploy: 'the examples, created in AWS emulators',
+};
+for (const [folder, description] of Object.entries(LONG_TESTS)) {
+  project.addTask(`test:${folder}`, {
+    description: `Runs what needs a long install: ${description}`,
+    exec: `jest --ci --testPathIgnorePatterns /node_modules/ --testMatch "<rootDir>/test/${folder}/**/*.test.ts"`,
+    receiveArgs: true,
+  });
+}
 
 // what users get without installing anything: the CLI and the router's container, each one byte-stable file.
 const bundle = project.addTask('bundle', {
@@ -153,8 +167,9 @@ project.eslint?.addOverride({
   files: [
     ...CDK_FREE_ROOMS.map((room) => `src/${room}/**/*.ts`),
     // the rules themselves, which the CLI runs on any template.
-    'src/validation/rules/*.ts', 'src/validation/{check-templates,instance-facts,launches,rule,template-graph,zones}.ts',
+    'src/validation/**/*.ts',
   ],
+  excludedFiles: ['src/validation/{check-stacks,index,inference-*}.ts'],
   rules: { 'no-restricted-imports': ['error', { patterns: ['aws-cdk-lib', 'aws-cdk-lib/*', 'constructs', 'cdk-nag'] }] },
 });
 project.eslint?.addOverride({
