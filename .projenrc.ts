@@ -19,7 +19,7 @@ const ROOMS: Record<string, string[]> = {
 };
 
 /** Files beside the rooms that any room may import. */
-const SHARED = ['problems.ts', 'nearest.ts', 'json-text.ts', 'dns-label.ts', 'encrypted-logs.ts'];
+const SHARED = ['problems.ts', 'nearest.ts', 'json-text.ts', 'dns-label.ts', 'encrypted-logs.ts', 'managed-role.ts'];
 
 /** Rooms that never see the CDK: they run in the CLI and in the router's container. */
 const CDK_FREE_ROOMS = ['hardware', 'model', 'workload', 'estimator', 'cli', 'router/runtime'];
@@ -68,6 +68,8 @@ const project = new awscdk.AwsCdkConstructLibrary({
     '@aws-sdk/client-ec2@^3.1160.0',
     '@aws-sdk/client-ecs@^3.1160.0',
     '@aws-sdk/client-eks@^3.1160.0',
+    // only its copy of the SARIF schema, which it alone of the registry has.
+    '@microsoft/jest-sarif@1.0.0-beta.0',
     'aws-cdk@2.1148.1',
     'cdk-preflight@0.0.143',
     'cdk-nag@3.0.2',
@@ -111,7 +113,7 @@ const project = new awscdk.AwsCdkConstructLibrary({
   gitignore: ['/assets/', '/bin/', 'cdk.out', '.cdk.staging', '/jest-*.json', '.DS_Store', '*.log', '/tsconfig.tsbuildinfo', '/.venv/', '/.venv-deploy/'],
 });
 
-project.npmignore?.exclude(...['/*.tgz', '/.venv', '/.venv-deploy', '/cdk.json', '/cdk.context.json', '/cdk.out', '/examples', '/benchmark', '/.ci', '/test', '/docs', '/.jsii.tabl.json', '/jest-*.json', '/CONTRIBUTING.md', '/.projenrc.ts']);
+project.npmignore?.exclude(...['/*.tgz', '/.venv', '/.venv-deploy', '/cdk.json', '/cdk.context.json', '/cdk.out', '/examples', '/benchmark', '/.ci', '/test', '/docs', '/.jsii.tabl.json', '/jest-*.json', '/CONTRIBUTING.md', '/RULES.md', '/POLICY.md', '/.projenrc.ts']);
 
 // the banner about Node 20's end of life, which jsii prints at every run.
 project.compileTask.env('JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION', '1');
@@ -155,6 +157,15 @@ const bundle = project.addTask('bundle', {
   exec: 'node projenrc/bundle.mjs',
 });
 project.preCompileTask.spawn(bundle);
+
+project.addTask('rules:page', {
+  description: 'Writes RULES.md, the table of every rule',
+  exec: 'tsx src/cli/main.ts rules --format markdown > RULES.md',
+});
+project.addTask('policy:page', {
+  description: 'Writes POLICY.md, the table of what policy packs find',
+  exec: 'tsx projenrc/policy-page.ts > POLICY.md',
+});
 project.package.setScript('prepare', 'node projenrc/bundle.mjs');
 
 project.eslint?.allowDevDeps('benchmark/**');

@@ -6,6 +6,7 @@ export * from './fleet';
 export * from './hardware';
 export * from './model';
 export * from './network';
+export * from './policy-acknowledgements';
 export * from './router';
 export * from './serving-phases';
 export * from './validation';

@@ -1,6 +1,7 @@
-import { Token, aws_ec2 as ec2 } from 'aws-cdk-lib';
+import { Token, aws_ec2 as ec2, aws_iam as iam } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import { EncryptedLogsProps, encryptedLogs } from './encrypted-logs';
+import { ManagedRole } from './managed-role';
 import { Problem } from './problems';
 
 /** What the VPC of a service is told. */
@@ -27,7 +28,11 @@ export class ServingVpc extends ec2.Vpc {
       ],
       gatewayEndpoints: { S3: { service: ec2.GatewayVpcEndpointAwsService.S3 } },
     });
-    this.addFlowLog('FlowLog', { destination: ec2.FlowLogDestination.toCloudWatchLogs(encryptedLogs(this, 'FlowLogs', props)) });
+    const role = new ManagedRole(this, 'FlowLogRole', {
+      assumedBy: new iam.ServicePrincipal('vpc-flow-logs.amazonaws.com'),
+      description: 'Writes the flow logs of a service',
+    });
+    this.addFlowLog('FlowLog', { destination: ec2.FlowLogDestination.toCloudWatchLogs(encryptedLogs(this, 'FlowLogs', props), role) });
   }
 }
 

@@ -1,25 +1,42 @@
 import { Command, CommanderError, Option } from 'commander';
-import { EstimateOutcome, Estimator, FleetPlanner } from '../estimator';
-import { Problems, ProblemsError } from '../problems';
-import { estimateText, refusalText } from './estimate-text';
-import { planText } from './plan-text';
-import { readSpec } from './spec-file';
+import type { EstimateOutcome } from '../estimator';
+import { Problem, Problems, ProblemsError } from '../problems';
+import type { CheckOptions } from './check';
+import { packageFacts } from './package-facts';
 
 /** What the process ends with, for scripts and pipelines. */
 enum ExitCode {
-  HELD = 0,
-  MISSED = 1,
+  /** The objective is held, or nothing is found. */
+  GOOD = 0,
+  /** The objective is missed, or something is found. */
+  BAD = 1,
   WRONG_INPUT = 2,
   REFUSED = 3,
   DEFECT = 70,
 }
 
-const EXIT_CODES = `
+const SPEC_EXIT_CODES = `
 Exit codes:
-  ${ExitCode.HELD}   the objective is held, or there is none
-  ${ExitCode.MISSED}   the objective is missed
+  ${ExitCode.GOOD}   the objective is held, or there is none
+  ${ExitCode.BAD}   the objective is missed
   ${ExitCode.WRONG_INPUT}   wrong input: every problem is on standard error
   ${ExitCode.REFUSED}   no estimate: unstable, infeasible, or without a published basis
+  ${ExitCode.DEFECT}  a defect of this program`;
+
+const CHECK_HELP = `
+All that is given is one set: references between the templates are followed, and so are the templates of nested stacks.
+
+Examples:
+  cdk-disaggregated-inference check template.yaml
+  cdk-disaggregated-inference check cdk.out --fail-on warning
+  cdk-disaggregated-inference check network.yaml fleet.yaml --region us-east-2
+  cdk-disaggregated-inference check cdk.out --format sarif > inference.sarif
+  aws cloudformation get-template --stack-name fleet --query TemplateBody | cdk-disaggregated-inference check -
+
+Exit codes:
+  ${ExitCode.GOOD}   nothing is found that --fail-on counts
+  ${ExitCode.BAD}   something is found
+  ${ExitCode.WRONG_INPUT}   wrong input: every problem is on standard error; what could be read is checked all the same
   ${ExitCode.DEFECT}  a defect of this program`;
 
 interface SpecOptions {
@@ -27,18 +44,23 @@ interface SpecOptions {
   readonly set: string[];
 }
 
-/** The file that is worked on, for messages. */
-let specFile = '';
+/** What is worked on, for messages. */
+let subject = '';
 
-function main(): void {
+// each command loads what it needs when it runs: the estimator alone takes longer to load than most templates to check.
+async function main(): Promise<void> {
   const program = new Command('cdk-disaggregated-inference')
-    .description('What to expect of a disaggregated LLM inference service on AWS')
+    .description('What to expect of a disaggregated LLM inference service on AWS, and whether its templates deploy')
     .exitOverride()
-    .addHelpText('afterAll', EXIT_CODES);
+    .option('-V, --version', 'print the version')
+    .on('option:version', printVersion);
 
   specCommand(program, 'estimate', 'throughput, latency and cost of a deployment')
     .addHelpText('after', '\nAs JSON the answer is an estimate (estimate.v1.schema.json), or {"refusal": {kind, reason, mend}}.')
-    .action((file: string, options: SpecOptions) => {
+    .action(async (file: string, options: SpecOptions) => {
+      const { Estimator } = await import('../estimator/index.js');
+      const { readSpec } = await import('./spec-file.js');
+      const { estimateText, refusalText } = await import('./estimate-text.js');
       const outcome = Estimator.estimate(readSpec(file, options.set));
       print(options, outcome.estimate ?? outcome, () => outcome.estimate ? estimateText(outcome.estimate) : refusalText(outcome.refusal!));
       process.exitCode = exitCodeOf(outcome);
@@ -46,25 +68,68 @@ function main(): void {
 
   specCommand(program, 'plan', 'the cheapest fleet that holds the objective; counts that the spec gives are kept')
     .addHelpText('after', '\nAs JSON the answer is a fleet plan (fleet-plan.v1.schema.json).')
-    .action((file: string, options: SpecOptions) => {
+    .action(async (file: string, options: SpecOptions) => {
+      const { FleetPlanner } = await import('../estimator/index.js');
+      const { readSpec } = await import('./spec-file.js');
+      const { planText } = await import('./plan-text.js');
       const plan = FleetPlanner.plan(readSpec(file, options.set));
       print(options, plan, () => planText(plan));
       process.exitCode = exitCodeOf(plan.outcome);
     });
 
-  program.parse();
+  program.command('check')
+    .description('whether CloudFormation templates would deploy and their fabric connect, by the rules of this library')
+    .argument('<template...>', 'templates in JSON or YAML, or cloud assemblies such as cdk.out; - for standard input')
+    .addOption(formatOption('text', 'json', 'sarif'))
+    .addOption(new Option('--rule <id>', 'checks this rule alone; may be repeated').argParser(collect).default([], 'all rules'))
+    .addOption(new Option('--fail-on <severity>', 'what exit code 1 is for: errors, or warnings too').choices(['error', 'warning']).default('error'))
+    .option('--region <region>', 'the region of stacks that do not say theirs, such as us-east-2')
+    .addHelpText('after', CHECK_HELP)
+    .action(async (paths: string[], options: CheckOptions) => {
+      subject = 'the options';
+      const { check } = await import('./check.js');
+      const { output, failed, problems } = check(paths, options, process.stdout.isTTY && !process.env.NO_COLOR);
+      process.stdout.write(output && `${output}\n`);
+      process.exitCode = failed ? ExitCode.BAD : ExitCode.GOOD;
+      if (problems.length > 0) {
+        refuse(problems, 'the templates');
+      }
+    });
+
+  program.command('rules')
+    .description('the rules of check')
+    .addOption(formatOption('text', 'json', 'markdown'))
+    .action(async ({ format }: { format: string }) => {
+      const { rulesJson, rulesMarkdown, rulesText } = await import('./rules-page.js');
+      process.stdout.write(`${format === 'json' ? JSON.stringify(rulesJson(), undefined, 2) : format === 'markdown' ? rulesMarkdown() : rulesText()}\n`);
+    });
+
+  await program.parseAsync();
+}
+
+function printVersion(): never {
+  process.stdout.write(`${packageFacts().version}\n`);
+  throw new CommanderError(ExitCode.GOOD, 'commander.version', '');
 }
 
 function specCommand(program: Command, name: string, description: string): Command {
   return program.command(name)
     .hook('preAction', (command) => {
-      specFile = command.args[0] === '-' ? 'standard input' : command.args[0];
+      subject = command.args[0] === '-' ? 'standard input' : command.args[0];
     })
     .description(description)
     .argument('<spec>', 'a deployment spec, see deployment-spec.v1.schema.json; - for standard input')
-    .addOption(new Option('--format <format>', 'format of the answer').choices(['text', 'json']).default('text'))
-    .option('--set <path=value>', 'puts a value into the spec, such as decode.instances=4; may be repeated',
-      (assignment: string, all: string[]) => [...all, assignment], []);
+    .addOption(formatOption('text', 'json'))
+    .option('--set <path=value>', 'puts a value into the spec, such as decode.instances=4; may be repeated', collect, [])
+    .addHelpText('after', SPEC_EXIT_CODES);
+}
+
+function formatOption(...formats: string[]): Option {
+  return new Option('--format <format>', 'format of the answer').choices(formats).default(formats[0]);
+}
+
+function collect(value: string, all: string[]): string[] {
+  return [...all, value];
 }
 
 function print(options: SpecOptions, value: unknown, text: () => string): void {
@@ -75,7 +140,12 @@ function exitCodeOf(outcome: EstimateOutcome): ExitCode {
   if (!outcome.estimate) {
     return ExitCode.REFUSED;
   }
-  return outcome.estimate.objectives.every((verdict) => verdict.held) ? ExitCode.HELD : ExitCode.MISSED;
+  return outcome.estimate.objectives.every((verdict) => verdict.held) ? ExitCode.GOOD : ExitCode.BAD;
+}
+
+function refuse(problems: Problem[], where: string): void {
+  process.stderr.write(`${problems.length === 1 ? '1 problem' : `${problems.length} problems`} in ${where}\n${Problems.format(problems).replace(/^/gm, '  ')}\n`);
+  process.exitCode = ExitCode.WRONG_INPUT;
 }
 
 // a reader such as `head` that has seen enough is no error.
@@ -85,18 +155,14 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   }
 });
 
-try {
-  main();
-} catch (error) {
+main().catch((error) => {
   if (error instanceof CommanderError) {
     // commander has printed its sentence.
-    process.exitCode = error.exitCode === 0 ? ExitCode.HELD : ExitCode.WRONG_INPUT;
+    process.exitCode = error.exitCode === 0 ? ExitCode.GOOD : ExitCode.WRONG_INPUT;
   } else if (error instanceof ProblemsError) {
-    const count = error.problems.length === 1 ? '1 problem' : `${error.problems.length} problems`;
-    process.stderr.write(`${count} in ${specFile}\n${Problems.format(error.problems).replace(/^/gm, '  ')}\n`);
-    process.exitCode = ExitCode.WRONG_INPUT;
+    refuse(error.problems, subject);
   } else {
     process.stderr.write(`unexpected error, please report it: ${error instanceof Error ? error.message : String(error)}\n`);
     process.exitCode = ExitCode.DEFECT;
   }
-}
+});

@@ -131,7 +131,12 @@ export class BedrockModel {
    */
   public _grantInvoke(scope: IConstruct, grantee: iam.IGrantable): iam.Grant {
     const stack = Stack.of(scope);
-    const regions = this.regions.length > 0 ? this.regions : [stack.region];
+    const regions = this.regions.length > 0 ? [...this.regions] : [stack.region];
+    if (this.invocationId.startsWith('global.')) {
+      // a global profile also calls the model without a region:
+      // https://docs.aws.amazon.com/bedrock/latest/userguide/global-cross-region-inference.html
+      regions.push('');
+    }
     const models = regions.map((region) => stack.formatArn({
       service: 'bedrock',
       region,

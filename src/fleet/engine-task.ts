@@ -2,6 +2,7 @@ import { Duration, Size, Stack, aws_ecs as ecs, aws_iam as iam, aws_logs as logs
 import { Construct } from 'constructs';
 import { EngineSetup, apiPort, CACHE_DIRECTORY, entryScript, healthCommand, MODEL_DIRECTORY, serveCommand } from './engine/vllm-command';
 import { HOST_DIRECTORY } from './fleet-instances';
+import { ManagedRole } from '../managed-role';
 import { ModelArtifacts } from './model-artifacts';
 import { EfaInterfaceLayout } from '../network';
 
@@ -32,11 +33,12 @@ export class EngineTask extends Construct {
   constructor(scope: Construct, id: string, props: EngineTaskProps) {
     super(scope, id);
     this.taskRole = this.defineTaskRole(props.artifacts);
+    const executionRole = this.defineExecutionRole(props.logGroup);
     this.definition = new ecs.Ec2TaskDefinition(this, 'Definition', {
       // EFA devices belong to the host, and a task's own network interface carries none.
       networkMode: ecs.NetworkMode.HOST,
       taskRole: this.taskRole,
-      executionRole: this.defineExecutionRole(props.logGroup),
+      executionRole,
       volumes: [
         { name: 'model', host: { sourcePath: `${HOST_DIRECTORY}/model` } },
         { name: 'cache', host: { sourcePath: `${HOST_DIRECTORY}/cache` } },
@@ -45,6 +47,7 @@ export class EngineTask extends Construct {
     const artifacts = this.addArtifacts(props);
     this.engine = this.addEngine(props);
     this.engine.addContainerDependencies({ container: artifacts, condition: ecs.ContainerDependencyCondition.SUCCESS });
+    executionRole.completePolicy();
   }
 
   private addArtifacts(props: EngineTaskProps): ecs.ContainerDefinition {
@@ -133,16 +136,12 @@ export class EngineTask extends Construct {
     return role;
   }
 
-  private defineExecutionRole(logGroup: logs.ILogGroup): iam.Role {
-    const role = new iam.Role(this, 'ExecutionRole', {
+  private defineExecutionRole(logGroup: logs.ILogGroup): ManagedRole {
+    const role = new ManagedRole(this, 'ExecutionRole', {
       assumedBy: new iam.ServicePrincipal('ecs-tasks.amazonaws.com'),
       description: 'Starts the engines of an inference fleet',
     });
-    new iam.ManagedPolicy(this, 'ExecutionPolicy', {
-      description: 'Writes the logs of an inference fleet',
-      roles: [role],
-      statements: [new iam.PolicyStatement({ actions: ['logs:CreateLogStream', 'logs:PutLogEvents'], resources: [logGroup.logGroupArn] })],
-    });
+    role.addToPrincipalPolicy(new iam.PolicyStatement({ actions: ['logs:CreateLogStream', 'logs:PutLogEvents'], resources: [logGroup.logGroupArn] }));
     return role;
   }
 }

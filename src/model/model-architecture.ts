@@ -197,13 +197,22 @@ export class ModelArchitecture {
     return new ModelArchitecture(spec.id, 'given by the user', spec.architecture);
   }
 
+  /**
+   * The shipped architecture of that id, alias or Hugging Face name, in any case; undefined if there is none.
+   *
+   * @internal
+   */
+  public static _named(idOrAlias: string): ModelArchitecture | undefined {
+    return BY_NAME.get(idOrAlias.toLowerCase());
+  }
+
   private static shipped(id: string): ModelArchitecture {
     return new ModelArchitecture(id, MODELS[id].source);
   }
 
   private static find(idOrAlias: string, path: string): ModelArchitecture {
     const name = typeof idOrAlias === 'string' ? idOrAlias : '';
-    const found = BY_NAME.get(name.toLowerCase());
+    const found = ModelArchitecture._named(name);
     if (!found) {
       const nearest = nearestNames(name, Object.keys(MODELS));
       throw new ProblemsError([{

@@ -9,6 +9,7 @@ import {
 import { Construct } from 'constructs';
 import { EngineEndpoint } from '../decode';
 import { encryptedLogs } from '../encrypted-logs';
+import { ManagedRole } from '../managed-role';
 import { Problem, Problems } from '../problems';
 import { InferenceRules } from '../validation';
 import { BedrockRouterProps } from './bedrock-router-props';
@@ -266,7 +267,12 @@ export class BedrockRouter extends BedrockRouterBase {
       // more than the 4 KB of a standard parameter if there are many engines.
       tier: ssm.ParameterTier.INTELLIGENT_TIERING,
     });
+    const executionRole = new ManagedRole(this, 'ExecutionRole', {
+      assumedBy: new iam.ServicePrincipal('ecs-tasks.amazonaws.com'),
+      description: 'Starts the tasks of the router',
+    });
     const taskDefinition = new ecs.FargateTaskDefinition(this, 'Task', {
+      executionRole,
       cpu: props.cpu ?? 1024,
       memoryLimitMiB: props.memoryLimitMiB ?? 2048,
       runtimePlatform: { cpuArchitecture: ecs.CpuArchitecture.X86_64, operatingSystemFamily: ecs.OperatingSystemFamily.LINUX },
@@ -296,6 +302,7 @@ export class BedrockRouter extends BedrockRouterBase {
         'router-config-sha256': Lazy.string({ produce: () => createHash('sha256').update(JSON.stringify(stack.resolve(config))).digest('hex') }),
       },
     });
+    executionRole.completePolicy();
     const securityGroup = new ec2.SecurityGroup(this, 'TaskSecurityGroup', {
       vpc: props.vpc, description: 'Tasks of the router', allowAllOutbound: false,
     });

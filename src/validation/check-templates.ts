@@ -1,16 +1,25 @@
+import { variablesOf } from './conditions';
+import { Resolver } from './resolver';
 import { Found, NotChecked, Rule } from './rule';
 import { RULES } from './rules';
-import { TemplateGraph, TemplateInput } from './template-graph';
+import { Template, TemplateInput, readTemplate } from './template';
+import { TemplateGraph } from './template-graph';
+import { TemplateProblem } from './template-problems';
+import { UNCHOSEN, Variable, World, describeWorlds, worldsOf } from './world';
+
+export type { TemplateProblem } from './template-problems';
 
 /** A rule that is broken at one place. */
 export interface Finding extends Found {
   readonly rule: Rule;
+  /** Which parameters break it, such as `Purchase is "spot"`, in the message too; undefined when it is broken whatever they are. */
+  readonly when?: string;
 }
 
 /** A rule that could not be checked everywhere, once a rule. */
 export interface Unchecked {
   readonly rule: Rule;
-  /** Every place of it, at least one. */
+  /** Every place of it, at least one, each once. */
   readonly places: readonly NotChecked[];
 }
 
@@ -18,6 +27,8 @@ export interface Unchecked {
 export interface CheckResult {
   readonly findings: readonly Finding[];
   readonly unchecked: readonly Unchecked[];
+  /** What CloudFormation refuses before any rule is asked: such parts of a template are unknown to the rules. */
+  readonly problems: readonly TemplateProblem[];
 }
 
 /** Acknowledgement id of a rule, as `Validations.of(scope).acknowledge` takes it. */
@@ -28,24 +39,68 @@ export function qualifiedId(rule: Rule): string {
 /**
  * Checks CloudFormation templates that are deployed together. Imports nothing of the CDK, so that it runs on template files alone.
  *
- * @param templates the templates; references between them are followed.
+ * Where conditions depend on what parameters are, the rules are asked once for everything that the conditions tell apart, and what they
+ * find is reported once, with the parameters that it depends on.
+ *
+ * @param inputs the templates; references between them are followed.
  */
-export function checkTemplates(templates: readonly TemplateInput[]): CheckResult {
-  const graph = new TemplateGraph(templates);
-  const findings: Finding[] = [];
-  const unchecked: Unchecked[] = [];
-  for (const rule of RULES) {
-    const places: NotChecked[] = [];
-    for (const outcome of rule.check(graph)) {
-      if (outcome.kind === 'found') {
-        findings.push({ ...outcome, rule });
-      } else {
-        places.push(outcome);
+export function checkTemplates(inputs: readonly TemplateInput[]): CheckResult {
+  const templates = inputs.map(readTemplate);
+  const problems = templates.flatMap((template) => template.problems);
+  const variables = templates.some(({ usedConditions }) => usedConditions.size > 0) ? variablesOf(new Resolver(templates, UNCHOSEN)) : [];
+  return { ...checkWorlds(templates, variables), problems };
+}
+
+function checkWorlds(templates: readonly Template[], variables: readonly Variable[]): Omit<CheckResult, 'problems'> {
+  const findings = new Map<string, { finding: Finding; worlds: World[] }>();
+  const places = new Map<Rule, Map<string, NotChecked>>();
+  for (const worlds of distinctWorlds(templates, variables)) {
+    const graph = new TemplateGraph(templates, worlds[0]);
+    for (const rule of RULES) {
+      for (const outcome of rule.check(graph)) {
+        const { stack, logicalId } = outcome.resource;
+        if (outcome.kind === 'not-checked') {
+          const ofRule = places.get(rule) ?? new Map<string, NotChecked>();
+          const key = JSON.stringify([stack, logicalId, outcome.property, outcome.reason]);
+          ofRule.set(key, ofRule.get(key) ?? outcome);
+          places.set(rule, ofRule);
+          continue;
+        }
+        const key = JSON.stringify([rule.id, stack, logicalId, outcome.property, outcome.value, outcome.message]);
+        const known = findings.get(key);
+        if (!known) {
+          findings.set(key, { finding: { ...outcome, rule }, worlds: [...worlds] });
+        } else if (!known.worlds.includes(worlds[0])) {
+          known.worlds.push(...worlds);
+        }
       }
     }
-    if (places.length > 0) {
-      unchecked.push({ rule, places });
-    }
   }
-  return { findings, unchecked };
+  const order = new Map(RULES.map((rule, index) => [rule, index]));
+  const byRule = (a: { rule: Rule }, b: { rule: Rule }) => (order.get(a.rule) as number) - (order.get(b.rule) as number);
+  return {
+    findings: [...findings.values()].map(({ finding, worlds: broken }) => {
+      const when = describeWorlds(variables, broken);
+      return when === undefined ? finding : { ...finding, when, message: `${finding.message}, when ${when}` };
+    }).sort(byRule),
+    unchecked: [...places].map(([rule, ofRule]) => ({ rule, places: [...ofRule.values()] })).sort(byRule),
+  };
+}
+
+// worlds with the same conditions and the same values are one to the rules: two texts may make one condition true.
+function distinctWorlds(templates: readonly Template[], variables: readonly Variable[]): World[][] {
+  const isReferredTo = (name: string) => templates.some(({ references }) => references.has(name));
+  // two other pseudo parameters follow from the region.
+  const values = variables.filter(({ name }) => isReferredTo(name) || (name === 'AWS::Region' && ['AWS::Partition', 'AWS::URLSuffix'].some(isReferredTo)));
+  if (variables.length === 0) {
+    return [[UNCHOSEN]];
+  }
+  const distinct = new Map<string, World[]>();
+  for (const world of worldsOf(variables)) {
+    const resolver = new Resolver(templates, world);
+    const conditions = resolver.scopes.flatMap((scope) => [...scope.template.usedConditions].map((name) => resolver.condition(name, scope) ?? null));
+    const key = JSON.stringify([conditions, values.map(({ id }) => world.get(id))]);
+    distinct.set(key, [...distinct.get(key) ?? [], world]);
+  }
+  return [...distinct.values()];
 }

@@ -1,8 +1,9 @@
 import { readFileSync } from 'fs';
 import { dirname, join } from 'path';
 import {
-  IPolicyValidationContext, IPolicyValidationPlugin, NestedStack, PolicyValidationPluginReport, PolicyViolation, Stack,
+  IPolicyValidationContext, IPolicyValidationPlugin, NestedStack, PolicyValidationPluginReport, PolicyViolation,
 } from 'aws-cdk-lib';
+import { parentOf } from './check-stacks';
 import { checkTemplates, Finding, Unchecked } from './check-templates';
 import { RULES } from './rules';
 import { TemplateInput } from './template-graph';
@@ -39,14 +40,25 @@ export class InferenceRulesPlugin implements IPolicyValidationPlugin {
 }
 
 function templatesOf(context: IPolicyValidationContext): TemplateInput[] {
-  const stacks = context.appConstruct.node.findAll().filter(Stack.isStack);
+  const nested = context.appConstruct.node.findAll().filter(NestedStack.isNestedStack);
+  const templates: TemplateInput[] = [];
   // the path of its template names a stack: it is unique, and what a violation has to carry.
-  return context.stackTemplates.flatMap(({ stackConstructPath, templatePath, region }) => {
+  const paths = new Map<string, string>();
+  const add = (path: string, constructPath: string, place: Omit<TemplateInput, 'stack' | 'template'>) => {
+    paths.set(constructPath, path);
+    templates.push({ stack: path, template: JSON.parse(readFileSync(path, 'utf8')) as unknown, ...place });
+  };
+  for (const { stackConstructPath, templatePath, region, accountId: account } of context.stackTemplates) {
+    add(templatePath, stackConstructPath, { region, account });
     // templates of nested stacks lie beside that of their parent, and the context does not list them.
-    const nested = stacks.filter((stack) => NestedStack.isNestedStack(stack) && stack.node.path.startsWith(`${stackConstructPath}/`));
-    return [templatePath, ...nested.map((stack) => join(dirname(templatePath), stack.templateFile))]
-      .map((path) => ({ stack: path, region, template: JSON.parse(readFileSync(path, 'utf8')) as unknown }));
-  });
+    for (const stack of nested.filter(({ node }) => node.path.startsWith(`${stackConstructPath}/`) && !paths.has(node.path))) {
+      const parent = parentOf(stack, ({ node }) => paths.get(node.path) ?? '');
+      if (parent?.stack) {
+        add(join(dirname(templatePath), stack.templateFile), stack.node.path, { region, account, parent });
+      }
+    }
+  }
+  return templates;
 }
 
 function violationOf({ rule, resource, property, value, message }: Finding): PolicyViolation {

@@ -1,6 +1,6 @@
-import { Annotations, Stack, Stage, Validations } from 'aws-cdk-lib';
+import { Annotations, Stack, Stage } from 'aws-cdk-lib';
 import { IConstruct } from 'constructs';
-import { checkStacks } from './check-stacks';
+import { checkStacks, isAcknowledged } from './check-stacks';
 import { Finding, qualifiedId } from './check-templates';
 import { Problems } from '../problems';
 
@@ -9,7 +9,7 @@ import { Problems } from '../problems';
  */
 export class InferenceRules {
   /**
-   * Checks the stack of a construct at every synthesis. Constructs of this library call it of themselves; call it for a stack
+   * Checks the stack of a construct and its nested stacks at every synthesis. Constructs of this library call it of themselves; call it for a stack
    * that is written by hand. A second call for the same stack does nothing.
    *
    * A broken rule of severity error fails the synthesis, all of them at once. A broken rule of severity warning is shown as a warning
@@ -69,12 +69,6 @@ function renew(messages: Map<Stack, string[]>): void {
       Annotations.of(construct).addWarningV2(id, messageOf(construct, finding));
     }
   }
-}
-
-function isAcknowledged(construct: IConstruct, id: string): boolean {
-  return construct.node.scopes.some((scope) => scope.node.metadata.some((entry) => (
-    entry.type === Validations.ACKNOWLEDGED_RULES_METADATA_KEY && Object.hasOwn(entry.data ?? {}, id)
-  )));
 }
 
 function messageOf(construct: IConstruct, { rule, property, value, message }: Finding): string {

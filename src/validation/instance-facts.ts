@@ -8,6 +8,10 @@ export interface InstanceFacts {
   readonly efaInterfaces: number;
   /** Whether EC2 lists an On-Demand price. */
   readonly hasOnDemand: boolean;
+  /** Ways to buy it that are known: `on-demand`, `spot`, `capacity-block`. */
+  readonly purchaseOptions: readonly string[];
+  /** Undefined where it is not known. */
+  readonly vcpus?: number;
 }
 
 /** Inferentia1 serves no fleet of ours, but it is an instance type that EC2 has (npm:@aws-sdk/client-ec2@3.1169.0 _InstanceType). */
@@ -27,5 +31,7 @@ export function instanceFacts(type: Value): InstanceFacts | undefined {
     networkCards: known.networkCards,
     efaInterfaces: known.efa?.interfaces ?? 0,
     hasOnDemand: known.purchaseOptions.includes('on-demand'),
+    purchaseOptions: known.purchaseOptions,
+    vcpus: known.vcpus,
   };
 }

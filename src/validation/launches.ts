@@ -1,7 +1,7 @@
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, same, valueAt } from './template-graph';
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, same, show, valueAt } from './template-graph';
 import { zoneOf, zoneOfSubnet } from './zones';
 
-/** A network interface of a launch template, positions defaulted as EC2 does. */
+/** A network interface of a launch, positions defaulted as EC2 does. */
 export interface LaunchInterface {
   /** Path below `Properties`. */
   readonly property: string;
@@ -10,10 +10,19 @@ export interface LaunchInterface {
   readonly card?: number;
   /** Undefined when it is not known or not given. */
   readonly device?: number;
-  /** `interface` when it is not given. */
+  /** `interface` when it is not given; that of the existing interface where one is attached. */
   readonly type: Value;
   /** `efa` or `efa-only`; an interface of unknown type is not one. */
   readonly isEfa: boolean;
+}
+
+/** An EFA interface: of a launch, or made on its own to be attached. */
+export interface EfaInterface {
+  readonly resource: Resource;
+  /** Path of its security groups below `Properties`. */
+  readonly groupsProperty: string;
+  /** Undefined when there are none. */
+  readonly groups?: Value;
 }
 
 /** What launches instances from a template. */
@@ -30,9 +39,12 @@ export interface LaunchUse {
   readonly zones: Value[];
 }
 
-/** One launch template with all that is launched from it. */
+/** One launch template with all that is launched from it, or one instance that is launched without a template. */
 export interface Launch {
+  /** The launch template, or the instance itself. */
   readonly template: Resource;
+  /** Where the launch's data is below `Properties`: nothing for an instance. */
+  readonly root: readonly string[];
   readonly interfaces: LaunchInterface[];
   /** The list of interfaces, or an element of it, when that is unknown. */
   readonly unknownInterfaces?: Unknown;
@@ -41,33 +53,47 @@ export interface Launch {
   readonly instanceTypes: Value[];
 }
 
-const DATA = 'LaunchTemplateData';
+const INTERFACE_TYPE = 'AWS::EC2::NetworkInterface';
 const launchesOfGraph = new WeakMap<TemplateGraph, Launch[]>();
 
-/** Every launch template of the graph. */
+/** Every launch template of the graph, and every instance that is launched without one. */
 export function launchesOf(graph: TemplateGraph): Launch[] {
   let launches = launchesOfGraph.get(graph);
   if (!launches) {
-    const uses = usesOf(graph);
-    launches = graph.ofType('AWS::EC2::LaunchTemplate').map((template) => launchOf(template, uses));
+    const uses = usesByTemplate(graph);
+    launches = [
+      ...graph.ofType('AWS::EC2::LaunchTemplate').map((template) => launchOf(template, ['LaunchTemplateData'], uses.get(template) ?? [])),
+      ...graph.ofType('AWS::EC2::Instance').filter((instance) => instance.get('LaunchTemplate') === undefined)
+        .map((instance) => launchOf(instance, [], [instanceUse(instance)])),
+    ];
     launchesOfGraph.set(graph, launches);
   }
   return launches;
 }
 
-/** Launch templates with at least one EFA interface. */
+/** Launches with at least one EFA interface. */
 export function efaLaunchesOf(graph: TemplateGraph): Launch[] {
   return launchesOf(graph).filter((launch) => launch.interfaces.some((nic) => nic.isEfa));
 }
 
-/** A launch template's value below `LaunchTemplateData`. */
-export function launchData(launch: Launch, ...path: string[]): Value | undefined {
-  return launch.template.get(DATA, ...path);
+/** Every EFA interface of the graph, whether launched or made on its own. */
+export function efaInterfacesOf(graph: TemplateGraph): EfaInterface[] {
+  const launched = efaLaunchesOf(graph).flatMap(({ template, interfaces }) => interfaces
+    .filter(({ isEfa, values }) => isEfa && valueAt(values, 'NetworkInterfaceId') === undefined)
+    .map(({ property, values }): EfaInterface => ({ resource: template, groupsProperty: `${property}.Groups`, groups: valueAt(values, 'Groups') })));
+  const made = graph.ofType(INTERFACE_TYPE).filter((resource) => isEfaType(resource.get('InterfaceType')))
+    .map((resource): EfaInterface => ({ resource, groupsProperty: 'GroupSet', groups: resource.get('GroupSet') }));
+  return [...launched, ...made];
 }
 
-/** Path of a launch template's value below `Properties`. */
-export function launchProperty(...path: string[]): string {
-  return [DATA, ...path].join('.');
+/** A value of a launch: below `LaunchTemplateData` of a launch template, below `Properties` of an instance. */
+export function launchData(launch: Launch, ...path: string[]): Value | undefined {
+  return launch.template.get(...launch.root, ...path);
+}
+
+/** Path below `Properties` of a value of a launch. */
+export function launchProperty(launch: Launch, ...path: string[]): string {
+  return [...launch.root, ...path].join('.');
 }
 
 /** Every zone that a use may launch into, a zone for each subnet. */
@@ -86,12 +112,12 @@ export function isCapacityBlock(launch: Launch): boolean {
   return launchData(launch, 'InstanceMarketOptions', 'MarketType') === 'capacity-block';
 }
 
-function launchOf(template: Resource, allUses: readonly { use: LaunchUse; specification: Value }[]): Launch {
-  const listed = template.get(DATA, 'NetworkInterfaces');
+function launchOf(template: Resource, root: readonly string[], uses: LaunchUse[]): Launch {
+  const listed = template.get(...root, 'NetworkInterfaces');
   const items = asList(listed) ?? [];
-  const interfaces = items.flatMap((values, index) => values instanceof Unknown ? [] : [interfaceOf(values, `${DATA}.NetworkInterfaces.${index}`)]);
-  const uses = allUses.filter(({ specification }) => isOf(specification, template)).map(({ use }) => use);
-  const own = template.get(DATA, 'InstanceType') ?? (template.get(DATA, 'InstanceRequirements') === undefined ? undefined
+  const interfaces = items.flatMap((values, index) => values instanceof Unknown ? []
+    : [interfaceOf(values, [...root, 'NetworkInterfaces', index].join('.'))]);
+  const own = template.get(...root, 'InstanceType') ?? (template.get(...root, 'InstanceRequirements') === undefined ? undefined
     : new Unknown('instance types chosen by "InstanceRequirements"', `${template.stack} ${template.logicalId} requirements`));
   const types = uses.flatMap((use) => use.instanceTypes);
   if (own !== undefined && (uses.length === 0 || uses.some((use) => use.instanceTypes.length === 0))) {
@@ -99,6 +125,7 @@ function launchOf(template: Resource, allUses: readonly { use: LaunchUse; specif
   }
   return {
     template,
+    root,
     interfaces,
     unknownInterfaces: listed instanceof Unknown ? listed : items.find((item) => item instanceof Unknown),
     uses,
@@ -107,16 +134,45 @@ function launchOf(template: Resource, allUses: readonly { use: LaunchUse; specif
 }
 
 function interfaceOf(values: Value, property: string): LaunchInterface {
-  const type = valueAt(values, 'InterfaceType') ?? 'interface';
-  const device = valueAt(values, 'DeviceIndex');
+  const existing = valueAt(values, 'NetworkInterfaceId');
+  const type = valueAt(values, 'InterfaceType') ?? (existing === undefined ? 'interface' : typeOfExisting(existing));
   return {
     property,
     values,
     card: asInteger(valueAt(values, 'NetworkCardIndex') ?? 0),
-    device: asInteger(device),
+    device: asInteger(valueAt(values, 'DeviceIndex')),
     type,
-    isEfa: type === 'efa' || type === 'efa-only',
+    isEfa: isEfaType(type),
   };
+}
+
+function typeOfExisting(existing: Value): Value {
+  return existing instanceof Link && existing.resource.type === INTERFACE_TYPE ? existing.resource.get('InterfaceType') ?? 'interface'
+    : new Unknown('the type of an interface that is not in these templates', `type of ${existing instanceof Unknown ? existing.key : show(existing)}`);
+}
+
+function isEfaType(type: Value | undefined): boolean {
+  return type === 'efa' || type === 'efa-only';
+}
+
+function usesByTemplate(graph: TemplateGraph): Map<Resource, LaunchUse[]> {
+  const named = new Map<string, Resource[]>();
+  for (const template of graph.ofType('AWS::EC2::LaunchTemplate')) {
+    const name = template.get('LaunchTemplateName');
+    if (typeof name === 'string') {
+      named.set(name, [...named.get(name) ?? [], template]);
+    }
+  }
+  const result = new Map<Resource, LaunchUse[]>();
+  for (const { use, specification } of usesOf(graph)) {
+    const id = valueAt(specification, 'LaunchTemplateId') ?? valueAt(specification, 'Id');
+    const name = valueAt(specification, 'LaunchTemplateName') ?? valueAt(specification, 'Name');
+    const templates = [id, name].flatMap((value) => value instanceof Link ? [value.resource] : typeof value === 'string' ? named.get(value) ?? [] : []);
+    for (const template of new Set(templates)) {
+      result.set(template, [...result.get(template) ?? [], use]);
+    }
+  }
+  return result;
 }
 
 function usesOf(graph: TemplateGraph): { use: LaunchUse; specification: Value }[] {
@@ -158,29 +214,41 @@ function usesOf(graph: TemplateGraph): { use: LaunchUse; specification: Value }[
     }, resource.get('LaunchTemplate'));
   }
   for (const resource of graph.ofType('AWS::EC2::Instance')) {
-    const [type, subnet, zone] = [resource.get('InstanceType'), resource.get('SubnetId'), resource.get('AvailabilityZone')];
-    add({
-      kind: 'Instance',
-      resource,
-      instanceTypes: type === undefined ? [] : [type],
-      subnetsProperty: 'SubnetId',
-      subnets: subnet === undefined ? [] : [subnet],
-      zones: zone === undefined ? [] : [zone],
-    }, resource.get('LaunchTemplate'));
+    add(instanceUse(resource), resource.get('LaunchTemplate'));
   }
-  for (const resource of graph.ofType('AWS::EC2::EC2Fleet')) {
-    const configs = asList(resource.get('LaunchTemplateConfigs')) ?? [];
-    const overrides = configs.flatMap((config) => asList(valueAt(config, 'Overrides')) ?? []);
-    add({
-      kind: 'Fleet',
-      resource,
-      instanceTypes: valuesAt(overrides, 'InstanceType'),
-      subnetsProperty: 'LaunchTemplateConfigs',
-      subnets: valuesAt(overrides, 'SubnetId'),
-      zones: valuesAt(overrides, 'AvailabilityZone'),
-    }, ...valuesAt(configs, 'LaunchTemplateSpecification'));
+  for (const [type, path] of [['AWS::EC2::EC2Fleet', []], ['AWS::EC2::SpotFleet', ['SpotFleetRequestConfigData']]] as const) {
+    for (const resource of graph.ofType(type)) {
+      const configs = asList(resource.get(...path, 'LaunchTemplateConfigs')) ?? [];
+      const overrides = configs.flatMap((config) => asList(valueAt(config, 'Overrides')) ?? []);
+      add({
+        kind: 'Fleet',
+        resource,
+        instanceTypes: valuesAt(overrides, 'InstanceType'),
+        subnetsProperty: [...path, 'LaunchTemplateConfigs'].join('.'),
+        subnets: valuesAt(overrides, 'SubnetId'),
+        zones: valuesAt(overrides, 'AvailabilityZone'),
+      }, ...valuesAt(configs, 'LaunchTemplateSpecification'));
+    }
   }
   return result;
+}
+
+function instanceUse(resource: Resource): LaunchUse {
+  const [type, subnet, zone] = [resource.get('InstanceType'), resource.get('SubnetId'), resource.get('AvailabilityZone')];
+  const interfaces = asList(resource.get('NetworkInterfaces')) ?? [];
+  return {
+    kind: 'Instance',
+    resource,
+    instanceTypes: type === undefined ? [] : [type],
+    subnetsProperty: subnet === undefined ? 'NetworkInterfaces' : 'SubnetId',
+    subnets: subnet === undefined ? interfaces.map(subnetOfInterface).filter((value) => value !== undefined) : [subnet],
+    zones: zone === undefined ? [] : [zone],
+  };
+}
+
+function subnetOfInterface(values: Value): Value | undefined {
+  const existing = valueAt(values, 'NetworkInterfaceId');
+  return existing instanceof Link ? existing.resource.get('SubnetId') : valueAt(values, 'SubnetId');
 }
 
 function subnetsAt(resource: Resource, property: string): Value[] | Unknown {
@@ -190,11 +258,4 @@ function subnetsAt(resource: Resource, property: string): Value[] | Unknown {
 
 function valuesAt(values: readonly Value[], property: string): Value[] {
   return values.map((value) => valueAt(value, property)).filter((value) => value !== undefined);
-}
-
-function isOf(specification: Value, template: Resource): boolean {
-  const id = valueAt(specification, 'LaunchTemplateId') ?? valueAt(specification, 'Id');
-  const name = valueAt(specification, 'LaunchTemplateName') ?? valueAt(specification, 'Name');
-  const isTemplate = (value: Value | undefined) => value instanceof Link && value.resource === template;
-  return isTemplate(id) || isTemplate(name) || (typeof name === 'string' && template.get('LaunchTemplateName') === name);
 }

@@ -1,22 +1,19 @@
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020';
-import { buildSync } from 'esbuild';
+import { CliProcess, ROOT, Run } from './cli-process';
 
-const ROOT = join(__dirname, '../..');
 const EXAMPLE = join(ROOT, 'examples/specs/llama-3.3-70b-trn2.json');
 const ONE_EACH = ['--set', 'prefill.instances=1', '--set', 'decode.instances=1'];
-const CLI = join(mkdtempSync(join(tmpdir(), 'cli-')), 'cli.js');
+
+let cli: CliProcess;
 
 beforeAll(() => {
-  buildSync({ absWorkingDir: ROOT, entryPoints: ['src/cli/main.ts'], outfile: CLI, bundle: true, platform: 'node', target: 'node20' });
+  cli = new CliProcess();
 });
 
-function run(args: string[], input?: string) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...args], { input, cwd: ROOT, encoding: 'utf8' });
-  return { status, stdout, stderr };
+function run(args: string[], input?: string): Run {
+  return cli.run(args, input);
 }
 
 function validator(name: string) {
@@ -110,6 +107,7 @@ test('broken JSON names line and column', () => {
 
 test('usage errors and help', () => {
   expect(run(['estimat', EXAMPLE])).toEqual({ status: 2, stdout: '', stderr: "error: unknown command 'estimat'\n(Did you mean estimate?)\n" });
+  expect(run(['--version'])).toEqual({ status: 0, stdout: `${JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version}\n`, stderr: '' });
   const help = run(['estimate', '--help']);
   expect(help.status).toBe(0);
   expect(help.stdout).toMatch(/--set <path=value>/);

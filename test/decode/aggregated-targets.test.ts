@@ -37,6 +37,17 @@ describe('BedrockTarget', () => {
     ]);
   });
 
+  test('a global inference profile is granted with the model without a region too', () => {
+    const { stack, role } = setUp();
+    new BedrockTarget(stack, 'Fallback', {
+      model: BedrockModel.inferenceProfile({ profileId: 'global.amazon.nova-2-lite-v1:0', destinationRegions: ['us-east-2'] }),
+    }).grantInvoke(role);
+    expect(statementsOf(stack)[1].Resource).toEqual([
+      arn('us-east-2::foundation-model/amazon.nova-2-lite-v1:0'),
+      arn('::foundation-model/amazon.nova-2-lite-v1:0'),
+    ]);
+  });
+
   test('an application inference profile', () => {
     const { stack, role } = setUp();
     const profileArn = 'arn:aws:bedrock:us-east-2:111122223333:application-inference-profile/abc';

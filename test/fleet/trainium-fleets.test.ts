@@ -231,7 +231,7 @@ describe('a prefill fleet in a Capacity Block', () => {
 
 describe('a decode fleet', () => {
   const { stack, props } = fixture();
-  const prefill = new TrainiumPrefillFleet(stack, 'Prefill', props);
+  const prefill = new TrainiumPrefillFleet(stack, 'Prefill', { ...props, engine: { servedModelName: 'llama' } });
   const namespace = new servicediscovery.PrivateDnsNamespace(stack, 'Namespace', { name: 'llm.internal', vpc: props.efa.vpc });
   const decode = new TrainiumDecodeFleet(stack, 'Decode', {
     ...props,
@@ -474,7 +474,7 @@ describe('options', () => {
     const { stack, props } = fixture();
     const repository = ecr.Repository.fromRepositoryName(stack, 'Repository', 'engine');
     new TrainiumPrefillFleet(stack, 'Prefill', { ...props, engine: { image: ecs.ContainerImage.fromEcrRepository(repository) } });
-    Template.fromStack(stack).hasResourceProperties('AWS::IAM::Policy', {
+    Template.fromStack(stack).hasResourceProperties('AWS::IAM::ManagedPolicy', {
       PolicyDocument: { Statement: Match.arrayWith([Match.objectLike({ Action: Match.arrayWith(['ecr:BatchGetImage']) })]) },
     });
   });

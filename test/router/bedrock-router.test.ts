@@ -188,7 +188,7 @@ describe('engines', () => {
     const { template } = synth((scope) => ({ engines: [{ ...CLOUD, apiKeySecret: new secretsmanager.Secret(scope, 'EngineKey') }] }));
     expect(configIn(template).targets[0].apiKeyEnv).toBe('ENGINE_API_KEY_0');
     expect(container(template).Secrets.map((secret: any) => secret.Name)).toEqual(['ROUTER_CONFIG', 'ROUTER_API_KEYS', 'ENGINE_API_KEY_0']);
-    template.hasResourceProperties('AWS::IAM::Policy', {
+    template.hasResourceProperties('AWS::IAM::ManagedPolicy', {
       PolicyDocument: { Statement: Match.arrayWith([Match.objectLike({ Resource: { Ref: Match.stringLikeRegexp('EngineKey') } })]), Version: '2012-10-17' },
     });
   });
@@ -326,7 +326,7 @@ describe('AwsSolutions', () => {
 
   test('finds only what cannot be met: the token of the registry has no resource, and keys of callers are rotated by callers', () => {
     expect(findings((scope) => ({ accessLogsBucket: new s3.Bucket(scope, 'AccessLogs') }))).toEqual([
-      'AwsSolutions-IAM5[Resource::*] Stack/Router/Task/ExecutionRole/DefaultPolicy/Resource',
+      'AwsSolutions-IAM5[Resource::*] Stack/Router/ExecutionRole/Policy/Resource',
       'AwsSolutions-SMG4 Stack/Router/ApiKeys/Resource',
     ]);
   });

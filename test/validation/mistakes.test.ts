@@ -165,7 +165,7 @@ const OTHERS: Mistake[] = [
   },
   {
     name: 'a managed node group without the capacity type of its block, and with an instance type of its own',
-    rules: ['NodegroupCapacityType', 'NodegroupLaunchTemplateConflict'],
+    rules: ['NodegroupCapacityType', 'NodegroupCustomImageBootstrap', 'NodegroupLaunchTemplateConflict'],
     make: ({ template, group }) => {
       template.Resources.Group = {
         Type: 'AWS::EKS::Nodegroup',
@@ -179,7 +179,7 @@ const OTHERS: Mistake[] = [
   },
   {
     name: 'a managed node group of a named launch template with a subnet and an On-Demand launch template',
-    rules: ['NodegroupCapacityType', 'NodegroupLaunchTemplateConflict'],
+    rules: ['NodegroupCapacityType', 'NodegroupCustomImageBootstrap', 'NodegroupLaunchTemplateConflict'],
     make: ({ template, data, group }) => {
       delete data.InstanceMarketOptions;
       delete data.CapacityReservationSpecification;
@@ -198,6 +198,7 @@ const OTHERS: Mistake[] = [
       delete data.InstanceMarketOptions;
       delete data.CapacityReservationSpecification;
       group.MixedInstancesPolicy = {
+        InstancesDistribution: { DistributionSegments: [{ TargetCapacityTypes: ['capacity-block'] }] },
         LaunchTemplate: {
           LaunchTemplateSpecification: group.LaunchTemplate,
           Overrides: [{ InstanceType: 'trn2.48xlarge' }, { InstanceType: 'inf2.xlarge' }],
@@ -214,6 +215,7 @@ const OTHERS: Mistake[] = [
       delete data.CapacityReservationSpecification;
       template.Resources.Plain = { Type: 'AWS::EC2::LaunchTemplate', Properties: { LaunchTemplateData: { ImageId: 'ami-1' } } };
       group.MixedInstancesPolicy = {
+        InstancesDistribution: { DistributionSegments: [{ TargetCapacityTypes: ['capacity-block'] }] },
         LaunchTemplate: {
           LaunchTemplateSpecification: group.LaunchTemplate,
           Overrides: [

@@ -26,7 +26,7 @@ class Fleet extends Construct {
     const placement = props.placement && new ec2.PlacementGroup(this, 'Placement', { strategy: props.placement });
     this.template = new ec2.CfnLaunchTemplate(this, 'Template', {
       launchTemplateData: {
-        instanceType: props.instanceType ?? 'trn2.48xlarge',
+        instanceType: props.instanceType ?? 'trn1.32xlarge',
         placement: placement && { groupName: placement.placementGroupName },
         networkInterfaces: Lazy.any({
           produce: () => [0, 1].map((card) => ({
@@ -178,6 +178,24 @@ describe('checkOnSynth', () => {
     }
   });
 
+  test('checks the nested stacks of a stack that is handed in, and follows what they are given', () => {
+    const vpc = new ec2.Vpc(stack, 'Vpc', { restrictDefaultSecurityGroup: false });
+    const fabric = new ec2.SecurityGroup(stack, 'Fabric', { vpc, allowAllOutbound: false });
+    const nested = new NestedStack(stack, 'Nested');
+    new ec2.CfnLaunchTemplate(nested, 'Template', {
+      launchTemplateData: { instanceType: 'trn1.2xlarge', networkInterfaces: [{ deviceIndex: 0, interfaceType: 'efa', groups: [fabric.securityGroupId] }] },
+    });
+    InferenceRules.checkOnSynth(stack);
+    let message = '';
+    try {
+      app.synth();
+    } catch (error) {
+      ({ message } = error as Error);
+    }
+    expect(message).toMatch(/\[Chat\/Nested\/Template\].*EfaInstanceTypeUnsupported/);
+    expect(message).toMatch(/\[Chat\/Fabric\/Resource\].*EfaSelf(In|E)gressMissing/);
+  });
+
   test('renews its findings at every synthesis', () => {
     const fleet = new Fleet(stack, 'Fleet', { instanceType: 'trn1.2xlarge' });
     InferenceRules.checkOnSynth(fleet);
@@ -238,6 +256,16 @@ describe('InferenceRulesPlugin', () => {
   test('sees nested stacks', () => {
     new Fleet(new NestedStack(new Stack(app, 'Chat'), 'Nested'), 'Fleet', { instanceType: 'trn1.2xlarge' });
     expect(() => app.synth()).toThrow(/Chat\/Nested\/Fleet\/Template[\s\S]*InferenceRules::EfaInstanceTypeUnsupported/);
+  });
+
+  test('follows what nested stacks are given and give', () => {
+    const stack = new Stack(app, 'Chat');
+    const network = new NestedStack(stack, 'Network');
+    const fabric = new ec2.SecurityGroup(network, 'Fabric', { vpc: new ec2.Vpc(network, 'Vpc', { restrictDefaultSecurityGroup: false }) });
+    new ec2.CfnLaunchTemplate(new NestedStack(stack, 'Fleet'), 'Template', {
+      launchTemplateData: { instanceType: 'trn1.32xlarge', networkInterfaces: [{ deviceIndex: 0, interfaceType: 'efa', groups: [fabric.securityGroupId] }] },
+    });
+    expect(() => app.synth()).toThrow(/Chat\/Network\/Fabric\/Resource[\s\S]*InferenceRules::EfaSelfEgressMissing/);
   });
 
   test('sees the stacks of a stage', () => {
@@ -305,4 +333,34 @@ describe('InferenceChecks', () => {
     Validations.of(fleet).acknowledge({ id: 'InferenceRules-NeuronInstanceTypeUnknown', reason: 'tried on a card of our own' });
     expect(() => app.synth({ force: true })).not.toThrow();
   });
+
+  test('tells apart several places of a rule on one resource, each with an id of its own', () => {
+    const nics = (count: number) => Array.from({ length: count }, (_, device) => ({ deviceIndex: device, interfaceType: 'efa_only', groups: ['sg-1'] }));
+    const template = (id: string, count: number) => new ec2.CfnLaunchTemplate(stack, id, { launchTemplateData: { networkInterfaces: nics(count) } });
+    template('One', 1);
+    const two = template('Two', 2);
+    const rule = 'InferenceRules-NetworkInterfaceTypeUnknown';
+    const place = (index: number) => `[Properties.LaunchTemplateData.NetworkInterfaces.${index}.InterfaceType]`;
+    const names = () => new InferenceChecks().validateScope(app).violations.map(({ ruleName }) => ruleName).filter((name) => name.startsWith(rule));
+    expect(names()).toEqual([rule, `${rule}${place(0)}`, `${rule}${place(1)}`]);
+    Validations.of(two).acknowledge({ id: `${rule}${place(0)}`, reason: 'tried' });
+    expect(names()).toEqual([rule, `${rule}${place(1)}`]);
+    Validations.of(stack).acknowledge({ id: rule, reason: 'tried' });
+    expect(names()).toEqual([]);
+  });
+});
+
+test('one acknowledgement of an error silences constructs, plugin and pack', () => {
+  const synth = (acknowledged: boolean) => {
+    const app = new App();
+    Validations.of(app).addPlugins(new InferenceRulesPlugin(), new InferenceChecks(app));
+    const fleet = new Fleet(new Stack(app, 'Chat'), 'Fleet', { instanceType: 'trn3.48xlarge' });
+    InferenceRules.checkOnSynth(fleet);
+    if (acknowledged) {
+      Validations.of(fleet).acknowledge(acknowledgement('NeuronInstanceTypeUnknown'));
+    }
+    app.synth();
+  };
+  expect(() => synth(false)).toThrow(/NeuronInstanceTypeUnknown/);
+  expect(() => synth(true)).not.toThrow();
 });

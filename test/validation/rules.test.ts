@@ -1,12 +1,21 @@
 import { readdirSync, readFileSync } from 'fs';
 import { join } from 'path';
+import { applyPatch, Operation } from 'fast-json-patch';
 import { checkTemplates, CheckResult } from '../../src/validation/check-templates';
 import { RULES } from '../../src/validation/rules';
 
 const FIXTURES = join(__dirname, 'fixtures');
 
+function read(name: string): unknown {
+  return JSON.parse(readFileSync(join(FIXTURES, name), 'utf8'));
+}
+
+function checkTemplate(template: unknown): CheckResult {
+  return checkTemplates([{ stack: 'Fleet', region: 'us-east-2', template }]);
+}
+
 function check(name: string): CheckResult {
-  return checkTemplates([{ stack: 'Fleet', region: 'us-east-2', template: JSON.parse(readFileSync(join(FIXTURES, name), 'utf8')) }]);
+  return checkTemplate(read(name));
 }
 
 describe('every rule', () => {
@@ -16,9 +25,15 @@ describe('every rule', () => {
     expect(check(`${id}.pass.json`).findings).toEqual([]);
   });
 
+  test.each(RULES.map(({ id }) => id))('%s finds nothing once its mend is applied', (id) => {
+    const mended = applyPatch(read(`${id}.fail.json`), read(`${id}.mend.json`) as Operation[], true).newDocument;
+    expect(checkTemplate(mended).findings).toEqual([]);
+  });
+
   test.each(RULES.map((rule) => [rule.id, rule] as const))('%s says what is wrong, why and how to mend it', (id, rule) => {
     expect(id).toMatch(/^([A-Z][a-z0-9]+)+$/);
-    for (const text of [rule.title, rule.why, rule.mend, rule.family]) {
+    expect(rule.family).toMatch(/^[a-z]+(-[a-z]+)*$/);
+    for (const text of [rule.title, rule.why, rule.mend]) {
       expect(text.length).toBeGreaterThan(5);
       expect(text).not.toMatch(/\.$/);
     }
@@ -31,8 +46,8 @@ describe('every rule', () => {
     }
   });
 
-  test('has one failing and one passing template, and every template a rule', () => {
-    const expected = RULES.flatMap(({ id }) => [`${id}.fail.json`, `${id}.pass.json`]).sort();
+  test('has one failing and one passing template and a mend, and every file a rule', () => {
+    const expected = RULES.flatMap(({ id }) => ['fail', 'mend', 'pass'].map((kind) => `${id}.${kind}.json`)).sort();
     expect(readdirSync(FIXTURES).sort()).toEqual(expected);
   });
 });

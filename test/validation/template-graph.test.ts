@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { efaFleet } from './efa-fleet';
 import { checkTemplates } from '../../src/validation/check-templates';
-import { Link, same, show, TemplateGraph, Unknown, Value } from '../../src/validation/template-graph';
+import { decodeBase64, Link, same, show, TemplateGraph, textParts, Unknown, Value } from '../../src/validation/template-graph';
 
 /** Resolves one value of a template with a subnet and a parameter, and a second stack that exports. */
 function resolve(value: unknown, region?: string): Value | undefined {
@@ -12,7 +12,9 @@ function resolve(value: unknown, region?: string): Value | undefined {
       template: {
         Parameters: { Type: { Type: 'String', Default: 'trn2.48xlarge' } },
         Mappings: { Types: { large: { name: 'trn1.32xlarge' } } },
-        Resources: { Subnet: { Type: 'AWS::EC2::Subnet' }, Probe: { Type: 'Test::Probe', Properties: { Value: value } } },
+        Resources: {
+          Vpc: { Type: 'AWS::EC2::VPC', Properties: { CidrBlock: '10.1.0.0/16' } }, Subnet: { Type: 'AWS::EC2::Subnet' }, Probe: { Type: 'Test::Probe', Properties: { Value: value } },
+        },
       },
     },
     {
@@ -44,6 +46,13 @@ describe('certain values', () => {
     ['a condition that changes nothing', { 'Fn::If': ['IsBig', 'a', 'a'] }, '"a"'],
     ['a list without what is not there', ['a', { Ref: 'AWS::NoValue' }], '["a"]'],
     ['an import from a stack of the set', { 'Fn::ImportValue': 'Network:Group' }, '{"Fn::GetAtt":["Group","GroupId"]}'],
+    ['the default of a mapping without the key', { 'Fn::FindInMap': ['Types', 'small', 'name', { DefaultValue: 'none' }] }, '"none"'],
+    ['a length', { 'Fn::Length': { 'Fn::Split': [',', 'a,b,c'] } }, '3'],
+    ['a text of JSON', { 'Fn::ToJsonString': { a: { 'Fn::Join': ['', ['b', 'c']] }, b: [1] } }, '"{\\"a\\":\\"bc\\",\\"b\\":[1]}"'],
+    ['blocks of a network', { 'Fn::Cidr': ['10.0.64.0/18', 3, '8'] }, '["10.0.64.0/24","10.0.65.0/24","10.0.66.0/24"]'],
+    ['blocks of a network of the set', { 'Fn::Select': [1, { 'Fn::Cidr': [{ 'Fn::GetAtt': ['Vpc', 'CidrBlock'] }, 2, 12] }] }, '"10.1.16.0/20"'],
+    ['a text in base64', { 'Fn::Base64': 'exit 0' }, '"ZXhpdCAw"'],
+    ['a split of what was joined', { 'Fn::Split': [',', { 'Fn::Join': [',', [{ Ref: 'Subnet' }, 'a']] }] }, '[{"Ref":"Subnet"},"a"]'],
   ])('%s', (_, value, expected) => {
     expect(show(resolve(value))).toBe(expected);
   });
@@ -51,6 +60,8 @@ describe('certain values', () => {
   test('the region, where the stack has one', () => {
     expect(resolve({ 'Fn::Sub': '${AWS::Region}b' }, 'us-east-2')).toBe('us-east-2b');
     expect(resolve({ Ref: 'AWS::Region' })).toBeInstanceOf(Unknown);
+    expect(resolve({ 'Fn::Sub': 'arn:${AWS::Partition}:s3:::a' }, 'cn-north-1')).toBe('arn:aws-cn:s3:::a');
+    expect(resolve({ 'Fn::Sub': 'ecr.${AWS::Region}.${AWS::URLSuffix}' }, 'us-east-2')).toBe('ecr.us-east-2.amazonaws.com');
   });
 
   test('AWS::NoValue is nothing', () => {
@@ -68,8 +79,13 @@ describe('unknown values', () => {
     ['a macro', { 'Fn::Transform': { Name: 'AWS::Include' }, 'a': 1 }],
     ['a join with a parameter', { 'Fn::Join': ['', ['trn', { Ref: 'Type' }]] }],
     ['a zone of the region', { 'Fn::Select': [0, { 'Fn::GetAZs': '' }] }],
+    ['the length of a list that may have one more', { 'Fn::Length': ['a', { 'Fn::If': ['IsBig', 'b', { Ref: 'AWS::NoValue' }] }] }],
+    ['a text of JSON with a reference', { 'Fn::ToJsonString': { a: { Ref: 'Subnet' } } }],
+    ['more blocks than a network has', { 'Fn::Cidr': ['10.0.0.0/24', 2, 8] }],
+    ['blocks of a network that is a parameter', { 'Fn::Cidr': [{ Ref: 'Type' }, 2, 8] }],
+    ['a loop within a property', { 'Fn::ForEach::Name': ['N', ['a'], {}], 'b': 1 }],
     ['malformed intrinsic functions', { 'Fn::GetAtt': [] }],
-    ['an intrinsic function that is not known', { 'Fn::Length': [1, 2] }],
+    ['an intrinsic function that is not known', { 'Fn::Unheard': [1, 2] }],
   ])('%s', (_, value) => {
     expect(resolve(value)).toBeInstanceOf(Unknown);
   });
@@ -80,6 +96,148 @@ describe('unknown values', () => {
       stack: 'C', template: { Resources: { Probe: { Type: 'Test::Probe', Properties: { Value: { 'Fn::ImportValue': 'shared' } } } } },
     }]);
     expect(graph.ofType('Test::Probe')[0].get('Value')).toBeInstanceOf(Unknown);
+  });
+});
+
+describe('a text that is known in part', () => {
+  test('has its pieces', () => {
+    const parts = (value: unknown) => show([...textParts(resolve(value)) ?? []]);
+    expect(parts({ 'Fn::Sub': 'a ${Type} b ${Subnet} c' })).toBe('["a ","parameter \\"Type\\""," b ",{"Ref":"Subnet"}," c"]');
+    expect(parts({ 'Fn::Join': ['-', ['a', { 'Fn::Sub': '${Type}b' }, 'c']] })).toBe('["a-","parameter \\"Type\\"","b-c"]');
+    expect(textParts(resolve({ Ref: 'Type' }))).toBeUndefined();
+  });
+
+  test('is read out of base64', () => {
+    expect(decodeBase64(resolve({ 'Fn::Base64': 'exit 0' }))).toBe('exit 0');
+    expect(decodeBase64('ZXhpdCAw')).toBe('exit 0');
+    expect(decodeBase64('exit 0')).toBeUndefined();
+    expect(textParts(decodeBase64(resolve({ 'Fn::Base64': { 'Fn::Sub': 'exit ${Type}' } })))?.[0]).toBe('exit ');
+  });
+});
+
+describe('attributes of a resource', () => {
+  const graph = new TemplateGraph([{
+    stack: 'A',
+    template: {
+      Resources: {
+        Role: { Type: 'AWS::IAM::Role' },
+        Policy: { Type: 'AWS::IAM::Policy', Properties: { Roles: [{ 'Fn::Sub': '${Role}-x' }] }, DependsOn: ['Role'] },
+        Alone: { Type: 'AWS::IAM::Role' },
+      },
+    },
+  }]);
+  const [role, alone] = graph.ofType('AWS::IAM::Role');
+
+  test('are read beside its properties', () => {
+    expect(graph.ofType('AWS::IAM::Policy')[0].attribute('DependsOn')).toEqual(['Role']);
+  });
+
+  test('tell whether anything refers to it', () => {
+    expect([role, alone].map((resource) => graph.isReferredTo(resource))).toEqual([true, false]);
+  });
+
+  test('group what refers to it', () => {
+    const rules = [{ Ref: 'Group' }, { 'Fn::GetAtt': ['Group', 'GroupId'] }, 'sg-1', undefined].map((GroupId, index) => (
+      [`Rule${index}`, { Type: 'AWS::EC2::SecurityGroupIngress', Properties: { GroupId } }]));
+    const groups = new TemplateGraph([{ stack: 'A', template: { Resources: { Group: { Type: 'AWS::EC2::SecurityGroup' }, ...Object.fromEntries(rules) } } }]);
+    const [group] = groups.ofType('AWS::EC2::SecurityGroup');
+    const byGroup = groups.byReference('AWS::EC2::SecurityGroupIngress', 'GroupId');
+    expect([group, undefined].map((key) => byGroup.get(key)?.map(({ logicalId }) => logicalId))).toEqual([['Rule0', 'Rule1'], ['Rule2', 'Rule3']]);
+  });
+});
+
+describe('loops of AWS::LanguageExtensions', () => {
+  const graphOf = (loop: object, properties: object = {}, transform: unknown = ['AWS::LanguageExtensions']) => new TemplateGraph([{
+    stack: 'A', template: { Transform: transform, Parameters: { List: { Type: 'CommaDelimitedList' } }, Resources: { ...loop, Probe: { Type: 'Test::Probe', Properties: properties } } },
+  }]);
+  const body = { 'Subnet${Zone}': { Type: 'AWS::EC2::Subnet', Properties: { AvailabilityZone: { 'Fn::Sub': 'us-east-2${Zone}' }, Name: { Ref: 'Zone' } } } };
+
+  test('are written out', () => {
+    const graph = graphOf({ 'Fn::ForEach::Zones': ['Zone', ['a', 'b'], body] });
+    expect(graph.ofType('AWS::EC2::Subnet').map((subnet) => [subnet.logicalId, subnet.get('AvailabilityZone'), subnet.get('Name')]))
+      .toEqual([['Subneta', 'us-east-2a', 'a'], ['Subnetb', 'us-east-2b', 'b']]);
+    expect(graph.hasUnseenResources).toBe(false);
+  });
+
+  test('are written out within loops and properties', () => {
+    const inner = { 'Fn::ForEach::Inner': ['B', ['x.', { Ref: 'A' }], { '${A}&{B}': { Type: 'Test::${B}' } }] };
+    const graph = graphOf({ 'Fn::ForEach::Outer': ['A', ['p', 'q'], inner] }, { 'Fn::ForEach::Names': ['N', ['a', 'b'], { 'Name${N}': 1 }] });
+    expect(graph.resources.map(({ logicalId, type }) => `${logicalId} ${type}`)).toEqual(['px Test::x.', 'pp Test::p', 'qx Test::x.', 'qq Test::q', 'Probe Test::Probe']);
+    expect(graph.ofType('Test::Probe')[0].get()).toEqual({ Namea: 1, Nameb: 1 });
+  });
+
+  test.each<[string, unknown, unknown]>([
+    ['over a parameter', { Ref: 'List' }, 'AWS::LanguageExtensions'],
+    ['without the transform', ['a'], 'AWS::Serverless-2016-10-31'],
+  ])('%s leave resources unseen', (_, collection, transform) => {
+    const graph = graphOf({ 'Fn::ForEach::Zones': ['Zone', collection, body] }, {}, transform);
+    expect(graph.ofType('AWS::EC2::Subnet')).toEqual([]);
+    expect(graph.hasUnseenResources).toBe(true);
+  });
+
+  test.each<[unknown, boolean]>([
+    ['AWS::LanguageExtensions', false], ['AWS::Serverless-2016-10-31', false], [['AWS::LanguageExtensions', 'MyMacro'], true], [[{ Name: 'AWS::Include' }], true],
+  ])('beside the transform %j: unseen resources %s', (transform, unseen) => {
+    expect(graphOf({}, {}, transform).hasUnseenResources).toBe(unseen);
+  });
+});
+
+describe('templates of no good intent', () => {
+  const nested = (wrap: (value: unknown) => unknown, levels: number, leaf: unknown = 'a') => {
+    let value = leaf;
+    for (let level = 0; level < levels; level += 1) {
+      value = wrap(value);
+    }
+    return value;
+  };
+
+  test.each<[string, (value: unknown) => unknown]>([
+    ['lists', (value) => [value]],
+    ['maps', (value) => ({ a: value })],
+    ['Fn::Join', (value) => ({ 'Fn::Join': ['', [value, 'a']] })],
+    ['Fn::If', (value) => ({ 'Fn::If': ['C', value, 'b'] })],
+    ['Fn::Sub', (value) => ({ 'Fn::Sub': ['${a}', { a: value }] })],
+    ['Fn::Select', (value) => ({ 'Fn::Select': [0, [value]] })],
+    ['Fn::Transform', (value) => ({ 'Fn::Transform': value })],
+    ['Fn::ForEach', (value) => ({ 'Fn::ForEach::A': ['A', ['a'], value] })],
+  ])('20,000 nested %s do not overflow the stack', (_, wrap) => {
+    const value = nested(wrap, 20_000);
+    const template = { Transform: 'AWS::LanguageExtensions', Resources: { Template: { Type: 'AWS::EC2::LaunchTemplate', Properties: { LaunchTemplateData: value } } } };
+    expect(checkTemplates([{ stack: 'A', template }]).findings).toEqual([]);
+    expect(show(resolve(value)).length).toBeLessThan(2_000);
+  });
+
+  test('20,000 nested conditions, and a chain of as many, do not overflow the stack', () => {
+    const chain = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`C${index}`, { 'Fn::Not': [{ Condition: `C${index + 1}` }] }]));
+    const template = {
+      Conditions: { ...chain, Deep: nested((value) => ({ 'Fn::Not': [value] }), 20_000) },
+      Resources: { A: { Type: 'Test::A', Condition: 'C0' }, B: { Type: 'Test::B', Condition: 'Deep' } },
+    };
+    expect(new TemplateGraph([{ stack: 'A', template }]).resources.map(({ conditional }) => conditional instanceof Unknown)).toEqual([true, true]);
+    expect(checkTemplates([{ stack: 'A', template }]).findings).toEqual([]);
+  });
+
+  test.each<[string, (value: unknown) => unknown]>([
+    ['Fn::Join', (value) => ({ 'Fn::Join': ['', [value, value]] })],
+    ['Fn::Sub', (value) => ({ 'Fn::Sub': ['${a}${a}', { a: value }] })],
+    ['Fn::ToJsonString', (value) => ({ 'Fn::ToJsonString': [value, value] })],
+    ['lists', (value) => [value, value]],
+    ['maps', (value) => ({ a: value, b: value })],
+  ])('values that double at each of 60 exports are unknown in the end: %s', (_, twice) => {
+    const outputs = Object.fromEntries(Array.from({ length: 60 }, (__, index) => (
+      [`O${index}`, { Value: index === 0 ? 'a' : twice({ 'Fn::ImportValue': `E${index - 1}` }), Export: { Name: `E${index}` } }])));
+    const graph = new TemplateGraph([{ stack: 'A', template: { Outputs: outputs, Resources: { Probe: { Type: 'Test::Probe', Properties: { Value: { 'Fn::ImportValue': 'E59' } } } } } }]);
+    expect(show(graph.ofType('Test::Probe')[0].get('Value'))).toMatch(/too large|longer than|"\\"Fn::/);
+  });
+
+  test('names of the prototype are ordinary names', () => {
+    const template: unknown = JSON.parse(`{"Mappings": {"__proto__": {"a": {"b": "c"}}}, "Resources": {
+      "__proto__": {"Type": "Test::Probe", "Properties": {"Value": {"Fn::FindInMap": ["__proto__", "a", "b"]}, "__proto__": {"Ref": "__proto__"}}},
+      "constructor": {"Type": "AWS::EC2::LaunchTemplate", "Properties": {"LaunchTemplateData": {"Fn::GetAtt": "toString.valueOf"}}}
+    }}`);
+    const graph = new TemplateGraph([{ stack: 'A', template }]);
+    expect(show(graph.ofType('Test::Probe')[0].get())).toBe('{"Value":"c","__proto__":{"Ref":"__proto__"}}');
+    expect(graph.ofType('AWS::EC2::LaunchTemplate')[0].get('LaunchTemplateData', 'constructor')).toBeInstanceOf(Unknown);
   });
 });
 
@@ -95,6 +253,14 @@ describe('same', () => {
     ['a subnet and a literal id', { Ref: 'Subnet' }, 'subnet-1', undefined],
     ['one zone of the region twice', zone(0), zone(0), true],
     ['two zones of the region', zone(0), zone(1), false],
+    ['zones of one region, written in two ways', zone(0), { 'Fn::Select': ['0', { 'Fn::GetAZs': { Ref: 'AWS::Region' } }] }, true],
+    ['lists with a parameter and text', [{ Ref: 'Type' }, 'a'], ['x', 'a'], undefined],
+    ['lists with a parameter and different text', [{ Ref: 'Type' }, 'a'], ['x', 'b'], false],
+    ['lists of which one may be longer', ['a', { 'Fn::If': ['IsBig', 'b', { Ref: 'AWS::NoValue' }] }], ['a'], undefined],
+    ['lists of two lengths', ['a'], ['a', 'b'], false],
+    ['maps in another order', { a: 1, b: 2 }, { b: '2', a: '1' }, true],
+    ['maps of other names', { a: 1 }, { b: 1 }, false],
+    ['a list of one and its value', ['a'], 'a', undefined],
   ])('%s', (_, a, b, expected) => {
     const pair = resolve([a, b]) as Value[];
     expect(same(pair[0], pair[1])).toBe(expected);

@@ -1,12 +1,19 @@
 import { instanceFacts } from '../instance-facts';
-import { isCapacityBlock, launchData, launchProperty, launchesOf, reservationTarget } from '../launches';
-import { Rule, found, notChecked } from '../rule';
-import { Link, Unknown } from '../template-graph';
+import { Launch, isCapacityBlock, launchData, launchProperty, launchesOf, reservationTarget, zonesOfUse } from '../launches';
+import { purchaseOf } from '../purchases';
+import { sizeOf, typesOf } from '../reserved-launches';
+import { Rule, found } from '../rule';
+import { Link, Unknown, Value } from '../template-graph';
+import { severalZones } from '../zones';
 
 const FAMILY = 'capacity-block';
-const AUTO_SCALING_GUIDE = 'https://docs.aws.amazon.com/autoscaling/ec2/userguide/launch-template-capacity-blocks.html';
+const AUTO_SCALING_GUIDE = 'https://docs.aws.amazon.com/autoscaling/ec2/userguide/capacity-reservation-create-asg-procedure.html';
 const EKS_GUIDE = 'https://docs.aws.amazon.com/eks/latest/userguide/capacity-blocks-mng.html';
 const MARKET_TYPES = ['spot', 'capacity-block', 'interruptible-capacity-reservation'];
+/** Market types that launch into a reservation which the launch template targets. */
+const RESERVED_MARKETS: readonly (Value | undefined)[] = ['capacity-block', 'interruptible-capacity-reservation'];
+/** Instances of one Capacity Block at most. */
+const BLOCK_INSTANCES = 64;
 
 export const CAPACITY_BLOCK_RULES: Rule[] = [
   {
@@ -14,14 +21,14 @@ export const CAPACITY_BLOCK_RULES: Rule[] = [
     family: FAMILY,
     severity: 'error',
     title: 'A launch template with market type "capacity-block" names the Capacity Block',
-    why: 'without the reservation no instance launches',
+    why: 'no instance launches: a Capacity Block is used only by launches that name it',
     mend: 'set CapacityReservationSpecification.CapacityReservationTarget.CapacityReservationId to the id of the Capacity Block, cr-…',
     source: AUTO_SCALING_GUIDE,
     *check(graph) {
       for (const launch of launchesOf(graph).filter(isCapacityBlock)) {
         const groupsTarget = launch.uses.some(({ resource }) => resource.get('CapacityReservationSpecification', 'CapacityReservationTarget') !== undefined);
         if (reservationTarget(launch) === undefined && !groupsTarget) {
-          yield found(launch.template, launchProperty('CapacityReservationSpecification'), undefined, 'the launch template asks for a Capacity Block, but names none');
+          yield found(launch.template, launchProperty(launch, 'CapacityReservationSpecification'), undefined, 'the launch template asks for a Capacity Block, but names none');
         }
       }
     },
@@ -34,14 +41,14 @@ export const CAPACITY_BLOCK_RULES: Rule[] = [
     why: 'EC2 lists no On-Demand price for the instance type, so the reservation is most likely a Capacity Block, '
       + 'and the launch fails with "The market type (purchasing) option is not valid"',
     mend: 'set InstanceMarketOptions.MarketType to "capacity-block"',
-    source: AUTO_SCALING_GUIDE,
+    source: 'https://github.com/terraform-aws-modules/terraform-aws-ec2-instance/pull/404',
     *check(graph) {
       for (const launch of launchesOf(graph)) {
         const target = reservationTarget(launch);
         const onDemandReservation = target instanceof Link && target.resource.type === 'AWS::EC2::CapacityReservation';
         const noOnDemand = launch.instanceTypes.length > 0 && launch.instanceTypes.every((type) => instanceFacts(type)?.hasOnDemand === false);
         if (target !== undefined && !onDemandReservation && noOnDemand && launchData(launch, 'InstanceMarketOptions', 'MarketType') === undefined) {
-          yield found(launch.template, launchProperty('InstanceMarketOptions'), undefined, 'the launch template targets a reservation, but has no market type');
+          yield found(launch.template, launchProperty(launch, 'InstanceMarketOptions'), undefined, 'the launch template targets a reservation, but has no market type');
         }
       }
     },
@@ -58,7 +65,7 @@ export const CAPACITY_BLOCK_RULES: Rule[] = [
       for (const launch of launchesOf(graph)) {
         const type = launchData(launch, 'InstanceMarketOptions', 'MarketType');
         if (typeof type === 'string' && !MARKET_TYPES.includes(type)) {
-          yield found(launch.template, launchProperty('InstanceMarketOptions', 'MarketType'), type, 'a launch template has no such market type');
+          yield found(launch.template, launchProperty(launch, 'InstanceMarketOptions', 'MarketType'), type, 'a launch template has no such market type');
         }
       }
     },
@@ -67,15 +74,16 @@ export const CAPACITY_BLOCK_RULES: Rule[] = [
     id: 'CapacityBlockMixedInstances',
     family: FAMILY,
     severity: 'error',
-    title: 'A group on a Capacity Block has no mixed instances policy',
-    why: 'CreateAutoScalingGroup is refused: a mixed instances policy takes no launch template with a market type',
-    mend: 'name the launch template in LaunchTemplate instead of MixedInstancesPolicy',
+    title: 'A launch template with a Capacity Block, or an interruptible reservation, is in no mixed instances policy',
+    why: 'Auto Scaling does not support a mixed instances policy with a launch template that targets such a reservation',
+    mend: 'name the launch template in LaunchTemplate instead of MixedInstancesPolicy, or target the reservation with DistributionSegments of the policy',
     source: AUTO_SCALING_GUIDE,
     *check(graph) {
-      for (const launch of launchesOf(graph).filter(isCapacityBlock)) {
+      for (const launch of launchesOf(graph).filter(isReservedMarket)) {
         for (const { resource } of launch.uses) {
-          if (resource.get('MixedInstancesPolicy') !== undefined) {
-            yield found(resource, 'MixedInstancesPolicy', resource.get('MixedInstancesPolicy'), 'the group launches into a Capacity Block');
+          const policy = resource.get('MixedInstancesPolicy');
+          if (policy !== undefined && !(policy instanceof Unknown)) {
+            yield found(resource, 'MixedInstancesPolicy', policy, `the launch template ${launch.template.logicalId} targets a reservation`);
           }
         }
       }
@@ -85,16 +93,16 @@ export const CAPACITY_BLOCK_RULES: Rule[] = [
     id: 'CapacityBlockWarmPool',
     family: FAMILY,
     severity: 'error',
-    title: 'A group on a Capacity Block has no warm pool',
-    why: 'Auto Scaling supports no warm pool for Capacity Blocks',
+    title: 'A group on a Capacity Block, or an interruptible reservation, has no warm pool',
+    why: 'Auto Scaling does not support a warm pool with a launch template that targets such a reservation',
     mend: 'drop the warm pool',
     source: AUTO_SCALING_GUIDE,
     *check(graph) {
-      const blocks = new Set(launchesOf(graph).filter(isCapacityBlock).flatMap(({ uses }) => uses.map(({ resource }) => resource)));
+      const reserved = new Set(launchesOf(graph).filter(isReservedMarket).flatMap(({ uses }) => uses.map(({ resource }) => resource)));
       for (const pool of graph.ofType('AWS::AutoScaling::WarmPool')) {
         const group = pool.get('AutoScalingGroupName');
-        if (group instanceof Link && blocks.has(group.resource)) {
-          yield found(pool, 'AutoScalingGroupName', group, 'the group launches into a Capacity Block');
+        if (group instanceof Link && reserved.has(group.resource)) {
+          yield found(pool, 'AutoScalingGroupName', group, `the group ${group.resource.logicalId} launches into a reservation`);
         }
       }
     },
@@ -111,33 +119,78 @@ export const CAPACITY_BLOCK_RULES: Rule[] = [
       for (const launch of launchesOf(graph).filter(isCapacityBlock)) {
         const launched = launch.uses.some(({ kind }) => kind === 'AutoScalingGroup' || kind === 'Nodegroup');
         if (launched && launchData(launch, 'InstanceType') === undefined) {
-          yield found(launch.template, launchProperty('InstanceType'), undefined, 'the launch template asks for a Capacity Block, but names no instance type');
+          yield found(launch.template, launchProperty(launch, 'InstanceType'), undefined, 'the launch template asks for a Capacity Block, but names no instance type');
         }
       }
     },
   },
   {
-    id: 'NodegroupCapacityType',
+    id: 'CapacityBlockSpansZones',
     family: FAMILY,
-    severity: 'error',
-    title: 'A managed node group has capacity type CAPACITY_BLOCK if, and only if, its launch template asks for a Capacity Block',
-    why: 'EKS rejects the node group',
-    mend: 'set CapacityType to "CAPACITY_BLOCK" and InstanceMarketOptions.MarketType of the launch template to "capacity-block", or neither',
-    source: EKS_GUIDE,
+    severity: 'warning',
+    title: 'A group on a Capacity Block launches in the zone of the block only',
+    why: 'a block is in one Availability Zone, and launches in another fail',
+    mend: 'give the group subnets of the Availability Zone of the block only',
+    source: 'https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/capacity-blocks-launch.html',
+    *check(graph) {
+      // of EFA instances in several zones the topology rules speak.
+      const launches = launchesOf(graph).filter((launch) => isCapacityBlock(launch) && launch.unknownInterfaces === undefined
+        && !launch.interfaces.some(({ isEfa, type }) => isEfa || type instanceof Unknown));
+      for (const launch of launches) {
+        for (const use of launch.uses) {
+          const zones = zonesOfUse(use);
+          if (severalZones(zones)) {
+            yield found(use.resource, use.subnetsProperty, zones, 'the group launches into one Capacity Block, but in several Availability Zones');
+          }
+        }
+      }
+    },
+  },
+  {
+    id: 'CapacityBlockTooLarge',
+    family: FAMILY,
+    severity: 'warning',
+    title: `A group on one Capacity Block has ${BLOCK_INSTANCES} instances at most`,
+    why: `a Capacity Block is of ${BLOCK_INSTANCES} instances at most, and launches beyond it fail for want of capacity`,
+    mend: 'lower the maximum size of the group, and use another group with another block for the rest',
+    source: 'https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/capacity-blocks-how.html',
+    *check(graph) {
+      for (const launch of launchesOf(graph).filter(isCapacityBlock)) {
+        const oneBlock = launchData(launch, 'CapacityReservationSpecification', 'CapacityReservationTarget', 'CapacityReservationId') !== undefined;
+        for (const use of launch.uses) {
+          const size = sizeOf(use);
+          if (oneBlock && size && size.instances > BLOCK_INSTANCES && use.resource.get('CapacityReservationSpecification') === undefined) {
+            yield found(use.resource, size.property, size.instances, 'the group launches into one Capacity Block');
+          }
+        }
+      }
+    },
+  },
+  {
+    id: 'Trainium2WithoutCapacity',
+    family: FAMILY,
+    severity: 'warning',
+    title: 'Trainium2 is launched from a Capacity Block, or on Spot where the type has it',
+    why: 'AWS lists no On-Demand price for trn2, and no Spot for trn2u; such launches are reported to fail with InsufficientInstanceCapacity in every zone',
+    mend: 'buy a Capacity Block, set InstanceMarketOptions.MarketType to "capacity-block" and target the block in CapacityReservationSpecification; or use Spot for trn2',
+    source: 'https://docs.aws.amazon.com/ec2/latest/instancetypes/ac.html',
     *check(graph) {
       for (const launch of launchesOf(graph)) {
-        const market = launchData(launch, 'InstanceMarketOptions', 'MarketType');
-        for (const { resource } of launch.uses.filter(({ kind }) => kind === 'Nodegroup')) {
-          const capacity = resource.get('CapacityType');
-          const unknown = [market, capacity].find((value) => value instanceof Unknown);
-          if (unknown instanceof Unknown && (market === 'capacity-block' || capacity === 'CAPACITY_BLOCK')) {
-            yield notChecked(resource, 'CapacityType', unknown);
-          } else if (!unknown && (market === 'capacity-block') !== (capacity === 'CAPACITY_BLOCK')) {
-            yield found(resource, 'CapacityType', capacity, market === 'capacity-block'
-              ? 'the launch template asks for a Capacity Block' : 'the launch template does not ask for a Capacity Block');
+        for (const use of launch.uses) {
+          const type = typesOf(launch, use).find((candidate) => typeof candidate === 'string' && candidate.startsWith('trn2'));
+          const purchase = purchaseOf(launch, use);
+          const offered = instanceFacts(type ?? '')?.purchaseOptions;
+          if (type !== undefined && offered && (purchase === 'on-demand' || purchase === 'spot') && !offered.includes(purchase)) {
+            yield found(launch.template, launchProperty(launch, 'InstanceMarketOptions'), launchData(launch, 'InstanceMarketOptions'),
+              `${use.resource.logicalId} launches ${type} ${purchase === 'spot' ? 'on Spot' : 'On-Demand'}`);
+            break;
           }
         }
       }
     },
   },
 ];
+
+function isReservedMarket(launch: Launch): boolean {
+  return RESERVED_MARKETS.includes(launchData(launch, 'InstanceMarketOptions', 'MarketType'));
+}

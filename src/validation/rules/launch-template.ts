@@ -1,26 +1,40 @@
 import { launchData, launchProperty, launchesOf } from '../launches';
+import { HOLE, hasHole, partialText } from '../partial-text';
 import { Rule, found, notChecked } from '../rule';
-import { Unknown, asInteger, asList, same, valueAt } from '../template-graph';
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, same, valueAt } from '../template-graph';
+import { userDataText } from '../user-data';
 
 const FAMILY = 'launch-template';
-const EKS_GUIDE = 'https://docs.aws.amazon.com/eks/latest/userguide/launch-templates.html';
 const METADATA_REFERENCE = 'https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-ec2-launchtemplate-metadataoptions.html';
+const VERSION_REFERENCE = 'https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-autoscaling-autoscalinggroup-launchtemplatespecification.html';
+
+const MAX_USER_DATA_BYTES = 16_384;
+
+/** Characters that are in no variety of Base64. */
+const NOT_BASE64 = /[^A-Za-z0-9+/=_\s-]/;
+
+/** Where a type names a version of a launch template. */
+const VERSION_PATHS: { readonly [type: string]: readonly string[][] } = {
+  'AWS::AutoScaling::AutoScalingGroup': [['LaunchTemplate'], ['MixedInstancesPolicy', 'LaunchTemplate', 'LaunchTemplateSpecification']],
+  'AWS::EC2::Instance': [['LaunchTemplate']],
+  'AWS::EKS::Nodegroup': [['LaunchTemplate']],
+};
 
 export const LAUNCH_TEMPLATE_RULES: Rule[] = [
   {
     id: 'SecurityGroupsBesideInterfaces',
     family: FAMILY,
     severity: 'error',
-    title: 'A launch template with network interfaces has no security groups of its own',
+    title: 'A launch with network interfaces names security groups on the interfaces only',
     why: 'the launch fails with "Network interfaces and an instance-level security groups may not be specified on the same request"',
-    mend: 'move the security groups to Groups of each network interface',
-    source: 'https://docs.aws.amazon.com/pcs/latest/userguide/working-with_networking_efa_create-lt.html',
+    mend: 'move the security groups to Groups of each network interface, GroupSet on an instance',
+    source: 'https://github.com/hashicorp/terraform-provider-aws/issues/4570',
     *check(graph) {
       for (const launch of launchesOf(graph).filter(({ interfaces }) => interfaces.length > 0)) {
         for (const name of ['SecurityGroupIds', 'SecurityGroups']) {
           const groups = launchData(launch, name);
           if (asList(groups)?.length) {
-            yield found(launch.template, launchProperty(name), groups, 'the launch template also lists network interfaces');
+            yield found(launch.template, launchProperty(launch, name), groups, 'network interfaces are listed too, and each has security groups of its own');
           }
         }
       }
@@ -29,10 +43,10 @@ export const LAUNCH_TEMPLATE_RULES: Rule[] = [
   {
     id: 'InterfaceSubnetOutsideGroup',
     family: FAMILY,
-    severity: 'error',
+    severity: 'warning',
     title: 'A subnet of a network interface is one of the subnets of the Auto Scaling group',
-    why: 'CreateAutoScalingGroup is refused, or the launch fails',
-    mend: 'drop SubnetId from the network interfaces: the group chooses the subnet',
+    why: 'the group chooses the subnet of every launch, and the launch template names another',
+    mend: 'drop SubnetId from the network interfaces',
     source: 'https://docs.aws.amazon.com/autoscaling/ec2/userguide/create-launch-template.html',
     *check(graph) {
       for (const launch of launchesOf(graph)) {
@@ -54,55 +68,34 @@ export const LAUNCH_TEMPLATE_RULES: Rule[] = [
     },
   },
   {
-    id: 'NodegroupLaunchTemplateConflict',
+    id: 'LaunchTemplateVersionInvalid',
     family: FAMILY,
     severity: 'error',
-    title: 'A launch template of a managed node group leaves to EKS what the node group sets',
-    why: 'EKS rejects the node group with InvalidRequestException',
-    mend: 'drop the property from the launch template; set the instance type in one place only',
-    source: EKS_GUIDE,
+    title: 'A launch template version is a number, "$Latest" or "$Default"',
+    why: 'the deployment fails: a launch template has no such version',
+    mend: 'use Fn::GetAtt LatestVersionNumber of the launch template, so that its changes reach the group',
+    source: VERSION_REFERENCE,
     *check(graph) {
-      for (const launch of launchesOf(graph)) {
-        const nodegroups = launch.uses.filter(({ kind }) => kind === 'Nodegroup');
-        if (nodegroups.length === 0) {
-          continue;
-        }
-        const profile = launchData(launch, 'IamInstanceProfile');
-        if (profile !== undefined && !(profile instanceof Unknown)) {
-          yield found(launch.template, launchProperty('IamInstanceProfile'), profile, 'the node role of a managed node group makes the instance profile');
-        }
-        for (const nic of launch.interfaces) {
-          const subnet = valueAt(nic.values, 'SubnetId');
-          if (subnet !== undefined) {
-            yield found(launch.template, `${nic.property}.SubnetId`, subnet, 'a managed node group takes its subnets from the node group only');
-          }
-        }
-        const type = launchData(launch, 'InstanceType');
-        for (const { resource, instanceTypes } of nodegroups) {
-          if (type !== undefined && instanceTypes.length > 0) {
-            yield found(resource, 'InstanceTypes', instanceTypes, 'the launch template has an instance type too');
-          }
+      for (const { resource, property, version } of versionsOf(graph)) {
+        if ((typeof version === 'string' && !/^([1-9]\d*|\$Latest|\$Default)$/.test(version)) || (typeof version === 'number' && version < 1)) {
+          yield found(resource, property, version, 'a version is a whole number from 1');
         }
       }
     },
   },
   {
-    id: 'LaunchTemplateVersionInvalid',
+    id: 'LaunchTemplateVersionFloating',
     family: FAMILY,
-    severity: 'error',
-    title: 'A launch template version is a number, "$Latest" or "$Default"',
-    why: 'the deployment fails: there is no such version',
-    mend: 'use Fn::GetAtt LatestVersionNumber of the launch template, so that its changes reach the group',
-    source: 'https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-autoscaling-autoscalinggroup-launchtemplatespecification.html',
+    severity: 'warning',
+    title: 'A group names its launch template version by number, so that CloudFormation sees it change',
+    why: 'CloudFormation does not support "$Latest" and "$Default" here: a change of the launch template is no change of the group, so no instance is '
+      + 'replaced, and "$Default" stays at the first version',
+    mend: 'use Fn::GetAtt LatestVersionNumber of the launch template',
+    source: VERSION_REFERENCE,
     *check(graph) {
-      for (const [type, paths] of Object.entries(VERSION_PATHS)) {
-        for (const resource of graph.ofType(type)) {
-          for (const path of paths) {
-            const version = resource.get(...path, 'Version');
-            if ((typeof version === 'string' && !/^([1-9]\d*|\$Latest|\$Default)$/.test(version)) || (typeof version === 'number' && version < 1)) {
-              yield found(resource, [...path, 'Version'].join('.'), version, 'a launch template has no such version');
-            }
-          }
+      for (const { resource, property, version } of versionsOf(graph)) {
+        if (resource.type === 'AWS::AutoScaling::AutoScalingGroup' && (version === '$Latest' || version === '$Default')) {
+          yield found(resource, property, version, 'CloudFormation cannot follow this version');
         }
       }
     },
@@ -120,20 +113,114 @@ export const LAUNCH_TEMPLATE_RULES: Rule[] = [
         const hops = launchData(launch, 'MetadataOptions', 'HttpPutResponseHopLimit');
         const limit = asInteger(hops);
         if (limit !== undefined && (limit < 1 || limit > 64)) {
-          yield found(launch.template, launchProperty('MetadataOptions', 'HttpPutResponseHopLimit'), hops, 'the hop limit is out of range');
+          yield found(launch.template, launchProperty(launch, 'MetadataOptions', 'HttpPutResponseHopLimit'), hops, 'the hop limit is out of range');
         }
         const tokens = launchData(launch, 'MetadataOptions', 'HttpTokens');
         if (typeof tokens === 'string' && tokens !== 'required' && tokens !== 'optional') {
-          yield found(launch.template, launchProperty('MetadataOptions', 'HttpTokens'), tokens, 'HttpTokens has no such value');
+          yield found(launch.template, launchProperty(launch, 'MetadataOptions', 'HttpTokens'), tokens, 'HttpTokens has no such value');
+        }
+      }
+    },
+  },
+  {
+    id: 'UserDataNotBase64',
+    family: FAMILY,
+    severity: 'error',
+    title: 'User data is Base64',
+    why: 'CreateLaunchTemplate or the launch fails with "Invalid BASE64 encoding of user data"',
+    mend: 'wrap the text in Fn::Base64',
+    source: 'https://github.com/hashicorp/terraform/issues/18665',
+    *check(graph) {
+      for (const launch of launchesOf(graph)) {
+        const data = launchData(launch, 'UserData');
+        // a dynamic reference is read at deployment.
+        if (typeof data === 'string' && NOT_BASE64.test(data) && !data.includes('{{resolve:')) {
+          yield found(launch.template, launchProperty(launch, 'UserData'), data.slice(0, 60), 'user data is given as plain text');
+        }
+      }
+    },
+  },
+  {
+    id: 'UserDataTooLarge',
+    family: FAMILY,
+    severity: 'error',
+    title: 'User data has at most 16 KB before Base64',
+    why: 'the launch fails with "User data is limited to 16384 bytes"',
+    mend: 'put the script in Amazon S3 or in the image and have a short user data fetch it',
+    source: 'https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html',
+    *check(graph) {
+      for (const launch of launchesOf(graph)) {
+        const text = userDataText(launchData(launch, 'UserData'), launch.template);
+        // what is not known counts for nothing.
+        const bytes = text === undefined ? 0 : Buffer.byteLength(text.replaceAll(HOLE, '').replaceAll(/<(account|partition|region)>/g, ''));
+        if (bytes > MAX_USER_DATA_BYTES) {
+          yield found(launch.template, launchProperty(launch, 'UserData'), bytes, `user data has more than ${MAX_USER_DATA_BYTES} bytes`);
+        }
+      }
+    },
+  },
+  {
+    id: 'VolumeKeyWithoutAutoScaling',
+    family: FAMILY,
+    severity: 'warning',
+    title: 'The key of an encrypted volume lets Amazon EC2 Auto Scaling use it',
+    why: 'the service-linked role of Auto Scaling has no rights to customer managed keys, and no IAM policy can give it any: unless a grant is made by hand, '
+      + 'every instance stops at launch with "Client.InternalError: Client error on launch"',
+    mend: 'allow the role AWSServiceRoleForAutoScaling in the key policy to use the key and to create grants',
+    source: 'https://docs.aws.amazon.com/autoscaling/ec2/userguide/key-policy-requirements-EBS-encryption.html',
+    *check(graph) {
+      const spokenOf = new Set<Resource>();
+      for (const launch of launchesOf(graph).filter(({ uses }) => uses.some(({ kind }) => kind === 'AutoScalingGroup' || kind === 'Nodegroup'))) {
+        for (const mapping of asList(launchData(launch, 'BlockDeviceMappings')) ?? []) {
+          const key = keyOf(valueAt(mapping, 'Ebs', 'KmsKeyId'));
+          if (key !== undefined && !spokenOf.has(key) && !mayLetAutoScaling(key)) {
+            spokenOf.add(key);
+            yield found(key, 'KeyPolicy', undefined, `no statement is for Auto Scaling, and ${launch.template.logicalId} encrypts a volume with the key`);
+          }
         }
       }
     },
   },
 ];
 
-/** Where a type names a version of a launch template. */
-const VERSION_PATHS: { readonly [type: string]: readonly string[][] } = {
-  'AWS::AutoScaling::AutoScalingGroup': [['LaunchTemplate'], ['MixedInstancesPolicy', 'LaunchTemplate', 'LaunchTemplateSpecification']],
-  'AWS::EC2::Instance': [['LaunchTemplate']],
-  'AWS::EKS::Nodegroup': [['LaunchTemplate']],
-};
+function* versionsOf(graph: TemplateGraph) {
+  for (const [type, paths] of Object.entries(VERSION_PATHS)) {
+    for (const resource of graph.ofType(type)) {
+      for (const path of paths) {
+        yield { resource, property: [...path, 'Version'].join('.'), version: resource.get(...path, 'Version') };
+      }
+    }
+  }
+}
+
+function keyOf(id: Value | undefined): Resource | undefined {
+  const resource = id instanceof Link ? id.resource : undefined;
+  const key = resource?.type === 'AWS::KMS::Alias' ? resource.get('TargetKeyId') : id;
+  return key instanceof Link && key.resource.type === 'AWS::KMS::Key' ? key.resource : undefined;
+}
+
+// without a policy of its own, a key is for the account alone.
+function mayLetAutoScaling(key: Resource): boolean {
+  const policy = key.get('KeyPolicy');
+  const statements = policy === undefined ? [] : valueAt(policy, 'Statement');
+  return !Array.isArray(statements) || statements.some((statement) => valueAt(statement, 'Effect') !== 'Deny'
+    && principalsOf(statement).some((principal) => !isOtherThanAutoScaling(principal, key)));
+}
+
+// a statement for a service alone is for no role.
+function principalsOf(statement: Value): (Value | undefined)[] {
+  const principals = valueAt(statement, 'Principal', 'AWS');
+  const service = valueAt(statement, 'Principal', 'Service');
+  const forServiceAlone = principals === undefined && service !== undefined && !(service instanceof Unknown);
+  return Array.isArray(principals) ? principals : forServiceAlone ? [] : [principals];
+}
+
+// an account stands for its IAM policies, which are not for service-linked roles.
+function isOtherThanAutoScaling(principal: Value | undefined, key: Resource): boolean {
+  if (principal instanceof Link) {
+    return ['AWS::IAM::Role', 'AWS::IAM::User'].includes(principal.resource.type);
+  }
+  const text = partialText(principal, key);
+  const isOtherIdentity = (arn: string) => !hasHole(arn) && /:(role|user)\//.test(arn) && !arn.includes('AWSServiceRoleForAutoScaling');
+  return text !== undefined && (/^\d{12}$|:root$/.test(text) || isOtherIdentity(text));
+}

@@ -1,5 +1,5 @@
 import { instanceFacts } from '../instance-facts';
-import { LaunchInterface, efaLaunchesOf, launchProperty, launchesOf } from '../launches';
+import { EfaInterface, efaInterfacesOf, efaLaunchesOf, launchProperty, launchesOf } from '../launches';
 import { Outcome, Rule, found, notChecked } from '../rule';
 import { Link, Resource, TemplateGraph, Unknown, Value, asList, same, valueAt } from '../template-graph';
 
@@ -33,12 +33,12 @@ export const SECURITY_GROUP_RULES: Rule[] = [
       for (const launch of launchesOf(graph)) {
         // one "not checked" stands for every rule of EFA interfaces; of instances without EFA nothing is said.
         if (launch.unknownInterfaces && launch.instanceTypes.some((type) => (instanceFacts(type)?.efaInterfaces ?? 0) > 0)) {
-          yield notChecked(launch.template, launchProperty('NetworkInterfaces'), launch.unknownInterfaces);
+          yield notChecked(launch.template, launchProperty(launch, 'NetworkInterfaces'), launch.unknownInterfaces);
         }
-        for (const nic of launch.interfaces.filter(({ isEfa }) => isEfa)) {
-          if (asList(valueAt(nic.values, 'Groups'))?.length === 0 && valueAt(nic.values, 'NetworkInterfaceId') === undefined) {
-            yield found(launch.template, `${nic.property}.Groups`, undefined, 'the EFA interface has no security group');
-          }
+      }
+      for (const { resource, groupsProperty, groups } of efaInterfacesOf(graph)) {
+        if (asList(groups)?.length === 0) {
+          yield found(resource, groupsProperty, undefined, 'the EFA interface has no security group');
         }
       }
     },
@@ -89,27 +89,28 @@ function* selfTrafficOutcomes(graph: TemplateGraph, direction: Direction): Itera
   const spokenOf = new Set<Resource>();
   // the interfaces of a fleet share their groups: each group is looked at once.
   const traffics = new Map<Resource, FabricFault['traffic']>();
-  for (const launch of efaLaunchesOf(graph)) {
-    for (const nic of launch.interfaces.filter(({ isEfa }) => isEfa)) {
-      const fault = fabricFault(graph, nic, traffics);
-      if (fault instanceof Unknown) {
-        yield notChecked(launch.template, `${nic.property}.Groups`, fault);
-      } else if (fault && fault.traffic[direction] !== 'all' && !spokenOf.has(fault.group)) {
-        spokenOf.add(fault.group);
-        const property = `SecurityGroup${direction}`;
-        const what = fault.traffic[direction] === 'part'
-          ? 'allows only some protocols or ports' : 'has no rule';
-        yield found(fault.group, property, fault.group.get(property),
-          `the security group of an EFA interface ${what} ${direction === 'Ingress' ? 'from' : 'to'} itself, and EFA needs all traffic`);
-      }
+  for (const nic of efaInterfacesOf(graph)) {
+    const fault = fabricFault(graph, nic, traffics);
+    if (fault instanceof Unknown) {
+      yield notChecked(nic.resource, nic.groupsProperty, fault);
+    } else if (fault && fault.traffic[direction] !== 'all' && !spokenOf.has(fault.group)) {
+      spokenOf.add(fault.group);
+      const property = `SecurityGroup${direction}`;
+      const what = fault.traffic[direction] === 'part'
+        ? 'allows only some protocols or ports' : 'has no rule';
+      yield found(fault.group, property, fault.group.get(property),
+        `the security group of an EFA interface ${what} ${direction === 'Ingress' ? 'from' : 'to'} itself, and EFA needs all traffic`);
     }
   }
 }
 
-function fabricFault(graph: TemplateGraph, nic: LaunchInterface, traffics: Map<Resource, FabricFault['traffic']>): FabricFault | Unknown | undefined {
-  const groups = asList(valueAt(nic.values, 'Groups'));
+function fabricFault(graph: TemplateGraph, nic: EfaInterface, traffics: Map<Resource, FabricFault['traffic']>): FabricFault | Unknown | undefined {
+  const groups = asList(nic.groups);
   if (groups === undefined) {
-    return new Unknown('the security groups of the interface', nic.property);
+    return new Unknown('the security groups of the interface', nic.groupsProperty);
+  }
+  if (groups.some(isClusterGroupWithEfaRules)) {
+    return undefined;
   }
   const faults: FabricFault[] = [];
   let unknown: Unknown | undefined;
@@ -156,9 +157,21 @@ function selfTraffic(graph: TemplateGraph, group: Resource, direction: Direction
   for (const rule of asList(inline) ?? []) {
     consider(true, rule instanceof Unknown ? rule : valueAt(rule, peerName), valueAt(rule, 'IpProtocol'));
   }
-  for (const rule of graph.ofType(`AWS::EC2::SecurityGroup${direction}`)) {
-    const ofGroup = rule.get('GroupId');
+  const rules = graph.byReference(`AWS::EC2::SecurityGroup${direction}`, 'GroupId');
+  for (const rule of [...rules.get(group) ?? [], ...rules.get(undefined) ?? []]) {
+    // a rule may name its group by name instead, which is no id that could be compared.
+    const ofGroup = rule.get('GroupId') ?? (rule.get('GroupName') === undefined ? undefined : new Unknown('a group by its name', ''));
     consider(ofGroup === undefined ? false : same(ofGroup, self), rule.get(peerName), rule.get('IpProtocol'));
   }
   return result;
+}
+
+// since Kubernetes 1.33 EKS makes both rules in the cluster's security group (eksctl's EFABuiltInSupportVersion).
+function isClusterGroupWithEfaRules(group: Value): boolean {
+  if (!(group instanceof Link) || group.resource.type !== 'AWS::EKS::Cluster' || group.attribute !== 'ClusterSecurityGroupId') {
+    return false;
+  }
+  const version = group.resource.get('Version');
+  const minor = typeof version === 'string' ? /^1\.(\d+)$/.exec(version)?.[1] : undefined;
+  return minor !== undefined && Number(minor) >= 33;
 }

@@ -1,68 +1,19 @@
-import { instanceFacts, KNOWN_NEURON_INSTANCE_TYPES } from '../instance-facts';
-import { efaLaunchesOf, launchesOf, launchProperty } from '../launches';
+import { instanceFacts } from '../instance-facts';
+import { LaunchInterface, efaLaunchesOf, launchProperty, launchesOf } from '../launches';
 import { Rule, found, notChecked } from '../rule';
-import { Link, TemplateGraph, Unknown, isTrue, show, valueAt } from '../template-graph';
+import { Link, TemplateGraph, Unknown, Value, asList, isTrue, show, valueAt } from '../template-graph';
 
-const FAMILY = 'instance-and-interfaces';
+const FAMILY = 'network-interfaces';
 const EFA_GUIDE = 'https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/efa-acc-inst-types.html';
 const ENI_GUIDE = 'https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-eni.html#network-cards';
 const INTERFACE_REFERENCE = 'https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-ec2-launchtemplate-networkinterface.html';
 
 const IP_PROPERTIES = [
   'PrivateIpAddress', 'PrivateIpAddresses', 'SecondaryPrivateIpAddressCount', 'Ipv4Prefixes', 'Ipv4PrefixCount',
-  'Ipv6Addresses', 'Ipv6AddressCount', 'Ipv6Prefixes', 'Ipv6PrefixCount', 'PrimaryIpv6', 'AssociateCarrierIpAddress',
+  'Ipv6Addresses', 'Ipv6AddressCount', 'Ipv6Prefixes', 'Ipv6PrefixCount', 'PrimaryIpv6', 'EnablePrimaryIpv6', 'AssociateCarrierIpAddress',
 ];
 
-export const INSTANCE_AND_INTERFACES_RULES: Rule[] = [
-  {
-    id: 'NeuronInstanceTypeUnknown',
-    family: FAMILY,
-    severity: 'error',
-    title: 'A Trainium or Inferentia instance type is one that EC2 has',
-    why: 'CreateLaunchTemplate accepts any string; the launch fails with "Invalid value for InstanceType". No public EC2 instance type has Trainium3',
-    mend: `use one of ${KNOWN_NEURON_INSTANCE_TYPES.join(', ')}`,
-    source: 'npm:@aws-sdk/client-ec2@3.1169.0 _InstanceType',
-    *check(graph) {
-      for (const launch of launchesOf(graph)) {
-        for (const type of launch.instanceTypes) {
-          if (typeof type === 'string' && /^(trn|inf)\d/.test(type) && !KNOWN_NEURON_INSTANCE_TYPES.includes(type)) {
-            yield found(launch.template, launchProperty('InstanceType'), type, 'EC2 has no such instance type');
-          }
-        }
-      }
-      for (const reservation of graph.ofType('AWS::EC2::CapacityReservation')) {
-        const type = reservation.get('InstanceType');
-        if (typeof type === 'string' && /^(trn|inf)\d/.test(type) && !KNOWN_NEURON_INSTANCE_TYPES.includes(type)) {
-          yield found(reservation, 'InstanceType', type, 'EC2 has no such instance type');
-        }
-      }
-    },
-  },
-  {
-    id: 'EfaInstanceTypeUnsupported',
-    family: FAMILY,
-    severity: 'error',
-    title: 'An EFA interface is on an instance type that has EFA',
-    why: 'the launch fails with "EFA interfaces are not supported on <type>"',
-    mend: 'use an instance type with EFA, such as trn1.32xlarge or trn2.48xlarge, or drop InterfaceType from the interfaces',
-    source: EFA_GUIDE,
-    *check(graph) {
-      for (const launch of efaLaunchesOf(graph)) {
-        for (const type of launch.instanceTypes) {
-          if (type instanceof Unknown) {
-            yield notChecked(launch.template, launchProperty('InstanceType'), type);
-            continue;
-          }
-          const facts = instanceFacts(type);
-          if (facts === undefined) {
-            yield notChecked(launch.template, launchProperty('InstanceType'), `the network cards of ${show(type)} are not in the catalogue`);
-          } else if (facts.efaInterfaces === 0) {
-            yield found(launch.template, launchProperty('InstanceType'), type, 'the instance type has no EFA, but the template has an EFA interface');
-          }
-        }
-      }
-    },
-  },
+export const NETWORK_INTERFACES_RULES: Rule[] = [
   {
     id: 'NetworkCardOutOfRange',
     family: FAMILY,
@@ -108,8 +59,8 @@ export const INSTANCE_AND_INTERFACES_RULES: Rule[] = [
     severity: 'error',
     title: 'A network card carries at most one EFA or EFA-only interface',
     why: 'the launch is refused',
-    mend: 'give each EFA interface a network card of its own',
-    source: ENI_GUIDE,
+    mend: 'give each EFA interface a network card of its own; only a launch template can name other cards than the first',
+    source: 'https://github.com/hashicorp/terraform-provider-aws/issues/24043',
     *check(graph) {
       for (const launch of efaLaunchesOf(graph)) {
         const taken = new Set<number>();
@@ -129,9 +80,9 @@ export const INSTANCE_AND_INTERFACES_RULES: Rule[] = [
     family: FAMILY,
     severity: 'error',
     title: 'A pair of network card index and device index is used once',
-    why: 'the launch fails with InvalidParameterCombination',
+    why: 'the launch fails with "Each network interface requires a unique device index"',
     mend: 'give the interfaces of one card different device indexes',
-    source: INTERFACE_REFERENCE,
+    source: 'https://github.com/Young-ook/terraform-aws-eks/issues/148',
     *check(graph) {
       for (const launch of launchesOf(graph)) {
         const taken = new Set<string>();
@@ -170,22 +121,37 @@ export const INSTANCE_AND_INTERFACES_RULES: Rule[] = [
     },
   },
   {
+    id: 'NetworkInterfaceDeviceIndexMissing',
+    family: FAMILY,
+    severity: 'error',
+    title: 'A network interface of a launch template has a device index',
+    why: 'CreateAutoScalingGroup or the launch fails with "Each network interface requires a device index"',
+    mend: 'add a DeviceIndex: 0 for the primary interface, the next free one of its card for the others',
+    source: 'https://github.com/hashicorp/packer/pull/2242',
+    *check(graph) {
+      for (const launch of launchesOf(graph).filter(({ template }) => template.type === 'AWS::EC2::LaunchTemplate')) {
+        // one finding a template: who leaves it out once leaves it out everywhere.
+        const nic = launch.interfaces.find(({ values }) => isMap(values) && valueAt(values, 'DeviceIndex') === undefined);
+        if (nic !== undefined) {
+          yield found(launch.template, `${nic.property}.DeviceIndex`, undefined, 'the network interface has no device index');
+        }
+      }
+    },
+  },
+  {
     id: 'NetworkCardInterfaceLimit',
     family: FAMILY,
     severity: 'error',
-    title: 'A network card carries no more interfaces than it takes',
-    why: 'the launch fails with AttachmentLimitExceeded',
-    mend: 'spread the interfaces over more network cards, or drop some',
-    source: 'https://github.com/aws/amazon-vpc-cni-k8s/blob/master/pkg/vpc/vpc_ip_resource_limit.go',
+    title: 'A device index is below the number of interfaces that the network card takes',
+    why: 'the launch fails with "The specified number for the device index exceeds the maximum number of network interfaces supported by the network card"',
+    mend: 'number the devices of each network card from 0, and spread the interfaces over more network cards',
+    source: 'https://github.com/aws/aws-k8s-tester/pull/531',
     *check(graph) {
-      const counts = new Map<string, number>();
       for (const { launch, nic, type, cards } of interfacesOnCards(graph)) {
         const most = cards.find((card) => card.index === nic.card)?.maxInterfaces;
-        const key = `${launch.template.stack} ${launch.template.logicalId} ${type} ${nic.card}`;
-        const count = (counts.get(key) ?? 0) + 1;
-        counts.set(key, count);
-        if (most !== undefined && count === most + 1) {
-          yield found(launch.template, nic.property, nic.values, `network card ${nic.card} of ${type} takes ${most} interfaces, and this is one more`);
+        if (most !== undefined && nic.device !== undefined && nic.device >= most) {
+          yield found(launch.template, `${nic.property}.DeviceIndex`, nic.device,
+            `device indexes on network card ${nic.card} of ${type} end at ${most - 1}`);
         }
       }
     },
@@ -195,7 +161,7 @@ export const INSTANCE_AND_INTERFACES_RULES: Rule[] = [
     family: FAMILY,
     severity: 'error',
     title: 'A launch template that lists interfaces for a group lists the primary one, network card 0 and device 0',
-    why: 'the group cannot add one at launch, so the launch is refused',
+    why: 'the group cannot add one at launch, so CreateAutoScalingGroup or the launch is refused',
     mend: 'add an interface with NetworkCardIndex 0 and DeviceIndex 0',
     source: 'https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_LaunchTemplateInstanceNetworkInterfaceSpecificationRequest.html',
     *check(graph) {
@@ -206,9 +172,9 @@ export const INSTANCE_AND_INTERFACES_RULES: Rule[] = [
           continue;
         }
         if (launch.unknownInterfaces) {
-          yield notChecked(launch.template, launchProperty('NetworkInterfaces'), launch.unknownInterfaces);
+          yield notChecked(launch.template, launchProperty(launch, 'NetworkInterfaces'), launch.unknownInterfaces);
         } else if (positioned && !launch.interfaces.some(({ card, device }) => card === 0 && device === 0)) {
-          yield found(launch.template, launchProperty('NetworkInterfaces'), undefined, 'no interface is on network card 0 with device index 0');
+          yield found(launch.template, launchProperty(launch, 'NetworkInterfaces'), undefined, 'no interface is on network card 0 with device index 0');
         }
       }
     },
@@ -240,8 +206,9 @@ export const INSTANCE_AND_INTERFACES_RULES: Rule[] = [
     *check(graph) {
       for (const launch of launchesOf(graph)) {
         for (const nic of launch.interfaces) {
-          if (!(nic.type instanceof Unknown) && !(nic.type instanceof Link) && !['interface', 'efa', 'efa-only'].some((type) => type === nic.type)) {
-            yield found(launch.template, `${nic.property}.InterfaceType`, nic.type, 'EC2 has no such interface type in a launch template');
+          const type = valueAt(nic.values, 'InterfaceType') ?? 'interface';
+          if (!(type instanceof Unknown) && !(type instanceof Link) && !['interface', 'efa', 'efa-only'].some((known) => known === type)) {
+            yield found(launch.template, `${nic.property}.InterfaceType`, type, 'EC2 has no such interface type in a launch template');
           }
         }
       }
@@ -257,55 +224,76 @@ export const INSTANCE_AND_INTERFACES_RULES: Rule[] = [
     source: INTERFACE_REFERENCE,
     *check(graph) {
       for (const launch of efaLaunchesOf(graph)) {
-        for (const nic of launch.interfaces.filter(({ type }) => type === 'efa-only')) {
-          const given = IP_PROPERTIES.filter((name) => valueAt(nic.values, name) !== undefined);
-          if (isTrue(valueAt(nic.values, 'AssociatePublicIpAddress'))) {
-            given.push('AssociatePublicIpAddress');
-          }
+        for (const nic of launch.interfaces.filter(({ values }) => valueAt(values, 'InterfaceType') === 'efa-only')) {
+          const given = ipProperties((name) => valueAt(nic.values, name));
           if (given.length > 0) {
             yield found(launch.template, nic.property, given, 'an EFA-only interface has no IP address');
           }
         }
       }
-    },
-  },
-  {
-    id: 'PublicIpWithSeveralInterfaces',
-    family: FAMILY,
-    severity: 'error',
-    title: 'With several interfaces none asks for a public IP address',
-    why: 'the launch fails with "The associatePublicIPAddress parameter cannot be specified when launching with multiple network interfaces"',
-    mend: 'drop AssociatePublicIpAddress and reach the internet through a NAT gateway or VPC endpoints',
-    source: 'https://github.com/aws/karpenter-provider-aws/issues/5666',
-    *check(graph) {
-      for (const launch of launchesOf(graph).filter(({ interfaces }) => interfaces.length > 1)) {
-        for (const nic of launch.interfaces.filter(({ values }) => isTrue(valueAt(values, 'AssociatePublicIpAddress')))) {
-          yield found(launch.template, `${nic.property}.AssociatePublicIpAddress`, true, `the template has ${launch.interfaces.length} interfaces`);
+      for (const nic of graph.ofType('AWS::EC2::NetworkInterface').filter((resource) => resource.get('InterfaceType') === 'efa-only')) {
+        const given = ipProperties((name) => nic.get(name));
+        if (given.length > 0) {
+          yield found(nic, given[0], given, 'an EFA-only interface has no IP address');
         }
       }
     },
   },
   {
-    id: 'SeveralInterfacesInPublicSubnet',
+    id: 'EfaAttachedToRunningInstance',
+    family: FAMILY,
+    severity: 'error',
+    title: 'An EFA interface is attached at launch, not afterwards',
+    why: 'an EFA cannot be attached to an instance in the running state, and CloudFormation attaches once the instance runs: the attachment fails',
+    mend: 'drop the attachment and name the interface in NetworkInterfaces of the instance, or in its launch template',
+    source: 'https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/create-efa.html',
+    *check(graph) {
+      for (const attachment of graph.ofType('AWS::EC2::NetworkInterfaceAttachment')) {
+        const [nic, instance] = [attachment.get('NetworkInterfaceId'), attachment.get('InstanceId')];
+        const type = nic instanceof Link && nic.resource.type === 'AWS::EC2::NetworkInterface' ? nic.resource.get('InterfaceType') : undefined;
+        if ((type === 'efa' || type === 'efa-only') && instance instanceof Link && instance.resource.type === 'AWS::EC2::Instance') {
+          yield found(attachment, 'NetworkInterfaceId', nic, 'the interface is an EFA, and the instance is running by then');
+        }
+      }
+    },
+  },
+  {
+    id: 'NetworkInterfaceKeptAfterTermination',
     family: FAMILY,
     severity: 'warning',
-    title: 'An instance with several interfaces does not rely on a public IP address of its subnet',
-    why: 'EC2 assigns no public IP address to an instance with several interfaces, so in a public subnet it reaches nothing and never joins its cluster',
-    mend: 'use a private subnet with a route to a NAT gateway or with VPC endpoints',
-    source: 'https://github.com/aws/aws-parallelcluster/pull/7457',
+    title: 'The network interfaces of a group are deleted with their instances',
+    why: 'every instance that the group replaces leaves its interfaces behind: they use up the addresses of the subnet, and the subnet and its security '
+      + 'groups can no longer be deleted',
+    mend: 'set DeleteOnTermination to true on every network interface',
+    source: 'https://github.com/hashicorp/terraform-provider-aws/issues/6080',
     *check(graph) {
-      for (const launch of launchesOf(graph).filter(({ interfaces }) => interfaces.length > 1)) {
-        for (const use of launch.uses) {
-          for (const subnet of Array.isArray(use.subnets) ? use.subnets : []) {
-            if (subnet instanceof Link && isTrue(subnet.resource.get('MapPublicIpOnLaunch'))) {
-              yield found(use.resource, use.subnetsProperty, subnet, 'the subnet assigns public IP addresses, which an instance with several interfaces does not get');
-            }
-          }
+      for (const launch of launchesOf(graph).filter(({ uses }) => uses.some(({ kind }) => kind !== 'Instance'))) {
+        const kept = launch.interfaces.filter(({ values }) => isFalse(valueAt(values, 'DeleteOnTermination')));
+        if (kept.length > 0) {
+          yield found(launch.template, `${kept[0].property}.DeleteOnTermination`, false,
+            `${kept.length} of ${launch.interfaces.length} network interfaces outlive the instance`);
         }
       }
     },
   },
 ];
+
+// which properties of an IP address are given.
+function ipProperties(value: (name: string) => Value | undefined): string[] {
+  const names = IP_PROPERTIES.filter((name) => {
+    const given = value(name);
+    return given !== undefined && !isFalse(given) && given !== 0 && asList(given)?.length !== 0;
+  });
+  return isTrue(value('AssociatePublicIpAddress')) ? [...names, 'AssociatePublicIpAddress'] : names;
+}
+
+function isFalse(value: Value | undefined): boolean {
+  return value === false || (typeof value === 'string' && value.toLowerCase() === 'false');
+}
+
+function isMap(values: LaunchInterface['values']): boolean {
+  return typeof values === 'object' && values !== null && !Array.isArray(values) && !(values instanceof Link);
+}
 
 // interfaces with the cards of each catalogued instance type they are launched on; other types are not spoken of.
 function* interfacesOnCards(graph: TemplateGraph) {

@@ -1,0 +1,97 @@
+import { Problem } from '../problems';
+import { TemplateSet } from './template-set';
+import { CheckResult, checkTemplates, Finding, qualifiedId } from '../validation/check-templates';
+import { Found, NotChecked, Rule } from '../validation/rule';
+import { RULES } from '../validation/rules';
+
+/** A place in a template, as it is printed. */
+export interface ReportedPlace {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  readonly logicalId: string;
+  readonly constructPath?: string;
+  readonly property: string;
+}
+
+/** A rule that is broken at one place. */
+export interface ReportedFinding extends ReportedPlace {
+  readonly rule: Rule;
+  readonly value?: string;
+  readonly message: string;
+}
+
+/** A rule that could not be checked everywhere. */
+export interface ReportedUnchecked {
+  readonly rule: Rule;
+  readonly places: (ReportedPlace & { readonly reason: string })[];
+}
+
+/** What `check` says, in whichever format. */
+export interface CheckReport {
+  /** The rules that were asked for. */
+  readonly rules: readonly Rule[];
+  /** Number of files that were read. */
+  readonly files: number;
+  /** By file, then by position. */
+  readonly findings: ReportedFinding[];
+  readonly unchecked: ReportedUnchecked[];
+  /** Number of findings that the app acknowledges. */
+  readonly acknowledged: number;
+  /** What could not be read. */
+  readonly problems: Problem[];
+}
+
+/**
+ * Checks templates.
+ *
+ * @param set the templates.
+ * @param ids of the rules to report; all if empty.
+ */
+export function checkReport(set: TemplateSet, ids: readonly string[]): CheckReport {
+  const rules = RULES.filter(({ id }) => ids.length === 0 || ids.includes(id));
+  const result = checkTemplates(set.inputs);
+  const names = [...new Set(set.inputs.map(({ stack }) => set.fileOf(stack).name))];
+  const order = new Map(names.map((name, i) => [name, i]));
+  const asked = result.findings.filter(({ rule }) => rules.includes(rule));
+  const findings = asked
+    .filter((finding) => !isAcknowledged(set, finding))
+    .map((finding) => ({ ...placeOf(set, finding), rule: finding.rule, value: finding.value, message: finding.message }));
+  const unchecked = result.unchecked
+    .filter(({ rule }) => rules.includes(rule))
+    .map(({ rule, places }) => ({ rule, places: distinct(places.map((place) => ({ ...placeOf(set, place), reason: place.reason }))) }));
+  return {
+    rules,
+    files: set.size,
+    findings: distinct(findings).sort((a, b) => order.get(a.file)! - order.get(b.file)! || a.line - b.line || a.column - b.column),
+    unchecked,
+    acknowledged: asked.length - findings.length,
+    problems: [...set.problems, ...distinct(templateProblems(set, result))],
+  };
+}
+
+// a resource without a path is of no construct that could acknowledge.
+function isAcknowledged(set: TemplateSet, { rule, resource }: Finding): boolean {
+  return set.acknowledgements.some(({ id, constructPath }) => (
+    id === qualifiedId(rule) && `${resource.constructPath ?? ''}/`.startsWith(`${constructPath}/`)
+  ));
+}
+
+function templateProblems(set: TemplateSet, result: CheckResult): Problem[] {
+  return result.problems.map(({ stack, path, message, mend }) => {
+    const { name } = set.fileOf(stack);
+    const { line, column } = set.fileOf(stack).positionOf(path);
+    return { rule: 'TemplateMalformed', path: `${name}:${line}:${column}`, message: path === '' ? message : `${path}: ${message}`, mend };
+  });
+}
+
+function placeOf(set: TemplateSet, { resource, property }: Found | NotChecked): ReportedPlace {
+  const { logicalId, constructPath, stack } = resource;
+  const file = set.fileOf(stack);
+  return { file: file.name, ...file.positionOf(`Resources.${logicalId}.${property}`), logicalId, constructPath, property };
+}
+
+// a template that is nested twice is checked twice, but mended once.
+function distinct<T extends object>(told: T[]): T[] {
+  return [...new Map(told.map((one) => [JSON.stringify(one), one])).values()];
+}

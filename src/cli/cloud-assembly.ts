@@ -1,0 +1,100 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { JsonSyntaxError, parseJson } from '../json-text';
+import { Problem, ProblemsError } from '../problems';
+import { readText } from './bounded-text';
+
+const MOST_BYTES = 64 * 1024 * 1024;
+
+const TOO_LARGE = {
+  message: `the file has more than ${MOST_BYTES.toLocaleString('en-US')} bytes`,
+  mend: 'give the templates of the assembly one by one',
+};
+
+/** Type of the metadata that holds the ids of acknowledged rules: `Validations.ACKNOWLEDGED_RULES_METADATA_KEY` of aws-cdk-lib. */
+const ACKNOWLEDGED_RULES = 'aws:cdk:acknowledged-rules';
+
+/** A stack of a cloud assembly. */
+export interface StackArtifact {
+  /** Path of its template. */
+  readonly file: string;
+  readonly account?: string;
+  readonly region?: string;
+  readonly acknowledgements: Acknowledgement[];
+}
+
+/** A rule that is acknowledged for a construct and all that is in it. */
+export interface Acknowledgement {
+  readonly constructPath: string;
+  readonly id: string;
+}
+
+/**
+ * The stacks of a cloud assembly, `cdk.out`, and of the stages in it.
+ *
+ * @param directory path of the assembly.
+ * @throws ProblemsError if it has no manifest, or one that cannot be read.
+ */
+export function stacksOfAssembly(directory: string): StackArtifact[] {
+  const manifest = join(directory, 'manifest.json');
+  if (!existsSync(manifest)) {
+    throw refused('AssemblyWithoutManifest', directory, 'the directory is no cloud assembly: it has no manifest.json', 'give the output of "cdk synth", or the template files by name');
+  }
+  return artifactsOf(manifest).flatMap(({ type, environment, properties, metadata: inline, additionalMetadataFile }) => {
+    if (type === 'cdk:cloud-assembly' && typeof properties?.directoryName === 'string') {
+      return stacksOfAssembly(join(directory, properties.directoryName));
+    }
+    if (type !== 'aws:cloudformation:stack' || typeof properties?.templateFile !== 'string') {
+      return [];
+    }
+    // an environment that is not known at synthesis is "aws://unknown-account/unknown-region".
+    const [, account, region] = /^aws:\/\/([^/]+)\/([^/]+)$/.exec(String(environment)) ?? [];
+    const known = (value: string | undefined) => value?.startsWith('unknown-') ? undefined : value;
+    const metadata = typeof additionalMetadataFile === 'string' ? jsonOf(join(directory, additionalMetadataFile)) : inline;
+    return [{
+      file: join(directory, properties.templateFile),
+      account: known(account),
+      region: known(region),
+      acknowledgements: acknowledgementsOf(metadata ?? {}),
+    }];
+  });
+}
+
+interface Metadata {
+  readonly [constructPath: string]: readonly { readonly type: string; readonly data?: unknown }[];
+}
+
+interface Artifact {
+  readonly type?: string;
+  readonly environment?: string;
+  readonly properties?: { readonly directoryName?: string; readonly templateFile?: string };
+  readonly metadata?: Metadata;
+  readonly additionalMetadataFile?: string;
+}
+
+function artifactsOf(manifest: string): Artifact[] {
+  const { artifacts } = (jsonOf(manifest) ?? {}) as { artifacts?: { [id: string]: Artifact | null } };
+  return Object.values(artifacts ?? {}).map((artifact) => artifact ?? {});
+}
+
+function acknowledgementsOf(metadata: Metadata): Acknowledgement[] {
+  return Object.entries(metadata).filter(([, entries]) => Array.isArray(entries)).flatMap(([path, entries]) => entries
+    .filter(({ type }) => type === ACKNOWLEDGED_RULES)
+    .flatMap(({ data }) => Object.keys(data ?? {}).map((id) => ({ constructPath: path.replace(/^\//, ''), id }))));
+}
+
+function jsonOf(file: string): any {
+  try {
+    return parseJson(readText(file, MOST_BYTES, TOO_LARGE));
+  } catch (error) {
+    if (error instanceof JsonSyntaxError) {
+      throw refused('AssemblyNotJson', `${file}:${error.line}:${error.column}`, `the file is not JSON: ${error.message}`, 'synthesize the app again');
+    }
+    throw error;
+  }
+}
+
+function refused(rule: string, path: string, message: string, mend: string): ProblemsError {
+  const problem: Problem = { rule, path, message, mend };
+  return new ProblemsError([problem]);
+}

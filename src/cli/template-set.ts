@@ -1,0 +1,142 @@
+import { existsSync, realpathSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { Problem, ProblemsError } from '../problems';
+import { STANDARD_INPUT } from './bounded-text';
+import { Acknowledgement, stacksOfAssembly } from './cloud-assembly';
+import { TEMPLATE_EXPECTED, TemplateFile } from './template-file';
+import { TemplateInput } from '../validation/template-graph';
+
+/** The templates that the command line names, and what was wrong with the others. */
+export class TemplateSet {
+  /** What could not be read, in the order given. */
+  public readonly problems: Problem[] = [];
+
+  /** What the stacks of cloud assemblies acknowledge. */
+  public readonly acknowledgements: Acknowledgement[] = [];
+
+  private readonly files = new Map<string, TemplateFile>();
+  private readonly templates: TemplateInput[] = [];
+
+  /**
+   * @param paths files, cloud assemblies, or `-` for standard input.
+   * @param region of the stacks that do not say theirs.
+   */
+  public constructor(paths: readonly string[], region: string | undefined) {
+    for (const path of paths) {
+      this.attempt(() => {
+        if (isDirectory(path)) {
+          for (const stack of stacksOfAssembly(path)) {
+            this.acknowledgements.push(...stack.acknowledgements);
+            this.attempt(() => this.addStack(stack.file, { account: stack.account, region: stack.region ?? region, ofAssembly: true }));
+          }
+        } else {
+          this.addStack(path, { region, ofAssembly: false });
+        }
+      });
+    }
+  }
+
+  /** What the rules read. */
+  public get inputs(): readonly TemplateInput[] {
+    return this.templates;
+  }
+
+  /** Number of files that were read. */
+  public get size(): number {
+    return new Set(this.files.values()).size;
+  }
+
+  /** The file of a stack of `inputs`. */
+  public fileOf(stack: string): TemplateFile {
+    return this.files.get(stack)!;
+  }
+
+  private attempt(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      if (!(error instanceof ProblemsError)) {
+        throw error;
+      }
+      this.problems.push(...error.problems);
+    }
+  }
+
+  private addStack(path: string, { ofAssembly, ...environment }: Environment): void {
+    const stack = identity(path);
+    if (this.files.has(stack)) {
+      return;
+    }
+    const file = TemplateFile.read(path);
+    if (!file.hasResources) {
+      // a stack of the CDK may be empty; any other file is most likely no template.
+      if (!ofAssembly) {
+        throw new ProblemsError([{ rule: 'TemplateWithoutResources', path: file.name, message: 'the file has no Resources', mend: TEMPLATE_EXPECTED }]);
+      }
+      return;
+    }
+    this.add(file, { stack, ...environment, template: file.template });
+    for (const [logicalId, nested] of nestedTemplates(file.template)) {
+      const nestedPath = join(dirname(path), nested);
+      // only where it is: a template may have been copied from where its nested ones are.
+      if (existsSync(nestedPath)) {
+        this.attempt(() => this.addNested(nestedPath, { ofAssembly, ...environment, parent: { stack, logicalId } }));
+      }
+    }
+  }
+
+  private addNested(path: string, { ofAssembly, ...environment }: Environment & { parent: Parent }): void {
+    const file = this.files.get(identity(path));
+    if (file) {
+      // one more stack of the same template; what it nests in its turn is known from the first.
+      const { stack, logicalId } = environment.parent;
+      this.add(file, { stack: `${identity(path)} as ${logicalId} of ${stack}`, ...environment, template: file.template });
+    } else {
+      this.addStack(path, { ofAssembly, ...environment });
+    }
+  }
+
+  private add(file: TemplateFile, input: TemplateInput): void {
+    this.files.set(input.stack, file);
+    this.templates.push(input);
+  }
+}
+
+interface Parent {
+  readonly stack: string;
+  readonly logicalId: string;
+}
+
+/** Where a stack is deployed, and by what. */
+interface Environment {
+  readonly account?: string;
+  readonly region?: string;
+  readonly parent?: Parent;
+  /** Whether it is a stack of a cloud assembly, or nested in one. */
+  readonly ofAssembly: boolean;
+}
+
+// what cannot be looked at is no directory: reading it tells why.
+function isDirectory(path: string): boolean {
+  try {
+    return path !== STANDARD_INPUT && statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
+function identity(path: string): string {
+  return path === STANDARD_INPUT || !existsSync(path) ? path : realpathSync(path);
+}
+
+/** Nested stacks with the paths of their templates: the CDK's note of it, or what `aws cloudformation package` takes. */
+function nestedTemplates(template: object): [string, string][] {
+  const { Resources: resources } = template as { Resources?: { [logicalId: string]: any } };
+  return Object.entries(typeof resources === 'object' && resources !== null ? resources : {}).flatMap(([logicalId, resource]): [string, string][] => {
+    if (resource?.Type !== 'AWS::CloudFormation::Stack') {
+      return [];
+    }
+    const path: unknown = resource.Metadata?.['aws:asset:path'] ?? resource.Properties?.TemplateURL;
+    return typeof path === 'string' && !/^[a-z0-9]+:/i.test(path) ? [[logicalId, path]] : [];
+  });
+}

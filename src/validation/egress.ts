@@ -1,0 +1,165 @@
+import { partialText } from './partial-text';
+import { Link, Resource, TemplateGraph, Value, asList } from './template-graph';
+
+/**
+ * Where a subnet's traffic to the outside goes: `isolated` is nowhere at all, `internet-gateway` is an internet gateway and nothing else, which serves
+ * only what has a public IP address. Undefined where there may be another way, or it is not known.
+ */
+export type Egress = 'isolated' | 'internet-gateway' | undefined;
+
+/** The networks of a set, indexed by what they are of. */
+interface Networks {
+  /** The route table of each subnet; undefined where there are several. */
+  readonly tables: Map<Resource, Resource | undefined>;
+  readonly routes: Map<Resource, Resource[]>;
+  /** Tables that learn routes from a gateway. */
+  readonly propagated: Set<Resource>;
+  /** Endpoints of each VPC. */
+  readonly endpoints: Map<Resource, Resource[]>;
+  /** What nested stacks and custom resources are told of, and so may add to. */
+  readonly handedOn: Set<Resource>;
+  /** True when an association, a route or an endpoint is of something that is not known. */
+  readonly unknownRoutes: boolean;
+  readonly unknownEndpoints: boolean;
+}
+
+const networksOfGraph = new WeakMap<TemplateGraph, Networks>();
+
+/**
+ * Where a subnet's traffic to the outside goes, so far as that is certain.
+ *
+ * @param graph the graph.
+ * @param subnet the subnet as a template names it.
+ */
+export function egressOf(graph: TemplateGraph, subnet: Value): Egress {
+  const networks = networksOf(graph);
+  // the main table of a VPC, which a subnet without an association has, is not told.
+  const table = subnet instanceof Link ? networks.tables.get(subnet.resource) : undefined;
+  if (table === undefined || networks.unknownRoutes || networks.propagated.has(table) || networks.handedOn.has(table)) {
+    return undefined;
+  }
+  const routes = networks.routes.get(table) ?? [];
+  return routes.length === 0 ? 'isolated' : routes.every(isToInternetGateway) ? 'internet-gateway' : undefined;
+}
+
+/**
+ * Services that a subnet reaches through endpoints of its VPC, such as `ecr.api`; undefined where some are not known.
+ *
+ * @param graph the graph.
+ * @param subnet a subnet of the set.
+ */
+export function endpointServicesOf(graph: TemplateGraph, subnet: Resource): Set<string> | undefined {
+  const networks = networksOf(graph);
+  const vpc = linked(subnet.get('VpcId'), 'AWS::EC2::VPC');
+  // a VPC that is not in the set may have any endpoint.
+  if (vpc === undefined || networks.unknownEndpoints || networks.handedOn.has(vpc)) {
+    return undefined;
+  }
+  const services = new Set<string>();
+  for (const endpoint of networks.endpoints.get(vpc) ?? []) {
+    const service = serviceOfEndpoint(endpoint);
+    const type = endpoint.get('VpcEndpointType') ?? 'Gateway';
+    if (service === undefined || typeof type !== 'string') {
+      return undefined;
+    }
+    // a gateway serves the route tables that it is told of.
+    const table = networks.tables.get(subnet);
+    const tables = several(endpoint.get('RouteTableIds')).map((id) => linked(id, 'AWS::EC2::RouteTable'));
+    if (type !== 'Gateway' || tables.some((other) => other === undefined || other === table)) {
+      services.add(service.replace(/-fips$/, ''));
+    }
+  }
+  return services;
+}
+
+/** The service of an endpoint, such as `ecr.api` of `com.amazonaws.us-east-2.ecr.api`. */
+export function serviceOfEndpoint(endpoint: Resource): string | undefined {
+  return /^(?:cn\.)?com\.amazonaws\.[^.\0]+\.([^\0]+)$/.exec(partialText(endpoint.get('ServiceName'), endpoint) ?? '')?.[1];
+}
+
+/** The resource that a value refers to, if it is of a type. */
+export function linked(value: Value | undefined, type: string): Resource | undefined {
+  return value instanceof Link && value.resource.type === type ? value.resource : undefined;
+}
+
+/** A list, or one value that stands for it. */
+export function several(value: Value | undefined): Value[] {
+  return asList(value) ?? [value!];
+}
+
+function networksOf(graph: TemplateGraph): Networks {
+  let result = networksOfGraph.get(graph);
+  if (!result) {
+    const associations = graph.ofType('AWS::EC2::SubnetRouteTableAssociation');
+    const tables = new Map<Resource, Resource | undefined>();
+    for (const association of associations) {
+      const subnet = linked(association.get('SubnetId'), 'AWS::EC2::Subnet');
+      if (subnet) {
+        tables.set(subnet, tables.has(subnet) ? undefined : linked(association.get('RouteTableId'), 'AWS::EC2::RouteTable'));
+      }
+    }
+    const routes = groupBy(graph.ofType('AWS::EC2::Route'), 'RouteTableId', 'AWS::EC2::RouteTable');
+    const endpoints = groupBy(graph.ofType('AWS::EC2::VPCEndpoint'), 'VpcId', 'AWS::EC2::VPC');
+    const propagated = [
+      ...graph.ofType('AWS::EC2::VPNGatewayRoutePropagation').flatMap((propagation) => several(propagation.get('RouteTableIds'))),
+      ...graph.ofType('AWS::EC2::RouteServerPropagation').flatMap((propagation) => several(propagation.get('RouteTableId'))),
+    ].map((table) => linked(table, 'AWS::EC2::RouteTable'));
+    result = {
+      tables,
+      routes: routes.groups,
+      propagated: new Set(propagated.filter((table) => table !== undefined)),
+      endpoints: endpoints.groups,
+      handedOn: handedOn(graph),
+      unknownRoutes: graph.hasUnseenResources || routes.rest || propagated.includes(undefined)
+        || associations.some((association) => linked(association.get('SubnetId'), 'AWS::EC2::Subnet') === undefined),
+      unknownEndpoints: graph.hasUnseenResources || endpoints.rest,
+    };
+    networksOfGraph.set(graph, result);
+  }
+  return result;
+}
+
+/**
+ * Resources by the resource that a property of theirs refers to.
+ *
+ * @param resources what to group.
+ * @param property name of the property.
+ * @param type type of what is referred to.
+ * @returns the groups, and whether some refer to anything else.
+ */
+export function groupBy(resources: readonly Resource[], property: string, type: string): { groups: Map<Resource, Resource[]>; rest: boolean } {
+  const groups = new Map<Resource, Resource[]>();
+  let rest = false;
+  for (const resource of resources) {
+    const owner = linked(resource.get(property), type);
+    rest ||= owner === undefined;
+    if (owner) {
+      groups.set(owner, groups.get(owner) ?? []);
+      groups.get(owner)!.push(resource);
+    }
+  }
+  return { groups, rest };
+}
+
+function isToInternetGateway(route: Resource): boolean {
+  return linked(route.get('GatewayId'), 'AWS::EC2::InternetGateway') !== undefined && route.get('DestinationIpv6CidrBlock') === undefined;
+}
+
+function handedOn(graph: TemplateGraph): Set<Resource> {
+  const result = new Set<Resource>();
+  const visit = (value: Value | undefined) => {
+    if (value instanceof Link) {
+      if (value.attribute === 'Ref' || value.attribute.endsWith('Id')) {
+        result.add(value.resource);
+      }
+    } else if (typeof value === 'object' && value !== null) {
+      Object.values(value).forEach(visit);
+    }
+  };
+  for (const resource of graph.resources) {
+    if (/^(Custom::.*|AWS::CloudFormation::(Stack|CustomResource))$/.test(resource.type)) {
+      visit(resource.get());
+    }
+  }
+  return result;
+}

@@ -1,0 +1,99 @@
+import { Resource, TemplateGraph, Unknown, Value, asList, valueAt } from './template-graph';
+
+/** A vLLM server that a template starts. */
+export interface EngineCommand {
+  readonly resource: Resource;
+  /** Path of the command below `Properties`. */
+  readonly property: string;
+  /** The model's path or name. */
+  readonly model?: Value;
+  /** The names that requests use, else the model. */
+  readonly servedNames: Value[];
+  /** Environment variables of the container. */
+  readonly environment: ReadonlyMap<string, Value>;
+  readonly kvTransfer?: KvTransfer;
+  /**
+   * Value of an option; undefined when it is not given. The last one counts.
+   *
+   * @param name the option's long name, such as `--block-size`.
+   */
+  option(name: string): Value | undefined;
+}
+
+/** What `--kv-transfer-config` says, or that it says nothing that can be read. */
+export interface KvTransfer {
+  readonly text: Value;
+  /** The parsed object; undefined when it is not known or no JSON object. */
+  readonly config?: { readonly [key: string]: unknown };
+}
+
+const ALIASES: { readonly [short: string]: string } = { '-tp': '--tensor-parallel-size', '-pp': '--pipeline-parallel-size', '-q': '--quantization' };
+const enginesOfGraph = new WeakMap<TemplateGraph, EngineCommand[]>();
+
+/** Every vLLM server in the graph's task definitions. */
+export function engineCommandsOf(graph: TemplateGraph): EngineCommand[] {
+  let engines = enginesOfGraph.get(graph);
+  if (!engines) {
+    engines = graph.ofType('AWS::ECS::TaskDefinition').flatMap((resource) => (
+      (asList(resource.get('ContainerDefinitions')) ?? []).flatMap((container, index) => {
+        const environment = new Map((asList(valueAt(container, 'Environment')) ?? []).flatMap((variable) => {
+          const [name, value] = [valueAt(variable, 'Name'), valueAt(variable, 'Value')];
+          return typeof name === 'string' && value !== undefined ? [[name, value] as const] : [];
+        }));
+        const words = [...asList(valueAt(container, 'EntryPoint')) ?? [], ...asList(valueAt(container, 'Command')) ?? []];
+        const engine = engineOf(words, { resource, property: `ContainerDefinitions.${index}.Command`, environment });
+        return engine ? [engine] : [];
+      })
+    ));
+    enginesOfGraph.set(graph, engines);
+  }
+  return engines;
+}
+
+function engineOf(words: Value[], place: Pick<EngineCommand, 'resource' | 'property' | 'environment'>): EngineCommand | undefined {
+  const serve = words.findIndex((word, index) => word === 'serve' && typeof words[index - 1] === 'string' && /(^|\/)vllm$/.test(words[index - 1] as string));
+  const module = words.findIndex((word, index) => word === 'vllm.entrypoints.openai.api_server' && words[index - 1] === '-m');
+  if (serve === -1 && module === -1) {
+    return undefined;
+  }
+  const options = new Map<string, Value[]>();
+  const positional: Value[] = [];
+  let values = positional;
+  for (const word of words.slice(Math.max(serve, module) + 1)) {
+    if (typeof word === 'string' && /^--?[a-z]/.test(word)) {
+      const [name, value] = splitOption(word);
+      values = value === undefined ? [] : [value];
+      options.set(name, values);
+    } else {
+      values.push(word);
+    }
+  }
+  const option = (name: string) => options.get(name)?.[0];
+  const model = option('--model') ?? positional[0];
+  return {
+    ...place,
+    model,
+    servedNames: options.get('--served-model-name') ?? (model === undefined ? [] : [model]),
+    kvTransfer: options.has('--kv-transfer-config') ? kvTransferOf(option('--kv-transfer-config')) : undefined,
+    option,
+  };
+}
+
+function splitOption(word: string): [string, string | undefined] {
+  const [, given, value] = /^(-[^=]*)(?:=(.*))?$/s.exec(word) as RegExpExecArray;
+  // vLLM takes underscores for hyphens.
+  const name = given.replace(/_/g, '-');
+  return [ALIASES[name] ?? name, value];
+}
+
+function kvTransferOf(text: Value | undefined): KvTransfer {
+  if (typeof text !== 'string') {
+    return { text: text ?? new Unknown('an option without a value', 'none') };
+  }
+  try {
+    const config: unknown = JSON.parse(text);
+    return { text, config: typeof config === 'object' && config !== null && !Array.isArray(config) ? config as KvTransfer['config'] : undefined };
+  } catch {
+    return { text };
+  }
+}

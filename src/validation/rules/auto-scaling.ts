@@ -1,0 +1,151 @@
+import { LaunchUse } from '../launches';
+import { reservedLaunchesOf, sizeOf } from '../reserved-launches';
+import { Rule, found, notChecked } from '../rule';
+import { Link, Resource, Unknown, Value, asInteger, isTrue } from '../template-graph';
+
+const FAMILY = 'auto-scaling';
+const GROUP_TYPE = 'AWS::AutoScaling::AutoScalingGroup';
+const PROVIDER_TYPE = 'AWS::ECS::CapacityProvider';
+const PROVIDER = 'AutoScalingGroupProvider';
+
+export const AUTO_SCALING_RULES: Rule[] = [
+  {
+    id: 'GroupDesiredCapacityOutOfRange',
+    family: FAMILY,
+    severity: 'error',
+    title: 'DesiredCapacity of an Auto Scaling group is between MinSize and MaxSize',
+    why: 'the group is refused: "Desired capacity must be between the specified min size and max size"',
+    mend: 'set DesiredCapacity to a number from MinSize to MaxSize, or drop it',
+    source: 'npm:cdk-preflight@0.0.143 docs/rules.md (pf-asg-desired-capacity-range)',
+    *check(graph) {
+      for (const group of graph.ofType(GROUP_TYPE)) {
+        const [min, desired, max] = sizesOf(group);
+        // a minimum above the maximum is another mistake, which other checks find.
+        if (desired !== undefined && !(min !== undefined && max !== undefined && min > max) && (desired < (min ?? 0) || desired > (max ?? desired))) {
+          yield found(group, 'DesiredCapacity', desired, `MinSize is ${min ?? 'not known'}, MaxSize is ${max ?? 'not known'}`);
+        }
+      }
+    },
+  },
+  {
+    id: 'ScheduledActionSizes',
+    family: FAMILY,
+    severity: 'error',
+    title: 'Sizes of a scheduled action rise from MinSize over DesiredCapacity to MaxSize',
+    why: 'PutScheduledUpdateGroupAction is refused',
+    mend: 'set MinSize no greater than DesiredCapacity, and DesiredCapacity no greater than MaxSize',
+    source: 'npm:cdk-preflight@0.0.143 docs/rules.md (pf-asg-sched-capacity-fields-ordering)',
+    *check(graph) {
+      for (const action of graph.ofType('AWS::AutoScaling::ScheduledAction')) {
+        const sizes = sizesOf(action).filter((size) => size !== undefined);
+        if (sizes.some((size, index) => index > 0 && sizes[index - 1] > size)) {
+          yield found(action, 'DesiredCapacity', sizes, 'the sizes of the action are not in order');
+        }
+      }
+    },
+  },
+  {
+    id: 'ScheduledActionEndsBeforeStart',
+    family: FAMILY,
+    severity: 'error',
+    title: 'A scheduled action ends after it starts',
+    why: 'PutScheduledUpdateGroupAction is refused',
+    mend: 'set EndTime later than StartTime, or drop it',
+    source: 'npm:cdk-preflight@0.0.143 docs/rules.md (pf-asg-sched-endtime-not-before-starttime)',
+    *check(graph) {
+      for (const action of graph.ofType('AWS::AutoScaling::ScheduledAction')) {
+        const [start, end] = [instantOf(action.get('StartTime')), instantOf(action.get('EndTime'))];
+        if (start !== undefined && end !== undefined && end < start) {
+          yield found(action, 'EndTime', action.get('EndTime'), `StartTime is ${String(action.get('StartTime'))}`);
+        }
+      }
+    },
+  },
+  {
+    id: 'MaintenancePolicyWithoutHeadroom',
+    family: FAMILY,
+    severity: 'warning',
+    title: 'A group that fills its Capacity Reservation replaces instances by terminating them first',
+    why: 'with MinHealthyPercentage 100 an instance is replaced only after another has launched, for which a full reservation has no room: '
+      + 'instance refreshes and replacements never finish',
+    mend: 'set InstanceMaintenancePolicy to a MinHealthyPercentage below 100 and a MaxHealthyPercentage of 100, or reserve an instance more',
+    source: 'https://docs.aws.amazon.com/autoscaling/ec2/userguide/instance-maintenance-policy-overview-and-considerations.html',
+    *check(graph) {
+      for (const { uses, reservation } of reservedLaunchesOf(graph)) {
+        const count = asInteger(reservation.get('InstanceCount'));
+        for (const { resource } of uses.filter((use) => fills(use, count))) {
+          const healthy = resource.get('InstanceMaintenancePolicy', 'MinHealthyPercentage');
+          if (asInteger(healthy) === 100) {
+            yield found(resource, 'InstanceMaintenancePolicy.MinHealthyPercentage', healthy,
+              `the group may grow to all ${count} instances of the reservation ${reservation.logicalId}`);
+          }
+        }
+      }
+    },
+  },
+  {
+    id: 'ManagedTerminationProtection',
+    family: FAMILY,
+    severity: 'error',
+    title: 'Managed termination protection of a capacity provider has managed scaling, and a group that protects new instances from scale-in',
+    why: 'the capacity provider is refused, "To enable managed termination protection for a capacity provider, the Auto Scaling group must have '
+      + 'instance protection from scale in enabled"; without managed scaling the protection does not work',
+    mend: 'set NewInstancesProtectedFromScaleIn of the group to true and ManagedScaling.Status to "ENABLED", or ManagedTerminationProtection to "DISABLED"',
+    source: 'https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_AutoScalingGroupProvider.html',
+    *check(graph) {
+      for (const provider of graph.ofType(PROVIDER_TYPE)) {
+        if (provider.get(PROVIDER, 'ManagedTerminationProtection') !== 'ENABLED') {
+          continue;
+        }
+        const group = provider.get(PROVIDER, 'AutoScalingGroupArn');
+        const known = group instanceof Link && group.resource.type === GROUP_TYPE ? group.resource : undefined;
+        const isProtected = known?.get('NewInstancesProtectedFromScaleIn');
+        if (known && isProtected instanceof Unknown) {
+          yield notChecked(known, 'NewInstancesProtectedFromScaleIn', isProtected);
+        } else if (known && !isTrue(isProtected)) {
+          yield found(known, 'NewInstancesProtectedFromScaleIn', isProtected, `the capacity provider ${provider.logicalId} manages termination protection`);
+        }
+        const status = provider.get(PROVIDER, 'ManagedScaling', 'Status');
+        if (status === 'DISABLED') {
+          yield found(provider, `${PROVIDER}.ManagedScaling.Status`, status, 'the capacity provider manages termination protection');
+        }
+      }
+    },
+  },
+  {
+    id: 'CapacityProviderGroupShared',
+    family: FAMILY,
+    severity: 'error',
+    title: 'An Auto Scaling group has one capacity provider',
+    why: 'the second is refused: "The specified Auto Scaling group ARN is already being used by another capacity provider"',
+    mend: 'give each capacity provider an Auto Scaling group of its own',
+    source: 'https://github.com/aws/containers-roadmap/issues/632',
+    *check(graph) {
+      const owners = new Map<Resource | string, Resource>();
+      for (const provider of graph.ofType(PROVIDER_TYPE)) {
+        const group = provider.get(PROVIDER, 'AutoScalingGroupArn');
+        const key = group instanceof Link ? group.resource : group;
+        const owner = key instanceof Resource || typeof key === 'string' ? owners.get(key) : undefined;
+        if (owner) {
+          yield found(provider, `${PROVIDER}.AutoScalingGroupArn`, group, `it is the group of the capacity provider ${owner.logicalId}`);
+        } else if (key instanceof Resource || typeof key === 'string') {
+          owners.set(key, provider);
+        }
+      }
+    },
+  },
+];
+
+/** MinSize, DesiredCapacity and MaxSize; undefined where they are not known. */
+function sizesOf(resource: Resource): (number | undefined)[] {
+  return ['MinSize', 'DesiredCapacity', 'MaxSize'].map((name) => asInteger(resource.get(name)));
+}
+
+function instantOf(value: Value | undefined): number | undefined {
+  const instant = typeof value === 'string' && /^\d{4}-\d\d-\d\dT/.test(value) ? Date.parse(value) : NaN;
+  return Number.isNaN(instant) ? undefined : instant;
+}
+
+function fills(use: LaunchUse, count: number | undefined): boolean {
+  return use.kind === 'AutoScalingGroup' && count !== undefined && sizeOf(use)?.instances === count;
+}

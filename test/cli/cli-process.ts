@@ -1,0 +1,36 @@
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buildSync } from 'esbuild';
+
+export const ROOT = join(__dirname, '../..');
+
+/** What a run of the command line left. */
+export interface Run {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The command line, bundled as it is shipped. */
+export class CliProcess {
+  private readonly file: string;
+
+  constructor() {
+    const folder = mkdtempSync(join(tmpdir(), 'cli-'));
+    this.file = join(folder, 'bin', 'cli.js');
+    buildSync({ absWorkingDir: ROOT, entryPoints: ['src/cli/main.ts'], outfile: this.file, bundle: true, platform: 'node', target: 'node20' });
+    copyFileSync(join(ROOT, 'package.json'), join(folder, 'package.json'));
+  }
+
+  /**
+   * @param args of the command line.
+   * @param input what it reads from standard input.
+   * @param cwd folder to run in.
+   */
+  public run(args: string[], input?: string | Buffer, cwd = ROOT): Run {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [this.file, ...args], { input, cwd, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
+    return { status, stdout, stderr };
+  }
+}
