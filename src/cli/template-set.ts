@@ -4,7 +4,7 @@ import { Problem, ProblemsError } from '../problems';
 import { STANDARD_INPUT } from './bounded-text';
 import { Acknowledgement, stacksOfAssembly } from './cloud-assembly';
 import { TEMPLATE_EXPECTED, TemplateFile } from './template-file';
-import { TemplateInput } from '../validation/template-graph';
+import { TemplateInput } from '../validation/graph/template-graph';
 
 /** The templates that the command line names, and what was wrong with the others. */
 export class TemplateSet {

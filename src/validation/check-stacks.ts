@@ -1,7 +1,7 @@
 import { CfnElement, NestedStack, Stack, Token, Validations } from 'aws-cdk-lib';
 import { IConstruct } from 'constructs';
 import { checkTemplates, Finding } from './check-templates';
-import { TemplateInput } from './template-graph';
+import { TemplateInput } from './graph/template-graph';
 
 /** A finding, at the construct that it is about. */
 export interface ConstructFinding {

@@ -1,13 +1,13 @@
-import { variablesOf } from './conditions';
-import { Resolver } from './resolver';
+import { variablesOf } from './graph/conditions';
+import { Resolver } from './graph/resolver';
 import { Found, NotChecked, Rule } from './rule';
 import { RULES } from './rules';
-import { Template, TemplateInput, readTemplate } from './template';
-import { TemplateGraph } from './template-graph';
-import { TemplateProblem } from './template-problems';
-import { UNCHOSEN, Variable, World, describeWorlds, worldsOf } from './world';
+import { Template, TemplateInput, readTemplate } from './graph/template';
+import { TemplateGraph } from './graph/template-graph';
+import { TemplateProblem } from './graph/template-problems';
+import { UNCHOSEN, Variable, World, describeWorlds, worldsOf } from './graph/world';
 
-export type { TemplateProblem } from './template-problems';
+export type { TemplateProblem } from './graph/template-problems';
 
 /** A rule that is broken at one place. */
 export interface Finding extends Found {

@@ -6,7 +6,7 @@ import {
 import { parentOf } from './check-stacks';
 import { checkTemplates, Finding, Unchecked } from './check-templates';
 import { RULES } from './rules';
-import { TemplateInput } from './template-graph';
+import { TemplateInput } from './graph/template-graph';
 
 /**
  * The rules of EC2, EFA and Capacity Blocks for a whole app, hand-written L1 constructs and included templates as well.

@@ -1,4 +1,4 @@
-import { Resource, TemplateGraph, Unknown, Value, show } from './template-graph';
+import { Resource, TemplateGraph, Unknown, Value, show } from './graph/template-graph';
 
 /** An error fails the deployment or leaves the fabric unusable; a warning costs money, performance or availability. */
 export type Severity = 'error' | 'warning';

@@ -5,7 +5,7 @@ import * as fc from 'fast-check';
 import { efaFleet } from './efa-fleet';
 import { QuickStartStack } from '../../examples/quick-start/quick-start-stack';
 import { checkTemplates, CheckResult } from '../../src/validation/check-templates';
-import { Resource } from '../../src/validation/template-graph';
+import { Resource } from '../../src/validation/graph/template-graph';
 
 const RUNS = 100_000;
 const SEED = 20_261_125;

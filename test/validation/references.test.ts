@@ -1,4 +1,4 @@
-import { show, ssmParameterOf, TemplateGraph, TemplateInput, Unknown, Value } from '../../src/validation/template-graph';
+import { show, ssmParameterOf, TemplateGraph, TemplateInput, Unknown, Value } from '../../src/validation/graph/template-graph';
 
 const probe = (value: unknown) => ({ Type: 'Test::Probe', Properties: { Value: value } });
 

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { efaFleet } from './efa-fleet';
 import { checkTemplates } from '../../src/validation/check-templates';
-import { decodeBase64, Link, same, show, TemplateGraph, textParts, Unknown, Value } from '../../src/validation/template-graph';
+import { decodeBase64, Link, same, show, TemplateGraph, textParts, Unknown, Value } from '../../src/validation/graph/template-graph';
 
 /** Resolves one value of a template with a subnet and a parameter, and a second stack that exports. */
 function resolve(value: unknown, region?: string): Value | undefined {

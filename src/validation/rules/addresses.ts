@@ -1,6 +1,6 @@
-import { Launch, LaunchUse, launchesOf } from '../launches';
+import { Launch, LaunchUse, launchesOf } from '../views/launches';
 import { Rule, found } from '../rule';
-import { Link, Resource, Value, asInteger, asList, isTrue, valueAt } from '../template-graph';
+import { Link, Resource, Value, asInteger, asList, isTrue, valueAt } from '../graph/template-graph';
 
 const FAMILY = 'addresses';
 

@@ -1,7 +1,7 @@
-import { LaunchUse } from '../launches';
-import { reservedLaunchesOf, sizeOf } from '../reserved-launches';
+import { LaunchUse } from '../views/launches';
+import { reservedLaunchesOf, sizeOf } from '../views/reserved-launches';
 import { Rule, found, notChecked } from '../rule';
-import { Link, Resource, Unknown, Value, asInteger, isTrue } from '../template-graph';
+import { Link, Resource, Unknown, Value, asInteger, isTrue } from '../graph/template-graph';
 
 const FAMILY = 'auto-scaling';
 const GROUP_TYPE = 'AWS::AutoScaling::AutoScalingGroup';

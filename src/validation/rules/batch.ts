@@ -1,6 +1,6 @@
-import { Launch, isCapacityBlock, launchData, launchesOf } from '../launches';
+import { Launch, isCapacityBlock, launchData, launchesOf } from '../views/launches';
 import { Rule, found } from '../rule';
-import { Link, Resource, TemplateGraph, Value, asList, valueAt } from '../template-graph';
+import { Link, Resource, TemplateGraph, Value, asList, valueAt } from '../graph/template-graph';
 
 const FAMILY = 'batch';
 const EFA_GUIDE = 'https://docs.aws.amazon.com/batch/latest/userguide/efa.html';

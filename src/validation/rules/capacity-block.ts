@@ -1,10 +1,10 @@
-import { instanceFacts } from '../instance-facts';
-import { Launch, isCapacityBlock, launchData, launchProperty, launchesOf, reservationTarget, zonesOfUse } from '../launches';
-import { purchaseOf } from '../purchases';
-import { sizeOf, typesOf } from '../reserved-launches';
+import { instanceFacts } from '../views/instance-facts';
+import { Launch, isCapacityBlock, launchData, launchProperty, launchesOf, reservationTarget, zonesOfUse } from '../views/launches';
+import { purchaseOf } from '../views/purchases';
+import { sizeOf, typesOf } from '../views/reserved-launches';
 import { Rule, found } from '../rule';
-import { Link, Unknown, Value } from '../template-graph';
-import { severalZones } from '../zones';
+import { Link, Unknown, Value } from '../graph/template-graph';
+import { severalZones } from '../views/zones';
 
 const FAMILY = 'capacity-block';
 const AUTO_SCALING_GUIDE = 'https://docs.aws.amazon.com/autoscaling/ec2/userguide/capacity-reservation-create-asg-procedure.html';

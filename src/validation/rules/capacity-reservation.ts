@@ -1,11 +1,11 @@
-import { Launch, LaunchUse, launchData, launchProperty, launchesOf, reservationTarget, zonesOfUse } from '../launches';
-import { hasHole, partialText } from '../partial-text';
-import { isWithoutPlacement, placementsOf } from '../placements';
-import { purchaseOf } from '../purchases';
-import { reservedLaunchesOf, sizeOf } from '../reserved-launches';
+import { Launch, LaunchUse, launchData, launchProperty, launchesOf, reservationTarget, zonesOfUse } from '../views/launches';
+import { hasHole, partialText } from '../views/partial-text';
+import { isWithoutPlacement, placementsOf } from '../views/placements';
+import { purchaseOf } from '../views/purchases';
+import { reservedLaunchesOf, sizeOf } from '../views/reserved-launches';
 import { Rule, found, notChecked } from '../rule';
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, same, show, valueAt } from '../template-graph';
-import { differentZones, zoneOf } from '../zones';
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, same, show, valueAt } from '../graph/template-graph';
+import { differentZones, zoneOf } from '../views/zones';
 
 const FAMILY = 'capacity-reservation';
 const LAUNCH_GUIDE = 'https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/capacity-reservations-launch.html';

@@ -1,11 +1,11 @@
-import { isPlacementKnown, largestInstanceOf, mostInstancesOf, reasonApart, reasonForOneTaskAnInstance } from '../ecs-placement';
+import { isPlacementKnown, largestInstanceOf, mostInstancesOf, reasonApart, reasonForOneTaskAnInstance } from '../views/ecs-placement';
 import {
   EcsService, EcsTask, TaskContainer, autoScalingCapacityOf, ecsServicesOf, environmentMayHave, instanceTypesOf, providerOf, reservedCpuUnits,
   reservedMemoryMib,
-} from '../ecs-tasks';
-import { launchData, launchProperty } from '../launches';
+} from '../views/ecs-tasks';
+import { launchData, launchProperty } from '../views/launches';
 import { Rule, found, notChecked } from '../rule';
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, valueAt } from '../template-graph';
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, valueAt } from '../graph/template-graph';
 
 const FAMILY = 'ecs-service';
 const DEPLOYMENTS = 'https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-type-ecs.html';

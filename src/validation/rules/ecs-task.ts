@@ -2,9 +2,9 @@ import { Hardware, NeuronInstanceType } from '../../hardware';
 import {
   EcsService, EcsTask, TaskContainer, TaskDevice, ecsServicesOf, ecsTasksOf, efaInterfacesOf, engineCommandOf, instanceTypesOf, largest,
   neuronDevicesOf, seesEveryDevice,
-} from '../ecs-tasks';
+} from '../views/ecs-tasks';
 import { Rule, found, notChecked } from '../rule';
-import { TemplateGraph, Unknown, Value, asInteger, asList, isTrue, valueAt } from '../template-graph';
+import { TemplateGraph, Unknown, Value, asInteger, asList, isTrue, valueAt } from '../graph/template-graph';
 
 const FAMILY = 'ecs-task';
 const NEURON_TASKS = 'https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-inference-task-def.html';

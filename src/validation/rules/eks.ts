@@ -1,11 +1,11 @@
-import { rolePoliciesOf } from '../iam-policies';
-import { clusterOf, kubernetesMinorOf, minorVersion } from '../kubernetes-manifests';
-import { isCapacityBlock, launchData, launchProperty, launchesOf } from '../launches';
-import { NodeGroup, nodeGroupsOf } from '../node-groups';
-import { hasHole, partialText } from '../partial-text';
+import { rolePoliciesOf } from '../views/iam-policies';
+import { clusterOf, kubernetesMinorOf, minorVersion } from '../views/kubernetes-manifests';
+import { isCapacityBlock, launchData, launchProperty, launchesOf } from '../views/launches';
+import { NodeGroup, nodeGroupsOf } from '../views/node-groups';
+import { hasHole, partialText } from '../views/partial-text';
 import { Rule, found, notChecked } from '../rule';
-import { Link, Resource, Unknown, Value, asList, isOptional, isTrue, same, valueAt } from '../template-graph';
-import { userDataText } from '../user-data';
+import { Link, Resource, Unknown, Value, asList, isOptional, isTrue, same, valueAt } from '../graph/template-graph';
+import { userDataText } from '../views/user-data';
 
 const FAMILY = 'eks';
 const LAUNCH_TEMPLATE_GUIDE = 'https://docs.aws.amazon.com/eks/latest/userguide/launch-templates.html';

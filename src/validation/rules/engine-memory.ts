@@ -1,9 +1,9 @@
 import { Hardware } from '../../hardware';
 import { ModelArchitecture } from '../../model';
-import { EcsTask, TaskContainer, ecsTasksOf, engineCommandOf, instanceTypesOf, seesEveryDevice } from '../ecs-tasks';
-import { EngineCommand } from '../engine-commands';
+import { EcsTask, TaskContainer, ecsTasksOf, engineCommandOf, instanceTypesOf, seesEveryDevice } from '../views/ecs-tasks';
+import { EngineCommand } from '../views/engine-commands';
 import { Rule, found } from '../rule';
-import { TemplateGraph, asInteger } from '../template-graph';
+import { TemplateGraph, asInteger } from '../graph/template-graph';
 
 const FAMILY = 'engine';
 const SOURCE = 'https://docs.vllm.ai/en/stable/configuration/conserving_memory/';

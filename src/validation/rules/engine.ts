@@ -1,6 +1,6 @@
-import { EngineCommand, engineCommandsOf } from '../engine-commands';
+import { EngineCommand, engineCommandsOf } from '../views/engine-commands';
 import { Rule, found, notChecked } from '../rule';
-import { TemplateGraph, Unknown, Value, asInteger, same, show } from '../template-graph';
+import { TemplateGraph, Unknown, Value, asInteger, same, show } from '../graph/template-graph';
 
 const FAMILY = 'engine';
 const COMPATIBILITY = 'https://docs.vllm.ai/en/stable/features/nixl_connector_compatibility/';

@@ -1,7 +1,7 @@
-import { instanceFacts, KNOWN_NEURON_INSTANCE_TYPES } from '../instance-facts';
-import { efaLaunchesOf, launchProperty, launchesOf } from '../launches';
+import { instanceFacts, KNOWN_NEURON_INSTANCE_TYPES } from '../views/instance-facts';
+import { efaLaunchesOf, launchProperty, launchesOf } from '../views/launches';
 import { Rule, found, notChecked } from '../rule';
-import { Unknown, Value, show } from '../template-graph';
+import { Unknown, Value, show } from '../graph/template-graph';
 
 const FAMILY = 'instance-type';
 

@@ -2,10 +2,10 @@ import { Hardware, NeuronInstanceType } from '../../hardware';
 import {
   Json, KubernetesObject, clusterOf, containersOf, helmReleasesOf, instanceTypesOfPod, isEveryManifestKnown, isJsonTrue, jsonAt, jsonList, kindOf,
   kubernetesMinorOf, kubernetesObjectsOf, podSpecsOf, quantity,
-} from '../kubernetes-manifests';
-import { nodeGroupsOf } from '../node-groups';
+} from '../views/kubernetes-manifests';
+import { nodeGroupsOf } from '../views/node-groups';
 import { Found, Rule, found } from '../rule';
-import { Resource, TemplateGraph, Value, same } from '../template-graph';
+import { Resource, TemplateGraph, Value, same } from '../graph/template-graph';
 
 const FAMILY = 'kubernetes';
 const NEURON_GUIDE = 'https://docs.aws.amazon.com/eks/latest/userguide/device-management-neuron.html';

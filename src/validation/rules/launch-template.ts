@@ -1,8 +1,8 @@
-import { launchData, launchProperty, launchesOf } from '../launches';
-import { HOLE, hasHole, partialText } from '../partial-text';
+import { launchData, launchProperty, launchesOf } from '../views/launches';
+import { HOLE, hasHole, partialText } from '../views/partial-text';
 import { Rule, found, notChecked } from '../rule';
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, same, valueAt } from '../template-graph';
-import { userDataText } from '../user-data';
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, same, valueAt } from '../graph/template-graph';
+import { userDataText } from '../views/user-data';
 
 const FAMILY = 'launch-template';
 const METADATA_REFERENCE = 'https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-ec2-launchtemplate-metadataoptions.html';

@@ -1,8 +1,8 @@
-import { EcsService, EcsTask, TaskContainer, ecsServicesOf, engineCommandOf } from '../ecs-tasks';
-import { zonesOfUse } from '../launches';
+import { EcsService, EcsTask, TaskContainer, ecsServicesOf, engineCommandOf } from '../views/ecs-tasks';
+import { zonesOfUse } from '../views/launches';
 import { Rule, found, notChecked } from '../rule';
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, show, valueAt } from '../template-graph';
-import { differentZones, zoneOfSubnet } from '../zones';
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, show, valueAt } from '../graph/template-graph';
+import { differentZones, zoneOfSubnet } from '../views/zones';
 
 const FAMILY = 'load-balancer';
 

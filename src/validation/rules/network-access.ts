@@ -1,13 +1,13 @@
-import { EcsService, autoScalingCapacityOf, ecsServicesOf } from '../ecs-tasks';
-import { Egress, egressOf, endpointServicesOf, groupBy, linked, serviceOfEndpoint, several } from '../egress';
-import { PolicyStatement, allows, rolePoliciesOf } from '../iam-policies';
-import { Launch, launchData } from '../launches';
-import { nodeGroupsOf } from '../node-groups';
-import { partialText } from '../partial-text';
+import { EcsService, autoScalingCapacityOf, ecsServicesOf } from '../views/ecs-tasks';
+import { Egress, egressOf, endpointServicesOf, groupBy, linked, serviceOfEndpoint, several } from '../views/egress';
+import { PolicyStatement, allows, rolePoliciesOf } from '../views/iam-policies';
+import { Launch, launchData } from '../views/launches';
+import { nodeGroupsOf } from '../views/node-groups';
+import { partialText } from '../views/partial-text';
 import { Outcome, Rule, found, notChecked } from '../rule';
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, isTrue, same, valueAt } from '../template-graph';
-import { userDataText } from '../user-data';
-import { zoneOfSubnet } from '../zones';
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, isTrue, same, valueAt } from '../graph/template-graph';
+import { userDataText } from '../views/user-data';
+import { zoneOfSubnet } from '../views/zones';
 
 const FAMILY = 'network-access';
 const ENDPOINT_GUIDE = 'https://docs.aws.amazon.com/vpc/latest/privatelink/create-interface-endpoint.html';

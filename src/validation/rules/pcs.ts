@@ -1,6 +1,6 @@
-import { launchData, launchesOf } from '../launches';
+import { launchData, launchesOf } from '../views/launches';
 import { Rule, found } from '../rule';
-import { Link, Unknown, asList, valueAt } from '../template-graph';
+import { Link, Unknown, asList, valueAt } from '../graph/template-graph';
 
 const FAMILY = 'pcs';
 const LIMITATIONS = 'https://docs.aws.amazon.com/pcs/latest/userguide/capacity-blocks.html';

@@ -1,8 +1,8 @@
-import { Launch, LaunchUse, efaLaunchesOf, isCapacityBlock, launchData, launchProperty, launchesOf, zonesOfUse } from '../launches';
-import { placementsOf, strategyOf } from '../placements';
+import { Launch, LaunchUse, efaLaunchesOf, isCapacityBlock, launchData, launchProperty, launchesOf, zonesOfUse } from '../views/launches';
+import { placementsOf, strategyOf } from '../views/placements';
 import { Rule, found, notChecked } from '../rule';
-import { Link, Resource, Unknown, Value, asList, same, valueAt } from '../template-graph';
-import { differentZones, isOutsideRegion, severalZones } from '../zones';
+import { Link, Resource, Unknown, Value, asList, same, valueAt } from '../graph/template-graph';
+import { differentZones, isOutsideRegion, severalZones } from '../views/zones';
 
 const FAMILY = 'topology';
 const EFA_GUIDE = 'https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/efa.html#efa-limits';

@@ -1,4 +1,4 @@
-import { Resource, Unknown, Value, decodeBase64, textParts } from './template-graph';
+import { Resource, Unknown, Value, decodeBase64, textParts } from '../graph/template-graph';
 
 /** Stands for a piece of a text that is not known before deployment, of any length. */
 export const HOLE = '\u0000';

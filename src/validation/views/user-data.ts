@@ -1,5 +1,5 @@
 import { partialText } from './partial-text';
-import { Resource, Value } from './template-graph';
+import { Resource, Value } from '../graph/template-graph';
 
 /**
  * The text of user data as far as it is certain, with a `HOLE` for what is not; undefined where nothing is known.

@@ -1,5 +1,5 @@
 import { Launch, launchesOf } from './launches';
-import { Resource, TemplateGraph, Value, asList } from './template-graph';
+import { Resource, TemplateGraph, Value, asList } from '../graph/template-graph';
 
 /** A managed node group of Amazon EKS. */
 export interface NodeGroup {

@@ -1,5 +1,5 @@
 import { Launch, LaunchUse, launchData, reservationTarget } from './launches';
-import { Unknown, Value } from './template-graph';
+import { Unknown, Value } from '../graph/template-graph';
 
 /** Ways to pay for a launch; `reservation` is an On-Demand Capacity Reservation, or one whose kind only its id tells. */
 export type PurchaseKind = 'on-demand' | 'spot' | 'capacity-block' | 'interruptible-capacity-reservation' | 'reservation';

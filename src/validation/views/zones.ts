@@ -1,4 +1,4 @@
-import { Link, Unknown, Value, same } from './template-graph';
+import { Link, Unknown, Value, same } from '../graph/template-graph';
 
 /** A zone's id begins with its region: `use2-az1`, `usw2-lax1-az1`. The name of a zone begins with the region in full. */
 const ZONE_ID = /^([a-z]+\d+)(-[a-z]+\d+)*-az\d+$/;

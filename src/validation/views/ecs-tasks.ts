@@ -1,7 +1,7 @@
 import { EngineCommand, engineCommandsOf } from './engine-commands';
 import { Launch, LaunchUse, launchData, launchesOf } from './launches';
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, isTrue, valueAt } from './template-graph';
-import { Hardware, NeuronInstanceType } from '../hardware';
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, isTrue, valueAt } from '../graph/template-graph';
+import { Hardware, NeuronInstanceType } from '../../hardware';
 
 /** A Neuron or EFA device of the instance that a container is given. */
 export interface TaskDevice {

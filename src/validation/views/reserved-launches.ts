@@ -1,5 +1,5 @@
 import { Launch, LaunchUse, launchData, launchesOf, reservationTarget } from './launches';
-import { Link, Resource, TemplateGraph, Value, asInteger, asList, same } from './template-graph';
+import { Link, Resource, TemplateGraph, Value, asInteger, asList, same } from '../graph/template-graph';
 
 /** A launch that runs in one Capacity Reservation of the graph and nowhere else. */
 export interface ReservedLaunch {

@@ -1,4 +1,4 @@
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, same, show, valueAt } from './template-graph';
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, same, show, valueAt } from '../graph/template-graph';
 import { zoneOf, zoneOfSubnet } from './zones';
 
 /** A network interface of a launch, positions defaulted as EC2 does. */

@@ -1,5 +1,5 @@
 import { partialText } from './partial-text';
-import { Link, Resource, TemplateGraph, Value, asList } from './template-graph';
+import { Link, Resource, TemplateGraph, Value, asList } from '../graph/template-graph';
 
 /**
  * Where a subnet's traffic to the outside goes: `isolated` is nowhere at all, `internet-gateway` is an internet gateway and nothing else, which serves

@@ -1,4 +1,4 @@
-import { Resource, TemplateGraph, Unknown, Value, asList, valueAt } from './template-graph';
+import { Resource, TemplateGraph, Unknown, Value, asList, valueAt } from '../graph/template-graph';
 
 /** A vLLM server that a template starts. */
 export interface EngineCommand {

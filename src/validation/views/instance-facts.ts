@@ -1,5 +1,5 @@
-import { Hardware, NetworkCard, NeuronInstanceType } from '../hardware';
-import { Value } from './template-graph';
+import { Hardware, NetworkCard, NeuronInstanceType } from '../../hardware';
+import { Value } from '../graph/template-graph';
 
 /** What the rules need to know of an instance type. */
 export interface InstanceFacts {

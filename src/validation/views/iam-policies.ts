@@ -1,5 +1,5 @@
 import { partialText } from './partial-text';
-import { Link, Resource, TemplateGraph, Unknown, Value, asList, valueAt } from './template-graph';
+import { Link, Resource, TemplateGraph, Unknown, Value, asList, valueAt } from '../graph/template-graph';
 
 /** One statement of a policy, what is unknown kept as undefined. */
 export interface PolicyStatement {

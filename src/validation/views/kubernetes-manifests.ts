@@ -1,5 +1,5 @@
 import { HOLE, hasHole, partialText } from './partial-text';
-import { Link, Resource, TemplateGraph, Value, isTrue } from './template-graph';
+import { Link, Resource, TemplateGraph, Value, isTrue } from '../graph/template-graph';
 
 /** A piece of a manifest, undefined where nothing is; a text that is not known before deployment, or a number, has a `HOLE`. */
 export type Json = string | number | boolean | null | undefined | Json[] | { readonly [key: string]: Json };

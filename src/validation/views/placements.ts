@@ -1,5 +1,5 @@
 import { Launch, launchData, launchProperty } from './launches';
-import { Link, Resource, Unknown, Value } from './template-graph';
+import { Link, Resource, Unknown, Value } from '../graph/template-graph';
 
 /** A placement group that a launch is put into. */
 export interface Placement {

@@ -1,5 +1,5 @@
 import { Launch, launchData } from './launches';
-import { ssmParameterOf } from './template-graph';
+import { ssmParameterOf } from '../graph/template-graph';
 
 /** Which family of operating systems an image is of. */
 export type ImageSystem = 'amazon-linux' | 'ubuntu' | 'windows';
