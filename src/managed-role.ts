@@ -16,7 +16,7 @@ export class ManagedRole extends iam.Role {
     if (this.complete) {
       return super.addToPrincipalPolicy(statement);
     }
-    this.policy ??= new iam.ManagedPolicy(this, 'Policy', { roles: [this] });
+    this.policy ??= new iam.ManagedPolicy(this, 'Policy', { roles: [this], description: 'What the construct of this role grants it' });
     this.policy.addStatements(statement);
     return { statementAdded: true, policyDependable: this.policy };
   }
