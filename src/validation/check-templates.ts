@@ -1,11 +1,11 @@
 import { variablesOf } from './graph/conditions';
 import { Resolver } from './graph/resolver';
-import { Found, NotChecked, Rule } from './rule';
-import { RULES } from './rules';
 import { Template, TemplateInput, readTemplate } from './graph/template';
 import { TemplateGraph } from './graph/template-graph';
 import { TemplateProblem } from './graph/template-problems';
 import { UNCHOSEN, Variable, World, describeWorlds, worldsOf } from './graph/world';
+import { Found, NotChecked, Rule } from './rule';
+import { RULES } from './rules';
 
 export type { TemplateProblem } from './graph/template-problems';
 

@@ -5,8 +5,8 @@ import {
 } from 'aws-cdk-lib';
 import { parentOf } from './check-stacks';
 import { checkTemplates, Finding, Unchecked } from './check-templates';
-import { RULES } from './rules';
 import { TemplateInput } from './graph/template-graph';
+import { RULES } from './rules';
 
 /**
  * The rules of EC2, EFA and Capacity Blocks for a whole app, hand-written L1 constructs and included templates as well.

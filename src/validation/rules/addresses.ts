@@ -1,6 +1,6 @@
-import { Launch, LaunchUse, launchesOf } from '../views/launches';
-import { Rule, found } from '../rule';
 import { Link, Resource, Value, asInteger, asList, isTrue, valueAt } from '../graph/template-graph';
+import { Rule, found } from '../rule';
+import { Launch, LaunchUse, launchesOf } from '../views/launches';
 
 const FAMILY = 'addresses';
 

@@ -1,7 +1,7 @@
+import { Link, Resource, Unknown, Value, asInteger, isTrue } from '../graph/template-graph';
+import { Rule, found, notChecked } from '../rule';
 import { LaunchUse } from '../views/launches';
 import { reservedLaunchesOf, sizeOf } from '../views/reserved-launches';
-import { Rule, found, notChecked } from '../rule';
-import { Link, Resource, Unknown, Value, asInteger, isTrue } from '../graph/template-graph';
 
 const FAMILY = 'auto-scaling';
 const GROUP_TYPE = 'AWS::AutoScaling::AutoScalingGroup';

@@ -1,6 +1,6 @@
-import { Launch, isCapacityBlock, launchData, launchesOf } from '../views/launches';
-import { Rule, found } from '../rule';
 import { Link, Resource, TemplateGraph, Value, asList, valueAt } from '../graph/template-graph';
+import { Rule, found } from '../rule';
+import { Launch, isCapacityBlock, launchData, launchesOf } from '../views/launches';
 
 const FAMILY = 'batch';
 const EFA_GUIDE = 'https://docs.aws.amazon.com/batch/latest/userguide/efa.html';

@@ -1,9 +1,9 @@
+import { Link, Resource, TemplateGraph, Unknown, Value, asList, same, valueAt } from '../graph/template-graph';
+import { Outcome, Rule, found, notChecked } from '../rule';
 import {
   PolicyStatement, PolicyTarget, RolePolicies, allows, identityPoliciesOf, matchesPattern, mayAllow, rolePoliciesOf, statementsOf,
 } from '../views/iam-policies';
 import { hasHole, partialText } from '../views/partial-text';
-import { Outcome, Rule, found, notChecked } from '../rule';
-import { Link, Resource, TemplateGraph, Unknown, Value, asList, same, valueAt } from '../graph/template-graph';
 
 const FAMILY = 'bedrock';
 const AUTHORIZATION_REFERENCE = 'https://docs.aws.amazon.com/service-authorization/latest/reference/list_bedrock.html';

@@ -1,9 +1,9 @@
+import { Link, Unknown, Value } from '../graph/template-graph';
+import { Rule, found } from '../rule';
 import { instanceFacts } from '../views/instance-facts';
 import { Launch, isCapacityBlock, launchData, launchProperty, launchesOf, reservationTarget, zonesOfUse } from '../views/launches';
 import { purchaseOf } from '../views/purchases';
 import { sizeOf, typesOf } from '../views/reserved-launches';
-import { Rule, found } from '../rule';
-import { Link, Unknown, Value } from '../graph/template-graph';
 import { severalZones } from '../views/zones';
 
 const FAMILY = 'capacity-block';

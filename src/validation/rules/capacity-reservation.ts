@@ -1,10 +1,10 @@
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, same, show, valueAt } from '../graph/template-graph';
+import { Rule, found, notChecked } from '../rule';
 import { Launch, LaunchUse, launchData, launchProperty, launchesOf, reservationTarget, zonesOfUse } from '../views/launches';
 import { hasHole, partialText } from '../views/partial-text';
 import { isWithoutPlacement, placementsOf } from '../views/placements';
 import { purchaseOf } from '../views/purchases';
 import { reservedLaunchesOf, sizeOf } from '../views/reserved-launches';
-import { Rule, found, notChecked } from '../rule';
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, same, show, valueAt } from '../graph/template-graph';
 import { differentZones, zoneOf } from '../views/zones';
 
 const FAMILY = 'capacity-reservation';

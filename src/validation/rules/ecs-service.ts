@@ -1,11 +1,11 @@
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, valueAt } from '../graph/template-graph';
+import { Rule, found, notChecked } from '../rule';
 import { isPlacementKnown, largestInstanceOf, mostInstancesOf, reasonApart, reasonForOneTaskAnInstance } from '../views/ecs-placement';
 import {
   EcsService, EcsTask, TaskContainer, autoScalingCapacityOf, ecsServicesOf, environmentMayHave, instanceTypesOf, providerOf, reservedCpuUnits,
   reservedMemoryMib,
 } from '../views/ecs-tasks';
 import { launchData, launchProperty } from '../views/launches';
-import { Rule, found, notChecked } from '../rule';
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, valueAt } from '../graph/template-graph';
 
 const FAMILY = 'ecs-service';
 const DEPLOYMENTS = 'https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-type-ecs.html';

@@ -1,10 +1,10 @@
 import { Hardware, NeuronInstanceType } from '../../hardware';
+import { TemplateGraph, Unknown, Value, asInteger, asList, isTrue, valueAt } from '../graph/template-graph';
+import { Rule, found, notChecked } from '../rule';
 import {
   EcsService, EcsTask, TaskContainer, TaskDevice, ecsServicesOf, ecsTasksOf, efaInterfacesOf, engineCommandOf, instanceTypesOf, largest,
   neuronDevicesOf, seesEveryDevice,
 } from '../views/ecs-tasks';
-import { Rule, found, notChecked } from '../rule';
-import { TemplateGraph, Unknown, Value, asInteger, asList, isTrue, valueAt } from '../graph/template-graph';
 
 const FAMILY = 'ecs-task';
 const NEURON_TASKS = 'https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-inference-task-def.html';

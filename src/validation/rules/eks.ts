@@ -1,10 +1,10 @@
+import { Link, Resource, Unknown, Value, asList, isOptional, isTrue, same, valueAt } from '../graph/template-graph';
+import { Rule, found, notChecked } from '../rule';
 import { rolePoliciesOf } from '../views/iam-policies';
 import { clusterOf, kubernetesMinorOf, minorVersion } from '../views/kubernetes-manifests';
 import { isCapacityBlock, launchData, launchProperty, launchesOf } from '../views/launches';
 import { NodeGroup, nodeGroupsOf } from '../views/node-groups';
 import { hasHole, partialText } from '../views/partial-text';
-import { Rule, found, notChecked } from '../rule';
-import { Link, Resource, Unknown, Value, asList, isOptional, isTrue, same, valueAt } from '../graph/template-graph';
 import { userDataText } from '../views/user-data';
 
 const FAMILY = 'eks';

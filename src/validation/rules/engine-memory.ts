@@ -1,9 +1,9 @@
 import { Hardware } from '../../hardware';
 import { ModelArchitecture } from '../../model';
+import { TemplateGraph, asInteger } from '../graph/template-graph';
+import { Rule, found } from '../rule';
 import { EcsTask, TaskContainer, ecsTasksOf, engineCommandOf, instanceTypesOf, seesEveryDevice } from '../views/ecs-tasks';
 import { EngineCommand } from '../views/engine-commands';
-import { Rule, found } from '../rule';
-import { TemplateGraph, asInteger } from '../graph/template-graph';
 
 const FAMILY = 'engine';
 const SOURCE = 'https://docs.vllm.ai/en/stable/configuration/conserving_memory/';

@@ -1,6 +1,6 @@
-import { EngineCommand, engineCommandsOf } from '../views/engine-commands';
-import { Rule, found, notChecked } from '../rule';
 import { TemplateGraph, Unknown, Value, asInteger, same, show } from '../graph/template-graph';
+import { Rule, found, notChecked } from '../rule';
+import { EngineCommand, engineCommandsOf } from '../views/engine-commands';
 
 const FAMILY = 'engine';
 const COMPATIBILITY = 'https://docs.vllm.ai/en/stable/features/nixl_connector_compatibility/';

@@ -1,7 +1,7 @@
+import { Unknown, Value, show } from '../graph/template-graph';
+import { Rule, found, notChecked } from '../rule';
 import { instanceFacts, KNOWN_NEURON_INSTANCE_TYPES } from '../views/instance-facts';
 import { efaLaunchesOf, launchProperty, launchesOf } from '../views/launches';
-import { Rule, found, notChecked } from '../rule';
-import { Unknown, Value, show } from '../graph/template-graph';
 
 const FAMILY = 'instance-type';
 

@@ -1,11 +1,11 @@
 import { Hardware, NeuronInstanceType } from '../../hardware';
+import { Resource, TemplateGraph, Value, same } from '../graph/template-graph';
+import { Found, Rule, found } from '../rule';
 import {
   Json, KubernetesObject, clusterOf, containersOf, helmReleasesOf, instanceTypesOfPod, isEveryManifestKnown, isJsonTrue, jsonAt, jsonList, kindOf,
   kubernetesMinorOf, kubernetesObjectsOf, podSpecsOf, quantity,
 } from '../views/kubernetes-manifests';
 import { nodeGroupsOf } from '../views/node-groups';
-import { Found, Rule, found } from '../rule';
-import { Resource, TemplateGraph, Value, same } from '../graph/template-graph';
 
 const FAMILY = 'kubernetes';
 const NEURON_GUIDE = 'https://docs.aws.amazon.com/eks/latest/userguide/device-management-neuron.html';

@@ -1,7 +1,7 @@
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, same, valueAt } from '../graph/template-graph';
+import { Rule, found, notChecked } from '../rule';
 import { launchData, launchProperty, launchesOf } from '../views/launches';
 import { HOLE, hasHole, partialText } from '../views/partial-text';
-import { Rule, found, notChecked } from '../rule';
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, same, valueAt } from '../graph/template-graph';
 import { userDataText } from '../views/user-data';
 
 const FAMILY = 'launch-template';

@@ -1,7 +1,7 @@
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, show, valueAt } from '../graph/template-graph';
+import { Rule, found, notChecked } from '../rule';
 import { EcsService, EcsTask, TaskContainer, ecsServicesOf, engineCommandOf } from '../views/ecs-tasks';
 import { zonesOfUse } from '../views/launches';
-import { Rule, found, notChecked } from '../rule';
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, show, valueAt } from '../graph/template-graph';
 import { differentZones, zoneOfSubnet } from '../views/zones';
 
 const FAMILY = 'load-balancer';

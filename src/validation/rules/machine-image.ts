@@ -1,8 +1,8 @@
+import { TemplateGraph, asList, valueAt } from '../graph/template-graph';
+import { Rule, found } from '../rule';
 import { KNOWN_NEURON_INSTANCE_TYPES } from '../views/instance-facts';
 import { Launch, efaLaunchesOf, launchData, launchProperty, launchesOf } from '../views/launches';
 import { ImageParameter, ImageSystem, imageParameterOf } from '../views/machine-images';
-import { Rule, found } from '../rule';
-import { TemplateGraph, asList, valueAt } from '../graph/template-graph';
 
 const FAMILY = 'machine-image';
 const NEURON_IMAGE_GUIDE = 'https://awsdocs-neuron.readthedocs-hosted.com/en/latest/dlami/index.html';

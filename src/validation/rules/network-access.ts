@@ -1,11 +1,11 @@
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, isTrue, same, valueAt } from '../graph/template-graph';
+import { Outcome, Rule, found, notChecked } from '../rule';
 import { EcsService, autoScalingCapacityOf, ecsServicesOf } from '../views/ecs-tasks';
 import { Egress, egressOf, endpointServicesOf, groupBy, linked, serviceOfEndpoint, several } from '../views/egress';
 import { PolicyStatement, allows, rolePoliciesOf } from '../views/iam-policies';
 import { Launch, launchData } from '../views/launches';
 import { nodeGroupsOf } from '../views/node-groups';
 import { partialText } from '../views/partial-text';
-import { Outcome, Rule, found, notChecked } from '../rule';
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, isTrue, same, valueAt } from '../graph/template-graph';
 import { userDataText } from '../views/user-data';
 import { zoneOfSubnet } from '../views/zones';
 

@@ -1,7 +1,7 @@
+import { Link, TemplateGraph, Unknown, Value, asList, isTrue, show, valueAt } from '../graph/template-graph';
+import { Rule, found, notChecked } from '../rule';
 import { instanceFacts } from '../views/instance-facts';
 import { LaunchInterface, efaLaunchesOf, launchProperty, launchesOf } from '../views/launches';
-import { Rule, found, notChecked } from '../rule';
-import { Link, TemplateGraph, Unknown, Value, asList, isTrue, show, valueAt } from '../graph/template-graph';
 
 const FAMILY = 'network-interfaces';
 const EFA_GUIDE = 'https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/efa-acc-inst-types.html';

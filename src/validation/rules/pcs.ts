@@ -1,6 +1,6 @@
-import { launchData, launchesOf } from '../views/launches';
-import { Rule, found } from '../rule';
 import { Link, Unknown, asList, valueAt } from '../graph/template-graph';
+import { Rule, found } from '../rule';
+import { launchData, launchesOf } from '../views/launches';
 
 const FAMILY = 'pcs';
 const LIMITATIONS = 'https://docs.aws.amazon.com/pcs/latest/userguide/capacity-blocks.html';

@@ -1,9 +1,9 @@
+import { Resource, TemplateGraph, Value, asInteger } from '../graph/template-graph';
+import { Rule, found } from '../rule';
 import { instanceFacts } from '../views/instance-facts';
 import { launchesOf } from '../views/launches';
 import { purchaseOf } from '../views/purchases';
 import { sizeOf, typesOf } from '../views/reserved-launches';
-import { Rule, found } from '../rule';
-import { Resource, TemplateGraph, Value, asInteger } from '../graph/template-graph';
 
 /** What accounts were seen to have in each region, for On-Demand and for Spot; EC2's guide has listed a default of 0. */
 const COMMON_QUOTA_VCPUS = 256;

@@ -1,7 +1,7 @@
+import { Link, Resource, TemplateGraph, Unknown, Value, asList, same, valueAt } from '../graph/template-graph';
+import { Outcome, Rule, found, notChecked } from '../rule';
 import { instanceFacts } from '../views/instance-facts';
 import { EfaInterface, efaInterfacesOf, efaLaunchesOf, launchProperty, launchesOf } from '../views/launches';
-import { Outcome, Rule, found, notChecked } from '../rule';
-import { Link, Resource, TemplateGraph, Unknown, Value, asList, same, valueAt } from '../graph/template-graph';
 
 const FAMILY = 'security-group';
 const EFA_SECURITY_GROUP_GUIDE = 'https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/create-efa.html';

@@ -1,7 +1,7 @@
+import { Link, Resource, Unknown, Value, asList, same, valueAt } from '../graph/template-graph';
+import { Rule, found, notChecked } from '../rule';
 import { Launch, LaunchUse, efaLaunchesOf, isCapacityBlock, launchData, launchProperty, launchesOf, zonesOfUse } from '../views/launches';
 import { placementsOf, strategyOf } from '../views/placements';
-import { Rule, found, notChecked } from '../rule';
-import { Link, Resource, Unknown, Value, asList, same, valueAt } from '../graph/template-graph';
 import { differentZones, isOutsideRegion, severalZones } from '../views/zones';
 
 const FAMILY = 'topology';

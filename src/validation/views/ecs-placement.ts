@@ -1,6 +1,6 @@
 import { EcsService, EcsTask, instanceTypesOf, largest, reservedCpuUnits, reservedMemoryMib, sum } from './ecs-tasks';
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, same, valueAt } from '../graph/template-graph';
 import { Hardware } from '../../hardware';
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, same, valueAt } from '../graph/template-graph';
 
 /** The largest of the instances that a service runs on; a figure that is not known of one of them is undefined. */
 export interface LargestInstance {

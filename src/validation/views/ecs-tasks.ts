@@ -1,7 +1,7 @@
 import { EngineCommand, engineCommandsOf } from './engine-commands';
 import { Launch, LaunchUse, launchData, launchesOf } from './launches';
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, isTrue, valueAt } from '../graph/template-graph';
 import { Hardware, NeuronInstanceType } from '../../hardware';
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, isTrue, valueAt } from '../graph/template-graph';
 
 /** A Neuron or EFA device of the instance that a container is given. */
 export interface TaskDevice {
@@ -60,6 +60,8 @@ interface Ecs {
   readonly services: EcsService[];
 }
 
+// an interface of any other type is said to be wrong elsewhere, and may be meant for EFA.
+const INTERFACE_TYPES: readonly Value[] = ['interface', 'efa', 'efa-only'];
 const ecsOfGraph = new WeakMap<TemplateGraph, Ecs>();
 
 /** Every ECS task definition of the graph. */
@@ -120,7 +122,7 @@ export function neuronDevicesOf(type: string): number | undefined {
 export function efaInterfacesOf(service: EcsService): number | undefined {
   const launches = service.capacity?.flatMap((capacity) => capacity.launches.length === 0 ? [undefined] : capacity.launches);
   const counts = launches?.map((one) => one?.launch).map((launch) => (
-    launch === undefined || launch.unknownInterfaces !== undefined || launch.interfaces.some(({ type }) => typeof type !== 'string') ? undefined
+    launch === undefined || launch.unknownInterfaces || launch.interfaces.some(({ type }) => !INTERFACE_TYPES.includes(type)) ? undefined
       : launch.interfaces.filter(({ isEfa }) => isEfa).length
   ));
   return largest(counts);

@@ -1,5 +1,5 @@
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, same, show, valueAt } from '../graph/template-graph';
 import { zoneOf, zoneOfSubnet } from './zones';
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, same, show, valueAt } from '../graph/template-graph';
 
 /** A network interface of a launch, positions defaulted as EC2 does. */
 export interface LaunchInterface {
