@@ -151,7 +151,10 @@ const MISTAKES: Mistake[] = [
     name: 'a group with mixed instances on a Capacity Block',
     rules: ['CapacityBlockMixedInstances'],
     places: groups,
-    make: (group) => { group.MixedInstancesPolicy = { LaunchTemplate: { LaunchTemplateSpecification: group.LaunchTemplate } }; delete group.LaunchTemplate; },
+    make: (group) => {
+      group.MixedInstancesPolicy = { LaunchTemplate: { LaunchTemplateSpecification: group.LaunchTemplate } };
+      delete group.LaunchTemplate;
+    },
   },
   {
     name: 'a hop limit of 65',
