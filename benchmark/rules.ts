@@ -3,8 +3,8 @@ import { performance } from 'perf_hooks';
 import { App } from 'aws-cdk-lib';
 import { QuickStartStack } from '../examples/quick-start/quick-start-stack';
 import { checkTemplates } from '../src/validation/check-templates';
-import { RULES } from '../src/validation/rules';
 import { TemplateGraph, TemplateInput } from '../src/validation/graph/template-graph';
+import { RULES } from '../src/validation/rules';
 import { efaFleet } from '../test/validation/efa-fleet';
 
 const RUNS = 15;

@@ -3,6 +3,7 @@ import type { EstimateOutcome } from '../estimator';
 import { Problem, Problems, ProblemsError } from '../problems';
 import type { CheckOptions } from './check';
 import { packageFacts } from './package-facts';
+import type { SimulateOptions } from './simulate';
 
 /** What the process ends with, for scripts and pipelines. */
 enum ExitCode {
@@ -75,6 +76,22 @@ async function main(): Promise<void> {
       const plan = FleetPlanner.plan(readSpec(file, options.set));
       print(options, plan, () => planText(plan));
       process.exitCode = exitCodeOf(plan.outcome);
+    });
+
+  specCommand(program, 'simulate', 'every request of a deployment, from event to event')
+    .option('--requests <count>', 'requests to simulate (default: 10000, or all of the trace)')
+    .option('--seed <number>', 'seed of the random numbers (default: 0)')
+    .option('--concurrency <clients>', 'clients that each send the next request when the last one is answered, in place of the rate')
+    .option('--trace <file>', 'replays recorded requests, in place of draws from the workload')
+    .option('--jsonl <file>', 'writes every request to the file, one JSON object a line')
+    .action(async (file: string, options: SpecOptions & SimulateOptions) => {
+      const { simulate, simulationText } = await import('./simulate.js');
+      const { refusalText } = await import('./estimate-text.js');
+      const outcome = simulate(file, options, process.stderr.isTTY ? (text) => process.stderr.write(text) : undefined);
+      const { simulation } = outcome;
+      print(options, simulation ?? outcome, () => simulation ? simulationText(simulation) : refusalText(outcome.refusal!));
+      const good = simulation && !simulation.backlogGrows && simulation.objectives.every((verdict) => verdict.held);
+      process.exitCode = simulation ? good ? ExitCode.GOOD : ExitCode.BAD : ExitCode.REFUSED;
     });
 
   program.command('check')

@@ -2,3 +2,4 @@ export * from './deployment-spec';
 export * from './estimate';
 export * from './estimator';
 export * from './fleet-planner';
+export * from './simulation';

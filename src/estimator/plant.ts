@@ -43,6 +43,10 @@ export interface TokenPool {
   readonly slots: number;
   /** Whether the KV memory is what bounds the slots. */
   readonly slotsBoundByKv: boolean;
+  /** Sequences that one engine is configured for. */
+  readonly maxSequences: number;
+  /** Memory of one engine for the KV cache, all copies together, in bytes. */
+  readonly kvMemoryBytes: number;
   /** Wafers of one replica; undefined for HBM devices. */
   readonly wafers?: number;
   /** Seconds per token of one stream given by the user; undefined to use the latency-per-layer model. */

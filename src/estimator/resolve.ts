@@ -250,7 +250,7 @@ function freeKvBytes(engine: EngineShape, ranks: number, model: ModelShape, hard
 
 function slotsOf(
   pool: PoolSpec, freeBytes: number, copies: number, model: ModelShape, classes: ClassTable, stage: string,
-): Pick<TokenPool, 'slots' | 'slotsBoundByKv'> {
+): Pick<TokenPool, 'slots' | 'slotsBoundByKv' | 'maxSequences' | 'kvMemoryBytes'> {
   let longest = 0;
   let mean = 0;
   let output = 0;
@@ -270,7 +270,7 @@ function slotsOf(
   // the steady mix of contexts shares the memory
   const slots = Math.max(1, kvSlots(freeBytes, mean / output * copies));
   const wanted = pool.maxConcurrentSequences ?? DEFAULT_DECODE_SEQUENCES;
-  return { slots: Math.min(wanted, slots), slotsBoundByKv: slots < wanted };
+  return { slots: Math.min(wanted, slots), slotsBoundByKv: slots < wanted, maxSequences: wanted, kvMemoryBytes: freeBytes };
 }
 
 function waferPool(

@@ -1,4 +1,4 @@
-import { variablesOf } from './graph/conditions';
+import { isRefused, variablesOf } from './graph/conditions';
 import { Resolver } from './graph/resolver';
 import { Template, TemplateInput, readTemplate } from './graph/template';
 import { TemplateGraph } from './graph/template-graph';
@@ -40,7 +40,7 @@ export function qualifiedId(rule: Rule): string {
  * Checks CloudFormation templates that are deployed together. Imports nothing of the CDK, so that it runs on template files alone.
  *
  * Where conditions depend on what parameters are, the rules are asked once for everything that the conditions tell apart, and what they
- * find is reported once, with the parameters that it depends on.
+ * find is reported once, with the parameters that it depends on. Parameters that a template's own `Rules` refuse are not asked about.
  *
  * @param inputs the templates; references between them are followed.
  */
@@ -54,7 +54,8 @@ export function checkTemplates(inputs: readonly TemplateInput[]): CheckResult {
 function checkWorlds(templates: readonly Template[], variables: readonly Variable[]): Omit<CheckResult, 'problems'> {
   const findings = new Map<string, { finding: Finding; worlds: World[] }>();
   const places = new Map<Rule, Map<string, NotChecked>>();
-  for (const worlds of distinctWorlds(templates, variables)) {
+  const possible = distinctWorlds(templates, variables);
+  for (const worlds of possible) {
     const graph = new TemplateGraph(templates, worlds[0]);
     for (const rule of RULES) {
       for (const outcome of rule.check(graph)) {
@@ -76,11 +77,12 @@ function checkWorlds(templates: readonly Template[], variables: readonly Variabl
       }
     }
   }
+  const total = possible.flat().length;
   const order = new Map(RULES.map((rule, index) => [rule, index]));
   const byRule = (a: { rule: Rule }, b: { rule: Rule }) => (order.get(a.rule) as number) - (order.get(b.rule) as number);
   return {
     findings: [...findings.values()].map(({ finding, worlds: broken }) => {
-      const when = describeWorlds(variables, broken);
+      const when = broken.length === total ? undefined : describeWorlds(variables, broken);
       return when === undefined ? finding : { ...finding, when, message: `${finding.message}, when ${when}` };
     }).sort(byRule),
     unchecked: [...places].map(([rule, ofRule]) => ({ rule, places: [...ofRule.values()] })).sort(byRule),
@@ -95,9 +97,11 @@ function distinctWorlds(templates: readonly Template[], variables: readonly Vari
   if (variables.length === 0) {
     return [[UNCHOSEN]];
   }
+  const resolvers = worldsOf(variables).map((world) => ({ world, resolver: new Resolver(templates, world) }));
+  const possible = resolvers.filter(({ resolver }) => !isRefused(resolver));
   const distinct = new Map<string, World[]>();
-  for (const world of worldsOf(variables)) {
-    const resolver = new Resolver(templates, world);
+  // rules that refuse everything are no reason to say nothing.
+  for (const { world, resolver } of possible.length > 0 ? possible : resolvers) {
     const conditions = resolver.scopes.flatMap((scope) => [...scope.template.usedConditions].map((name) => resolver.condition(name, scope) ?? null));
     const key = JSON.stringify([conditions, values.map(({ id }) => world.get(id))]);
     distinct.set(key, [...distinct.get(key) ?? [], world]);

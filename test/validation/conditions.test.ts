@@ -114,6 +114,43 @@ describe('a value with a condition', () => {
   });
 });
 
+describe('rules of a template', () => {
+  /** A fleet on a Capacity Block that a parameter names, or on none. */
+  function reservedFleet(rule?: object): Template {
+    const template = conditionalFleet(equals('Purchase', 'block'), { Type: 'String', AllowedValues: ['block', 'other'] });
+    template.Parameters.BlockId = { Type: 'String', Default: '' };
+    template.Conditions.HasReservation = not(equals('BlockId', ''));
+    const data: { [name: string]: unknown } = template.Resources.LaunchTemplate.Properties.LaunchTemplateData;
+    data.InstanceMarketOptions = { 'Fn::If': ['IsSpot', { MarketType: 'capacity-block' }, { Ref: 'AWS::NoValue' }] };
+    data.CapacityReservationSpecification = {
+      'Fn::If': ['HasReservation', { CapacityReservationTarget: { CapacityReservationId: { Ref: 'BlockId' } } }, { Ref: 'AWS::NoValue' }],
+    };
+    return { ...template, ...rule && { Rules: { Named: rule } } } as Template;
+  }
+  const isNamed = { Assert: not(equals('BlockId', '')) };
+  const withoutTarget = 'CapacityBlockWithoutTarget';
+
+  test.each<[string, object | undefined, boolean]>([
+    ['none', undefined, true],
+    ['one that asserts it', { RuleCondition: equals('Purchase', 'block'), Assertions: [isNamed] }, false],
+    ['one that asserts it whatever the purchase', { Assertions: [isNamed] }, false],
+    ['one of values', { Assertions: [{ Assert: { 'Fn::Contains': [['other', 'spot'], { Ref: 'Purchase' }] } }] }, false],
+    ['one of values that are not known', { Assertions: [{ Assert: { 'Fn::Contains': [[{ Ref: 'Unheard' }], { Ref: 'Purchase' }] } }] }, true],
+    ['one for another purchase', { RuleCondition: equals('Purchase', 'other'), Assertions: [isNamed] }, true],
+    ['one that always fails', { Assertions: [{ Assert: { 'Fn::Equals': ['a', 'b'] } }] }, true],
+    ['one of a function that is not known', { Assertions: [{ Assert: { 'Fn::EachMemberIn': [['a'], ['b']] } }] }, true],
+    ['a malformed one', { RuleCondition: 1, Assertions: [null, 'Assert'] }, true],
+  ])('keep parameters from being asked about: %s', (_, rule, expected) => {
+    expect(idsOf(reservedFleet(rule)).includes(withoutTarget)).toBe(expected);
+  });
+
+  test('leave what is broken in all that they allow without a reason', () => {
+    const template = reservedFleet({ Assertions: [isNamed, { Assert: equals('Purchase', 'block') }] });
+    delete (template.Resources as { FabricEgress?: unknown }).FabricEgress;
+    expect(whens(template)).toContainEqual(['EfaSelfEgressMissing', undefined]);
+  });
+});
+
 describe('many conditions', () => {
   test('of more parameters than are tried leave some unknown, and say nothing wrong', () => {
     const template = efaFleet();

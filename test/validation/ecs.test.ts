@@ -109,6 +109,16 @@ describe('what is given to a task', () => {
     expect(findings).toEqual([]);
     expect(unchecked.map(({ rule }) => rule.id)).toContain('NeuronDeviceOutOfRange');
   });
+
+  test('the first device is on every instance with Neuron devices, whichever type it is', () => {
+    const { findings, unchecked } = check(({ service, container }) => {
+      service.LaunchType = 'EC2';
+      delete service.CapacityProviderStrategy;
+      container.Command = ['neuron-ls'];
+      container.LinuxParameters.Devices = [{ HostPath: '/dev/neuron0' }];
+    });
+    expect([...findings, ...unchecked].map(({ rule }) => rule.id)).toEqual([]);
+  });
 });
 
 describe('where a service runs', () => {

@@ -251,6 +251,21 @@ describe('security groups of EFA interfaces', () => {
   });
 });
 
+describe('interfaces under a condition that is not known', () => {
+  test.each([[0, false], [1, true]])('may hide the primary one, unless it is listed: from card %i', (first, unchecked) => {
+    const template = efaFleet();
+    const data = template.Resources.LaunchTemplate.Properties.LaunchTemplateData;
+    template.Parameters = { Type: { Type: 'String' } };
+    template.Mappings = { Cards: { 'trn2.48xlarge': { Several: 'true' } } };
+    template.Conditions = { Several: { 'Fn::Equals': [{ 'Fn::FindInMap': ['Cards', { Ref: 'Type' }, 'Several'] }, 'true'] } };
+    data.NetworkInterfaces = data.NetworkInterfaces.slice(first)
+      .map((nic: Properties) => nic.NetworkCardIndex === first ? nic : { 'Fn::If': ['Several', nic, { Ref: 'AWS::NoValue' }] });
+    const result = checkTemplates([{ stack: 'Fleet', region: 'us-east-2', template }]);
+    expect(result.findings).toEqual([]);
+    expect(result.unchecked.some(({ rule }) => rule.id === 'NetworkInterfacePrimaryMissing')).toBe(unchecked);
+  });
+});
+
 describe('user data', () => {
   const lines = (count: number) => Array.from({ length: count }, (_, index) => `echo ${index}\n`);
   breaks([

@@ -64,6 +64,11 @@ test.each<[string, string[], (parts: Parts) => void]>([
     delete parts.service.HealthCheckGracePeriodSeconds;
     delete parts.task.ContainerDefinitions[0].LinuxParameters;
   }],
+  ['a Neuron task that runs no vLLM server', [], ({ task, balancer, service }) => {
+    delete balancer.LoadBalancerAttributes;
+    delete service.HealthCheckGracePeriodSeconds;
+    task.ContainerDefinitions[0].Command = ['--port=8500', '--rest_api_port=9000', '--model_name=resnet50_neuron'];
+  }],
   ['IP targets in host mode', ['LoadBalancerTargetType'], ({ targets }) => { targets.TargetType = 'ip'; }],
   ['IP targets in an unknown mode', [], ({ template, task, targets }) => {
     template.Parameters = { Mode: { Type: 'String' } };

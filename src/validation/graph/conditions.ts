@@ -1,7 +1,7 @@
 import { Resolver } from './resolver';
 import { Scope } from './scope';
-import { MAX_DEPTH, intrinsicOf, isObject } from './template-json';
-import { Unknown, Value, isScalar, own, same } from './value';
+import { MAX_DEPTH, asObject, intrinsicOf, isObject } from './template-json';
+import { Unknown, Value, asList, isScalar, own, same } from './value';
 import { Choice, Variable } from './world';
 
 /** More worlds than these are not looked at: the conditions of further parameters are unknown. */
@@ -25,6 +25,11 @@ export function evaluate(expression: unknown, scope: Scope, resolver: Resolver, 
     const [a, b] = args.map((arg) => resolver.resolve(arg, scope));
     return a === undefined || b === undefined ? undefined : same(a, b);
   }
+  if (name === 'Fn::Contains') {
+    const [list, item] = args.map((arg) => resolver.resolve(arg, scope));
+    const answers = item === undefined ? undefined : asList(list)?.map((other) => same(other, item));
+    return answers?.includes(true) ? true : answers?.includes(undefined) ? undefined : answers && false;
+  }
   if (depth > MAX_DEPTH || args.length === 0) {
     return undefined;
   }
@@ -35,6 +40,18 @@ export function evaluate(expression: unknown, scope: Scope, resolver: Resolver, 
     case 'Fn::Or': return answers.includes(true) ? true : answers.includes(undefined) ? undefined : false;
     default: return undefined;
   }
+}
+
+/**
+ * Whether CloudFormation certainly deploys nothing in the world of a resolver, since a rule of a template is broken in it.
+ *
+ * @param resolver resolves what the rules compare.
+ */
+export function isRefused(resolver: Resolver): boolean {
+  return resolver.scopes.some((scope) => Object.values(scope.template.rules).map(asObject).some(({ RuleCondition, Assertions }) => {
+    const applies = RuleCondition === undefined || evaluate(RuleCondition, scope, resolver) === true;
+    return applies && Array.isArray(Assertions) && Assertions.some((assertion) => evaluate(asObject(assertion).Assert, scope, resolver) === false);
+  }));
 }
 
 /**

@@ -22,6 +22,8 @@ export interface Template {
   readonly parameters: Json;
   readonly mappings: Json;
   readonly conditions: Json;
+  /** What CloudFormation asserts about parameters before it deploys anything. */
+  readonly rules: Json;
   /** Resources with a type. */
   readonly resources: ReadonlyMap<string, Json>;
   readonly outputs: Json;
@@ -61,6 +63,7 @@ export function readTemplate(input: TemplateInput): Template {
     parameters: asObject(template.Parameters),
     mappings: asObject(template.Mappings),
     conditions: asObject(template.Conditions),
+    rules: asObject(template.Rules),
     resources,
     outputs,
     hasUnseenResources: unseen,

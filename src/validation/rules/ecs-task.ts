@@ -33,7 +33,8 @@ export const ECS_TASK_RULES: Rule[] = [
         if (missing !== undefined) {
           yield found(task.definition, missing.property, missing.hostPath,
             `the service ${service.resource.logicalId} runs it on ${[...new Set(types)].join(', ')}, which has ${count} Neuron devices`);
-        } else if (count === undefined) {
+        } else if (count === undefined && devices.some(({ index }) => index > 0)) {
+          // every instance with Neuron devices has the first one.
           yield notChecked(task.definition, `${container.property}.LinuxParameters.Devices`, 'the instance type that the task runs on is not known');
         }
       }

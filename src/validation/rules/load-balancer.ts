@@ -42,7 +42,7 @@ export const LOAD_BALANCER_RULES: Rule[] = [
     source: 'https://repost.aws/knowledge-center/eks-http-504-errors',
     *check(graph) {
       const reported = new Set<Resource>();
-      for (const { task, targetGroup } of balancedEngines(graph)) {
+      for (const { task, targetGroup } of servers(graph)) {
         for (const balancer of balancersOf(targetGroup, graph)) {
           const isApplication = (balancer.get('Type') ?? 'application') === 'application';
           if (!isApplication || reported.has(balancer)) {
@@ -72,7 +72,7 @@ export const LOAD_BALANCER_RULES: Rule[] = [
     mend: 'set HealthCheckGracePeriodSeconds to the longest cold start of the engine',
     source: 'https://awsdocs-neuron.readthedocs-hosted.com/en/latest/vllm-neuron/docs/getting-started/quickstart-online-serving.html',
     *check(graph) {
-      for (const { service, task, targetGroup } of balancedEngines(graph)) {
+      for (const { service, task, targetGroup } of servers(graph)) {
         const grace = asInteger(service.resource.get('HealthCheckGracePeriodSeconds') ?? 0);
         const [interval, failures] = [asInteger(targetGroup.get('HealthCheckIntervalSeconds') ?? 30), asInteger(targetGroup.get('UnhealthyThresholdCount') ?? 2)];
         if (task.isNeuron && grace === 0 && interval !== undefined && failures !== undefined && interval * failures < COMPILATION_SECONDS) {
@@ -144,6 +144,15 @@ function* balancedEngines(graph: TemplateGraph): Iterable<BalancedEngine> {
         const container = task!.containers.find(({ values }) => typeof name === 'string' && valueAt(values, 'Name') === name);
         yield { service, task: task!, targetGroup: targetGroup.resource, container };
       }
+    }
+  }
+}
+
+// of a vLLM server; another model may answer, and be ready, within a second.
+function* servers(graph: TemplateGraph): Iterable<BalancedEngine> {
+  for (const engine of balancedEngines(graph)) {
+    if (engine.task.containers.some((container) => engineCommandOf(engine.task, container, graph) !== undefined)) {
+      yield engine;
     }
   }
 }

@@ -168,12 +168,12 @@ export const NETWORK_INTERFACES_RULES: Rule[] = [
       for (const launch of launchesOf(graph)) {
         const positioned = launch.interfaces.every(({ card, device }) => card !== undefined && device !== undefined);
         const launchedByGroup = launch.uses.some(({ kind }) => kind === 'AutoScalingGroup' || kind === 'Nodegroup');
-        if (launch.interfaces.length === 0 || !launchedByGroup) {
+        if (launch.interfaces.length === 0 || !launchedByGroup || launch.interfaces.some(({ card, device }) => card === 0 && device === 0)) {
           continue;
         }
         if (launch.unknownInterfaces) {
           yield notChecked(launch.template, launchProperty(launch, 'NetworkInterfaces'), launch.unknownInterfaces);
-        } else if (positioned && !launch.interfaces.some(({ card, device }) => card === 0 && device === 0)) {
+        } else if (positioned) {
           yield found(launch.template, launchProperty(launch, 'NetworkInterfaces'), undefined, 'no interface is on network card 0 with device index 0');
         }
       }

@@ -1,0 +1,134 @@
+import { appendFileSync, closeSync, openSync } from 'node:fs';
+import { SimulatedLatency, SimulatedRequest, Simulation, SimulationObserver, SimulationOutcome, Simulator } from '../estimator/simulation';
+import { ProblemsError } from '../problems';
+import { RequestTrace } from '../workload';
+import { readSpec } from './spec-file';
+import { number, table, time } from './text-table';
+
+/** Lines are written in pieces of about this many characters. */
+const PIECE = 65_536;
+/** Shorter runs are over before progress is of use. */
+const PROGRESS_FROM = 500_000;
+
+/** Options of `simulate`, as commander gives them. */
+export interface SimulateOptions {
+  readonly set: string[];
+  readonly seed?: string;
+  readonly requests?: string;
+  readonly concurrency?: string;
+  readonly trace?: string;
+  readonly jsonl?: string;
+}
+
+/**
+ * Simulates the deployment of a spec file.
+ *
+ * @param progress takes text for a terminal; undefined where there is none.
+ */
+export function simulate(file: string, options: SimulateOptions, progress: ((text: string) => void) | undefined): SimulationOutcome {
+  const spec = readSpec(file, options.set);
+  const trace = options.trace === undefined ? undefined : RequestTrace.fromFile(options.trace);
+  const given = (text: string | undefined) => (text === undefined ? undefined : /^\d+$/.test(text) ? Number(text) : NaN);
+  const requests = given(options.requests);
+  const expected = Math.min(requests ?? Infinity, trace?.requests.length ?? Infinity);
+  const watched = progress !== undefined && expected >= PROGRESS_FROM && expected < Infinity;
+  const lines = options.jsonl === undefined ? undefined : new Lines(options.jsonl);
+  const observer = lines !== undefined || watched ? new Watch(lines, watched ? progress : undefined, expected) : undefined;
+  try {
+    return Simulator.simulate(spec, { seed: given(options.seed), requests, concurrency: given(options.concurrency), trace, observer });
+  } finally {
+    lines?.close();
+    if (watched) {
+      progress!('\r\u001b[K');
+    }
+  }
+}
+
+/**
+ * A simulation as text for a terminal.
+ */
+export function simulationText(simulation: Simulation): string {
+  const { spec } = simulation;
+  const load = simulation.load === 'open-loop' ? `${number(spec.workload.requestsPerSecond)} requests/s of ${spec.workload.source}` : simulation.load;
+  return [
+    `${spec.name ?? spec.model.id}, ${simulation.serving}, ${load}, ${simulation.requests} requests, seed ${simulation.seed}`,
+    ...simulation.backlogGrows ? ['the backlog grows: the latencies tell how long the simulation was, and not what to expect'] : [],
+    table([
+      ['', 'avg', 'min', 'max', 'p50', 'p90', 'p95', 'p99'],
+      row('time to first token', simulation.ttftSeconds),
+      ...simulation.tpotSeconds ? [row('time per output token', simulation.tpotSeconds)] : [],
+      row('end to end', simulation.endToEndSeconds),
+      ['output tokens per second', number(simulation.outputTokensPerSecond), '', '', '', '', '', ''],
+      ['requests per second', number(simulation.requestsPerSecond), '', '', '', '', '', ''],
+      ['goodput, requests per second', number(simulation.goodputRequestsPerSecond), '', '', '', '', '', ''],
+    ], 1),
+    table([
+      ['stage', 'engines', 'busy', 'mean batch'],
+      ...simulation.stages.map((stage) => (
+        [stage.name, String(stage.engines), number(stage.utilisation), stage.meanBatch === undefined ? '-' : number(stage.meanBatch)]
+      )),
+    ], 1),
+    ...simulation.objectives.map((verdict) => (
+      `${verdict.metric} p${verdict.percentile} ${time(verdict.simulatedSeconds)} of ${time(verdict.objectiveSeconds)}: ${verdict.held ? 'held' : 'missed'}`
+    )),
+  ].join('\n\n');
+}
+
+function row(name: string, latency: SimulatedLatency): string[] {
+  return [name, ...[latency.avg, latency.min, latency.max, latency.p50, latency.p90, latency.p95, latency.p99].map(time)];
+}
+
+/** Writes requests, and tells how far the simulation is. */
+class Watch extends SimulationObserver {
+  private count = 0;
+
+  constructor(
+    private readonly lines: Lines | undefined, private readonly progress: ((text: string) => void) | undefined, private readonly expected: number,
+  ) {
+    super();
+  }
+
+  public onRequest(request: SimulatedRequest): void {
+    this.lines?.add(JSON.stringify(request));
+    if (this.progress !== undefined && ++this.count % Math.ceil(this.expected / 100) === 0) {
+      const share = this.count / this.expected;
+      this.progress(`\r[${'='.repeat(Math.floor(share * 40)).padEnd(40)}] ${Math.round(share * 100)} %`);
+    }
+  }
+}
+
+/** Lines on their way to a file. */
+class Lines {
+  private readonly file: number;
+  private piece = '';
+
+  constructor(path: string) {
+    try {
+      this.file = openSync(path, 'w');
+    } catch (error) {
+      throw new ProblemsError([{
+        rule: 'FileNotWritable',
+        path,
+        message: `the file cannot be written: ${(error as NodeJS.ErrnoException).code}`,
+        mend: 'give a path that can be written',
+      }]);
+    }
+  }
+
+  public add(line: string): void {
+    this.piece += `${line}\n`;
+    if (this.piece.length > PIECE) {
+      this.flush();
+    }
+  }
+
+  public close(): void {
+    this.flush();
+    closeSync(this.file);
+  }
+
+  private flush(): void {
+    appendFileSync(this.file, this.piece);
+    this.piece = '';
+  }
+}

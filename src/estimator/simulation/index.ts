@@ -1,0 +1,2 @@
+export * from './simulation';
+export * from './simulator';

@@ -1,0 +1,64 @@
+import { Finished } from './event-engine';
+import { FleetTables } from './fleet-tables';
+import { Histogram } from './histogram';
+import { SimulatedRequest, SimulationObserver } from './simulation';
+import { ObjectiveSpec } from '../../workload';
+
+/**
+ * What is kept of finished requests: distributions and sums; and each request for who wants to see it.
+ */
+export class Recorder implements Finished {
+  public readonly firstToken = new Histogram();
+  public readonly perToken = new Histogram();
+  public readonly endToEnd = new Histogram();
+  public outputTokens = 0;
+  public good = 0;
+  public firstArrival = Infinity;
+  public lastFinish = 0;
+
+  private readonly ttftLimit: number;
+  private readonly tpotLimit: number;
+  private readonly endToEndLimit: number;
+
+  constructor(private readonly fleet: FleetTables, objective: ObjectiveSpec | undefined, private readonly observer: SimulationObserver | undefined) {
+    this.ttftLimit = objective?.ttftSeconds ?? Infinity;
+    this.tpotLimit = objective?.tpotSeconds ?? Infinity;
+    this.endToEndLimit = objective?.endToEndSeconds ?? Infinity;
+  }
+
+  public finished(request: number, kind: number, arrival: number, firstToken: number, finish: number, prefill: number, decode: number): void {
+    const outputTokens = this.fleet.kinds.outputTokens[kind];
+    const ttft = firstToken - arrival;
+    const endToEnd = finish - arrival;
+    const tpot = outputTokens > 1 ? (finish - firstToken) / (outputTokens - 1) : 0;
+    this.firstToken.add(ttft);
+    this.endToEnd.add(endToEnd);
+    if (outputTokens > 1) {
+      this.perToken.add(tpot);
+    }
+    this.outputTokens += outputTokens;
+    if (ttft <= this.ttftLimit && tpot <= this.tpotLimit && endToEnd <= this.endToEndLimit) {
+      this.good++;
+    }
+    if (arrival < this.firstArrival) {
+      this.firstArrival = arrival;
+    }
+    if (finish > this.lastFinish) {
+      this.lastFinish = finish;
+    }
+    if (this.observer !== undefined) {
+      const seen: SimulatedRequest = {
+        request,
+        arrivalSeconds: arrival,
+        inputTokens: this.fleet.kinds.inputTokens[kind],
+        outputTokens,
+        ttftSeconds: ttft,
+        tpotSeconds: outputTokens > 1 ? tpot : undefined,
+        endToEndSeconds: endToEnd,
+        prefillEngine: prefill,
+        decodeEngine: decode,
+      };
+      this.observer.onRequest(seen);
+    }
+  }
+}

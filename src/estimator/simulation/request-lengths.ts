@@ -1,0 +1,29 @@
+import { paddedTokens } from '../phases/prefill';
+import { Service } from '../service';
+
+/** The lengths that occur, one column each; a request is of one kind. */
+export interface RequestLengths {
+  readonly inputTokens: Float64Array;
+  /** Leading prompt tokens whose KV cache is there already. */
+  readonly cachedTokens: Float64Array;
+  /** New prompt tokens after padding to compiled lengths. */
+  readonly paddedTokens: Float64Array;
+  readonly outputTokens: Float64Array;
+}
+
+/** Whole tokens of the given lengths, padded as the fleet that reads them does. */
+export function requestLengths(
+  service: Service, lengths: readonly { readonly inputTokens: number; readonly cachedInputTokens?: number; readonly outputTokens: number }[],
+): RequestLengths {
+  const { promptBuckets } = service.resolved.prefill ?? service.resolved.decode;
+  const column = (value: (index: number) => number) => Float64Array.from(lengths, (_, index) => value(index));
+  // classes of a trace have mean lengths; a simulated request has whole tokens
+  const inputTokens = column((i) => Math.max(1, Math.round(lengths[i].inputTokens)));
+  const cachedTokens = column((i) => Math.min(Math.round(lengths[i].cachedInputTokens ?? 0), inputTokens[i]));
+  return {
+    inputTokens,
+    cachedTokens,
+    paddedTokens: column((i) => paddedTokens(inputTokens[i] - cachedTokens[i], promptBuckets)),
+    outputTokens: column((i) => Math.max(1, Math.round(lengths[i].outputTokens))),
+  };
+}

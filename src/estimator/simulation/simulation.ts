@@ -1,0 +1,179 @@
+import { RequestTrace } from '../../workload';
+import { DeploymentSpec } from '../deployment-spec';
+import { Refusal } from '../estimate';
+
+/**
+ * How a deployment is simulated.
+ */
+export interface SimulationOptions {
+  /**
+   * Seed of the random numbers, a whole number from 0 to 2^32 - 1.
+   *
+   * @default 0
+   */
+  readonly seed?: number;
+
+  /**
+   * Requests to simulate, a whole number from 1 to 2,000,000,000.
+   *
+   * @default - 10,000; all requests of a trace
+   */
+  readonly requests?: number;
+
+  /**
+   * Clients that each send the next request when the last one is answered (closed loop); the workload's rate is not used.
+   *
+   * @default - requests come at the workload's rate, whatever is answered (open loop)
+   */
+  readonly concurrency?: number;
+
+  /**
+   * Requests to replay as recorded, in place of draws from the workload.
+   *
+   * @default - drawn from the workload's length classes, rate and variation of gaps
+   */
+  readonly trace?: RequestTrace;
+
+  /**
+   * Is shown every request.
+   *
+   * @default - nobody
+   */
+  readonly observer?: SimulationObserver;
+}
+
+/**
+ * Is shown requests as they finish.
+ */
+export abstract class SimulationObserver {
+  /**
+   * Called once for each request, in the order of finishing on each engine.
+   *
+   * @param request the request.
+   */
+  public abstract onRequest(request: SimulatedRequest): void;
+}
+
+/**
+ * A request that was answered.
+ */
+export interface SimulatedRequest {
+  /** Its number in order of arrival, from 0. */
+  readonly request: number;
+  /** When it came, in seconds from the start. */
+  readonly arrivalSeconds: number;
+  /** Prompt length, in tokens. */
+  readonly inputTokens: number;
+  /** Generated tokens. */
+  readonly outputTokens: number;
+  /** Time to first token, in seconds. */
+  readonly ttftSeconds: number;
+  /** Mean time per output token after the first, in seconds; undefined where there is one token only. */
+  readonly tpotSeconds?: number;
+  /** Time to the last token, in seconds. */
+  readonly endToEndSeconds: number;
+  /** Number of the engine that read the prompt, from 0. */
+  readonly prefillEngine: number;
+  /** Number of the engine that wrote the tokens, from 0. */
+  readonly decodeEngine: number;
+}
+
+/**
+ * A latency over all simulated requests, in seconds. Mean and extremes are exact, quantiles are within 0.1 % of an exact one.
+ */
+export interface SimulatedLatency {
+  /** Mean. */
+  readonly avg: number;
+  /** Least. */
+  readonly min: number;
+  /** Greatest. */
+  readonly max: number;
+  /** Median. */
+  readonly p50: number;
+  /** 90th percentile. */
+  readonly p90: number;
+  /** 95th percentile. */
+  readonly p95: number;
+  /** 99th percentile. */
+  readonly p99: number;
+}
+
+/**
+ * How busy a stage was, from the first arrival to the last answer.
+ */
+export interface SimulatedStage {
+  /** `prefill`, `kv-transfer`, `decode` or `aggregated`. */
+  readonly name: string;
+  /** Engines, or links. */
+  readonly engines: number;
+  /** Share of the time that they worked; of a link the share of its bandwidth. */
+  readonly utilisation: number;
+  /** Sequences of a decode step on average; undefined where there was none. */
+  readonly meanBatch?: number;
+}
+
+/**
+ * Whether one promise was kept.
+ */
+export interface SimulatedVerdict {
+  /** `ttftSeconds`, `tpotSeconds` or `endToEndSeconds`. */
+  readonly metric: string;
+  /** Percentile that the promise speaks of, such as 95. */
+  readonly percentile: number;
+  /** The promise, in seconds. */
+  readonly objectiveSeconds: number;
+  /** What the simulation showed, in seconds. */
+  readonly simulatedSeconds: number;
+  /** Whether it kept the promise. */
+  readonly held: boolean;
+}
+
+/**
+ * What a simulation showed.
+ */
+export interface Simulation {
+  /** Version of this format: `cdk-disaggregated-inference/simulation/v1`. */
+  readonly schema: string;
+  /** The deployment with its counts. */
+  readonly spec: DeploymentSpec;
+  /** `disaggregated` or `aggregated`. */
+  readonly serving: string;
+  /** `trace`, `open-loop` or `closed-loop`. */
+  readonly load: string;
+  /** The seed. */
+  readonly seed: number;
+  /** Requests that were answered: all. */
+  readonly requests: number;
+  /** From the first arrival to the last answer, in seconds. */
+  readonly durationSeconds: number;
+  /** Time to first token. */
+  readonly ttftSeconds: SimulatedLatency;
+  /** Mean time per output token after the first, of each request; undefined where all requests have one token. */
+  readonly tpotSeconds?: SimulatedLatency;
+  /** Time to the last token. */
+  readonly endToEndSeconds: SimulatedLatency;
+  /** Output tokens per second, whole service. */
+  readonly outputTokensPerSecond: number;
+  /** Answered requests per second. */
+  readonly requestsPerSecond: number;
+  /** Answered requests per second that kept every promise of the objective; all of them without an objective. */
+  readonly goodputRequestsPerSecond: number;
+  /** Most requests that were in the service at once. */
+  readonly mostInFlight: number;
+  /** Whether the service fell ever further behind the arrivals: the latencies then tell how long the simulation was, and not what to expect. */
+  readonly backlogGrows: boolean;
+  /** Stages, in the order that a request passes them. */
+  readonly stages: SimulatedStage[];
+  /** Each promise with its verdict; empty without an objective. */
+  readonly objectives: SimulatedVerdict[];
+}
+
+/**
+ * A simulation, or the reason why there is none: exactly one of the two.
+ */
+export interface SimulationOutcome {
+  /** What it showed. */
+  readonly simulation?: Simulation;
+  /** Why there is none. */
+  readonly refusal?: Refusal;
+}

@@ -1,0 +1,205 @@
+import { Problem, Problems } from '../../problems';
+import { DeploymentSpec } from '../deployment-spec';
+import { Refusal } from '../estimate';
+import { givenCounts, refusalOf } from '../estimator';
+import { Counts, cheapest, hopeless } from '../fleet-search';
+import { Service } from '../service';
+import { Arrivals, RandomArrivals, RecordedArrivals } from './arrivals';
+import { EventEngine } from './event-engine';
+import { FleetTables, fleetTables } from './fleet-tables';
+import { Histogram } from './histogram';
+import { Recorder } from './recorder';
+import { RequestLengths, requestLengths } from './request-lengths';
+import { SimulatedLatency, SimulatedStage, SimulatedVerdict, Simulation, SimulationOptions, SimulationOutcome } from './simulation';
+
+const DEFAULT_REQUESTS = 10_000;
+const MOST_REQUESTS = 2_000_000_000;
+const MOST_CLIENTS = 10_000_000;
+
+interface Load {
+  readonly name: string;
+  readonly lengths: RequestLengths;
+  readonly arrivals: Arrivals;
+}
+
+/**
+ * Simulates a deployment request by request.
+ *
+ * Every request passes the queue of a prefill engine, the link, the decode engine's wait for a slot and for KV memory, and its batch; step times are those
+ * of the closed form. The router gives a request to the engine with the fewest requests. The simulation advances from event to event in closed sums, and gives
+ * each request the times that advancing token by token would. The same spec, options and seed give the same figures on every machine, except that the last
+ * digit of step times of models with routed experts is the platform's (`Math.pow`).
+ *
+ * Not simulated, as a deployment spec does not tell them: chunked prefill, pre-emption (an engine admits a sequence when its whole KV cache has room), KV
+ * blocks (memory is counted by token), evictions from the prefix cache, priorities, failures. The KV cache that prefill engines hold until it has left is not bounded.
+ */
+export class Simulator {
+  /**
+   * Simulates a deployment. Counts that the spec leaves out are planned, as in an estimate.
+   *
+   * Throws a `ProblemsError` with every problem if the spec or the options are wrong. There is a refusal instead of a simulation where there is no estimate,
+   * where a recorded request does not fit, and where requests drawn from the workload come faster than the fleet can answer.
+   *
+   * @param spec the deployment.
+   * @param options what to simulate.
+   */
+  public static simulate(spec: DeploymentSpec, options: SimulationOptions = {}): SimulationOutcome {
+    Problems.throwIfAny(optionProblems(options));
+    try {
+      const service = new Service(spec);
+      const counts = givenCounts(service) ?? cheapest(service);
+      if (counts === undefined) {
+        return { refusal: hopeless(service).refusal };
+      }
+      service.solve(counts.prefill, counts.decode);
+      const open = options.trace === undefined && options.concurrency === undefined;
+      if (open && !service.form.stable) {
+        return { refusal: service.shortcoming()! };
+      }
+      const load = loadOf(service, options);
+      const most = options.concurrency ?? load.arrivals.requests;
+      const fleet = fleetTables(service, counts.prefill, counts.decode, load.lengths, most);
+      const refusal = unfit(service, fleet);
+      return refusal === undefined ? { simulation: run(service, counts, options, load, fleet) } : { refusal };
+    } catch (error) {
+      return refusalOf(error);
+    }
+  }
+
+  private constructor() {}
+}
+
+function run(service: Service, counts: Counts, options: SimulationOptions, load: Load, fleet: FleetTables): Simulation {
+  const { spec } = service;
+  const recorder = new Recorder(fleet, spec.objective, options.observer);
+  const engine = new EventEngine(fleet, load.arrivals, recorder);
+  engine.run();
+  const durationSeconds = recorder.lastFinish - recorder.firstArrival;
+  return {
+    schema: 'cdk-disaggregated-inference/simulation/v1',
+    spec: {
+      ...spec,
+      prefill: spec.prefill && { ...spec.prefill, instances: counts.prefill },
+      decode: { ...spec.decode, instances: counts.decode },
+    },
+    serving: service.aggregated ? 'aggregated' : 'disaggregated',
+    load: load.name,
+    seed: options.seed ?? 0,
+    requests: load.arrivals.requests,
+    durationSeconds,
+    ttftSeconds: latency(recorder.firstToken),
+    tpotSeconds: recorder.perToken.count > 0 ? latency(recorder.perToken) : undefined,
+    endToEndSeconds: latency(recorder.endToEnd),
+    outputTokensPerSecond: recorder.outputTokens / durationSeconds,
+    requestsPerSecond: load.arrivals.requests / durationSeconds,
+    goodputRequestsPerSecond: recorder.good / durationSeconds,
+    mostInFlight: engine.mostInFlight,
+    backlogGrows: options.concurrency === undefined && grows(engine, fleet, load.arrivals.requests),
+    stages: stages(engine, fleet, durationSeconds),
+    objectives: verdicts(service, recorder),
+  };
+}
+
+function verdicts({ promises }: Service, { firstToken, perToken, endToEnd }: Recorder): SimulatedVerdict[] {
+  const figures: { [metric: string]: Histogram } = { ttftSeconds: firstToken, tpotSeconds: perToken, endToEndSeconds: endToEnd };
+  return promises.map(({ metric, percentile, seconds }) => {
+    const simulatedSeconds = figures[metric].quantile(percentile / 100);
+    return { metric, percentile, objectiveSeconds: seconds, simulatedSeconds, held: simulatedSeconds <= seconds };
+  });
+}
+
+// each quarter of the arrivals meets clearly more requests than the one before, and more than the fleet works on at once
+function grows({ inFlightByQuarter }: EventEngine, fleet: FleetTables, requests: number): boolean {
+  const [, second, third, fourth] = inFlightByQuarter.map((sum) => sum * 4 / requests);
+  const worked = fleet.prefillEngines + fleet.decodeEngines * fleet.slots;
+  return third > 1.2 * second && fourth > 1.2 * third && fourth > worked;
+}
+
+function stages(engine: EventEngine, fleet: FleetTables, seconds: number): SimulatedStage[] {
+  const meanBatch = engine.decodeSteps > 0 ? engine.decodedTokens / engine.decodeSteps : undefined;
+  const decode: SimulatedStage = {
+    name: fleet.aggregated ? 'aggregated' : 'decode',
+    engines: fleet.decodeEngines,
+    utilisation: engine.decodeBusySeconds / (seconds * fleet.decodeEngines),
+    meanBatch,
+  };
+  return fleet.aggregated ? [decode] : [
+    { name: 'prefill', engines: fleet.prefillEngines, utilisation: engine.prefillBusySeconds / (seconds * fleet.prefillEngines) },
+    { name: 'kv-transfer', engines: fleet.links, utilisation: engine.linkBusySeconds / (seconds * fleet.links * fleet.flowsAtFullSpeed) },
+    decode,
+  ];
+}
+
+function latency(of: Histogram): SimulatedLatency {
+  return {
+    avg: of.sum / of.count,
+    min: of.min,
+    max: of.max,
+    p50: of.quantile(0.5),
+    p90: of.quantile(0.9),
+    p95: of.quantile(0.95),
+    p99: of.quantile(0.99),
+  };
+}
+
+function loadOf(service: Service, { trace, concurrency, seed, requests }: SimulationOptions): Load {
+  const { workload } = service.spec;
+  if (trace === undefined) {
+    const { classes: { weights }, arrivalScv } = service.resolved.plant;
+    return {
+      name: concurrency === undefined ? 'open-loop' : 'closed-loop',
+      lengths: requestLengths(service, workload.lengthClasses),
+      arrivals: new RandomArrivals(seed ?? 0, requests ?? DEFAULT_REQUESTS, concurrency ?? 0, service.rate, arrivalScv, weights),
+    };
+  }
+  const replayed = requests === undefined ? trace.requests : trace.requests.slice(0, requests);
+  return {
+    name: 'trace',
+    lengths: requestLengths(service, replayed),
+    arrivals: new RecordedArrivals(
+      Float64Array.from(replayed, (request) => request.arrivalSeconds), Int32Array.from(replayed, (_, i) => i),
+    ),
+  };
+}
+
+function unfit(service: Service, { kinds, kvMemoryBytes, aggregated }: FleetTables): Refusal | undefined {
+  const { spec, resolved: { plant: { model } } } = service;
+  const most = (limit: number | undefined) => limit ?? model.maxContextTokens;
+  const count = kinds.inputTokens.reduce((sum, input, i) => {
+    const fits = input + kinds.outputTokens[i] <= most(spec.decode.maxSequenceTokens) && kinds.kvBytes[i] <= kvMemoryBytes
+      && (aggregated || input + 1 <= most(spec.prefill!.maxSequenceTokens));
+    return fits ? sum : sum + 1;
+  }, 0);
+  return count === 0 ? undefined : {
+    kind: 'infeasible',
+    reason: `${count} of ${kinds.inputTokens.length} kinds of requests have more tokens than the engines take or their KV memory holds`,
+    mend: 'leave out requests that cannot be served, or let the engines take longer sequences',
+  };
+}
+
+function optionProblems({ seed, requests, concurrency, trace }: SimulationOptions): Problem[] {
+  const problems: Problem[] = [];
+  const whole = (value: number | undefined, path: string, least: number, most: number) => {
+    if (value !== undefined && !(Number.isInteger(value) && value >= least && value <= most)) {
+      problems.push({
+        rule: 'SimulationOptionOutOfRange',
+        path,
+        value: String(value),
+        message: `this is not a whole number from ${least} to ${most}`,
+        mend: 'give such a number, or leave it out',
+      });
+    }
+  };
+  whole(seed, 'seed', 0, 2 ** 32 - 1);
+  whole(requests, 'requests', 1, MOST_REQUESTS);
+  whole(concurrency, 'concurrency', 1, MOST_CLIENTS);
+  if (trace !== undefined && concurrency !== undefined) {
+    problems.push({
+      rule: 'SimulationLoadTwice',
+      path: 'concurrency',
+      message: 'a trace says when requests come, and so do clients',
+      mend: 'give the trace or the concurrency',
+    });
+  }
+  return problems;
+}

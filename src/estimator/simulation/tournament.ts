@@ -1,0 +1,62 @@
+/* eslint-disable no-bitwise -- a binary tree in an array */
+/**
+ * A fixed number of players with a number each; the lowest number wins, of equal ones the lowest player.
+ */
+export class Tournament {
+  /** The winner; 0 at first. */
+  public winner = 0;
+  // node i has the children 2i and 2i + 1 and holds the winner of both and its value; player p is node `leaves + p`
+  private readonly values: Float64Array;
+  private readonly winners: Int32Array;
+  private readonly leaves: number;
+
+  constructor(players: number, value: number) {
+    let leaves = 1;
+    while (leaves < players) {
+      leaves *= 2;
+    }
+    this.leaves = leaves;
+    this.values = new Float64Array(2 * leaves).fill(value);
+    this.values.fill(Infinity, leaves + players);
+    this.winners = new Int32Array(2 * leaves);
+    for (let i = 0; i < leaves; i++) {
+      this.winners[leaves + i] = i;
+    }
+    for (let i = leaves - 1; i > 0; i--) {
+      this.winners[i] = this.winners[2 * i];
+      this.values[i] = this.values[2 * i];
+    }
+  }
+
+  /** The winner's number. */
+  public get least(): number {
+    return this.values[1];
+  }
+
+  public valueOf(player: number): number {
+    return this.values[this.leaves + player];
+  }
+
+  public set(player: number, value: number): void {
+    const { values, winners } = this;
+    let node = this.leaves + player;
+    let least = value;
+    let winner = player;
+    values[node] = value;
+    while (node > 1) {
+      const other = values[node ^ 1];
+      // an even node has the lower players
+      if (other < least || (other === least && (node & 1) === 1)) {
+        least = other;
+        winner = winners[node ^ 1];
+      }
+      node >>= 1;
+      if (winners[node] === winner && values[node] === least) {
+        return;
+      }
+      values[node] = least;
+      winners[node] = winner;
+    }
+    this.winner = winner;
+  }
+}

@@ -1,0 +1,76 @@
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CliProcess, ROOT } from './cli-process';
+
+const EXAMPLE = join(ROOT, 'examples/specs/llama-3.3-70b-trn2.json');
+const TWO_EACH = ['--set', 'prefill.instances=2', '--set', 'decode.instances=2'];
+const folder = mkdtempSync(join(tmpdir(), 'simulate-'));
+
+let cli: CliProcess;
+
+beforeAll(() => {
+  cli = new CliProcess();
+});
+
+test('a deployment as text', () => {
+  const { status, stdout, stderr } = cli.run(['simulate', EXAMPLE, ...TWO_EACH]);
+  expect(stderr).toBe('');
+  expect(status).toBe(0);
+  expect(stdout).toMatch(/, disaggregated, 2 requests\/s of trace azure-2023-conv\.csv, 10000 requests, seed 0\n/);
+  expect(stdout).toMatch(/^ +avg +min +max +p50 +p90 +p95 +p99$/m);
+  for (const row of ['time to first token', 'time per output token', 'end to end']) {
+    expect(stdout).toMatch(new RegExp(`^${row}( +[\\d.,]+ m?s){7}$`, 'm'));
+  }
+  expect(stdout).toMatch(/^goodput, requests per second +[\d.]+$/m);
+  expect(stdout).toMatch(/^ttftSeconds p95 .*: held$/m);
+  expect(stdout).not.toMatch(/NaN|undefined|\[object/);
+});
+
+test('every request as a line of JSON, the same for the same seed', () => {
+  const lines = (seed: string, name: string) => {
+    const path = join(folder, name);
+    const { status, stdout } = cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--requests', '3000', '--seed', seed, '--jsonl', path, '--format', 'json']);
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ schema: 'cdk-disaggregated-inference/simulation/v1', requests: 3000, seed: Number(seed) });
+    return readFileSync(path, 'utf8');
+  };
+  const once = lines('5', 'once.jsonl');
+  const requests = once.trimEnd().split('\n').map((line) => JSON.parse(line));
+  expect(requests.map(({ request }) => request).sort((a, b) => a - b)).toEqual(Array.from({ length: 3000 }, (_, i) => i));
+  expect(requests[0]).toEqual({
+    request: expect.any(Number),
+    arrivalSeconds: expect.any(Number),
+    inputTokens: expect.any(Number),
+    outputTokens: expect.any(Number),
+    ttftSeconds: expect.any(Number),
+    tpotSeconds: expect.any(Number),
+    endToEndSeconds: expect.any(Number),
+    prefillEngine: expect.any(Number),
+    decodeEngine: expect.any(Number),
+  });
+  expect(lines('5', 'again.jsonl')).toBe(once);
+  expect(lines('6', 'other.jsonl')).not.toBe(once);
+});
+
+test('a closed loop, and a trace', () => {
+  const closed = cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--concurrency', '4', '--requests', '500', '--format', 'json']);
+  expect(JSON.parse(closed.stdout)).toMatchObject({ load: 'closed-loop', requests: 500, mostInFlight: 4 });
+  const trace = join(folder, 'trace.csv');
+  writeFileSync(trace, 'arrivalSeconds,inputTokens,outputTokens\n0,100,10\n0.5,2000,20\n3,50,1\n');
+  const replayed = cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--trace', trace, '--format', 'json']);
+  expect(JSON.parse(replayed.stdout)).toMatchObject({ load: 'trace', requests: 3 });
+});
+
+test('exit codes tell a missed objective, wrong input and an overload apart', () => {
+  expect(cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--set', 'objective.ttftSeconds=0.2']).status).toBe(1);
+  const wrong = cli.run(['simulate', EXAMPLE, '--seed', '-1', '--requests', 'many', '--jsonl', folder]);
+  expect(wrong.status).toBe(2);
+  expect(wrong.stderr).toContain('[FileNotWritable]');
+  const options = cli.run(['simulate', EXAMPLE, '--seed=-1', '--requests', 'many', '--concurrency', '0']);
+  expect(options.status).toBe(2);
+  expect(options.stderr.match(/\[SimulationOptionOutOfRange\]/g)).toHaveLength(3);
+  const overload = cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--set', 'workload.requestsPerSecond=2000']);
+  expect(overload.status).toBe(3);
+  expect(overload.stdout).toMatch(/^no estimate, unstable at decode: .* \(short by \d+ instances\)$/m);
+});

@@ -1,0 +1,161 @@
+import * as fc from 'fast-check';
+import { DeploymentSpec } from '../../../src/estimator';
+import { kvBytes } from '../../../src/estimator/phases/shapes';
+import { Service } from '../../../src/estimator/service';
+import { RandomArrivals } from '../../../src/estimator/simulation/arrivals';
+import { EventEngine } from '../../../src/estimator/simulation/event-engine';
+import { fleetTables } from '../../../src/estimator/simulation/fleet-tables';
+import { requestLengths } from '../../../src/estimator/simulation/request-lengths';
+import { ModelArchitecture, ModelSpec } from '../../../src/model';
+import { SCHEMA } from '../specs';
+import { ReferenceRequest, reference } from './reference';
+
+const FLEETS = 2000;
+
+interface Fleet {
+  readonly spec: DeploymentSpec;
+  readonly prefill: number;
+  readonly decode: number;
+  /** KV memory of an engine in the caches of the longest request. */
+  readonly memory?: number;
+  readonly requests: number;
+  readonly clients: number;
+  readonly seed: number;
+}
+
+const classes = fc.array(
+  fc.record({
+    inputTokens: fc.oneof(fc.integer({ min: 1, max: 400 }), fc.integer({ min: 1, max: 5000 })),
+    cachedShare: fc.constantFrom(0, 0, 0.5, 1),
+    outputTokens: fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 120 })),
+  }),
+  { minLength: 1, maxLength: 12 },
+);
+
+const fleets: fc.Arbitrary<Fleet> = fc.record({
+  model: fc.constantFrom<ModelSpec>(
+    ...['llama-3.1-8b', 'llama-3.3-70b', 'gpt-oss-120b', 'qwen3-32b', 'llama-4-maverick', 'deepseek-v3.2'].map((id) => ({ id })),
+    // attends to 200.5 tokens
+    { id: 'odd-window', architecture: { ...ModelArchitecture.LLAMA_4_MAVERICK.spec, windowTokens: 401 } },
+  ),
+  prefill: fc.constantFrom(undefined, 'trn2.48xlarge', 'p5en.48xlarge'),
+  prefillEngines: fc.constantFrom(undefined, 1),
+  decode: fc.constantFrom('trn2.48xlarge', 'p6-b200.48xlarge', 'cs-3'),
+  memory: fc.constantFrom(undefined, 1, 2.5),
+  counts: fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 })),
+  scv: fc.constantFrom(0, 0.3, 1, 3),
+  maxConcurrentSequences: fc.constantFrom(undefined, 1, 2, 5),
+  bytesPerSecond: fc.constantFrom(undefined, 1e8, 3e9),
+  overlap: fc.constantFrom('layerwise', 'after-prefill'),
+  load: fc.double({ min: 0.05, max: 3, noNaN: true }),
+  clients: fc.constantFrom(0, 0, 0, 1, 7, 40),
+  requests: fc.integer({ min: 1, max: 60 }),
+  seed: fc.integer(),
+  classes,
+}).map((r) => ({
+  spec: {
+    schema: SCHEMA,
+    model: r.model,
+    precision: { weights: 'fp8' },
+    workload: {
+      source: 'random',
+      requestsPerSecond: r.load,
+      interarrivalScv: r.scv,
+      lengthClasses: r.classes.map(({ inputTokens, cachedShare, outputTokens }) => (
+        { weight: 1 / r.classes.length, inputTokens, outputTokens, cachedInputTokens: Math.floor(cachedShare * (inputTokens - 1)) }
+      )),
+    },
+    prefill: r.prefill && { hardware: r.prefill, instances: r.counts[0], enginesPerInstance: r.prefillEngines },
+    link: { overlap: r.overlap, bytesPerSecond: r.bytesPerSecond },
+    decode: { hardware: r.decode, instances: r.counts[1], maxConcurrentSequences: r.maxConcurrentSequences },
+  },
+  prefill: r.prefill ? r.counts[0] : 0,
+  decode: r.counts[1],
+  memory: r.memory,
+  requests: r.requests,
+  clients: r.clients,
+  seed: r.seed,
+}));
+
+// loads are multiples of what the fleet can take, so that queues of every length occur
+function loaded(fleet: Fleet): Service | undefined {
+  try {
+    const { spec, prefill, decode } = fleet;
+    const idle = new Service(spec);
+    idle.solve(prefill, decode);
+    const requestsPerSecond = spec.workload.requestsPerSecond * idle.rate / idle.fullest;
+    return new Service({ ...spec, workload: { ...spec.workload, requestsPerSecond } });
+  } catch (error) {
+    if ((error as { refusal?: unknown }).refusal === undefined) {
+      throw error;
+    }
+    return undefined;
+  }
+}
+
+// every request is of its own kind, compiled lengths or not, and clients start apart: where two engines do the same at the same time, the last bit
+// of a sum would decide which one is first
+class Distinct extends RandomArrivals {
+  private start = 0.0001;
+  private next = 0;
+
+  public seconds(): number {
+    return this.clients > 0 ? this.start *= 1.7320508 : super.seconds();
+  }
+
+  public kind(): number {
+    return this.next++;
+  }
+}
+
+test(`per-request times equal a token-by-token simulation's to 1e-9 over ${FLEETS} random fleets`, () => {
+  let compared = 0;
+  fc.assert(fc.property(fleets, (fleet) => {
+    const service = loaded(fleet);
+    fc.pre(service !== undefined);
+    const { classes: { weights }, arrivalScv } = service!.resolved.plant;
+    const { requests, clients, seed } = fleet;
+    const draws = new RandomArrivals(seed, requests, 0, service!.rate, arrivalScv, weights);
+    const lengths = requestLengths(service!, Array.from({ length: requests }, (_, i) => {
+      const drawn = service!.spec.workload.lengthClasses[draws.kind()];
+      return { ...drawn, inputTokens: drawn.inputTokens + i, cachedInputTokens: drawn.cachedInputTokens! + i };
+    }));
+    const { model, decode } = service!.resolved.plant;
+    if (fleet.memory !== undefined) {
+      const longest = lengths.inputTokens.reduce((most, input, i) => Math.max(most, kvBytes(model, input + lengths.outputTokens[i])), 0);
+      (decode as { kvMemoryBytes: number }).kvMemoryBytes = fleet.memory * longest * decode.engine.kvCopies;
+    }
+    const arrivals = () => new Distinct(seed, requests, clients, service!.rate, arrivalScv, weights);
+
+    const given = arrivals();
+    const expected: ReferenceRequest[] = Array.from({ length: requests }, (_, i) => ({
+      inputTokens: lengths.inputTokens[i],
+      cachedTokens: lengths.cachedTokens[i],
+      outputTokens: lengths.outputTokens[i],
+      arrival: given.seconds(),
+      firstToken: 0,
+      finish: 0,
+      written: 0,
+    }));
+    reference(service!, fleet.prefill, fleet.decode, expected, clients);
+
+    const actual: number[][] = [];
+    const tables = fleetTables(service!, fleet.prefill, fleet.decode, lengths, requests);
+    new EventEngine(tables, arrivals(), {
+      finished: (request, _kind, arrival, firstToken, finish) => {
+        actual[request] = [arrival, firstToken, finish];
+      },
+    }).run();
+
+    expect(actual.length).toBe(expected.length);
+    expected.forEach(({ arrival, firstToken, finish }, i) => {
+      [arrival, firstToken, finish].forEach((time, j) => {
+        if (!(Math.abs(actual[i][j] - time) <= 1e-9 * time)) {
+          throw new Error(`request ${i} of ${expected.length}: ${['arrival', 'first token', 'finish'][j]} ${actual[i][j]}, expected ${time}`);
+        }
+      });
+    });
+    compared += expected.length;
+  }), { numRuns: FLEETS, seed: 20261124 });
+  expect(compared).toBeGreaterThan(10 * FLEETS);
+});

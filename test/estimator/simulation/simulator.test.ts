@@ -1,0 +1,193 @@
+import * as fc from 'fast-check';
+import { DeploymentSpec } from '../../../src/estimator';
+import { Service } from '../../../src/estimator/service';
+import { SimulatedRequest, Simulation, SimulationObserver, SimulationOptions, Simulator } from '../../../src/estimator/simulation';
+import { ProblemsError } from '../../../src/problems';
+import { RequestTrace } from '../../../src/workload';
+import { steady, trn2 } from '../specs';
+
+class Seen extends SimulationObserver {
+  public readonly requests: SimulatedRequest[] = [];
+
+  public onRequest(request: SimulatedRequest): void {
+    this.requests.push(request);
+  }
+}
+
+function simulated(spec: DeploymentSpec, options: SimulationOptions = {}): Simulation {
+  const { simulation, refusal } = Simulator.simulate(spec, options);
+  if (simulation === undefined) {
+    throw new Error(`refused: ${JSON.stringify(refusal)}`);
+  }
+  return simulation;
+}
+
+function solved(spec: DeploymentSpec): Service {
+  const service = new Service(spec);
+  service.solve(spec.prefill?.instances ?? 0, spec.decode.instances!);
+  return service;
+}
+
+/** The spec at a share of what its fleet can take. */
+function loaded(spec: DeploymentSpec, share: number): DeploymentSpec {
+  const service = solved(spec);
+  return { ...spec, workload: { ...spec.workload, requestsPerSecond: share * service.rate / service.fullest } };
+}
+
+const single = { hardware: 'trn2.48xlarge', tensorParallelDegree: 64, enginesPerInstance: 1, instances: 1 };
+const apart: DeploymentSpec = trn2({ workload: steady(1, 1000, 200), prefill: single, decode: single });
+const aggregated: DeploymentSpec = trn2({ workload: steady(1, 1000, 200), prefill: undefined, decode: single });
+const mixed: DeploymentSpec = trn2({
+  workload: {
+    source: 'mixed',
+    requestsPerSecond: 1,
+    lengthClasses: [
+      { weight: 0.5, inputTokens: 300, outputTokens: 50 },
+      { weight: 0.3, inputTokens: 1500, outputTokens: 300, cachedInputTokens: 1000 },
+      { weight: 0.2, inputTokens: 6000, outputTokens: 1 },
+    ],
+  },
+  prefill: { ...single, instances: 2 },
+  decode: { ...single, instances: 3 },
+});
+
+describe('against the closed form', () => {
+  test.each([['apart', apart], ['aggregated', aggregated]])('one client meets the service times, %s', (_, spec) => {
+    const { form } = solved({ ...spec, workload: { ...spec.workload, requestsPerSecond: 1e-9 } });
+    const { ttftSeconds, tpotSeconds, endToEndSeconds } = simulated(spec, { concurrency: 1, requests: 50 });
+    expect(ttftSeconds.avg / form.latencies[0]).toBeCloseTo(1, 2);
+    expect(tpotSeconds!.avg / form.latencies[5]).toBeCloseTo(1, 3);
+    expect(endToEndSeconds.avg / form.latencies[10]).toBeCloseTo(1, 3);
+    expect(endToEndSeconds.max / endToEndSeconds.min).toBeCloseTo(1, 9);
+  });
+
+  test('stages are as busy as their loads', () => {
+    const spec = loaded(mixed, 0.6);
+    const { form } = solved(spec);
+    const [prefill, link] = simulated(spec, { requests: 100_000 }).stages;
+    expect(prefill.utilisation / form.prefillLoad).toBeCloseTo(1, 1);
+    expect(link.utilisation / form.linkLoad).toBeCloseTo(1, 1);
+  });
+
+  test('one prefill engine and equal requests wait as in an M/D/1 queue', () => {
+    const rate = 0.7 / solved(apart).form.prefillMeanSeconds;
+    const spec = { ...apart, workload: { ...apart.workload, requestsPerSecond: rate }, decode: { ...single, instances: 8 } };
+    const { form } = solved(spec);
+    const { ttftSeconds } = simulated(spec, { requests: 300_000 });
+    // the least is without a wait
+    const step = form.firstStepSeconds;
+    expect(Math.abs(ttftSeconds.avg - ttftSeconds.min - form.prefillQueueSeconds)).toBeLessThan(0.03 * form.prefillQueueSeconds + step);
+  });
+});
+
+describe('laws', () => {
+  test('every request is answered once, with all of its tokens, in order of time', () => {
+    const observer = new Seen();
+    const spec = loaded(mixed, 0.8);
+    const { requests, outputTokensPerSecond, durationSeconds } = simulated(spec, { requests: 5000, observer });
+    expect(requests).toBe(5000);
+    expect(new Set(observer.requests.map((r) => r.request)).size).toBe(5000);
+    expect(observer.requests.reduce((sum, r) => sum + r.outputTokens, 0) / (outputTokensPerSecond * durationSeconds)).toBeCloseTo(1, 9);
+    for (const { ttftSeconds, tpotSeconds, endToEndSeconds, outputTokens } of observer.requests) {
+      expect(ttftSeconds).toBeGreaterThan(0);
+      expect(endToEndSeconds).toBeGreaterThanOrEqual(ttftSeconds);
+      expect(outputTokens === 1 ? 0 : tpotSeconds).toBeCloseTo(outputTokens === 1 ? 0 : (endToEndSeconds - ttftSeconds) / (outputTokens - 1), 12);
+    }
+  });
+
+  test.each([['apart', mixed], ['aggregated', { ...mixed, prefill: undefined }]])('Little: clients = throughput x latency, %s', (_, spec) => {
+    for (const concurrency of [1, 8, 200]) {
+      const { requestsPerSecond, endToEndSeconds } = simulated(spec, { concurrency, requests: 20_000 });
+      expect(requestsPerSecond * endToEndSeconds.avg / concurrency).toBeCloseTo(1, 1);
+    }
+  });
+
+  test('more load never lowers the mean latency, more engines never raise it', () => {
+    fc.assert(fc.property(fc.double({ min: 0.1, max: 0.6, noNaN: true }), fc.nat(1000), fc.boolean(), (share, seed, together) => {
+      const spec = loaded(together ? { ...mixed, prefill: undefined } : mixed, share);
+      const options = { seed, requests: 5000 };
+      const less = simulated(spec, options);
+      const more = simulated({ ...spec, workload: { ...spec.workload, requestsPerSecond: spec.workload.requestsPerSecond * 1.5 } }, options);
+      const larger = simulated({ ...spec, decode: { ...spec.decode, instances: 6 } }, options);
+      expect(more.endToEndSeconds.avg).toBeGreaterThan(less.endToEndSeconds.avg);
+      expect(larger.endToEndSeconds.avg).toBeLessThanOrEqual(less.endToEndSeconds.avg);
+    }), { numRuns: 20 });
+  });
+
+  test('the same seed gives the same answer, another one another', () => {
+    const spec = loaded(mixed, 0.7);
+    const once = JSON.stringify(simulated(spec, { seed: 7 }));
+    expect(JSON.stringify(simulated(JSON.parse(JSON.stringify(spec)), { seed: 7 }))).toBe(once);
+    expect(JSON.stringify(simulated(spec, { seed: 8 }))).not.toBe(once);
+  });
+});
+
+describe('promises', () => {
+  test('goodput counts the requests that keep all of them', () => {
+    const observer = new Seen();
+    const objective = { ttftSeconds: 1, tpotSeconds: 0.03, percentile: 90 };
+    const { goodputRequestsPerSecond, durationSeconds, objectives, ttftSeconds } = simulated({ ...loaded(mixed, 0.8), objective }, { observer });
+    const good = observer.requests.filter((r) => r.ttftSeconds <= 1 && (r.tpotSeconds ?? 0) <= 0.03).length;
+    expect(goodputRequestsPerSecond * durationSeconds).toBeCloseTo(good, 6);
+    expect(objectives.map(({ metric, held }) => [metric, held])).toEqual([
+      ['ttftSeconds', ttftSeconds.p90 <= 1], ['tpotSeconds', expect.any(Boolean)],
+    ]);
+  });
+});
+
+describe('what cannot be simulated', () => {
+  test('an unstable fleet is short by a number of engines', () => {
+    const { simulation, refusal } = Simulator.simulate(loaded(apart, 2.5));
+    expect(simulation).toBeUndefined();
+    expect(refusal).toMatchObject({ kind: 'unstable', shortByInstances: 2 });
+  });
+
+  test('a recorded overload is simulated, and said to be one', () => {
+    const rate = loaded(apart, 3).workload.requestsPerSecond;
+    const rows = Array.from({ length: 3000 }, (_, i) => `${i / rate},1000,200`);
+    const trace = RequestTrace.fromText(['arrivalSeconds,inputTokens,outputTokens', ...rows].join('\n'), 'overload.csv');
+    expect(simulated(apart, { trace })).toMatchObject({ load: 'trace', requests: 3000, backlogGrows: true });
+    expect(simulated(apart, { trace, requests: 10 })).toMatchObject({ requests: 10, backlogGrows: false });
+  });
+
+  test('a recorded prompt that no engine takes is refused', () => {
+    const trace = RequestTrace.fromText('arrivalSeconds,inputTokens,outputTokens\n0,10,10\n1,1000000,10', 'long.csv');
+    expect(Simulator.simulate(apart, { trace }).refusal).toMatchObject({ kind: 'infeasible', reason: expect.stringMatching(/^1 of 2 /) });
+  });
+
+  test('wrong options are refused all at once', () => {
+    const trace = RequestTrace.fromText('arrivalSeconds,inputTokens,outputTokens\n0,10,10\n1,10,10', 'two.csv');
+    let thrown: unknown;
+    try {
+      Simulator.simulate(apart, { seed: -1, requests: NaN, concurrency: 0.5, trace });
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toBeInstanceOf(ProblemsError);
+    expect((thrown as ProblemsError).problems.map(({ path }) => path)).toEqual(['seed', 'requests', 'concurrency', 'concurrency']);
+  });
+});
+
+test('any load of any size gives figures that are finite and not negative', () => {
+  const length = fc.integer({ min: 1, max: 20_000 });
+  fc.assert(fc.property(
+    fc.constantFrom('trn2.48xlarge', 'p5en.48xlarge', 'cs-3'), fc.constantFrom(undefined, 'trn2.48xlarge', 'p5en.48xlarge'),
+    length, length, fc.double({ min: 1e-6, max: 1e6, noNaN: true }), fc.double({ min: 0, max: 100, noNaN: true }),
+    fc.constantFrom(undefined, 1, 1000),
+    (decode, prefill, inputTokens, outputTokens, requestsPerSecond, interarrivalScv, concurrency) => {
+      const workload = { ...steady(requestsPerSecond, inputTokens, outputTokens), interarrivalScv };
+      const spec = trn2({ workload, prefill: prefill && { hardware: prefill, instances: 1 }, decode: { hardware: decode, instances: 1 } });
+      const { simulation, refusal } = Simulator.simulate(spec, { requests: 500, concurrency });
+      expect((simulation === undefined) !== (refusal === undefined)).toBe(true);
+      const check = (value: unknown): void => {
+        if (typeof value === 'number') {
+          expect(Number.isFinite(value) && value >= 0).toBe(true);
+        } else if (value !== null && typeof value === 'object') {
+          Object.values(value).forEach(check);
+        }
+      };
+      check(simulation);
+      simulation?.stages.forEach(({ utilisation }) => expect(utilisation).toBeLessThanOrEqual(1 + 1e-9));
+    },
+  ), { numRuns: 300 });
+});
