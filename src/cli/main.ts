@@ -168,9 +168,11 @@ function refuse(problems: Problem[], where: string): void {
 // a reader such as `head` that has seen enough is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') {
-    throw error;
+    process.stderr.write(`the answer cannot be written: ${error.code}\n`);
+    process.exitCode = ExitCode.DEFECT;
   }
 });
+process.stderr.on('error', () => {});
 
 main().catch((error) => {
   if (error instanceof CommanderError) {

@@ -79,7 +79,7 @@ function readStatements(resource: Resource, property: string, document: Value | 
   if (document === undefined) {
     return [];
   }
-  const listed = document instanceof Unknown ? document : valueAt(document, 'Statement');
+  const listed = document instanceof Unknown ? document : valueAt(typeof document === 'string' ? parsed(document) : document, 'Statement');
   return several(listed).map((statement, index) => ({
     resource,
     property: `${property}.Statement${Array.isArray(listed) ? `.${index}` : ''}`,
@@ -90,6 +90,15 @@ function readStatements(resource: Resource, property: string, document: Value | 
     resources: valueAt(statement, 'NotResource') !== undefined ? [{ value: undefined }]
       : several(valueAt(statement, 'Resource')).map((value) => ({ value, text: partialText(value, resource) })),
   }));
+}
+
+// CloudFormation takes a document as JSON text too; of any other text nothing is known.
+function parsed(text: string): Value {
+  try {
+    return JSON.parse(text) as Value;
+  } catch {
+    return { Statement: new Unknown('a policy document that is a text', '') };
+  }
 }
 
 /** Whether a statement certainly allows an action on something. */
@@ -139,12 +148,13 @@ function policiesOfRole(graph: TemplateGraph, role: Resource, attached: Map<Reso
   inlinePolicies(role).forEach((policy, index) => {
     statements.push(...statementsOf(role, `Policies.${index}.PolicyDocument`, valueAt(policy, 'PolicyDocument')));
   });
-  let complete = !graph.hasUnseenResources && !(role.get('Policies') instanceof Unknown);
+  let complete = !graph.hasUnseenResources && !(role.get('Policies') instanceof Unknown) && !attached.has('');
   for (const arn of several(role.get('ManagedPolicyArns'))) {
     if (arn instanceof Link && arn.resource.type === 'AWS::IAM::ManagedPolicy') {
       statements.push(...statementsOf(arn.resource, 'PolicyDocument', arn.resource.get('PolicyDocument')));
     } else {
-      complete &&= AWS_MANAGED_WITHOUT_BEDROCK.has(partialText(arn, role)?.split('/').at(-1) ?? '');
+      const text = partialText(arn, role) ?? '';
+      complete &&= text.includes(':iam::aws:policy/') && AWS_MANAGED_WITHOUT_BEDROCK.has(text.split('/').at(-1)!);
     }
   }
   return { role, statements, complete };
@@ -157,7 +167,8 @@ function attachedStatements(graph: TemplateGraph): Map<Resource | string, Policy
     for (const policy of graph.ofType(type)) {
       const statements = statementsOf(policy, 'PolicyDocument', policy.get('PolicyDocument'));
       for (const role of several(policy.get(property))) {
-        const key = role instanceof Link ? role.resource : role;
+        // a role that is not known may be any: '' is no name of a role.
+        const key = role instanceof Link ? role.resource : role instanceof Unknown ? '' : role;
         if (key instanceof Resource || typeof key === 'string') {
           result.set(key, [...result.get(key) ?? [], ...statements]);
         }
