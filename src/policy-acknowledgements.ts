@@ -122,11 +122,11 @@ const ENTRIES: Entry[] = [
     owner: TrainiumFleetBase,
     type: 'AWS::ECS::TaskDefinition',
   },
-  wildcard('policy of a fleet\'s instances', TrainiumFleetBase, 'AWS::IAM::ManagedPolicy', /^Resource::\*$/, 'ecs:DiscoverPollEndpoint takes no resource'),
-  wildcard('policy of a fleet\'s instances', TrainiumFleetBase, 'AWS::IAM::ManagedPolicy', /:container-instance\/.*\/\*$/, 'an instance does not know the id that ECS will give it'),
-  wildcard('policy of a fleet\'s tasks', TrainiumFleetBase, 'AWS::IAM::ManagedPolicy', /^Resource::(arn:.*:s3:::.*|<[^>]*\.Arn>.*)\/.*\*$/, 'the model is whatever lies under its prefix'),
-  wildcard('policy of the router\'s execution role', BedrockRouter, 'AWS::IAM::ManagedPolicy', /^Resource::\*$/, 'ecr:GetAuthorizationToken takes no resource'),
-  wildcard('policy of a fleet\'s execution role, where the engine\'s image is in Amazon ECR', TrainiumFleetBase, 'AWS::IAM::ManagedPolicy', /^Resource::\*$/,
+  wildcard('policy of a fleet\'s instances', TrainiumFleetBase, 'Instances', /^Resource::\*$/, 'ecs:DiscoverPollEndpoint takes no resource'),
+  wildcard('policy of a fleet\'s instances', TrainiumFleetBase, 'Instances', /:container-instance\/.*\/\*$/, 'an instance does not know the id that ECS will give it'),
+  wildcard('policy of a fleet\'s tasks', TrainiumFleetBase, 'TaskPolicy', /^Resource::(arn:.*:s3:::.*|<[^>]*\.Arn>.*)\/.*\*$/, 'the model is whatever lies under its prefix'),
+  wildcard('policy of the router\'s execution role', BedrockRouter, 'ExecutionRole', /^Resource::\*$/, 'ecr:GetAuthorizationToken takes no resource'),
+  wildcard('policy of a fleet\'s execution role, where the engine\'s image is in Amazon ECR', TrainiumFleetBase, 'ExecutionRole', /^Resource::\*$/,
     'ecr:GetAuthorizationToken takes no resource'),
   {
     rule: 'ELBv2ACMCertificateRequired',
@@ -230,14 +230,16 @@ const ENTRIES: Entry[] = [
   })),
 ];
 
-function wildcard(resource: string, owner: Owner, type: string, pattern: RegExp, reason: string): Entry {
+// policies of one owner have the same findings for different reasons: the construct above the policy tells them apart.
+function wildcard(resource: string, owner: Owner, above: string, pattern: RegExp, reason: string): Entry {
   return {
     rule: 'IAM5',
     packs: SOLUTIONS,
     resource,
     reason,
     owner,
-    type,
+    type: 'AWS::IAM::ManagedPolicy',
+    holds: (policy) => policy.node.scopes.some(({ node }) => node.id === above),
     // the rule itself names its findings, so that no other wildcard of the same policy is acknowledged with them.
     findings: (policy) => {
       const findings = wildcardPermissions(policy);

@@ -8,13 +8,14 @@ import { qualifiedId } from './check-templates';
 import { Rule } from './rule';
 
 /**
- * The rules of EC2, EFA and Capacity Blocks as a pack of cdk-nag, for those who review their apps with cdk-nag already.
+ * The rules of `RULES.md`, from EFA interfaces to Bedrock policies, as a pack of cdk-nag, for those who review their apps with cdk-nag already.
  *
  * A rule is acknowledged as cdk-nag does it: `Validations.of(scope).acknowledge({ id: 'InferenceRules-RuleId', reason: '…' })`, and one place
  * of several by `InferenceRules-RuleId[property]` as the report gives it. An acknowledgement of `InferenceRules::RuleId`, which constructs
  * of this library and `InferenceRulesPlugin` take, counts here too.
  *
- * As in every pack, a warning fails the synthesis too; use `InferenceRulesPlugin` where it should not.
+ * As in every pack, a warning fails the synthesis too; use `InferenceRulesPlugin` where it should not, and where you want to know
+ * which rules could not be checked: a pack has no way to say so.
  *
  * @example
  * Validations.of(app).addPlugins(new InferenceChecks(app));

@@ -9,7 +9,7 @@ import { TemplateInput } from './graph/template-graph';
 import { RULES } from './rules';
 
 /**
- * The rules of EC2, EFA and Capacity Blocks for a whole app, hand-written L1 constructs and included templates as well.
+ * The rules of `RULES.md`, from EFA interfaces to Bedrock policies, for a whole app, hand-written L1 constructs and included templates as well.
  *
  * Every finding becomes a violation with the construct's path and the mend; an error fails the synthesis. A rule is acknowledged by
  * `Validations.of(scope).acknowledge({ id: 'InferenceRules::RuleId', reason: '…' })`. A rule that could not be checked, since a value is

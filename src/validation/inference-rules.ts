@@ -5,7 +5,7 @@ import { Finding, qualifiedId } from './check-templates';
 import { Problems } from '../problems';
 
 /**
- * The rules of EC2, EFA and Capacity Blocks, applied to the stacks of an app before their templates are written.
+ * The rules of `RULES.md`, from EFA interfaces to Bedrock policies, applied to the stacks of an app before their templates are written.
  */
 export class InferenceRules {
   /**
@@ -14,6 +14,7 @@ export class InferenceRules {
    *
    * A broken rule of severity error fails the synthesis, all of them at once. A broken rule of severity warning is shown as a warning
    * of the construct. Both are silenced by `Validations.of(scope).acknowledge({ id: 'InferenceRules::RuleId', reason: '…' })`.
+   * Rules that could not be checked are not told here; `InferenceRulesPlugin` and the command `check` tell them.
    *
    * @param scope a construct of the stack.
    */

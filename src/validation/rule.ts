@@ -39,7 +39,7 @@ export interface Rule {
   readonly why: string;
   /** What to do about it, as one sentence without a full stop. */
   readonly mend: string;
-  /** Where the rule is written down. */
+  /** Where the rule is written down, or where somebody met the failure: an address, or a file of a package as `npm:name@version path`. */
   readonly source: string;
   /** Reads the graph and nothing else. */
   check(graph: TemplateGraph): Iterable<Outcome>;

@@ -98,7 +98,6 @@ describe('images of Trainium nodes', () => {
     const { findings: found } = checkTemplates([{ stack: 'Cluster', template }]);
     expect(found.map(({ rule, value }) => [rule.id, value]).filter(([id]) => /^Nodegroup|^Neuron/.test(String(id)))).toEqual([
       ['NodegroupNeuronImage', '"AL2_x86_64"'],
-      ['NodegroupAmazonLinux2', '"AL2_x86_64"'],
       ['NodegroupAmazonLinux2', '"AL2_x86_64_GPU"'],
       ['NeuronDevicePluginExcludesNodes', expect.stringContaining('inf2.xlarge')],
     ]);

@@ -44,7 +44,7 @@ const replaceArgument = (option: string, value: string) => ({ Command }: Propert
 const MISTAKES: Mistake[] = [
   {
     name: 'an instance type without EFA',
-    rules: ['EfaInstanceTypeUnsupported', 'NetworkCardOutOfRange'],
+    rules: ['EfaInstanceTypeUnsupported'],
     places: nodegroupTemplates,
     make: (data) => { data.InstanceType = 'inf2.48xlarge'; },
   },
@@ -60,7 +60,7 @@ const MISTAKES: Mistake[] = [
     places: interfaces,
     make: (list) => { list.push({ ...list[15], NetworkCardIndex: 16 }); },
   },
-  { name: 'a card twice', rules: ['EfaSeveralOnOneCard', 'NetworkInterfaceDuplicate'], places: interfaces, make: (list) => { list[9] = list[8]; } },
+  { name: 'a card twice', rules: ['EfaSeveralOnOneCard'], places: interfaces, make: (list) => { list[9] = list[8]; } },
   {
     name: 'a primary interface that is EFA-only',
     rules: ['EfaOnlyPrimary'],

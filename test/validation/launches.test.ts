@@ -95,7 +95,7 @@ describe('an instance that is launched without a template', () => {
     { name: 'user data in plain text', rules: ['UserDataNotBase64'], make: ({ template }) => instance(template, { UserData: '#!/bin/sh\nexit' }) },
     {
       name: 'a launch template, whose interfaces it takes,',
-      rules: ['EfaInstanceTypeUnsupported', 'NetworkCardOutOfRange'],
+      rules: ['EfaInstanceTypeUnsupported'],
       make: ({ template }) => {
         template.Resources.Instance = {
           Type: 'AWS::EC2::Instance',
@@ -141,7 +141,7 @@ describe('network interfaces of a launch template', () => {
     },
     {
       name: 'a Spot Fleet of a type without EFA',
-      rules: ['EfaInstanceTypeUnsupported', 'NetworkCardOutOfRange'],
+      rules: ['EfaInstanceTypeUnsupported'],
       make: ({ template }) => {
         template.Resources.SpotFleet = {
           Type: 'AWS::EC2::SpotFleet',

@@ -8,7 +8,8 @@ import { UNCHOSEN, World } from './world';
 export type { TemplateInput } from './template';
 export type { UnknownFacts, Value } from './value';
 export {
-  Link, Resource, Unknown, asInteger, asList, decodeBase64, isOptional, isTrue, same, show, ssmParameterOf, textParts, valueAt,
+  Link, Resource, Unknown, asInteger, asList, decodeBase64, isFalse, isOptional, isTrue, linked, same, several, show, ssmParameterOf, textParts,
+  valueAt,
 } from './value';
 
 /**

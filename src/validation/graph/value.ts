@@ -123,6 +123,21 @@ export function isTrue(value: Value | undefined): boolean {
   return value === true || (typeof value === 'string' && value.toLowerCase() === 'true');
 }
 
+/** True for `false` and `"false"`, as in CloudFormation; what is not known is neither. */
+export function isFalse(value: Value | undefined): boolean {
+  return value === false || (typeof value === 'string' && value.toLowerCase() === 'false');
+}
+
+/** A list as it is, nothing as an empty one, anything else as a list of one: CloudFormation takes one value for a list of it. */
+export function several(value: Value | undefined): Value[] {
+  return asList(value) ?? [value!];
+}
+
+/** The resource that a value refers to, if it is of a type. */
+export function linked(value: Value | undefined, type: string): Resource | undefined {
+  return value instanceof Link && value.resource.type === type ? value.resource : undefined;
+}
+
 /** The value as a list: a list as it is, nothing as an empty one, anything else as undefined. */
 export function asList(value: Value | undefined): Value[] | undefined {
   return value === undefined ? [] : Array.isArray(value) ? value : undefined;

@@ -8,6 +8,9 @@ const GROUP_TYPE = 'AWS::AutoScaling::AutoScalingGroup';
 const PROVIDER_TYPE = 'AWS::ECS::CapacityProvider';
 const PROVIDER = 'AutoScalingGroupProvider';
 
+/** Sizes of a group or a scheduled action, none above the next. */
+const SIZES = ['MinSize', 'DesiredCapacity', 'MaxSize'];
+
 export const AUTO_SCALING_RULES: Rule[] = [
   {
     id: 'GroupDesiredCapacityOutOfRange',
@@ -22,7 +25,7 @@ export const AUTO_SCALING_RULES: Rule[] = [
         const [min, desired, max] = sizesOf(group);
         // a minimum above the maximum is another mistake, which other checks find.
         if (desired !== undefined && !(min !== undefined && max !== undefined && min > max) && (desired < (min ?? 0) || desired > (max ?? desired))) {
-          yield found(group, 'DesiredCapacity', desired, `MinSize is ${min ?? 'not known'}, MaxSize is ${max ?? 'not known'}`);
+          yield found(group, 'DesiredCapacity', desired, desired < (min ?? 0) ? `MinSize is ${min ?? 0}` : `MaxSize is ${max}`);
         }
       }
     },
@@ -31,15 +34,16 @@ export const AUTO_SCALING_RULES: Rule[] = [
     id: 'ScheduledActionSizes',
     family: FAMILY,
     severity: 'error',
-    title: 'Sizes of a scheduled action rise from MinSize over DesiredCapacity to MaxSize',
+    title: 'MinSize of a scheduled action is not above its DesiredCapacity, nor that above its MaxSize',
     why: 'PutScheduledUpdateGroupAction is refused',
     mend: 'set MinSize no greater than DesiredCapacity, and DesiredCapacity no greater than MaxSize',
     source: 'npm:cdk-preflight@0.0.143 docs/rules.md (pf-asg-sched-capacity-fields-ordering)',
     *check(graph) {
       for (const action of graph.ofType('AWS::AutoScaling::ScheduledAction')) {
-        const sizes = sizesOf(action).filter((size) => size !== undefined);
-        if (sizes.some((size, index) => index > 0 && sizes[index - 1] > size)) {
-          yield found(action, 'DesiredCapacity', sizes, 'the sizes of the action are not in order');
+        const sizes = SIZES.map((name) => ({ name, size: asInteger(action.get(name))! })).filter(({ size }) => size !== undefined);
+        const at = sizes.findIndex(({ size }, index) => index > 0 && sizes[index - 1].size > size);
+        if (at > 0) {
+          yield found(action, sizes[at].name, sizes[at].size, `${sizes[at - 1].name} is ${sizes[at - 1].size}`);
         }
       }
     },
@@ -138,7 +142,7 @@ export const AUTO_SCALING_RULES: Rule[] = [
 
 /** MinSize, DesiredCapacity and MaxSize; undefined where they are not known. */
 function sizesOf(resource: Resource): (number | undefined)[] {
-  return ['MinSize', 'DesiredCapacity', 'MaxSize'].map((name) => asInteger(resource.get(name)));
+  return SIZES.map((name) => asInteger(resource.get(name)));
 }
 
 function instantOf(value: Value | undefined): number | undefined {

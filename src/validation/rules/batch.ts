@@ -1,5 +1,6 @@
 import { Link, Resource, TemplateGraph, Value, asList, valueAt } from '../graph/template-graph';
 import { Rule, found } from '../rule';
+import { isNeuronType } from '../views/instance-facts';
 import { Launch, isCapacityBlock, launchData, launchesOf } from '../views/launches';
 
 const FAMILY = 'batch';
@@ -68,7 +69,7 @@ export const BATCH_RULES: Rule[] = [
       for (const environment of graph.ofType('AWS::Batch::ComputeEnvironment')) {
         const at = (name: string) => environment.get('ComputeResources', name);
         const types = asList(at('InstanceTypes')) ?? [];
-        const neuron = types.length > 0 && types.every((type) => typeof type === 'string' && /^(trn|inf)\d/.test(type));
+        const neuron = types.length > 0 && types.every(isNeuronType);
         const configurations = asList(at('Ec2Configuration'));
         // a launch template may name the image, or install the driver.
         const chosen = environment.get('EksConfiguration') !== undefined || at('ImageId') !== undefined || at('LaunchTemplate') !== undefined

@@ -57,9 +57,9 @@ export const CAPACITY_BLOCK_RULES: Rule[] = [
     id: 'MarketTypeUnknown',
     family: FAMILY,
     severity: 'error',
-    title: `MarketType of a launch template is ${MARKET_TYPES.join(', ')}`,
+    title: 'MarketType of a launch template is "spot", "capacity-block" or "interruptible-capacity-reservation"',
     why: 'CreateLaunchTemplate is refused',
-    mend: `use ${MARKET_TYPES.map((type) => JSON.stringify(type)).join(' or ')}; for On-Demand drop InstanceMarketOptions`,
+    mend: 'use "spot", "capacity-block" or "interruptible-capacity-reservation", or drop InstanceMarketOptions for On-Demand',
     source: 'https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-ec2-launchtemplate-instancemarketoptions.html',
     *check(graph) {
       for (const launch of launchesOf(graph)) {

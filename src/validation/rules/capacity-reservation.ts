@@ -5,7 +5,7 @@ import { hasHole, partialText } from '../views/partial-text';
 import { isWithoutPlacement, placementsOf } from '../views/placements';
 import { purchaseOf } from '../views/purchases';
 import { reservedLaunchesOf, sizeOf } from '../views/reserved-launches';
-import { differentZones, zoneOf } from '../views/zones';
+import { differentZones, severalZones, zoneOf } from '../views/zones';
 
 const FAMILY = 'capacity-reservation';
 const LAUNCH_GUIDE = 'https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/capacity-reservations-launch.html';
@@ -47,12 +47,14 @@ export const CAPACITY_RESERVATION_RULES: Rule[] = [
     mend: "launch into a subnet of the reservation's Availability Zone",
     source: LAUNCH_GUIDE,
     *check(graph) {
-      for (const { uses, reservation } of reservedLaunchesOf(graph)) {
+      for (const { launch, uses, reservation } of reservedLaunchesOf(graph)) {
+        const isEfa = launch.interfaces.some((nic) => nic.isEfa);
         const reserved = reservation.get('AvailabilityZone') ?? reservation.get('AvailabilityZoneId');
         if (reserved === undefined) {
           continue;
         }
-        for (const use of uses) {
+        // of EFA instances in several zones the topology rules speak.
+        for (const use of uses.filter((each) => !(isEfa && severalZones(zonesOfUse(each))))) {
           const different = zonesOfUse(use).map((zone) => differentZones(zone, zoneOf(reserved)));
           if (different.includes(true)) {
             yield found(use.resource, use.subnetsProperty, zonesOfUse(use), `the reservation ${reservation.logicalId} is in ${show(reserved)}`);

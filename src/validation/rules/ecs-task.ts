@@ -2,7 +2,7 @@ import { Hardware, NeuronInstanceType } from '../../hardware';
 import { TemplateGraph, Unknown, Value, asInteger, asList, isTrue, valueAt } from '../graph/template-graph';
 import { Rule, found, notChecked } from '../rule';
 import {
-  EcsService, EcsTask, TaskContainer, TaskDevice, ecsServicesOf, ecsTasksOf, efaInterfacesOf, engineCommandOf, instanceTypesOf, largest,
+  EcsService, EcsTask, TaskContainer, TaskDevice, ecsServicesOf, ecsTasksOf, mostEfaInterfacesOf, engineCommandOf, instanceTypesOf, largest,
   neuronDevicesOf, seesEveryDevice,
 } from '../views/ecs-tasks';
 
@@ -119,7 +119,7 @@ export const ECS_TASK_RULES: Rule[] = [
         if (service.capacity?.some(({ kind }) => kind !== 'auto-scaling')) {
           continue;
         }
-        const count = efaInterfacesOf(service);
+        const count = mostEfaInterfacesOf(service);
         const missing = devices.find(({ index }) => count !== undefined && index >= count);
         if (missing !== undefined) {
           yield found(task.definition, missing.property, missing.hostPath,

@@ -1,6 +1,7 @@
 import { Link, Resource, Unknown, Value, asList, isOptional, isTrue, same, valueAt } from '../graph/template-graph';
 import { Rule, found, notChecked } from '../rule';
 import { rolePoliciesOf } from '../views/iam-policies';
+import { isNeuronType } from '../views/instance-facts';
 import { clusterOf, kubernetesMinorOf, minorVersion } from '../views/kubernetes-manifests';
 import { isCapacityBlock, launchData, launchProperty, launchesOf } from '../views/launches';
 import { NodeGroup, nodeGroupsOf } from '../views/node-groups';
@@ -184,13 +185,7 @@ export const EKS_RULES: Rule[] = [
     *check(graph) {
       for (const group of nodeGroupsOf(graph)) {
         const image = group.resource.get('AmiType');
-        const neuron = group.instanceTypes.some((type) => typeof type === 'string' && /^(trn|inf)\d/.test(type));
-        if (!neuron || typeof image !== 'string' || mayHaveImage(group)) {
-          continue;
-        }
-        // user data may install the driver.
-        const bare = WITHOUT_DRIVER.includes(image) && (group.launch ? launchData(group.launch, 'UserData') === undefined : !group.hasLaunchTemplate);
-        if (bare || NEVER_NEURON.test(image)) {
+        if (typeof image === 'string' && !mayHaveImage(group) && lacksNeuronDriver(group, image)) {
           yield found(group.resource, 'AmiType', image, 'the image has no Neuron driver for the instance type');
         }
       }
@@ -207,7 +202,7 @@ export const EKS_RULES: Rule[] = [
     *check(graph) {
       for (const group of nodeGroupsOf(graph)) {
         const image = group.resource.get('AmiType');
-        if (typeof image !== 'string' || !image.startsWith('AL2_') || mayHaveImage(group)) {
+        if (typeof image !== 'string' || !image.startsWith('AL2_') || mayHaveImage(group) || lacksNeuronDriver(group, image)) {
           continue;
         }
         const cluster = clusterOf(graph, group.resource.get('ClusterName'));
@@ -332,6 +327,12 @@ const LEFT_TO_EKS: { readonly [property: string]: string } = {
   InstanceInitiatedShutdownBehavior: 'EKS controls the life of the instance',
   HibernationOptions: 'EKS controls the life of the instance',
 };
+
+/** Whether nodes of Trainium or Inferentia have no driver; user data may install it in some images. */
+function lacksNeuronDriver({ instanceTypes, launch, hasLaunchTemplate }: NodeGroup, image: string): boolean {
+  const bare = WITHOUT_DRIVER.includes(image) && (launch ? launchData(launch, 'UserData') === undefined : !hasLaunchTemplate);
+  return instanceTypes.some(isNeuronType) && (bare || NEVER_NEURON.test(image));
+}
 
 /** Whether a property is certainly there: a condition or a macro may leave it out. */
 function isGiven(value: Value | undefined): boolean {

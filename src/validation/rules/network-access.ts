@@ -1,7 +1,7 @@
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, isTrue, same, valueAt } from '../graph/template-graph';
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, isFalse, isTrue, linked, same, several, valueAt } from '../graph/template-graph';
 import { Outcome, Rule, found, notChecked } from '../rule';
 import { EcsService, autoScalingCapacityOf, ecsServicesOf } from '../views/ecs-tasks';
-import { Egress, egressOf, endpointServicesOf, groupBy, linked, serviceOfEndpoint, several } from '../views/egress';
+import { Egress, egressOf, endpointServicesOf, groupBy, serviceOfEndpoint } from '../views/egress';
 import { PolicyStatement, allows, rolePoliciesOf } from '../views/iam-policies';
 import { Launch, launchData } from '../views/launches';
 import { nodeGroupsOf } from '../views/node-groups';
@@ -300,8 +300,4 @@ function mayBeHttps(rule: Value): boolean {
   const [first, last] = [asInteger(from), asInteger(to)];
   const covers = first === undefined || last === undefined || first === -1 || (first <= 443 && last >= 443);
   return String(protocol) === '-1' || (['tcp', '6'].includes(String(protocol).toLowerCase()) && covers);
-}
-
-function isFalse(value: Value | undefined): boolean {
-  return value === false || (typeof value === 'string' && value.toLowerCase() === 'false');
 }

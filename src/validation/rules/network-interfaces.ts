@@ -1,4 +1,4 @@
-import { Link, TemplateGraph, Unknown, Value, asList, isTrue, show, valueAt } from '../graph/template-graph';
+import { Link, TemplateGraph, Unknown, Value, asList, isFalse, show, valueAt } from '../graph/template-graph';
 import { Rule, found, notChecked } from '../rule';
 import { instanceFacts } from '../views/instance-facts';
 import { LaunchInterface, efaLaunchesOf, launchProperty, launchesOf } from '../views/launches';
@@ -25,7 +25,10 @@ export const NETWORK_INTERFACES_RULES: Rule[] = [
     *check(graph) {
       for (const launch of launchesOf(graph)) {
         for (const type of launch.instanceTypes) {
-          const count = instanceFacts(type)?.networkCards.length ?? Infinity;
+          const facts = instanceFacts(type);
+          // of EFA interfaces on a type that has no EFA another rule speaks.
+          const isSpokenOf = facts?.efaInterfaces === 0 && launch.interfaces.some(({ isEfa }) => isEfa);
+          const count = facts === undefined || isSpokenOf ? Infinity : facts.networkCards.length;
           const beyond = launch.interfaces.filter(({ card }) => card !== undefined && card >= count);
           // one finding a type: a layout made for another type would otherwise give one an interface.
           if (beyond.length > 0) {
@@ -85,16 +88,18 @@ export const NETWORK_INTERFACES_RULES: Rule[] = [
     source: 'https://github.com/Young-ook/terraform-aws-eks/issues/148',
     *check(graph) {
       for (const launch of launchesOf(graph)) {
-        const taken = new Set<string>();
+        const taken = new Map<string, LaunchInterface>();
         for (const nic of launch.interfaces) {
           if (nic.card === undefined || nic.device === undefined) {
             continue;
           }
           const place = `network card ${nic.card}, device ${nic.device}`;
-          if (taken.has(place)) {
+          // of two EFA interfaces on one card another rule speaks.
+          const other = taken.get(place);
+          if (other !== undefined && !(other.isEfa && nic.isEfa)) {
             yield found(launch.template, nic.property, { NetworkCardIndex: nic.card, DeviceIndex: nic.device }, `${place} is already taken`);
           }
-          taken.add(place);
+          taken.set(place, nic);
         }
       }
     },
@@ -280,15 +285,10 @@ export const NETWORK_INTERFACES_RULES: Rule[] = [
 
 // which properties of an IP address are given.
 function ipProperties(value: (name: string) => Value | undefined): string[] {
-  const names = IP_PROPERTIES.filter((name) => {
+  return IP_PROPERTIES.filter((name) => {
     const given = value(name);
     return given !== undefined && !isFalse(given) && given !== 0 && asList(given)?.length !== 0;
   });
-  return isTrue(value('AssociatePublicIpAddress')) ? [...names, 'AssociatePublicIpAddress'] : names;
-}
-
-function isFalse(value: Value | undefined): boolean {
-  return value === false || (typeof value === 'string' && value.toLowerCase() === 'false');
 }
 
 function isMap(values: LaunchInterface['values']): boolean {

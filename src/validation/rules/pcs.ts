@@ -1,5 +1,6 @@
 import { Link, Unknown, asList, valueAt } from '../graph/template-graph';
 import { Rule, found } from '../rule';
+import { isNeuronType } from '../views/instance-facts';
 import { launchData, launchesOf } from '../views/launches';
 
 const FAMILY = 'pcs';
@@ -40,7 +41,7 @@ export const PCS_RULES: Rule[] = [
         const configs = asList(group.get('InstanceConfigs')) ?? [];
         for (const [index, config] of configs.entries()) {
           const type = valueAt(config, 'InstanceType');
-          if (typeof type === 'string' && /^(trn|inf)\d/.test(type)) {
+          if (isNeuronType(type)) {
             yield found(group, `InstanceConfigs.${index}.InstanceType`, type, 'AWS PCS does not list the instance type for Capacity Blocks');
           }
         }

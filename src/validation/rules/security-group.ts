@@ -78,7 +78,7 @@ export const SECURITY_GROUP_RULES: Rule[] = [
         const [first, ...others] = groups;
         const isIn = (group: Value, list: Value[]) => list.some((other) => same(group, other) !== false);
         if (groups.every((list) => list.length > 0) && !first.some((group) => others.every((list) => isIn(group, list)))) {
-          yield found(launch.template, 'LaunchTemplateData.NetworkInterfaces', groups, 'no security group is on all of the EFA interfaces');
+          yield found(launch.template, launchProperty(launch, 'NetworkInterfaces'), groups, 'no security group is on all of the EFA interfaces');
         }
       }
     },

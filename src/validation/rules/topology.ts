@@ -154,7 +154,8 @@ export const TOPOLOGY_RULES: Rule[] = [
     mend: 'set Strategy to "cluster", or use no placement group',
     source: PLACEMENT_GUIDE,
     *check(graph) {
-      for (const launch of efaLaunchesOf(graph)) {
+      // a Capacity Block wants no placement group at all, of whatever strategy.
+      for (const launch of efaLaunchesOf(graph).filter((each) => !isCapacityBlock(each))) {
         for (const { group } of placementsOf(launch)) {
           const strategy = strategyOf(group);
           if (group instanceof Link && (strategy === 'spread' || strategy === 'partition')) {

@@ -119,7 +119,7 @@ export function neuronDevicesOf(type: string): number | undefined {
 /**
  * EFA interfaces of the instances that the tasks of a service run on, the most of them; undefined when that is not known.
  */
-export function efaInterfacesOf(service: EcsService): number | undefined {
+export function mostEfaInterfacesOf(service: EcsService): number | undefined {
   const launches = service.capacity?.flatMap((capacity) => capacity.launches.length === 0 ? [undefined] : capacity.launches);
   const counts = launches?.map((one) => one?.launch).map((launch) => (
     launch === undefined || launch.unknownInterfaces || launch.interfaces.some(({ type }) => !INTERFACE_TYPES.includes(type)) ? undefined

@@ -1,5 +1,5 @@
 import { partialText } from './partial-text';
-import { Link, Resource, TemplateGraph, Value, asList } from '../graph/template-graph';
+import { Link, Resource, TemplateGraph, Value, linked, several } from '../graph/template-graph';
 
 /**
  * Where a subnet's traffic to the outside goes: `isolated` is nowhere at all, `internet-gateway` is an internet gateway and nothing else, which serves
@@ -75,16 +75,6 @@ export function endpointServicesOf(graph: TemplateGraph, subnet: Resource): Set<
 /** The service of an endpoint, such as `ecr.api` of `com.amazonaws.us-east-2.ecr.api`. */
 export function serviceOfEndpoint(endpoint: Resource): string | undefined {
   return /^(?:cn\.)?com\.amazonaws\.[^.\0]+\.([^\0]+)$/.exec(partialText(endpoint.get('ServiceName'), endpoint) ?? '')?.[1];
-}
-
-/** The resource that a value refers to, if it is of a type. */
-export function linked(value: Value | undefined, type: string): Resource | undefined {
-  return value instanceof Link && value.resource.type === type ? value.resource : undefined;
-}
-
-/** A list, or one value that stands for it. */
-export function several(value: Value | undefined): Value[] {
-  return asList(value) ?? [value!];
 }
 
 function networksOf(graph: TemplateGraph): Networks {

@@ -1,5 +1,5 @@
 import { partialText } from './partial-text';
-import { Link, Resource, TemplateGraph, Unknown, Value, asList, valueAt } from '../graph/template-graph';
+import { Link, Resource, TemplateGraph, Unknown, Value, asList, several, valueAt } from '../graph/template-graph';
 
 /** One statement of a policy, what is unknown kept as undefined. */
 export interface PolicyStatement {
@@ -180,9 +180,4 @@ function attachedStatements(graph: TemplateGraph): Map<Resource | string, Policy
 
 function inlinePolicies(resource: Resource): Value[] {
   return asList(resource.get('Policies')) ?? [];
-}
-
-// one value stands for a list of it, in policies as in CloudFormation.
-function several(value: Value | undefined): Value[] {
-  return value === undefined ? [] : Array.isArray(value) ? value : [value];
 }

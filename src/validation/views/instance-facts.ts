@@ -20,6 +20,11 @@ const INFERENTIA1 = ['inf1.xlarge', 'inf1.2xlarge', 'inf1.6xlarge', 'inf1.24xlar
 /** Every Trainium and Inferentia instance type of EC2. */
 export const KNOWN_NEURON_INSTANCE_TYPES: readonly string[] = [...NeuronInstanceType.all().map((type) => type.name), ...INFERENTIA1];
 
+/** Whether a value is the name of a Trainium or Inferentia instance type, whether EC2 has it or not. */
+export function isNeuronType(type: Value | undefined): type is string {
+  return typeof type === 'string' && /^(trn|inf)\d/.test(type);
+}
+
 /**
  * Facts of an instance type of the catalogue. Undefined for any other type, known to EC2 or not: of those nothing is said.
  *

@@ -1,5 +1,6 @@
 import { Launch, launchesOf } from './launches';
-import { Resource, TemplateGraph, Value, asList } from '../graph/template-graph';
+import { viewOf } from './view';
+import { Resource, Value, asList } from '../graph/template-graph';
 
 /** A managed node group of Amazon EKS. */
 export interface NodeGroup {
@@ -12,28 +13,21 @@ export interface NodeGroup {
   readonly instanceTypes: Value[];
 }
 
-const groupsOfGraph = new WeakMap<TemplateGraph, NodeGroup[]>();
-
 /** Every managed node group of the graph. */
-export function nodeGroupsOf(graph: TemplateGraph): NodeGroup[] {
-  let groups = groupsOfGraph.get(graph);
-  if (!groups) {
-    const launches = new Map<Resource, Launch>();
-    for (const launch of launchesOf(graph)) {
-      launch.uses.filter(({ kind }) => kind === 'Nodegroup').forEach(({ resource }) => launches.set(resource, launch));
-    }
-    groups = graph.ofType('AWS::EKS::Nodegroup').map((resource) => {
-      const launch = launches.get(resource);
-      const own = asList(resource.get('InstanceTypes'));
-      const inherited = launch?.template.get('LaunchTemplateData', 'InstanceType');
-      return {
-        resource,
-        hasLaunchTemplate: resource.get('LaunchTemplate') !== undefined,
-        launch,
-        instanceTypes: own === undefined ? [resource.get('InstanceTypes')!] : own.length > 0 || inherited === undefined ? own : [inherited],
-      };
-    });
-    groupsOfGraph.set(graph, groups);
+export const nodeGroupsOf = viewOf((graph): NodeGroup[] => {
+  const launches = new Map<Resource, Launch>();
+  for (const launch of launchesOf(graph)) {
+    launch.uses.filter(({ kind }) => kind === 'Nodegroup').forEach(({ resource }) => launches.set(resource, launch));
   }
-  return groups;
-}
+  return graph.ofType('AWS::EKS::Nodegroup').map((resource) => {
+    const launch = launches.get(resource);
+    const own = asList(resource.get('InstanceTypes'));
+    const inherited = launch?.template.get('LaunchTemplateData', 'InstanceType');
+    return {
+      resource,
+      hasLaunchTemplate: resource.get('LaunchTemplate') !== undefined,
+      launch,
+      instanceTypes: own === undefined ? [resource.get('InstanceTypes')!] : own.length > 0 || inherited === undefined ? own : [inherited],
+    };
+  });
+});
