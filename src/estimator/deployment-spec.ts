@@ -38,6 +38,13 @@ export interface DeploymentSpec {
   readonly objective?: ObjectiveSpec;
 
   /**
+   * What a planned fleet can lose and grow by and still hold the objective. Counts that the spec gives are judged without it.
+   *
+   * @default - none: the fleet holds the objective at the workload's rate with every instance there
+   */
+  readonly headroom?: HeadroomSpec;
+
+  /**
    * The fleet that reads prompts.
    *
    * @default - aggregated serving: the decode pool reads prompts too
@@ -60,6 +67,25 @@ export interface DeploymentSpec {
    * @default - the shipped calibration of the pool's accelerator
    */
   readonly calibration?: CalibrationSpec;
+}
+
+/**
+ * What a planned fleet has room for.
+ */
+export interface HeadroomSpec {
+  /**
+   * Growth of the rate that the fleet still holds the objective at, as a share: 0.2 for a fifth more requests per second.
+   *
+   * @default 0
+   */
+  readonly growth?: number;
+
+  /**
+   * Instances of one pool that may be gone while the fleet holds the objective; 1 is what is called N+1. Each pool is taken alone.
+   *
+   * @default 0
+   */
+  readonly spareInstances?: number;
 }
 
 /**

@@ -12,7 +12,7 @@ const FLEET_PLAN_SCHEMA = 'cdk-disaggregated-inference/fleet-plan/v1';
  */
 export class FleetPlanner {
   /**
-   * Plans the counts that the spec leaves out, up to 64 instances a pool; counts that it gives are kept and judged.
+   * Plans the counts that the spec leaves out, up to 1,000 instances a pool, with the headroom that it asks for; counts that it gives are kept and judged.
    *
    * The cheapest fleet that holds the objective at the centre of the coefficients, by list price; where a price is not known, the fewest
    * instances. At most 20 fleets beside it are told with the reason why they were not chosen, the nearest first.

@@ -3,10 +3,13 @@ import { fleetPrice } from './report';
 import { Service } from './service';
 
 /** Most instances of a pool that are considered. */
-export const MOST_INSTANCES = 64;
+export const MOST_INSTANCES = 1000;
 
 /** Most rejected candidates that are told. */
 const MOST_REJECTED = 20;
+
+/** How far from the chosen counts rejected ones are looked for. */
+const NEIGHBOURS = 4;
 
 /** Counts of a fleet; prefill is 0 in aggregated serving. */
 export interface Counts {
@@ -15,24 +18,32 @@ export interface Counts {
 }
 
 /**
- * The cheapest counts that hold the objective at the centre of the coefficients; counts that the spec gives are kept.
+ * The cheapest counts that hold the objective with the headroom of the spec, at the centre of the coefficients; counts that the spec gives are kept.
  *
- * More instances never hurt, so for each decode count the fewest prefill instances are found by bisection. Where a price is missing, the
- * fewest instances in all are the cheapest.
+ * More instances never hurt: the fewest decode instances that do beside all prefill instances are found by bisection, and each further one lowers the
+ * fewest prefill instances beside them, until these fall no more. Where a price is missing, the fewest instances in all are the cheapest.
  *
- * @returns undefined if no fleet up to 64 instances a pool holds it.
+ * @returns undefined if no fleet up to 1,000 instances a pool holds it.
  */
 export function cheapest(service: Service): Counts | undefined {
-  const decodes = choices(service.spec.decode.instances);
-  const prefills = service.aggregated ? [0] : choices(service.spec.prefill!.instances);
+  const { prefill: prefills, decode: decodes } = rangesOf(service);
+  const first = fewest(decodes, (decode) => service.suffices(prefills.most, decode));
+  if (first === undefined) {
+    return undefined;
+  }
+  const least = fewest(prefills, (prefill) => service.suffices(prefill, decodes.most))!;
   let best: Counts | undefined;
-  for (const decode of decodes) {
-    if (best !== undefined && !cheaper(service, { prefill: prefills[0], decode }, best)) {
+  let prefill = prefills.most;
+  for (let decode = first; decode <= decodes.most; decode++) {
+    if (best !== undefined && !cheaper(service, { prefill: least, decode }, best)) {
       break;
     }
-    const prefill = fewest(service, prefills, decode);
-    if (prefill !== undefined && (best === undefined || cheaper(service, { prefill, decode }, best))) {
+    prefill = fewest({ least, most: prefill }, (count) => service.suffices(count, decode))!;
+    if (best === undefined || cheaper(service, { prefill, decode }, best)) {
       best = { prefill, decode };
+    }
+    if (prefill === least) {
+      break;
     }
   }
   return best;
@@ -42,12 +53,10 @@ export function cheapest(service: Service): Counts | undefined {
  * Fleets beside the chosen one that were not chosen, the nearest first, and of those the cheapest.
  */
 export function rejected(service: Service, chosen: Counts): RejectedCandidate[] {
-  const around = (count: number, given: number | undefined) => (
-    given !== undefined ? [count] : choices(undefined).filter((other) => Math.abs(other - count) <= 4)
-  );
+  const { prefill: prefills, decode: decodes } = rangesOf(service);
   const candidates: (Counts & { readonly distance: number; readonly cost: number })[] = [];
-  for (const decode of around(chosen.decode, service.spec.decode.instances)) {
-    for (const prefill of service.aggregated ? [0] : around(chosen.prefill, service.spec.prefill!.instances)) {
+  for (const decode of around(chosen.decode, decodes, NEIGHBOURS)) {
+    for (const prefill of around(chosen.prefill, prefills, NEIGHBOURS)) {
       const distance = Math.abs(decode - chosen.decode) + Math.abs(prefill - chosen.prefill);
       if (distance > 0) {
         candidates.push({ prefill, decode, distance, cost: weight(service, { prefill, decode }) });
@@ -64,12 +73,9 @@ export function rejected(service: Service, chosen: Counts): RejectedCandidate[] 
  * Why even the largest fleet is not enough.
  */
 export function hopeless(service: Service): { readonly refusal: Refusal; readonly rejected: RejectedCandidate[] } {
-  const largest = {
-    prefill: service.aggregated ? 0 : service.spec.prefill!.instances ?? MOST_INSTANCES,
-    decode: service.spec.decode.instances ?? MOST_INSTANCES,
-  };
-  service.solve(largest.prefill, largest.decode);
-  const { kind, reason, stage } = service.shortcoming()!;
+  const { prefill: { most: prefill }, decode: { most: decode } } = rangesOf(service);
+  const largest = { prefill, decode };
+  const { kind, reason, stage } = service.insufficiency(prefill, decode)!;
   const fleet = service.aggregated ? `${largest.decode} instances` : `${largest.prefill} prefill and ${largest.decode} decode`;
   return {
     refusal: {
@@ -83,7 +89,6 @@ export function hopeless(service: Service): { readonly refusal: Refusal; readonl
 }
 
 function candidate(service: Service, counts: Counts, chosen: Counts): RejectedCandidate {
-  service.solve(counts.prefill, counts.decode);
   const usdPerHour = fleetPrice(service, counts.prefill, counts.decode);
   const fleet = service.aggregated ? `${counts.decode} instances` : `${counts.prefill} prefill, ${counts.decode} decode`;
   const more = weight(service, counts) > weight(service, chosen) ? 'costs more' : 'costs no less';
@@ -92,24 +97,36 @@ function candidate(service: Service, counts: Counts, chosen: Counts): RejectedCa
     decodeInstances: counts.decode,
     tensorParallelDegree: service.resolved.decode.tensorParallelDegree,
     ...(usdPerHour !== undefined && { usdPerHour }),
-    reason: `${fleet}: ${service.shortcoming()?.reason ?? `holds the objective but ${more}`}`,
+    reason: `${fleet}: ${service.insufficiency(counts.prefill, counts.decode)?.reason ?? `holds the objective but ${more}`}`,
   };
 }
 
-function choices(given: number | undefined): number[] {
-  return given === undefined ? Array.from({ length: MOST_INSTANCES }, (_, i) => i + 1) : [given];
+/** Counts from which to which a pool may have. */
+export interface CountRange {
+  readonly least: number;
+  readonly most: number;
 }
 
-function fewest(service: Service, prefills: number[], decode: number): number | undefined {
-  const holds = (index: number) => {
-    service.solve(prefills[index], decode);
-    return service.holds;
-  };
-  let high = prefills.length - 1;
-  if (!holds(high)) {
+/** What the spec leaves open of the counts of both pools. */
+export function rangesOf(service: Service): { readonly prefill: CountRange; readonly decode: CountRange } {
+  const range = (given: number | undefined) => ({ least: given ?? 1, most: given ?? MOST_INSTANCES });
+  const { prefill, decode } = service.spec;
+  return { prefill: prefill === undefined ? { least: 0, most: 0 } : range(prefill.instances), decode: range(decode.instances) };
+}
+
+/** Counts of a range that are at most `distance` from one of them. */
+export function around(count: number, { least, most }: CountRange, distance: number): number[] {
+  const from = Math.max(least, count - distance);
+  return Array.from({ length: Math.min(most, count + distance) - from + 1 }, (_, i) => from + i);
+}
+
+// the first count that holds, where every count above one that holds does too
+function fewest({ least, most }: CountRange, holds: (count: number) => boolean): number | undefined {
+  if (!holds(most)) {
     return undefined;
   }
-  let low = 0;
+  let low = least;
+  let high = most;
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
     if (holds(middle)) {
@@ -118,7 +135,7 @@ function fewest(service: Service, prefills: number[], decode: number): number | 
       low = middle + 1;
     }
   }
-  return prefills[low];
+  return low;
 }
 
 // price, or instances where a price is missing

@@ -124,6 +124,35 @@ export class Service {
     this.form.solve(this.rate, this.prefillInstances, this.decodeInstances);
   }
 
+  /**
+   * Whether a fleet keeps every promise with the headroom that the spec asks for.
+   */
+  public suffices(prefillInstances: number, decodeInstances: number): boolean {
+    return this.cases(prefillInstances, decodeInstances).every(([prefill, decode]) => this.solveGrown(prefill, decode) && this.holds);
+  }
+
+  /**
+   * Why a fleet does not keep every promise with the headroom that the spec asks for; undefined if it does.
+   */
+  public insufficiency(prefillInstances: number, decodeInstances: number): Refusal | undefined {
+    for (const [prefill, decode] of this.cases(prefillInstances, decodeInstances)) {
+      if (!this.solveGrown(prefill, decode)) {
+        return { kind: 'infeasible', reason: 'no instance is left of a pool that loses its spare ones', mend: 'add instances or ask for fewer spare ones' };
+      }
+      const short = this.shortcoming();
+      if (short !== undefined) {
+        const { growth = 0 } = this.spec.headroom ?? {};
+        const lost = [[prefillInstances - prefill, 'prefill'], [decodeInstances - decode, this.aggregated ? 'aggregated' : 'decode']] as const;
+        const when = [
+          ...lost.filter(([count]) => count > 0).map(([count, pool]) => `${count} ${pool} ${count === 1 ? 'instance' : 'instances'} gone`),
+          ...(growth > 0 ? [`${Number((growth * 100).toPrecision(3))} % more requests`] : []),
+        ];
+        return when.length === 0 ? short : { ...short, reason: `with ${when.join(' and ')} ${short.reason}` };
+      }
+    }
+    return undefined;
+  }
+
   /** Load over capacity of the fullest stage. */
   public get fullest(): number {
     return Math.max(this.form.prefillLoad, this.form.linkLoad, this.form.decodeLoad);
@@ -217,6 +246,26 @@ export class Service {
       default:
         return pick(decode, [...this.names('prefill'), ...this.names('decode')]);
     }
+  }
+
+  // the fleets that are left when the spare instances of a pool are gone
+  private cases(prefill: number, decode: number): [number, number][] {
+    const spare = this.spec.headroom?.spareInstances ?? 0;
+    if (spare === 0) {
+      return [[prefill, decode]];
+    }
+    return this.aggregated ? [[prefill, decode - spare]] : [[prefill - spare, decode], [prefill, decode - spare]];
+  }
+
+  // false where nothing is left to solve for
+  private solveGrown(prefill: number, decode: number): boolean {
+    if (decode < 1 || (prefill < 1 && !this.aggregated)) {
+      return false;
+    }
+    this.prefillInstances = prefill;
+    this.decodeInstances = decode;
+    this.form.solve(this.rate * (1 + (this.spec.headroom?.growth ?? 0)), prefill, decode);
+    return true;
   }
 
   private centre(): void {

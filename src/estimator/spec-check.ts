@@ -11,6 +11,9 @@ export const DEPLOYMENT_SCHEMA = 'cdk-disaggregated-inference/deployment-spec/v1
 
 const OVERLAPS = ['layerwise', 'after-prefill'];
 
+/** Growth beyond this is another workload. */
+const MOST_GROWTH = 100;
+
 /**
  * Throws a `ProblemsError` with everything that is wrong with a deployment spec.
  */
@@ -45,6 +48,20 @@ export function specProblems(spec: DeploymentSpec): Problem[] {
   });
   part(problems, spec.workload, 'workload', true, (value) => Workload.fromSpec(value, 'workload'));
   part(problems, spec.objective, 'objective', false, (value) => ServiceLevelObjective.fromSpec(value, 'objective'));
+  part(problems, spec.headroom, 'headroom', false, ({ growth, spareInstances }) => {
+    if (growth !== undefined && !(typeof growth === 'number' && growth >= 0 && growth <= MOST_GROWTH)) {
+      problems.push({
+        rule: 'GrowthOutOfRange',
+        path: 'headroom.growth',
+        value: json(growth),
+        message: `this is not a share from 0 to ${MOST_GROWTH}`,
+        mend: 'give 0.2 for a rate that is a fifth higher',
+      });
+    }
+    if (spareInstances !== undefined && spareInstances !== 0) {
+      numberProblem(problems, spareInstances, 'headroom.spareInstances', true, 'give a whole number, such as 1 for N+1, or leave it out');
+    }
+  });
   part(problems, spec.prefill, 'prefill', false, (pool) => poolProblems(problems, pool, 'prefill', contextTokens));
   part(problems, spec.link, 'link', false, (link) => {
     numberProblem(problems, link.bytesPerSecond, 'link.bytesPerSecond', false, 'give bytes per second');

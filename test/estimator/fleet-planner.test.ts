@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { steady, trn2 } from './specs';
-import { DeploymentSpec, Estimator, FleetPlanner } from '../../src/estimator';
+import { DeploymentSpec, Estimator, FleetPlan, FleetPlanner } from '../../src/estimator';
+import { ProblemsError } from '../../src/problems';
 
 function planned(overrides: Partial<DeploymentSpec> = {}): DeploymentSpec {
   return trn2({
@@ -88,12 +89,65 @@ test('without prices the fewest instances are chosen', () => {
 
 test('says what even the largest fleet lacks', () => {
   const { outcome, rejected } = FleetPlanner.plan(planned({ objective: { ttftSeconds: 0.05 } }));
-  expect(outcome.refusal).toMatchObject({ kind: 'infeasible', reason: expect.stringMatching(/even with 64 prefill and 64 decode TTFT p95/) });
+  expect(outcome.refusal).toMatchObject({ kind: 'infeasible', reason: expect.stringMatching(/even with 1000 prefill and 1000 decode TTFT p95/) });
   expect(rejected).toHaveLength(1);
 });
 
 test('aggregated fleets are planned too', () => {
   const { outcome } = FleetPlanner.plan(planned({ prefill: undefined, decode: { hardware: 'p5en.48xlarge' }, objective: { ttftSeconds: 1, tpotSeconds: 0.05 } }));
   expect(outcome.estimate!.serving).toBe('aggregated');
+  expect(outcome.estimate!.objectives.every((verdict) => verdict.held)).toBe(true);
+});
+
+describe('with headroom', () => {
+  const counts = ({ outcome: { estimate } }: FleetPlan) => [estimate!.spec.prefill!.instances!, estimate!.spec.decode.instances!];
+  const holds = (spec: DeploymentSpec, prefill: number, decode: number, rate = 1) => {
+    const { estimate } = Estimator.estimate({
+      ...spec,
+      workload: { ...spec.workload, requestsPerSecond: spec.workload.requestsPerSecond * rate },
+      prefill: { ...spec.prefill!, instances: prefill },
+      decode: { ...spec.decode, instances: decode },
+    });
+    return estimate !== undefined && estimate.objectives.every((verdict) => verdict.held);
+  };
+
+  test('the objective is held without an instance of either pool and at the grown rate, and with no fewer instances', () => {
+    const spec = planned({ headroom: { growth: 0.5, spareInstances: 1 } });
+    const [prefill, decode] = counts(FleetPlanner.plan(spec));
+    expect(holds(spec, prefill - 1, decode, 1.5)).toBe(true);
+    expect(holds(spec, prefill, decode - 1, 1.5)).toBe(true);
+    const cheaperOnes = [[prefill - 1, decode], [prefill, decode - 1]];
+    expect(cheaperOnes.filter(([p, d]) => holds(spec, p - 1, d, 1.5) && holds(spec, p, d - 1, 1.5))).toEqual([]);
+  });
+
+  test('a spare instance is one more of each pool where the pools are one short of it', () => {
+    const [prefill, decode] = counts(FleetPlanner.plan(planned()));
+    const spare = counts(FleetPlanner.plan(planned({ headroom: { spareInstances: 1 } })));
+    expect(spare[0]).toBeGreaterThanOrEqual(prefill);
+    expect(spare[1]).toBeGreaterThan(decode);
+  });
+
+  test('the reason of a rejected fleet says what is gone', () => {
+    const { rejected } = FleetPlanner.plan(planned({ headroom: { growth: 0.2, spareInstances: 1 } }));
+    expect(rejected.map(({ reason }) => reason)).toContainEqual(expect.stringMatching(/with 1 (prefill|decode) instance gone and 20 % more requests .*(exceeds|of its capacity)/));
+  });
+
+  test.each([
+    [{ growth: -0.1 }, ['headroom.growth GrowthOutOfRange']],
+    [{ growth: NaN, spareInstances: 1.5 }, ['headroom.growth GrowthOutOfRange', 'headroom.spareInstances CountNotPositive']],
+    [3, ['headroom SpecPartNotAnObject']],
+  ])('%j is refused', (headroom, problems) => {
+    try {
+      FleetPlanner.plan(planned({ headroom: headroom as DeploymentSpec['headroom'] }));
+      throw new Error('not refused');
+    } catch (error) {
+      expect((error as ProblemsError).problems.map(({ path, rule }) => `${path} ${rule}`)).toEqual(problems);
+    }
+  });
+});
+
+test('hundreds of instances are planned where the load asks for them', () => {
+  const { outcome } = FleetPlanner.plan(planned({ workload: steady(600, 1000, 200) }));
+  expect(outcome.estimate!.spec.decode.instances).toBeGreaterThan(64);
   expect(outcome.estimate!.objectives.every((verdict) => verdict.held)).toBe(true);
 });
