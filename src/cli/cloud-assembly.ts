@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { JsonSyntaxError, parseJson } from '../json-text';
 import { Problem, ProblemsError } from '../problems';
@@ -10,6 +10,8 @@ const TOO_LARGE = {
   message: `the file has more than ${MOST_BYTES.toLocaleString('en-US')} bytes`,
   mend: 'give the templates of the assembly one by one',
 };
+
+const SYNTHESIZE = 'synthesize the app again';
 
 /** Type of the metadata that holds the ids of acknowledged rules: `Validations.ACKNOWLEDGED_RULES_METADATA_KEY` of aws-cdk-lib. */
 const ACKNOWLEDGED_RULES = 'aws:cdk:acknowledged-rules';
@@ -33,16 +35,21 @@ export interface Acknowledgement {
  * The stacks of a cloud assembly, `cdk.out`, and of the stages in it.
  *
  * @param directory path of the assembly.
+ * @param outer real paths of the assemblies that it is nested in.
  * @throws ProblemsError if it has no manifest, or one that cannot be read.
  */
-export function stacksOfAssembly(directory: string): StackArtifact[] {
+export function stacksOfAssembly(directory: string, outer: readonly string[] = []): StackArtifact[] {
   const manifest = join(directory, 'manifest.json');
   if (!existsSync(manifest)) {
     throw refused('AssemblyWithoutManifest', directory, 'the directory is no cloud assembly: it has no manifest.json', 'give the output of "cdk synth", or the template files by name');
   }
+  const place = realpathSync(directory);
+  if (outer.includes(place)) {
+    throw refused('AssemblyNestedInItself', directory, 'the assembly is nested in itself', SYNTHESIZE);
+  }
   return artifactsOf(manifest).flatMap(({ type, environment, properties, metadata: inline, additionalMetadataFile }) => {
     if (type === 'cdk:cloud-assembly' && typeof properties?.directoryName === 'string') {
-      return stacksOfAssembly(join(directory, properties.directoryName));
+      return stacksOfAssembly(join(directory, properties.directoryName), [...outer, place]);
     }
     if (type !== 'aws:cloudformation:stack' || typeof properties?.templateFile !== 'string') {
       return [];
@@ -55,13 +62,13 @@ export function stacksOfAssembly(directory: string): StackArtifact[] {
       file: join(directory, properties.templateFile),
       account: known(account),
       region: known(region),
-      acknowledgements: acknowledgementsOf(metadata ?? {}),
+      acknowledgements: acknowledgementsOf(metadata),
     }];
   });
 }
 
 interface Metadata {
-  readonly [constructPath: string]: readonly { readonly type: string; readonly data?: unknown }[];
+  readonly [constructPath: string]: readonly ({ readonly type: string; readonly data?: unknown } | null)[];
 }
 
 interface Artifact {
@@ -73,13 +80,17 @@ interface Artifact {
 }
 
 function artifactsOf(manifest: string): Artifact[] {
-  const { artifacts } = (jsonOf(manifest) ?? {}) as { artifacts?: { [id: string]: Artifact | null } };
+  const parsed: unknown = jsonOf(manifest);
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
+    throw refused('AssemblyManifestMalformed', manifest, 'the manifest is not a map, so that it names no stack', SYNTHESIZE);
+  }
+  const { artifacts } = parsed as { artifacts?: { [id: string]: Artifact | null } | null };
   return Object.values(artifacts ?? {}).map((artifact) => artifact ?? {});
 }
 
-function acknowledgementsOf(metadata: Metadata): Acknowledgement[] {
-  return Object.entries(metadata).filter(([, entries]) => Array.isArray(entries)).flatMap(([path, entries]) => entries
-    .filter(({ type }) => type === ACKNOWLEDGED_RULES)
+function acknowledgementsOf(metadata: Metadata | null | undefined): Acknowledgement[] {
+  return Object.entries(metadata ?? {}).filter(([, entries]) => Array.isArray(entries)).flatMap(([path, entries]) => entries
+    .flatMap((entry) => (entry?.type === ACKNOWLEDGED_RULES ? [entry] : []))
     .flatMap(({ data }) => Object.keys(data ?? {}).map((id) => ({ constructPath: path.replace(/^\//, ''), id }))));
 }
 
@@ -88,7 +99,7 @@ function jsonOf(file: string): any {
     return parseJson(readText(file, MOST_BYTES, TOO_LARGE));
   } catch (error) {
     if (error instanceof JsonSyntaxError) {
-      throw refused('AssemblyNotJson', `${file}:${error.line}:${error.column}`, `the file is not JSON: ${error.message}`, 'synthesize the app again');
+      throw refused('AssemblyNotJson', `${file}:${error.line}:${error.column}`, `the file is not JSON: ${error.message}`, SYNTHESIZE);
     }
     throw error;
   }

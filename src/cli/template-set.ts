@@ -79,7 +79,7 @@ export class TemplateSet {
     for (const [logicalId, nested] of nestedTemplates(file.template)) {
       const nestedPath = join(dirname(path), nested);
       // only where it is: a template may have been copied from where its nested ones are.
-      if (existsSync(nestedPath)) {
+      if (isFile(nestedPath)) {
         this.attempt(() => this.addNested(nestedPath, { ofAssembly, ...environment, parent: { stack, logicalId } }));
       }
     }
@@ -120,6 +120,15 @@ interface Environment {
 function isDirectory(path: string): boolean {
   try {
     return path !== STANDARD_INPUT && statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
+// a pipe that a template names is never read: it may have no end.
+function isFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
   } catch {
     return false;
   }

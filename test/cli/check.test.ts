@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -340,6 +341,35 @@ describe('wrong input', () => {
       '',
     ].join('\n'));
     expect(status).toBe(2);
+  });
+
+  test.each<[string, string, RegExp]>([
+    ['a list', '[]', /^ {2}\[odd\/manifest\.json\] the manifest is not a map, so that it names no stack \(.*\) \[AssemblyManifestMalformed\]$/m],
+    ['nothing', 'null', /the manifest is not a map/],
+    ['one that nests itself', '{"artifacts": {"Stage": {"type": "cdk:cloud-assembly", "properties": {"directoryName": "."}}}}', /the assembly is nested in itself/],
+  ])('the manifest of an assembly is %s', (_, manifest, message) => {
+    mkdirSync(join(folder, 'odd'));
+    writeFileSync(join(folder, 'odd', 'manifest.json'), manifest);
+    const { status, stderr } = run('odd', ...ONE_RULE);
+    expect(stderr).toMatch(message);
+    expect(status).toBe(2);
+  });
+
+  test('metadata of an assembly that holds nothing acknowledges nothing', () => {
+    mkdirSync(join(folder, 'odd'));
+    writeFileSync(join(folder, 'odd', 'fleet.template.json'), JSON.stringify({ Resources: { Nodes: launchTemplate('efa-only') } }));
+    const artifact = (metadata: unknown) => ({ type: 'aws:cloudformation:stack', properties: { templateFile: 'fleet.template.json' }, metadata });
+    for (const metadata of [null, [], { '/Fleet': [null] }, { '/Fleet': null }]) {
+      writeFileSync(join(folder, 'odd', 'manifest.json'), JSON.stringify({ artifacts: { Fleet: artifact(metadata) } }));
+      const { status, stderr } = run('odd', ...ONE_RULE);
+      expect([status, stderr]).toEqual([1, '']);
+    }
+  });
+
+  test('a pipe in place of a nested template is not waited for', () => {
+    write('parent.json', { Resources: { One: { Type: 'AWS::CloudFormation::Stack', Properties: { TemplateURL: 'pipe' } } } });
+    execFileSync('mkfifo', [join(folder, 'pipe')]);
+    expect(run('parent.json', ...ONE_RULE)).toMatchObject({ status: 0, stderr: '' });
   });
 
   test('options that name nothing', () => {

@@ -350,3 +350,33 @@ describe('machine images', () => {
     expect(findingsOf({ name: '', rules: [], make })).toEqual([]);
   });
 });
+
+describe('instance types that are given without a launch template', () => {
+  const typesOf = (resource: object) => checkTemplates([{ stack: 'Fleet', region: 'us-east-2', template: { Resources: { Nodes: resource } } }]).findings
+    .filter(({ rule }) => rule.id === 'NeuronInstanceTypeUnknown').map(({ property, value }) => [property, value]);
+
+  test('of a node group are ones that EC2 has, in its spelling', () => {
+    expect(typesOf({
+      Type: 'AWS::EKS::Nodegroup',
+      Properties: { ClusterName: 'c', NodeRole: 'r', Subnets: ['s'], InstanceTypes: ['trn2.48xlarge', 'trn2.24xlarge', 'TRN2.48XLARGE', { Ref: 'Type' }, 'm5.large'] },
+    })).toEqual([['Properties.InstanceTypes.1', '"trn2.24xlarge"'], ['Properties.InstanceTypes.2', '"TRN2.48XLARGE"']]);
+  });
+
+  test('of a node group with a launch template are told once', () => {
+    const template = efaFleet();
+    delete template.Resources.LaunchTemplate.Properties.LaunchTemplateData.InstanceType;
+    delete template.Resources.Group;
+    template.Resources.Nodes = {
+      Type: 'AWS::EKS::Nodegroup',
+      Properties: { ClusterName: 'c', NodeRole: 'r', Subnets: ['s'], InstanceTypes: ['trn2.24xlarge'], LaunchTemplate: { Id: { Ref: 'LaunchTemplate' }, Version: '1' } },
+    };
+    expect(checkTemplates([{ stack: 'Fleet', region: 'us-east-2', template }]).findings.filter(({ rule }) => rule.id === 'NeuronInstanceTypeUnknown')).toHaveLength(1);
+  });
+
+  test('of AWS Batch are types or families', () => {
+    expect(typesOf({
+      Type: 'AWS::Batch::ComputeEnvironment',
+      Properties: { Type: 'MANAGED', ComputeResources: { Type: 'EC2', MaxvCpus: 1, Subnets: ['s'], InstanceTypes: ['trn1', 'trn1.16xlarge', 'optimal'] } },
+    })).toEqual([['Properties.ComputeResources.InstanceTypes.1', '"trn1.16xlarge"']]);
+  });
+});

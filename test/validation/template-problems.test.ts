@@ -17,13 +17,22 @@ describe('a template that CloudFormation refuses', () => {
     ['properties as a list', { Resources: { Group: { Type: 'Test::Any', Properties: [] } } }, 'Resources.Group.Properties', 'Properties is a list'],
     ['a condition that is a map', { Resources: { Group: { Type: 'Test::Any', Condition: {} } } }, 'Resources.Group.Condition', 'Condition of the resource is a map'],
     ...[
-      { Ref: ['a'] }, { 'Fn::GetAtt': 'Group' }, { 'Fn::GetAtt': ['Group'] }, { 'Fn::Sub': [] }, { 'Fn::Join': ['a'] }, { 'Fn::Join': [',', 'a'] },
+      { Ref: ['a'] }, { 'Fn::GetAtt': 'Nobody' }, { 'Fn::GetAtt': ['Nobody'] }, { 'Fn::Sub': [] }, { 'Fn::Join': ['a'] }, { 'Fn::Join': [',', 'a'] },
       { 'Fn::Split': ['a'] }, { 'Fn::Select': [0] }, { 'Fn::If': ['C', 1] }, { 'Fn::FindInMap': ['a', 'b'] }, { 'Fn::Cidr': ['10.0.0.0/16'] },
       { 'Fn::Base64': ['a'] }, { 'Fn::ImportValue': ['a'] },
     ].map((call): [string, unknown, string, string] => {
       const [name] = Object.keys(call);
       return [JSON.stringify(call), ofProperty([call]), `Resources.Group.Properties.Value.0.${name}`, `${name} has arguments that it does not take`];
     }),
+    ...[{ Ref: 'Group' }, { 'Fn::GetAtt': ['Group', 'Id'] }, { 'Fn::GetAtt': 'Group.Id' }, { 'Fn::Sub': 'a-${Group.Id}' }].map((reference): [string, unknown, string, string] => (
+      [`a resource with ${JSON.stringify(reference)} to itself`, ofProperty([{ SourceSecurityGroupId: reference }]), 'Resources.Group', 'the resource refers to itself'])),
+    ['a resource that waits for another one that waits for it', {
+      Resources: {
+        Group: { Type: 'Test::Any', Properties: { Value: { Ref: 'Other' } } },
+        Other: { Type: 'Test::Any', DependsOn: ['Last'] },
+        Last: { Type: 'Test::Any', Properties: { Value: { 'Fn::Sub': ['${a}${Group}', { a: 1 }] } } },
+      },
+    }, 'Resources.Group', 'the resource waits for itself, by way of Other, Last'],
     ['a condition without arguments', { ...ofProperty(1), Conditions: { C: { 'Fn::Not': [] } } }, 'Conditions.C.Fn::Not', 'Fn::Not has arguments that it does not take'],
   ])('%s', (_, template, path, message) => {
     const problems = problemsOf(template);
@@ -53,6 +62,16 @@ describe('a template that CloudFormation may take', () => {
     ['one whose macro gives meaning to any arguments', ofProperty({ 'Fn::Join': 'a' }, { Transform: 'MyMacro' })],
     ['one without resources that a macro makes', { Transform: ['MyMacro'] }],
     ['one with functions of the language extensions', ofProperty({ 'Fn::FindInMap': ['a', 'b', 'c', { DefaultValue: 1 }] }, { Transform: 'AWS::LanguageExtensions' })],
+    ['one whose resource refers to itself in a branch only', { ...ofProperty({ 'Fn::If': ['Never', { Ref: 'Group' }, 1] }), Conditions: { Never: { 'Fn::Equals': [1, 2] } } }],
+    ['one with a variable of the name of the resource', ofProperty({ 'Fn::Sub': ['${Group}', { Group: 1 }] })],
+    ['one whose text only looks like a reference', ofProperty({ 'Fn::Sub': 'a ${!Group} and ${AWS::Region}' })],
+    ['one where two resources wait for a third', {
+      Resources: {
+        A: { Type: 'Test::Any', DependsOn: 'C', Properties: { Value: { Ref: 'B' } } },
+        B: { Type: 'Test::Any', DependsOn: 'C' },
+        C: { Type: 'Test::Any' },
+      },
+    }],
     ['one with a function that is new', ofProperty({ 'Fn::Unheard': [1, 2, 3] })],
     ['one with a map that only looks like a function', ofProperty({ 'Fn::Join': 1, 'Other': 2 })],
     ['one with a snippet for an argument', ofProperty({ 'Fn::Sub': { 'Fn::Transform': { Name: 'DynamicUserData' } } })],

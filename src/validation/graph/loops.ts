@@ -4,7 +4,7 @@ import { Value, isScalar } from './value';
 const LOOP = 'Fn::ForEach::';
 
 /** A loop that would make more than this stays as it is. */
-const MAX_VALUES = 1_000_000;
+const MAX_VALUES = 100_000;
 
 /**
  * A template with the loops of AWS::LanguageExtensions written out, `Fn::ForEach::Name: [identifier, collection, body]`. A loop over

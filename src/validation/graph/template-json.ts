@@ -27,13 +27,12 @@ export function intrinsicOf(value: unknown): [string, unknown] | undefined {
  *
  * @param value where it starts.
  * @param path where that is; it is changed during the walk.
- * @param visit called with each map and list, and its path.
+ * @param visit called with each map and list, and its path; where it returns false, what is in it is left out.
  */
-export function walk(value: unknown, path: string[], visit: (node: object, path: readonly string[]) => void): void {
-  if (typeof value !== 'object' || value === null || path.length > MAX_DEPTH) {
+export function walk(value: unknown, path: string[], visit: (node: object, path: readonly string[]) => boolean | void): void {
+  if (typeof value !== 'object' || value === null || path.length > MAX_DEPTH || visit(value, path) === false) {
     return;
   }
-  visit(value, path);
   for (const [key, item] of Object.entries(value)) {
     path.push(key);
     walk(item, path, visit);

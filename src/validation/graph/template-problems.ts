@@ -1,3 +1,4 @@
+import { dependencyCycles } from './dependency-cycles';
 import { asObject, intrinsicOf, isObject, walk } from './template-json';
 
 /** Something of a template that CloudFormation refuses, so that no rule can be asked about it. */
@@ -105,6 +106,10 @@ export function problemsOf(stack: string, template: unknown, untransformed: bool
       check(output, ['Outputs', name]);
     }
     check(template.Conditions, ['Conditions']);
+    for (const [first, ...others] of dependencyCycles(template)) {
+      add(['Resources', first], others.length === 0 ? 'the resource refers to itself' : `the resource waits for itself, by way of ${others.join(', ')}`,
+        'take the reference out, or into a resource of its own, such as AWS::EC2::SecurityGroupIngress for a rule of a security group');
+    }
   }
   return problems;
 }

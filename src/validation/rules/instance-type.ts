@@ -1,9 +1,11 @@
-import { Unknown, Value, show } from '../graph/template-graph';
+import { Unknown, Value, asList, show } from '../graph/template-graph';
 import { Rule, found, notChecked } from '../rule';
 import { instanceFacts, KNOWN_NEURON_INSTANCE_TYPES } from '../views/instance-facts';
 import { efaLaunchesOf, launchProperty, launchesOf } from '../views/launches';
 
 const FAMILY = 'instance-type';
+
+const TYPE_LISTS = [['AWS::EKS::Nodegroup', 'InstanceTypes'], ['AWS::Batch::ComputeEnvironment', 'ComputeResources', 'InstanceTypes']];
 
 export const INSTANCE_TYPE_RULES: Rule[] = [
   {
@@ -24,6 +26,17 @@ export const INSTANCE_TYPE_RULES: Rule[] = [
         const type = reservation.get('InstanceType');
         if (isNoNeuronType(type)) {
           yield found(reservation, 'InstanceType', type, 'EC2 has no such instance type');
+        }
+      }
+      // what a launch has of these is told of the launch.
+      const told = new Set(launchesOf(graph).flatMap(({ uses }) => uses.map(({ resource }) => resource)));
+      for (const [resourceType, ...path] of TYPE_LISTS) {
+        for (const resource of graph.ofType(resourceType).filter((each) => !told.has(each))) {
+          for (const [index, type] of (asList(resource.get(...path)) ?? []).entries()) {
+            if (isNoNeuronType(type)) {
+              yield found(resource, `${path.join('.')}.${index}`, type, 'EC2 has no such instance type');
+            }
+          }
         }
       }
     },
@@ -57,5 +70,5 @@ export const INSTANCE_TYPE_RULES: Rule[] = [
 
 // of types without a dot, such as the families that AWS Batch takes, nothing is said.
 function isNoNeuronType(type: Value | undefined): boolean {
-  return typeof type === 'string' && /^(trn|inf)\d[^.]*\./.test(type) && !KNOWN_NEURON_INSTANCE_TYPES.includes(type);
+  return typeof type === 'string' && /^(trn|inf)\d[^.]*\./i.test(type) && !KNOWN_NEURON_INSTANCE_TYPES.includes(type);
 }

@@ -49,7 +49,8 @@ export const SECURITY_GROUP_RULES: Rule[] = [
     severity: 'error',
     title: 'The security group of an EFA interface allows all ingress from itself',
     why: SILENT,
-    mend: 'add an ingress rule with IpProtocol "-1" whose source is the security group itself',
+    mend: 'add a resource AWS::EC2::SecurityGroupIngress with IpProtocol "-1" whose source is the security group itself, '
+      + 'which a rule within the group cannot name',
     source: EFA_SECURITY_GROUP_GUIDE,
     check: (graph) => selfTrafficOutcomes(graph, 'Ingress'),
   },
@@ -59,7 +60,8 @@ export const SECURITY_GROUP_RULES: Rule[] = [
     severity: 'error',
     title: 'The security group of an EFA interface allows all egress to itself',
     why: `an egress rule to 0.0.0.0/0 is not the rule that EFA needs; ${SILENT}`,
-    mend: 'add an egress rule with IpProtocol "-1" whose destination is the security group itself; '
+    mend: 'add a resource AWS::EC2::SecurityGroupEgress with IpProtocol "-1" whose destination is the security group itself, '
+      + 'which a rule within the group cannot name; '
       + 'on ec2.SecurityGroup also set allowAllOutbound to false, or the rule is not rendered',
     source: EFA_SECURITY_GROUP_GUIDE,
     check: (graph) => selfTrafficOutcomes(graph, 'Egress'),
