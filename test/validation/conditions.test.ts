@@ -77,6 +77,29 @@ describe('a value with a condition', () => {
     expect(whens(withType(equals('Purchase', 'spot'), { Type: 'String', AllowedValues: ['od', 'block'] }))).toEqual([]);
   });
 
+  test.each<[string, object]>([
+    ['a pattern', { Type: 'String', AllowedPattern: 'o[a-z]+' }],
+    ['a least length', { Type: 'String', MinLength: '5' }],
+    ['a greatest length', { Type: 'String', MaxLength: 3 }],
+    ['a number', { Type: 'Number' }],
+  ])('that %s of the parameter rules out is never taken', (_, parameter) => {
+    expect(whens(withType(equals('Purchase', 'spot'), parameter))).toEqual([]);
+  });
+
+  test.each<[string, string, object]>([
+    ['a pattern', 'spot', { Type: 'String', AllowedPattern: '^s[a-z]+$' }],
+    ['a pattern that could take long', 'spot', { Type: 'String', AllowedPattern: '(o+)+' }],
+    ['a pattern of Java alone', 'spot', { Type: 'String', AllowedPattern: '(?i)o' }],
+    ['lengths', 'spot', { Type: 'String', MinLength: 4, MaxLength: '4' }],
+    ['bounds', '3', { Type: 'Number', MinValue: 3, MaxValue: 3 }],
+  ])('that %s of the parameter lets be is taken', (_, text, parameter) => {
+    expect(whens(withType(equals('Purchase', text), parameter))).toEqual([['NeuronInstanceTypeUnknown', `Purchase is "${text}"`]]);
+  });
+
+  test.each([{ MinValue: 4 }, { MaxValue: '2' }])('that is outside %j is never taken', (bounds) => {
+    expect(whens(withType(equals('Purchase', '3'), { Type: 'Number', ...bounds }))).toEqual([]);
+  });
+
   test('that depends on a region which is not known', () => {
     const template = withType({ 'Fn::Equals': [{ Ref: 'AWS::Region' }, 'us-east-2'] });
     expect(checkTemplates([{ stack: 'Fleet', template }]).findings.map(({ when }) => when)).toEqual(['AWS::Region is "us-east-2"']);

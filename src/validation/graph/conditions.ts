@@ -75,7 +75,7 @@ export function variablesOf(resolver: Resolver): Variable[] {
   }
   let worlds = 1;
   return [...compared].flatMap(([id, texts]) => {
-    const choices = choicesOf([...texts], resolver.allowedValues(id));
+    const choices = choicesOf([...texts].filter((text) => resolver.lets(id, text)), resolver.allowedValues(id));
     worlds *= choices.length;
     if (worlds > MAX_WORLDS) {
       worlds /= choices.length;

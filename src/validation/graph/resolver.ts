@@ -1,5 +1,6 @@
 import { createHash } from 'crypto';
 import { evaluate } from './conditions';
+import { withinLimits } from './parameter-limits';
 import { BUSY, Scope, keyOfPlace, rootOf, scopesOf } from './scope';
 import { SharedValues } from './shared-values';
 import { Template } from './template';
@@ -16,7 +17,7 @@ const MAX_VALUES = 200_000;
 
 interface ComparedParameter {
   readonly name: string;
-  readonly values: unknown;
+  readonly declared: Json;
 }
 
 /** Resolves the values of a set of templates in one world. */
@@ -79,8 +80,13 @@ export class Resolver {
 
   /** Texts that a parameter may have; undefined where it may have any. */
   public allowedValues(id: string): string[] | undefined {
-    const { values } = this.parameters.get(id) ?? {};
+    const values: unknown = this.parameters.get(id)?.declared.AllowedValues;
     return Array.isArray(values) && values.length > 0 && values.every((value) => isScalar(value as Value)) ? values.map(String) : undefined;
+  }
+
+  /** Whether the other limits of a parameter let it have a text. */
+  public lets(id: string, text: string): boolean {
+    return withinLimits((this.parameters.get(id) as ComparedParameter).declared, text);
   }
 
   /** Name of a parameter. */
@@ -235,7 +241,7 @@ export class Resolver {
       case 'AWS::AccountId':
         return account ?? unknown();
       case 'AWS::Region': {
-        const id = this.register(rootOf(scope), name, undefined);
+        const id = this.register(rootOf(scope), name, {});
         const choice = this.world.get(id);
         return region ?? scope.template.input.region ?? choice?.value ?? unknown({ parameter: id, not: choice?.not });
       }
@@ -256,7 +262,7 @@ export class Resolver {
     const type = typeof declared.Type === 'string' ? declared.Type : 'String';
     const isList = /^(CommaDelimitedList$|List<)/.test(type);
     const isSsm = type.startsWith('AWS::SSM::Parameter::Value<');
-    const id = this.register(scope, name, declared.AllowedValues);
+    const id = this.register(scope, name, declared);
     const reason = `parameter ${JSON.stringify(name)}`;
     if (scope.parent) {
       const given = scope.parent.scope.resources.get(scope.parent.logicalId)?.get('Parameters', name);
@@ -278,9 +284,9 @@ export class Resolver {
   }
 
   /** Identity of a parameter in the set. */
-  private register(scope: Scope, name: string, values: unknown): string {
+  private register(scope: Scope, name: string, declared: Json): string {
     const id = JSON.stringify([scope.template.input.stack, name]);
-    this.parameters.set(id, { name, values });
+    this.parameters.set(id, { name, declared });
     return id;
   }
 
