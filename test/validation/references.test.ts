@@ -1,3 +1,5 @@
+import { efaFleet } from './efa-fleet';
+import { checkTemplates } from '../../src/validation/check-templates';
 import { show, ssmParameterOf, TemplateGraph, TemplateInput, Unknown, Value } from '../../src/validation/graph/template-graph';
 
 const probe = (value: unknown) => ({ Type: 'Test::Probe', Properties: { Value: value } });
@@ -176,4 +178,19 @@ describe('SSM parameters', () => {
     expect(show(probed(writer, reading('us-west-2')))).toBe('{"Fn::GetAtt":["Group","GroupId"]}');
     expect(show(probed(writer, reading('eu-west-1')))).toBe(`{"Fn::GetAtt":["Reader","${name}"]}`);
   });
+});
+
+describe('a security group whose rules something else may add to', () => {
+  test.each(['Custom::Rules', 'AWS::CloudFormation::CustomResource', 'AWS::CloudFormation::Stack', 'Vendor::Network::Rules', 'My::Rules::Egress::MODULE'])(
+    'is not said to lack one, when it is given to %s', (type) => {
+      const template = efaFleet();
+      delete template.Resources.FabricEgress;
+      const group = template.Resources.LaunchTemplate.Properties.LaunchTemplateData.NetworkInterfaces[0].Groups[0];
+      const check = () => checkTemplates([{ stack: 'Fleet', region: 'us-east-2', template }]);
+      expect(check().findings.map(({ rule }) => rule.id)).toEqual(['EfaSelfEgressMissing']);
+      template.Resources.Other = { Type: type, Properties: { ServiceToken: 'arn:aws:lambda:us-east-2:111122223333:function:f', TemplateURL: 'https://example.com/t', Groups: [group] } };
+      const { findings, unchecked } = check();
+      expect(findings).toEqual([]);
+      expect(unchecked.map(({ rule }) => rule.id)).toContain('EfaSelfEgressMissing');
+    });
 });

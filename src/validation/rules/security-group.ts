@@ -1,5 +1,6 @@
 import { Link, Resource, TemplateGraph, Unknown, Value, asList, same, valueAt } from '../graph/template-graph';
 import { Outcome, Rule, found, notChecked } from '../rule';
+import { handedOn } from '../views/handed-on';
 import { instanceFacts } from '../views/instance-facts';
 import { EfaInterface, efaInterfacesOf, efaLaunchesOf, launchProperty, launchesOf } from '../views/launches';
 
@@ -126,6 +127,9 @@ function fabricFault(graph: TemplateGraph, nic: EfaInterface, traffics: Map<Reso
     traffics.set(group.resource, traffic);
     if (traffic.Ingress === 'all' && traffic.Egress === 'all') {
       return undefined;
+    }
+    if (handedOn(graph).has(group.resource)) {
+      unknown ??= new Unknown('rules that something else may add to the security group', group.resource.logicalId);
     }
     unknown ??= traffic.Ingress instanceof Unknown ? traffic.Ingress : traffic.Egress instanceof Unknown ? traffic.Egress : undefined;
     faults.push({ group: group.resource, traffic });

@@ -1,3 +1,4 @@
+import { handedOn } from './handed-on';
 import { partialText } from './partial-text';
 import { Link, Resource, TemplateGraph, Value, linked, several } from '../graph/template-graph';
 
@@ -16,8 +17,6 @@ interface Networks {
   readonly propagated: Set<Resource>;
   /** Endpoints of each VPC. */
   readonly endpoints: Map<Resource, Resource[]>;
-  /** What nested stacks and custom resources are told of, and so may add to. */
-  readonly handedOn: Set<Resource>;
   /** True when an association, a route or an endpoint is of something that is not known. */
   readonly unknownRoutes: boolean;
   readonly unknownEndpoints: boolean;
@@ -35,7 +34,7 @@ export function egressOf(graph: TemplateGraph, subnet: Value): Egress {
   const networks = networksOf(graph);
   // the main table of a VPC, which a subnet without an association has, is not told.
   const table = subnet instanceof Link ? networks.tables.get(subnet.resource) : undefined;
-  if (table === undefined || networks.unknownRoutes || networks.propagated.has(table) || networks.handedOn.has(table)) {
+  if (table === undefined || networks.unknownRoutes || networks.propagated.has(table) || handedOn(graph).has(table)) {
     return undefined;
   }
   const routes = networks.routes.get(table) ?? [];
@@ -52,7 +51,7 @@ export function endpointServicesOf(graph: TemplateGraph, subnet: Resource): Set<
   const networks = networksOf(graph);
   const vpc = linked(subnet.get('VpcId'), 'AWS::EC2::VPC');
   // a VPC that is not in the set may have any endpoint.
-  if (vpc === undefined || networks.unknownEndpoints || networks.handedOn.has(vpc)) {
+  if (vpc === undefined || networks.unknownEndpoints || handedOn(graph).has(vpc)) {
     return undefined;
   }
   const services = new Set<string>();
@@ -99,7 +98,6 @@ function networksOf(graph: TemplateGraph): Networks {
       routes: routes.groups,
       propagated: new Set(propagated.filter((table) => table !== undefined)),
       endpoints: endpoints.groups,
-      handedOn: handedOn(graph),
       unknownRoutes: graph.hasUnseenResources || routes.rest || propagated.includes(undefined)
         || associations.some((association) => linked(association.get('SubnetId'), 'AWS::EC2::Subnet') === undefined),
       unknownEndpoints: graph.hasUnseenResources || endpoints.rest,
@@ -133,23 +131,4 @@ export function groupBy(resources: readonly Resource[], property: string, type: 
 
 function isToInternetGateway(route: Resource): boolean {
   return linked(route.get('GatewayId'), 'AWS::EC2::InternetGateway') !== undefined && route.get('DestinationIpv6CidrBlock') === undefined;
-}
-
-function handedOn(graph: TemplateGraph): Set<Resource> {
-  const result = new Set<Resource>();
-  const visit = (value: Value | undefined) => {
-    if (value instanceof Link) {
-      if (value.attribute === 'Ref' || value.attribute.endsWith('Id')) {
-        result.add(value.resource);
-      }
-    } else if (typeof value === 'object' && value !== null) {
-      Object.values(value).forEach(visit);
-    }
-  };
-  for (const resource of graph.resources) {
-    if (/^(Custom::.*|AWS::CloudFormation::(Stack|CustomResource))$/.test(resource.type)) {
-      visit(resource.get());
-    }
-  }
-  return result;
 }
