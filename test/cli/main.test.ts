@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020';
@@ -74,11 +75,14 @@ test('plan finds a fleet and says why others were rejected', () => {
 test('the commands of the README work as they stand there', () => {
   const commands = [...readFileSync(join(ROOT, 'README.md'), 'utf8').matchAll(/^npx cdk-disaggregated-inference (.*)$/gm)].map((match) => match[1].split(' '));
   expect(commands.length).toBeGreaterThan(1);
+  // one of them checks what the README has synthesized before.
+  const synth = spawnSync('npx', ['cdk', 'synth', '--quiet', '--no-notices'], { cwd: ROOT, encoding: 'utf8' });
+  expect([synth.status, synth.error]).toEqual([0, undefined]);
   for (const args of commands) {
     const { status, stderr } = run(args);
     expect([args, status, stderr]).toEqual([args, 0, '']);
   }
-});
+}, 120_000);
 
 test('wrong input is told in sentences on standard error', () => {
   const { status, stdout, stderr } = run(['estimate', EXAMPLE, '--set', 'decode.instnaces=4', '--set', 'objective.percentile=97']);
