@@ -89,6 +89,8 @@ describe('a value with a condition', () => {
   test.each<[string, string, object]>([
     ['a pattern', 'spot', { Type: 'String', AllowedPattern: '^s[a-z]+$' }],
     ['a pattern that could take long', 'spot', { Type: 'String', AllowedPattern: '(o+)+' }],
+    ['a pattern of many choices', 'spot', { Type: 'String', AllowedPattern: 'o?'.repeat(30) }],
+    ['a pattern of another type', 'spot', { Type: 'AWS::EC2::KeyPair::KeyName', AllowedPattern: 'o+' }],
     ['a pattern of Java alone', 'spot', { Type: 'String', AllowedPattern: '(?i)o' }],
     ['lengths', 'spot', { Type: 'String', MinLength: 4, MaxLength: '4' }],
     ['bounds', '3', { Type: 'Number', MinValue: 3, MaxValue: 3 }],

@@ -51,6 +51,15 @@ describe('a template that CloudFormation refuses', () => {
     expect(problems.map(({ logicalId }) => logicalId)).toEqual(['Nameless', 'Vpc']);
   });
 
+  test('has more cycles than can be told, and is told a hundred of them', () => {
+    const id = (index: number) => `R${index}`;
+    const resources = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => (
+      [id(index), { Type: 'Test::Any', DependsOn: [id(0), id((index + 1) % 20_000)] }])));
+    const problems = problemsOf({ Resources: resources });
+    expect(problems).toHaveLength(100);
+    expect(problems[99].message).toBe('the resource waits for itself, by way of R1, R2, R3, R4, R5, 94 more');
+  });
+
   test('a thousand times is told a hundred', () => {
     expect(problemsOf({ Resources: Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`R${index}`, {}])) })).toHaveLength(100);
   });

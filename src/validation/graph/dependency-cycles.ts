@@ -7,8 +7,9 @@ import { Json, asObject, intrinsicOf, walk } from './template-json';
  * A reference in a branch of a condition, and one from or to a resource with a condition, may not be there when the template is deployed: it is left out.
  *
  * @param template the parsed template, as it reaches CloudFormation.
+ * @param most cycles that are looked for: a template may have more of them than can be told.
  */
-export function dependencyCycles(template: Json): string[][] {
+export function dependencyCycles(template: Json, most: number): string[][] {
   const resources = asObject(template.Resources);
   const ids = new Set(Object.keys(resources).filter((id) => asObject(resources[id]).Condition === undefined));
   const edges = new Map([...ids].map((id) => [id, dependenciesOf(asObject(resources[id])).filter((other) => ids.has(other))]));
@@ -19,7 +20,7 @@ export function dependencyCycles(template: Json): string[][] {
     const path: string[] = [];
     const onPath = new Set<string>();
     const pending: { readonly id: string; next: number }[] = done.has(start) ? [] : [{ id: start, next: 0 }];
-    while (pending.length > 0) {
+    while (pending.length > 0 && cycles.length < most) {
       const top = pending[pending.length - 1];
       if (top.next === 0) {
         path.push(top.id);

@@ -60,6 +60,9 @@ const SECTIONS = ['Metadata', 'Parameters', 'Mappings', 'Conditions', 'Resources
 /** A template that is wrong throughout is not told so forever. */
 const MOST = 100;
 
+/** Resources of a cycle that are named beside the first. */
+const MOST_NAMED = 5;
+
 /**
  * What CloudFormation refuses in a template, whatever its resources are.
  *
@@ -106,8 +109,9 @@ export function problemsOf(stack: string, template: unknown, untransformed: bool
       check(output, ['Outputs', name]);
     }
     check(template.Conditions, ['Conditions']);
-    for (const [first, ...others] of dependencyCycles(template)) {
-      add(['Resources', first], others.length === 0 ? 'the resource refers to itself' : `the resource waits for itself, by way of ${others.join(', ')}`,
+    for (const [first, ...others] of dependencyCycles(template, MOST)) {
+      const way = others.length > MOST_NAMED ? [...others.slice(0, MOST_NAMED), `${others.length - MOST_NAMED} more`] : others;
+      add(['Resources', first], others.length === 0 ? 'the resource refers to itself' : `the resource waits for itself, by way of ${way.join(', ')}`,
         'take the reference out, or into a resource of its own, such as AWS::EC2::SecurityGroupIngress for a rule of a security group');
     }
   }
