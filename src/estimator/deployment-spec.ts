@@ -38,7 +38,7 @@ export interface DeploymentSpec {
   readonly objective?: ObjectiveSpec;
 
   /**
-   * What a planned fleet can lose and grow by and still hold the objective. Counts that the spec gives are judged without it.
+   * What a planned fleet can lose and grow by and still hold the objective. Has no effect where the spec gives all counts.
    *
    * @default - none: the fleet holds the objective at the workload's rate with every instance there
    */
@@ -81,7 +81,7 @@ export interface HeadroomSpec {
   readonly growth?: number;
 
   /**
-   * Instances of one pool that may be gone while the fleet holds the objective; 1 is what is called N+1. Each pool is taken alone.
+   * Instances of one pool that may be gone while the fleet holds the objective; 1 is what is called N+1. Each pool whose count is planned is taken alone.
    *
    * @default 0
    */

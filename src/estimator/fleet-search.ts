@@ -102,20 +102,20 @@ function candidate(service: Service, counts: Counts, chosen: Counts): RejectedCa
 }
 
 /** Counts from which to which a pool may have. */
-export interface CountRange {
+interface CountRange {
   readonly least: number;
   readonly most: number;
 }
 
 /** What the spec leaves open of the counts of both pools. */
-export function rangesOf(service: Service): { readonly prefill: CountRange; readonly decode: CountRange } {
+function rangesOf(service: Service): { readonly prefill: CountRange; readonly decode: CountRange } {
   const range = (given: number | undefined) => ({ least: given ?? 1, most: given ?? MOST_INSTANCES });
   const { prefill, decode } = service.spec;
   return { prefill: prefill === undefined ? { least: 0, most: 0 } : range(prefill.instances), decode: range(decode.instances) };
 }
 
 /** Counts of a range that are at most `distance` from one of them. */
-export function around(count: number, { least, most }: CountRange, distance: number): number[] {
+function around(count: number, { least, most }: CountRange, distance: number): number[] {
   const from = Math.max(least, count - distance);
   return Array.from({ length: Math.min(most, count + distance) - from + 1 }, (_, i) => from + i);
 }

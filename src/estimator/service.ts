@@ -248,13 +248,14 @@ export class Service {
     }
   }
 
-  // the fleets that are left when the spare instances of a pool are gone
+  // the fleets that are left when the spare instances of a planned pool are gone
   private cases(prefill: number, decode: number): [number, number][] {
     const spare = this.spec.headroom?.spareInstances ?? 0;
-    if (spare === 0) {
-      return [[prefill, decode]];
-    }
-    return this.aggregated ? [[prefill, decode - spare]] : [[prefill - spare, decode], [prefill, decode - spare]];
+    const left: [number, number][] = [
+      ...(this.spec.prefill !== undefined && this.spec.prefill.instances === undefined ? [[prefill - spare, decode] as [number, number]] : []),
+      ...(this.spec.decode.instances === undefined ? [[prefill, decode - spare] as [number, number]] : []),
+    ];
+    return spare === 0 || left.length === 0 ? [[prefill, decode]] : left;
   }
 
   // false where nothing is left to solve for

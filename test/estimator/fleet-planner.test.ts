@@ -127,6 +127,12 @@ describe('with headroom', () => {
     expect(spare[1]).toBeGreaterThan(decode);
   });
 
+  test('a count that is given loses nothing', () => {
+    const [prefill, decode] = counts(FleetPlanner.plan(planned({ prefill: { hardware: 'trn2.48xlarge', instances: 3 }, headroom: { spareInstances: 1 } })));
+    const [, plain] = counts(FleetPlanner.plan(planned({ prefill: { hardware: 'trn2.48xlarge', instances: 3 } })));
+    expect([prefill, decode]).toEqual([3, plain + 1]);
+  });
+
   test('the reason of a rejected fleet says what is gone', () => {
     const { rejected } = FleetPlanner.plan(planned({ headroom: { growth: 0.2, spareInstances: 1 } }));
     expect(rejected.map(({ reason }) => reason)).toContainEqual(expect.stringMatching(/with 1 (prefill|decode) instance gone and 20 % more requests .*(exceeds|of its capacity)/));
