@@ -1,3 +1,6 @@
+// a shorter mean is no wait, and its rate may not be a number
+const NO_WAIT_SECONDS = 1e-9;
+
 /**
  * Latency of a mix of request classes that wait twice: each class has its own fixed time, both waits are zero with some probability and
  * exponential otherwise. Percentiles come from the distribution of the sum, not from a sum of percentiles.
@@ -30,8 +33,8 @@ export class WaitingMixture {
    * Takes the fixed times as they are now, and the two waits: probability of each and its mean given that it occurs.
    */
   public prepare(probability1: number, mean1: number, probability2: number, mean2: number): void {
-    const waits1 = probability1 > 0 && mean1 > 0;
-    const waits2 = probability2 > 0 && mean2 > 0;
+    const waits1 = probability1 > 0 && mean1 > NO_WAIT_SECONDS;
+    const waits2 = probability2 > 0 && mean2 > NO_WAIT_SECONDS;
     const c1 = waits1 ? probability1 : 0;
     const c2 = waits2 ? probability2 : 0;
     this.ra = waits1 ? 1 / mean1 : 1;
