@@ -5,7 +5,7 @@ import { Construct } from 'constructs';
 import { EstimateAnnotation } from './annotation';
 import { IInferenceTarget } from './decode';
 import { dnsLabel } from './dns-label';
-import { CalibrationSpec, DeploymentSpec, FleetPlanner, LinkSpec } from './estimator';
+import { CalibrationSpec, DeploymentSpec, FleetPlanner, HeadroomSpec, LinkSpec } from './estimator';
 import { specProblems } from './estimator/spec-check';
 import { ITrainiumFleet, ModelArtifacts, TrainiumServingProps } from './fleet';
 import { ModelArchitecture } from './model';
@@ -69,6 +69,13 @@ export interface DisaggregatedInferenceProps {
    * @default - nothing: instance counts have to be given
    */
   readonly objective?: InferenceObjective;
+
+  /**
+   * What planned fleets can lose and grow by and still hold the objective.
+   *
+   * @default - none: the objective holds at the workload's rate with every instance there
+   */
+  readonly headroom?: HeadroomSpec;
 
   /**
    * Who reads the prompts.
@@ -240,6 +247,7 @@ function deploymentSpec(props: DisaggregatedInferenceProps, path: string): Deplo
     model: props.model.toSpec(),
     workload: props.workload.toSpec(),
     ...(props.objective === undefined ? {} : { objective: objectiveSpec(props.objective) }),
+    ...(props.headroom === undefined ? {} : { headroom: props.headroom }),
     ...(props.prefill === undefined ? {} : { prefill: props.prefill._poolSpec(props.model, `${path}/Prefill`) }),
     decode,
     ...(props.link === undefined ? {} : { link: props.link }),

@@ -1,7 +1,7 @@
 import { App, CfnParameter, Duration, Stack, StackProps, aws_ec2 as ec2, aws_kms as kms, aws_s3 as s3, aws_secretsmanager as secretsmanager } from 'aws-cdk-lib';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import {
-  Cs3Attachment, Decode, DisaggregatedInference, DisaggregatedInferenceProps, Estimates, ModelArchitecture, ModelArtifacts, NeuronInstanceType,
+  Cs3Attachment, Decode, DisaggregatedInference, DisaggregatedInferenceProps, Estimates, HeadroomSpec, ModelArchitecture, ModelArtifacts, NeuronInstanceType,
   Prefill, Purchase, Workload,
 } from 'cdk-disaggregated-inference';
 
@@ -77,6 +77,19 @@ describe('a planned service', () => {
       expect(config).toContain(part);
     }
   });
+});
+
+test('headroom buys the instances that a failure and growth would take', () => {
+  const counts = (headroom?: HeadroomSpec) => {
+    const { stack, props } = fixture();
+    const { spec } = Estimates.fromStack(stack).of(new DisaggregatedInference(stack, 'Chat', { ...props, headroom }));
+    return [spec.prefill!.instances!, spec.decode.instances!];
+  };
+  const [prefill, decode] = counts();
+  expect(counts({ spareInstances: 1 })).toEqual([prefill + 1, decode + 1]);
+  const grown = counts({ growth: 9 });
+  expect(grown[0] + grown[1]).toBeGreaterThan(prefill + decode);
+  expect(rulesOf(() => counts({ growth: -1, spareInstances: 0.5 }))).toEqual(['GrowthOutOfRange', 'CountNotPositive']);
 });
 
 test('an aggregated service has one fleet that hands no KV cache on', () => {
