@@ -36,12 +36,15 @@ function time(repetitions: number, run: () => void): number {
 }
 
 const rows = [['steady', steady], ['lognormal lengths', mixed]] as const;
-console.log('workload            classes  closed form us  estimate with intervals us  plan ms');
+console.log('workload            classes  closed form us  estimate with intervals us  plan ms  search ms  with simulation ms');
 for (const [name, workload] of rows) {
   const service = new Service(spec(workload, false));
   const solve = time(5000, () => service.solve(2, 2));
   const estimate = time(40, () => Estimator.estimate(spec(workload, false)));
   const plan = time(20, () => FleetPlanner.plan(spec(workload, true)));
+  const search = time(10, () => FleetPlanner.search(spec(workload, true), { simulate: false }));
+  const confirmed = time(5, () => FleetPlanner.search(spec(workload, true)));
   const columns = [name.padEnd(19), String(workload.toSpec().lengthClasses.length).padStart(7), solve.toFixed(1).padStart(15)];
-  console.log([...columns, estimate.toFixed(0).padStart(27), (plan / 1000).toFixed(1).padStart(8)].join(' '));
+  console.log([...columns, estimate.toFixed(0).padStart(27), (plan / 1000).toFixed(1).padStart(8),
+    (search / 1000).toFixed(0).padStart(10), (confirmed / 1000).toFixed(0).padStart(19)].join(' '));
 }

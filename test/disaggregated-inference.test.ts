@@ -1,8 +1,8 @@
 import { App, CfnParameter, Duration, Stack, StackProps, aws_ec2 as ec2, aws_kms as kms, aws_s3 as s3, aws_secretsmanager as secretsmanager } from 'aws-cdk-lib';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import {
-  Cs3Attachment, Decode, DisaggregatedInference, DisaggregatedInferenceProps, Estimates, HeadroomSpec, ModelArchitecture, ModelArtifacts, NeuronInstanceType,
-  Prefill, Purchase, Workload,
+  Cs3Attachment, Decode, DisaggregatedInference, DisaggregatedInferenceProps, Estimates, HeadroomSpec, ModelArchitecture, ModelArtifacts,
+  NeuronInstanceType, Prefill, Purchase, Workload,
 } from 'cdk-disaggregated-inference';
 
 const BLOCK = Purchase.capacityBlock({ reservationId: 'cr-0123456789abcdef0', availabilityZone: 'us-east-2b' });

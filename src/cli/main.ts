@@ -3,6 +3,7 @@ import type { EstimateOutcome } from '../estimator';
 import { Problem, Problems, ProblemsError } from '../problems';
 import type { CheckOptions } from './check';
 import { packageFacts } from './package-facts';
+import type { SearchOptions } from './search';
 import type { SimulateOptions } from './simulate';
 
 /** What the process ends with, for scripts and pipelines. */
@@ -78,6 +79,20 @@ async function main(): Promise<void> {
       process.exitCode = exitCodeOf(plan.outcome);
     });
 
+  specCommand(program, 'search', 'the cheapest fleet of everything that could serve the workload, and what more money buys')
+    .addHelpText('after', '\nAs JSON the answer is a fleet search (fleet-search.v1.schema.json).')
+    .addOption(listOption('--hardware <name>', 'hardware that either pool may be of', 'what has coefficients and a price'))
+    .addOption(listOption('--purchase-option <name>', 'a way to buy that is open', 'on-demand, capacity-block'))
+    .addOption(listOption('--tensor-parallel-degree <ranks>', 'a degree that either pool may have', 'powers of two'))
+    .addOption(listOption('--serving <name>', 'disaggregated or aggregated', 'both'))
+    .option('--no-simulate', 'believes the closed form, without simulation')
+    .action(async (file: string, options: SpecOptions & SearchOptions) => {
+      const { searchFleets, searchText } = await import('./search.js');
+      const found = searchFleets(file, options);
+      print(options, found, () => searchText(found));
+      process.exitCode = exitCodeOf(found.outcome);
+    });
+
   specCommand(program, 'simulate', 'every request of a deployment, from event to event')
     .option('--requests <count>', 'requests to simulate (default: 10000, or all of the trace)')
     .option('--seed <number>', 'seed of the random numbers (default: 0)')
@@ -98,7 +113,7 @@ async function main(): Promise<void> {
     .description('whether CloudFormation templates would deploy and their fabric connect, by the rules of this library')
     .argument('<template...>', 'templates in JSON or YAML, or cloud assemblies such as cdk.out; - for standard input')
     .addOption(formatOption('text', 'json', 'sarif'))
-    .addOption(new Option('--rule <id>', 'checks this rule alone; may be repeated').argParser(collect).default([], 'all rules'))
+    .addOption(listOption('--rule <id>', 'checks this rule alone', 'all rules'))
     .addOption(new Option('--fail-on <severity>', 'what exit code 1 is for: errors, or warnings too').choices(['error', 'warning']).default('error'))
     .option('--region <region>', 'the region of stacks that do not say theirs, such as us-east-2')
     .addHelpText('after', CHECK_HELP)
@@ -143,6 +158,10 @@ function specCommand(program: Command, name: string, description: string): Comma
 
 function formatOption(...formats: string[]): Option {
   return new Option('--format <format>', 'format of the answer').choices(formats).default(formats[0]);
+}
+
+function listOption(flags: string, description: string, fallback: string): Option {
+  return new Option(flags, `${description}; may be repeated`).argParser(collect).default([], fallback);
 }
 
 function collect(value: string, all: string[]): string[] {

@@ -1,6 +1,6 @@
 import { DeploymentSpec } from './deployment-spec';
 import { EstimateOutcome } from './estimate';
-import { Counts, cheapest, hopeless } from './fleet-search';
+import { Counts, cheapest, hopeless } from './planner/counts';
 import { report } from './report';
 import { Refused } from './resolve';
 import { Service } from './service';

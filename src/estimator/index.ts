@@ -1,5 +1,5 @@
 export * from './deployment-spec';
 export * from './estimate';
 export * from './estimator';
-export * from './fleet-planner';
+export * from './planner';
 export * from './simulation';

@@ -128,14 +128,23 @@ export class Service {
    * Whether a fleet keeps every promise with the headroom that the spec asks for.
    */
   public suffices(prefillInstances: number, decodeInstances: number): boolean {
-    return this.cases(prefillInstances, decodeInstances).every(([prefill, decode]) => this.solveGrown(prefill, decode) && this.holds);
+    return this.reduced(prefillInstances, decodeInstances).every(([prefill, decode]) => this.solveGrown(prefill, decode) && this.holds);
+  }
+
+  /**
+   * The worst latency of a fleet over what is promised, with the headroom that the spec asks for: at most 1 if it suffices, Infinity if it is unstable.
+   */
+  public strain(prefillInstances: number, decodeInstances: number): number {
+    return Math.max(...this.reduced(prefillInstances, decodeInstances).map(([prefill, decode]) => (
+      this.solveGrown(prefill, decode) && this.form.stable
+        ? Math.max(0, ...this.promises.map((promise) => this.form.latencies[promise.index] / promise.seconds)) : Infinity)));
   }
 
   /**
    * Why a fleet does not keep every promise with the headroom that the spec asks for; undefined if it does.
    */
   public insufficiency(prefillInstances: number, decodeInstances: number): Refusal | undefined {
-    for (const [prefill, decode] of this.cases(prefillInstances, decodeInstances)) {
+    for (const [prefill, decode] of this.reduced(prefillInstances, decodeInstances)) {
       if (!this.solveGrown(prefill, decode)) {
         return { kind: 'infeasible', reason: 'no instance is left of a pool that loses its spare ones', mend: 'add instances or ask for fewer spare ones' };
       }
@@ -151,6 +160,18 @@ export class Service {
       }
     }
     return undefined;
+  }
+
+  /**
+   * The fleets that are left when the spare instances of a planned pool are gone; the fleet itself where none are asked for.
+   */
+  public reduced(prefill: number, decode: number): [number, number][] {
+    const spare = this.spec.headroom?.spareInstances ?? 0;
+    const left: [number, number][] = [
+      ...(this.spec.prefill !== undefined && this.spec.prefill.instances === undefined ? [[prefill - spare, decode] as [number, number]] : []),
+      ...(this.spec.decode.instances === undefined ? [[prefill, decode - spare] as [number, number]] : []),
+    ];
+    return spare === 0 || left.length === 0 ? [[prefill, decode]] : left;
   }
 
   /** Load over capacity of the fullest stage. */
@@ -246,16 +267,6 @@ export class Service {
       default:
         return pick(decode, [...this.names('prefill'), ...this.names('decode')]);
     }
-  }
-
-  // the fleets that are left when the spare instances of a planned pool are gone
-  private cases(prefill: number, decode: number): [number, number][] {
-    const spare = this.spec.headroom?.spareInstances ?? 0;
-    const left: [number, number][] = [
-      ...(this.spec.prefill !== undefined && this.spec.prefill.instances === undefined ? [[prefill - spare, decode] as [number, number]] : []),
-      ...(this.spec.decode.instances === undefined ? [[prefill, decode - spare] as [number, number]] : []),
-    ];
-    return spare === 0 || left.length === 0 ? [[prefill, decode]] : left;
   }
 
   // false where nothing is left to solve for

@@ -19,7 +19,7 @@ function run(args: string[], input?: string): Run {
 
 function validator(name: string) {
   const ajv = new Ajv2020({ allErrors: true });
-  for (const file of ['deployment-spec', 'estimate', 'fleet-plan']) {
+  for (const file of ['deployment-spec', 'estimate', 'fleet-plan', 'fleet-search', 'simulation']) {
     ajv.addSchema(JSON.parse(readFileSync(join(ROOT, `src/estimator/schema/${file}.v1.schema.json`), 'utf8')));
   }
   return ajv.getSchema(`cdk-disaggregated-inference/${name}/v1`)!;
@@ -70,6 +70,29 @@ test('plan finds a fleet and says why others were rejected', () => {
   const validate = validator('fleet-plan');
   expect([validate(plan), validate.errors]).toEqual([true, null]);
   expect(plan.outcome.estimate.spec.decode.instances).toBeGreaterThanOrEqual(1);
+});
+
+test('search tells the cheapest fleet, what more money buys and why the rest was rejected', () => {
+  const args = ['search', EXAMPLE, '--hardware', 'trn2.48xlarge', '--hardware', 'p5en.48xlarge', '--tensor-parallel-degree', '8'];
+  const text = run(args);
+  expect([text.status, text.stderr]).toEqual([0, '']);
+  expect(text.stdout).toMatch(/^the cheapest of 4 combinations, and what more money buys, confirmed by simulation\n\nUSD\/h +TTFT +TPOT +end to end +prefill +decode\n( *[\d.]+ .* x .*\n)+/m);
+  expect(text.stdout).toMatch(/^rejected: prefill +decode +USD\/h +because$/m);
+  expect(text.stdout).not.toMatch(/NaN|undefined|\[object/);
+
+  const found = JSON.parse(run([...args, '--no-simulate', '--serving', 'aggregated', '--format', 'json']).stdout);
+  const validate = validator('fleet-search');
+  expect([validate(found), validate.errors]).toEqual([true, null]);
+  expect([found.solver, found.considered]).toEqual(['closed-form', 2]);
+
+  const none = run([...args, '--set', 'objective.ttftSeconds=0.001']);
+  expect([none.status, none.stdout.split('\n')[0]]).toEqual([3, expect.stringMatching(/^no estimate, infeasible: none of 4 combinations holds the objective/)]);
+});
+
+test('simulate as JSON follows its schema', () => {
+  const simulation = JSON.parse(run(['simulate', EXAMPLE, '--requests', '500', '--format', 'json']).stdout);
+  const validate = validator('simulation');
+  expect([validate(simulation), validate.errors]).toEqual([true, null]);
 });
 
 test('the commands of the README work as they stand there', () => {

@@ -9,7 +9,7 @@ function schema(name: string): any {
   return JSON.parse(readFileSync(join(SRC, `estimator/schema/${name}.v1.schema.json`), 'utf8'));
 }
 
-const SCHEMAS = ['deployment-spec', 'estimate', 'fleet-plan'];
+const SCHEMAS = ['deployment-spec', 'estimate', 'fleet-plan', 'fleet-search', 'simulation'];
 
 interface Property {
   readonly optional: boolean;
@@ -75,12 +75,17 @@ function typeOf(described: any): string {
   }
 }
 
-const declared = declaredInterfaces('model/model-spec.ts', 'workload/workload-spec.ts', 'estimator/deployment-spec.ts', 'estimator/estimate.ts');
+const declared = declaredInterfaces(
+  'model/model-spec.ts', 'workload/workload-spec.ts', 'estimator/deployment-spec.ts', 'estimator/estimate.ts',
+  'estimator/planner/fleet-search.ts', 'estimator/simulation/simulation.ts',
+);
 
 /** What exists in the schema alone: a convenience of files. */
 const ONLY_IN_FILES = { definition: 'TraceWorkload', property: '$schema' };
 
-describe.each([['deployment-spec', 'DeploymentSpec'], ['estimate', 'Estimate'], ['fleet-plan', 'FleetPlan']])('%s', (file, root) => {
+describe.each([
+  ['deployment-spec', 'DeploymentSpec'], ['estimate', 'Estimate'], ['fleet-plan', 'FleetPlan'], ['fleet-search', 'FleetSearch'], ['simulation', 'Simulation'],
+])('%s', (file, root) => {
   const { $defs, ...rootDefinition } = schema(file);
   const definitions = Object.entries<any>({ [root]: rootDefinition, ...$defs }).filter(([name]) => name !== ONLY_IN_FILES.definition);
 

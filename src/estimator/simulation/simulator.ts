@@ -2,7 +2,7 @@ import { Problem, Problems } from '../../problems';
 import { DeploymentSpec } from '../deployment-spec';
 import { Refusal } from '../estimate';
 import { givenCounts, refusalOf } from '../estimator';
-import { Counts, cheapest, hopeless } from '../fleet-search';
+import { Counts, cheapest, hopeless } from '../planner/counts';
 import { Service } from '../service';
 import { Arrivals, RandomArrivals, RecordedArrivals } from './arrivals';
 import { EventEngine } from './event-engine';

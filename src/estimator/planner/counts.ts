@@ -1,6 +1,6 @@
-import { Refusal, RejectedCandidate } from './estimate';
-import { fleetPrice } from './report';
-import { Service } from './service';
+import { Refusal, RejectedCandidate } from '../estimate';
+import { fleetPrice } from '../report';
+import { Service } from '../service';
 
 /** Most instances of a pool that are considered. */
 export const MOST_INSTANCES = 1000;
@@ -52,7 +52,7 @@ export function cheapest(service: Service): Counts | undefined {
 /**
  * Fleets beside the chosen one that were not chosen, the nearest first, and of those the cheapest.
  */
-export function rejected(service: Service, chosen: Counts): RejectedCandidate[] {
+export function rejectedNear(service: Service, chosen: Counts): RejectedCandidate[] {
   const { prefill: prefills, decode: decodes } = rangesOf(service);
   const candidates: (Counts & { readonly distance: number; readonly cost: number })[] = [];
   for (const decode of around(chosen.decode, decodes, NEIGHBOURS)) {

@@ -1,0 +1,72 @@
+import { FleetPlanner, FleetPool, FleetSearch } from '../estimator';
+import { estimateText, refusalText } from './estimate-text';
+import { readSpec } from './spec-file';
+import { number, table, time } from './text-table';
+
+/** Rejected combinations that the text tells. */
+const MOST_REJECTED = 20;
+
+/** Options of `search` as the command line gives them. */
+export interface SearchOptions {
+  readonly set: string[];
+  readonly hardware: string[];
+  readonly purchaseOption: string[];
+  readonly tensorParallelDegree: string[];
+  readonly serving: string[];
+  readonly simulate: boolean;
+}
+
+/**
+ * The search that the options ask for.
+ */
+export function searchFleets(file: string, options: SearchOptions): FleetSearch {
+  const given = <T>(list: T[]) => list.length === 0 ? undefined : list;
+  return FleetPlanner.search(readSpec(file, options.set), {
+    hardware: given(options.hardware),
+    purchaseOptions: given(options.purchaseOption),
+    tensorParallelDegrees: given(options.tensorParallelDegree.map(Number)),
+    servings: given(options.serving),
+    simulate: options.simulate,
+  });
+}
+
+/**
+ * A search as text for a terminal: the cheapest fleet, or why there is none, what more money buys, and what was rejected.
+ */
+export function searchText({ outcome: { estimate, refusal }, considered, front, rejected, solver }: FleetSearch): string {
+  const sections = [estimate ? estimateText(estimate) : refusalText(refusal!)];
+  if (front.length > 0) {
+    const confirmed = solver === 'simulation' ? 'confirmed by simulation' : 'by the closed form alone';
+    sections.push(`the cheapest of ${considered} combinations, and what more money buys, ${confirmed}`, table([
+      ['USD/h', 'TTFT', 'TPOT', 'end to end', 'prefill', 'decode'],
+      ...front.map(({ usdPerHour, ttftSeconds, tpotSeconds, endToEndSeconds, prefill, decode }) => [
+        number(usdPerHour), time(ttftSeconds), time(tpotSeconds), time(endToEndSeconds), poolText(prefill), poolText(decode),
+      ]),
+    ], 0, 4));
+  }
+  if (rejected.length > 0) {
+    sections.push(table([
+      ['rejected: prefill', 'decode', 'USD/h', 'because'],
+      ...rejected.slice(0, MOST_REJECTED).map(({ prefill, decode, usdPerHour, reason }) => [
+        poolText(prefill), poolText(decode), usdPerHour === undefined ? '-' : number(usdPerHour), reason,
+      ]),
+    ], 2, 3));
+  }
+  if (rejected.length > MOST_REJECTED) {
+    sections.push(`and ${rejected.length - MOST_REJECTED} more, which --format json tells`);
+  }
+  return sections.join('\n\n');
+}
+
+function poolText(pool: FleetPool | undefined): string {
+  if (pool === undefined) {
+    return '-';
+  }
+  const { instances, hardware, tensorParallelDegree, purchaseOption } = pool;
+  return [
+    ...(instances === undefined ? [] : [`${instances} x`]),
+    hardware,
+    ...(tensorParallelDegree === undefined ? [] : [`TP ${tensorParallelDegree}`]),
+    ...(purchaseOption === undefined ? [] : [purchaseOption]),
+  ].join(' ');
+}

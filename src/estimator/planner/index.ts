@@ -1,0 +1,2 @@
+export * from './fleet-planner';
+export * from './fleet-search';

@@ -1,0 +1,191 @@
+import { END_TO_END, SHARES, TPOT, TTFT } from '../closed-form';
+import { poolPrice } from '../cost';
+import { DeploymentSpec, PoolSpec } from '../deployment-spec';
+import { fleetPrice } from '../report';
+import { Refused } from '../resolve';
+import { Service } from '../service';
+import { confirm } from './confirmation';
+import { Counts, cheapest, hopeless } from './counts';
+import { FleetCandidate, FleetPool, RejectedConfiguration } from './fleet-search';
+
+/** How many instances more than the cheapest of a combination each pool may have. */
+const NEIGHBOURS = [-2, -1, 0, 1, 2];
+
+/** Combinations that cost more than this multiple of the cheapest fleet are not looked at further. */
+const DEAREST = 3;
+
+/** A dearer fleet is worth telling if it answers in this share of the time at most. */
+const CLEARLY_SOONER = 0.95;
+
+/** How far beyond the objective the closed form may see a fleet that the simulation is still asked about. */
+const BRACKET = 1.1;
+
+/** Most simulations of a search. */
+const MOST_SIMULATIONS = 40;
+
+/** A combination with the cheapest counts that the closed form finds. */
+interface Found {
+  readonly service: Service;
+  readonly counts: Counts;
+  readonly usdPerHour: number;
+  /** Fleets of the combination that the simulation saw miss the objective. */
+  readonly missed: { readonly counts: Counts; readonly shortcoming: string }[];
+}
+
+/** A fleet of a combination. */
+interface Fleet {
+  readonly found: Found;
+  readonly counts: Counts;
+  readonly candidate: FleetCandidate;
+}
+
+/** The front with the services that it was found by, and what is not on it. */
+export interface Searched {
+  readonly front: Fleet[];
+  readonly rejected: RejectedConfiguration[];
+}
+
+/**
+ * Looks for the fleets that no cheaper one beats, among all combinations.
+ *
+ * The closed form finds the cheapest counts of each combination and the fleets around them. In the order of their prices these are confirmed by simulation, if
+ * that is wanted, and each is kept that answers clearly sooner than all that were kept before it.
+ */
+export function search(specs: readonly DeploymentSpec[], simulate: boolean): Searched {
+  const { found, rejected } = cheapestOfEach(specs);
+  const fleets = found.flatMap((each) => around(each, simulate ? BRACKET : 1))
+    .sort(({ candidate: a }, { candidate: b }) => a.usdPerHour - b.usdPerHour || a.endToEndSeconds - b.endToEndSeconds);
+  const front: Fleet[] = [];
+  let soonest = Infinity;
+  let simulations = 0;
+  for (const fleet of fleets) {
+    const { found: { service, missed }, counts, candidate } = fleet;
+    // with fewer instances a fleet misses what it misses with more
+    const misses = missed.some(({ counts: { prefill, decode } }) => counts.prefill <= prefill && counts.decode <= decode);
+    if (candidate.endToEndSeconds > CLEARLY_SOONER * soonest || misses) {
+      continue;
+    }
+    if (simulate && simulations++ === MOST_SIMULATIONS) {
+      break;
+    }
+    const { verdicts, shortcoming } = simulate ? confirm(service, counts) : { verdicts: [], shortcoming: undefined };
+    if (shortcoming !== undefined) {
+      missed.push({ counts, shortcoming });
+    } else {
+      front.push({ ...fleet, candidate: { ...candidate, simulated: verdicts } });
+      soonest = candidate.endToEndSeconds;
+    }
+  }
+  const kept = new Set(front.map((fleet) => fleet.found));
+  const beaten = found.filter((each) => !kept.has(each)).map(({ service, counts, usdPerHour, missed }): RejectedConfiguration => ({
+    ...poolsOf(service.spec, counts),
+    usdPerHour,
+    reason: missed[missed.length - 1]?.shortcoming ?? 'holds the objective, but a cheaper fleet answers as soon',
+  }));
+  return { front, rejected: [...beaten.sort((a, b) => a.usdPerHour! - b.usdPerHour!), ...rejected] };
+}
+
+// the cheapest counts of every combination that is not far dearer than the cheapest of all
+function cheapestOfEach(specs: readonly DeploymentSpec[]): { readonly found: Found[]; readonly rejected: RejectedConfiguration[] } {
+  const rejected: RejectedConfiguration[] = [];
+  const found: Found[] = [];
+  let cheapestUsd = Infinity;
+  for (const { service, usdPerHour: atLeast } of priced(specs, rejected)) {
+    if (atLeast > DEAREST * cheapestUsd) {
+      rejected.push({ ...poolsOf(service.spec), usdPerHour: atLeast, reason: `costs at least this, more than ${DEAREST} times the cheapest` });
+      continue;
+    }
+    const counts = cheapest(service);
+    if (counts === undefined) {
+      rejected.push({ ...poolsOf(service.spec), reason: hopeless(service).refusal.reason });
+      continue;
+    }
+    const usdPerHour = fleetPrice(service, counts.prefill, counts.decode)!;
+    found.push({ service, counts, usdPerHour, missed: [] });
+    cheapestUsd = Math.min(cheapestUsd, usdPerHour);
+  }
+  return { found, rejected };
+}
+
+// services with the least that they could cost, the cheapest first
+function priced(specs: readonly DeploymentSpec[], rejected: RejectedConfiguration[]): { readonly service: Service; readonly usdPerHour: number }[] {
+  const services: { service: Service; usdPerHour: number }[] = [];
+  // a pool that is refused is so beside every other
+  const refused = new Set<string>();
+  for (const spec of specs) {
+    if (!stagesOf(spec).some((stage) => refused.has(stage))) {
+      try {
+        const service = new Service(spec);
+        const usdPerHour = leastUsdPerHour(service);
+        if (usdPerHour === undefined) {
+          const unpriced = [spec.prefill, spec.decode].find((pool) => pool !== undefined && poolPrice(pool) === undefined)!;
+          rejected.push({ ...poolsOf(spec), reason: `no ${unpriced.purchaseOption} price of ${unpriced.hardware} is published` });
+        } else {
+          services.push({ service, usdPerHour });
+        }
+      } catch (error) {
+        if (!(error instanceof Refused)) {
+          throw error;
+        }
+        const { stage, reason } = error.refusal;
+        stagesOf(spec).filter((pool) => pool.startsWith(`${stage} `)).forEach((pool) => refused.add(pool));
+        rejected.push({ ...poolsOf(spec), reason });
+      }
+    }
+  }
+  return services.sort((a, b) => a.usdPerHour - b.usdPerHour);
+}
+
+// the pools of a spec, named as refusals name the stage that they fail
+function stagesOf({ prefill, decode }: DeploymentSpec): string[] {
+  const named = (stage: string, { hardware, tensorParallelDegree }: PoolSpec) => `${stage} ${hardware} ${tensorParallelDegree}`;
+  return prefill === undefined ? [named('aggregated', decode)] : [named('prefill', prefill), named('decode', decode)];
+}
+
+// loads are inverse to the counts, so those of one instance each tell the fewest that are stable
+function leastUsdPerHour(service: Service): number | undefined {
+  const prefill = service.aggregated ? 0 : 1;
+  service.solve(prefill, 1);
+  const { prefillLoad, decodeLoad } = service.form;
+  return fleetPrice(service, prefill * (Math.floor(prefillLoad) + 1), Math.floor(decodeLoad) + 1);
+}
+
+// fleets near the cheapest counts that the closed form sees hold the objective, or miss it by little
+function around(found: Found, bracket: number): Fleet[] {
+  const { service, counts } = found;
+  const fleets: Fleet[] = [];
+  const near = (count: number) => NEIGHBOURS.map((more) => count + more).filter((nearby) => nearby > 0);
+  const prefills = service.aggregated ? [0] : near(counts.prefill);
+  for (const decode of near(counts.decode)) {
+    for (const prefill of prefills) {
+      if (service.strain(prefill, decode) <= bracket) {
+        fleets.push({ found, counts: { prefill, decode }, candidate: candidateOf(service, { prefill, decode }) });
+      }
+    }
+  }
+  return fleets;
+}
+
+function candidateOf(service: Service, counts: Counts): FleetCandidate {
+  service.solve(counts.prefill, counts.decode);
+  const { latencies } = service.form;
+  const at = 1 + SHARES.indexOf((service.spec.objective!.percentile ?? 95) / 100);
+  return {
+    ...poolsOf(service.spec, counts),
+    usdPerHour: fleetPrice(service, counts.prefill, counts.decode)!,
+    ttftSeconds: latencies[TTFT + at],
+    tpotSeconds: latencies[TPOT + at],
+    endToEndSeconds: latencies[END_TO_END + at],
+    simulated: [],
+  };
+}
+
+function poolsOf(spec: DeploymentSpec, counts?: Counts): Pick<FleetCandidate, 'serving' | 'prefill' | 'decode'> {
+  const pool = ({ hardware, tensorParallelDegree, purchaseOption }: PoolSpec, instances?: number): FleetPool => (
+    { hardware, tensorParallelDegree, purchaseOption, instances });
+  return {
+    serving: spec.prefill === undefined ? 'aggregated' : 'disaggregated',
+    ...(spec.prefill && { prefill: pool(spec.prefill, counts?.prefill) }),
+    decode: pool(spec.decode, counts?.decode),
+  };
+}
