@@ -63,13 +63,18 @@ const project = new awscdk.AwsCdkConstructLibrary({
 
   peerDeps: ['cdk-nag@^3.0.2'],
   devDeps: [
+    '@ai-sdk/amazon-bedrock@4.0.186',
     '@aws-sdk/client-auto-scaling@^3.1160.0',
+    '@aws-sdk/client-bedrock-runtime@^3.1160.0',
     '@aws-sdk/client-cloudformation@^3.1160.0',
     '@aws-sdk/client-ec2@^3.1160.0',
     '@aws-sdk/client-ecs@^3.1160.0',
     '@aws-sdk/client-eks@^3.1160.0',
     // only its copy of the SARIF schema, which it alone of the registry has.
     '@microsoft/jest-sarif@1.0.0-beta.0',
+    '@smithy/eventstream-codec@^4.5.2',
+    '@smithy/node-http-handler@^4.14.2',
+    'ai@6.0.326',
     'aws-cdk@2.1148.1',
     'cdk-preflight@0.0.143',
     'cdk-nag@3.0.2',
@@ -77,6 +82,7 @@ const project = new awscdk.AwsCdkConstructLibrary({
     'esbuild@0.28.2',
     'fast-check@^4.10.2',
     'fast-json-patch@^3.1.1',
+    'openai@6.49.0',
     'projen@0.103.25',
     'tsx@^4.23.15',
     // bundled by esbuild into assets/ and bin/, so users install none of them.

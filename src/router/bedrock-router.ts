@@ -23,7 +23,7 @@ const MAX_IDLE_SECONDS = 4000;
  * A service that answers inference requests of clients with the help of engines.
  */
 export interface IBedrockRouter extends IResource, ec2.IConnectable {
-  /** Base URL of the service, without a trailing slash. OpenAI clients use `<url>/v1` or `<url>/openai/v1`. */
+  /** Base URL of the service, without a trailing slash: the endpoint of AWS' SDKs. OpenAI clients use `<url>/v1` or `<url>/openai/v1`. */
   readonly url: string;
 
   /**
@@ -145,15 +145,17 @@ abstract class BedrockRouterBase extends Resource implements IBedrockRouter {
 }
 
 /**
- * Answers OpenAI chat completions at `/v1` and `/openai/v1`: Fargate tasks behind an Application Load Balancer forward
- * each request to an engine, pass its stream on, bound what engines get, and drain before they stop.
+ * Answers Bedrock's Converse, ConverseStream, InvokeModel, InvokeModelWithResponseStream and CountTokens, and OpenAI's chat completions and completions at
+ * `/v1` and `/openai/v1`: Fargate tasks behind an Application Load Balancer forward each request to an engine, pass its stream on, bound what engines get,
+ * and drain before they stop.
  *
  * A decode engine is paired with the first prefill engine of the same `kvConnector`: the router lets the prefill engine read the prompt and hands
  * its KV cache on, as vLLM's NIXL connector does it. Where that cannot be (no pair, several answers asked for, no prefill engine that is free and
  * well), the decode engine reads the prompt itself, which the header `x-router-route` and the service's metric `router_handoff_total` tell. No other
  * way of handing on is known to the router, that of a CS-3 among them.
  *
- * Bedrock's own wire format is not part of this version.
+ * Callers present an API key of the router as a bearer token, which AWS' SDKs take from `AWS_BEARER_TOKEN_BEDROCK`; signatures of AWS credentials are not
+ * accepted. AWS' SDK for JavaScript speaks HTTP/2 to Bedrock: it needs a listener with TLS, or a `NodeHttpHandler`.
  *
  * Throws a `ProblemsError` with every problem: a model that is not known (`RouterModelUnknown`), no engine that answers
  * (`RouterNothingAnswers`), engines (`RouterEngine…`) or times (`RouterTime`) that cannot be configured, fewer than two zones (`RouterZones`),
@@ -354,7 +356,7 @@ export class BedrockRouter extends BedrockRouterBase {
     });
     http.addAction('Api', {
       priority: 1,
-      conditions: [elbv2.ListenerCondition.pathPatterns(['/v1/*', '/openai/v1/*'])],
+      conditions: [elbv2.ListenerCondition.pathPatterns(['/model/*', '/v1/*', '/openai/v1/*'])],
       action: elbv2.ListenerAction.forward([targetGroup]),
     });
     if (secure) {

@@ -62,7 +62,7 @@ describe('by default', () => {
       Port: 80, DefaultActions: [Match.objectLike({ Type: 'fixed-response', FixedResponseConfig: Match.objectLike({ StatusCode: '404' }) })],
     });
     template.hasResourceProperties('AWS::ElasticLoadBalancingV2::ListenerRule', {
-      Conditions: [{ Field: 'path-pattern', PathPatternConfig: { Values: ['/v1/*', '/openai/v1/*'] } }],
+      Conditions: [{ Field: 'path-pattern', PathPatternConfig: { Values: ['/model/*', '/v1/*', '/openai/v1/*'] } }],
       Actions: [Match.objectLike({ Type: 'forward' })],
     });
   });

@@ -11,7 +11,7 @@ export const ROUTER_CONFIG_SCHEMA = 'cdk-disaggregated-inference/router-config/v
 /** What the router serves, from where, within which limits. Every default is in `router-config.v1.schema.json`. */
 export interface RouterConfig {
   readonly schema: string;
-  readonly model: { readonly id: string; readonly servedNames: string[] };
+  readonly model: { readonly id: string; readonly servedNames: string[]; readonly images: boolean };
   readonly port: number;
   readonly targets: TargetConfig[];
   readonly limits: LimitsConfig;

@@ -1,8 +1,10 @@
-import { IncomingMessage } from 'node:http';
 import { performance } from 'node:perf_hooks';
 import { HandoffOutcome } from './handoff/handoff';
+import { HttpRequest } from './listener';
 import { Answer, CallerGone, CallerStalled } from './wire/answer';
-import { ApiError, EngineError } from './wire/openai';
+import { ApiError, EngineError } from './wire/api-error';
+import { CallerWire } from './wire/caller-wire';
+import { WholeAnswer } from './wire/whole-answer';
 
 /**
  * One request and its answer, from arrival to the last byte, with what the log and the metrics tell of it.
@@ -12,8 +14,10 @@ export class Exchange {
   public readonly id: string;
   /** Which of the router's routes it took, as metrics name it. */
   public readonly route: string;
-  public readonly request: IncomingMessage;
+  public readonly request: HttpRequest;
   public readonly answer: Answer;
+  /** How the caller is spoken to. */
+  public wire: CallerWire;
   /** Name of the target that answered. */
   public target?: string;
   /** Base URL of the endpoint that answered. */
@@ -35,11 +39,12 @@ export class Exchange {
   private readonly arrivedAt = performance.now();
   private readonly controller = new AbortController();
 
-  constructor(id: string, route: string, request: IncomingMessage, answer: Answer) {
+  constructor(id: string, route: string, request: HttpRequest, answer: Answer, wire: CallerWire) {
     this.id = id;
     this.route = route;
     this.request = request;
     this.answer = answer;
+    this.wire = wire;
   }
 
   /** Aborted when nothing more is to be done for the caller. */
@@ -69,8 +74,8 @@ export class Exchange {
   }
 
   /** Sends a whole answer. */
-  public async finish(status: number, type: string, body: string): Promise<void> {
-    this.answer.start(status, { 'content-type': type, 'content-length': String(Buffer.byteLength(body)) });
+  public async finish({ status, headers, body }: WholeAnswer): Promise<void> {
+    this.answer.start(status, { ...headers, 'content-length': String(body.length) });
     await this.answer.end(body);
     this.code = String(status);
   }
@@ -116,12 +121,17 @@ export class Exchange {
 
   /** Tells the caller of an error, as an answer of its own or as the end of one that has begun. */
   private async tell(error: ApiError): Promise<void> {
-    if (this.answer.started) {
-      this.code = 'stream_error';
-      this.answer.breakOff(this.streamed ? error.toSseEvent() : undefined);
-    } else {
+    if (!this.answer.started) {
+      await this.finish(this.wire.error(error)).catch(() => this.answer.breakOff());
       this.code = String(error.status);
-      await this.answer.fail(error).catch(() => this.answer.breakOff());
+      return;
+    }
+    this.code = 'stream_error';
+    const failure = this.streamed ? this.wire.streamFailure(error) : undefined;
+    if (failure?.isEnd) {
+      await this.answer.end(failure.bytes).catch(() => this.answer.breakOff());
+    } else {
+      this.answer.breakOff(failure?.bytes);
     }
   }
 }

@@ -8,7 +8,8 @@ import { RouterMetrics } from './metrics';
 import { relayStream, relayWhole } from './relay';
 import { Endpoint, isConnectError } from './targets/endpoint';
 import { Target } from './targets/target';
-import { ApiError, bodyForEngine, CHAT_PATH, ChatRequest, EngineError } from './wire/openai';
+import { ApiError, EngineError } from './wire/api-error';
+import { bodyForEngine, EngineRequest } from './wire/engine-request';
 import { passOn } from './wire/whole-answer';
 
 /** The only headers of a caller that reach an engine: none can name an upstream or carry a credential. */
@@ -25,7 +26,7 @@ interface Leg {
 }
 
 /**
- * Forwards chat completions to engines: at most one engine ever accepts a request to answer it. Where a prefill engine can read the prompt, it does so
+ * Forwards requests to engines: at most one engine ever accepts a request to answer it. Where a prefill engine can read the prompt, it does so
  * first, and the engine that answers fetches the KV cache from it. If that fails before the caller was sent anything, the same engine is asked once more,
  * to read the prompt itself.
  */
@@ -43,7 +44,7 @@ export class Forwarder {
   }
 
   /** Answers the exchange. Rejects with what went wrong; the exchange is then to be failed. */
-  public async forward(exchange: Exchange, chat: ChatRequest): Promise<void> {
+  public async forward(exchange: Exchange, asked: EngineRequest): Promise<void> {
     const { requestTimeoutSeconds } = this.config.limits;
     const deadline = setTimeout(
       () => exchange.cancel(new EngineError(504, 'request_timeout', `the answer took longer than ${requestTimeoutSeconds} s`)),
@@ -55,7 +56,7 @@ export class Forwarder {
         let endpoint = target.take(tried);
         while (typeof endpoint !== 'string') {
           tried.add(endpoint);
-          if (await this.attempt(exchange, chat, target, endpoint)) {
+          if (await this.attempt(exchange, asked, target, endpoint)) {
             return;
           }
           endpoint = target.take(tried);
@@ -75,7 +76,7 @@ export class Forwarder {
   }
 
   /** Lets one endpoint answer, and gives its slot back. Resolves to false if no connection could be made. */
-  private async attempt(exchange: Exchange, chat: ChatRequest, target: Target, endpoint: Endpoint): Promise<boolean> {
+  private async attempt(exchange: Exchange, asked: EngineRequest, target: Target, endpoint: Endpoint): Promise<boolean> {
     const { name } = target.config;
     const leg = { endpoint, headers: headersForEngines(exchange), signal: exchange.signal };
     let prepared: Prepared | undefined;
@@ -84,7 +85,7 @@ export class Forwarder {
     this.metrics.inFlight.inc({ target: name });
     try {
       // the slot is taken before the prompt is read: a KV cache that had to wait for one could outlive its lease.
-      prepared = await this.handoff.prepare(exchange, chat, target, leg.headers);
+      prepared = await this.handoff.prepare(exchange, asked, target, leg.headers);
       exchange.handoff = prepared.outcome;
       if (prepared.refusal !== undefined) {
         exchange.target = target.config.prefill;
@@ -93,8 +94,8 @@ export class Forwarder {
         return true;
       }
       const status = prepared.outcome === 'handed_off'
-        ? await this.answerHandedOff(exchange, chat, target, { ...leg, body: prepared.body }, prepared)
-        : await this.answer(exchange, chat, { ...leg, body: prepared.body });
+        ? await this.answerHandedOff(exchange, asked, target, { ...leg, body: prepared.body }, prepared)
+        : await this.answer(exchange, asked, { ...leg, body: prepared.body });
       if (status === undefined) {
         exchange.handoff = undefined;
         endpoint.unreachable();
@@ -121,18 +122,18 @@ export class Forwarder {
   }
 
   /** Lets an engine answer from a KV cache or, if that fails or comes too late for the lease, from the prompt. Resolves as `answer` does. */
-  private async answerHandedOff(exchange: Exchange, chat: ChatRequest, target: Target, leg: Leg, prepared: Prepared): Promise<number | undefined> {
+  private async answerHandedOff(exchange: Exchange, asked: EngineRequest, target: Target, leg: Leg, prepared: Prepared): Promise<number | undefined> {
     const canceller = new AbortController();
     let late = false;
     const timer = setTimeout(() => {
       late = !exchange.answer.started;
       // an answer that is not a stream says nothing before its end, so that its silence does not tell whether the KV cache was fetched in time.
-      if (late && chat.stream) {
+      if (late && asked.stream) {
         canceller.abort();
       }
     }, Math.max(0, prepared.leaseEndMillis! - performance.now()));
     try {
-      const status = await this.answer(exchange, chat, { ...leg, signal: AbortSignal.any([leg.signal, canceller.signal]) });
+      const status = await this.answer(exchange, asked, { ...leg, signal: AbortSignal.any([leg.signal, canceller.signal]) });
       if (late && status === 200) {
         exchange.handoffLate = true;
         this.metrics.handoffsLate.inc();
@@ -151,8 +152,8 @@ export class Forwarder {
       prepared.prefill!.failed(Date.now());
     }
     // another id, as the engine may not have forgotten the request yet.
-    const again = { ...leg, headers: headersForEngines(exchange), body: bodyForEngine(chat, target.config.modelName) };
-    const status = await this.answer(exchange, chat, again);
+    const again = { ...leg, headers: headersForEngines(exchange), body: bodyForEngine(asked, target.config.modelName) };
+    const status = await this.answer(exchange, asked, again);
     if (status === undefined) {
       // it had accepted the request, which may be what it died of: no other engine is to have it.
       leg.endpoint.unreachable();
@@ -162,8 +163,8 @@ export class Forwarder {
   }
 
   /** Lets an engine answer. Resolves to its status once the caller has all of it, to undefined if no connection could be made. */
-  private async answer(exchange: Exchange, chat: ChatRequest, leg: Leg): Promise<number | undefined> {
-    const response = await this.post(exchange, chat.stream, leg);
+  private async answer(exchange: Exchange, asked: EngineRequest, leg: Leg): Promise<number | undefined> {
+    const response = await this.post(exchange, asked, leg);
     const status = response?.statusCode;
     const handedOff = exchange.handoff === 'handed_off';
     if (handedOff && (status === undefined || (status >= 400 && status < 500))) {
@@ -178,7 +179,7 @@ export class Forwarder {
       await response.body.dump().catch(() => undefined);
       throw new EngineError(502, 'engine_failed', `the engine answers a hand-off with status ${status}`);
     }
-    if (chat.stream && status === 200) {
+    if (asked.stream && status === 200) {
       await relayStream(exchange, response, this.config.limits);
     } else {
       await relayWhole(exchange, response);
@@ -187,7 +188,9 @@ export class Forwarder {
   }
 
   /** The engine's answer, from its status on; undefined if no connection could be made. */
-  private async post(exchange: Exchange, stream: boolean, { endpoint, headers, body, signal }: Leg): Promise<Dispatcher.ResponseData | undefined> {
+  private async post(
+    exchange: Exchange, { path, stream }: EngineRequest, { endpoint, headers, body, signal }: Leg,
+  ): Promise<Dispatcher.ResponseData | undefined> {
     const { firstByteTimeoutSeconds } = this.config.limits;
     const timer = stream
       ? setTimeout(
@@ -196,7 +199,7 @@ export class Forwarder {
       )
       : undefined;
     try {
-      return await endpoint.post(CHAT_PATH, { ...headers, accept: stream ? 'text/event-stream' : 'application/json' }, body, signal);
+      return await endpoint.post(path, { ...headers, accept: stream ? 'text/event-stream' : 'application/json' }, body, signal);
     } catch (e) {
       if (!signal.aborted && isConnectError(e)) {
         return undefined;

@@ -2,7 +2,10 @@ import { Dispatcher } from 'undici';
 import { LimitsConfig } from './config';
 import { Exchange } from './exchange';
 import { tellsOfKvParams, withoutKvParams } from './handoff/kv-params';
-import { EngineError, isPartOfAnswer, readStreamEvent } from './wire/openai';
+import { EngineError } from './wire/api-error';
+import { CallerStream } from './wire/caller-wire';
+import { isPartOfAnswer, readStreamEvent } from './wire/openai';
+import { errorEvent } from './wire/openai-wire';
 import { SseEvent, SseEventTooLong, SseSplitter } from './wire/sse';
 import { chunks, passOn, readWhole } from './wire/whole-answer';
 
@@ -26,7 +29,7 @@ export async function relayWhole(exchange: Exchange, response: Dispatcher.Respon
 }
 
 /**
- * Passes on a stream of server-sent events, event by event.
+ * Passes on a stream of server-sent events, event by event, as the caller is spoken to.
  *
  * The status goes out with the first token, so that an engine that fails before it is told as an HTTP error, and a load
  * balancer's response time is the time to first token. A stream is whole only with its `[DONE]`.
@@ -50,7 +53,7 @@ export async function relayStream(exchange: Exchange, response: Dispatcher.Respo
       const bytes = stream.read(split(splitter, chunk));
       if (bytes.length > 0) {
         if (!exchange.answer.started) {
-          exchange.answer.start(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache', 'x-accel-buffering': 'no' });
+          exchange.answer.start(200, stream.caller.headers);
         }
         await exchange.answer.write(bytes);
       }
@@ -81,17 +84,18 @@ class StreamState {
   public done = false;
   /** Whether any part of the answer was seen. */
   public begun = false;
+  /** What the caller is told; before the answer begins, nothing of it: an engine that then tells of an error has said nothing yet. */
+  public readonly caller: CallerStream;
   private readonly exchange: Exchange;
   private failed = false;
   private dataEvents = 0;
-  /** What came before the answer began: an engine that then tells of an error has said nothing yet. */
-  private held: Buffer[] = [];
   private heldBytes = 0;
   private tokens?: number;
   private lastSeconds = 0;
 
   constructor(exchange: Exchange) {
     this.exchange = exchange;
+    this.caller = exchange.wire.stream(exchange);
   }
 
   /** The bytes to pass on: nothing until the answer begins, then everything up to and with `[DONE]`. */
@@ -100,7 +104,11 @@ class StreamState {
       if (this.done) {
         break;
       }
-      this.held.push(data === undefined ? bytes : this.readData(data, bytes));
+      if (data === undefined) {
+        this.caller.event(bytes, undefined);
+      } else {
+        this.readData(data, bytes);
+      }
       this.heldBytes += bytes.length;
     }
     if (!this.begun) {
@@ -109,9 +117,7 @@ class StreamState {
       }
       return Buffer.alloc(0);
     }
-    const out = this.held;
-    this.held = [];
-    return out.length === 1 ? out[0] : Buffer.concat(out);
+    return this.caller.take();
   }
 
   /** Tells the exchange how it went. */
@@ -126,8 +132,8 @@ class StreamState {
     }
   }
 
-  /** Learns from an event; the bytes of it that the caller may see. */
-  private readData(data: string, bytes: Buffer): Buffer {
+  /** Learns from an event, and passes on what of it the caller may see. */
+  private readData(data: string, bytes: Buffer): void {
     const meaning = readStreamEvent(data);
     if (!this.begun) {
       if (meaning.kind === 'error') {
@@ -139,20 +145,22 @@ class StreamState {
       }
     }
     this.tokens = meaning.completionTokens ?? this.tokens;
-    this.done = meaning.kind === 'done';
     if (meaning.kind === 'error') {
       this.failed = true;
-      return tellsOfKvParams(Buffer.from(data)) ? Buffer.from(new EngineError(502, 'engine_failed', 'the engine failed').toSseEvent()) : bytes;
+      this.caller.engineError(tellsOfKvParams(Buffer.from(data)) ? errorEvent(new EngineError(502, 'engine_failed', 'the engine failed')) : bytes);
+      return;
     }
-    if (meaning.kind === 'chunk' && this.begun) {
+    if (meaning.kind === 'done') {
+      this.caller.done(bytes);
+      this.done = true;
+      return;
+    }
+    if (this.begun) {
       this.dataEvents++;
       this.lastSeconds = this.exchange.elapsedSeconds();
     }
-    if (!data.includes('kv_transfer_params')) {
-      return bytes;
-    }
-    const shown = withoutKvParams(Buffer.from(data)).toString('utf8');
-    return shown === data ? bytes : Buffer.from(`data: ${shown.replace(/\n/g, '\ndata: ')}\n\n`);
+    const shown = data.includes('kv_transfer_params') ? withoutKvParams(Buffer.from(data)).toString('utf8') : data;
+    this.caller.event(shown === data ? bytes : Buffer.from(`data: ${shown.replace(/\n/g, '\ndata: ')}\n\n`), shown);
   }
 }
 

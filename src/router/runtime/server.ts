@@ -1,16 +1,18 @@
 import { randomUUID } from 'node:crypto';
-import { createServer, IncomingMessage, Server, ServerResponse } from 'node:http';
-import { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { Authenticator } from './auth';
 import { RouterConfig } from './config';
 import { Exchange } from './exchange';
 import { Forwarder } from './forwarder';
+import { HttpRequest, HttpResponse, Listener } from './listener';
 import { RouterMetrics } from './metrics';
+import { Operation, operationAt, wireAt } from './operations';
 import { Target } from './targets/target';
 import { Answer } from './wire/answer';
-import { ApiError, modelList, parseChatRequest } from './wire/openai';
+import { ApiError } from './wire/api-error';
+import { modelList } from './wire/openai';
+import { WholeAnswer } from './wire/whole-answer';
 
 /** Request ids that are kept: whatever else a caller sends is replaced. */
 const SANE_REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
@@ -18,8 +20,6 @@ const SANE_REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
 const BREAK_OFF_MILLIS = 2_000;
 
 const ROUTES: { readonly [path: string]: { readonly name: string; readonly method: string } } = {
-  '/v1/chat/completions': { name: 'chat_completions', method: 'POST' },
-  '/openai/v1/chat/completions': { name: 'chat_completions', method: 'POST' },
   '/v1/models': { name: 'models', method: 'GET' },
   '/openai/v1/models': { name: 'models', method: 'GET' },
   '/healthz': { name: 'healthz', method: 'GET' },
@@ -42,28 +42,20 @@ export interface ServerParts {
 export class RouterServer {
   private readonly parts: ServerParts;
   private readonly forwarder: Forwarder;
-  private readonly server: Server;
+  private readonly listener: Listener;
   private readonly exchanges = new Set<Exchange>();
   private draining = false;
 
   constructor(parts: ServerParts) {
     this.parts = parts;
     this.forwarder = new Forwarder(parts.config, parts.targets, parts.metrics);
-    const { maxHeaderBytes, keepAliveSeconds } = parts.config.limits;
-    this.server = createServer(
-      { maxHeaderSize: maxHeaderBytes, keepAliveTimeout: keepAliveSeconds * 1000, noDelay: true },
-      (request, response) => void this.serve(request, response),
-    );
+    this.listener = new Listener(parts.config.limits, (request, response) => void this.serve(request, response));
   }
 
   /** Starts watching the targets and listening. Resolves to the port. */
   public async listen(): Promise<number> {
     await Promise.all(this.parts.targets.map(async (target) => target.start()));
-    await new Promise<void>((resolve, reject) => {
-      this.server.once('error', reject);
-      this.server.listen(this.parts.config.port, resolve);
-    });
-    return (this.server.address() as AddressInfo).port;
+    return this.listener.listen(this.parts.config.port);
   }
 
   /**
@@ -76,7 +68,7 @@ export class RouterServer {
     this.draining = true;
     log.info({ inFlight: this.exchanges.size }, 'draining');
     await sleep(lameduckSeconds * 1000);
-    this.server.close();
+    this.listener.close();
     const end = Date.now() + (drainSeconds - lameduckSeconds) * 1000;
     while (this.exchanges.size > 0 && Date.now() < end) {
       await sleep(20);
@@ -87,33 +79,34 @@ export class RouterServer {
     while (this.exchanges.size > 0 && Date.now() < last) {
       await sleep(20);
     }
-    this.server.closeAllConnections();
+    this.listener.closeAllConnections();
     await Promise.all(this.parts.targets.map(async (target) => target.stop()));
     log.info({ cut }, 'drained');
   }
 
-  private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  private async serve(request: HttpRequest, response: HttpResponse): Promise<void> {
     const { config, metrics, log } = this.parts;
     const asked = request.headers['x-request-id'];
     const id = typeof asked === 'string' && SANE_REQUEST_ID.test(asked) ? asked : randomUUID();
     const path = (request.url ?? '').split('?', 1)[0];
-    const route = Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined;
-    const exchange = new Exchange(id, route?.name ?? 'unknown', request, new Answer(response, config.limits.writeStallSeconds));
+    const operation = operationAt(path);
+    const route = operation === undefined ? Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined : { name: operation.name, method: 'POST' };
+    const exchange = new Exchange(
+      id, route?.name ?? 'unknown', request, new Answer(response, config.limits.writeStallSeconds), operation?.wire ?? wireAt(path),
+    );
     this.exchanges.add(exchange);
-    response.setHeader('x-request-id', id);
-    if (this.draining) {
-      response.setHeader('connection', 'close');
+    for (const [name, value] of Object.entries({ 'x-request-id': id, ...exchange.wire.headers(exchange) })) {
+      exchange.answer.setHeader(name, value);
     }
-    response.once('close', () => {
-      if (!response.writableFinished) {
-        exchange.callerLeft();
-      }
-    });
+    if (this.draining) {
+      exchange.answer.askToReconnect();
+    }
+    exchange.answer.onceCallerLeft(() => exchange.callerLeft());
     try {
       if (route !== undefined && request.method !== route.method) {
         throw new ApiError(405, 'invalid_request_error', 'method_not_allowed', `use ${route.method}`, { allow: route.method });
       }
-      await this.dispatch(exchange);
+      await this.dispatch(exchange, operation);
     } catch (e) {
       await exchange.fail(e);
     } finally {
@@ -147,31 +140,30 @@ export class RouterServer {
     }
   }
 
-  private async dispatch(exchange: Exchange): Promise<void> {
+  private async dispatch(exchange: Exchange, operation: Operation | undefined): Promise<void> {
     const { config, authenticator, metrics } = this.parts;
     switch (exchange.route) {
       case 'healthz':
-        return exchange.finish(200, 'application/json', '{"status":"alive"}');
+        return exchange.finish(answerOf(200, 'application/json', '{"status":"alive"}'));
       case 'readyz':
         return this.tellReadiness(exchange);
       case 'metrics':
         this.parts.targets.forEach((target) => metrics.upstreamHealthy.set({ target: target.config.name }, target.healthyCount));
-        return exchange.finish(200, metrics.registry.contentType, await metrics.registry.metrics());
+        return exchange.finish(answerOf(200, metrics.registry.contentType, await metrics.registry.metrics()));
     }
     if (!authenticator.accepts(exchange.request.headers.authorization)) {
       throw new ApiError(401, 'authentication_error', 'invalid_api_key', 'the API key is missing or wrong', { 'www-authenticate': 'Bearer' });
     }
-    switch (exchange.route) {
-      case 'models':
-        return exchange.finish(200, 'application/json', modelList(config.model.servedNames));
-      case 'chat_completions': {
-        const chat = parseChatRequest(await exchange.body(config.limits.maxBodyBytes), config.model.servedNames);
-        exchange.streamed = chat.stream;
-        return this.forwarder.forward(exchange, chat);
-      }
-      default:
-        throw new ApiError(404, 'invalid_request_error', 'not_found', 'there is nothing at this path');
+    if (exchange.route === 'models') {
+      return exchange.finish(answerOf(200, 'application/json', modelList(config.model.servedNames)));
     }
+    if (operation === undefined) {
+      throw new ApiError(404, 'invalid_request_error', 'not_found', 'there is nothing at this path');
+    }
+    const { request, wire } = operation.read(await exchange.body(config.limits.maxBodyBytes), config);
+    exchange.wire = wire;
+    exchange.streamed = request.stream;
+    return this.forwarder.forward(exchange, request);
   }
 
   /** Ready unless draining: engines that are down are told here and as 503 to callers, but are no reason to replace the router. */
@@ -179,6 +171,10 @@ export class RouterServer {
     const targets = Object.fromEntries(this.parts.targets.map((target) =>
       [target.config.name, { endpoints: target.endpointCount, healthy: target.healthyCount }]));
     const body = JSON.stringify({ status: this.draining ? 'draining' : 'ready', targets });
-    return exchange.finish(this.draining ? 503 : 200, 'application/json', body);
+    return exchange.finish(answerOf(this.draining ? 503 : 200, 'application/json', body));
   }
+}
+
+function answerOf(status: number, type: string, body: string): WholeAnswer {
+  return { status, headers: { 'content-type': type }, body: Buffer.from(body) };
 }

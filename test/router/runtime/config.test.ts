@@ -21,7 +21,7 @@ test('every default is filled in', () => {
   }), {});
   expect(config).toEqual({
     schema: ROUTER_CONFIG_SCHEMA,
-    model: { id: 'm', servedNames: ['m'] },
+    model: { id: 'm', servedNames: ['m'], images: false },
     port: 8080,
     targets: [{ ...TARGET, maxInFlight: 256 }],
     limits: {

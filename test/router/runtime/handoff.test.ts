@@ -7,7 +7,8 @@ import { Exchange } from '../../../src/router/runtime/exchange';
 import { Forwarder } from '../../../src/router/runtime/forwarder';
 import { Target } from '../../../src/router/runtime/targets/target';
 import { Answer, CallerGone } from '../../../src/router/runtime/wire/answer';
-import { parseChatRequest } from '../../../src/router/runtime/wire/openai';
+import { parseOpenAi } from '../../../src/router/runtime/wire/openai';
+import { OPENAI_WIRE } from '../../../src/router/runtime/wire/openai-wire';
 
 let pair: VllmPair;
 let router: TestRouter;
@@ -558,10 +559,10 @@ function forwarderFor(of: Target[], metrics: RouterMetrics) {
   const forwarder = new Forwarder(config, of, metrics);
   const exchanges: Exchange[] = [];
   const server = createServer((request, response) => {
-    const exchange = new Exchange('id', 'chat_completions', request, new Answer(response, 1));
+    const exchange = new Exchange('id', 'chat_completions', request, new Answer(response, 1), OPENAI_WIRE);
     exchanges.push(exchange);
     void exchange.body(1e6)
-      .then(async (bytes) => forwarder.forward(exchange, parseChatRequest(bytes, config.model.servedNames)))
+      .then(async (bytes) => forwarder.forward(exchange, parseOpenAi('/v1/chat/completions', bytes, config.model.servedNames)))
       .catch(async (e) => exchange.fail(e));
   });
   const listening = new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -152,19 +152,19 @@ export class VllmPair {
   private answer(response: ServerResponse, body: any, prompt: string, params: object | null): void {
     const tokens = ['read ' + prompt, ...this.more];
     if (!body.stream) {
-      const choices = [{ index: 0, message: { role: 'assistant', content: tokens.join('') }, finish_reason: 'stop' }];
-      json(response, 200, { object: 'chat.completion', choices, kv_transfer_params: params });
+      const told = body.messages === undefined ? { text: tokens.join('') } : { message: { role: 'assistant', content: tokens.join('') } };
+      json(response, 200, { object: 'chat.completion', choices: [{ index: 0, ...told, finish_reason: 'stop' }], kv_transfer_params: params });
       return;
     }
     response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
-    const last = { ...chunkOf(''), kv_transfer_params: params };
+    const last = { object: 'chat.completion.chunk', choices: [{ index: 0, delta: { content: '' }, finish_reason: 'stop' }], kv_transfer_params: params };
     response.end(sse(ROLE) + tokens.map((token) => sse(chunkOf(token))).join('') + sse(last) + sse('[DONE]'));
   }
 }
 
 /** What a chat template would make of a request: tools are part of it, to the letter. */
 function promptOf(body: any): string {
-  return body.messages.map((message: any) => message.content).join('|') + (body.tools === undefined ? '' : JSON.stringify(body.tools));
+  return body.prompt ?? body.messages.map((message: any) => message.content).join('|') + (body.tools === undefined ? '' : JSON.stringify(body.tools));
 }
 
 function json(response: ServerResponse, status: number, value: unknown): void {

@@ -7,7 +7,7 @@ import { withKvParams } from './kv-params';
 import { PrefillLeg } from './prefill-leg';
 import { Endpoint } from '../targets/endpoint';
 import { Target } from '../targets/target';
-import { bodyForEngine, ChatRequest } from '../wire/openai';
+import { bodyForEngine, EngineRequest } from '../wire/engine-request';
 import { WholeAnswer } from '../wire/whole-answer';
 
 /** How a request to engines that take KV caches went: `rejected` if a prefill engine refused it, otherwise who read the prompt, and why. */
@@ -49,20 +49,20 @@ export class Handoff {
    * Lets a prefill engine read the prompt where there is one for the target. Rejects only if the exchange is over.
    *
    * @param exchange for whom.
-   * @param chat what was asked.
+   * @param asked what was asked.
    * @param target the engines that will answer.
    * @param headers the headers of both legs.
    */
-  public async prepare(exchange: Exchange, chat: ChatRequest, target: Target, headers: { readonly [name: string]: string }): Promise<Prepared> {
+  public async prepare(exchange: Exchange, asked: EngineRequest, target: Target, headers: { readonly [name: string]: string }): Promise<Prepared> {
     const { prefill, modelName } = target.config;
-    const body = bodyForEngine(chat, modelName);
+    const body = bodyForEngine(asked, modelName);
     if (prefill === undefined) {
       return { body };
     }
-    if (!isEligible(chat.body)) {
+    if (!isEligible(asked)) {
       return { body, outcome: 'not_eligible' };
     }
-    const read = await this.leg.run(exchange, chat, this.targets.get(prefill)!, headers);
+    const read = await this.leg.run(exchange, asked, this.targets.get(prefill)!, headers);
     switch (read.kind) {
       case 'refused':
         return { body, outcome: 'rejected', prefill: read.endpoint, refusal: read.answer };

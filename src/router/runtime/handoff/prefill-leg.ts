@@ -5,8 +5,8 @@ import { RouterMetrics } from '../metrics';
 import { ASK_FOR_KV_CACHE, KvParams } from './kv-params';
 import { Endpoint, isConnectError } from '../targets/endpoint';
 import { Target } from '../targets/target';
+import { bodyForEngine, EngineRequest } from '../wire/engine-request';
 import { withMembers } from '../wire/json-object';
-import { bodyForEngine, CHAT_PATH, ChatRequest } from '../wire/openai';
 import { readWhole, WholeAnswer } from '../wire/whole-answer';
 
 /** Statuses below 500 that tell of the router's configuration or of the engine's state, not of the caller's request. */
@@ -36,17 +36,17 @@ export class PrefillLeg {
    * Lets one engine of the target read the prompt. Rejects only if the exchange is over.
    *
    * @param exchange for whom.
-   * @param chat what was asked.
+   * @param asked what was asked.
    * @param target the prefill engines.
    * @param headers the headers of both legs.
    */
-  public async run(exchange: Exchange, chat: ChatRequest, target: Target, headers: { readonly [name: string]: string }): Promise<PrefillResult> {
-    const body = bodyOf(chat, target.config.modelName);
+  public async run(exchange: Exchange, asked: EngineRequest, target: Target, headers: { readonly [name: string]: string }): Promise<PrefillResult> {
+    const body = bodyOf(asked, target.config.modelName);
     const tried = new Set<Endpoint>();
     // a prompt need not go to an engine that fails: decode engines can read it.
     for (let endpoint = target.takeReliable(tried); typeof endpoint !== 'string'; endpoint = target.takeReliable(tried)) {
       tried.add(endpoint);
-      const result = await this.attempt(exchange, target, endpoint, headers, body);
+      const result = await this.attempt(exchange, target, endpoint, headers, asked.path, body);
       if (result !== undefined) {
         return result;
       }
@@ -56,7 +56,7 @@ export class PrefillLeg {
 
   /** Lets one endpoint read the prompt, and gives its slot back. Resolves to undefined if no connection could be made. */
   private async attempt(
-    exchange: Exchange, target: Target, endpoint: Endpoint, headers: { readonly [name: string]: string }, body: Buffer,
+    exchange: Exchange, target: Target, endpoint: Endpoint, headers: { readonly [name: string]: string }, path: string, body: Buffer,
   ): Promise<PrefillResult | undefined> {
     const labels = { target: target.config.name };
     this.metrics.inFlight.inc(labels);
@@ -64,7 +64,7 @@ export class PrefillLeg {
     const timer = setTimeout(() => timeout.abort(), this.limits.prefillTimeoutSeconds * 1000);
     const askedAt = performance.now();
     try {
-      const response = await endpoint.post(CHAT_PATH, { ...headers, accept: 'application/json' }, body, AbortSignal.any([exchange.signal, timeout.signal]));
+      const response = await endpoint.post(path, { ...headers, accept: 'application/json' }, body, AbortSignal.any([exchange.signal, timeout.signal]));
       // the lease began when the engine was done, just before its status.
       const answeredAt = performance.now();
       const answer = await readWhole(response, MAX_ANSWER_BYTES);
@@ -101,8 +101,8 @@ export class PrefillLeg {
 }
 
 /** The caller's body for one token of it: of the limits on length, vLLM heeds others before `max_tokens`, or refuses them beside it. */
-function bodyOf(chat: ChatRequest, modelName: string | undefined): Buffer {
-  return withMembers(bodyForEngine(chat, modelName), {
+function bodyOf(asked: EngineRequest, modelName: string | undefined): Buffer {
+  return withMembers(bodyForEngine(asked, modelName), {
     stream: 'false',
     stream_options: undefined,
     max_tokens: '1',

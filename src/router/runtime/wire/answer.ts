@@ -1,5 +1,5 @@
 import { ServerResponse } from 'node:http';
-import { ApiError } from './openai';
+import { constants, Http2ServerResponse, ServerHttp2Stream } from 'node:http2';
 
 /** The caller closed its connection. */
 export class CallerGone extends Error {}
@@ -8,14 +8,17 @@ export class CallerGone extends Error {}
 export class CallerStalled extends Error {}
 
 /**
- * The answer to a caller: never held in memory beyond a socket's buffer, never ended well after a failure.
+ * The answer to a caller, over HTTP/1.1 or HTTP/2: never held in memory beyond a socket's buffer, never ended well after a failure.
  */
 export class Answer {
-  private readonly response: ServerResponse;
+  private readonly response: ServerResponse | Http2ServerResponse;
+  /** What bytes are written to. HTTP/2 has a stream that says truly how it ended, which its response does not. */
+  private readonly out: ServerResponse | ServerHttp2Stream;
   private readonly stallMillis: number;
 
-  constructor(response: ServerResponse, writeStallSeconds: number) {
+  constructor(response: ServerResponse | Http2ServerResponse, writeStallSeconds: number) {
     this.response = response;
+    this.out = response instanceof Http2ServerResponse ? response.stream : response;
     this.stallMillis = writeStallSeconds * 1000;
   }
 
@@ -24,49 +27,67 @@ export class Answer {
     return this.response.headersSent;
   }
 
+  /** Calls back if the caller goes before its answer is whole. */
+  public onceCallerLeft(callback: () => void): void {
+    this.out.once('close', () => {
+      if (!this.isWhole) {
+        callback();
+      }
+    });
+  }
+
   /** A header of the answer, whatever becomes of it. */
   public setHeader(name: string, value: string): void {
     this.response.setHeader(name, value);
   }
 
+  /** Asks the caller to take its next request elsewhere. HTTP/2 tells this of the connection, not in an answer. */
+  public askToReconnect(): void {
+    if (this.response instanceof ServerResponse) {
+      this.response.setHeader('connection', 'close');
+    }
+  }
+
   /** Sends status and headers. */
   public start(status: number, headers: { readonly [name: string]: string }): void {
-    this.response.writeHead(status, headers);
+    // each class has a writeHead of its own type.
+    (this.response as ServerResponse).writeHead(status, headers);
   }
 
   /** Sends bytes; resolves when the caller can take more. */
   public async write(bytes: Uint8Array): Promise<void> {
     this.throwIfGone();
-    if (!this.response.write(bytes)) {
-      await this.patiently((resolve) => this.response.once('drain', resolve), (resolve) => this.response.off('drain', resolve));
+    if (!this.out.write(bytes)) {
+      await this.patiently((resolve) => this.out.once('drain', resolve), (resolve) => this.out.off('drain', resolve));
     }
   }
 
   /** Ends an answer that is complete; resolves when the caller's socket has taken all of it. */
-  public async end(bytes?: string | Uint8Array): Promise<void> {
+  public async end(bytes?: Uint8Array): Promise<void> {
     this.throwIfGone();
     await this.patiently((resolve) => {
-      this.response.once('finish', resolve);
-      this.response.end(bytes);
-    }, (resolve) => this.response.off('finish', resolve));
+      this.out.once('finish', resolve);
+      this.out.end(bytes);
+    }, (resolve) => this.out.off('finish', resolve));
   }
 
-  /** Sends an error as a whole answer. */
-  public async fail(error: ApiError): Promise<void> {
-    const body = error.toJson();
-    this.start(error.status, { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(body)), ...error.headers });
-    await this.end(body);
+  /** Breaks an answer off: the last bytes are sent, then the caller is cut off without the end that HTTP promises. */
+  public breakOff(lastBytes?: Uint8Array): void {
+    if (this.out instanceof ServerResponse) {
+      this.breakConnection(this.out, lastBytes);
+    } else {
+      this.breakStream(this.out, lastBytes);
+    }
   }
 
-  /** Breaks an answer off: the last bytes are sent, then the connection is closed without the end that HTTP promises. */
-  public breakOff(lastBytes?: string): void {
-    const { socket } = this.response;
+  private breakConnection(response: ServerResponse, lastBytes: Uint8Array | undefined): void {
+    const { socket } = response;
     if (socket === null || socket.destroyed) {
-      this.response.destroy();
+      response.destroy();
       return;
     }
     if (lastBytes !== undefined) {
-      this.response.write(lastBytes);
+      response.write(lastBytes);
     }
     socket.destroySoon();
     // a caller that does not read would keep the socket for ever.
@@ -74,25 +95,42 @@ export class Answer {
     socket.once('close', () => clearTimeout(timer));
   }
 
+  private breakStream(stream: ServerHttp2Stream, lastBytes: Uint8Array | undefined): void {
+    const reset = () => stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    if (lastBytes === undefined || stream.destroyed || stream.closed) {
+      reset();
+      return;
+    }
+    const timer = setTimeout(reset, this.stallMillis);
+    stream.once('close', () => clearTimeout(timer));
+    stream.write(lastBytes, reset);
+  }
+
+  private get isWhole(): boolean {
+    return this.out instanceof ServerResponse
+      ? this.out.writableFinished
+      : this.out.writableFinished && !this.out.aborted && this.out.rstCode === constants.NGHTTP2_NO_ERROR;
+  }
+
   private throwIfGone(): void {
-    if (this.response.destroyed || this.response.closed) {
+    if (this.out.destroyed || this.out.closed) {
       throw new CallerGone('the caller closed its connection');
     }
   }
 
-  /** Waits for an event of the response, for the caller to leave, or for the stall timeout. */
+  /** Waits for an event of the answer, for the caller to leave, or for the stall timeout. */
   private async patiently(on: (resolve: () => void) => void, off: (resolve: () => void) => void): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       const settle = (error?: Error) => {
         clearTimeout(timer);
         off(done);
-        this.response.off('close', gone);
+        this.out.off('close', gone);
         return error === undefined ? resolve() : reject(error);
       };
       const done = () => settle();
-      const gone = () => settle(this.response.writableFinished ? undefined : new CallerGone('the caller closed its connection'));
+      const gone = () => settle(this.isWhole ? undefined : new CallerGone('the caller closed its connection'));
       const timer = setTimeout(() => settle(new CallerStalled('the caller took no byte for too long')), this.stallMillis);
-      this.response.once('close', gone);
+      this.out.once('close', gone);
       on(done);
     });
   }

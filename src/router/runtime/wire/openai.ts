@@ -1,62 +1,17 @@
-import { withMembers } from './json-object';
+import { ApiError, invalid } from './api-error';
+import { EngineRequest } from './engine-request';
 import { namesKvParams } from '../handoff/kv-params';
 
-/** Where engines answer chat completions. */
-export const CHAT_PATH = '/v1/chat/completions';
-
-/** A refusal or failure, as a caller of the OpenAI API is told of it. */
-export class ApiError extends Error {
-  /** HTTP status. */
-  public readonly status: number;
-  /** `error.type` of the OpenAI API, such as `invalid_request_error`. */
-  public readonly type: string;
-  /** `error.code`, such as `model_not_found`. */
-  public readonly code: string;
-  /** Headers that go with it. */
-  public readonly headers: { readonly [name: string]: string };
-
-  constructor(status: number, type: string, code: string, message: string, headers: { readonly [name: string]: string } = {}) {
-    super(message);
-    this.status = status;
-    this.type = type;
-    this.code = code;
-    this.headers = headers;
-  }
-
-  /** The body of an answer that is nothing but this error. */
-  public toJson(): string {
-    return JSON.stringify({ error: { message: this.message, type: this.type, param: null, code: this.code } });
-  }
-
-  /** The event that ends a stream which has failed. */
-  public toSseEvent(): string {
-    return `data: ${this.toJson()}\n\n`;
-  }
-}
-
-/** A failure that is the engine's, and counts against it. */
-export class EngineError extends ApiError {
-  constructor(status: 502 | 504, code: string, message: string) {
-    super(status, 'server_error', code, message);
-  }
-}
-
-/** The part of a chat completion request that decides where it goes. */
-export interface ChatRequest {
-  readonly model: string;
-  readonly stream: boolean;
-  /** The body as it came. */
-  readonly bytes: Buffer;
-  /** The body, parsed. */
-  readonly body: { readonly [name: string]: unknown };
-}
-
 /**
- * Reads a chat completion request.
+ * Reads a request for a chat completion, or for a completion.
  *
  * Throws ApiError if it is not one, or not for a model that is served.
+ *
+ * @param path where engines answer it.
+ * @param bytes the body.
+ * @param servedNames the names that the model goes by.
  */
-export function parseChatRequest(bytes: Buffer, servedNames: readonly string[]): ChatRequest {
+export function parseOpenAi(path: '/v1/chat/completions' | '/v1/completions', bytes: Buffer, servedNames: readonly string[]): EngineRequest {
   let body: unknown;
   try {
     body = JSON.parse(bytes.toString('utf8'));
@@ -66,7 +21,7 @@ export function parseChatRequest(bytes: Buffer, servedNames: readonly string[]):
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw invalid('invalid_json', 'the body is not a JSON object');
   }
-  const { model, stream, messages } = body as { [name: string]: unknown };
+  const { model, stream, messages, prompt } = body as { [name: string]: unknown };
   if (typeof model !== 'string') {
     throw invalid('invalid_model', 'model is not a string');
   }
@@ -76,21 +31,16 @@ export function parseChatRequest(bytes: Buffer, servedNames: readonly string[]):
   if (stream !== undefined && stream !== null && typeof stream !== 'boolean') {
     throw invalid('invalid_stream', 'stream is not a boolean');
   }
-  if (!Array.isArray(messages)) {
+  if (path === '/v1/chat/completions' && !Array.isArray(messages)) {
     throw invalid('invalid_messages', 'messages is not a list');
   }
-  if (namesKvParams(body as ChatRequest['body'])) {
+  if (path === '/v1/completions' && typeof prompt !== 'string' && !Array.isArray(prompt)) {
+    throw invalid('invalid_prompt', 'prompt is neither a string nor a list');
+  }
+  if (namesKvParams(body as EngineRequest['body'])) {
     throw invalid('kv_transfer_params_refused', 'kv_transfer_params are not for callers to give');
   }
-  return { model, stream: stream === true, bytes, body: body as ChatRequest['body'] };
-}
-
-/** The body for an engine that may know the model by another name: the caller's bytes wherever nothing changes. */
-export function bodyForEngine(request: ChatRequest, modelName: string | undefined): Buffer {
-  if (modelName === undefined || modelName === request.model) {
-    return request.bytes;
-  }
-  return withMembers(request.bytes, { model: JSON.stringify(modelName) });
+  return { path, model, stream: stream === true, bytes, body: body as EngineRequest['body'] };
 }
 
 /** The answer of `GET /v1/models`. */
@@ -131,14 +81,10 @@ export function readStreamEvent(data: string): StreamEventMeaning {
 export function isPartOfAnswer(data: string): boolean {
   const isNothing = (value: unknown) => value === null || value === '' || (Array.isArray(value) && value.length === 0);
   try {
-    const { choices } = JSON.parse(data) as { choices: { delta: object; finish_reason?: unknown }[] };
-    return choices.some(({ delta, finish_reason: reason = null }) =>
-      reason !== null || Object.entries(delta).some(([name, value]) => name !== 'role' && !isNothing(value)));
+    const { choices } = JSON.parse(data) as { choices: { delta?: object; text?: string; finish_reason?: unknown }[] };
+    return choices.some(({ delta, text, finish_reason: reason = null }) =>
+      reason !== null || !isNothing(text ?? null) || Object.entries(delta ?? {}).some(([name, value]) => name !== 'role' && !isNothing(value)));
   } catch {
     return true;
   }
-}
-
-function invalid(code: string, message: string): ApiError {
-  return new ApiError(400, 'invalid_request_error', code, message);
 }

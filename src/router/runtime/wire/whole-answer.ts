@@ -1,6 +1,7 @@
 import { Dispatcher } from 'undici';
 import { Exchange } from '../exchange';
-import { ApiError, EngineError } from './openai';
+import { ApiError, EngineError } from './api-error';
+import { OPENAI_WIRE } from './openai-wire';
 import { tellsOfKvParams, withoutKvParams } from '../handoff/kv-params';
 
 const RETURNED = ['content-type', 'retry-after'];
@@ -38,17 +39,16 @@ export async function readWhole(response: Dispatcher.ResponseData, maxBytes: num
   return { status: response.statusCode, headers, body: Buffer.concat(parts) };
 }
 
-/** Passes a whole answer on, without what is between the engines. */
+/** Passes a whole answer on as the caller is spoken to, without what is between the engines. */
 export async function passOn(exchange: Exchange, answer: WholeAnswer): Promise<void> {
   const { status } = answer;
   let body = withoutKvParams(answer.body);
   // a refusal may quote the request, which had the address of a prefill engine in it.
   if (status >= 400 && tellsOfKvParams(body)) {
-    body = Buffer.from(new ApiError(status, status < 500 ? 'invalid_request_error' : 'server_error', 'engine_refused', 'the engine refused the request').toJson());
+    ({ body } = OPENAI_WIRE.error(
+      new ApiError(status, status < 500 ? 'invalid_request_error' : 'server_error', 'engine_refused', 'the engine refused the request')));
   }
-  exchange.answer.start(status, { ...answer.headers, 'content-length': String(body.length) });
-  await exchange.answer.end(body);
-  exchange.code = String(status);
+  await exchange.finish(exchange.wire.whole({ ...answer, body }, exchange));
 }
 
 /** The chunks of an engine's answer; whatever breaks it is the engine's failure. */

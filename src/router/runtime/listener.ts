@@ -1,0 +1,107 @@
+import { createServer, IncomingMessage, Server, ServerResponse } from 'node:http';
+import { createServer as createHttp2Server, Http2Server, Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from 'node:http2';
+import { AddressInfo, Socket } from 'node:net';
+
+/** What a connection of HTTP/2 begins with, where the caller knows beforehand that it is spoken here. No request of HTTP/1.1 does. */
+const PREFACE = Buffer.from('PRI');
+/** How long a new connection may take to say which of the two it speaks. */
+const PREFACE_MILLIS = 10_000;
+/** Room for a long prompt without a round trip for each 64 KiB, which is HTTP/2's default. */
+const WINDOW_BYTES = 1024 * 1024;
+
+/** A request over either protocol. */
+export type HttpRequest = IncomingMessage | Http2ServerRequest;
+/** Its response. */
+export type HttpResponse = ServerResponse | Http2ServerResponse;
+
+/** Bounds of a listener. */
+export interface ListenerOptions {
+  readonly maxHeaderBytes: number;
+  readonly keepAliveSeconds: number;
+}
+
+/**
+ * One port for HTTP/1.1 and for HTTP/2 with prior knowledge, which is what AWS' SDK for JavaScript speaks to Bedrock unless told otherwise.
+ */
+export class Listener {
+  private readonly http1: Server;
+  private readonly http2: Http2Server;
+  private readonly sessions = new Set<ServerHttp2Session>();
+
+  /**
+   * @param options bounds.
+   * @param serve answers a request.
+   */
+  constructor({ maxHeaderBytes, keepAliveSeconds }: ListenerOptions, serve: (request: HttpRequest, response: HttpResponse) => void) {
+    const keepAliveTimeout = keepAliveSeconds * 1000;
+    this.http1 = createServer({ maxHeaderSize: maxHeaderBytes, keepAliveTimeout, noDelay: true }, serve);
+    this.http2 = createHttp2Server({ settings: { initialWindowSize: WINDOW_BYTES, maxHeaderListSize: maxHeaderBytes } }, serve);
+    this.http2.on('session', (session) => {
+      this.sessions.add(session);
+      session.setLocalWindowSize(WINDOW_BYTES);
+      session.setTimeout(keepAliveTimeout, () => session.close());
+      session.once('close', () => this.sessions.delete(session));
+    });
+    this.http2.on('sessionError', () => {});
+    const [speakHttp1] = this.http1.listeners('connection');
+    this.http1.removeAllListeners('connection');
+    this.http1.on('connection', (socket: Socket) => firstBytes(socket, (bytes) => {
+      if (bytes.subarray(0, PREFACE.length).equals(PREFACE)) {
+        // a server of HTTP/1.1 answers callers that have said their last word; one of HTTP/2 has nobody left to answer.
+        socket.allowHalfOpen = false;
+        this.http2.emit('connection', socket);
+      } else {
+        speakHttp1.call(this.http1, socket);
+      }
+    }));
+  }
+
+  /** Starts to listen. Resolves to the port. */
+  public async listen(port: number): Promise<number> {
+    await new Promise<void>((resolve, reject) => {
+      this.http1.once('error', reject);
+      this.http1.listen(port, resolve);
+    });
+    return (this.http1.address() as AddressInfo).port;
+  }
+
+  /** Takes no new connection, and lets those that are idle go. */
+  public close(): void {
+    this.http1.close();
+    this.sessions.forEach((session) => session.close());
+  }
+
+  /** Cuts every connection. */
+  public closeAllConnections(): void {
+    this.http1.closeAllConnections();
+    this.sessions.forEach((session) => session.destroy());
+  }
+}
+
+// calls back with the first bytes of a connection, which whoever reads next gets too
+function firstBytes(socket: Socket, callback: (bytes: Buffer) => void): void {
+  const drop = () => socket.destroy();
+  const timer = setTimeout(drop, PREFACE_MILLIS);
+  const read = () => {
+    const bytes: Buffer | null = socket.read();
+    if (bytes === null) {
+      return;
+    }
+    socket.unshift(bytes);
+    if (bytes.length < PREFACE.length && PREFACE.subarray(0, bytes.length).equals(bytes)) {
+      // too little to tell: the next packet is waited for.
+      return;
+    }
+    settle();
+    callback(bytes);
+  };
+  const settle = () => {
+    clearTimeout(timer);
+    socket.off('readable', read);
+    socket.off('error', drop);
+    socket.off('close', settle);
+  };
+  socket.on('readable', read);
+  socket.on('error', drop);
+  socket.once('close', settle);
+}

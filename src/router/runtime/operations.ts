@@ -1,0 +1,89 @@
+import { RouterConfig } from './config';
+import { BedrockWire } from './wire/bedrock/bedrock-wire';
+import { parseConverse } from './wire/bedrock/converse-request';
+import { ConverseWire } from './wire/bedrock/converse-wire';
+import { CountTokensWire, parseCountTokens } from './wire/bedrock/count-tokens';
+import { checkServed } from './wire/bedrock/fields';
+import { InvokeModelWire, parseInvocation } from './wire/bedrock/invoke-model';
+import { CallerWire } from './wire/caller-wire';
+import { EngineRequest } from './wire/engine-request';
+import { parseOpenAi } from './wire/openai';
+import { OPENAI_WIRE } from './wire/openai-wire';
+
+/** What an engine is asked for a caller, and how the caller is told. */
+export interface Call {
+  readonly request: EngineRequest;
+  readonly wire: CallerWire;
+}
+
+/** Something that callers may ask engines for. */
+export interface Operation {
+  /** As metrics and log name it. */
+  readonly name: string;
+  /** How a caller is told of an error before its request is understood. */
+  readonly wire: CallerWire;
+  /**
+   * Reads a request. Throws ApiError with everything that is wrong with it.
+   *
+   * @param body the body.
+   * @param config what is served.
+   */
+  read(body: Buffer, config: RouterConfig): Call;
+}
+
+/** `/model/{modelId}/{operation}`: the id is one segment of the raw path, in which a slash or a colon is encoded. */
+const BEDROCK_PATH = /^\/model\/([^/]+)\/(converse|converse-stream|invoke|invoke-with-response-stream|count-tokens)$/;
+const OPENAI_PATH = /^(?:\/openai)?(\/v1\/(?:chat\/)?completions)$/;
+
+const OPENAI_NAMES: { readonly [path: string]: string } = { '/v1/chat/completions': 'chat_completions', '/v1/completions': 'completions' };
+const CONVERSE = new ConverseWire();
+const COUNT_TOKENS = new CountTokensWire();
+const INVOKE = new InvokeModelWire(false);
+
+/** The operation at a path; undefined if there is none. */
+export function operationAt(path: string): Operation | undefined {
+  const [, openAi] = OPENAI_PATH.exec(path) ?? [];
+  if (openAi !== undefined) {
+    return {
+      name: OPENAI_NAMES[openAi],
+      wire: OPENAI_WIRE,
+      read: (body, { model }) => ({ request: parseOpenAi(openAi as '/v1/completions', body, model.servedNames), wire: OPENAI_WIRE }),
+    };
+  }
+  const [, segment, operation] = BEDROCK_PATH.exec(path) ?? [];
+  return segment === undefined ? undefined : bedrockOperation(decoded(segment), operation);
+}
+
+/** Whether a caller at this path speaks to Bedrock, though there may be nothing there. */
+export function wireAt(path: string): CallerWire {
+  return path.startsWith('/model/') ? CONVERSE : OPENAI_WIRE;
+}
+
+function bedrockOperation(model: string, operation: string): Operation {
+  const name = operation.replaceAll('-', '_');
+  const on = (wire: BedrockWire, call: (body: Buffer, images: boolean) => Call): Operation => ({
+    name,
+    wire,
+    read: (body, config) => {
+      checkServed(model, config.model.servedNames);
+      return call(body, config.model.images);
+    },
+  });
+  switch (operation) {
+    case 'converse':
+    case 'converse-stream':
+      return on(CONVERSE, (body, images) => ({ request: parseConverse(body, model, operation === 'converse-stream', images), wire: CONVERSE }));
+    case 'count-tokens':
+      return on(COUNT_TOKENS, (body, images) => ({ request: parseCountTokens(body, model, images), wire: COUNT_TOKENS }));
+    default:
+      return on(INVOKE, (body) => parseInvocation(body, model, operation === 'invoke-with-response-stream'));
+  }
+}
+
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
+}

@@ -1,0 +1,31 @@
+/** A refusal or failure, in the terms of the OpenAI API; each caller is told in its own. */
+export class ApiError extends Error {
+  /** HTTP status. */
+  public readonly status: number;
+  /** `error.type` of the OpenAI API, such as `invalid_request_error`. */
+  public readonly type: string;
+  /** `error.code`, such as `model_not_found`. */
+  public readonly code: string;
+  /** Headers that go with it. */
+  public readonly headers: { readonly [name: string]: string };
+
+  constructor(status: number, type: string, code: string, message: string, headers: { readonly [name: string]: string } = {}) {
+    super(message);
+    this.status = status;
+    this.type = type;
+    this.code = code;
+    this.headers = headers;
+  }
+}
+
+/** A failure that is the engine's, and counts against it. */
+export class EngineError extends ApiError {
+  constructor(status: 502 | 504, code: string, message: string) {
+    super(status, 'server_error', code, message);
+  }
+}
+
+/** A request that is refused as it stands. */
+export function invalid(code: string, message: string): ApiError {
+  return new ApiError(400, 'invalid_request_error', code, message);
+}

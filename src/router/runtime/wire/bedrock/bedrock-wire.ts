@@ -1,0 +1,84 @@
+import { EventFrame } from './event-stream';
+import { isObject } from './fields';
+import { Exchange } from '../../exchange';
+import { ApiError } from '../api-error';
+import { CallerStream, CallerWire, StreamFailure } from '../caller-wire';
+import { WholeAnswer } from '../whole-answer';
+
+/** An exception of Bedrock's runtime API. */
+interface Exception {
+  readonly name: string;
+  readonly status: number;
+  /** The member of a stream's output that stands for it. */
+  readonly inStream: string;
+}
+
+const VALIDATION = { name: 'ValidationException', status: 400, inStream: 'validationException' };
+const THROTTLING = { name: 'ThrottlingException', status: 429, inStream: 'throttlingException' };
+const MODEL_ERROR = { name: 'ModelErrorException', status: 424, inStream: 'modelStreamErrorException' };
+const INTERNAL = { name: 'InternalServerException', status: 500, inStream: 'internalServerException' };
+
+/** By HTTP status in the terms of the OpenAI API; what is not here is the caller's below 500, and the router's above. */
+const EXCEPTIONS: { readonly [status: number]: Exception } = {
+  401: { name: 'AccessDeniedException', status: 403, inStream: 'validationException' },
+  403: { name: 'AccessDeniedException', status: 403, inStream: 'validationException' },
+  429: THROTTLING,
+  502: MODEL_ERROR,
+  503: { name: 'ServiceUnavailableException', status: 503, inStream: 'serviceUnavailableException' },
+  504: { name: 'ModelTimeoutException', status: 408, inStream: 'modelStreamErrorException' },
+};
+
+/** Operations of Bedrock that there are none of here. */
+const UNKNOWN_OPERATION = { name: 'UnknownOperationException', status: 404, inStream: 'validationException' };
+
+/**
+ * Callers of Bedrock's runtime API: exceptions by their names, and streams that always end in a word of their own. SDKs take a stream that is cut between
+ * two events for a whole one, so a stream that fails ends in an exception.
+ */
+export abstract class BedrockWire implements CallerWire {
+  public headers(exchange: Exchange): { readonly [name: string]: string } {
+    return { 'x-amzn-requestid': exchange.id };
+  }
+
+  public error(error: ApiError): WholeAnswer {
+    const { name, status } = exceptionOf(error);
+    return {
+      status,
+      headers: { 'content-type': 'application/json', ...error.headers, 'x-amzn-errortype': name },
+      body: Buffer.from(JSON.stringify({ message: error.message })),
+    };
+  }
+
+  public streamFailure(error: ApiError): StreamFailure {
+    return { bytes: EventFrame.exception(exceptionOf(error).inStream).encode(JSON.stringify({ message: error.message })), isEnd: true };
+  }
+
+  public whole(answer: WholeAnswer, exchange: Exchange): WholeAnswer {
+    return answer.status === 200 ? this.translate(answer, exchange) : this.error(refusalOf(answer));
+  }
+
+  public abstract stream(exchange: Exchange): CallerStream;
+
+  /** What becomes of an answer that is no refusal. */
+  protected abstract translate(answer: WholeAnswer, exchange: Exchange): WholeAnswer;
+}
+
+/** What an engine's refusal says, in the terms of the API. */
+function refusalOf({ status, body, headers }: WholeAnswer): ApiError {
+  let message = 'the engine refused the request';
+  try {
+    const { error, message: plain } = JSON.parse(body.toString('utf8')) as { error?: unknown; message?: unknown };
+    const told = isObject(error) ? error.message : error ?? plain;
+    message = typeof told === 'string' ? told : message;
+  } catch {
+    // an engine that does not speak JSON has nothing to tell a caller.
+  }
+  const retry = headers['retry-after'];
+  // whatever an engine fails with, it is the model that failed, not the router
+  return new ApiError(status >= 500 && status !== 503 ? 502 : status, 'invalid_request_error', 'engine_refused', message,
+    retry === undefined ? {} : { 'retry-after': retry });
+}
+
+function exceptionOf({ status, code }: ApiError): Exception {
+  return code === 'not_found' || code === 'method_not_allowed' ? UNKNOWN_OPERATION : EXCEPTIONS[status] ?? (status < 500 ? VALIDATION : INTERNAL);
+}

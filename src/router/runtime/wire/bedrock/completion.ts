@@ -1,0 +1,68 @@
+import { EngineError } from '../api-error';
+import { WholeAnswer } from '../whole-answer';
+import { Fields, isObject } from './fields';
+
+/** Why generation stopped, as Bedrock says it: a stop sequence is told from the end of the turn where the engine tells which it was. */
+export function stopReasonOf(finishReason: unknown, stop: unknown, calledTools: boolean): string {
+  switch (finishReason) {
+    case 'length':
+      return 'max_tokens';
+    case 'content_filter':
+      return 'content_filtered';
+    case 'tool_calls':
+    case 'function_call':
+      return 'tool_use';
+    default:
+      // a call of a tool that the caller named ends like a turn
+      return calledTools ? 'tool_use' : typeof stop === 'string' ? 'stop_sequence' : 'end_turn';
+  }
+}
+
+/**
+ * Tokens as Bedrock counts them: those that were read from the cache are not part of the input.
+ *
+ * After a hand-off every token of the prompt comes from a cache, the other engine's, so what the engine says of its cache is not told then.
+ */
+export function usageOf(usage: unknown, handedOff: boolean): Fields {
+  const { prompt_tokens: prompt, completion_tokens: output, prompt_tokens_details: details } = isObject(usage) ? usage : {} as Fields;
+  const count = (value: unknown) => typeof value === 'number' ? value : 0;
+  const cached = handedOff || !isObject(details) ? 0 : count(details.cached_tokens);
+  return {
+    inputTokens: count(prompt) - cached,
+    outputTokens: count(output),
+    totalTokens: count(prompt) + count(output),
+    ...(cached > 0 && { cacheReadInputTokens: cached }),
+  };
+}
+
+/** Text that a model thought, which engines call by two names. */
+export function reasoningOf(message: Fields): string | undefined {
+  const told = message.reasoning ?? message.reasoning_content;
+  return typeof told === 'string' && told !== '' ? told : undefined;
+}
+
+/** A whole completion. Throws EngineError if it is none. */
+export function completionOf({ body }: WholeAnswer): Fields & { readonly choices: Fields[] } {
+  try {
+    const completion = JSON.parse(body.toString('utf8')) as Fields;
+    if (Array.isArray(completion.choices) && isObject(completion.choices[0])) {
+      return completion as Fields & { choices: Fields[] };
+    }
+  } catch {
+    // told below.
+  }
+  throw new EngineError(502, 'engine_failed', 'the engine answers with something that is no completion');
+}
+
+/** Throws EngineError if an event is no chunk of a completion. */
+export function chunkOf(data: string): Fields {
+  try {
+    const chunk: unknown = JSON.parse(data);
+    if (isObject(chunk)) {
+      return chunk;
+    }
+  } catch {
+    // told below.
+  }
+  throw new EngineError(502, 'engine_failed', 'the engine streams something that is no completion');
+}

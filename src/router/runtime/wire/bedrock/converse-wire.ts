@@ -1,0 +1,50 @@
+import { Exchange } from '../../exchange';
+import { EngineError } from '../api-error';
+import { CallerStream } from '../caller-wire';
+import { WholeAnswer } from '../whole-answer';
+import { BedrockWire } from './bedrock-wire';
+import { completionOf, reasoningOf, stopReasonOf, usageOf } from './completion';
+import { ConverseStream } from './converse-stream';
+import { Fields, isObject } from './fields';
+
+/**
+ * Callers of Converse and ConverseStream.
+ */
+export class ConverseWire extends BedrockWire {
+  public stream(exchange: Exchange): CallerStream {
+    return new ConverseStream(exchange);
+  }
+
+  protected translate(answer: WholeAnswer, exchange: Exchange): WholeAnswer {
+    const { choices, usage } = completionOf(answer);
+    const { message, finish_reason: finishReason, stop_reason: stop } = choices[0];
+    if (!isObject(message) || typeof finishReason !== 'string' || finishReason === 'abort') {
+      throw new EngineError(502, 'engine_failed', 'the engine ended its answer before it was whole');
+    }
+    const calls = Array.isArray(message.tool_calls) ? message.tool_calls.map(toolUseOf) : [];
+    const reasoning = reasoningOf(message);
+    const content = [
+      ...(reasoning === undefined ? [] : [{ reasoningContent: { reasoningText: { text: reasoning } } }]),
+      ...(typeof message.content === 'string' && message.content !== '' ? [{ text: message.content }] : []),
+      ...calls.filter((call) => call !== undefined),
+    ];
+    const body = {
+      output: { message: { role: 'assistant', content } },
+      stopReason: calls.includes(undefined) ? 'malformed_tool_use' : stopReasonOf(finishReason, stop, calls.length > 0),
+      usage: usageOf(usage, exchange.handoff === 'handed_off'),
+      metrics: { latencyMs: Math.round(exchange.elapsedSeconds() * 1000) },
+    };
+    return { status: 200, headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify(body)) };
+  }
+}
+
+/** A call as Bedrock tells it; undefined where its arguments are not JSON. */
+function toolUseOf(call: unknown): Fields | undefined {
+  const { id, function: called } = isObject(call) ? call : {} as Fields;
+  const { name, arguments: text } = isObject(called) ? called : {} as Fields;
+  try {
+    return { toolUse: { toolUseId: id, name, input: JSON.parse(text as string || '{}') } };
+  } catch {
+    return undefined;
+  }
+}

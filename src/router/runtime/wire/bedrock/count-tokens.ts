@@ -1,0 +1,60 @@
+import { Exchange } from '../../exchange';
+import { EngineError } from '../api-error';
+import { CallerStream } from '../caller-wire';
+import { EngineRequest } from '../engine-request';
+import { WholeAnswer } from '../whole-answer';
+import { BedrockWire } from './bedrock-wire';
+import { parsePrompt } from './converse-request';
+import { FieldProblems, Fields, jsonObject } from './fields';
+
+/**
+ * Translates a request of CountTokens into one for vLLM's `/tokenize`, which renders the chat template as a completion would.
+ *
+ * Throws ApiError with everything that is wrong with it.
+ */
+export function parseCountTokens(bytes: Buffer, model: string, images: boolean): EngineRequest {
+  const problems = new FieldProblems();
+  const [kind, value] = problems.member(jsonObject(bytes).input, 'input') ?? [];
+  let prompt: Fields = {};
+  if (kind === 'converse') {
+    prompt = parsePrompt(value, images, 'input.converse');
+  } else if (kind === 'invokeModel') {
+    prompt = promptOf(problems.object(value, 'input.invokeModel').body, problems);
+  } else if (kind !== undefined) {
+    problems.add(`input.${kind}`, 'expected converse or invokeModel');
+  }
+  problems.throwIfAny();
+  const body = { model, ...prompt };
+  return { path: '/tokenize', model, stream: false, bytes: Buffer.from(JSON.stringify(body)), body };
+}
+
+// the body of an InvokeModel, in base64 as every blob in JSON
+function promptOf(base64: unknown, problems: FieldProblems): Fields {
+  const { messages, tools, prompt } = jsonObject(Buffer.from(problems.text(base64, 'input.invokeModel.body'), 'base64'));
+  if (typeof prompt === 'string') {
+    return { prompt };
+  }
+  return { messages: problems.list(messages, 'input.invokeModel.body.messages', 1), ...(Array.isArray(tools) && { tools }) };
+}
+
+/**
+ * Callers of CountTokens.
+ */
+export class CountTokensWire extends BedrockWire {
+  public stream(): CallerStream {
+    throw new Error('tokens are counted in one answer');
+  }
+
+  protected translate({ body }: WholeAnswer, _: Exchange): WholeAnswer {
+    let count: unknown;
+    try {
+      ({ count } = JSON.parse(body.toString('utf8')));
+    } catch {
+      // told below.
+    }
+    if (typeof count !== 'number') {
+      throw new EngineError(502, 'engine_failed', 'the engine does not count tokens');
+    }
+    return { status: 200, headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify({ inputTokens: count })) };
+  }
+}

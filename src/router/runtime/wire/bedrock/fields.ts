@@ -1,0 +1,108 @@
+import { ApiError, invalid } from '../api-error';
+
+/** A JSON object whose members are not known yet. */
+export type Fields = { readonly [name: string]: unknown };
+
+/** Characters of a wrong value that are repeated to the caller. */
+const MAX_VALUE_LENGTH = 80;
+
+/**
+ * Everything that is wrong with a request, field by field.
+ */
+export class FieldProblems {
+  private readonly problems: string[] = [];
+
+  /** Notes that a field is wrong. */
+  public add(path: string, message: string): void {
+    this.problems.push(`${path}: ${message}`);
+  }
+
+  /** The value as an object; an empty one, and a problem, if it is none. */
+  public object(value: unknown, path: string): Fields {
+    if (isObject(value)) {
+      return value;
+    }
+    this.add(path, `expected an object, got ${shown(value)}`);
+    return {};
+  }
+
+  /** The value as a list; an empty one, and a problem, if it is none, or is empty and must not be. */
+  public list(value: unknown, path: string, least = 0): readonly unknown[] {
+    if (Array.isArray(value) && value.length >= least) {
+      return value;
+    }
+    this.add(path, Array.isArray(value) ? `expected at least ${least}, got none` : `expected a list, got ${shown(value)}`);
+    return [];
+  }
+
+  /** The value as text; none, and a problem, if it is none. */
+  public text(value: unknown, path: string): string {
+    if (typeof value === 'string') {
+      return value;
+    }
+    this.add(path, `expected a string, got ${shown(value)}`);
+    return '';
+  }
+
+  /** The value as a number within bounds; undefined if it is not given, or wrong. */
+  public number(value: unknown, path: string, least: number, most: number, whole = false): number | undefined {
+    if (value === undefined || value === null) {
+      return undefined;
+    }
+    if (typeof value === 'number' && value >= least && value <= most && (!whole || Number.isInteger(value))) {
+      return value;
+    }
+    this.add(path, `expected a ${whole ? 'whole ' : ''}number from ${least} to ${most}, got ${shown(value)}`);
+    return undefined;
+  }
+
+  /** The only member of a union that is set; a problem, and undefined, if there is not exactly one. */
+  public member(value: unknown, path: string): readonly [name: string, value: unknown] | undefined {
+    const members = Object.entries(this.object(value, path)).filter(([, one]) => one !== undefined && one !== null);
+    if (members.length === 1) {
+      return members[0];
+    }
+    if (isObject(value)) {
+      this.add(path, `expected exactly one member, got ${members.length === 0 ? 'none' : members.map(([name]) => name).join(', ')}`);
+    }
+    return undefined;
+  }
+
+  /** Throws an ApiError with everything that is wrong. */
+  public throwIfAny(): void {
+    if (this.problems.length > 0) {
+      throw invalid('invalid_request', this.problems.join('; '));
+    }
+  }
+}
+
+/** Reads a body that is to be a JSON object. Throws ApiError if it is not. */
+export function jsonObject(bytes: Buffer): Fields {
+  let value: unknown;
+  try {
+    value = JSON.parse(bytes.toString('utf8'));
+  } catch {
+    throw invalid('invalid_json', 'the body is not JSON');
+  }
+  if (!isObject(value)) {
+    throw invalid('invalid_json', 'the body is not a JSON object');
+  }
+  return value;
+}
+
+/** Whether a value is a JSON object. */
+export function isObject(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Throws ApiError unless the model is served. */
+export function checkServed(model: string, servedNames: readonly string[]): void {
+  if (!servedNames.includes(model)) {
+    throw new ApiError(404, 'invalid_request_error', 'model_not_found', `the model ${JSON.stringify(model.slice(0, 256))} is not served here`);
+  }
+}
+
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'nothing';
+  return text.length <= MAX_VALUE_LENGTH ? text : `${text.slice(0, MAX_VALUE_LENGTH)}...`;
+}

@@ -1,0 +1,168 @@
+import { Exchange } from '../../exchange';
+import { namesKvParams } from '../../handoff/kv-params';
+import { EngineError, invalid } from '../api-error';
+import { CallerStream } from '../caller-wire';
+import { EngineRequest } from '../engine-request';
+import { WholeAnswer } from '../whole-answer';
+import { BedrockWire } from './bedrock-wire';
+import { chunkOf, completionOf } from './completion';
+import { EventFrame } from './event-stream';
+import { FieldProblems, Fields, isObject, jsonObject } from './fields';
+
+const CHUNK = EventFrame.event('chunk');
+const MODEL_STREAM_ERROR = EventFrame.exception('modelStreamErrorException');
+
+/** A request of InvokeModel, and how its caller expects the answer. */
+export interface Invocation {
+  readonly request: EngineRequest;
+  readonly wire: InvokeModelWire;
+}
+
+/**
+ * Reads the body of InvokeModel or InvokeModelWithResponseStream, whose form depends on the model's family: a chat completion, as for OpenAI's open models,
+ * or `{"prompt", "max_gen_len", "temperature", "top_p"}`, as for Llama.
+ *
+ * Throws ApiError with everything that is wrong with it.
+ */
+export function parseInvocation(bytes: Buffer, model: string, stream: boolean): Invocation {
+  const body = jsonObject(bytes);
+  if (Array.isArray(body.messages)) {
+    return { request: chatRequest(body, model, stream), wire: new InvokeModelWire(false) };
+  }
+  if (body.prompt !== undefined) {
+    return { request: promptRequest(body, model, stream), wire: new InvokeModelWire(true) };
+  }
+  throw invalid('invalid_request', 'the body is neither a chat completion with messages nor a Llama request with prompt');
+}
+
+function chatRequest(given: Fields, model: string, stream: boolean): EngineRequest {
+  const { model: named, stream: asked, stream_options: ignored, ...fields } = given;
+  if (namesKvParams(fields)) {
+    throw invalid('kv_transfer_params_refused', 'kv_transfer_params are not for callers to give');
+  }
+  const body = { ...fields, model, stream, ...(stream && { stream_options: { include_usage: true } }) };
+  return { path: '/v1/chat/completions', model, stream, bytes: Buffer.from(JSON.stringify(body)), body };
+}
+
+function promptRequest(given: Fields, model: string, stream: boolean): EngineRequest {
+  const problems = new FieldProblems();
+  const { prompt, max_gen_len: maxTokens, temperature, top_p: topP, images } = given;
+  if (images !== undefined && images !== null) {
+    problems.add('images', 'this is not supported here');
+  }
+  const body = {
+    model,
+    prompt: problems.text(prompt, 'prompt'),
+    stream,
+    ...(stream && { stream_options: { include_usage: true } }),
+    max_tokens: problems.number(maxTokens, 'max_gen_len', 1, 2 ** 31 - 1, true) ?? 512,
+    temperature: problems.number(temperature, 'temperature', 0, 1) ?? 0.5,
+    top_p: problems.number(topP, 'top_p', 0, 1) ?? 0.9,
+  };
+  problems.throwIfAny();
+  return { path: '/v1/completions', model, stream, bytes: Buffer.from(JSON.stringify(body)), body };
+}
+
+/**
+ * Callers of InvokeModel: the answer is in the form of the request.
+ */
+export class InvokeModelWire extends BedrockWire {
+  private readonly llama: boolean;
+
+  /**
+   * @param llama whether the request was one of Llama's.
+   */
+  constructor(llama: boolean) {
+    super();
+    this.llama = llama;
+  }
+
+  public stream(exchange: Exchange): CallerStream {
+    return new ChunkStream(this.llama, exchange);
+  }
+
+  protected translate(answer: WholeAnswer, exchange: Exchange): WholeAnswer {
+    const completion = completionOf(answer);
+    const { prompt_tokens: input, completion_tokens: output } = isObject(completion.usage) ? completion.usage : {} as Fields;
+    const { text, finish_reason: reason } = completion.choices[0];
+    return {
+      status: 200,
+      headers: {
+        'content-type': 'application/json',
+        'x-amzn-bedrock-invocation-latency': String(Math.round(exchange.elapsedSeconds() * 1000)),
+        ...(typeof input === 'number' && { 'x-amzn-bedrock-input-token-count': String(input) }),
+        ...(typeof output === 'number' && { 'x-amzn-bedrock-output-token-count': String(output) }),
+      },
+      body: this.llama
+        ? Buffer.from(JSON.stringify({ generation: text, prompt_token_count: input, generation_token_count: output, stop_reason: reason }))
+        : answer.body,
+    };
+  }
+}
+
+/** An answer as chunks whose bytes are in the form of the request. */
+class ChunkStream implements CallerStream {
+  public readonly headers = { 'content-type': 'application/vnd.amazon.eventstream', 'x-amzn-bedrock-content-type': 'application/json' };
+  private readonly llama: boolean;
+  private readonly exchange: Exchange;
+  private frames: Buffer[] = [];
+  private failed = false;
+  private stopped = false;
+  private tokens = 0;
+  private usage: Fields = {};
+
+  constructor(llama: boolean, exchange: Exchange) {
+    this.llama = llama;
+    this.exchange = exchange;
+  }
+
+  public event(_: Buffer, data: string | undefined): void {
+    if (data === undefined || this.failed) {
+      return;
+    }
+    const chunk = chunkOf(data);
+    this.usage = isObject(chunk.usage) ? chunk.usage : this.usage;
+    const choice = Array.isArray(chunk.choices) ? chunk.choices[0] : undefined;
+    const reason = isObject(choice) ? choice.finish_reason : undefined;
+    this.stopped = this.stopped || (typeof reason === 'string' && reason !== 'abort');
+    if (!this.llama) {
+      this.chunk(data);
+    } else if (isObject(choice) && typeof choice.text === 'string') {
+      this.tokens++;
+      const told = { generation: choice.text, prompt_token_count: null, generation_token_count: this.tokens, stop_reason: reason ?? null };
+      this.chunk(JSON.stringify(told));
+    }
+  }
+
+  public engineError(): void {
+    this.failed = true;
+    this.frames.push(MODEL_STREAM_ERROR.encode('{"message":"the engine failed"}'));
+  }
+
+  public done(): void {
+    if (this.failed) {
+      return;
+    }
+    if (!this.stopped) {
+      throw new EngineError(502, 'stream_truncated', 'the engine ended its answer without a reason');
+    }
+    this.chunk(JSON.stringify({
+      'amazon-bedrock-invocationMetrics': {
+        inputTokenCount: this.usage.prompt_tokens,
+        outputTokenCount: this.usage.completion_tokens,
+        invocationLatency: Math.round(this.exchange.elapsedSeconds() * 1000),
+        firstByteLatency: Math.round((this.exchange.ttftSeconds ?? 0) * 1000),
+      },
+    }));
+  }
+
+  public take(): Buffer {
+    const { frames } = this;
+    this.frames = [];
+    return Buffer.concat(frames);
+  }
+
+  private chunk(json: string): void {
+    this.frames.push(CHUNK.encode(`{"bytes":"${Buffer.from(json).toString('base64')}"}`));
+  }
+}

@@ -1,0 +1,32 @@
+import { withMembers } from './json-object';
+import { namesKvParams } from '../handoff/kv-params';
+
+/** What an engine is asked, in OpenAI's format. */
+export interface EngineRequest {
+  /** Where engines answer it, such as `/v1/chat/completions`. */
+  readonly path: string;
+  readonly model: string;
+  readonly stream: boolean;
+  /** The body: the caller's bytes where the caller speaks OpenAI's format. */
+  readonly bytes: Buffer;
+  /** The body, parsed. */
+  readonly body: { readonly [name: string]: unknown };
+}
+
+/** Members that say what is asked and of whom: the router writes them where a caller speaks another format. */
+const WRITTEN_BY_ROUTER = [
+  'model', 'messages', 'prompt', 'stream', 'stream_options', 'n', 'tools', 'tool_choice', 'max_tokens', 'max_completion_tokens', 'response_format',
+];
+
+/** A member that a caller may not put into a request that the router writes; undefined if there is none. */
+export function reservedMember(fields: { readonly [name: string]: unknown }): string | undefined {
+  return namesKvParams(fields) ? 'kv_transfer_params' : WRITTEN_BY_ROUTER.find((name) => Object.hasOwn(fields, name));
+}
+
+/** The body for an engine that may know the model by another name: the caller's bytes wherever nothing changes. */
+export function bodyForEngine(request: EngineRequest, modelName: string | undefined): Buffer {
+  if (modelName === undefined || modelName === request.model) {
+    return request.bytes;
+  }
+  return withMembers(request.bytes, { model: JSON.stringify(modelName) });
+}

@@ -1,0 +1,44 @@
+import { ApiError } from './api-error';
+import { CallerStream, CallerWire } from './caller-wire';
+import { WholeAnswer } from './whole-answer';
+
+/** Callers of the OpenAI API: what an engine says is passed on as it stands. */
+export const OPENAI_WIRE: CallerWire = {
+  headers: () => ({}),
+  error: (error) => ({ status: error.status, headers: { 'content-type': 'application/json', ...error.headers }, body: errorBody(error) }),
+  whole: (answer: WholeAnswer) => answer,
+  stream: () => new OpenAiStream(),
+  streamFailure: (error) => ({ bytes: errorEvent(error), isEnd: false }),
+};
+
+/** The event in which OpenAI's callers are told of an error. */
+export function errorEvent(error: ApiError): Buffer {
+  return Buffer.concat([Buffer.from('data: '), errorBody(error), Buffer.from('\n\n')]);
+}
+
+function errorBody({ message, type, code }: ApiError): Buffer {
+  return Buffer.from(JSON.stringify({ error: { message, type, param: null, code } }));
+}
+
+class OpenAiStream implements CallerStream {
+  public readonly headers = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache', 'x-accel-buffering': 'no' };
+  private parts: Buffer[] = [];
+
+  public event(bytes: Buffer): void {
+    this.parts.push(bytes);
+  }
+
+  public engineError(bytes: Buffer): void {
+    this.parts.push(bytes);
+  }
+
+  public done(bytes: Buffer): void {
+    this.parts.push(bytes);
+  }
+
+  public take(): Buffer {
+    const { parts } = this;
+    this.parts = [];
+    return parts.length === 1 ? parts[0] : Buffer.concat(parts);
+  }
+}

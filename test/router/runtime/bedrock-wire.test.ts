@@ -1,0 +1,135 @@
+import { EventStreamCodec } from '@smithy/eventstream-codec';
+import * as fc from 'fast-check';
+import { ApiError } from '../../../src/router/runtime/wire/api-error';
+import { parseConverse } from '../../../src/router/runtime/wire/bedrock/converse-request';
+import { parseCountTokens } from '../../../src/router/runtime/wire/bedrock/count-tokens';
+import { EventFrame } from '../../../src/router/runtime/wire/bedrock/event-stream';
+import { parseInvocation } from '../../../src/router/runtime/wire/bedrock/invoke-model';
+
+const codec = new EventStreamCodec((bytes) => Buffer.from(bytes as Uint8Array).toString('utf8'), (text) => Buffer.from(text));
+
+describe('an event frame', () => {
+  test('law: is what AWS\' own codec encodes and decodes', () => {
+    fc.assert(fc.property(fc.string({ unit: 'grapheme' }), fc.constantFrom('contentBlockDelta', 'metadata', 'x'), fc.boolean(), (text, type, exception) => {
+      const frame = (exception ? EventFrame.exception(type) : EventFrame.event(type)).encode(text);
+      const { headers, body } = codec.decode(frame);
+      expect(Buffer.from(body).toString('utf8')).toBe(text);
+      expect(headers).toEqual({
+        [exception ? ':exception-type' : ':event-type']: { type: 'string', value: type },
+        ':content-type': { type: 'string', value: 'application/json' },
+        ':message-type': { type: 'string', value: exception ? 'exception' : 'event' },
+      });
+      expect(frame.equals(Buffer.from(codec.encode({ headers, body })))).toBe(true);
+    }));
+  });
+});
+
+/** A request that uses everything that is understood. */
+const FULL = {
+  system: [{ text: 'be kind' }, { cachePoint: { type: 'default' } }],
+  messages: [
+    { role: 'user', content: [{ text: 'look' }, { image: { format: 'png', source: { bytes: 'aGk=' } } }, { cachePoint: { type: 'default' } }] },
+    { role: 'assistant', content: [{ reasoningContent: { reasoningText: { text: 'hm' } } }, { toolUse: { toolUseId: 't', name: 'f', input: { a: [1] } } }] },
+    { role: 'user', content: [{ toolResult: { toolUseId: 't', content: [{ text: 'x' }, { json: { y: 1 } }], status: 'success' } }] },
+  ],
+  inferenceConfig: { maxTokens: 5, temperature: 0.5, topP: 0.5, stopSequences: ['a'] },
+  toolConfig: { tools: [{ toolSpec: { name: 'f', description: 'd', inputSchema: { json: { type: 'object' } }, strict: true } }], toolChoice: { tool: { name: 'f' } } },
+  outputConfig: { textFormat: { type: 'json_schema', structure: { jsonSchema: { schema: '{"type":"object"}', name: 'n' } } }, effort: 'low' },
+  additionalModelRequestFields: { top_k: 1 },
+  performanceConfig: { latency: 'standard' },
+  serviceTier: { type: 'default' },
+  requestMetadata: { a: 'b' },
+};
+
+const converse = (body: unknown, images = true) => parseConverse(Buffer.from(JSON.stringify(body)), 'm', false, images).body;
+
+test('everything that is understood reaches the engine', () => {
+  expect(converse(FULL)).toEqual({
+    model: 'm',
+    stream: false,
+    messages: [
+      { role: 'system', content: 'be kind' },
+      { role: 'user', content: [{ type: 'text', text: 'look' }, { type: 'image_url', image_url: { url: 'data:image/png;base64,aGk=' } }] },
+      { role: 'assistant', content: null, tool_calls: [{ id: 't', type: 'function', function: { name: 'f', arguments: '{"a":[1]}' } }] },
+      { role: 'tool', tool_call_id: 't', content: 'x\n{"y":1}' },
+    ],
+    max_tokens: 5,
+    temperature: 0.5,
+    top_p: 0.5,
+    stop: ['a'],
+    tools: [{ type: 'function', function: { name: 'f', description: 'd', parameters: { type: 'object' }, strict: true } }],
+    tool_choice: { type: 'function', function: { name: 'f' } },
+    reasoning_effort: 'low',
+    response_format: { type: 'json_schema', json_schema: { name: 'n', schema: { type: 'object' }, strict: true } },
+    top_k: 1,
+  });
+});
+
+test('everything that is wrong is told at once, with its place', () => {
+  const wrong = {
+    system: 'be kind',
+    messages: [{ role: 'robot', content: [{ text: 1 }, { text: 'a', image: {} }, {}, { video: {} }] }, 7],
+    toolConfig: { tools: [{ toolSpec: { name: 'a b', inputSchema: {} } }] },
+    outputConfig: { textFormat: { type: 'json_schema', structure: { jsonSchema: { schema: '{' } } } },
+    additionalModelRequestFields: { stream: true },
+    promptVariables: { a: { text: 'b' } },
+    performanceConfig: { latency: 'optimized' },
+  };
+  expect(() => converse(wrong)).toThrow(expect.objectContaining({
+    status: 400,
+    message: [
+      'system: expected a list, got "be kind"',
+      'messages[0].role: expected user or assistant, got "robot"',
+      'messages[0].content[0].text: expected a string, got 1',
+      'messages[0].content[1]: expected exactly one member, got text, image',
+      'messages[0].content[2]: expected exactly one member, got none',
+      'messages[0].content[3].video: this kind of content is not supported here',
+      'messages[1]: expected an object, got 7',
+      'messages[1].role: expected user or assistant, got nothing',
+      'messages[1].content: expected a list, got nothing',
+      'toolConfig.tools[0].toolSpec.name: expected 1 to 64 letters, digits, _ or -',
+      'toolConfig.tools[0].toolSpec.inputSchema.json: expected an object, got nothing',
+      'outputConfig.textFormat.structure.jsonSchema.schema: the schema is not JSON',
+      'additionalModelRequestFields.stream: this is not for callers to give here',
+      'promptVariables: this is not supported here',
+      'performanceConfig.latency: "optimized" is not supported here, standard is',
+    ].join('; '),
+  }));
+});
+
+/** A value with one of its parts, wherever it is, put in place of another value. */
+function mutated(value: unknown, steps: readonly number[], other: unknown): unknown {
+  if (steps.length === 0 || typeof value !== 'object' || value === null) {
+    return other;
+  }
+  const keys = Object.keys(value);
+  if (keys.length === 0) {
+    return other;
+  }
+  const key = keys[steps[0] % keys.length];
+  const part = mutated((value as any)[key], steps.slice(1), other);
+  return Array.isArray(value) ? value.map((one, i) => (String(i) === key ? part : one)) : { ...value, [key]: part };
+}
+
+test.each<[string, unknown, (bytes: Buffer) => unknown]>([
+  ['Converse', FULL, (bytes) => parseConverse(bytes, 'm', true, true).body],
+  ['InvokeModel', { messages: [{ role: 'user', content: 'hi' }], vllm_xargs: { a: 1 } }, (bytes) => parseInvocation(bytes, 'm', true).request.body],
+  ['InvokeModel of Llama', { prompt: 'hi', max_gen_len: 5, temperature: 0.5, top_p: 1 }, (bytes) => parseInvocation(bytes, 'm', false).request.body],
+  ['CountTokens', { input: { converse: FULL } }, (bytes) => parseCountTokens(bytes, 'm', true).body],
+])('law: whatever %s is sent is a request for an engine or is refused in a sentence', (_, valid, parse) => {
+  const anything = fc.oneof(fc.anything({ withNullPrototype: false }), fc.constantFrom(undefined, [], {}), fc.double(), fc.string());
+  let accepted = 0;
+  fc.assert(fc.property(fc.array(fc.nat(9), { minLength: 1, maxLength: 9 }), anything, fc.boolean(), (steps, other, cut) => {
+    const text = JSON.stringify(mutated(valid, steps, other), (_key, value) => (typeof value === 'bigint' ? Number(value) : value)) ?? '';
+    try {
+      const body = parse(Buffer.from(cut ? text.slice(0, -1 - steps[0]) : text)) as any;
+      accepted++;
+      expect(body.model).toBe('m');
+      expect(JSON.stringify(body)).not.toContain('kv_transfer_params');
+    } catch (e) {
+      expect(e).toBeInstanceOf(ApiError);
+      expect([(e as ApiError).status, (e as ApiError).message]).toEqual([400, expect.stringMatching(/\w/)]);
+    }
+  }), { numRuns: 5000 });
+  expect(accepted).toBeGreaterThan(50);
+});

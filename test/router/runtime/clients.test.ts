@@ -1,0 +1,109 @@
+import { createAmazonBedrock } from '@ai-sdk/amazon-bedrock';
+import { BedrockRuntimeClient, ConverseCommand, ConverseStreamCommand } from '@aws-sdk/client-bedrock-runtime';
+import { generateText, jsonSchema, streamText, tool } from 'ai';
+import OpenAI from 'openai';
+import { KEY, MODEL, routerFor, TestRouter } from './harness';
+import { VllmPair } from './vllm-pair';
+
+const PROMPT = 'a long prompt';
+
+let pair: VllmPair;
+let router: TestRouter;
+
+beforeEach(async () => {
+  pair = await VllmPair.start();
+  router = await routerFor([
+    { name: 'prefill', role: 'prefill', protocol: 'openai', url: pair.prefill.url, kvConnector: 'nixl' },
+    { name: 'decode', role: 'decode', protocol: 'openai', url: pair.decode.url, kvConnector: 'nixl', prefill: 'prefill' },
+  ]);
+});
+
+afterEach(async () => {
+  await router.drain();
+  await pair.stop();
+});
+
+/** The answer that a client shows, and whether a prefill engine read the prompt for it. */
+async function expectHandedOff(answer: string | undefined): Promise<void> {
+  expect(answer).toBe(pair.answerTo({ messages: [{ role: 'user', content: PROMPT }] }));
+  expect([pair.prefillTokens, pair.fetches, pair.localPrefills, pair.pinned]).toEqual([1, 1, 0, 0]);
+}
+
+describe('the AWS SDK, unchanged, through a prefill and a decode engine', () => {
+  const messages = [{ role: 'user' as const, content: [{ text: PROMPT }] }];
+  let client: BedrockRuntimeClient;
+
+  beforeEach(() => {
+    client = new BedrockRuntimeClient({ endpoint: router.url, region: 'us-east-2', token: { token: KEY }, authSchemePreference: ['httpBearerAuth'] });
+  });
+  afterEach(() => client.destroy());
+
+  test('Converse', async () => {
+    const { output } = await client.send(new ConverseCommand({ modelId: MODEL, messages }));
+    await expectHandedOff(output?.message?.content?.[0].text);
+  });
+
+  test('ConverseStream', async () => {
+    const { stream } = await client.send(new ConverseStreamCommand({ modelId: MODEL, messages }));
+    let text = '';
+    for await (const { contentBlockDelta } of stream!) {
+      text += contentBlockDelta?.delta?.text ?? '';
+    }
+    await expectHandedOff(text);
+  });
+});
+
+describe('the AI SDK\'s Bedrock provider', () => {
+  const model = () => createAmazonBedrock({ baseURL: router.url, apiKey: KEY })(MODEL);
+
+  test('generateText', async () => {
+    const { text, finishReason } = await generateText({ model: model(), prompt: PROMPT });
+    await expectHandedOff(text);
+    expect(finishReason).toBe('stop');
+  });
+
+  test('streamText', async () => {
+    const { text, finishReason } = streamText({ model: model(), prompt: PROMPT });
+    await expectHandedOff(await text);
+    expect(await finishReason).toBe('stop');
+  });
+
+  test('calls a tool', async () => {
+    pair.decode.behaviour = (response) => {
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({
+        choices: [{
+          index: 0, message: { content: null, tool_calls: [{ id: 'c', function: { name: 'weather', arguments: '{"city":"Ulm"}' } }] }, finish_reason: 'tool_calls',
+        }],
+        usage: { prompt_tokens: 1, completion_tokens: 1 },
+      }));
+    };
+    const weather = tool({ description: 'the weather', inputSchema: jsonSchema<{ city: string }>({ type: 'object', properties: { city: { type: 'string' } } }) });
+    const { toolCalls, finishReason } = await generateText({ model: model(), prompt: PROMPT, tools: { weather } });
+    expect(toolCalls.map(({ toolName, input }) => [toolName, input])).toEqual([['weather', { city: 'Ulm' }]]);
+    expect(finishReason).toBe('tool-calls');
+  });
+});
+
+describe('the OpenAI SDK', () => {
+  const messages = [{ role: 'user' as const, content: PROMPT }];
+
+  test.each(['/v1', '/openai/v1'])('chat completions at %s', async (path) => {
+    const openai = new OpenAI({ baseURL: router.url + path, apiKey: KEY });
+    const { choices } = await openai.chat.completions.create({ model: MODEL, messages });
+    await expectHandedOff(choices[0].message.content!);
+    let text = '';
+    for await (const chunk of await openai.chat.completions.create({ model: MODEL, messages, stream: true })) {
+      text += chunk.choices[0]?.delta.content ?? '';
+    }
+    expect(text).toBe(choices[0].message.content);
+    expect((await openai.models.list()).data.map(({ id }) => id)).toContain(MODEL);
+  });
+
+  test('completions', async () => {
+    const openai = new OpenAI({ baseURL: `${router.url}/v1`, apiKey: KEY });
+    const { choices } = await openai.completions.create({ model: MODEL, prompt: PROMPT });
+    await expectHandedOff(choices[0].text);
+    expect([pair.prefill.requests[0].path, pair.decode.requests[0].path]).toEqual(['/v1/completions', '/v1/completions']);
+    await expect(openai.completions.create({ model: MODEL, prompt: 7 as unknown as string })).rejects.toMatchObject({ status: 400 });
+  });
+});
