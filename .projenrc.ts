@@ -106,8 +106,8 @@ const project = new awscdk.AwsCdkConstructLibrary({
       collectCoverage: false,
       // synths and child processes of a busy machine take longer than jest's 5 s.
       testTimeout: 30_000,
-      testPathIgnorePatterns: ['/node_modules/', '<rootDir>/lib/', '<rootDir>/test/conformance/', '<rootDir>/test/deploy/'],
-      modulePathIgnorePatterns: ['<rootDir>/lib/', '<rootDir>/cdk.out/', '<rootDir>/.venv/', '<rootDir>/.venv-deploy/'],
+      testPathIgnorePatterns: ['/node_modules/', '<rootDir>/lib/', '<rootDir>/test/conformance/', '<rootDir>/test/deploy/', '<rootDir>/test/engines/'],
+      modulePathIgnorePatterns: ['<rootDir>/lib/', '<rootDir>/cdk.out/', '<rootDir>/.venv/', '<rootDir>/.venv-deploy/', '<rootDir>/.venv-engines/'],
       moduleNameMapper: { '^cdk-disaggregated-inference$': '<rootDir>/src' },
     },
   },
@@ -116,10 +116,10 @@ const project = new awscdk.AwsCdkConstructLibrary({
     include: ['../src/**/*.ts', '../examples/**/*.ts', '../benchmark/**/*.ts', '../projenrc/**/*.ts', '../.projenrc.ts'],
     compilerOptions: { paths: { 'cdk-disaggregated-inference': ['../src/index.ts'] } },
   },
-  gitignore: ['/assets/', '/bin/', 'cdk.out', '.cdk.staging', '/jest-*.json', '.DS_Store', '*.log', '/tsconfig.tsbuildinfo', '/.venv/', '/.venv-deploy/'],
+  gitignore: ['/assets/', '/bin/', 'cdk.out', '.cdk.staging', '/jest-*.json', '.DS_Store', '*.log', '/tsconfig.tsbuildinfo', '/.venv/', '/.venv-deploy/', '/.venv-engines/'],
 });
 
-project.npmignore?.exclude(...['/*.tgz', '/.venv', '/.venv-deploy', '/cdk.json', '/cdk.context.json', '/cdk.out', '/examples', '/benchmark', '/.ci', '/test', '/docs', '/.jsii.tabl.json', '/jest-*.json', '/CONTRIBUTING.md', '/RULES.md', '/POLICY.md', '/.projenrc.ts']);
+project.npmignore?.exclude(...['/*.tgz', '/.venv', '/.venv-deploy', '/.venv-engines', '/cdk.json', '/cdk.context.json', '/cdk.out', '/examples', '/benchmark', '/.ci', '/test', '/docs', '/.jsii.tabl.json', '/jest-*.json', '/CONTRIBUTING.md', '/RULES.md', '/POLICY.md', '/.projenrc.ts']);
 
 // the banner about Node 20's end of life, which jsii prints at every run.
 project.compileTask.env('JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION', '1');
@@ -148,6 +148,7 @@ project.testTask.exec('tsc --noEmit -p test/tsconfig.json');
 const LONG_TESTS: Record<string, string> = {
   conformance: 'other checkers over the same templates, such as cfn-lint',
   deploy: 'the examples, created in AWS emulators',
+  engines: 'the router and its clients over real vLLM engines',
 };
 for (const [folder, description] of Object.entries(LONG_TESTS)) {
   project.addTask(`test:${folder}`, {

@@ -2,6 +2,7 @@ import { Command, CommanderError, Option } from 'commander';
 import type { EstimateOutcome } from '../estimator';
 import { Problem, Problems, ProblemsError } from '../problems';
 import type { CheckOptions } from './check';
+import type { EmulateOptions } from './emulate';
 import { packageFacts } from './package-facts';
 import type { SearchOptions } from './search';
 import type { SimulateOptions } from './simulate';
@@ -109,6 +110,30 @@ async function main(): Promise<void> {
       process.exitCode = simulation ? good ? ExitCode.GOOD : ExitCode.BAD : ExitCode.REFUSED;
     });
 
+  specCommand(program, 'emulate', 'a Bedrock endpoint on this machine that answers as fast as the deployment would', false)
+    .option('--port <port>', 'TCP port to listen on; 0 takes a free one', '8080')
+    .action(async (file: string, options: EmulateOptions) => {
+      const { emulate, emulationText } = await import('./emulate.js');
+      const { outcome: { estimate, refusal }, url, stop } = await emulate(file, options);
+      if (estimate === undefined) {
+        const { refusalText } = await import('./estimate-text.js');
+        process.stdout.write(`${refusalText(refusal!)}\n`);
+        process.exitCode = ExitCode.REFUSED;
+        return;
+      }
+      process.stdout.write(`${emulationText(estimate, url!)}\n`);
+      ['SIGINT', 'SIGTERM'].forEach((signal) => process.once(signal, () => void stop()));
+    });
+
+  program.command('serve')
+    .description('the router, over engines that are there')
+    .requiredOption('--config <file>', 'a router configuration, see router-config.v1.schema.json')
+    .action(async ({ config }: { config: string }) => {
+      subject = config;
+      const { serve } = await import('./serve.js');
+      await serve(config);
+    });
+
   program.command('check')
     .description('whether CloudFormation templates would deploy and their fabric connect, by the rules of this library')
     .argument('<template...>', 'templates in JSON or YAML, or cloud assemblies such as cdk.out; - for standard input')
@@ -144,16 +169,16 @@ function printVersion(): never {
   throw new CommanderError(ExitCode.GOOD, 'commander.version', '');
 }
 
-function specCommand(program: Command, name: string, description: string): Command {
-  return program.command(name)
-    .hook('preAction', (command) => {
-      subject = command.args[0] === '-' ? 'standard input' : command.args[0];
+function specCommand(program: Command, name: string, description: string, formats = true): Command {
+  const command = program.command(name)
+    .hook('preAction', ({ args: [file] }) => {
+      subject = file === '-' ? 'standard input' : file;
     })
     .description(description)
     .argument('<spec>', 'a deployment spec, see deployment-spec.v1.schema.json; - for standard input')
-    .addOption(formatOption('text', 'json'))
     .option('--set <path=value>', 'puts a value into the spec, such as decode.instances=4; may be repeated', collect, [])
     .addHelpText('after', SPEC_EXIT_CODES);
+  return formats ? command.addOption(formatOption('text', 'json')) : command;
 }
 
 function formatOption(...formats: string[]): Option {

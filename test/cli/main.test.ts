@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020';
 import { CliProcess, ROOT, Run } from './cli-process';
@@ -87,6 +88,16 @@ test('search tells the cheapest fleet, what more money buys and why the rest was
 
   const none = run([...args, '--set', 'objective.ttftSeconds=0.001']);
   expect([none.status, none.stdout.split('\n')[0]]).toEqual([3, expect.stringMatching(/^no estimate, infeasible: none of 4 combinations holds the objective/)]);
+});
+
+test('serve says everything that is wrong with its configuration', () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'serve-')), 'router.json');
+  writeFileSync(file, JSON.stringify({ schema: 'cdk-disaggregated-inference/router-config/v1', model: { id: 'm', servedNames: [] }, targets: [], auth: 'nobody' }));
+  const { status, stdout, stderr } = run(['serve', '--config', file]);
+  expect([status, stdout]).toEqual([2, '']);
+  expect(stderr).toMatch(new RegExp(`^3 problems in ${file}\n`));
+  expect(stderr).toContain('the authentication is not understood, got: "nobody" (use "none" or {"apiKeysEnv": "NAME"})');
+  expect(run(['serve', '--config', `${file}x`]).stderr).toMatch(/the configuration cannot be read: ENOENT/);
 });
 
 test('simulate as JSON follows its schema', () => {

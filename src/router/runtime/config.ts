@@ -12,6 +12,7 @@ export const ROUTER_CONFIG_SCHEMA = 'cdk-disaggregated-inference/router-config/v
 export interface RouterConfig {
   readonly schema: string;
   readonly model: { readonly id: string; readonly servedNames: string[]; readonly images: boolean };
+  readonly host?: string;
   readonly port: number;
   readonly targets: TargetConfig[];
   readonly limits: LimitsConfig;

@@ -57,10 +57,10 @@ export class Listener {
   }
 
   /** Starts to listen. Resolves to the port. */
-  public async listen(port: number): Promise<number> {
+  public async listen(port: number, host: string | undefined): Promise<number> {
     await new Promise<void>((resolve, reject) => {
       this.http1.once('error', reject);
-      this.http1.listen(port, resolve);
+      this.http1.listen(port, host, resolve);
     });
     return (this.http1.address() as AddressInfo).port;
   }

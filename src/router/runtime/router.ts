@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { collectDefaultMetrics } from 'prom-client';
 import { Authenticator } from './auth';
 import { RouterConfig } from './config';
 import { RouterMetrics } from './metrics';
@@ -32,4 +33,24 @@ export async function startRouter(config: RouterConfig, env: { readonly [name: s
   const port = await server.listen();
   log.info({ port, model: config.model.id, targets: config.targets.map(({ name, role }) => ({ name, role })), auth: config.auth === 'none' ? 'none' : 'apiKeys' }, 'listening');
   return { port, metrics, drain: async () => server.drain() };
+}
+
+/**
+ * Runs a router as this process: with the process' own metrics, and until SIGTERM or SIGINT, at which it drains and exits.
+ *
+ * Rejects with ProblemsError if the API keys that the environment holds are none.
+ */
+export async function runRouter(config: RouterConfig, log: Logger): Promise<void> {
+  const router = await startRouter(config, process.env, log);
+  collectDefaultMetrics({ register: router.metrics.registry });
+  let stopping = false;
+  const stop = (signal: string) => {
+    if (!stopping) {
+      stopping = true;
+      log.info({ signal }, 'stopping');
+      void router.drain().then(() => process.exit(0));
+    }
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
 }

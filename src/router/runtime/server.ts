@@ -55,7 +55,7 @@ export class RouterServer {
   /** Starts watching the targets and listening. Resolves to the port. */
   public async listen(): Promise<number> {
     await Promise.all(this.parts.targets.map(async (target) => target.start()));
-    return this.listener.listen(this.parts.config.port);
+    return this.listener.listen(this.parts.config.port, this.parts.config.host);
   }
 
   /**

@@ -1,0 +1,87 @@
+import { Writable } from 'node:stream';
+import { pino } from 'pino';
+import { Estimate, EstimateOutcome, Estimator } from '../estimator';
+import { Problems } from '../problems';
+import { parseRouterConfig, ROUTER_CONFIG_SCHEMA, RunningRouter, startRouter } from '../router/runtime';
+import { EmulatedFleet } from './emulator/emulated-fleet';
+import { EngineServer } from './emulator/engine-server';
+import { readSpec } from './spec-file';
+import { number, time } from './text-table';
+
+/** Options of `emulate`, as commander gives them. */
+export interface EmulateOptions {
+  readonly set: string[];
+  readonly port: string;
+}
+
+/** A router over emulated engines. */
+export interface Emulation {
+  readonly outcome: EstimateOutcome;
+  /** Where it listens; undefined if there is no estimate. */
+  readonly url?: string;
+  /** Stops it. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the router over engines that answer as fast as the estimator says the deployment of a spec file would.
+ */
+export async function emulate(file: string, options: EmulateOptions): Promise<Emulation> {
+  const port = /^\d+$/.test(options.port) ? Number(options.port) : NaN;
+  if (!(port <= 65535)) {
+    Problems.throwIfAny([{
+      rule: 'PortOutOfRange', path: '--port', value: JSON.stringify(options.port), message: 'this is no port', mend: 'give a number from 0 to 65535; 0 takes a free one',
+    }]);
+  }
+  const outcome = Estimator.estimate(readSpec(file, options.set));
+  if (outcome.estimate === undefined) {
+    return { outcome, stop: async () => {} };
+  }
+  const { spec } = outcome.estimate;
+  const fleet = new EmulatedFleet(spec);
+  const engines = await EngineServer.start(fleet);
+  const router = await startEmulatedRouter(outcome.estimate, engines.url, port);
+  return {
+    outcome,
+    url: `http://127.0.0.1:${router.port}`,
+    stop: async () => {
+      await router.drain();
+      engines.stop();
+    },
+  };
+}
+
+/** What a newcomer is told to try. */
+export function emulationText(estimate: Estimate, url: string): string {
+  const { spec, ttftSeconds, tpotSeconds } = estimate;
+  const fleet = [spec.prefill, spec.decode].flatMap((pool) => (pool === undefined ? [] : [`${pool.instances} x ${pool.hardware}`])).join(' prefill + ');
+  return `${spec.name ?? spec.model.id} on ${fleet}${spec.prefill === undefined ? '' : ' decode'}, emulated: tokens mean nothing, and come when the estimator says
+TTFT p50 ${time(ttftSeconds.p50.value)}, TPOT p50 ${time(tpotSeconds.p50.value)} at ${number(spec.workload.requestsPerSecond)} requests/s; alone you are served sooner
+
+A Bedrock endpoint listens at ${url}. Point any client of Bedrock's runtime API at it:
+  export AWS_ENDPOINT_URL_BEDROCK_RUNTIME=${url} AWS_BEARER_TOKEN_BEDROCK=any AWS_REGION=us-east-2
+  aws bedrock-runtime converse --model-id ${spec.model.id} --messages '[{"role":"user","content":[{"text":"Hello"}]}]'
+or one of OpenAI's API:
+  curl ${url}/v1/chat/completions -d '{"model":"${spec.model.id}","stream":true,"messages":[{"role":"user","content":"Hello"}]}'
+Ctrl-C stops it.`;
+}
+
+async function startEmulatedRouter({ spec }: Estimate, engineUrl: string, port: number): Promise<RunningRouter> {
+  const engine = { protocol: 'openai', url: engineUrl, maxInFlight: 10_000 };
+  const targets = spec.prefill === undefined
+    ? [{ ...engine, name: 'aggregated', role: 'aggregated' }]
+    : [{ ...engine, name: 'prefill', role: 'prefill', kvConnector: 'nixl' }, { ...engine, name: 'decode', role: 'decode', kvConnector: 'nixl', prefill: 'prefill' }];
+  const config = {
+    schema: ROUTER_CONFIG_SCHEMA,
+    model: { id: spec.model.id, servedNames: [spec.model.id] },
+    host: '127.0.0.1',
+    port,
+    targets,
+    auth: 'none',
+    lameduckSeconds: 0,
+    drainSeconds: 1,
+  };
+  // its log would drown what a newcomer is told.
+  const log = pino(new Writable({ write: (_line, _encoding, done) => done() }));
+  return startRouter(parseRouterConfig(JSON.stringify(config), {}), {}, log);
+}
