@@ -70,10 +70,13 @@ export function checkReport(set: TemplateSet, ids: readonly string[]): CheckRepo
   };
 }
 
-// a resource without a path is of no construct that could acknowledge.
-function isAcknowledged(set: TemplateSet, { rule, resource }: Finding): boolean {
+// by any of the ids that constructs, plugin and pack take; a resource without a path is of no construct that could acknowledge.
+function isAcknowledged(set: TemplateSet, { rule, resource, property }: Finding): boolean {
+  const packId = `InferenceRules-${rule.id}`;
+  const ids = [qualifiedId(rule), packId, `${packId}[${property}]`];
+  const path = resource.constructPath ?? set.constructPathOf(resource.stack, resource.logicalId) ?? '';
   return set.acknowledgements.some(({ id, constructPath }) => (
-    id === qualifiedId(rule) && `${resource.constructPath ?? ''}/`.startsWith(`${constructPath}/`)
+    (ids.includes(id) || ids.includes(id.replace(/^Annotation::/, ''))) && `${path}/`.startsWith(`${constructPath}/`)
   ));
 }
 

@@ -34,7 +34,7 @@ export function checkText(report: CheckReport, colours: boolean): string {
     return ofFile.map((finding, i) => {
       const [position, severity, id] = rows[i].map((cell, column) => cell.padEnd(widths[column]));
       const { rule, message, value } = finding;
-      return `${paint('bold', position)}  ${paint(rule.severity === 'error' ? 'red' : 'yellow', severity)}  ${id}  ${message}${value === undefined ? '' : `, got: ${shorten(value)}`}\n`
+      return `${paint('bold', position)}  ${paint(rule.severity === 'error' ? 'red' : 'yellow', severity)}  ${id}  ${shown(message)}${value === undefined ? '' : `, got: ${shorten(value)}`}\n`
         + `  ${paint('dim', `${subject(finding)}:`)} ${rule.mend}`;
     }).join('\n');
   }
@@ -43,7 +43,7 @@ export function checkText(report: CheckReport, colours: boolean): string {
     const more = places.length - MOST_PLACES;
     return [
       `  ${rule.id}: ${rule.title}`,
-      ...places.slice(0, MOST_PLACES).map((place) => `    ${positionText(place)}  ${subject(place)}: ${place.reason}`),
+      ...places.slice(0, MOST_PLACES).map((place) => `    ${positionText(place)}  ${subject(place)}: ${shown(place.reason)}`),
       ...more > 0 ? [`    and ${counted(more, 'more place')}`] : [],
     ];
   }
@@ -60,15 +60,20 @@ export function checkText(report: CheckReport, colours: boolean): string {
 }
 
 function positionText({ file, line, column }: ReportedPlace): string {
-  return `${file}:${line}:${column}`;
+  return `${shown(file)}:${line}:${column}`;
+}
+
+/** A text of a template with what would steer a terminal written out. */
+function shown(text: string): string {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 function subject({ logicalId, property, constructPath }: ReportedPlace): string {
-  return `${logicalId} ${property}${constructPath === undefined ? '' : ` (${constructPath})`}`;
+  return shown(`${logicalId} ${property}${constructPath === undefined ? '' : ` (${constructPath})`}`);
 }
 
 function shorten(value: string): string {
-  return value.length <= MOST_VALUE ? value : `${value.slice(0, MOST_VALUE)}...`;
+  return shown(value.length <= MOST_VALUE ? value : `${value.slice(0, MOST_VALUE)}...`);
 }
 
 function counted(count: number, noun: string): string {

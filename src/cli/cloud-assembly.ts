@@ -16,6 +16,9 @@ const SYNTHESIZE = 'synthesize the app again';
 /** Type of the metadata that holds the ids of acknowledged rules: `Validations.ACKNOWLEDGED_RULES_METADATA_KEY` of aws-cdk-lib. */
 const ACKNOWLEDGED_RULES = 'aws:cdk:acknowledged-rules';
 
+/** Type of the metadata that holds the logical id of a construct's resource. */
+const LOGICAL_ID = 'aws:cdk:logicalId';
+
 /** A stack of a cloud assembly. */
 export interface StackArtifact {
   /** Path of its template. */
@@ -23,6 +26,8 @@ export interface StackArtifact {
   readonly account?: string;
   readonly region?: string;
   readonly acknowledgements: Acknowledgement[];
+  /** Paths of constructs by the logical ids of their resources. */
+  readonly constructPaths: ReadonlyMap<string, string>;
 }
 
 /** A rule that is acknowledged for a construct and all that is in it. */
@@ -63,6 +68,7 @@ export function stacksOfAssembly(directory: string, outer: readonly string[] = [
       account: known(account),
       region: known(region),
       acknowledgements: acknowledgementsOf(metadata),
+      constructPaths: constructPathsOf(metadata),
     }];
   });
 }
@@ -89,9 +95,16 @@ function artifactsOf(manifest: string): Artifact[] {
 }
 
 function acknowledgementsOf(metadata: Metadata | null | undefined): Acknowledgement[] {
+  return entriesOf(metadata, ACKNOWLEDGED_RULES).flatMap(({ constructPath, data }) => Object.keys(data ?? {}).map((id) => ({ constructPath, id })));
+}
+
+function constructPathsOf(metadata: Metadata | null | undefined): Map<string, string> {
+  return new Map(entriesOf(metadata, LOGICAL_ID).map(({ constructPath, data }) => [String(data), constructPath]));
+}
+
+function entriesOf(metadata: Metadata | null | undefined, type: string): { readonly constructPath: string; readonly data: unknown }[] {
   return Object.entries(metadata ?? {}).filter(([, entries]) => Array.isArray(entries)).flatMap(([path, entries]) => entries
-    .flatMap((entry) => (entry?.type === ACKNOWLEDGED_RULES ? [entry] : []))
-    .flatMap(({ data }) => Object.keys(data ?? {}).map((id) => ({ constructPath: path.replace(/^\//, ''), id }))));
+    .flatMap((entry) => (entry?.type === type ? [{ constructPath: path.replace(/^\//, ''), data: entry.data }] : [])));
 }
 
 function jsonOf(file: string): any {

@@ -16,6 +16,7 @@ export class TemplateSet {
 
   private readonly files = new Map<string, TemplateFile>();
   private readonly templates: TemplateInput[] = [];
+  private readonly constructPaths = new Map<string, ReadonlyMap<string, string>>();
 
   /**
    * @param paths files, cloud assemblies, or `-` for standard input.
@@ -27,6 +28,7 @@ export class TemplateSet {
         if (isDirectory(path)) {
           for (const stack of stacksOfAssembly(path)) {
             this.acknowledgements.push(...stack.acknowledgements);
+            this.constructPaths.set(stack.file, stack.constructPaths);
             this.attempt(() => this.addStack(stack.file, { account: stack.account, region: stack.region ?? region, ofAssembly: true }));
           }
         } else {
@@ -49,6 +51,11 @@ export class TemplateSet {
   /** The file of a stack of `inputs`. */
   public fileOf(stack: string): TemplateFile {
     return this.files.get(stack)!;
+  }
+
+  /** Path of the construct of a resource, as the assembly tells it; undefined if it does not. */
+  public constructPathOf(stack: string, logicalId: string): string | undefined {
+    return this.constructPaths.get(this.fileOf(stack).name)?.get(logicalId);
   }
 
   private attempt(action: () => void): void {

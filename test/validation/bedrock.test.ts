@@ -163,3 +163,18 @@ describe('what BedrockTarget grants', () => {
     expect([idsOf(template), idsOf(template, undefined)]).toEqual([[], []]);
   });
 });
+
+describe('a policy of somebody who may have others', () => {
+  test.each([
+    ['a name of no action', allow('bedrock:Converse', ANY_MODEL), 'BedrockActionUnknown', 'there is no action bedrock:Converse'],
+    ['a profile without its model', allow(INVOKE, PROFILE), 'BedrockProfileWithoutModels', 'the foundation model of the profile'],
+  ])('%s is not silently passed over', (_, statement, rule, reason) => {
+    for (const attached of [{}, { Users: ['somebody'] }, { Roles: ['elsewhere'] }]) {
+      const Resources = { Policy: { Type: 'AWS::IAM::ManagedPolicy', Properties: { PolicyDocument: { Statement: [statement] }, ...attached } } };
+      const { findings, unchecked } = checkTemplates([{ stack: 'Stack', region: 'us-east-2', template: { Resources } }]);
+      expect(findings).toEqual([]);
+      expect(unchecked.filter((one) => one.rule.id === rule).flatMap(({ places }) => places.map((place) => place.reason)))
+        .toEqual([expect.stringContaining(reason)]);
+    }
+  });
+});

@@ -88,6 +88,10 @@ export const BEDROCK_RULES: Rule[] = [
     *check(graph) {
       const whole = rolePoliciesOf(graph).filter(({ complete }) => complete).map(({ statements }) => statements);
       const spokenOf = new Set<string>();
+      for (const { statement, action, meant } of policiesOfOthers(graph).flatMap(misnamedActions)) {
+        yield notChecked(statement.resource, `${statement.property}.Action`,
+          `there is no action ${action}, and it is not known whether another policy of whoever has this one allows ${meant}`);
+      }
       for (const statements of [...whole, ...endpointPoliciesOf(graph)]) {
         for (const { statement, action, meant } of misnamedActions(statements)) {
           const place = `${statement.resource.stack} ${statement.resource.logicalId} ${statement.property} ${action}`;
@@ -109,10 +113,16 @@ export const BEDROCK_RULES: Rule[] = [
       + 'with the condition bedrock:InferenceProfileArn to keep it to that profile',
     source: PROFILE_GUIDE,
     *check(graph) {
+      for (const statements of policiesOfOthers(graph)) {
+        for (const statement of statements.filter((one) => actionsWithoutModel(one, statements).length > 0)) {
+          yield notChecked(statement.resource, `${statement.property}.Resource`,
+            'it is not known whether another policy of whoever has this one allows the foundation model of the profile');
+        }
+      }
       for (const { statements } of rolePoliciesOf(graph).filter(({ complete }) => complete)) {
         for (const statement of statements) {
           const profile = statement.resources.find(isProfile);
-          const missing = INVOKE_ACTIONS.filter((action) => profile && allows(statement, action) && modelTargets(statements, action).length === 0);
+          const missing = actionsWithoutModel(statement, statements);
           if (missing.length > 0) {
             yield found(statement.resource, `${statement.property}.Resource`, profile!.value,
               `${missing.join(' and ')} ${missing.length > 1 ? 'are' : 'is'} allowed on an inference profile and on no foundation model`);
@@ -290,6 +300,18 @@ function misnamedActions(statements: readonly PolicyStatement[]): { statement: P
     const meant = action !== undefined && Object.hasOwn(MISNAMED_ACTIONS, action.toLowerCase()) ? MISNAMED_ACTIONS[action.toLowerCase()] : undefined;
     return meant === undefined || statements.some((other) => mayAllow(other, meant)) ? [] : [{ statement, action: action!, meant }];
   }));
+}
+
+// of users, groups and roles that are not known wholly: each may have more policies
+function policiesOfOthers(graph: TemplateGraph): PolicyStatement[][] {
+  const known = new Set(rolePoliciesOf(graph).filter(({ complete }) => complete).flatMap(({ statements }) => statements));
+  return identityPoliciesOf(graph).filter((policy) => !policy.some((statement) => known.has(statement)));
+}
+
+// what a statement allows on an inference profile while no statement allows it on a foundation model
+function actionsWithoutModel(statement: PolicyStatement, statements: readonly PolicyStatement[]): string[] {
+  return statement.resources.some(isProfile)
+    ? INVOKE_ACTIONS.filter((action) => allows(statement, action) && modelTargets(statements, action).length === 0) : [];
 }
 
 // a policy of a VPC endpoint is all that the endpoint lets through.

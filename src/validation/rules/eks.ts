@@ -179,7 +179,7 @@ export const EKS_RULES: Rule[] = [
     severity: 'error',
     title: 'A managed node group of Trainium or Inferentia instances has an AMI type with the Neuron driver',
     why: 'nodes have no Neuron device, so that pods that request one stay pending; the CDK chooses such an AMI type for Trainium in Nodegroup.instanceTypes',
-    mend: 'set AmiType to "AL2023_x86_64_NEURON"; in the CDK name the instance type in the launch template, since a Nodegroup with '
+    mend: 'set AmiType to "AL2023_x86_64_NEURON"; in a CDK app, name the instance type in the launch template, since a Nodegroup with '
       + 'Trainium in its instanceTypes refuses that AMI type',
     source: 'https://docs.aws.amazon.com/eks/latest/userguide/ml-eks-optimized-ami.html',
     *check(graph) {

@@ -141,7 +141,7 @@ export const TOPOLOGY_RULES: Rule[] = [
         }
       }
       for (const { resource, property, zone, more } of places.values()) {
-        yield found(resource, property, zone, `the stack is deployed in ${resource.region}${more > 0 ? `; so it is at ${more} more places` : ''}`);
+        yield found(resource, property, zone, `the stack is deployed in ${resource.region}${more > 0 ? `; so it is at ${more} more place${more === 1 ? '' : 's'}` : ''}`);
       }
     },
   },
