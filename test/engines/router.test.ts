@@ -19,6 +19,8 @@ const CONVERSE_GREEDY = { inferenceConfig: { maxTokens: TOKENS, temperature: 0 }
 
 let pair: EnginePair;
 let router: TestRouter;
+let others: TestRouter[] = [];
+let clients: BedrockRuntimeClient[] = [];
 let sequence = 0;
 
 /** A prompt that no engine has seen. */
@@ -38,23 +40,28 @@ const start = async (limits: object = {}, prefill?: string) => routerFor(targets
 /** How the last request was served. */
 const lastHandoff = (of = router) => of.lines.filter(({ msg }) => msg === 'request').at(-1)?.handoff;
 
+/** A router of one test's own. */
+async function another(limits: object = {}, prefill?: string): Promise<TestRouter> {
+  const other = await start(limits, prefill);
+  others.push(other);
+  return other;
+}
+
+/** AWS' SDK with its own retries, as an engine on a busy machine may miss a probe. */
 function sdk(http1 = false, of = router): BedrockRuntimeClient {
-  return new BedrockRuntimeClient({
+  const client = new BedrockRuntimeClient({
     endpoint: of.url,
     region: 'us-east-2',
     token: { token: KEY },
     authSchemePreference: ['httpBearerAuth'],
-    maxAttempts: 1,
     ...(http1 && { requestHandler: new NodeHttpHandler() }),
   });
+  clients.push(client);
+  return client;
 }
 
 async function converse(text: string, of = router): Promise<string> {
-  const client = sdk(true, of);
-  const { output } = await client.send(new ConverseCommand({
-    modelId: MODEL, messages: user(text), ...CONVERSE_GREEDY,
-  }));
-  client.destroy();
+  const { output } = await sdk(true, of).send(new ConverseCommand({ modelId: MODEL, messages: user(text), ...CONVERSE_GREEDY }));
   return output!.message!.content!.map((block) => block.text ?? '').join('');
 }
 
@@ -72,6 +79,12 @@ beforeAll(async () => {
   router = await start();
 }, 600_000);
 
+afterEach(async () => {
+  clients.forEach((client) => client.destroy());
+  await Promise.all(others.map(async (other) => other.drain()));
+  [clients, others] = [[], []];
+});
+
 afterAll(async () => {
   await router?.drain();
   await pair?.stop();
@@ -79,14 +92,13 @@ afterAll(async () => {
 
 describe('a greedy answer through the pair is the one of a single engine', () => {
   const decode = (bytes: Uint8Array | undefined) => JSON.parse(new TextDecoder().decode(bytes));
-  const clients: [string, (text: string) => Promise<string>][] = [
+  const askers: [string, (text: string) => Promise<string>][] = [
     ...[false, true].flatMap((http1): [string, (text: string) => Promise<string>][] => [
       [`AWS' SDK, Converse, HTTP/${http1 ? 1 : 2}`, async (text) => {
         const client = sdk(http1);
         const { output, usage, stopReason } = await client.send(new ConverseCommand({
           modelId: MODEL, messages: user(text), ...CONVERSE_GREEDY,
         }));
-        client.destroy();
         expect([usage!.outputTokens, stopReason]).toEqual([TOKENS, 'max_tokens']);
         return output!.message!.content![0].text!;
       }],
@@ -101,7 +113,6 @@ describe('a greedy answer through the pair is the one of a single engine', () =>
           answer += contentBlockDelta?.delta?.text ?? '';
           usage = metadata?.usage ?? usage;
         }
-        client.destroy();
         expect(usage!.outputTokens).toBe(TOKENS);
         return answer;
       }],
@@ -110,7 +121,6 @@ describe('a greedy answer through the pair is the one of a single engine', () =>
         const { body } = await client.send(new InvokeModelCommand({
           modelId: MODEL, body: JSON.stringify({ messages: chat(text), max_tokens: TOKENS, ...GREEDY }),
         }));
-        client.destroy();
         return decode(body).choices[0].message.content;
       }],
       [`AWS' SDK, InvokeModelWithResponseStream, HTTP/${http1 ? 1 : 2}`, async (text) => {
@@ -122,7 +132,6 @@ describe('a greedy answer through the pair is the one of a single engine', () =>
         for await (const { chunk } of body!) {
           answer += decode(chunk?.bytes).choices?.[0]?.delta.content ?? '';
         }
-        client.destroy();
         return answer;
       }],
     ]),
@@ -151,7 +160,7 @@ describe('a greedy answer through the pair is the one of a single engine', () =>
     }],
   ];
 
-  test.each(clients)('%s', async (client, ask) => {
+  test.each(askers)('%s', async (client, ask) => {
     const text = prompt();
     const answer = await ask(text);
     expect(lastHandoff()).toBe('handed_off');
@@ -178,7 +187,6 @@ test('CountTokens counts what the engine then reads', async () => {
   const messages = user(prompt(30));
   const { inputTokens } = await client.send(new CountTokensCommand({ modelId: MODEL, input: { converse: { messages } } }));
   const { usage } = await client.send(new ConverseCommand({ modelId: MODEL, messages, inferenceConfig: { maxTokens: 1 } }));
-  client.destroy();
   expect(inputTokens).toBe(usage!.inputTokens);
 });
 
@@ -271,20 +279,18 @@ describe('a prefill engine that lies', () => {
     ['of an engine that is not there', (params) => ({ ...params, remote_engine_id: 'nope', remote_port: 5999 }), 'fallback_decode_failed'],
   ])('%s costs neither the answer nor an engine', async (_, lie, outcome) => {
     disguise = lie;
-    const other = await start({}, `http://127.0.0.1:${(liar.address() as AddressInfo).port}`);
+    const other = await another({}, `http://127.0.0.1:${(liar.address() as AddressInfo).port}`);
     const text = prompt(40);
     expect(await converse(text, other)).toBe(await truth(text));
     expect(lastHandoff(other)).toBe(outcome);
     expect([await pair.prefill.isWell(), await pair.decode.isWell()]).toEqual([true, true]);
-    await other.drain();
   });
 
   test('a KV cache that is older than its lease is not used', async () => {
-    const other = await start({ kvLeaseSeconds: 0.001 });
+    const other = await another({ kvLeaseSeconds: 0.001 });
     const text = prompt(40);
     expect(await converse(text, other)).toBe(await truth(text));
     expect(lastHandoff(other)).toMatch(/^fallback_(lease|decode_failed)$/);
-    await other.drain();
   });
 });
 
@@ -314,6 +320,5 @@ describe('an engine that dies', () => {
       while (!(await iterator.next()).done);
     })()).rejects.toMatchObject({ name: 'ModelStreamErrorException' });
     await expect(converse(prompt(1))).rejects.toMatchObject({ name: expect.stringMatching(/^(ServiceUnavailableException|ModelErrorException)$/) });
-    client.destroy();
   });
 });
