@@ -93,7 +93,7 @@ const project = new awscdk.AwsCdkConstructLibrary({
     'undici@^7.30.2',
     'yaml@^2.9.1',
   ],
-  bin: { 'cdk-disaggregated-inference': 'bin/cdk-disaggregated-inference.js' },
+  bin: { 'cdk-disaggregated-inference': 'bin/cdk-disaggregated-inference.mjs' },
 
   jest: true,
   jestOptions: {

@@ -10,7 +10,7 @@ import { parse, stringify } from 'yaml';
 
 const RUNS = 11;
 const ROOT = join(__dirname, '..');
-const BIN = join(ROOT, 'bin', 'cdk-disaggregated-inference.js');
+const BIN = join(ROOT, 'bin', 'cdk-disaggregated-inference.mjs');
 const EXAMPLE = join(ROOT, 'examples', 'templates', 'efa-group.yaml');
 
 /** The resources of the example over and over, names and references told apart. */

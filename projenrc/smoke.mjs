@@ -44,6 +44,6 @@ for (const expected of ['Smoke.template.json', 'Smoke.inference-estimate.json'])
     throw new Error(`${expected} was not synthesized from the installed package: ${written.join(', ')}`);
   }
 }
-execFileSync('node', [join(installed, 'bin/cdk-disaggregated-inference.js'), '--help'], { stdio: 'ignore' });
+execFileSync('node', [join(installed, 'bin/cdk-disaggregated-inference.mjs'), '--help'], { stdio: 'ignore' });
 execFileSync('node', ['--check', join(installed, 'assets/router/index.js')]);
 console.log(`the packed package works: ${files.length} files, ${written.length} entries in its cloud assembly`);

@@ -1,8 +1,7 @@
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { copyFileSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buildSync } from 'esbuild';
 
 export const ROOT = join(__dirname, '../..');
 
@@ -19,8 +18,8 @@ export class CliProcess {
 
   constructor() {
     const folder = mkdtempSync(join(tmpdir(), 'cli-'));
-    this.file = join(folder, 'bin', 'cli.js');
-    buildSync({ absWorkingDir: ROOT, entryPoints: ['src/cli/main.ts'], outfile: this.file, bundle: true, platform: 'node', target: 'node20' });
+    execFileSync(process.execPath, [join(ROOT, 'projenrc', 'bundle.mjs'), folder]);
+    this.file = join(folder, 'bin', 'cdk-disaggregated-inference.mjs');
     copyFileSync(join(ROOT, 'package.json'), join(folder, 'package.json'));
   }
 
