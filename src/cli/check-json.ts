@@ -12,6 +12,7 @@ export function checkJson(report: CheckReport): object {
       { rule: rule.id, severity: rule.severity, ...ordered(place), value, message, mend: rule.mend })),
     unchecked: report.unchecked.map(({ rule, places }) => (
       { rule: rule.id, places: places.map(({ reason, ...place }) => ({ ...ordered(place), reason })) })),
+    unseen: report.unseen,
     acknowledged: report.acknowledged,
     problems: report.problems,
     rules: report.rules.filter((rule) => named.has(rule)).map(ruleJson),

@@ -1,4 +1,5 @@
 import { Problem } from '../problems';
+import { TemplateFile } from './template-file';
 import { TemplateSet } from './template-set';
 import { CheckResult, checkTemplates, Finding, qualifiedId } from '../validation/check-templates';
 import { Found, NotChecked, Rule } from '../validation/rule';
@@ -27,6 +28,9 @@ export interface ReportedUnchecked {
   readonly places: (ReportedPlace & { readonly reason: string })[];
 }
 
+/** A nested stack that no rule looks into, since its template was not given. */
+export type ReportedUnseen = Omit<ReportedPlace, 'constructPath'>;
+
 /** What `check` says, in whichever format. */
 export interface CheckReport {
   /** The rules that were asked for. */
@@ -36,6 +40,7 @@ export interface CheckReport {
   /** By file, then by position. */
   readonly findings: ReportedFinding[];
   readonly unchecked: ReportedUnchecked[];
+  readonly unseen: ReportedUnseen[];
   /** Number of findings that the app acknowledges. */
   readonly acknowledged: number;
   /** What could not be read. */
@@ -65,6 +70,7 @@ export function checkReport(set: TemplateSet, ids: readonly string[]): CheckRepo
     files: set.size,
     findings: distinct(findings).sort((a, b) => order.get(a.file)! - order.get(b.file)! || a.line - b.line || a.column - b.column),
     unchecked,
+    unseen: distinct(result.unseen.map(({ stack, logicalId }) => unseenPlace(set.fileOf(stack), logicalId))),
     acknowledged: asked.length - findings.length,
     problems: [...set.problems, ...distinct(templateProblems(set, result))],
   };
@@ -92,6 +98,11 @@ function placeOf(set: TemplateSet, { resource, property }: Found | NotChecked): 
   const { logicalId, constructPath, stack } = resource;
   const file = set.fileOf(stack);
   return { file: file.name, ...file.positionOf(`Resources.${logicalId}.${property}`), logicalId, constructPath, property };
+}
+
+function unseenPlace(file: TemplateFile, logicalId: string): ReportedUnseen {
+  const property = 'Properties.TemplateURL';
+  return { file: file.name, ...file.positionOf(`Resources.${logicalId}.${property}`), logicalId, property };
 }
 
 // a template that is nested twice is checked twice, but mended once.

@@ -1,7 +1,7 @@
 import { isAbsolute, relative, resolve, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Problem } from '../problems';
-import { CheckReport, ReportedPlace } from './check-report';
+import { CheckReport, ReportedPlace, ReportedUnseen } from './check-report';
 import { PackageFacts } from './package-facts';
 import { Rule } from '../validation/rule';
 
@@ -28,7 +28,13 @@ export function checkSarif(report: CheckReport, facts: PackageFacts): object {
         },
       },
       columnKind: 'utf16CodeUnits',
-      invocations: [{ executionSuccessful: report.problems.length === 0, toolExecutionNotifications: report.problems.map(notification) }],
+      invocations: [{
+        executionSuccessful: report.problems.length === 0,
+        toolExecutionNotifications: [
+          ...report.problems.map(notification),
+          ...report.unseen.map(unseenNotification),
+        ],
+      }],
       results: [
         ...report.findings.map((finding) => result(report, finding.rule, finding.rule.severity, {
           text: `${finding.message}${finding.value === undefined ? '' : `, got: ${finding.value}`}. To mend it, ${finding.rule.mend}.`,
@@ -84,6 +90,11 @@ function location(place: ReportedPlace): object {
 
 function notification(problem: Problem): object {
   return { level: 'error', descriptor: { id: problem.rule }, message: { text: `${problem.path}: ${problem.message} (${problem.mend})` } };
+}
+
+function unseenNotification(place: ReportedUnseen): object {
+  const text = `no rule looked into the nested stack ${place.logicalId}: its template was not given`;
+  return { level: 'note', descriptor: { id: 'NestedStackUnseen' }, message: { text }, locations: [location(place)] };
 }
 
 // relative to the working folder, which code scanning takes for the root of the repository.

@@ -1,4 +1,4 @@
-import { CheckReport, ReportedFinding, ReportedPlace, ReportedUnchecked } from './check-report';
+import { CheckReport, ReportedFinding, ReportedPlace, ReportedUnchecked, ReportedUnseen } from './check-report';
 
 /** Codes of terminals for how text looks. */
 const STYLES = { bold: 1, dim: 2, red: 31, yellow: 33 };
@@ -6,7 +6,7 @@ const STYLES = { bold: 1, dim: 2, red: 31, yellow: 33 };
 /** Characters of a value that are shown. */
 const MOST_VALUE = 100;
 
-/** Places of a rule that are shown when it could not be checked. */
+/** Places that are shown of what could not be checked. */
 const MOST_PLACES = 3;
 
 /**
@@ -26,6 +26,9 @@ export function checkText(report: CheckReport, colours: boolean): string {
   if (report.unchecked.length > 0) {
     sections.push([paint('bold', 'not checked everywhere, since a value is known only when deployed'), ...report.unchecked.flatMap(unchecked)].join('\n'));
   }
+  if (report.unseen.length > 0) {
+    sections.push([paint('bold', 'nested stacks that no rule looked into, since their templates were not given'), ...listed(report.unseen, unseen)].join('\n'));
+  }
   return [...sections, summary(report)].join('\n\n');
 
   function findings(ofFile: ReportedFinding[]): string {
@@ -40,12 +43,17 @@ export function checkText(report: CheckReport, colours: boolean): string {
   }
 
   function unchecked({ rule, places }: ReportedUnchecked): string[] {
+    const lines = listed(places, (place) => `${positionText(place)}  ${subject(place)}: ${shown(place.reason)}`);
+    return [`  ${rule.id}: ${rule.title}`, ...lines.map((line) => `  ${line}`)];
+  }
+
+  function unseen(place: ReportedUnseen): string {
+    return `${positionText(place)}  ${shown(place.logicalId)}`;
+  }
+
+  function listed<T>(places: readonly T[], line: (place: T) => string): string[] {
     const more = places.length - MOST_PLACES;
-    return [
-      `  ${rule.id}: ${rule.title}`,
-      ...places.slice(0, MOST_PLACES).map((place) => `    ${positionText(place)}  ${subject(place)}: ${shown(place.reason)}`),
-      ...more > 0 ? [`    and ${counted(more, 'more place')}`] : [],
-    ];
+    return [...places.slice(0, MOST_PLACES).map((place) => `  ${line(place)}`), ...more > 0 ? [`  and ${counted(more, 'more place')}`] : []];
   }
 
   function summary({ findings: all, files: read, rules, unchecked: uncheckedRules, acknowledged, problems }: CheckReport): string {

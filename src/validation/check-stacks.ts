@@ -1,15 +1,32 @@
 import { CfnElement, NestedStack, Stack, Token, Validations } from 'aws-cdk-lib';
 import { IConstruct } from 'constructs';
 import { checkTemplates, Finding } from './check-templates';
-import { TemplateInput } from './graph/template-graph';
+import { Resource, TemplateInput } from './graph/template-graph';
+import { Rule } from './rule';
 
-/** A finding, at the construct that it is about. */
-export interface ConstructFinding {
+/** Where something is in an app. */
+export interface ConstructPlace {
   /** The stack that was given; of a nested stack that was not, the one that it is deployed with. */
   readonly stack: Stack;
   /** The L1 construct; the stack where the resource has none. */
   readonly construct: IConstruct;
+}
+
+/** A finding, at the construct that it is about. */
+export interface ConstructFinding extends ConstructPlace {
   readonly finding: Finding;
+}
+
+/** A rule that could not be checked everywhere, with the constructs where. */
+export interface ConstructUnchecked {
+  readonly rule: Rule;
+  readonly places: readonly (ConstructPlace & { readonly property: string; readonly reason: string })[];
+}
+
+/** What the rules say about stacks. */
+export interface StacksResult {
+  readonly findings: readonly ConstructFinding[];
+  readonly unchecked: readonly ConstructUnchecked[];
 }
 
 /**
@@ -17,16 +34,22 @@ export interface ConstructFinding {
  *
  * @param stacks the stacks, checked as one set.
  */
-export function checkStacks(stacks: readonly Stack[]): ConstructFinding[] {
+export function checkStacks(stacks: readonly Stack[]): StacksResult {
   const owners = ownersOf(stacks);
   const byPath = new Map([...owners.keys()].map((stack) => [stack.node.path, stack]));
   const constructs = new Map<Stack, Map<string, IConstruct>>();
-  return checkTemplates([...owners.keys()].map(templateOf)).findings.map((finding) => {
-    const stack = byPath.get(finding.resource.stack) as Stack;
+  const placeOf = (resource: Resource): ConstructPlace => {
+    const stack = byPath.get(resource.stack) as Stack;
     const ofStack = constructs.get(stack) ?? constructsOf(stack);
     constructs.set(stack, ofStack);
-    return { stack: owners.get(stack) as Stack, construct: ofStack.get(finding.resource.logicalId) ?? stack, finding };
-  });
+    return { stack: owners.get(stack) as Stack, construct: ofStack.get(resource.logicalId) ?? stack };
+  };
+  const { findings, unchecked } = checkTemplates([...owners.keys()].map(templateOf));
+  return {
+    findings: findings.map((finding) => ({ ...placeOf(finding.resource), finding })),
+    unchecked: unchecked.map(({ rule, places }) => (
+      { rule, places: places.map(({ resource, property, reason }) => ({ ...placeOf(resource), property, reason })) })),
+  };
 }
 
 /**

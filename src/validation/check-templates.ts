@@ -1,5 +1,6 @@
 import { isRefused, variablesOf } from './graph/conditions';
 import { Resolver } from './graph/resolver';
+import { STACK_TYPE } from './graph/scope';
 import { Template, TemplateInput, readTemplate } from './graph/template';
 import { TemplateGraph } from './graph/template-graph';
 import { TemplateProblem } from './graph/template-problems';
@@ -23,10 +24,17 @@ export interface Unchecked {
   readonly places: readonly NotChecked[];
 }
 
+/** A nested stack whose template is not in the set, so that no rule looks into it. */
+export interface Unseen {
+  readonly stack: string;
+  readonly logicalId: string;
+}
+
 /** What the rules say about a set of templates. */
 export interface CheckResult {
   readonly findings: readonly Finding[];
   readonly unchecked: readonly Unchecked[];
+  readonly unseen: readonly Unseen[];
   /** What CloudFormation refuses before any rule is asked: such parts of a template are unknown to the rules. */
   readonly problems: readonly TemplateProblem[];
 }
@@ -48,10 +56,18 @@ export function checkTemplates(inputs: readonly TemplateInput[]): CheckResult {
   const templates = inputs.map(readTemplate);
   const problems = templates.flatMap((template) => template.problems);
   const variables = templates.some(({ usedConditions }) => usedConditions.size > 0) ? variablesOf(new Resolver(templates, UNCHOSEN)) : [];
-  return { ...checkWorlds(templates, variables), problems };
+  return { ...checkWorlds(templates, variables), unseen: unseenStacks(templates), problems };
 }
 
-function checkWorlds(templates: readonly Template[], variables: readonly Variable[]): Omit<CheckResult, 'problems'> {
+function unseenStacks(templates: readonly Template[]): Unseen[] {
+  const idOf = (stack: string, logicalId: string) => JSON.stringify([stack, logicalId]);
+  const seen = new Set(templates.map(({ input: { parent } }) => parent && idOf(parent.stack, parent.logicalId)));
+  return templates.flatMap(({ input: { stack }, resources }) => [...resources]
+    .filter(([logicalId, { Type }]) => Type === STACK_TYPE && !seen.has(idOf(stack, logicalId)))
+    .map(([logicalId]) => ({ stack, logicalId })));
+}
+
+function checkWorlds(templates: readonly Template[], variables: readonly Variable[]): Pick<CheckResult, 'findings' | 'unchecked'> {
   const findings = new Map<string, { finding: Finding; worlds: World[] }>();
   const places = new Map<Rule, Map<string, NotChecked>>();
   const possible = distinctWorlds(templates, variables);

@@ -1,10 +1,10 @@
-import { CfnResource, PolicyValidationPluginReport, Stack } from 'aws-cdk-lib';
+import { PolicyValidationPluginReport, PolicyViolation, Stack } from 'aws-cdk-lib';
 // not from the index of cdk-nag: it loads all of its own rules, at every synthesis of every app.
 import { NagPack, NagPackProps } from 'cdk-nag/lib/nag-pack';
-import { NagMessageLevel, NagRuleCompliance } from 'cdk-nag/lib/nag-rules';
 import { IConstruct } from 'constructs';
 import { checkStacks, ConstructFinding, isAcknowledged } from './check-stacks';
 import { qualifiedId } from './check-templates';
+import { informationOf, violationOf } from './inference-violations';
 import { Rule } from './rule';
 
 /**
@@ -14,8 +14,8 @@ import { Rule } from './rule';
  * of several by `InferenceRules-RuleId[property]` as the report gives it. An acknowledgement of `InferenceRules::RuleId`, which constructs
  * of this library and `InferenceRulesPlugin` take, counts here too.
  *
- * As in every pack, a warning fails the synthesis too; use `InferenceRulesPlugin` where it should not, and where you want to know
- * which rules could not be checked: a pack has no way to say so.
+ * As in every pack, a warning fails the synthesis too; use `InferenceRulesPlugin` where it should not. A rule that could not be checked,
+ * since a value is not known before deployment, says so once, as an information that never fails.
  *
  * @example
  * Validations.of(app).addPlugins(new InferenceChecks(app));
@@ -24,7 +24,7 @@ export class InferenceChecks extends NagPack {
   /** Name of the pack in the report. */
   public readonly name: string = 'InferenceRules';
 
-  private findings = new Map<IConstruct, ConstructFinding[]>();
+  private readonly explains: boolean;
 
   /**
    * @param scope the app.
@@ -33,6 +33,7 @@ export class InferenceChecks extends NagPack {
   constructor(scope?: IConstruct, props?: NagPackProps) {
     super(scope, props);
     this.packName = 'InferenceRules';
+    this.explains = props?.verbose ?? false;
   }
 
   /**
@@ -41,34 +42,29 @@ export class InferenceChecks extends NagPack {
    * @param scope the app, a stage or a stack.
    */
   public validateScope(scope: IConstruct): PolicyValidationPluginReport {
-    // a pack looks at one resource at a time, and these rules at all of them: they run first, and are reported resource by resource.
-    this.findings = new Map();
-    for (const finding of checkStacks(scope.node.findAll().filter(Stack.isStack))) {
-      this.findings.set(finding.construct, [...this.findings.get(finding.construct) ?? [], finding]);
-    }
-    return super.validateScope(scope);
+    const { findings, unchecked } = checkStacks(scope.node.findAll().filter(Stack.isStack));
+    const violations = findings.flatMap((finding) => this.violation(finding, findings));
+    const informations = unchecked.flatMap(({ rule, places }) => {
+      const open = places.filter(({ construct }) => !isAcknowledged(construct, qualifiedId(rule), packId(rule)));
+      return open.length === 0 ? []
+        : [informationOf(packId(rule), rule, open.map((place) => ({ ...place, place: { constructPath: place.construct.node.path } })))];
+    });
+    return { success: violations.length === 0, violations: [...violations, ...informations] };
   }
 
-  protected checkResource(node: CfnResource): void {
-    const ofRule = new Map<Rule, string[]>();
-    for (const { finding: { rule, property } } of this.findings.get(node) ?? []) {
-      ofRule.set(rule, [...ofRule.get(rule) ?? [], property]);
+  /** Does nothing: a pack looks at one resource at a time, and these rules at all of them. */
+  protected checkResource(): void {}
+
+  private violation({ construct, finding }: ConstructFinding, all: readonly ConstructFinding[]): PolicyViolation[] {
+    const { rule, property } = finding;
+    // one place of several is told apart by its property, as cdk-nag tells apart the actions of a policy.
+    const isOneOfSeveral = all.some((other) => other.construct === construct && other.finding.rule === rule && other.finding.property !== property);
+    const place = `${packId(rule)}[${property}]`;
+    if (isAcknowledged(construct, qualifiedId(rule), packId(rule), place)) {
+      return [];
     }
-    for (const [rule, properties] of ofRule) {
-      const places = [...new Set(properties)].filter((property) => !isAcknowledged(node, qualifiedId(rule), packId(rule), `${packId(rule)}[${property}]`));
-      if (places.length === 0) {
-        continue;
-      }
-      this.applyRule({
-        ruleSuffixOverride: rule.id,
-        info: `${rule.title}. To mend it, ${rule.mend}.`,
-        explanation: `${rule.why}.`,
-        level: rule.severity === 'error' ? NagMessageLevel.ERROR : NagMessageLevel.WARN,
-        node,
-        // one place of several is told apart by its property, as cdk-nag tells apart the actions of a policy.
-        rule: () => properties.length === 1 ? NagRuleCompliance.NON_COMPLIANT : places,
-      });
-    }
+    const violation = violationOf(isOneOfSeveral ? place : packId(rule), finding, { constructPath: construct.node.path });
+    return [this.explains ? { ...violation, description: `${violation.description}. ${rule.why}.` } : violation];
   }
 }
 

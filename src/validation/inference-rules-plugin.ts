@@ -4,8 +4,9 @@ import {
   IPolicyValidationContext, IPolicyValidationPlugin, NestedStack, PolicyValidationPluginReport, PolicyViolation,
 } from 'aws-cdk-lib';
 import { parentOf } from './check-stacks';
-import { checkTemplates, Finding, Unchecked } from './check-templates';
-import { TemplateInput } from './graph/template-graph';
+import { checkTemplates, Unseen } from './check-templates';
+import { Resource, TemplateInput } from './graph/template-graph';
+import { informationOf, violationOf, ViolationPlace } from './inference-violations';
 import { RULES } from './rules';
 
 /**
@@ -13,7 +14,7 @@ import { RULES } from './rules';
  *
  * Every finding becomes a violation with the construct's path and the mend; an error fails the synthesis. A rule is acknowledged by
  * `Validations.of(scope).acknowledge({ id: 'InferenceRules::RuleId', reason: '…' })`. A rule that could not be checked, since a value is
- * not known before deployment, says so once, as an information that never fails.
+ * not known before deployment, says so once, as an information that never fails; so do nested stacks whose templates are not in the app.
  *
  * @example
  * Validations.of(app).addPlugins(new InferenceRulesPlugin());
@@ -34,7 +35,12 @@ export class InferenceRulesPlugin implements IPolicyValidationPlugin {
     const result = checkTemplates(templatesOf(context));
     return {
       success: result.findings.every(({ rule }) => rule.severity !== 'error'),
-      violations: [...result.findings.map(violationOf), ...result.unchecked.map(informationOf)],
+      violations: [
+        ...result.findings.map((finding) => violationOf(finding.rule.id, finding, placeOf(finding.resource))),
+        ...result.unchecked.map(({ rule, places }) => (
+          informationOf(rule.id, rule, places.map((place) => ({ ...place, place: placeOf(place.resource) }))))),
+        ...result.unseen.length > 0 ? [unseenInformation(result.unseen)] : [],
+      ],
     };
   }
 }
@@ -61,26 +67,16 @@ function templatesOf(context: IPolicyValidationContext): TemplateInput[] {
   return templates;
 }
 
-function violationOf({ rule, resource, property, value, message }: Finding): PolicyViolation {
-  return {
-    ruleName: rule.id,
-    description: value === undefined ? `${property}: ${message}` : `${property}: ${message}, got: ${value}`,
-    fix: rule.mend,
-    severity: rule.severity,
-    ruleMetadata: { title: rule.title, why: rule.why, source: rule.source },
-    violatingResources: [{ resourceLogicalId: resource.logicalId, templatePath: resource.stack, locations: [property] }],
-  };
+function placeOf({ logicalId, stack }: Pick<Resource, 'logicalId' | 'stack'>): ViolationPlace {
+  return { resourceLogicalId: logicalId, templatePath: stack };
 }
 
-// the CDK prints a violation once for each of its resources: an information names the first of its places, and counts them.
-function informationOf({ rule, places }: Unchecked): PolicyViolation {
-  const [{ resource, property }] = places;
-  const reasons = [...new Set(places.map(({ reason }) => reason))].join('; ');
+function unseenInformation([first, ...others]: readonly Unseen[]): PolicyViolation {
   return {
-    ruleName: rule.id,
-    description: `could not be checked at ${places.length} place${places.length === 1 ? '' : 's'}: ${reasons}`,
+    ruleName: 'NestedStackUnseen',
+    description: `${others.length === 0 ? 'the template of a nested stack is' : `the templates of ${others.length + 1} nested stacks are`} not in the app: no rule looks in`,
+    fix: 'check the template by the command "check"',
     severity: 'info',
-    ruleMetadata: { title: rule.title, why: rule.why, source: rule.source },
-    violatingResources: [{ resourceLogicalId: resource.logicalId, templatePath: resource.stack, locations: [property] }],
+    violatingResources: [{ ...placeOf(first), locations: ['Properties.TemplateURL'] }],
   };
 }

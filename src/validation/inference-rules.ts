@@ -2,6 +2,7 @@ import { Annotations, Stack, Stage } from 'aws-cdk-lib';
 import { IConstruct } from 'constructs';
 import { checkStacks, isAcknowledged } from './check-stacks';
 import { Finding, qualifiedId } from './check-templates';
+import { uncheckedText } from './inference-violations';
 import { Problems } from '../problems';
 
 /**
@@ -13,8 +14,8 @@ export class InferenceRules {
    * that is written by hand. A second call for the same stack does nothing.
    *
    * A broken rule of severity error fails the synthesis, all of them at once. A broken rule of severity warning is shown as a warning
-   * of the construct. Both are silenced by `Validations.of(scope).acknowledge({ id: 'InferenceRules::RuleId', reason: '…' })`.
-   * Rules that could not be checked are not told here; `InferenceRulesPlugin` and the command `check` tell them.
+   * of the construct, and a rule that could not be checked, since a value is not known before deployment, once as an information.
+   * All are silenced by `Validations.of(scope).acknowledge({ id: 'InferenceRules::RuleId', reason: '…' })`.
    *
    * @param scope a construct of the stack.
    */
@@ -59,7 +60,8 @@ function renew(messages: Map<Stack, string[]>): void {
   for (const stack of messages.keys()) {
     messages.set(stack, []);
   }
-  for (const { stack, construct, finding } of checkStacks([...messages.keys()])) {
+  const { findings, unchecked } = checkStacks([...messages.keys()]);
+  for (const { stack, construct, finding } of findings) {
     const id = qualifiedId(finding.rule);
     if (isAcknowledged(construct, id)) {
       continue;
@@ -68,6 +70,12 @@ function renew(messages: Map<Stack, string[]>): void {
       messages.get(stack)?.push(messageOf(construct, finding));
     } else {
       Annotations.of(construct).addWarningV2(id, messageOf(construct, finding));
+    }
+  }
+  for (const { rule, places } of unchecked) {
+    const open = places.filter(({ construct }) => !isAcknowledged(construct, qualifiedId(rule)));
+    if (open.length > 0) {
+      Annotations.of(open[0].construct).addInfoV2(qualifiedId(rule), `${rule.title}: this ${uncheckedText(open)}`);
     }
   }
 }

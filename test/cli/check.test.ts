@@ -214,6 +214,21 @@ describe('cloud assemblies', () => {
   });
 });
 
+test('a nested stack whose template is elsewhere is told, in every format, and none that was followed', () => {
+  const nested = (url: unknown) => ({ Type: 'AWS::CloudFormation::Stack', Properties: { TemplateURL: url } });
+  write('parent.json', { Resources: { Far: nested('https://amzn-s3-demo-bucket.s3.amazonaws.com/a.yaml'), Missing: nested('missing.json'), Near: nested('child.json') } });
+  write('child.json', { Resources: { Nodes: launchTemplate('efa') } });
+  const { stdout, status } = run('parent.json', ...ONE_RULE);
+  expect(stdout).toContain('nested stacks that no rule looked into, since their templates were not given\n  parent.json:6:5  Far\n  parent.json:12:5  Missing\n\n');
+  expect(status).toBe(0);
+  const places = ['Far', 'Missing'].map((logicalId) => ({ file: 'parent.json', line: expect.any(Number), column: 5, logicalId, property: 'Properties.TemplateURL' }));
+  expect(JSON.parse(run('parent.json', '--format', 'json').stdout).unseen).toEqual(places);
+  const [{ invocations }] = JSON.parse(run('parent.json', '--format', 'sarif').stdout).runs;
+  expect(invocations[0].executionSuccessful).toBe(true);
+  expect(invocations[0].toolExecutionNotifications.map(({ level, message }: any) => [level, message.text])).toEqual(['Far', 'Missing']
+    .map((logicalId) => ['note', `no rule looked into the nested stack ${logicalId}: its template was not given`]));
+});
+
 test('as JSON: findings, what was not checked, problems and the rules that are named', () => {
   write('fleet.yaml', BROKEN);
   const { stdout, status } = run('fleet.yaml', 'missing.yaml', '--format', 'json', ...ONE_RULE);
@@ -232,6 +247,7 @@ test('as JSON: findings, what was not checked, problems and the rules that are n
       mend: MEND,
     }],
     unchecked: [],
+    unseen: [],
     acknowledged: 0,
     problems: [expect.objectContaining({ rule: 'FileMissing', path: 'missing.yaml' })],
     rules: [expect.objectContaining({ id: 'EfaOnlyPrimary', severity: 'error', mend: MEND, source: expect.stringMatching(/^https:/) })],

@@ -1,4 +1,4 @@
-import { App, Aspects, CfnParameter, CfnResource, Lazy, NestedStack, Stack, Stage, Validations } from 'aws-cdk-lib';
+import { App, Aspects, CfnParameter, CfnResource, CfnStack, Lazy, NestedStack, Stack, Stage, Validations } from 'aws-cdk-lib';
 import { Annotations, Match } from 'aws-cdk-lib/assertions';
 import * as autoscaling from 'aws-cdk-lib/aws-autoscaling';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
@@ -143,6 +143,18 @@ describe('checkOnSynth', () => {
     InferenceRules.checkOnSynth(fleet);
     Validations.of(fleet).acknowledge(acknowledgement('EfaPlacementStrategy'));
     expect(app.synth().getStackByName('Chat').messages.filter(({ level }) => level === 'warning')).toEqual([]);
+  });
+
+  test.each([false, true])('tells once what could not be checked, unless it is acknowledged: %s', (acknowledged) => {
+    if (acknowledged) {
+      Validations.of(stack).acknowledge(acknowledgement('EfaInstanceTypeUnsupported'));
+    }
+    for (const id of ['Prefill', 'Decode']) {
+      InferenceRules.checkOnSynth(new Fleet(stack, id, { instanceType: new CfnParameter(stack, `${id}Type`).valueAsString }));
+    }
+    const told = app.synth().getStackByName('Chat').messages
+      .filter(({ level, entry }) => level === 'info' && String(entry.data).includes('EfaInstanceTypeUnsupported'));
+    expect(told.map(({ id }) => id)).toEqual(acknowledged ? [] : ['/Chat/Prefill/Template']);
   });
 
   test('an acknowledgement of another construct silences nothing', () => {
@@ -293,6 +305,15 @@ describe('InferenceRulesPlugin', () => {
     expect(text.match(/could not be checked/g)).toHaveLength(1);
   });
 
+  test('says of a nested stack whose template is elsewhere that it is not looked into', () => {
+    for (const name of ['network', 'storage']) {
+      new CfnStack(new Stack(app, name), 'Nested', { templateUrl: `https://amzn-s3-demo-bucket.s3.amazonaws.com/${name}.yaml` });
+    }
+    const log = jest.spyOn(console, 'error').mockReturnValue();
+    expect(() => app.synth()).not.toThrow();
+    expect(log.mock.calls.flat().join('\n')).toContain('the templates of 2 nested stacks are not in the app');
+  });
+
   test('an acknowledgement silences a violation', () => {
     const fleet = new Fleet(new Stack(app, 'Chat'), 'Fleet', { instanceType: 'trn3.48xlarge' });
     Validations.of(fleet).acknowledge(acknowledgement('NeuronInstanceTypeUnknown'));
@@ -315,15 +336,41 @@ describe('InferenceChecks', () => {
     expect(new InferenceChecks().validateScope(app)).toEqual({ success: true, violations: [] });
   });
 
-  test('reports a rule once for all of its resources', () => {
+  test('reports each place with its value and mend', () => {
     new Fleet(stack, 'Prefill', { instanceType: 'trn3.48xlarge' });
-    new Fleet(stack, 'Decode', { instanceType: 'trn3.48xlarge' });
+    new Fleet(stack, 'Decode', { instanceType: 'trn4.48xlarge' });
     const { success, violations } = new InferenceChecks().validateScope(app);
+    const property = 'Properties.LaunchTemplateData.InstanceType';
     expect(success).toBe(false);
-    expect(violations).toHaveLength(1);
-    expect(violations[0]).toMatchObject({ ruleName: 'InferenceRules-NeuronInstanceTypeUnknown', severity: 'error' });
-    expect(violations[0].violatingResources.map(({ constructPath }) => constructPath)).toEqual(['Chat/Prefill/Template', 'Chat/Decode/Template']);
-    expect(violations[0].description).toContain('To mend it, use one of trn1.2xlarge');
+    expect(violations.filter(({ severity }) => severity === 'error')).toEqual([['Prefill', 'trn3.48xlarge'], ['Decode', 'trn4.48xlarge']].map(([id, type]) => ({
+      ruleName: 'InferenceRules-NeuronInstanceTypeUnknown',
+      severity: 'error',
+      description: expect.stringMatching(new RegExp(`^${property}: .*, got: "${type}"$`)),
+      fix: expect.stringContaining('use one of trn1.2xlarge'),
+      ruleMetadata: expect.objectContaining({ why: expect.any(String) }),
+      violatingResources: [{ constructPath: `Chat/${id}/Template`, locations: [property] }],
+    })));
+  });
+
+  test('explains itself when it is asked to', () => {
+    new Fleet(stack, 'Fleet', { instanceType: 'trn3.48xlarge' });
+    const [{ description, ruleMetadata }] = new InferenceChecks(app, { verbose: true }).validateScope(app).violations;
+    expect(description).toContain(`got: "trn3.48xlarge". ${ruleMetadata?.why}.`);
+  });
+
+  test('says once what could not be checked, does not fail, and heeds an acknowledgement of it', () => {
+    const fleets = ['Prefill', 'Decode'].map((id) => new Fleet(stack, id, { instanceType: new CfnParameter(stack, `${id}Type`).valueAsString }));
+    const told = () => {
+      const { success, violations } = new InferenceChecks().validateScope(app);
+      expect(success).toBe(true);
+      expect(violations.every(({ severity }) => severity === 'info')).toBe(true);
+      return violations.filter(({ ruleName }) => ruleName === 'InferenceRules-EfaInstanceTypeUnsupported').map(({ description }) => description);
+    };
+    expect(told()).toEqual(['could not be checked at 2 places: parameter "PrefillType"; parameter "DecodeType"']);
+    Validations.of(fleets[0]).acknowledge({ id: 'InferenceRules-EfaInstanceTypeUnsupported', reason: 'chosen at deployment' });
+    expect(told()).toEqual(['could not be checked at 1 place: parameter "DecodeType"']);
+    Validations.of(stack).acknowledge({ id: 'InferenceRules-EfaInstanceTypeUnsupported', reason: 'chosen at deployment' });
+    expect(told()).toEqual([]);
   });
 
   test('fails the synthesis as a plugin of the app, unless it is acknowledged', () => {
