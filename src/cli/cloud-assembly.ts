@@ -36,6 +36,13 @@ export interface Acknowledgement {
   readonly id: string;
 }
 
+/** What a cloud assembly holds. */
+export interface Assembly {
+  readonly stacks: readonly StackArtifact[];
+  /** What of it could not be read. */
+  readonly problems: readonly Problem[];
+}
+
 /**
  * The stacks of a cloud assembly, `cdk.out`, and of the stages in it.
  *
@@ -43,7 +50,7 @@ export interface Acknowledgement {
  * @param outer real paths of the assemblies that it is nested in.
  * @throws ProblemsError if it has no manifest, or one that cannot be read.
  */
-export function stacksOfAssembly(directory: string, outer: readonly string[] = []): StackArtifact[] {
+export function readAssembly(directory: string, outer: readonly string[] = []): Assembly {
   const manifest = join(directory, 'manifest.json');
   if (!existsSync(manifest)) {
     throw refused('AssemblyWithoutManifest', directory, 'the directory is no cloud assembly: it has no manifest.json', 'give the output of "cdk synth", or the template files by name');
@@ -52,25 +59,64 @@ export function stacksOfAssembly(directory: string, outer: readonly string[] = [
   if (outer.includes(place)) {
     throw refused('AssemblyNestedInItself', directory, 'the assembly is nested in itself', SYNTHESIZE);
   }
-  return artifactsOf(manifest).flatMap(({ type, environment, properties, metadata: inline, additionalMetadataFile }) => {
-    if (type === 'cdk:cloud-assembly' && typeof properties?.directoryName === 'string') {
-      return stacksOfAssembly(join(directory, properties.directoryName), [...outer, place]);
+  const stacks: StackArtifact[] = [];
+  const problems: Problem[] = [];
+  const attempt = (action: () => void) => {
+    try {
+      action();
+    } catch (error) {
+      if (!(error instanceof ProblemsError)) {
+        throw error;
+      }
+      problems.push(...error.problems);
     }
-    if (type !== 'aws:cloudformation:stack' || typeof properties?.templateFile !== 'string') {
-      return [];
-    }
-    // an environment that is not known at synthesis is "aws://unknown-account/unknown-region".
-    const [, account, region] = /^aws:\/\/([^/]+)\/([^/]+)$/.exec(String(environment)) ?? [];
-    const known = (value: string | undefined) => value?.startsWith('unknown-') ? undefined : value;
-    const metadata = typeof additionalMetadataFile === 'string' ? jsonOf(join(directory, additionalMetadataFile)) : inline;
-    return [{
-      file: join(directory, properties.templateFile),
-      account: known(account),
-      region: known(region),
-      acknowledgements: acknowledgementsOf(metadata),
-      constructPaths: constructPathsOf(metadata),
-    }];
-  });
+  };
+  for (const [id, artifact] of artifactsOf(manifest)) {
+    attempt(() => {
+      const { type, properties } = artifact;
+      const [wanted, file] = type === 'cdk:cloud-assembly' ? ['directoryName', properties?.directoryName] as const
+        : type === 'aws:cloudformation:stack' ? ['templateFile', properties?.templateFile] as const : [];
+      if (wanted === undefined) {
+        return;
+      }
+      if (typeof file !== 'string') {
+        throw refused('AssemblyManifestMalformed', manifest, `the artifact ${JSON.stringify(id)} has no ${wanted}`, SYNTHESIZE);
+      }
+      if (wanted === 'templateFile') {
+        stacks.push(stackOf(directory, file, artifact, attempt));
+      } else {
+        const inner = readAssembly(join(directory, file), [...outer, place]);
+        stacks.push(...inner.stacks);
+        problems.push(...inner.problems);
+      }
+    });
+  }
+  // a stage may be empty.
+  if (stacks.length === 0 && problems.length === 0 && outer.length === 0) {
+    throw refused('AssemblyWithoutStacks', manifest, 'the manifest names no stack', 'give the output of "cdk synth" of an app that has stacks');
+  }
+  return { stacks, problems };
+}
+
+function stackOf(directory: string, file: string, artifact: Artifact, attempt: (action: () => void) => void): StackArtifact {
+  const { environment, metadata: inline, additionalMetadataFile } = artifact;
+  // an environment that is not known at synthesis is "aws://unknown-account/unknown-region".
+  const [, account, region] = /^aws:\/\/([^/]+)\/([^/]+)$/.exec(String(environment)) ?? [];
+  const known = (value: string | undefined) => value?.startsWith('unknown-') ? undefined : value;
+  let metadata = inline;
+  if (typeof additionalMetadataFile === 'string') {
+    // the template is checked without it.
+    attempt(() => {
+      metadata = jsonOf(join(directory, additionalMetadataFile));
+    });
+  }
+  return {
+    file: join(directory, file),
+    account: known(account),
+    region: known(region),
+    acknowledgements: acknowledgementsOf(metadata),
+    constructPaths: constructPathsOf(metadata),
+  };
 }
 
 interface Metadata {
@@ -85,13 +131,16 @@ interface Artifact {
   readonly additionalMetadataFile?: string;
 }
 
-function artifactsOf(manifest: string): Artifact[] {
+function artifactsOf(manifest: string): [string, Artifact][] {
   const parsed: unknown = jsonOf(manifest);
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
     throw refused('AssemblyManifestMalformed', manifest, 'the manifest is not a map, so that it names no stack', SYNTHESIZE);
   }
-  const { artifacts } = parsed as { artifacts?: { [id: string]: Artifact | null } | null };
-  return Object.values(artifacts ?? {}).map((artifact) => artifact ?? {});
+  const { artifacts = {} } = parsed as { artifacts?: { [id: string]: Artifact | null } };
+  if (typeof artifacts !== 'object' || artifacts === null || Array.isArray(artifacts)) {
+    throw refused('AssemblyManifestMalformed', manifest, '"artifacts" of the manifest is not a map, so that it names no stack', SYNTHESIZE);
+  }
+  return Object.entries(artifacts).map(([id, artifact]) => [id, artifact ?? {}]);
 }
 
 function acknowledgementsOf(metadata: Metadata | null | undefined): Acknowledgement[] {

@@ -2,7 +2,7 @@ import { existsSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Problem, ProblemsError } from '../problems';
 import { STANDARD_INPUT } from './bounded-text';
-import { Acknowledgement, stacksOfAssembly } from './cloud-assembly';
+import { Acknowledgement, readAssembly } from './cloud-assembly';
 import { TEMPLATE_EXPECTED, TemplateFile } from './template-file';
 import { TemplateInput } from '../validation/graph/template-graph';
 
@@ -26,7 +26,9 @@ export class TemplateSet {
     for (const path of paths) {
       this.attempt(() => {
         if (isDirectory(path)) {
-          for (const stack of stacksOfAssembly(path)) {
+          const { stacks, problems } = readAssembly(path);
+          this.problems.push(...problems);
+          for (const stack of stacks) {
             this.acknowledgements.push(...stack.acknowledgements);
             this.constructPaths.set(stack.file, stack.constructPaths);
             this.attempt(() => this.addStack(stack.file, { account: stack.account, region: stack.region ?? region, ofAssembly: true }));
@@ -93,14 +95,24 @@ export class TemplateSet {
   }
 
   private addNested(path: string, { ofAssembly, ...environment }: Environment & { parent: Parent }): void {
-    const file = this.files.get(identity(path));
-    if (file) {
+    const stack = identity(path);
+    const file = this.files.get(stack);
+    const { parent } = environment;
+    const named = this.templates.findIndex((input) => input.stack === stack && !input.parent);
+    if (named >= 0 && !this.isWithin(parent.stack, stack)) {
+      // it was named before its parent was, and is deployed by that one.
+      this.templates[named] = { ...this.templates[named], ...environment };
+    } else if (file) {
       // one more stack of the same template; what it nests in its turn is known from the first.
-      const { stack, logicalId } = environment.parent;
-      this.add(file, { stack: `${identity(path)} as ${logicalId} of ${stack}`, ...environment, template: file.template });
+      this.add(file, { stack: `${stack} as ${parent.logicalId} of ${parent.stack}`, ...environment, template: file.template });
     } else {
       this.addStack(path, { ofAssembly, ...environment });
     }
+  }
+
+  private isWithin(stack: string, other: string): boolean {
+    const parent = stack === other ? undefined : this.templates.find((input) => input.stack === stack)?.parent;
+    return stack === other || (parent !== undefined && this.isWithin(parent.stack, other));
   }
 
   private add(file: TemplateFile, input: TemplateInput): void {

@@ -214,6 +214,26 @@ describe('cloud assemblies', () => {
   });
 });
 
+test('templates are one set, in whatever order they are given', () => {
+  const selfRule = (Type: string, name: string) => ({ Type, Properties: { GroupId: { 'Fn::GetAtt': ['Child', 'Outputs.Sg'] }, IpProtocol: '-1', [name]: { 'Fn::GetAtt': ['Child', 'Outputs.Sg'] } } });
+  write('child.json', {
+    Resources: {
+      Sg: { Type: 'AWS::EC2::SecurityGroup', Properties: { GroupDescription: 'fabric' } },
+      Nodes: { Type: 'AWS::EC2::LaunchTemplate', Properties: { LaunchTemplateData: { InstanceType: 'trn1.32xlarge', NetworkInterfaces: [{ DeviceIndex: 0, InterfaceType: 'efa', Groups: [{ Ref: 'Sg' }] }] } } },
+    },
+    Outputs: { Sg: { Value: { Ref: 'Sg' } } },
+  });
+  write('parent.json', {
+    Resources: {
+      Child: { Type: 'AWS::CloudFormation::Stack', Properties: { TemplateURL: 'child.json' } },
+      In: selfRule('AWS::EC2::SecurityGroupIngress', 'SourceSecurityGroupId'),
+      Out: selfRule('AWS::EC2::SecurityGroupEgress', 'DestinationSecurityGroupId'),
+    },
+  });
+  const answers = [['parent.json', 'child.json'], ['child.json', 'parent.json'], ['parent.json']].map((files) => run(...files));
+  answers.forEach((answer) => expect(answer).toMatchObject({ status: 0, stdout: expect.stringContaining('nothing found in 2 templates') }));
+});
+
 test('a nested stack whose template is elsewhere is told, in every format, and none that was followed', () => {
   const nested = (url: unknown) => ({ Type: 'AWS::CloudFormation::Stack', Properties: { TemplateURL: url } });
   write('parent.json', { Resources: { Far: nested('https://amzn-s3-demo-bucket.s3.amazonaws.com/a.yaml'), Missing: nested('missing.json'), Near: nested('child.json') } });
@@ -385,12 +405,32 @@ describe('wrong input', () => {
   test.each<[string, string, RegExp]>([
     ['a list', '[]', /^ {2}\[odd\/manifest\.json\] the manifest is not a map, so that it names no stack \(.*\) \[AssemblyManifestMalformed\]$/m],
     ['nothing', 'null', /the manifest is not a map/],
+    ['without stacks', '{"artifacts": {"Tree": {"type": "cdk:tree"}}}', /the manifest names no stack/],
+    ['of artifacts that are a text', '{"artifacts": "abc"}', /"artifacts" of the manifest is not a map/],
+    ['of a stack without a template', '{"artifacts": {"Chat": {"type": "aws:cloudformation:stack", "properties": []}}}', /the artifact "Chat" has no templateFile/],
     ['one that nests itself', '{"artifacts": {"Stage": {"type": "cdk:cloud-assembly", "properties": {"directoryName": "."}}}}', /the assembly is nested in itself/],
   ])('the manifest of an assembly is %s', (_, manifest, message) => {
     mkdirSync(join(folder, 'odd'));
     writeFileSync(join(folder, 'odd', 'manifest.json'), manifest);
     const { status, stderr } = run('odd', ...ONE_RULE);
     expect(stderr).toMatch(message);
+    expect(status).toBe(2);
+  });
+
+  test('one part of an assembly that cannot be read leaves the rest', () => {
+    mkdirSync(join(folder, 'odd'));
+    writeFileSync(join(folder, 'odd', 'fleet.template.json'), JSON.stringify({ Resources: { Nodes: launchTemplate('efa-only') } }));
+    const manifest = {
+      artifacts: {
+        Prod: { type: 'cdk:cloud-assembly', properties: { directoryName: 'assembly-Prod' } },
+        Fleet: { type: 'aws:cloudformation:stack', properties: { templateFile: 'fleet.template.json' }, additionalMetadataFile: 'Fleet.metadata.json' },
+      },
+    };
+    writeFileSync(join(folder, 'odd', 'manifest.json'), JSON.stringify(manifest));
+    const { status, stdout, stderr } = run('odd', ...ONE_RULE);
+    expect(stdout).toContain('EfaOnlyPrimary');
+    expect(stderr).toContain('odd/assembly-Prod');
+    expect(stderr).toContain('odd/Fleet.metadata.json');
     expect(status).toBe(2);
   });
 

@@ -58,6 +58,8 @@ describe('names of actions', () => {
     ['ConverseStream without streams', ['bedrock:ConverseStream', 'bedrock:InvokeModel'], ['BedrockActionUnknown']],
     ['the prefix of the endpoint', 'bedrock-runtime:InvokeModel', ['BedrockActionUnknown']],
     ['a name of mantle under the other prefix', 'bedrock:CreateInference', ['BedrockActionUnknown']],
+    ['a stream of the endpoint', 'bedrock-runtime:InvokeModelWith*', ['BedrockActionUnknown']],
+    ['a name cut short', ['bedrock:InvokeModel', 'bedrock:InvokeModelWithResponse'], ['BedrockActionUnknown']],
     ['mantle', ['bedrock-mantle:CreateInference', 'bedrock-mantle:CallWithBearerToken'], []],
     ['any case, and wildcards', 'BEDROCK:invokemodel*', []],
     ['a name that is not known here', 'bedrock:SomethingNew', []],
@@ -71,6 +73,12 @@ describe('names of actions', () => {
     ['a policy of AWS without Bedrock does not', { ManagedPolicyArns: ['arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore'] }, ['BedrockActionUnknown']],
   ])('%s', (_, properties, expected) => {
     expect(idsOf(roleWith([allow('bedrock:Converse', MODEL)], properties))).toEqual(expected);
+  });
+
+  test('a custom resource that is given the role may attach a policy', () => {
+    const template = roleWith([allow('bedrock:Converse', MODEL)]);
+    template.Resources.Attach = { Type: 'Custom::AttachPolicies', Properties: { RoleName: { Ref: 'Role' } } };
+    expect(idsOf(template)).toEqual([]);
   });
 
   test('another policy of the role may have the right one', () => {
@@ -99,9 +107,17 @@ describe('models of profiles', () => {
     ['one region', [allow(INVOKE, [PROFILE, MODEL])], ['BedrockProfileOneRegion']],
     ['one region of a pseudo parameter', [allow(INVOKE, [PROFILE, { 'Fn::Sub': 'arn:aws:bedrock:${AWS::Region}::foundation-model/*' }])], ['BedrockProfileOneRegion']],
     ['a region that is a parameter', [allow(INVOKE, [PROFILE, { 'Fn::Sub': 'arn:aws:bedrock:${Where}::foundation-model/*' }])], []],
-    ['a global profile and models of regions', [allow(INVOKE, [GLOBAL_PROFILE, MODEL])], ['BedrockGlobalProfileModels']],
+    ['a global profile and models of regions', [allow(INVOKE, [GLOBAL_PROFILE, 'arn:aws:bedrock:us-east-2::foundation-model/amazon.nova-2-lite-v1:0'])], ['BedrockGlobalProfileModels']],
     ['a global profile and any model', [allow(INVOKE, [GLOBAL_PROFILE, ANY_MODEL])], []],
     ['a global profile and the model without a region', [allow(INVOKE, [GLOBAL_PROFILE, MODEL, 'arn:aws:bedrock:::foundation-model/amazon.nova-2-lite-v1:0'])], []],
+    ['another model', [allow(INVOKE, [PROFILE, 'arn:aws:bedrock:*::foundation-model/amazon.nova-lite-v1:0'])], ['BedrockProfileWithoutModels']],
+    ['a pattern that the model fits', [allow(INVOKE, [PROFILE, 'arn:aws:bedrock:*::foundation-model/amazon.nova-*'])], []],
+    ['profiles of a pattern', [allow(INVOKE, ['arn:aws:bedrock:*:123456789012:inference-profile/us.*', 'arn:aws:bedrock:*::foundation-model/amazon.nova-lite-v1:0'])], []],
+    ['one region of Japan', [allow(INVOKE, [PROFILE.replace('/us.', '/jp.'), MODEL])], ['BedrockProfileOneRegion']],
+    ['one region of GovCloud', [allow(INVOKE, [PROFILE.replace('/us.', '/us-gov.'), MODEL])], ['BedrockProfileOneRegion']],
+    ['a denial of what names no model', [
+      allow(INVOKE, ANY_MODEL), { Effect: 'Deny', Action: INVOKE, Resource: 'arn:aws:bedrock:us-east-2:123456789012:foundation-model/x.y' },
+    ], []],
     ['a profile that is read only', [allow('bedrock:GetInferenceProfile', PROFILE)], []],
   ])('%s', (_, statements, expected) => {
     const template = roleWith(statements);

@@ -249,6 +249,23 @@ describe('instances of a capacity provider', () => {
       delete parts.template.Resources.Role.Properties.ManagedPolicyArns;
       parts.template.Resources.Policy = { Type: 'AWS::IAM::ManagedPolicy', Properties: { PolicyDocument: {}, Roles: [withParameter(parts)] } };
     }],
+    ['a role that a custom resource is given', [], ({ template }) => {
+      delete template.Resources.Role.Properties.ManagedPolicyArns;
+      template.Resources.Attach = { Type: 'Custom::AttachPolicies', Properties: { RoleName: { Ref: 'Role' } } };
+    }],
+    ['an image that CloudFormation resolves, and no user data', ['EcsClusterNotJoined'], ({ data }) => {
+      data.ImageId = '{{resolve:ssm:/aws/service/ecs/optimized-ami/amazon-linux-2023/neuron/recommended/image_id}}';
+      delete data.UserData;
+    }],
+    ['an image of a parameter of SSM, and no user data', ['EcsClusterNotJoined'], ({ template, data }) => {
+      const Default = '/aws/service/ecs/optimized-ami/amazon-linux-2023/neuron/recommended/image_id';
+      template.Parameters = { Image: { Type: 'AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>', Default } };
+      data.ImageId = { Ref: 'Image' };
+      delete data.UserData;
+    }],
+    ['user data that names no cluster', ['EcsClusterNotJoined'], ({ data }) => { data.UserData = { 'Fn::Base64': '#!/bin/bash\necho hi\n' }; }],
+    ['user data that is fetched', [], ({ data }) => { data.UserData = { 'Fn::Base64': '#!/bin/bash\ncurl -s https://example.com/join.sh | sh\n' }; }],
+    ['user data that is known in part', [], ({ data }) => { data.UserData = { 'Fn::Base64': { 'Fn::Sub': '#!/bin/bash\n${AWS::StackName}\n' } }; }],
     ['an image that may know its cluster', [], ({ data }) => {
       data.ImageId = 'ami-0123456789abcdef0';
       delete data.UserData;

@@ -271,7 +271,7 @@ export class Resolver {
       if (value === undefined || isSsm) {
         return this.unknown(reason, [id], { ssmParameter: isSsm && typeof value === 'string' ? value : undefined });
       }
-      return isList ? split(',', value) ?? (value instanceof Unknown || Array.isArray(value) ? value : [value]) : value;
+      return isList ? trimmed(split(',', value)) ?? (value instanceof Unknown || Array.isArray(value) ? value : [value]) : value;
     }
     // a default may be overridden at deployment, so it is not taken for the value.
     if (isSsm) {
@@ -422,4 +422,9 @@ export class Resolver {
 
 function conditionReason(raw: Json): string {
   return typeof raw.Condition === 'string' ? `condition ${JSON.stringify(raw.Condition)}` : 'the condition of a nested stack';
+}
+
+// CloudFormation trims each member of a list that is given as one text.
+function trimmed(list: Value | undefined): Value | undefined {
+  return Array.isArray(list) ? list.map((item) => typeof item === 'string' ? item.trim() : item) : list;
 }

@@ -112,7 +112,8 @@ export function problemsOf(stack: string, template: unknown, untransformed: bool
     for (const [first, ...others] of dependencyCycles(template, MOST)) {
       const way = others.length > MOST_NAMED ? [...others.slice(0, MOST_NAMED), `${others.length - MOST_NAMED} more`] : others;
       add(['Resources', first], others.length === 0 ? 'the resource refers to itself' : `the resource waits for itself, by way of ${way.join(', ')}`,
-        'take the reference out, or into a resource of its own, such as AWS::EC2::SecurityGroupIngress for a rule of a security group');
+        'take the reference out, or into a resource of its own, such as AWS::EC2::SecurityGroupIngress for a rule of a security group, '
+          + 'or AWS::ECS::ClusterCapacityProviderAssociations for the capacity providers of a cluster');
     }
   }
   return problems;

@@ -209,9 +209,14 @@ export function show(value: Value | undefined): string {
     if (item instanceof Link) {
       return item.attribute === 'Ref' ? { Ref: item.resource.logicalId } : { 'Fn::GetAtt': [item.resource.logicalId, item.attribute] };
     }
-    return item instanceof Unknown ? item.reason : item;
+    return item instanceof Unknown ? item.facts.parts?.map(shownPiece).join('') ?? item.reason : item;
   }) ?? 'nothing';
   return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
+}
+
+// a text that is known in part, with what is not between angle brackets.
+function shownPiece(piece: Value): string {
+  return isScalar(piece) ? String(piece) : `<${piece instanceof Unknown ? piece.reason : piece instanceof Link ? piece.resource.logicalId : 'a value'}>`;
 }
 
 export function isScalar(value: Value | undefined): value is string | number | boolean {
@@ -247,9 +252,20 @@ function isMap(value: Value): value is { readonly [key: string]: Value } {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** Attributes that stand for the resource itself, as its Ref does, with the end of its type: a subnet has a VpcId too, which is another's. */
+const IDENTITIES: { readonly [attribute: string]: RegExp } = {
+  Ref: /^AWS::(?!CloudFormation::CustomResource$)/,
+  Id: /^AWS::/,
+  GroupId: /::SecurityGroup$/,
+  GroupName: /::(SecurityGroup|PlacementGroup)$/,
+  LaunchTemplateId: /::LaunchTemplate$/,
+  SubnetId: /::Subnet$/,
+  VpcId: /::VPC$/,
+};
+
 /** Whether an attribute is one of those that stand for the resource itself. */
-export function isIdentity(link: Link): boolean {
-  return ['Ref', 'GroupId', 'SubnetId', 'LaunchTemplateId', 'Id', 'VpcId', 'GroupName'].includes(link.attribute);
+export function isIdentity({ attribute, resource }: Link): boolean {
+  return own(IDENTITIES, attribute)?.test(resource.type) === true;
 }
 
 function sameUnknown(a: Value, b: Value): boolean | undefined {

@@ -63,7 +63,7 @@ export const BATCH_RULES: Rule[] = [
     severity: 'warning',
     title: 'A compute environment of Trainium or Inferentia instances names an image with the Neuron driver',
     why: 'the images that AWS Batch chooses by itself have no Neuron driver, so that there is no /dev/neuron0 for a job',
-    mend: 'set Ec2Configuration.ImageIdOverride to an Amazon ECS-optimized Neuron image, /aws/service/ecs/optimized-ami/amazon-linux-2023/neuron/recommended/image_id',
+    mend: 'set Ec2Configuration.ImageIdOverride to an Amazon ECS-optimized Neuron image, {{resolve:ssm:/aws/service/ecs/optimized-ami/amazon-linux-2023/neuron/recommended/image_id}}',
     source: 'https://docs.aws.amazon.com/batch/latest/APIReference/API_Ec2Configuration.html',
     *check(graph) {
       for (const environment of graph.ofType('AWS::Batch::ComputeEnvironment')) {

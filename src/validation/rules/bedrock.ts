@@ -17,11 +17,17 @@ const MISNAMED_ACTIONS: { readonly [action: string]: string } = {
   'bedrock:converse': 'bedrock:InvokeModel',
   'bedrock:converse*': 'bedrock:InvokeModel',
   'bedrock:conversestream': 'bedrock:InvokeModelWithResponseStream',
+  'bedrock:conversemodel': 'bedrock:InvokeModel',
+  'bedrock:invoke': 'bedrock:InvokeModel',
+  'bedrock:invokemodelwithresponse': 'bedrock:InvokeModelWithResponseStream',
+  'bedrock:invokemodelwithstream': 'bedrock:InvokeModelWithResponseStream',
   'bedrock:invokemodelstream': 'bedrock:InvokeModelWithResponseStream',
   'bedrock-runtime:*': 'bedrock:InvokeModel',
   'bedrock-runtime:converse': 'bedrock:InvokeModel',
   'bedrock-runtime:conversestream': 'bedrock:InvokeModelWithResponseStream',
   'bedrock-runtime:invokemodel': 'bedrock:InvokeModel',
+  'bedrock-runtime:invoke*': 'bedrock:InvokeModel',
+  'bedrock-runtime:invokemodelwith*': 'bedrock:InvokeModelWithResponseStream',
   'bedrock-runtime:invokemodel*': 'bedrock:InvokeModel',
   'bedrock-runtime:invokemodelwithresponsestream': 'bedrock:InvokeModelWithResponseStream',
   'bedrock:createinference': 'bedrock-mantle:CreateInference',
@@ -33,6 +39,9 @@ const KINDS_WITH_ACCOUNT = new Set([
   'inference-profile', 'application-inference-profile', 'provisioned-model', 'custom-model', 'custom-model-deployment', 'imported-model',
   'prompt-router', 'default-prompt-router', 'guardrail', 'guardrail-profile',
 ]);
+
+/** What the ids of system-defined inference profiles begin with. */
+const ROUTES = '(us|eu|apac|us-gov|jp|au|global)';
 
 interface BedrockArn {
   readonly service: string;
@@ -57,7 +66,8 @@ export const BEDROCK_RULES: Rule[] = [
     *check(graph) {
       for (const policy of [...identityPoliciesOf(graph), ...endpointPoliciesOf(graph)]) {
         const targets = policy.flatMap(({ resources }) => resources);
-        for (const statement of policy) {
+        // a denial that matches nothing lets no call fail.
+        for (const statement of policy.filter(({ effect }) => effect !== 'Deny')) {
           for (const { value, text } of statement.resources) {
             const fault = text === undefined ? undefined : arnFault(text);
             // one that matches nothing does no harm beside one of the same kind that does.
@@ -114,18 +124,18 @@ export const BEDROCK_RULES: Rule[] = [
     source: PROFILE_GUIDE,
     *check(graph) {
       for (const statements of policiesOfOthers(graph)) {
-        for (const statement of statements.filter((one) => actionsWithoutModel(one, statements).length > 0)) {
+        for (const statement of statements.filter((one) => withoutModel(one, statements))) {
           yield notChecked(statement.resource, `${statement.property}.Resource`,
             'it is not known whether another policy of whoever has this one allows the foundation model of the profile');
         }
       }
       for (const { statements } of rolePoliciesOf(graph).filter(({ complete }) => complete)) {
         for (const statement of statements) {
-          const profile = statement.resources.find(isProfile);
-          const missing = actionsWithoutModel(statement, statements);
-          if (missing.length > 0) {
-            yield found(statement.resource, `${statement.property}.Resource`, profile!.value,
-              `${missing.join(' and ')} ${missing.length > 1 ? 'are' : 'is'} allowed on an inference profile and on no foundation model`);
+          const missing = withoutModel(statement, statements);
+          if (missing) {
+            const { profile, actions } = missing;
+            yield found(statement.resource, `${statement.property}.Resource`, profile.value,
+              `${actions.join(' and ')} ${actions.length > 1 ? 'are' : 'is'} allowed on an inference profile and not on its foundation model`);
           }
         }
       }
@@ -151,7 +161,7 @@ export const BEDROCK_RULES: Rule[] = [
     why: 'the profile routes to several regions, and calls fail with AccessDeniedException whenever they are routed to one that is not allowed',
     mend: 'allow the foundation model in every destination region that GetInferenceProfile shows',
     source: PROFILE_GUIDE,
-    check: (graph) => profileOutcomes(graph, /^(us|eu|apac)\./, (regions) => new Set(regions).size === 1 && !/[*?]/.test(regions[0]) && regions[0] !== '',
+    check: (graph) => profileOutcomes(graph, new RegExp(`^(?!global)${ROUTES}\\.`), (regions) => new Set(regions).size === 1 && !/[*?]/.test(regions[0]) && regions[0] !== '',
       'the foundation model is allowed in one region only, and the profile routes to several'),
   },
   {
@@ -269,10 +279,18 @@ function isProfile(target: PolicyTarget): boolean {
   return arn !== undefined && arn.service === 'bedrock' && (arn.kind === 'inference-profile' || arn.kind === 'application-inference-profile');
 }
 
-/** What may be a foundation model that an action is allowed on. */
-function modelTargets(statements: readonly PolicyStatement[], action: string): PolicyTarget[] {
+/** What may be a foundation model of a profile that an action is allowed on. */
+function modelTargets(profile: PolicyTarget, statements: readonly PolicyStatement[], action: string): PolicyTarget[] {
+  // the id of a system-defined profile is that of its model, behind where it routes to.
+  const id = parseArn(profile.text)?.kind === 'inference-profile' ? new RegExp(`^${ROUTES}\\.(.+)$`).exec(parseArn(profile.text)!.id)?.[2] : undefined;
+  const model = id === undefined || hasHole(id) || /[*?]/.test(id) ? undefined : id;
   return statements.filter((statement) => mayAllow(statement, action))
-    .flatMap(({ resources }) => resources.filter((target) => covers(target, 'foundation-model')));
+    .flatMap(({ resources }) => resources.filter((target) => covers(target, 'foundation-model') && (model === undefined || mayBeModel(target, model))));
+}
+
+function mayBeModel({ text }: PolicyTarget, model: string): boolean {
+  const arn = parseArn(text);
+  return arn === undefined || arn.kind !== 'foundation-model' || hasHole(arn.id) || matchesPattern(arn.id, model);
 }
 
 /** Profiles of these ids whose foundation models are allowed, but not in the regions that are needed. */
@@ -284,7 +302,7 @@ function* profileOutcomes(graph: TemplateGraph, id: RegExp, wrong: (regions: str
       if (profile === undefined || action === undefined) {
         continue;
       }
-      const models = modelTargets(statements, action);
+      const models = modelTargets(profile, statements, action);
       const arns = models.map(({ text }) => parseArn(text));
       // models of an unknown or a wrong ARN may be in any region.
       const certain = arns.every((arn) => arn !== undefined) && models.every(({ text }) => arnFault(text!) === undefined);
@@ -309,9 +327,13 @@ function policiesOfOthers(graph: TemplateGraph): PolicyStatement[][] {
 }
 
 // what a statement allows on an inference profile while no statement allows it on a foundation model
-function actionsWithoutModel(statement: PolicyStatement, statements: readonly PolicyStatement[]): string[] {
-  return statement.resources.some(isProfile)
-    ? INVOKE_ACTIONS.filter((action) => allows(statement, action) && modelTargets(statements, action).length === 0) : [];
+function withoutModel(statement: PolicyStatement, statements: readonly PolicyStatement[]): { profile: PolicyTarget; actions: string[] } | undefined {
+  return statement.resources.filter(isProfile)
+    .map((profile) => ({
+      profile,
+      actions: INVOKE_ACTIONS.filter((action) => allows(statement, action) && modelTargets(profile, statements, action).length === 0),
+    }))
+    .find(({ actions }) => actions.length > 0);
 }
 
 // a policy of a VPC endpoint is all that the endpoint lets through.

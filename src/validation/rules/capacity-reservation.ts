@@ -238,7 +238,7 @@ export const CAPACITY_RESERVATION_RULES: Rule[] = [
 
 /** The tenancy that instances get; undefined where the VPC, which may set it for all, is not known. */
 function tenancyOf(launch: Launch, use: LaunchUse): Value | undefined {
-  const own = launchData(launch, 'Placement', 'Tenancy');
+  const own = (use.kind === 'Instance' ? use.resource.get('Tenancy') : undefined) ?? launchData(launch, 'Placement', 'Tenancy');
   if (own === 'dedicated' || own === 'host') {
     return own;
   }

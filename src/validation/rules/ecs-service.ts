@@ -1,11 +1,14 @@
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, valueAt } from '../graph/template-graph';
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, ssmParameterOf, valueAt } from '../graph/template-graph';
 import { Rule, found, notChecked } from '../rule';
 import { isPlacementKnown, largestInstanceOf, mostInstancesOf, reasonApart, reasonForOneTaskAnInstance } from '../views/ecs-placement';
 import {
   EcsService, EcsTask, TaskContainer, autoScalingCapacityOf, ecsServicesOf, environmentMayHave, instanceTypesOf, providerOf, reservedCpuUnits,
   reservedMemoryMib,
 } from '../views/ecs-tasks';
+import { handedOn } from '../views/handed-on';
 import { launchData, launchProperty } from '../views/launches';
+import { hasHole } from '../views/partial-text';
+import { userDataText } from '../views/user-data';
 
 const FAMILY = 'ecs-service';
 const DEPLOYMENTS = 'https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-type-ecs.html';
@@ -221,11 +224,16 @@ export const ECS_SERVICE_RULES: Rule[] = [
         for (const { launch } of capacity?.flatMap(({ launches }) => launches) ?? []) {
           const image = launchData(launch, 'ImageId');
           // another image may be configured already.
-          const isPlain = typeof image === 'string' && image.startsWith('resolve:ssm:/aws/service/ecs/optimized-ami/amazon-linux');
-          if (typeof name === 'string' && name !== 'default' && isPlain && launchData(launch, 'UserData') === undefined && !reported.has(launch.template)) {
+          const isPlain = ssmParameterOf(image)?.startsWith('/aws/service/ecs/optimized-ami/amazon-linux') === true;
+          const data = launchData(launch, 'UserData');
+          const text = userDataText(data, launch.template);
+          // a script that is fetched may write anything.
+          const joins = data !== undefined && (text === undefined || hasHole(text) || /ECS_CLUSTER|https?:|s3:|MIME|^\x1f/i.test(text));
+          if (typeof name === 'string' && name !== 'default' && isPlain && !joins && !reported.has(launch.template)) {
             reported.add(launch.template);
-            yield found(launch.template, launchProperty(launch, 'UserData'), undefined,
-              `there is no user data, and the service ${resource.logicalId} is in the cluster ${(cluster as Link).resource.logicalId}`);
+            yield found(launch.template, launchProperty(launch, 'UserData'), data === undefined ? undefined : text!.slice(0, 60),
+              `${data === undefined ? 'there is no user data' : 'the user data does not name ECS_CLUSTER'}, `
+              + `and the service ${resource.logicalId} is in the cluster ${(cluster as Link).resource.logicalId}`);
           }
         }
       }
@@ -281,6 +289,6 @@ function hasNoPolicy(role: Resource, graph: TemplateGraph): boolean {
     // a name may be this role's.
     return [roles].flat().some((item) => item !== undefined && (!(item instanceof Link) || item.resource === role));
   };
-  return isEmpty('ManagedPolicyArns') && isEmpty('Policies') && !graph.hasUnseenResources
+  return isEmpty('ManagedPolicyArns') && isEmpty('Policies') && !graph.hasUnseenResources && !handedOn(graph).has(role)
     && !['AWS::IAM::Policy', 'AWS::IAM::ManagedPolicy', 'AWS::IAM::RolePolicy'].some((type) => graph.ofType(type).some(isAttached));
 }

@@ -92,7 +92,7 @@ export const ECS_TASK_RULES: Rule[] = [
       for (const { task, container } of containersOf(graph)) {
         const engine = engineCommandOf(task, container, graph);
         // an engine of several containers has the devices of all.
-        const isWhole = !['--nnodes', '--distributed-executor-backend'].some((name) => engine?.option(name) !== undefined);
+        const isWhole = !['--nnodes', '--distributed-executor-backend', '--config'].some((name) => engine?.option(name) !== undefined);
         const degree = isWhole ? asInteger(engine?.option('--tensor-parallel-size')) : undefined;
         const devices = new Set(neuronDevices(container).map(({ index }) => index)).size;
         if (degree === undefined || devices === 0 || !container.hasAllDevices || seesEveryDevice(container)) {

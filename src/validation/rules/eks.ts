@@ -1,5 +1,6 @@
 import { Link, Resource, Unknown, Value, asList, isOptional, isTrue, same, valueAt } from '../graph/template-graph';
 import { Rule, found, notChecked } from '../rule';
+import { handedOn } from '../views/handed-on';
 import { rolePoliciesOf } from '../views/iam-policies';
 import { isNeuronType } from '../views/instance-facts';
 import { clusterOf, kubernetesMinorOf, minorVersion } from '../views/kubernetes-manifests';
@@ -70,7 +71,7 @@ export const EKS_RULES: Rule[] = [
     severity: 'error',
     title: 'A launch template of a managed node group leaves to EKS what the node group sets: subnets, instance profile, shutdown and hibernation',
     why: 'EKS rejects the node group, with "You must not specify a subnet in your launch template" and the like',
-    mend: 'drop the property from the launch template; set the instance type in one place only',
+    mend: 'drop the property from the launch template; of two instance types drop InstanceTypes of the node group',
     source: LAUNCH_TEMPLATE_GUIDE,
     *check(graph) {
       for (const launch of launchesOf(graph)) {
@@ -285,7 +286,7 @@ export const EKS_RULES: Rule[] = [
         const names = arns?.map((arn) => partialText(arn, role)?.split('/').at(-1) ?? '');
         const known = names?.every((name) => [...WORKER_POLICIES, ...REGISTRY_POLICIES, ...OTHER_POLICIES].includes(name));
         // policies of one's own may grant the same.
-        if (!names || !known || graph.hasUnseenResources || attached?.statements.length !== 0 || role.get('Policies') !== undefined) {
+        if (!names || !known || graph.hasUnseenResources || handedOn(graph).has(role) || attached?.statements.length !== 0 || role.get('Policies') !== undefined) {
           continue;
         }
         for (const wanted of [WORKER_POLICIES, REGISTRY_POLICIES]) {
@@ -336,7 +337,7 @@ function lacksNeuronDriver({ instanceTypes, launch, hasLaunchTemplate }: NodeGro
 
 /** Whether a property is certainly there: a condition or a macro may leave it out. */
 function isGiven(value: Value | undefined): boolean {
-  return value !== undefined && !isOptional(value);
+  return value !== undefined && value !== null && !isOptional(value);
 }
 
 function hasImage({ launch }: NodeGroup): boolean {

@@ -14,6 +14,8 @@ const TWO_BYTE_PUBLISHERS = /^(meta-llama|mistralai|Qwen)\//;
 /** Options with which weights are smaller, or not all in the memory of one instance. */
 const MEMORY_OPTIONS = [
   '--quantization', '--cpu-offload-gb', '--pipeline-parallel-size', '--nnodes', '--distributed-executor-backend', '--hf-overrides', '--load-format',
+  // these may hold any of them.
+  '--additional-config', '--override-neuron-config', '--config',
 ];
 
 export const ENGINE_MEMORY_RULES: Rule[] = [

@@ -6,6 +6,9 @@ const FAMILY = 'engine';
 const COMPATIBILITY = 'https://docs.vllm.ai/en/stable/features/nixl_connector_compatibility/';
 const ROLES = ['kv_producer', 'kv_consumer', 'kv_both'];
 
+/** Names of one precision: vLLM compares what they stand for. */
+const PRECISIONS: { readonly [name: string]: string } = { half: 'float16', float: 'float32' };
+
 const UNUSED_CACHE = 'both engines start and pass their health checks; the handshake at the first request fails, and the decode engine reads every prompt itself or answers with an error';
 
 export const ENGINE_RULES: Rule[] = [
@@ -67,7 +70,8 @@ export const ENGINE_RULES: Rule[] = [
     mend: 'give both engines the same --dtype',
     source: COMPATIBILITY,
     what: '--dtype',
-    read: (engine) => engine.option('--dtype'),
+    // "auto", the default, is whatever the checkpoint says.
+    read: (engine) => precisionOf(engine.option('--dtype')),
   }),
   peerRule({
     id: 'KvPeersCachePrecisionsDiffer',
@@ -136,7 +140,15 @@ function peersOf(graph: TemplateGraph): { producers: EngineCommand[]; consumers:
   return { producers: having('kv_producer'), consumers: having('kv_consumer') };
 }
 
+function precisionOf(dtype: Value | undefined): Value | undefined {
+  return dtype === 'auto' ? undefined : typeof dtype === 'string' ? PRECISIONS[dtype] ?? dtype : dtype;
+}
+
+// engines of one model may be told apart by the names that they serve it under; a path is the same in every container.
 function serveSameModel(a: EngineCommand, b: EngineCommand): boolean | undefined {
+  if (typeof a.model === 'string' && !a.model.startsWith('/') && a.model === b.model) {
+    return true;
+  }
   const pairs = a.servedNames.flatMap((name) => b.servedNames.map((other) => same(name, other)));
   return pairs.includes(true) ? true : pairs.includes(undefined) || pairs.length === 0 ? undefined : false;
 }

@@ -1,8 +1,8 @@
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, same, valueAt } from '../graph/template-graph';
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, same, several, textParts, valueAt } from '../graph/template-graph';
 import { Rule, found, notChecked } from '../rule';
 import { launchData, launchProperty, launchesOf } from '../views/launches';
-import { HOLE, hasHole, partialText } from '../views/partial-text';
-import { userDataText } from '../views/user-data';
+import { hasHole, partialText } from '../views/partial-text';
+import { userDataBytes } from '../views/user-data';
 
 const FAMILY = 'launch-template';
 const METADATA_REFERENCE = 'https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-ec2-launchtemplate-metadataoptions.html';
@@ -19,6 +19,13 @@ const VERSION_PATHS: { readonly [type: string]: readonly string[][] } = {
   'AWS::EC2::Instance': [['LaunchTemplate']],
   'AWS::EKS::Nodegroup': [['LaunchTemplate']],
 };
+
+/** Lists whose items name one each. */
+const VERSION_LISTS = [
+  { type: 'AWS::AutoScaling::AutoScalingGroup', lists: ['MixedInstancesPolicy', 'LaunchTemplate', 'Overrides'] },
+  { type: 'AWS::EC2::EC2Fleet', lists: ['LaunchTemplateConfigs'] },
+  { type: 'AWS::EC2::SpotFleet', lists: ['SpotFleetRequestConfigData', 'LaunchTemplateConfigs'] },
+];
 
 export const LAUNCH_TEMPLATE_RULES: Rule[] = [
   {
@@ -133,9 +140,10 @@ export const LAUNCH_TEMPLATE_RULES: Rule[] = [
     *check(graph) {
       for (const launch of launchesOf(graph)) {
         const data = launchData(launch, 'UserData');
-        // a dynamic reference is read at deployment.
-        if (typeof data === 'string' && NOT_BASE64.test(data) && !data.includes('{{resolve:')) {
-          yield found(launch.template, launchProperty(launch, 'UserData'), data.slice(0, 60), 'user data is given as plain text');
+        // what Fn::Base64 makes of a text is known by what it says, not by its pieces; a dynamic reference is read at deployment.
+        const pieces = (data instanceof Unknown && data.facts.decoded !== undefined ? [] : textParts(data) ?? []).filter((piece) => typeof piece === 'string');
+        if (pieces.some((piece) => NOT_BASE64.test(piece)) && !pieces.some((piece) => piece.includes('{{resolve:'))) {
+          yield found(launch.template, launchProperty(launch, 'UserData'), typeof data === 'string' ? data.slice(0, 60) : data, 'user data is given as plain text');
         }
       }
     },
@@ -150,9 +158,7 @@ export const LAUNCH_TEMPLATE_RULES: Rule[] = [
     source: 'https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html',
     *check(graph) {
       for (const launch of launchesOf(graph)) {
-        const text = userDataText(launchData(launch, 'UserData'), launch.template);
-        // what is not known counts for nothing.
-        const bytes = text === undefined ? 0 : Buffer.byteLength(text.replaceAll(HOLE, '').replaceAll(/<(account|partition|region)>/g, ''));
+        const bytes = userDataBytes(launchData(launch, 'UserData'), launch.template);
         if (bytes > MAX_USER_DATA_BYTES) {
           yield found(launch.template, launchProperty(launch, 'UserData'), bytes, `user data has more than ${MAX_USER_DATA_BYTES} bytes`);
         }
@@ -188,6 +194,14 @@ function* versionsOf(graph: TemplateGraph) {
     for (const resource of graph.ofType(type)) {
       for (const path of paths) {
         yield { resource, property: [...path, 'Version'].join('.'), version: resource.get(...path, 'Version') };
+      }
+    }
+  }
+  for (const { lists, type } of VERSION_LISTS) {
+    for (const resource of graph.ofType(type)) {
+      for (const [index, item] of several(resource.get(...lists)).entries()) {
+        const version = valueAt(item, 'LaunchTemplateSpecification', 'Version');
+        yield { resource, property: [...lists, index, 'LaunchTemplateSpecification', 'Version'].join('.'), version };
       }
     }
   }

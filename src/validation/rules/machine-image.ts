@@ -17,7 +17,7 @@ export const MACHINE_IMAGE_RULES: Rule[] = [
     severity: 'error',
     title: 'A Trainium or Inferentia instance runs an x86_64 image',
     why: 'the launch fails with "The architecture \'x86_64\' of the specified instance type does not match the architecture \'arm64\' of the specified AMI"',
-    mend: 'use the x86_64 image, such as /aws/service/neuron/dlami/base/amazon-linux-2023/latest/image_id',
+    mend: 'use the x86_64 image, such as resolve:ssm:/aws/service/neuron/dlami/base/amazon-linux-2023/latest/image_id',
     source: 'https://github.com/c6fc/warcannon/issues/19',
     *check(graph) {
       for (const { launch, image } of neuronImages(graph)) {
@@ -33,7 +33,7 @@ export const MACHINE_IMAGE_RULES: Rule[] = [
     severity: 'warning',
     title: 'A Trainium or Inferentia instance does not run an image for NVIDIA GPUs',
     why: 'the image has the NVIDIA driver and no Neuron driver: no /dev/neuron device appears, and the engine finds no accelerator',
-    mend: 'use an image with the Neuron driver, such as /aws/service/ecs/optimized-ami/amazon-linux-2023/neuron/recommended/image_id',
+    mend: 'use an image with the Neuron driver, such as resolve:ssm:/aws/service/ecs/optimized-ami/amazon-linux-2023/neuron/recommended/image_id',
     source: 'https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-inference.html',
     *check(graph) {
       for (const { launch, image } of neuronImages(graph)) {
@@ -49,7 +49,7 @@ export const MACHINE_IMAGE_RULES: Rule[] = [
     severity: 'error',
     title: 'The parameter of a Neuron image is one that AWS publishes',
     why: 'there is no such parameter: the deployment or the launch fails',
-    mend: 'use /aws/service/neuron/dlami/<image>/<system>/latest/image_id, such as /aws/service/neuron/dlami/base/ubuntu-24.04/latest/image_id',
+    mend: 'name the parameter /aws/service/neuron/dlami/<image>/<system>/latest/image_id, such as resolve:ssm:/aws/service/neuron/dlami/base/ubuntu-24.04/latest/image_id',
     source: NEURON_IMAGE_GUIDE,
     *check(graph) {
       for (const { launch, image } of images(graph)) {
@@ -97,7 +97,7 @@ export const MACHINE_IMAGE_RULES: Rule[] = [
     severity: 'error',
     title: 'An instance with EFA interfaces runs Linux',
     why: 'on Windows an EFA is an ordinary network adapter: nothing fails at deployment, and libfabric finds no EFA device',
-    mend: 'use a Linux image with the EFA driver, such as /aws/service/neuron/dlami/base/amazon-linux-2023/latest/image_id',
+    mend: 'use a Linux image with the EFA driver, such as resolve:ssm:/aws/service/neuron/dlami/base/amazon-linux-2023/latest/image_id',
     source: 'https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/efa.html',
     *check(graph) {
       for (const launch of efaLaunchesOf(graph)) {

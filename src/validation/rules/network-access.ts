@@ -2,6 +2,7 @@ import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, isFal
 import { Outcome, Rule, found, notChecked } from '../rule';
 import { EcsService, autoScalingCapacityOf, ecsServicesOf } from '../views/ecs-tasks';
 import { Egress, egressOf, endpointServicesOf, groupBy, serviceOfEndpoint } from '../views/egress';
+import { handedOn } from '../views/handed-on';
 import { PolicyStatement, allows, rolePoliciesOf } from '../views/iam-policies';
 import { Launch, launchData } from '../views/launches';
 import { nodeGroupsOf } from '../views/node-groups';
@@ -132,7 +133,7 @@ export const NETWORK_ACCESS_RULES: Rule[] = [
       for (const endpoint of interfaceEndpoints(graph)) {
         const groups = several(endpoint.get('SecurityGroupIds')).map((group) => linked(group, 'AWS::EC2::SecurityGroup'));
         const service = serviceOfEndpoint(endpoint);
-        const rules = groups.map((group) => group && rulesOf(group));
+        const rules = groups.map((group) => group && !handedOn(graph).has(group) ? rulesOf(group) : undefined);
         if (!HTTPS_SERVICES.test(service ?? '') || groups.length === 0 || rules.some((each) => each === undefined || each.some(mayBeHttps))) {
           continue;
         }

@@ -1,4 +1,4 @@
-import { Link, TemplateGraph, Unknown, Value, asList, isFalse, show, valueAt } from '../graph/template-graph';
+import { Link, TemplateGraph, Unknown, Value, asInteger, asList, isFalse, show, valueAt } from '../graph/template-graph';
 import { Rule, found, notChecked } from '../rule';
 import { instanceFacts } from '../views/instance-facts';
 import { LaunchInterface, efaLaunchesOf, launchProperty, launchesOf } from '../views/launches';
@@ -287,7 +287,7 @@ export const NETWORK_INTERFACES_RULES: Rule[] = [
 function ipProperties(value: (name: string) => Value | undefined): string[] {
   return IP_PROPERTIES.filter((name) => {
     const given = value(name);
-    return given !== undefined && !isFalse(given) && given !== 0 && asList(given)?.length !== 0;
+    return given !== undefined && !isFalse(given) && asInteger(given) !== 0 && asList(given)?.length !== 0;
   });
 }
 

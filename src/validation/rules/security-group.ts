@@ -63,7 +63,8 @@ export const SECURITY_GROUP_RULES: Rule[] = [
     why: `an egress rule to 0.0.0.0/0 is not the rule that EFA needs; ${SILENT}`,
     mend: 'add a resource AWS::EC2::SecurityGroupEgress with IpProtocol "-1" whose destination is the security group itself, '
       + 'which a rule within the group cannot name; '
-      + 'on ec2.SecurityGroup also set allowAllOutbound to false, or the rule is not rendered',
+      + 'on ec2.SecurityGroup also set allowAllOutbound to false, or the rule is not rendered, '
+      + 'and allow what else the instances reach, such as TCP port 443 to anywhere for the APIs of AWS and images',
     source: EFA_SECURITY_GROUP_GUIDE,
     check: (graph) => selfTrafficOutcomes(graph, 'Egress'),
   },

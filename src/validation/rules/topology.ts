@@ -1,4 +1,4 @@
-import { Link, Resource, Unknown, Value, asList, same, valueAt } from '../graph/template-graph';
+import { Link, Resource, Unknown, Value, asList, isTrue, same, valueAt } from '../graph/template-graph';
 import { Rule, found, notChecked } from '../rule';
 import { Launch, LaunchUse, efaLaunchesOf, isCapacityBlock, launchData, launchProperty, launchesOf, zonesOfUse } from '../views/launches';
 import { placementsOf, strategyOf } from '../views/placements';
@@ -22,12 +22,12 @@ export const TOPOLOGY_RULES: Rule[] = [
     source: EFA_GUIDE,
     *check(graph) {
       for (const launch of efaLaunchesOf(graph)) {
-        for (const use of launch.uses) {
+        for (const use of launch.uses.filter((each) => !choosesOneZone(each))) {
           const zones = zonesOfUse(use);
           const several = severalZones(zones);
           if (several) {
             yield found(use.resource, use.subnetsProperty, zones, 'EFA instances are launched in several Availability Zones');
-          } else if (several === undefined || use.subnets instanceof Unknown) {
+          } else if (several === undefined || use.subnets instanceof Unknown || use.zones instanceof Unknown) {
             yield notChecked(use.resource, use.subnetsProperty, 'the Availability Zone of a subnet is not known');
           }
         }
@@ -274,4 +274,9 @@ function vpcsOfUse(use: LaunchUse): Value[] {
 function spansVpcs(use: LaunchUse): boolean {
   const vpcs = vpcsOfUse(use);
   return vpcs.some((vpc, index) => index > 0 && same(vpcs[0], vpc) === false);
+}
+
+// a fleet may be told to launch all that it launches at once into whichever of its zones has room.
+function choosesOneZone({ kind, resource }: LaunchUse): boolean {
+  return kind === 'Fleet' && ['OnDemandOptions', 'SpotOptions'].some((options) => isTrue(resource.get(options, 'SingleAvailabilityZone')));
 }

@@ -1,3 +1,4 @@
+import { handedOn } from './handed-on';
 import { partialText } from './partial-text';
 import { Link, Resource, TemplateGraph, Unknown, Value, asList, several, valueAt } from '../graph/template-graph';
 
@@ -148,7 +149,7 @@ function policiesOfRole(graph: TemplateGraph, role: Resource, attached: Map<Reso
   inlinePolicies(role).forEach((policy, index) => {
     statements.push(...statementsOf(role, `Policies.${index}.PolicyDocument`, valueAt(policy, 'PolicyDocument')));
   });
-  let complete = !graph.hasUnseenResources && !(role.get('Policies') instanceof Unknown) && !attached.has('');
+  let complete = !graph.hasUnseenResources && !handedOn(graph).has(role) && !(role.get('Policies') instanceof Unknown) && !attached.has('');
   for (const arn of several(role.get('ManagedPolicyArns'))) {
     if (arn instanceof Link && arn.resource.type === 'AWS::IAM::ManagedPolicy') {
       statements.push(...statementsOf(arn.resource, 'PolicyDocument', arn.resource.get('PolicyDocument')));

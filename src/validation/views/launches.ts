@@ -1,5 +1,5 @@
 import { zoneOf, zoneOfSubnet } from './zones';
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, same, show, valueAt } from '../graph/template-graph';
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, same, several, show, valueAt } from '../graph/template-graph';
 
 /** A network interface of a launch, positions defaulted as EC2 does. */
 export interface LaunchInterface {
@@ -29,14 +29,16 @@ export interface EfaInterface {
 export interface LaunchUse {
   readonly kind: 'AutoScalingGroup' | 'Nodegroup' | 'Instance' | 'Fleet';
   readonly resource: Resource;
-  /** Instance types that replace the template's own. */
+  /** Instance types that replace the template's own, known or not. */
   readonly instanceTypes: Value[];
   /** Path of the subnets below `Properties`. */
   readonly subnetsProperty: string;
   /** The subnets as given; an element of a group of several may be unknown. */
   readonly subnets: Value[] | Unknown;
-  /** Zones given by name beside the subnets. */
-  readonly zones: Value[];
+  /** Zones given by name or id beside the subnets. */
+  readonly zones: Value[] | Unknown;
+  /** Whether it gives network interfaces of its own in place of the template's. */
+  readonly replacesInterfaces: boolean;
 }
 
 /** One launch template with all that is launched from it, or one instance that is launched without a template. */
@@ -98,7 +100,7 @@ export function launchProperty(launch: Launch, ...path: string[]): string {
 
 /** Every zone that a use may launch into, a zone for each subnet. */
 export function zonesOfUse(use: LaunchUse): Value[] {
-  return [...Array.isArray(use.subnets) ? use.subnets.map(zoneOfSubnet) : [use.subnets], ...use.zones.map(zoneOf)];
+  return [...several(use.subnets).map((subnet) => use.subnets instanceof Unknown ? subnet : zoneOfSubnet(subnet)), ...several(use.zones).map(zoneOf)];
 }
 
 /** The launch's reservation: an id, a group's ARN or undefined. */
@@ -112,15 +114,18 @@ export function isCapacityBlock(launch: Launch): boolean {
   return launchData(launch, 'InstanceMarketOptions', 'MarketType') === 'capacity-block';
 }
 
-function launchOf(template: Resource, root: readonly string[], uses: LaunchUse[]): Launch {
-  const listed = template.get(...root, 'NetworkInterfaces');
+function launchOf(template: Resource, root: readonly string[], everyUse: LaunchUse[]): Launch {
+  // what a launch gives replaces what its template gives.
+  const uses = everyUse.filter(({ replacesInterfaces }) => !replacesInterfaces);
+  const isReplaced = uses.length === 0 && everyUse.length > 0;
+  const listed = isReplaced ? undefined : template.get(...root, 'NetworkInterfaces');
   const items = asList(listed) ?? [];
   const interfaces = items.flatMap((values, index) => values instanceof Unknown ? []
     : [interfaceOf(values, [...root, 'NetworkInterfaces', index].join('.'))]);
   const own = template.get(...root, 'InstanceType') ?? (template.get(...root, 'InstanceRequirements') === undefined ? undefined
     : new Unknown('instance types chosen by "InstanceRequirements"', `${template.stack} ${template.logicalId} requirements`));
   const types = uses.flatMap((use) => use.instanceTypes);
-  if (own !== undefined && (uses.length === 0 || uses.some((use) => use.instanceTypes.length === 0))) {
+  if (own !== undefined && !isReplaced && (uses.length === 0 || uses.some((use) => use.instanceTypes.length === 0))) {
     types.unshift(own);
   }
   return {
@@ -128,8 +133,8 @@ function launchOf(template: Resource, root: readonly string[], uses: LaunchUse[]
     root,
     interfaces,
     unknownInterfaces: listed instanceof Unknown ? listed : items.find((item) => item instanceof Unknown),
-    uses,
-    instanceTypes: types.filter((type, index) => types.findIndex((other) => same(type, other) === true) === index),
+    uses: everyUse,
+    instanceTypes: types.filter((type, index) => types.findIndex((other) => other === type || same(type, other) === true) === index),
   };
 }
 
@@ -186,16 +191,17 @@ function usesOf(graph: TemplateGraph): { use: LaunchUse; specification: Value }[
   };
   for (const resource of graph.ofType('AWS::AutoScaling::AutoScalingGroup')) {
     const policy = (...path: string[]) => resource.get('MixedInstancesPolicy', 'LaunchTemplate', ...path);
-    const overrides = asList(policy('Overrides')) ?? [];
+    const overrides = several(policy('Overrides'));
     // an override with a launch template of its own leaves the group's template alone.
-    const ownTemplate = overrides.filter((override) => valueAt(override, 'LaunchTemplateSpecification') !== undefined);
+    const ownTemplate = overrides.filter((override) => !(override instanceof Unknown) && valueAt(override, 'LaunchTemplateSpecification') !== undefined);
     const group = (replaced: Value[]): LaunchUse => ({
       kind: 'AutoScalingGroup',
       resource,
-      instanceTypes: valuesAt(replaced, 'InstanceType'),
+      instanceTypes: typesOfOverrides(replaced),
       subnetsProperty: 'VPCZoneIdentifier',
-      subnets: subnetsAt(resource, 'VPCZoneIdentifier'),
-      zones: asList(resource.get('AvailabilityZones')) ?? [],
+      subnets: listAt(resource, 'VPCZoneIdentifier'),
+      zones: zonesOfGroup(resource),
+      replacesInterfaces: false,
     });
     add(group([]), resource.get('LaunchTemplate'));
     add(group(overrides.filter((override) => !ownTemplate.includes(override))), policy('LaunchTemplateSpecification'));
@@ -207,27 +213,30 @@ function usesOf(graph: TemplateGraph): { use: LaunchUse; specification: Value }[
     add({
       kind: 'Nodegroup',
       resource,
-      instanceTypes: asList(resource.get('InstanceTypes')) ?? [],
+      instanceTypes: several(resource.get('InstanceTypes')),
       subnetsProperty: 'Subnets',
-      subnets: subnetsAt(resource, 'Subnets'),
+      subnets: listAt(resource, 'Subnets'),
       zones: [],
+      replacesInterfaces: false,
     }, resource.get('LaunchTemplate'));
   }
   for (const resource of graph.ofType('AWS::EC2::Instance')) {
-    add(instanceUse(resource), resource.get('LaunchTemplate'));
+    add({ ...instanceUse(resource), replacesInterfaces: resource.get('NetworkInterfaces') !== undefined }, resource.get('LaunchTemplate'));
   }
   for (const [type, path] of [['AWS::EC2::EC2Fleet', []], ['AWS::EC2::SpotFleet', ['SpotFleetRequestConfigData']]] as const) {
     for (const resource of graph.ofType(type)) {
-      const configs = asList(resource.get(...path, 'LaunchTemplateConfigs')) ?? [];
-      const overrides = configs.flatMap((config) => asList(valueAt(config, 'Overrides')) ?? []);
-      add({
-        kind: 'Fleet',
-        resource,
-        instanceTypes: valuesAt(overrides, 'InstanceType'),
-        subnetsProperty: [...path, 'LaunchTemplateConfigs'].join('.'),
-        subnets: valuesAt(overrides, 'SubnetId'),
-        zones: valuesAt(overrides, 'AvailabilityZone'),
-      }, ...valuesAt(configs, 'LaunchTemplateSpecification'));
+      for (const config of several(resource.get(...path, 'LaunchTemplateConfigs'))) {
+        const overrides = several(valueAt(config, 'Overrides'));
+        add({
+          kind: 'Fleet',
+          resource,
+          instanceTypes: typesOfOverrides(overrides),
+          subnetsProperty: [...path, 'LaunchTemplateConfigs'].join('.'),
+          subnets: valuesAt(overrides, 'SubnetId'),
+          zones: valuesAt(overrides, 'AvailabilityZone'),
+          replacesInterfaces: false,
+        }, valueAt(config, 'LaunchTemplateSpecification'));
+      }
     }
   }
   return result;
@@ -243,7 +252,19 @@ function instanceUse(resource: Resource): LaunchUse {
     subnetsProperty: subnet === undefined ? 'NetworkInterfaces' : 'SubnetId',
     subnets: subnet === undefined ? interfaces.map(subnetOfInterface).filter((value) => value !== undefined) : [subnet],
     zones: zone === undefined ? [] : [zone],
+    replacesInterfaces: false,
   };
+}
+
+// of an override that is chosen by its requirements, the type is not known.
+function typesOfOverrides(overrides: readonly Value[]): Value[] {
+  return overrides.map((override) => valueAt(override, 'InstanceType') ?? (valueAt(override, 'InstanceRequirements') === undefined ? undefined
+    : new Unknown('instance types chosen by "InstanceRequirements"', ''))).filter((type) => type !== undefined);
+}
+
+function zonesOfGroup(group: Resource): Value[] | Unknown {
+  const zones = listAt(group, 'AvailabilityZones');
+  return zones instanceof Unknown || zones.length > 0 ? zones : listAt(group, 'AvailabilityZoneIds');
 }
 
 function subnetOfInterface(values: Value): Value | undefined {
@@ -251,9 +272,9 @@ function subnetOfInterface(values: Value): Value | undefined {
   return existing instanceof Link ? existing.resource.get('SubnetId') : valueAt(values, 'SubnetId');
 }
 
-function subnetsAt(resource: Resource, property: string): Value[] | Unknown {
+function listAt(resource: Resource, property: string): Value[] | Unknown {
   const value = resource.get(property);
-  return value instanceof Unknown ? value : asList(value) ?? [];
+  return value instanceof Unknown ? value : several(value);
 }
 
 function valuesAt(values: readonly Value[], property: string): Value[] {

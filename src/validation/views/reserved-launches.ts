@@ -91,5 +91,5 @@ function reservationOf(target: Value | undefined): Resource | undefined {
 }
 
 function distinct(values: readonly Value[]): Value[] {
-  return values.filter((value, index) => values.findIndex((other) => same(value, other) === true) === index);
+  return values.filter((value, index) => values.findIndex((other) => other === value || same(value, other) === true) === index);
 }
