@@ -165,6 +165,10 @@ const bundle = project.addTask('bundle', {
 });
 project.preCompileTask.spawn(bundle);
 
+project.addTask('accuracy', {
+  description: 'Measures how right the estimator is, and writes docs/ACCURACY.md',
+  exec: 'tsx --tsconfig benchmark/tsconfig.json benchmark/accuracy.ts',
+});
 project.addTask('rules:page', {
   description: 'Writes RULES.md, the table of every rule',
   exec: 'tsx src/cli/main.ts rules --format markdown > RULES.md',

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
-import { steady, trn2 } from '../specs';
 import { DeploymentSpec, Estimator, FleetPlan, FleetPlanner } from '../../../src/estimator';
 import { ProblemsError } from '../../../src/problems';
+import { steady, trn2 } from '../specs';
 
 function planned(overrides: Partial<DeploymentSpec> = {}): DeploymentSpec {
   return trn2({

@@ -1,0 +1,151 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Score, mean, score } from './score';
+import { calibrate } from '../../src/estimator/calibration/calibrate';
+import { Compared, LoggedRequest, MeasuredEngine, Measurements, compare } from '../../src/estimator/calibration/measurements';
+import { Coefficients } from '../../src/estimator/phases/coefficients';
+import { modelShape } from '../../src/estimator/phases/model-shape';
+import { ModelShape, kvBytes } from '../../src/estimator/phases/shapes';
+import { ModelArchitecture } from '../../src/model';
+
+/** A run of a real engine, request by request, beside its replay. */
+export interface ReplayScore {
+  readonly name: string;
+  /** What the coefficients were fitted to. */
+  readonly fittedTo: string;
+  readonly requests: number;
+  readonly meanSeconds: { readonly [metric in Compared['metric']]: { readonly measured: number; readonly predicted: number } };
+  readonly scores: { readonly [metric in Compared['metric']]: Score };
+}
+
+const NOTHING: Measurements = { prompts: [], steps: [], loops: [], logs: [] };
+
+/** What is known of GPU engines without these runs, see gpu.ts; times of the logs begin in the engine, so nothing passes before it. */
+const GPU_START = Object.assign(new Coefficients(), {
+  prefillDenseUtilisation: 0.6,
+  prefillAttentionUtilisation: 0.4,
+  prefillLayerSeconds: 3.2e-5,
+  prefillTokenLayerSeconds: 2e-8,
+  decodeBandwidthUtilisation: 0.83,
+  decodeKvBandwidthUtilisation: 0.63,
+  decodeLayerSeconds: 5e-5,
+  decodeSequenceLayerSeconds: 3e-7,
+});
+
+/** A core has no published peaks of its own: shares of these round ones are fitted. */
+const CPU_START = Object.assign(new Coefficients(), {
+  prefillDenseUtilisation: 0.3,
+  prefillAttentionUtilisation: 0.1,
+  prefillLayerSeconds: 1e-3,
+  prefillTokenLayerSeconds: 1e-6,
+  decodeBandwidthUtilisation: 0.2,
+  decodeKvBandwidthUtilisation: 0.05,
+  decodeLayerSeconds: 5e-4,
+  decodeSequenceLayerSeconds: 3e-5,
+  gatewaySeconds: 5e-3,
+});
+
+const QWEN3_32B = modelShape(ModelArchitecture.of('qwen3-32b').spec, 2, 2);
+
+const RTX_PRO_6000_PAIR_BYTES = 2 * 96e9;
+
+/** A Llama of 185 million weights with random values, as the runs on a CPU served it. */
+const SMALL_LLAMA = smallLlama();
+
+/** Accuracy of replays. */
+export function replayScores(): ReplayScore[] {
+  return [
+    halves('Llama-3.1-8B, vLLM 0.19, RTX 4090', 'vllm-rtx-4090.jsonl', {
+      model: modelShape(ModelArchitecture.of('llama-3.1-8b').spec, 2, 2),
+      engine: { flopsPerSecond: 165e12, memoryBytesPerSecond: 1.008e12, memoryBytes: 24e9, kvCopies: 1, lowPrecision: false },
+      // its log: 2,588 blocks of 16 tokens.
+      limits: { sequences: 256, stepTokens: 2048, kvTokens: 41_408 },
+    }),
+    halves('Qwen3-32B, vLLM 0.19, 2 x RTX PRO 6000', 'vllm-rtx-pro-6000.jsonl', {
+      model: QWEN3_32B,
+      engine: {
+        flopsPerSecond: 2 * 252e12,
+        memoryBytesPerSecond: 2 * 1.792e12,
+        memoryBytes: RTX_PRO_6000_PAIR_BYTES,
+        kvCopies: 1,
+        lowPrecision: false,
+      },
+      // vLLM's default: nine tenths of the memory, less the weights.
+      limits: {
+        sequences: 128,
+        stepTokens: 2048,
+        kvTokens: Math.floor((0.9 * RTX_PRO_6000_PAIR_BYTES - QWEN3_32B.weightBytes) / kvBytes(QWEN3_32B, 1)),
+      },
+    }),
+    unloadedToLoaded(),
+  ];
+}
+
+// of the second half, only when requests came and how long they are is used to fit: the first half shares the engine with it.
+function halves(name: string, file: string, engine: MeasuredEngine): ReplayScore {
+  const log = lines<LoggedRequest>(file);
+  const half = log.length / 2;
+  const outcomes = (from: number, to: number) => log.map((request, i): LoggedRequest => (
+    i >= from && i < to ? request : { ...request, ttftSeconds: undefined, endToEndSeconds: undefined }));
+  const k = calibrate(GPU_START, [{ engine, measurements: { ...NOTHING, logs: [outcomes(0, half)] } }]).coefficients;
+  return scored(name, `the first ${half} of its ${log.length} requests`, compare(engine, { ...NOTHING, logs: [outcomes(half, log.length)] }, k));
+}
+
+function unloadedToLoaded(): ReplayScore {
+  const engine: MeasuredEngine = {
+    model: SMALL_LLAMA,
+    engine: { flopsPerSecond: 2e12, memoryBytesPerSecond: 2e11, memoryBytes: 24e9, kvCopies: 1, lowPrecision: false },
+    limits: { sequences: 32, stepTokens: 2048, kvTokens: Infinity },
+  };
+  const rows = lines<any>('vllm-cpu-unloaded.jsonl');
+  const measurements = { ...NOTHING, prompts: rows.filter((row) => row.ttftSeconds), steps: rows.filter((row) => row.stepSeconds) };
+  const k = calibrate(CPU_START, [{ engine, measurements }]).coefficients;
+  const log = lines<LoggedRequest>('vllm-cpu-poisson.jsonl');
+  const name = 'Llama of 185 M, vLLM 0.32, one CPU core, 1 request/s';
+  return scored(name, `${rows.length} unloaded prompts and decode steps`, compare(engine, { ...NOTHING, logs: [log] }, k));
+}
+
+function scored(name: string, fittedTo: string, compared: readonly Compared[]): ReplayScore {
+  const [ttft, tpot] = (['ttft', 'tpot'] as const).map((metric) => compared.filter((one) => one.metric === metric));
+  const means = (of: readonly Compared[]) => (
+    { measured: mean(of.map(({ measured }) => measured)), predicted: mean(of.map(({ predicted }) => predicted)) });
+  return {
+    name,
+    fittedTo,
+    requests: ttft.length,
+    meanSeconds: { ttft: means(ttft), tpot: means(tpot) },
+    scores: { ttft: score(ttft), tpot: score(tpot) },
+  };
+}
+
+function lines<T>(file: string): T[] {
+  return readFileSync(join(__dirname, '../../test/estimator/data', file), 'utf8').trim().split('\n').map((line) => JSON.parse(line) as T);
+}
+
+function smallLlama(): ModelShape {
+  const [layers, hidden, feedForward, heads, kvHeads, headSize, vocabulary] = [16, 1024, 2816, 16, 4, 64, 4096];
+  const ofLayer = hidden * headSize * (heads + 2 * kvHeads) + heads * headSize * hidden + 3 * hidden * feedForward;
+  const bytes = 2 * (layers * ofLayer + vocabulary * hidden);
+  return {
+    layers,
+    maxContextTokens: 8192,
+    denseFlopsPerToken: 2 * layers * ofLayer,
+    headFlopsPerToken: 2 * vocabulary * hidden,
+    fullAttentionFlopsPerPair: 4 * heads * headSize * layers,
+    attendedTokens: Infinity,
+    indexFlopsPerPair: 0,
+    windowAttentionFlopsPerPair: 0,
+    windowTokens: 0,
+    windowAttendedTokens: 0,
+    weightBytes: bytes,
+    sharedWeightBytes: bytes,
+    experts: 0,
+    expertsPerToken: 0,
+    expertBytes: 0,
+    expertLayers: 0,
+    kvBytesPerTokenFull: 2 * kvHeads * headSize * layers * 2,
+    kvBytesPerTokenWindowed: 0,
+    stateBytes: 0,
+    kvShards: kvHeads,
+  };
+}
