@@ -1,4 +1,4 @@
-import { PolicyValidationPluginReport, PolicyViolation, Stack } from 'aws-cdk-lib';
+import { CfnResource, PolicyValidationPluginReport, PolicyViolation, Stack } from 'aws-cdk-lib';
 // not from the index of cdk-nag: it loads all of its own rules, at every synthesis of every app.
 import { NagPack, NagPackProps } from 'cdk-nag/lib/nag-pack';
 import { IConstruct } from 'constructs';
@@ -52,8 +52,12 @@ export class InferenceChecks extends NagPack {
     return { success: violations.length === 0, violations: [...violations, ...informations] };
   }
 
-  /** Does nothing: a pack looks at one resource at a time, and these rules at all of them. */
-  protected checkResource(): void {}
+  /**
+   * Does nothing: a pack looks at one resource at a time, and these rules at all of them.
+   *
+   * @param _node the resource.
+   */
+  protected checkResource(_node: CfnResource): void {}
 
   private violation({ construct, finding }: ConstructFinding, all: readonly ConstructFinding[]): PolicyViolation[] {
     const { rule, property } = finding;
