@@ -40,6 +40,10 @@ describe('what launches', () => {
       Efa: launchTemplate({ ...EFA, InstanceType: 'trn1.32xlarge' }),
       Fleet: fleet([{ LaunchTemplateSpecification: of('Efa'), Overrides: [{ AvailabilityZone: 'us-east-1a' }, { AvailabilityZone: 'us-east-1b' }] }]),
     }, ['EfaGroupSpansZones']],
+    ['several zones of a fleet, in a config each', {
+      Efa: launchTemplate({ ...EFA, InstanceType: 'trn1.32xlarge' }),
+      Fleet: fleet(['us-east-1a', 'us-east-1b'].map((AvailabilityZone) => ({ LaunchTemplateSpecification: of('Efa'), Overrides: [{ AvailabilityZone }] }))),
+    }, ['EfaGroupSpansZones']],
     ['one zone of several, which the fleet chooses', {
       Efa: launchTemplate({ ...EFA, InstanceType: 'trn1.32xlarge' }),
       Fleet: fleet([{ LaunchTemplateSpecification: of('Efa'), Overrides: [{ AvailabilityZone: 'us-east-1a' }, { AvailabilityZone: 'us-east-1b' }] }],

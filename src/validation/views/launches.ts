@@ -225,8 +225,8 @@ function usesOf(graph: TemplateGraph): { use: LaunchUse; specification: Value }[
   }
   for (const [type, path] of [['AWS::EC2::EC2Fleet', []], ['AWS::EC2::SpotFleet', ['SpotFleetRequestConfigData']]] as const) {
     for (const resource of graph.ofType(type)) {
-      for (const config of several(resource.get(...path, 'LaunchTemplateConfigs'))) {
-        const overrides = several(valueAt(config, 'Overrides'));
+      for (const configs of byTemplate(several(resource.get(...path, 'LaunchTemplateConfigs')))) {
+        const overrides = configs.flatMap((config) => several(valueAt(config, 'Overrides')));
         add({
           kind: 'Fleet',
           resource,
@@ -235,7 +235,7 @@ function usesOf(graph: TemplateGraph): { use: LaunchUse; specification: Value }[
           subnets: valuesAt(overrides, 'SubnetId'),
           zones: valuesAt(overrides, 'AvailabilityZone'),
           replacesInterfaces: false,
-        }, valueAt(config, 'LaunchTemplateSpecification'));
+        }, valueAt(configs[0], 'LaunchTemplateSpecification'));
       }
     }
   }
@@ -254,6 +254,24 @@ function instanceUse(resource: Resource): LaunchUse {
     zones: zone === undefined ? [] : [zone],
     replacesInterfaces: false,
   };
+}
+
+// configs that name one launch template launch it in the places of all.
+function byTemplate(configs: readonly Value[]): Value[][] {
+  const templateOf = (config: Value) => {
+    const specification = valueAt(config, 'LaunchTemplateSpecification');
+    return valueAt(specification, 'LaunchTemplateId') ?? valueAt(specification, 'LaunchTemplateName') ?? null;
+  };
+  const groups: Value[][] = [];
+  for (const config of configs) {
+    const mates = groups.find(([first]) => same(templateOf(first), templateOf(config)) === true);
+    if (mates) {
+      mates.push(config);
+    } else {
+      groups.push([config]);
+    }
+  }
+  return groups;
 }
 
 // of an override that is chosen by its requirements, the type is not known.
