@@ -3,6 +3,7 @@
  *
  * Run with `npx tsx benchmark/estimator-fit.ts`, with `--rows` for every row. Coefficients that the rows cannot tell apart are held.
  */
+import { GPU_START } from './accuracy/gpu-start';
 import { COEFFICIENT_NAMES, CoefficientName, Coefficients } from '../src/estimator/phases/coefficients';
 import { ArchitectureSpec, ModelArchitecture } from '../src/model';
 import * as cerebras from '../test/estimator/data/cerebras.json';
@@ -154,26 +155,11 @@ function fitTrainium2(): void {
 
 function fitGpu(name: string, hardware: string): void {
   const rows = (gpu.rows as Row[]).filter((row) => row.hardware === hardware);
-  const start = Object.assign(new Coefficients(), {
-    prefillDenseUtilisation: 0.6,
-    prefillAttentionUtilisation: 0.4,
-    prefillLowPrecisionGain: 1.5,
-    prefillLayerSeconds: 3.2e-5,
-    prefillTokenLayerSeconds: 2e-8,
-    prefillExpertSeconds: 1e-6,
-    // shares of peaks that TPOT cannot tell apart: kernel tables of aiconfigurator
-    decodeBandwidthUtilisation: 0.83,
-    decodeKvBandwidthUtilisation: 0.63,
-    decodeLayerSeconds: 5e-5,
-    decodeSequenceLayerSeconds: 3e-7,
-    decodeExpertLayerSeconds: 5e-5,
-    gatewaySeconds: 0.0156,
-  });
   const points = rows.map((row) => ({ id: `${row.id}`.slice(0, 60), measured: row.tpotSeconds!, predict: (k: Coefficients) => mixedTpot(row, k), dense: arch(row.model).moe === undefined }));
   const light = rows.filter((row) => row.batch <= 16).map((row) => ({ id: `${row.id}`.slice(0, 60), measured: row.ttftSeconds!, predict: (k: Coefficients) => ttft(row, k, 1) + tpot(row, k) }));
   const free: CoefficientName[] = ['decodeKvBandwidthUtilisation', 'decodeLayerSeconds', 'decodeExpertLayerSeconds'];
   // fitted on TPOT alone: TTFT in a closed loop is mostly the burst of its start
-  const k = fit(points, start, free);
+  const k = fit(points, GPU_START, free);
   report(`${name} TPOT`, points, k);
   report(`${name} TPOT dense`, points.filter((p) => p.dense), k);
   report(`${name} TTFT at 16 streams or fewer`, light, k);

@@ -1,28 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { GPU_START } from './gpu-start';
 import { Configuration, GroupScore, scoreGroup } from './held-out';
 import { EngineMeasurements, calibrate } from '../../src/estimator/calibration/calibrate';
 import { ClosedLoop, compare } from '../../src/estimator/calibration/measurements';
-import { Coefficients } from '../../src/estimator/phases/coefficients';
 import { modelShape } from '../../src/estimator/phases/model-shape';
 import { Hardware } from '../../src/hardware';
 import { ModelArchitecture, Precision } from '../../src/model';
-
-/** Shares of peaks of kernel tables (aiconfigurator 0.8, H100), floors of BLIS's fit to vLLM: what is known without any of these rows. */
-const START = Object.assign(new Coefficients(), {
-  prefillDenseUtilisation: 0.6,
-  prefillAttentionUtilisation: 0.4,
-  prefillLowPrecisionGain: 1.5,
-  prefillLayerSeconds: 3.2e-5,
-  prefillTokenLayerSeconds: 2e-8,
-  prefillExpertSeconds: 1e-6,
-  decodeBandwidthUtilisation: 0.83,
-  decodeKvBandwidthUtilisation: 0.63,
-  decodeLayerSeconds: 5e-5,
-  decodeSequenceLayerSeconds: 3e-7,
-  decodeExpertLayerSeconds: 5e-5,
-  gatewaySeconds: 0.0156,
-});
 
 /** The default of vLLM and SGLang on these GPUs, and of TensorRT-LLM. */
 const STEP_TOKENS = 8192;
@@ -37,7 +21,7 @@ export function gpuScores(): GroupScore[] {
   for (const configuration of configurations()) {
     groups.set(configuration.group, [...groups.get(configuration.group) ?? [], configuration]);
   }
-  return [...groups].map(([group, of]) => scoreGroup(group, START, of, (measured) => calibrate(START, measured).coefficients));
+  return [...groups].map(([group, of]) => scoreGroup(group, GPU_START, of, (measured) => calibrate(GPU_START, measured).coefficients));
 }
 
 function configurations(): GpuConfiguration[] {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { GPU_START } from './gpu-start';
 import { Score, mean, score } from './score';
 import { calibrate } from '../../src/estimator/calibration/calibrate';
 import { Compared, LoggedRequest, MeasuredEngine, Measurements, compare } from '../../src/estimator/calibration/measurements';
@@ -20,17 +21,8 @@ export interface ReplayScore {
 
 const NOTHING: Measurements = { prompts: [], steps: [], loops: [], logs: [] };
 
-/** What is known of GPU engines without these runs, see gpu.ts; times of the logs begin in the engine, so nothing passes before it. */
-const GPU_START = Object.assign(new Coefficients(), {
-  prefillDenseUtilisation: 0.6,
-  prefillAttentionUtilisation: 0.4,
-  prefillLayerSeconds: 3.2e-5,
-  prefillTokenLayerSeconds: 2e-8,
-  decodeBandwidthUtilisation: 0.83,
-  decodeKvBandwidthUtilisation: 0.63,
-  decodeLayerSeconds: 5e-5,
-  decodeSequenceLayerSeconds: 3e-7,
-});
+/** Times of the logs begin in the engine, so nothing passes before it. */
+const LOG_START = Object.assign(new Coefficients(), GPU_START, { gatewaySeconds: 0 });
 
 /** A core has no published peaks of its own: shares of these round ones are fitted. */
 const CPU_START = Object.assign(new Coefficients(), {
@@ -87,7 +79,7 @@ function halves(name: string, file: string, engine: MeasuredEngine): ReplayScore
   const half = log.length / 2;
   const outcomes = (from: number, to: number) => log.map((request, i): LoggedRequest => (
     i >= from && i < to ? request : { ...request, ttftSeconds: undefined, endToEndSeconds: undefined }));
-  const k = calibrate(GPU_START, [{ engine, measurements: { ...NOTHING, logs: [outcomes(0, half)] } }]).coefficients;
+  const k = calibrate(LOG_START, [{ engine, measurements: { ...NOTHING, logs: [outcomes(0, half)] } }]).coefficients;
   return scored(name, `the first ${half} of its ${log.length} requests`, compare(engine, { ...NOTHING, logs: [outcomes(half, log.length)] }, k));
 }
 
