@@ -2,6 +2,7 @@ import { existsSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { JsonSyntaxError, parseJson } from '../json-text';
 import { Problem, ProblemsError } from '../problems';
+import { attempt } from './attempt';
 import { readText } from './bounded-text';
 
 const MOST_BYTES = 64 * 1024 * 1024;
@@ -61,18 +62,8 @@ export function readAssembly(directory: string, outer: readonly string[] = []): 
   }
   const stacks: StackArtifact[] = [];
   const problems: Problem[] = [];
-  const attempt = (action: () => void) => {
-    try {
-      action();
-    } catch (error) {
-      if (!(error instanceof ProblemsError)) {
-        throw error;
-      }
-      problems.push(...error.problems);
-    }
-  };
   for (const [id, artifact] of artifactsOf(manifest)) {
-    attempt(() => {
+    attempt(problems, () => {
       const { type, properties } = artifact;
       const [wanted, file] = type === 'cdk:cloud-assembly' ? ['directoryName', properties?.directoryName] as const
         : type === 'aws:cloudformation:stack' ? ['templateFile', properties?.templateFile] as const : [];
@@ -83,7 +74,7 @@ export function readAssembly(directory: string, outer: readonly string[] = []): 
         throw refused('AssemblyManifestMalformed', manifest, `the artifact ${JSON.stringify(id)} has no ${wanted}`, SYNTHESIZE);
       }
       if (wanted === 'templateFile') {
-        stacks.push(stackOf(directory, file, artifact, attempt));
+        stacks.push(stackOf(directory, file, artifact, problems));
       } else {
         const inner = readAssembly(join(directory, file), [...outer, place]);
         stacks.push(...inner.stacks);
@@ -98,7 +89,7 @@ export function readAssembly(directory: string, outer: readonly string[] = []): 
   return { stacks, problems };
 }
 
-function stackOf(directory: string, file: string, artifact: Artifact, attempt: (action: () => void) => void): StackArtifact {
+function stackOf(directory: string, file: string, artifact: Artifact, problems: Problem[]): StackArtifact {
   const { environment, metadata: inline, additionalMetadataFile } = artifact;
   // an environment that is not known at synthesis is "aws://unknown-account/unknown-region".
   const [, account, region] = /^aws:\/\/([^/]+)\/([^/]+)$/.exec(String(environment)) ?? [];
@@ -106,7 +97,7 @@ function stackOf(directory: string, file: string, artifact: Artifact, attempt: (
   let metadata = inline;
   if (typeof additionalMetadataFile === 'string') {
     // the template is checked without it.
-    attempt(() => {
+    attempt(problems, () => {
       metadata = jsonOf(join(directory, additionalMetadataFile));
     });
   }

@@ -1,6 +1,7 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Problem, ProblemsError } from '../problems';
+import { attempt } from './attempt';
 import { STANDARD_INPUT } from './bounded-text';
 import { Acknowledgement, readAssembly } from './cloud-assembly';
 import { TEMPLATE_EXPECTED, TemplateFile } from './template-file';
@@ -24,14 +25,14 @@ export class TemplateSet {
    */
   public constructor(paths: readonly string[], region: string | undefined) {
     for (const path of paths) {
-      this.attempt(() => {
+      attempt(this.problems, () => {
         if (isDirectory(path)) {
           const { stacks, problems } = readAssembly(path);
           this.problems.push(...problems);
           for (const stack of stacks) {
             this.acknowledgements.push(...stack.acknowledgements);
             this.constructPaths.set(stack.file, stack.constructPaths);
-            this.attempt(() => this.addStack(stack.file, { account: stack.account, region: stack.region ?? region, ofAssembly: true }));
+            attempt(this.problems, () => this.addStack(stack.file, { account: stack.account, region: stack.region ?? region, ofAssembly: true }));
           }
         } else {
           this.addStack(path, { region, ofAssembly: false });
@@ -60,17 +61,6 @@ export class TemplateSet {
     return this.constructPaths.get(this.fileOf(stack).name)?.get(logicalId);
   }
 
-  private attempt(action: () => void): void {
-    try {
-      action();
-    } catch (error) {
-      if (!(error instanceof ProblemsError)) {
-        throw error;
-      }
-      this.problems.push(...error.problems);
-    }
-  }
-
   private addStack(path: string, { ofAssembly, ...environment }: Environment): void {
     const stack = identity(path);
     if (this.files.has(stack)) {
@@ -89,7 +79,7 @@ export class TemplateSet {
       const nestedPath = join(dirname(path), nested);
       // only where it is: a template may have been copied from where its nested ones are.
       if (isFile(nestedPath)) {
-        this.attempt(() => this.addNested(nestedPath, { ofAssembly, ...environment, parent: { stack, logicalId } }));
+        attempt(this.problems, () => this.addNested(nestedPath, { ofAssembly, ...environment, parent: { stack, logicalId } }));
       }
     }
   }
