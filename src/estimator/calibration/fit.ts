@@ -20,9 +20,13 @@ const MEASUREMENT_SIGMA = 0.1;
 /** Beyond this many standard deviations a measurement counts as an odd one, which does not pull the rest. */
 const ODD = 2;
 
+/** Steps of the simplex, each a prediction of everything or two: enough to be in the valley. */
 const SIMPLEX_STEPS = 60;
 
+/** Steps down the valley, each a prediction of everything for every coefficient and up to `MOST_ATTEMPTS` more. */
 const MOST_ITERATIONS = 8;
+
+const MOST_ATTEMPTS = 8;
 
 /** Standard deviations that a coefficient moves by at once: what is beyond is another landscape. */
 const LONGEST = 0.5;
@@ -74,7 +78,7 @@ export function fitCoefficients(
       one + jacobian[a].reduce((sum, e, i) => sum + weights[i] * e * jacobian[b][i], 0))));
     const gradient = x.map((value, a) => value + jacobian[a].reduce((sum, e, i) => sum + weights[i] * e * r[i], 0));
     const before = best;
-    for (let attempt = 0; attempt < 8; attempt++) {
+    for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
       const step = solve(hessian.map((row, a) => row.map((value, b) => a === b ? value * (1 + damping) : value)), gradient);
       const longest = Math.max(...step.map(Math.abs));
       const next = x.map((value, i) => value - step[i] * Math.min(1, LONGEST / longest));
