@@ -1,5 +1,6 @@
 import { Arrivals } from './arrivals';
 import { FleetTables } from './fleet-tables';
+import { SharedLinks } from './shared-links';
 import { TaskHeap, grown } from './task-heap';
 import { Tournament } from './tournament';
 
@@ -40,7 +41,6 @@ enum Doing {
 export class EventEngine {
   /** Seconds that engines worked, summed over the pool. */
   public prefillBusySeconds = 0;
-  public linkBusySeconds = 0;
   public decodeBusySeconds = 0;
   /** Decode steps of all engines, and the tokens that they wrote. */
   public decodeSteps = 0;
@@ -71,19 +71,15 @@ export class EventEngine {
   private comingCount = 0;
 
   private nextArrival = Infinity;
-  // the time of the next event of each prefill engine, link and decode engine
+  // the time of the next event of each prefill and decode engine
   private readonly prefillEvents: Tournament;
-  private readonly linkEvents: Tournament;
   private readonly decodeEvents: Tournament;
 
   private readonly prefillLoads: Tournament;
   private readonly prefillHead: Int32Array;
   private readonly prefillTail: Int32Array;
 
-  // a link's clock counts the seconds of transfer that each of its flows got
-  private readonly flows: TaskHeap[];
-  private readonly flowClock: Float64Array;
-  private readonly flowTime: Float64Array;
+  private readonly links: SharedLinks;
 
   private readonly decodeLoads: Tournament;
   private readonly decodeHead: Int32Array;
@@ -105,14 +101,11 @@ export class EventEngine {
     this.quarters = 4 / arrivals.requests;
     this.coming = new Float64Array(Math.max(1, arrivals.clients));
     this.prefillEvents = new Tournament(Math.max(1, prefillEngines), Infinity);
-    this.linkEvents = new Tournament(Math.max(1, links), Infinity);
     this.decodeEvents = new Tournament(decodeEngines, Infinity);
     this.prefillLoads = new Tournament(Math.max(1, prefillEngines), 0);
     this.prefillHead = new Int32Array(prefillEngines).fill(-1);
     this.prefillTail = new Int32Array(prefillEngines).fill(-1);
-    this.flows = Array.from({ length: links }, () => new TaskHeap());
-    this.flowClock = new Float64Array(links);
-    this.flowTime = new Float64Array(links);
+    this.links = new SharedLinks(links, fleet.flowsAtFullSpeed);
     this.decodeLoads = new Tournament(decodeEngines, 0);
     this.decodeHead = new Int32Array(decodeEngines).fill(-1);
     this.decodeTail = new Int32Array(decodeEngines).fill(-1);
@@ -129,9 +122,14 @@ export class EventEngine {
     this.bending = Array.from({ length: decodeEngines }, () => new TaskHeap());
   }
 
+  /** Seconds of transfer that all requests got. */
+  public get linkBusySeconds(): number {
+    return this.links.busySeconds;
+  }
+
   /** Runs until the last request is answered. */
   public run(): void {
-    const { prefillEvents, linkEvents, decodeEvents, arrivals } = this;
+    const { prefillEvents, links: { events: linkEvents }, decodeEvents, arrivals } = this;
     if (arrivals.clients > 0) {
       // they fit the ring, which never holds more than a request of each client
       this.comingCount = Math.min(arrivals.clients, arrivals.requests);
@@ -156,7 +154,8 @@ export class EventEngine {
       } else if (prefill <= later) {
         this.promptRead(prefillEvents.winner, prefill);
       } else if (link <= decode) {
-        this.transferred(linkEvents.winner, link);
+        const place = this.links.end(linkEvents.winner, link);
+        this.deliver(this.writtenBy[place], place, link);
       } else {
         this.decodeChanges(decodeEvents.winner, decode);
       }
@@ -225,45 +224,7 @@ export class EventEngine {
     this.decodeLoads.set(decode, this.decodeLoads.valueOf(decode) + 1);
     this.writtenBy[place] = decode;
     const link = Math.floor((fleet.linksAtPrefill ? prefill : decode) / fleet.enginesPerLink);
-    const flows = this.flows[link];
-    this.forward(link, now);
-    if (flows.size === 0) {
-      // from zero, so that sums of a long run lose no digits
-      this.flowClock[link] = 0;
-    }
-    flows.push(this.flowClock[link] + fleet.kinds.transferSeconds[this.kindOf[place]], this.number[place], place);
-    this.nextTransferred(link, now);
-  }
-
-  private transferred(link: number, now: number): void {
-    const flows = this.flows[link];
-    this.forward(link, now);
-    // exact, where adding up the time may be off in the last digit
-    this.flowClock[link] = flows.key;
-    const place = flows.pop();
-    this.nextTransferred(link, now);
-    this.deliver(this.writtenBy[place], place, now);
-  }
-
-  /** Speed of a link's flows: 1 until they fill the link, then an even share of it. */
-  private flowSpeed(flows: number): number {
-    return flows > this.fleet.flowsAtFullSpeed ? this.fleet.flowsAtFullSpeed / flows : 1;
-  }
-
-  private forward(link: number, now: number): void {
-    const { size } = this.flows[link];
-    if (size > 0) {
-      const got = (now - this.flowTime[link]) * this.flowSpeed(size);
-      this.flowClock[link] += got;
-      this.linkBusySeconds += got * size;
-    }
-    this.flowTime[link] = now;
-  }
-
-  private nextTransferred(link: number, now: number): void {
-    const flows = this.flows[link];
-    const left = flows.key - this.flowClock[link];
-    this.linkEvents.set(link, now + (left > 0 ? left / this.flowSpeed(flows.size) : 0));
+    this.links.begin(link, now, fleet.kinds.transferSeconds[this.kindOf[place]], this.number[place], place);
   }
 
   /** A request comes to a decode engine. */
