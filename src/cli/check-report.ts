@@ -1,7 +1,9 @@
 import { Problem } from '../problems';
 import { TemplateFile } from './template-file';
 import { TemplateSet } from './template-set';
-import { CheckResult, checkTemplates, Finding, qualifiedId } from '../validation/check-templates';
+import { acknowledges, NESTED_STACK_UNSEEN, TEMPLATE_MALFORMED } from '../validation/acknowledgement';
+import { checkTemplates, TemplateProblem } from '../validation/check-templates';
+import { UNSEEN_PROPERTY } from '../validation/told-texts';
 import { Found, NotChecked, Rule } from '../validation/rule';
 import { RULES } from '../validation/rules';
 
@@ -59,39 +61,42 @@ export function checkReport(set: TemplateSet, ids: readonly string[]): CheckRepo
   const names = [...new Set(set.inputs.map(({ stack }) => set.fileOf(stack).name))];
   const order = new Map(names.map((name, i) => [name, i]));
   const asked = result.findings.filter(({ rule }) => rules.includes(rule));
+  const isOpen = ({ rule, resource, property }: (Found | NotChecked) & { readonly rule: Rule }) => !isAcknowledged(set, rule.id, property, resource);
   const findings = asked
-    .filter((finding) => !isAcknowledged(set, finding))
+    .filter(isOpen)
     .map((finding) => ({ ...placeOf(set, finding), rule: finding.rule, value: finding.value, message: finding.message }));
   const unchecked = result.unchecked
     .filter(({ rule }) => rules.includes(rule))
+    .map(({ rule, places }) => ({ rule, places: places.filter((place) => isOpen({ ...place, rule })) }))
+    .filter(({ places }) => places.length > 0)
     .map(({ rule, places }) => ({ rule, places: distinct(places.map((place) => ({ ...placeOf(set, place), reason: place.reason }))) }));
+  const unseen = result.unseen
+    .filter((place) => !isAcknowledged(set, NESTED_STACK_UNSEEN, UNSEEN_PROPERTY, place))
+    .map(({ stack, logicalId }) => unseenPlace(set.fileOf(stack), logicalId));
+  const problems = result.problems
+    .filter((problem) => !isAcknowledged(set, TEMPLATE_MALFORMED, problem.path, problem))
+    .map((problem) => problemOf(set, problem));
   return {
     rules,
     files: set.size,
     findings: distinct(findings).sort((a, b) => order.get(a.file)! - order.get(b.file)! || a.line - b.line || a.column - b.column),
     unchecked,
-    unseen: distinct(result.unseen.map(({ stack, logicalId }) => unseenPlace(set.fileOf(stack), logicalId))),
+    unseen: distinct(unseen),
     acknowledged: asked.length - findings.length,
-    problems: [...set.problems, ...distinct(templateProblems(set, result))],
+    problems: [...set.problems, ...distinct(problems)],
   };
 }
 
 // by any of the ids that constructs, plugin and pack take; a resource without a path is of no construct that could acknowledge.
-function isAcknowledged(set: TemplateSet, { rule, resource, property }: Finding): boolean {
-  const packId = `InferenceRules-${rule.id}`;
-  const ids = [qualifiedId(rule), packId, `${packId}[${property}]`];
-  const path = resource.constructPath ?? set.constructPathOf(resource.stack, resource.logicalId) ?? '';
-  return set.acknowledgements.some(({ id, constructPath }) => (
-    (ids.includes(id) || ids.includes(id.replace(/^Annotation::/, ''))) && `${path}/`.startsWith(`${constructPath}/`)
-  ));
+function isAcknowledged(set: TemplateSet, name: string, property: string, place: { stack: string; logicalId?: string; constructPath?: string }): boolean {
+  const path = place.constructPath ?? (place.logicalId === undefined ? undefined : set.constructPathOf(place.stack, place.logicalId)) ?? '';
+  return set.acknowledgements.some(({ id, constructPath }) => acknowledges(id, name, property) && `${path}/`.startsWith(`${constructPath}/`));
 }
 
-function templateProblems(set: TemplateSet, result: CheckResult): Problem[] {
-  return result.problems.map(({ stack, path, message, mend }) => {
-    const { name } = set.fileOf(stack);
-    const { line, column } = set.fileOf(stack).positionOf(path);
-    return { rule: 'TemplateMalformed', path: `${name}:${line}:${column}`, message: path === '' ? message : `${path}: ${message}`, mend };
-  });
+function problemOf(set: TemplateSet, { stack, path, message, mend }: TemplateProblem): Problem {
+  const { name } = set.fileOf(stack);
+  const { line, column } = set.fileOf(stack).positionOf(path);
+  return { rule: TEMPLATE_MALFORMED, path: `${name}:${line}:${column}`, message: path === '' ? message : `${path}: ${message}`, mend };
 }
 
 function placeOf(set: TemplateSet, { resource, property }: Found | NotChecked): ReportedPlace {
@@ -101,8 +106,7 @@ function placeOf(set: TemplateSet, { resource, property }: Found | NotChecked): 
 }
 
 function unseenPlace(file: TemplateFile, logicalId: string): ReportedUnseen {
-  const property = 'Properties.TemplateURL';
-  return { file: file.name, ...file.positionOf(`Resources.${logicalId}.${property}`), logicalId, property };
+  return { file: file.name, ...file.positionOf(`Resources.${logicalId}.${UNSEEN_PROPERTY}`), logicalId, property: UNSEEN_PROPERTY };
 }
 
 // a template that is nested twice is checked twice, but mended once.

@@ -3,7 +3,9 @@ import { pathToFileURL } from 'node:url';
 import { Problem } from '../problems';
 import { CheckReport, ReportedPlace, ReportedUnseen } from './check-report';
 import { PackageFacts } from './package-facts';
+import { NESTED_STACK_UNSEEN } from '../validation/acknowledgement';
 import { Rule } from '../validation/rule';
+import { uncheckedText, UNSEEN_MEND, unseenText } from '../validation/told-texts';
 
 /**
  * What `check` found as SARIF 2.1.0, for GitHub code scanning and editors.
@@ -40,7 +42,7 @@ export function checkSarif(report: CheckReport, facts: PackageFacts): object {
           text: `${finding.message}${finding.value === undefined ? '' : `, got: ${finding.value}`}. To mend it, ${finding.rule.mend}.`,
         }, [finding])),
         ...report.unchecked.map(({ rule, places }) => result(report, rule, 'note', {
-          text: `This could not be checked everywhere (${[...new Set(places.map(({ reason }) => reason))].join(', ')}): ${rule.title}.`,
+          text: `This ${uncheckedText(rule, places)}.`,
         }, places)),
       ],
     }],
@@ -93,8 +95,8 @@ function notification(problem: Problem): object {
 }
 
 function unseenNotification(place: ReportedUnseen): object {
-  const text = `no rule looked into the nested stack ${place.logicalId}: its template was not given`;
-  return { level: 'note', descriptor: { id: 'NestedStackUnseen' }, message: { text }, locations: [location(place)] };
+  const text = `${place.logicalId}: ${unseenText(1)} (${UNSEEN_MEND})`;
+  return { level: 'note', descriptor: { id: NESTED_STACK_UNSEEN }, message: { text }, locations: [location(place)] };
 }
 
 // relative to the working folder, which code scanning takes for the root of the repository.

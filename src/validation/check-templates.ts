@@ -39,11 +39,6 @@ export interface CheckResult {
   readonly problems: readonly TemplateProblem[];
 }
 
-/** Acknowledgement id of a rule, as `Validations.of(scope).acknowledge` takes it. */
-export function qualifiedId(rule: Rule): string {
-  return `InferenceRules::${rule.id}`;
-}
-
 /**
  * Checks CloudFormation templates that are deployed together. Imports nothing of the CDK, so that it runs on template files alone.
  *

@@ -2,17 +2,18 @@ import { CfnResource, PolicyValidationPluginReport, PolicyViolation, Stack } fro
 // not from the index of cdk-nag: it loads all of its own rules, at every synthesis of every app.
 import { NagPack, NagPackProps } from 'cdk-nag/lib/nag-pack';
 import { IConstruct } from 'constructs';
-import { checkStacks, ConstructFinding, isAcknowledged } from './check-stacks';
-import { qualifiedId } from './check-templates';
-import { informationOf, violationOf } from './inference-violations';
-import { Rule } from './rule';
+import { NESTED_STACK_UNSEEN, packId, REPORT_NAME, TEMPLATE_MALFORMED } from './acknowledgement';
+import { checkStacks } from './check-stacks';
+import { Finding } from './check-templates';
+import { informationOf, problemViolationOf, unseenInformationOf, violationOf, ViolationPlace } from './inference-violations';
+import { ResourcePlace } from './resource-constructs';
 
 /**
  * The rules of `RULES.md`, from EFA interfaces to Bedrock policies, as a pack of cdk-nag, for those who review their apps with cdk-nag already.
  *
  * A rule is acknowledged as cdk-nag does it: `Validations.of(scope).acknowledge({ id: 'InferenceRules-RuleId', reason: '…' })`, and one place
- * of several by `InferenceRules-RuleId[property]` as the report gives it. An acknowledgement of `InferenceRules::RuleId`, which constructs
- * of this library and `InferenceRulesPlugin` take, counts here too.
+ * of several by `InferenceRules-RuleId[property]` as the report gives it. Constructs of this library, `InferenceRulesPlugin` and the command
+ * `check` take the same ids, and this pack theirs: `InferenceRules::RuleId`.
  *
  * As in every pack, a warning fails the synthesis too; use `InferenceRulesPlugin` where it should not. A rule that could not be checked,
  * since a value is not known before deployment, says so once, as an information that never fails.
@@ -22,7 +23,7 @@ import { Rule } from './rule';
  */
 export class InferenceChecks extends NagPack {
   /** Name of the pack in the report. */
-  public readonly name: string = 'InferenceRules';
+  public readonly name: string = REPORT_NAME;
 
   private readonly explains: boolean;
 
@@ -32,7 +33,7 @@ export class InferenceChecks extends NagPack {
    */
   constructor(scope?: IConstruct, props?: NagPackProps) {
     super(scope, props);
-    this.packName = 'InferenceRules';
+    this.packName = REPORT_NAME;
     this.explains = props?.verbose ?? false;
   }
 
@@ -42,13 +43,17 @@ export class InferenceChecks extends NagPack {
    * @param scope the app, a stage or a stack.
    */
   public validateScope(scope: IConstruct): PolicyValidationPluginReport {
-    const { findings, unchecked } = checkStacks(scope.node.findAll().filter(Stack.isStack));
-    const violations = findings.flatMap((finding) => this.violation(finding, findings));
-    const informations = unchecked.flatMap(({ rule, places }) => {
-      const open = places.filter(({ construct }) => !isAcknowledged(construct, qualifiedId(rule), packId(rule)));
-      return open.length === 0 ? []
-        : [informationOf(packId(rule), rule, open.map((place) => ({ ...place, place: { constructPath: place.construct.node.path } })))];
-    });
+    const { result, constructs } = checkStacks(scope.node.findAll().filter(Stack.isStack));
+    const { findings, unchecked, unseen, problems } = constructs.withoutAcknowledged(result);
+    const placeOf = (place: ResourcePlace) => ({ constructPath: constructs.of(place).node.path });
+    const violations = [
+      ...problems.map((problem) => problemViolationOf(packId(TEMPLATE_MALFORMED), problem, placeOf(problem))),
+      ...findings.map((finding) => this.violation(finding, result.findings, placeOf(finding.resource))),
+    ];
+    const informations = [
+      ...unchecked.map(({ rule, places }) => informationOf(packId(rule.id), rule, places.map((place) => ({ ...place, place: placeOf(place.resource) })))),
+      ...unseen.length > 0 ? [unseenInformationOf(packId(NESTED_STACK_UNSEEN), unseen.map(placeOf))] : [],
+    ];
     return { success: violations.length === 0, violations: [...violations, ...informations] };
   }
 
@@ -59,20 +64,11 @@ export class InferenceChecks extends NagPack {
    */
   protected checkResource(_node: CfnResource): void {}
 
-  private violation({ construct, finding }: ConstructFinding, all: readonly ConstructFinding[]): PolicyViolation[] {
-    const { rule, property } = finding;
+  private violation(finding: Finding, all: readonly Finding[], place: ViolationPlace): PolicyViolation {
+    const { rule, resource, property } = finding;
     // one place of several is told apart by its property, as cdk-nag tells apart the actions of a policy.
-    const isOneOfSeveral = all.some((other) => other.construct === construct && other.finding.rule === rule && other.finding.property !== property);
-    const place = `${packId(rule)}[${property}]`;
-    if (isAcknowledged(construct, qualifiedId(rule), packId(rule), place)) {
-      return [];
-    }
-    const violation = violationOf(isOneOfSeveral ? place : packId(rule), finding, { constructPath: construct.node.path });
-    return [this.explains ? { ...violation, description: `${violation.description}. ${rule.why}.` } : violation];
+    const isOneOfSeveral = all.some((other) => other.resource === resource && other.rule === rule && other.property !== property);
+    const violation = violationOf(isOneOfSeveral ? `${packId(rule.id)}[${property}]` : packId(rule.id), finding, place);
+    return this.explains ? { ...violation, description: `${violation.description}. ${rule.why}.` } : violation;
   }
-}
-
-/** Id of a rule in the report of cdk-nag. */
-function packId(rule: Rule): string {
-  return `InferenceRules-${rule.id}`;
 }

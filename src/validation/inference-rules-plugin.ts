@@ -1,12 +1,12 @@
 import { readFileSync } from 'fs';
 import { dirname, join } from 'path';
-import {
-  IPolicyValidationContext, IPolicyValidationPlugin, NestedStack, PolicyValidationPluginReport, PolicyViolation,
-} from 'aws-cdk-lib';
+import { IPolicyValidationContext, IPolicyValidationPlugin, NestedStack, PolicyValidationPluginReport, Stack } from 'aws-cdk-lib';
+import { NESTED_STACK_UNSEEN, REPORT_NAME, TEMPLATE_MALFORMED } from './acknowledgement';
 import { parentOf } from './check-stacks';
-import { checkTemplates, Unseen } from './check-templates';
-import { Resource, TemplateInput } from './graph/template-graph';
-import { informationOf, violationOf, ViolationPlace } from './inference-violations';
+import { checkTemplates } from './check-templates';
+import { TemplateInput } from './graph/template-graph';
+import { informationOf, problemViolationOf, unseenInformationOf, violationOf, ViolationPlace } from './inference-violations';
+import { ResourceConstructs, ResourcePlace } from './resource-constructs';
 import { RULES } from './rules';
 
 /**
@@ -15,13 +15,14 @@ import { RULES } from './rules';
  * Every finding becomes a violation with the construct's path and the mend; an error fails the synthesis. A rule is acknowledged by
  * `Validations.of(scope).acknowledge({ id: 'InferenceRules::RuleId', reason: '…' })`. A rule that could not be checked, since a value is
  * not known before deployment, says so once, as an information that never fails; so do nested stacks whose templates are not in the app.
+ * One place of several is acknowledged by `InferenceRules::RuleId[property]`.
  *
  * @example
  * Validations.of(app).addPlugins(new InferenceRulesPlugin());
  */
 export class InferenceRulesPlugin implements IPolicyValidationPlugin {
   /** Name of the plugin in the report, and the namespace of its rules. */
-  public readonly name: string = 'InferenceRules';
+  public readonly name: string = REPORT_NAME;
 
   /** Ids of all rules. */
   public readonly ruleIds?: string[] = RULES.map(({ id }) => id);
@@ -32,51 +33,43 @@ export class InferenceRulesPlugin implements IPolicyValidationPlugin {
    * @param context the templates and the app.
    */
   public validate(context: IPolicyValidationContext): PolicyValidationPluginReport {
-    const result = checkTemplates(templatesOf(context));
+    const templates = templatesOf(context);
+    const constructs = new ResourceConstructs(new Map(templates.map(({ input, stack }) => [input.stack, stack])));
+    const { findings, unchecked, unseen, problems } = constructs.withoutAcknowledged(checkTemplates(templates.map(({ input }) => input)));
     return {
-      success: result.findings.every(({ rule }) => rule.severity !== 'error'),
+      success: problems.length === 0 && findings.every(({ rule }) => rule.severity !== 'error'),
       violations: [
-        ...result.findings.map((finding) => violationOf(finding.rule.id, finding, placeOf(finding.resource))),
-        ...result.unchecked.map(({ rule, places }) => (
-          informationOf(rule.id, rule, places.map((place) => ({ ...place, place: placeOf(place.resource) }))))),
-        ...result.unseen.length > 0 ? [unseenInformation(result.unseen)] : [],
+        ...problems.map((problem) => problemViolationOf(TEMPLATE_MALFORMED, problem, placeOf(problem))),
+        ...findings.map((finding) => violationOf(finding.rule.id, finding, placeOf(finding.resource))),
+        ...unchecked.map(({ rule, places }) => informationOf(rule.id, rule, places.map((place) => ({ ...place, place: placeOf(place.resource) })))),
+        ...unseen.length > 0 ? [unseenInformationOf(NESTED_STACK_UNSEEN, unseen.map(placeOf))] : [],
       ],
     };
   }
 }
 
-function templatesOf(context: IPolicyValidationContext): TemplateInput[] {
-  const nested = context.appConstruct.node.findAll().filter(NestedStack.isNestedStack);
-  const templates: TemplateInput[] = [];
+function templatesOf({ appConstruct, stackTemplates }: IPolicyValidationContext): { readonly input: TemplateInput; readonly stack: Stack }[] {
+  const stacks = appConstruct.node.findAll().filter(Stack.isStack);
+  const templates: { readonly input: TemplateInput; readonly stack: Stack }[] = [];
   // the path of its template names a stack: it is unique, and what a violation has to carry.
-  const paths = new Map<string, string>();
-  const add = (path: string, constructPath: string, place: Omit<TemplateInput, 'stack' | 'template'>) => {
-    paths.set(constructPath, path);
-    templates.push({ stack: path, template: JSON.parse(readFileSync(path, 'utf8')) as unknown, ...place });
+  const paths = new Map<Stack, string>();
+  const add = (stack: Stack, path: string, place: Omit<TemplateInput, 'stack' | 'template'>) => {
+    paths.set(stack, path);
+    templates.push({ stack, input: { stack: path, template: JSON.parse(readFileSync(path, 'utf8')) as unknown, ...place } });
   };
-  for (const { stackConstructPath, templatePath, region, accountId: account } of context.stackTemplates) {
-    add(templatePath, stackConstructPath, { region, account });
+  for (const { stackConstructPath, templatePath, region, accountId: account } of stackTemplates) {
+    add(stacks.find(({ node }) => node.path === stackConstructPath) as Stack, templatePath, { region, account });
     // templates of nested stacks lie beside that of their parent, and the context does not list them.
-    for (const stack of nested.filter(({ node }) => node.path.startsWith(`${stackConstructPath}/`) && !paths.has(node.path))) {
-      const parent = parentOf(stack, ({ node }) => paths.get(node.path) ?? '');
+    for (const nested of stacks.filter(NestedStack.isNestedStack).filter((stack) => stack.node.path.startsWith(`${stackConstructPath}/`) && !paths.has(stack))) {
+      const parent = parentOf(nested, (stack) => paths.get(stack) ?? '');
       if (parent?.stack) {
-        add(join(dirname(templatePath), stack.templateFile), stack.node.path, { region, account, parent });
+        add(nested, join(dirname(templatePath), nested.templateFile), { region, account, parent });
       }
     }
   }
   return templates;
 }
 
-function placeOf({ logicalId, stack }: Pick<Resource, 'logicalId' | 'stack'>): ViolationPlace {
+function placeOf({ logicalId, stack }: ResourcePlace): ViolationPlace {
   return { resourceLogicalId: logicalId, templatePath: stack };
-}
-
-function unseenInformation([first, ...others]: readonly Unseen[]): PolicyViolation {
-  return {
-    ruleName: 'NestedStackUnseen',
-    description: `${others.length === 0 ? 'the template of a nested stack is' : `the templates of ${others.length + 1} nested stacks are`} not in the app: no rule looks in`,
-    fix: 'check the template by the command "check"',
-    severity: 'info',
-    violatingResources: [{ ...placeOf(first), locations: ['Properties.TemplateURL'] }],
-  };
 }

@@ -1,8 +1,9 @@
 import { Annotations, Stack, Stage } from 'aws-cdk-lib';
 import { IConstruct } from 'constructs';
-import { checkStacks, isAcknowledged } from './check-stacks';
-import { Finding, qualifiedId } from './check-templates';
-import { uncheckedText } from './inference-violations';
+import { NESTED_STACK_UNSEEN, qualifiedId, TEMPLATE_MALFORMED } from './acknowledgement';
+import { checkStacks, ownerOf } from './check-stacks';
+import { Finding } from './check-templates';
+import { uncheckedText, UNSEEN_MEND, unseenText } from './told-texts';
 import { Problems } from '../problems';
 
 /**
@@ -57,29 +58,33 @@ function checksOf(root: IConstruct & { [CHECKS]?: Checks }): Checks {
 }
 
 function renew(messages: Map<Stack, string[]>): void {
-  for (const stack of messages.keys()) {
+  const stacks = [...messages.keys()];
+  for (const stack of stacks) {
     messages.set(stack, []);
   }
-  const { findings, unchecked } = checkStacks([...messages.keys()]);
-  for (const { stack, construct, finding } of findings) {
-    const id = qualifiedId(finding.rule);
-    if (isAcknowledged(construct, id)) {
-      continue;
-    }
+  const { result, constructs } = checkStacks(stacks);
+  const { findings, unchecked, unseen, problems } = constructs.withoutAcknowledged(result);
+  const refuse = (construct: IConstruct, message: string) => messages.get(ownerOf(Stack.of(construct), stacks) as Stack)?.push(message);
+  for (const { stack, logicalId, path, message, mend } of problems) {
+    const construct = constructs.of({ stack, logicalId });
+    refuse(construct, Problems.format([{ rule: qualifiedId(TEMPLATE_MALFORMED), path: construct.node.path, message: `${path}: ${message}`, mend }]));
+  }
+  for (const finding of findings) {
+    const construct = constructs.of(finding.resource);
     if (finding.rule.severity === 'error') {
-      messages.get(stack)?.push(messageOf(construct, finding));
+      refuse(construct, messageOf(construct, finding));
     } else {
-      Annotations.of(construct).addWarningV2(id, messageOf(construct, finding));
+      Annotations.of(construct).addWarningV2(qualifiedId(finding.rule.id), messageOf(construct, finding));
     }
   }
   for (const { rule, places } of unchecked) {
-    const open = places.filter(({ construct }) => !isAcknowledged(construct, qualifiedId(rule)));
-    if (open.length > 0) {
-      Annotations.of(open[0].construct).addInfoV2(qualifiedId(rule), `${rule.title}: this ${uncheckedText(open)}`);
-    }
+    Annotations.of(constructs.of(places[0].resource)).addInfoV2(qualifiedId(rule.id), uncheckedText(rule, places));
+  }
+  if (unseen.length > 0) {
+    Annotations.of(constructs.of(unseen[0])).addInfoV2(qualifiedId(NESTED_STACK_UNSEEN), `${unseenText(unseen.length)} (${UNSEEN_MEND})`);
   }
 }
 
 function messageOf(construct: IConstruct, { rule, property, value, message }: Finding): string {
-  return Problems.format([{ rule: qualifiedId(rule), path: construct.node.path, value, message: `${property}: ${message}`, mend: rule.mend }]);
+  return Problems.format([{ rule: qualifiedId(rule.id), path: construct.node.path, value, message: `${property}: ${message}`, mend: rule.mend }]);
 }

@@ -1,6 +1,7 @@
 import { PolicyViolatingResource, PolicyViolation } from 'aws-cdk-lib';
-import { Finding } from './check-templates';
+import { Finding, TemplateProblem } from './check-templates';
 import { NotChecked, Rule } from './rule';
+import { uncheckedText, UNSEEN_MEND, UNSEEN_PROPERTY, unseenText } from './told-texts';
 
 /** Where a violation is, as the report of the CDK takes it: a construct, or a resource of a template file. */
 export type ViolationPlace = Omit<PolicyViolatingResource, 'locations'>;
@@ -24,6 +25,17 @@ export function violationOf(ruleName: string, { rule, property, value, message }
 }
 
 /**
+ * What CloudFormation refuses, as an error in the report of a plugin.
+ *
+ * @param ruleName id in the report.
+ * @param problem what is wrong with a template.
+ * @param place where.
+ */
+export function problemViolationOf(ruleName: string, { path, message, mend }: TemplateProblem, place: ViolationPlace): PolicyViolation {
+  return { ruleName, description: `${path}: ${message}`, fix: mend, severity: 'error', violatingResources: [{ ...place, locations: [path] }] };
+}
+
+/**
  * A rule that could not be checked, as one information in the report of a plugin.
  *
  * The CDK prints a violation once for each of its resources: an information names the first of its places, and counts them.
@@ -36,17 +48,27 @@ export function informationOf(ruleName: string, rule: Rule, places: readonly (Pi
   const [{ place, property }] = places;
   return {
     ruleName,
-    description: uncheckedText(places),
+    description: uncheckedText(rule, places),
     severity: 'info',
     ruleMetadata: metadataOf(rule),
     violatingResources: [{ ...place, locations: [property] }],
   };
 }
 
-/** Why a rule could not be checked, in one sentence without a full stop. */
-export function uncheckedText(places: readonly Pick<NotChecked, 'reason'>[]): string {
-  const reasons = [...new Set(places.map(({ reason }) => reason))].join('; ');
-  return `could not be checked at ${places.length} place${places.length === 1 ? '' : 's'}: ${reasons}`;
+/**
+ * Nested stacks that no rule looks into, as one information in the report of a plugin.
+ *
+ * @param ruleName id in the report.
+ * @param places where, at least one.
+ */
+export function unseenInformationOf(ruleName: string, places: readonly ViolationPlace[]): PolicyViolation {
+  return {
+    ruleName,
+    description: unseenText(places.length),
+    fix: UNSEEN_MEND,
+    severity: 'info',
+    violatingResources: [{ ...places[0], locations: [UNSEEN_PROPERTY] }],
+  };
 }
 
 function metadataOf({ title, why, source }: Rule): { [key: string]: string } {

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Ajv from 'ajv';
-import { App, NestedStack, Stack, Stage, Validations, aws_ec2 as ec2 } from 'aws-cdk-lib';
+import { App, CfnParameter, CfnStack, NestedStack, Stack, Stage, Validations, aws_ec2 as ec2 } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import { CliProcess, ROOT, Run } from './cli-process';
 import { check } from '../../src/cli/check';
@@ -179,7 +179,8 @@ describe('cloud assemblies', () => {
   });
 
   test.each([
-    'InferenceRules::EfaOnlyPrimary', 'InferenceRules-EfaOnlyPrimary',
+    'InferenceRules::EfaOnlyPrimary', 'InferenceRules-EfaOnlyPrimary', 'InferenceRules::InferenceRules-EfaOnlyPrimary',
+    'InferenceRules::EfaOnlyPrimary[Properties.LaunchTemplateData.NetworkInterfaces.0.InterfaceType]',
     'InferenceRules-EfaOnlyPrimary[Properties.LaunchTemplateData.NetworkInterfaces.0.InterfaceType]',
   ])('%s is acknowledged for a stack, where its template holds no paths of constructs too', (id) => {
     const app = defineApp({ 'aws:cdk:enable-path-metadata': false });
@@ -190,6 +191,22 @@ describe('cloud assemblies', () => {
     expect(run('cdk.out', ...ONE_RULE)).toMatchObject({
       status: 0, stdout: expect.stringMatching(/nothing found in 1 template by 1 rule; 1 finding acknowledged\n$/),
     });
+  });
+
+  test('a rule that could not be checked, and a nested stack that is elsewhere, are acknowledged as a broken rule is', () => {
+    const app = defineApp();
+    const stack = new Stack(app, 'Stack');
+    const type = new CfnParameter(stack, 'Type').valueAsString;
+    new ec2.CfnLaunchTemplate(stack, 'Nodes', { launchTemplateData: { instanceType: type, networkInterfaces: [{ deviceIndex: 0, interfaceType: 'efa' }] } });
+    new CfnStack(stack, 'Far', { templateUrl: 'https://amzn-s3-demo-bucket.s3.amazonaws.com/a.yaml' });
+    const told = () => {
+      app.synth({ force: true });
+      const { unchecked, unseen } = JSON.parse(run('cdk.out', '--format', 'json', '--rule', 'EfaInstanceTypeUnsupported').stdout);
+      return [unchecked.length, unseen.length];
+    };
+    expect(told()).toEqual([1, 1]);
+    Validations.of(stack).acknowledge(...['EfaInstanceTypeUnsupported', 'NestedStackUnseen'].map((rule) => ({ id: `InferenceRules::${rule}`, reason: 'looked at by hand' })));
+    expect(told()).toEqual([0, 0]);
   });
 
   test('what would steer a terminal is written out', () => {
@@ -246,7 +263,7 @@ test('a nested stack whose template is elsewhere is told, in every format, and n
   const [{ invocations }] = JSON.parse(run('parent.json', '--format', 'sarif').stdout).runs;
   expect(invocations[0].executionSuccessful).toBe(true);
   expect(invocations[0].toolExecutionNotifications.map(({ level, message }: any) => [level, message.text])).toEqual(['Far', 'Missing']
-    .map((logicalId) => ['note', `no rule looked into the nested stack ${logicalId}: its template was not given`]));
+    .map((logicalId) => ['note', expect.stringContaining(`${logicalId}: no rule looks into a nested stack whose template is not given`)]));
 });
 
 test('as JSON: findings, what was not checked, problems and the rules that are named', () => {
@@ -453,12 +470,12 @@ describe('wrong input', () => {
 
   test('options that name nothing', () => {
     write('fleet.yaml', BROKEN);
-    expect(run('fleet.yaml', '--rule', 'InferenceRules::EfaOnlyPrimry', '--rule', 'Qqqqqqqqqqqqqqqqqqqqq', '--region', 'us-east-2b')).toEqual({
+    expect(run('fleet.yaml', '--rule', 'InferenceRules-EfaOnlyPrimry', '--rule', 'Qqqqqqqqqqqqqqqqqqqqq', '--region', 'us-east-2b')).toEqual({
       status: 2,
       stdout: '',
       stderr: [
         '3 problems in the options',
-        '  [--rule InferenceRules::EfaOnlyPrimry] there is no such rule (did you mean "EfaOnlyPrimary"?) [RuleUnknown]',
+        '  [--rule InferenceRules-EfaOnlyPrimry] there is no such rule (did you mean "EfaOnlyPrimary"?) [RuleUnknown]',
         '  [--rule Qqqqqqqqqqqqqqqqqqqqq] there is no such rule ("cdk-disaggregated-inference rules" lists them) [RuleUnknown]',
         '  [--region us-east-2b] this is no region (give a region such as us-east-2, without a zone) [RegionInvalid]',
         '',

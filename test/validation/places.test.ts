@@ -301,7 +301,7 @@ describe('InferenceRulesPlugin', () => {
     const log = jest.spyOn(console, 'error').mockReturnValue();
     expect(() => app.synth()).not.toThrow();
     const text = log.mock.calls.flat().join('\n');
-    expect(text).toContain('could not be checked at 2 places: parameter "PrefillType"; parameter "DecodeType"');
+    expect(text).toContain('could not be checked at 2 places (parameter "PrefillType"; parameter "DecodeType"): An EFA interface');
     expect(text.match(/could not be checked/g)).toHaveLength(1);
   });
 
@@ -311,7 +311,7 @@ describe('InferenceRulesPlugin', () => {
     }
     const log = jest.spyOn(console, 'error').mockReturnValue();
     expect(() => app.synth()).not.toThrow();
-    expect(log.mock.calls.flat().join('\n')).toContain('the templates of 2 nested stacks are not in the app');
+    expect(log.mock.calls.flat().join('\n')).toContain('no rule looks into 2 nested stacks whose templates are not given');
   });
 
   test('an acknowledgement silences a violation', () => {
@@ -366,9 +366,10 @@ describe('InferenceChecks', () => {
       expect(violations.every(({ severity }) => severity === 'info')).toBe(true);
       return violations.filter(({ ruleName }) => ruleName === 'InferenceRules-EfaInstanceTypeUnsupported').map(({ description }) => description);
     };
-    expect(told()).toEqual(['could not be checked at 2 places: parameter "PrefillType"; parameter "DecodeType"']);
+    const title = 'An EFA interface is on an instance type that has EFA';
+    expect(told()).toEqual([`could not be checked at 2 places (parameter "PrefillType"; parameter "DecodeType"): ${title}`]);
     Validations.of(fleets[0]).acknowledge({ id: 'InferenceRules-EfaInstanceTypeUnsupported', reason: 'chosen at deployment' });
-    expect(told()).toEqual(['could not be checked at 1 place: parameter "DecodeType"']);
+    expect(told()).toEqual([`could not be checked at 1 place (parameter "DecodeType"): ${title}`]);
     Validations.of(stack).acknowledge({ id: 'InferenceRules-EfaInstanceTypeUnsupported', reason: 'chosen at deployment' });
     expect(told()).toEqual([]);
   });
@@ -397,17 +398,66 @@ describe('InferenceChecks', () => {
   });
 });
 
-test('one acknowledgement of an error silences constructs, plugin and pack', () => {
-  const synth = (acknowledged: boolean) => {
+describe('constructs, plugin and pack', () => {
+  /** What each says of a stack, or throws. */
+  const synths = (build: (stack: Stack) => void): string[] => (['constructs', 'plugin', 'pack'] as const).map((place) => {
     const app = new App();
-    Validations.of(app).addPlugins(new InferenceRulesPlugin(), new InferenceChecks(app));
-    const fleet = new Fleet(new Stack(app, 'Chat'), 'Fleet', { instanceType: 'trn3.48xlarge' });
-    InferenceRules.checkOnSynth(fleet);
-    if (acknowledged) {
-      Validations.of(fleet).acknowledge(acknowledgement('NeuronInstanceTypeUnknown'));
+    const stack = new Stack(app, 'Chat');
+    build(stack);
+    if (place === 'constructs') {
+      InferenceRules.checkOnSynth(stack);
+    } else {
+      Validations.of(app).addPlugins(place === 'plugin' ? new InferenceRulesPlugin() : new InferenceChecks(app));
     }
-    app.synth();
-  };
-  expect(() => synth(false)).toThrow(/NeuronInstanceTypeUnknown/);
-  expect(() => synth(true)).not.toThrow();
+    const log = jest.spyOn(console, 'error').mockReset().mockReturnValue();
+    try {
+      const messages = app.synth().getStackByName('Chat').messages.map(({ entry }) => String(entry.data));
+      return ['passed', ...messages, ...log.mock.calls.flat()].join('\n');
+    } catch (error) {
+      return ['failed', (error as Error).message, ...log.mock.calls.flat()].join('\n');
+    }
+  });
+  const all = (text: RegExp) => Array.from({ length: 3 }, () => expect.stringMatching(text));
+
+  const property = 'Properties.LaunchTemplateData.InstanceType';
+  test.each([
+    'InferenceRules::NeuronInstanceTypeUnknown', 'InferenceRules-NeuronInstanceTypeUnknown', 'InferenceRules::InferenceRules-NeuronInstanceTypeUnknown',
+    `InferenceRules::NeuronInstanceTypeUnknown[${property}]`, `InferenceRules-NeuronInstanceTypeUnknown[${property}]`,
+  ])('take the acknowledgement of %s, and no other', (id) => {
+    const fleet = (given: string) => (stack: Stack) => Validations.of(new Fleet(stack, 'Fleet', { instanceType: 'trn3.48xlarge' })).acknowledge({ id: given, reason: 'tried' });
+    expect(synths(fleet(id))).toEqual(all(/^passed/));
+    expect(synths(fleet(id.replace(/Unknown|InstanceType$/, 'Other')))).toEqual(all(/^failed[^]*NeuronInstanceTypeUnknown/));
+  });
+
+  test('refuse resources that wait for each other, unless it is acknowledged', () => {
+    const cycle = (...acknowledged: string[]) => (stack: Stack) => {
+      const [one, other] = ['One', 'Other'].map((id) => new CfnResource(stack, id, { type: 'AWS::SNS::Topic' }));
+      one.addPropertyOverride('DisplayName', other.ref);
+      other.addPropertyOverride('DisplayName', one.ref);
+      acknowledged.forEach((name) => Validations.of(stack).acknowledge({ id: `InferenceRules::${name}`, reason: 'a macro takes it apart' }));
+    };
+    expect(synths(cycle())).toEqual(all(/^failed[^]*waits for itself, by way of[^]*TemplateMalformed/));
+    expect(synths(cycle('TemplateMalformed'))).toEqual(all(/^passed(?![^]*waits for itself)/));
+  });
+
+  test('tell that they do not look into a nested stack that is elsewhere, unless it is acknowledged', () => {
+    const nested = (...acknowledged: string[]) => (stack: Stack) => {
+      new CfnStack(stack, 'Far', { templateUrl: 'https://amzn-s3-demo-bucket.s3.amazonaws.com/far.yaml' });
+      acknowledged.forEach((name) => Validations.of(stack).acknowledge({ id: `InferenceRules::${name}`, reason: 'checked by its owner' }));
+    };
+    expect(synths(nested())).toEqual(all(/^passed[^]*no rule looks into a nested stack/));
+    expect(synths(nested('NestedStackUnseen'))).toEqual(all(/^passed(?![^]*no rule looks)/));
+  });
+
+  test('tell what could not be checked where it is not acknowledged', () => {
+    const fleets = (...acknowledged: string[]) => (stack: Stack) => ['Prefill', 'Decode'].forEach((id) => {
+      const fleet = new Fleet(stack, id, { instanceType: new CfnParameter(stack, `${id}Type`).valueAsString });
+      if (acknowledged.includes(id)) {
+        Validations.of(fleet).acknowledge(acknowledgement('EfaInstanceTypeUnsupported'));
+      }
+    });
+    expect(synths(fleets())).toEqual(all(/2 places \(parameter "PrefillType"; parameter "DecodeType"\): An EFA interface/));
+    expect(synths(fleets('Prefill'))).toEqual(all(/1 place \(parameter "DecodeType"\): An EFA interface/));
+    expect(synths(fleets('Prefill', 'Decode'))).toEqual(all(/^(?![^]*An EFA interface)/));
+  });
 });
