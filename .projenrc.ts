@@ -191,7 +191,7 @@ project.eslint?.addOverride({
     // the rules themselves, which the CLI runs on any template.
     'src/validation/**/*.ts',
   ],
-  excludedFiles: ['src/validation/{check-stacks,index,inference-*}.ts'],
+  excludedFiles: ['src/validation/{check-stacks,index,inference-*,resource-constructs}.ts'],
   rules: { 'no-restricted-imports': ['error', { patterns: ['aws-cdk-lib', 'aws-cdk-lib/*', 'constructs', 'cdk-nag'] }] },
 });
 project.eslint?.addOverride({

@@ -8,7 +8,7 @@ import { RULES } from '../src/validation/rules';
 import { efaFleet } from '../test/validation/efa-fleet';
 
 const RUNS = 15;
-const MOST_RULES_SHOWN = 10;
+const MAX_RULES_SHOWN = 10;
 
 function median(values: number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
@@ -65,7 +65,7 @@ for (const [name, inputs] of [cases[3], cases[6]]) {
   const graph = new TemplateGraph(inputs);
   const costs = RULES.map((rule) => [rule.id, milliseconds(() => [...rule.check(graph)], 1)] as const).sort((a, b) => b[1] - a[1]);
   console.log(`\n${`slowest of ${RULES.length} rules, ${name}`.padEnd(53)} ${'ms'.padStart(14)}`);
-  for (const [id, taken] of costs.slice(0, MOST_RULES_SHOWN)) {
+  for (const [id, taken] of costs.slice(0, MAX_RULES_SHOWN)) {
     console.log(`${id.padEnd(53)} ${taken.toFixed(1).padStart(14)}`);
   }
 }

@@ -31,7 +31,7 @@ export function parseJson(text: string): unknown {
 }
 
 /** Levels of nesting that are followed: more would exhaust the stack. */
-const MOST_LEVELS = 1000;
+const MAX_LEVELS = 1000;
 
 /** Walks text that is known not to be JSON up to the first character that does not fit. */
 class Locator {
@@ -54,8 +54,8 @@ class Locator {
   }
 
   private value(): void {
-    if (++this.depth > MOST_LEVELS) {
-      throw this.broken(`at most ${MOST_LEVELS} levels`);
+    if (++this.depth > MAX_LEVELS) {
+      throw this.broken(`at most ${MAX_LEVELS} levels`);
     }
     this.space();
     if (this.take(/\{/y)) {

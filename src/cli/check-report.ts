@@ -3,9 +3,9 @@ import { TemplateFile } from './template-file';
 import { TemplateSet } from './template-set';
 import { acknowledges, NESTED_STACK_UNSEEN, TEMPLATE_MALFORMED } from '../validation/acknowledgement';
 import { checkTemplates, TemplateProblem } from '../validation/check-templates';
-import { UNSEEN_PROPERTY } from '../validation/told-texts';
 import { Found, NotChecked, Rule } from '../validation/rule';
 import { RULES } from '../validation/rules';
+import { UNSEEN_PROPERTY } from '../validation/told-texts';
 
 /** A place in a template, as it is printed. */
 export interface ReportedPlace {
@@ -87,8 +87,14 @@ export function checkReport(set: TemplateSet, ids: readonly string[]): CheckRepo
   };
 }
 
+interface AcknowledgedPlace {
+  readonly stack: string;
+  readonly logicalId?: string;
+  readonly constructPath?: string;
+}
+
 // by any of the ids that constructs, plugin and pack take; a resource without a path is of no construct that could acknowledge.
-function isAcknowledged(set: TemplateSet, name: string, property: string, place: { stack: string; logicalId?: string; constructPath?: string }): boolean {
+function isAcknowledged(set: TemplateSet, name: string, property: string, place: AcknowledgedPlace): boolean {
   const path = place.constructPath ?? (place.logicalId === undefined ? undefined : set.constructPathOf(place.stack, place.logicalId)) ?? '';
   return set.acknowledgements.some(({ id, constructPath }) => acknowledges(id, name, property) && `${path}/`.startsWith(`${constructPath}/`));
 }

@@ -4,10 +4,10 @@ import { CheckReport, ReportedFinding, ReportedPlace, ReportedUnchecked, Reporte
 const STYLES = { bold: 1, dim: 2, red: 31, yellow: 33 };
 
 /** Characters of a value that are shown. */
-const MOST_VALUE = 100;
+const MAX_VALUE = 100;
 
 /** Places that are shown of what could not be checked. */
-const MOST_PLACES = 3;
+const MAX_PLACES = 3;
 
 /**
  * What `check` found as text: a line that a terminal or an editor can jump to for each finding, its mend below it.
@@ -52,8 +52,8 @@ export function checkText(report: CheckReport, colours: boolean): string {
   }
 
   function listed<T>(places: readonly T[], line: (place: T) => string): string[] {
-    const more = places.length - MOST_PLACES;
-    return [...places.slice(0, MOST_PLACES).map((place) => `  ${line(place)}`), ...more > 0 ? [`  and ${counted(more, 'more place')}`] : []];
+    const more = places.length - MAX_PLACES;
+    return [...places.slice(0, MAX_PLACES).map((place) => `  ${line(place)}`), ...more > 0 ? [`  and ${counted(more, 'more place')}`] : []];
   }
 
   function summary({ findings: all, files: read, rules, unchecked: uncheckedRules, acknowledged, problems }: CheckReport): string {
@@ -81,7 +81,7 @@ function subject({ logicalId, property, constructPath }: ReportedPlace): string 
 }
 
 function shorten(value: string): string {
-  return shown(value.length <= MOST_VALUE ? value : `${value.slice(0, MOST_VALUE)}...`);
+  return shown(value.length <= MAX_VALUE ? value : `${value.slice(0, MAX_VALUE)}...`);
 }
 
 function counted(count: number, noun: string): string {

@@ -5,10 +5,10 @@ import { Problem, ProblemsError } from '../problems';
 import { attempt } from './attempt';
 import { readText } from './bounded-text';
 
-const MOST_BYTES = 64 * 1024 * 1024;
+const MAX_BYTES = 64 * 1024 * 1024;
 
 const TOO_LARGE = {
-  message: `the file has more than ${MOST_BYTES.toLocaleString('en-US')} bytes`,
+  message: `the file has more than ${MAX_BYTES.toLocaleString('en-US')} bytes`,
   mend: 'give the templates of the assembly one by one',
 };
 
@@ -149,7 +149,7 @@ function entriesOf(metadata: Metadata | null | undefined, type: string): { reado
 
 function jsonOf(file: string): any {
   try {
-    return parseJson(readText(file, MOST_BYTES, TOO_LARGE));
+    return parseJson(readText(file, MAX_BYTES, TOO_LARGE));
   } catch (error) {
     if (error instanceof JsonSyntaxError) {
       throw refused('AssemblyNotJson', `${file}:${error.line}:${error.column}`, `the file is not JSON: ${error.message}`, SYNTHESIZE);

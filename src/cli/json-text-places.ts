@@ -1,5 +1,5 @@
 import { parseJson } from '../json-text';
-import { duplicateKey, MOST_LEVELS, ParsedText, Place, tooDeep } from './parsed-text';
+import { duplicateKey, MAX_LEVELS, ParsedText, Place, tooDeep } from './parsed-text';
 
 /**
  * Parses JSON, with the place of each value.
@@ -24,7 +24,7 @@ class Walker {
   }
 
   private value(start: number, level: number): Place {
-    if (level > MOST_LEVELS) {
+    if (level > MAX_LEVELS) {
       throw tooDeep(start);
     }
     switch (this.text[this.offset]) {

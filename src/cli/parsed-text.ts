@@ -12,7 +12,7 @@ export interface ParsedText {
 }
 
 /** Levels of nesting that are followed: more would exhaust the stack, and no template has them. */
-export const MOST_LEVELS = 200;
+export const MAX_LEVELS = 200;
 
 /** A text that cannot be a template, and where it stops being one. */
 export class TextRefused extends Error {
@@ -27,7 +27,7 @@ export class TextRefused extends Error {
 }
 
 export function tooDeep(offset: number): TextRefused {
-  return new TextRefused(offset, `values are nested more than ${MOST_LEVELS} levels deep`, 'flatten the value');
+  return new TextRefused(offset, `values are nested more than ${MAX_LEVELS} levels deep`, 'flatten the value');
 }
 
 export function duplicateKey(offset: number, key: string): TextRefused {

@@ -4,7 +4,7 @@ import { readSpec } from './spec-file';
 import { number, table, time } from './text-table';
 
 /** Rejected combinations that the text tells. */
-const MOST_REJECTED = 20;
+const MAX_REJECTED = 20;
 
 /** Options of `search` as the command line gives them. */
 export interface SearchOptions {
@@ -47,13 +47,13 @@ export function searchText({ outcome: { estimate, refusal }, considered, front, 
   if (rejected.length > 0) {
     sections.push(table([
       ['rejected: prefill', 'decode', 'USD/h', 'because'],
-      ...rejected.slice(0, MOST_REJECTED).map(({ prefill, decode, usdPerHour, reason }) => [
+      ...rejected.slice(0, MAX_REJECTED).map(({ prefill, decode, usdPerHour, reason }) => [
         poolText(prefill), poolText(decode), usdPerHour === undefined ? '-' : number(usdPerHour), reason,
       ]),
     ], 2, 3));
   }
-  if (rejected.length > MOST_REJECTED) {
-    sections.push(`and ${rejected.length - MOST_REJECTED} more, which --format json tells`);
+  if (rejected.length > MAX_REJECTED) {
+    sections.push(`and ${rejected.length - MAX_REJECTED} more, which --format json tells`);
   }
   return sections.join('\n\n');
 }

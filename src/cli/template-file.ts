@@ -7,12 +7,12 @@ import { ParsedText, Place, placeAt, TextRefused } from './parsed-text';
 import { parseYamlText } from './yaml-text-places';
 
 /** CloudFormation takes templates of 1 MB: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html. */
-const MOST_BYTES = 1024 * 1024;
+const MAX_BYTES = 1024 * 1024;
 
 export const TEMPLATE_EXPECTED = 'give a CloudFormation template, which is a map with Resources';
 
 const TOO_LARGE = {
-  message: `the file has more than ${MOST_BYTES.toLocaleString('en-US')} bytes, which is the most that CloudFormation takes`,
+  message: `the file has more than ${MAX_BYTES.toLocaleString('en-US')} bytes, which is the most that CloudFormation takes`,
   mend: 'write the template without indentation, or move resources into nested stacks',
 };
 
@@ -32,7 +32,7 @@ export class TemplateFile {
    */
   public static read(file: string): TemplateFile {
     const name = displayName(file);
-    const text = readText(file, MOST_BYTES, TOO_LARGE).replace(/^\uFEFF/, '');
+    const text = readText(file, MAX_BYTES, TOO_LARGE).replace(/^\uFEFF/, '');
     const refuse = (rule: string, { line, column }: Position, message: string, mend: string) => (
       new ProblemsError([{ rule, path: `${name}:${line}:${column}`, message, mend }]));
     try {

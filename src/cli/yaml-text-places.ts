@@ -1,8 +1,8 @@
 import { Composer, CST, isAlias, isMap, isScalar, isSeq, Lexer, Node, Parser, Scalar } from 'yaml';
-import { duplicateKey, MOST_LEVELS, ParsedText, Place, TextRefused, tooDeep } from './parsed-text';
+import { duplicateKey, MAX_LEVELS, ParsedText, Place, TextRefused, tooDeep } from './parsed-text';
 
 /** Values that a text may have once its aliases are followed: more than a large template has without any. */
-const MOST_VALUES = 200_000;
+const MAX_VALUES = 200_000;
 
 /**
  * Parses YAML as CloudFormation does, with the place of each value. Short forms such as `!Ref` become the functions that they stand for.
@@ -30,7 +30,7 @@ function tokensOf(text: string): CST.Token[] {
   for (const lexeme of new Lexer().lex(text)) {
     tokens.push(...parser.next(lexeme));
     // composing is recursive, and what the parser holds open is how deep that will go; there are up to two tokens to a level.
-    if (parser.stack.length > 2 * MOST_LEVELS) {
+    if (parser.stack.length > 2 * MAX_LEVELS) {
       throw tooDeep(parser.offset);
     }
   }
@@ -45,11 +45,11 @@ class Reader {
   private values = 0;
 
   public read(node: Node, start: number, level: number): ParsedText {
-    if (level > MOST_LEVELS) {
+    if (level > MAX_LEVELS) {
       throw tooDeep(start);
     }
-    if (++this.values > MOST_VALUES) {
-      throw new TextRefused(start, `aliases expand to more than ${MOST_VALUES} values`, 'write the values out, or use fewer aliases');
+    if (++this.values > MAX_VALUES) {
+      throw new TextRefused(start, `aliases expand to more than ${MAX_VALUES} values`, 'write the values out, or use fewer aliases');
     }
     if (isAlias(node)) {
       const target = this.anchors.get(node.source);

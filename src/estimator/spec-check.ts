@@ -12,7 +12,7 @@ export const DEPLOYMENT_SCHEMA = 'cdk-disaggregated-inference/deployment-spec/v1
 const OVERLAPS = ['layerwise', 'after-prefill'];
 
 /** Growth beyond this is another workload. */
-const MOST_GROWTH = 100;
+const MAX_GROWTH = 100;
 
 /**
  * Throws a `ProblemsError` with everything that is wrong with a deployment spec.
@@ -49,12 +49,12 @@ export function specProblems(spec: DeploymentSpec): Problem[] {
   part(problems, spec.workload, 'workload', true, (value) => Workload.fromSpec(value, 'workload'));
   part(problems, spec.objective, 'objective', false, (value) => ServiceLevelObjective.fromSpec(value, 'objective'));
   part(problems, spec.headroom, 'headroom', false, ({ growth, spareInstances }) => {
-    if (growth !== undefined && !(typeof growth === 'number' && growth >= 0 && growth <= MOST_GROWTH)) {
+    if (growth !== undefined && !(typeof growth === 'number' && growth >= 0 && growth <= MAX_GROWTH)) {
       problems.push({
         rule: 'GrowthOutOfRange',
         path: 'headroom.growth',
         value: json(growth),
-        message: `this is not a share from 0 to ${MOST_GROWTH}`,
+        message: `this is not a share from 0 to ${MAX_GROWTH}`,
         mend: 'give 0.2 for a rate that is a fifth higher',
       });
     }

@@ -16,7 +16,8 @@ export interface StacksResult {
  * @param given the stacks, checked as one set.
  */
 export function checkStacks(given: readonly Stack[]): StacksResult {
-  const nested = given.flatMap((stack) => stack.node.findAll().filter(NestedStack.isNestedStack)).filter((stack) => ownerOf(stack, given) !== undefined);
+  const nested = given.flatMap((stack) => stack.node.findAll().filter(NestedStack.isNestedStack))
+    .filter((stack) => ownerOf(stack, given) !== undefined);
   const stacks = [...new Set([...given, ...nested])];
   return {
     result: checkTemplates(stacks.map(templateOf)),

@@ -51,7 +51,8 @@ export class InferenceChecks extends NagPack {
       ...findings.map((finding) => this.violation(finding, result.findings, placeOf(finding.resource))),
     ];
     const informations = [
-      ...unchecked.map(({ rule, places }) => informationOf(packId(rule.id), rule, places.map((place) => ({ ...place, place: placeOf(place.resource) })))),
+      ...unchecked.map(({ rule, places }) => (
+        informationOf(packId(rule.id), rule, places.map((place) => ({ ...place, place: placeOf(place.resource) }))))),
       ...unseen.length > 0 ? [unseenInformationOf(packId(NESTED_STACK_UNSEEN), unseen.map(placeOf))] : [],
     ];
     return { success: violations.length === 0, violations: [...violations, ...informations] };

@@ -1,4 +1,4 @@
-import { Resource, TemplateGraph, Unknown, Value, show } from './graph/template-graph';
+import { Resource, TemplateGraph, Unknown, Value, show, shownText } from './graph/template-graph';
 
 /** An error fails the deployment or leaves the fabric unusable; a warning costs money, performance or availability. */
 export type Severity = 'error' | 'warning';
@@ -52,7 +52,7 @@ export interface Rule {
  * @param message what is wrong.
  */
 export function found(resource: Resource, property: string, value: Value | undefined, message: string): Found {
-  return { kind: 'found', resource, property: `Properties.${property}`, value: value === undefined ? undefined : show(value), message };
+  return { kind: 'found', resource, property: `Properties.${property}`, value: value === undefined ? undefined : show(value), message: shownText(message) };
 }
 
 /**

@@ -165,7 +165,7 @@ function strata(lengths: LengthDistribution, cuts: number[]): Stratum[] {
 }
 
 /** Rates beyond these, in requests per second, are mistakes: one in 30 years, and more than any service has. */
-const [LEAST_RATE, MOST_RATE] = [1e-9, 1e9];
+const [LEAST_RATE, MAX_RATE] = [1e-9, 1e9];
 
 function problemsOf(spec: WorkloadSpec, path: string): Problem[] {
   const problems: Problem[] = [];
@@ -175,8 +175,8 @@ function problemsOf(spec: WorkloadSpec, path: string): Problem[] {
     }
   };
   const { requestsPerSecond, interarrivalScv = 1, lengthClasses } = spec;
-  check(requestsPerSecond >= LEAST_RATE && requestsPerSecond <= MOST_RATE, 'WorkloadRateNotPositive', 'requestsPerSecond', requestsPerSecond,
-    `the rate is not a number from ${LEAST_RATE} to ${MOST_RATE}`, 'give mean arrivals per second');
+  check(requestsPerSecond >= LEAST_RATE && requestsPerSecond <= MAX_RATE, 'WorkloadRateNotPositive', 'requestsPerSecond', requestsPerSecond,
+    `the rate is not a number from ${LEAST_RATE} to ${MAX_RATE}`, 'give mean arrivals per second');
   check(Number.isFinite(interarrivalScv) && interarrivalScv >= 0, 'WorkloadScvNegative', 'interarrivalScv', interarrivalScv,
     'the squared coefficient of variation is not a finite number from 0', 'leave it out for Poisson arrivals');
   if (!Array.isArray(lengthClasses) || lengthClasses.length === 0) {

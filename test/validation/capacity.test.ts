@@ -27,6 +27,26 @@ const CASES: Case[] = [
     },
   },
   {
+    name: 'a group that a scheduled action makes larger than its reservation',
+    rules: ['ReservationTooSmall'],
+    make: ({ template }) => {
+      template.Resources.Morning = {
+        Type: 'AWS::AutoScaling::ScheduledAction',
+        Properties: { AutoScalingGroupName: { Ref: 'ReservedGroup' }, Recurrence: '0 6 * * *', MaxSize: 3 },
+      };
+    },
+  },
+  {
+    name: 'a scheduled action of another group',
+    rules: [],
+    make: ({ template }) => {
+      template.Resources.Morning = {
+        Type: 'AWS::AutoScaling::ScheduledAction',
+        Properties: { AutoScalingGroupName: 'another', Recurrence: '0 6 * * *', MaxSize: 3 },
+      };
+    },
+  },
+  {
     name: 'a group that goes on On-Demand when its reservation is full',
     rules: [],
     make: ({ data, group }) => {

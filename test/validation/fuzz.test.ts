@@ -11,7 +11,7 @@ const RUNS = 100_000;
 const SEED = 20_261_125;
 
 /** Reads of resources that one check may take: rules that look at pairs of resources would need more. */
-const MOST_READS = 50_000;
+const MAX_READS = 50_000;
 
 const FIXTURES = join(__dirname, 'fixtures');
 
@@ -120,7 +120,7 @@ describe('mutated templates', () => {
       }
       reads = 0;
       const result = checkTemplates([{ stack: 'Fleet', region: 'us-east-2', template }]);
-      return isWellFormed(result) && reads < MOST_READS;
+      return isWellFormed(result) && reads < MAX_READS;
     }), { numRuns: RUNS, seed: SEED });
   }, 300_000);
 });

@@ -176,3 +176,25 @@ test('a value that is known in part is shown with what is known', () => {
   const [{ value }] = checkTemplates([{ stack: 'Stack', template }]).findings;
   expect(value).toMatch(/^"arn:.*:bedrock:us-east-1:123456789012:foundation-model\/<parameter \\"Model\\">"$/);
 });
+
+test('a piece of a manifest that is not known is shown by that name', () => {
+  const containers = [{ resources: { requests: { 'aws.amazon.com/neuron': 'COUNT' } } }];
+  const [before, after] = JSON.stringify([{ kind: 'Deployment', spec: { template: { spec: { containers } } } }]).split('COUNT');
+  const Manifest = { 'Fn::Join': ['', [before, { Ref: 'Count' }, after]] };
+  const template = {
+    Parameters: { Count: { Type: 'String' } },
+    Resources: { Applied: resource('Custom::AWSCDK-EKS-KubernetesResource', { ClusterName: 'serving', Manifest }) },
+  };
+  const { findings } = checkTemplates([{ stack: 'Stack', template }]);
+  expect(findings.map(({ rule, value }) => `${rule.id} ${value}`)).toEqual(['ExtendedResourceRequest "<unknown>"']);
+});
+
+test.each<[unknown, boolean]>([[1.3, true], [1.32, true], ['1.32', true], [1.33, false], [1.34, false]])('a cluster of version %s', (Version, isFound) => {
+  const Cluster = resource('AWS::EKS::Cluster', { Name: 'serving', Version, RoleArn: 'arn:aws:iam::123456789012:role/eks', ResourcesVpcConfig: { SubnetIds: ['subnet-1'] } });
+  const Nodes = launchTemplate({
+    InstanceType: 'trn1.32xlarge', NetworkInterfaces: [{ DeviceIndex: 0, InterfaceType: 'efa', Groups: [{ 'Fn::GetAtt': ['Cluster', 'ClusterSecurityGroupId'] }] }],
+  });
+  const { findings, unchecked } = checkTemplates([{ stack: 'Stack', template: { Resources: { Cluster, Nodes } } }]);
+  const told = [...findings, ...unchecked].map(({ rule }) => rule.id).filter((id) => id.startsWith('EfaSelf'));
+  expect(told.length > 0).toBe(isFound);
+});

@@ -1,7 +1,8 @@
 import * as fc from 'fast-check';
 import { efaFleet } from './efa-fleet';
 import { checkTemplates } from '../../src/validation/check-templates';
-import { decodeBase64, Link, same, show, TemplateGraph, textParts, Unknown, Value } from '../../src/validation/graph/template-graph';
+import { HOLE, Link, same, show, TemplateGraph, textParts, Unknown, Value } from '../../src/validation/graph/template-graph';
+import { userDataText } from '../../src/validation/views/user-data';
 
 /** Resolves one value of a template with a subnet and a parameter, and a second stack that exports. */
 function resolve(value: unknown, region?: string): Value | undefined {
@@ -108,10 +109,10 @@ describe('a text that is known in part', () => {
   });
 
   test('is read out of base64', () => {
-    expect(decodeBase64(resolve({ 'Fn::Base64': 'exit 0' }))).toBe('exit 0');
-    expect(decodeBase64('ZXhpdCAw')).toBe('exit 0');
-    expect(decodeBase64('exit 0')).toBeUndefined();
-    expect(textParts(decodeBase64(resolve({ 'Fn::Base64': { 'Fn::Sub': 'exit ${Type}' } })))?.[0]).toBe('exit ');
+    expect(userDataText(resolve({ 'Fn::Base64': 'exit 0' }))).toBe('exit 0');
+    expect(userDataText('ZXhpdCAw')).toBe('exit 0');
+    expect(userDataText('exit 0!')).toBe('exit 0!');
+    expect(userDataText(resolve({ 'Fn::Base64': { 'Fn::Sub': 'exit ${Type}' } }))).toBe(`exit ${HOLE}`);
   });
 });
 
@@ -137,11 +138,11 @@ describe('attributes of a resource', () => {
   });
 
   test('group what refers to it', () => {
-    const rules = [{ Ref: 'Group' }, { 'Fn::GetAtt': ['Group', 'GroupId'] }, 'sg-1', undefined].map((GroupId, index) => (
+    const rules = [{ Ref: 'Group' }, { 'Fn::GetAtt': ['Group', 'GroupId'] }, { 'Fn::GetAtt': ['Made', 'GroupId'] }, undefined].map((GroupId, index) => (
       [`Rule${index}`, { Type: 'AWS::EC2::SecurityGroupIngress', Properties: { GroupId } }]));
-    const groups = new TemplateGraph([{ stack: 'A', template: { Resources: { Group: { Type: 'AWS::EC2::SecurityGroup' }, ...Object.fromEntries(rules) } } }]);
+    const groups = new TemplateGraph([{ stack: 'A', template: { Resources: { Group: { Type: 'AWS::EC2::SecurityGroup' }, Made: { Type: 'Custom::Group' }, ...Object.fromEntries(rules) } } }]);
     const [group] = groups.ofType('AWS::EC2::SecurityGroup');
-    const byGroup = groups.byReference('AWS::EC2::SecurityGroupIngress', 'GroupId');
+    const byGroup = groups.byReference('AWS::EC2::SecurityGroupIngress', 'GroupId', 'AWS::EC2::SecurityGroup');
     expect([group, undefined].map((key) => byGroup.get(key)?.map(({ logicalId }) => logicalId))).toEqual([['Rule0', 'Rule1'], ['Rule2', 'Rule3']]);
   });
 });

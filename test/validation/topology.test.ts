@@ -41,7 +41,7 @@ describe('ZoneOutsideRegion', () => {
   test('reports a region that is wrong everywhere once, with the number of the other places', () => {
     const [finding, ...more] = findings(efaFleet(), 'ZoneOutsideRegion', 'us-west-2');
     expect(more).toEqual([]);
-    expect(finding).toMatchObject({ value: '"us-east-2b"', message: 'the stack is deployed in us-west-2; so it is at 2 more places' });
+    expect(finding).toMatchObject({ value: '"us-east-2b"', message: 'the zone is of another region than the stack, us-west-2; so it is at 2 more places' });
   });
 });
 

@@ -6,7 +6,7 @@ import { fleetTables } from '../../estimator/simulation/fleet-tables';
 import { requestLengths } from '../../estimator/simulation/request-lengths';
 
 /** Most sequences of one engine: an emulator has no more callers. */
-const MOST_SEQUENCES = 4096;
+const MAX_SEQUENCES = 4096;
 
 /**
  * A fleet that does nothing but take the time that the estimator says: every figure is the simulation's.
@@ -26,7 +26,7 @@ export class EmulatedFleet {
   constructor(spec: DeploymentSpec) {
     this.service = new Service(spec);
     const { model } = this.service.resolved.plant;
-    const tables = this.tablesFor(spec.workload.lengthClasses, MOST_SEQUENCES);
+    const tables = this.tablesFor(spec.workload.lengthClasses, MAX_SEQUENCES);
     this.meanOutputTokens = Math.round(this.service.form.meanOutputTokens);
     this.prefill = spec.prefill && new EmulatedPrefillPool(tables.prefillEngines);
     this.decode = new EmulatedDecodePool(tables.decodeEngines, tables.slots, (sequences) => tables.stepSeconds[sequences.length]

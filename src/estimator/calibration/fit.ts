@@ -23,10 +23,10 @@ const ODD = 2;
 /** Steps of the simplex, each a prediction of everything or two: enough to be in the valley. */
 const SIMPLEX_STEPS = 60;
 
-/** Steps down the valley, each a prediction of everything for every coefficient and up to `MOST_ATTEMPTS` more. */
-const MOST_ITERATIONS = 8;
+/** Steps down the valley, each a prediction of everything for every coefficient and up to `MAX_ATTEMPTS` more. */
+const MAX_ITERATIONS = 8;
 
-const MOST_ATTEMPTS = 8;
+const MAX_ATTEMPTS = 8;
 
 /** Standard deviations that a coefficient moves by at once: what is beyond is another landscape. */
 const LONGEST = 0.5;
@@ -67,7 +67,7 @@ export function fitCoefficients(
   let best = loss(r, x);
   let damping = 1;
   let hessian = identity(free.length);
-  for (let iteration = 0; iteration < MOST_ITERATIONS; iteration++) {
+  for (let iteration = 0; iteration < MAX_ITERATIONS; iteration++) {
     const jacobian = free.map((_, j) => {
       const h = STEP / free[j].relativeSigma;
       const moved = residuals(x.map((value, i) => i === j ? value + h : value));
@@ -78,7 +78,7 @@ export function fitCoefficients(
       one + jacobian[a].reduce((sum, e, i) => sum + weights[i] * e * jacobian[b][i], 0))));
     const gradient = x.map((value, a) => value + jacobian[a].reduce((sum, e, i) => sum + weights[i] * e * r[i], 0));
     const before = best;
-    for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const step = solve(hessian.map((row, a) => row.map((value, b) => a === b ? value * (1 + damping) : value)), gradient);
       const longest = Math.max(...step.map(Math.abs));
       const next = x.map((value, i) => value - step[i] * Math.min(1, LONGEST / longest));

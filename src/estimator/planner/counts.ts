@@ -3,10 +3,10 @@ import { fleetPrice } from '../report';
 import { Service } from '../service';
 
 /** Most instances of a pool that are considered. */
-export const MOST_INSTANCES = 1000;
+export const MAX_INSTANCES = 1000;
 
 /** Most rejected candidates that are told. */
-const MOST_REJECTED = 20;
+const MAX_REJECTED = 20;
 
 /** How far from the chosen counts rejected ones are looked for. */
 const NEIGHBOURS = 4;
@@ -65,7 +65,7 @@ export function rejectedNear(service: Service, chosen: Counts): RejectedCandidat
   }
   return candidates
     .sort((a, b) => a.distance - b.distance || a.cost - b.cost || a.prefill - b.prefill)
-    .slice(0, MOST_REJECTED)
+    .slice(0, MAX_REJECTED)
     .map(({ prefill, decode }) => candidate(service, { prefill, decode }, chosen));
 }
 
@@ -82,7 +82,7 @@ export function hopeless(service: Service): { readonly refusal: Refusal; readonl
       kind,
       stage,
       reason: `even with ${fleet} ${reason}`,
-      mend: kind === 'unstable' ? `lower the rate, use larger hardware, or give counts above ${MOST_INSTANCES}, the most that is planned` : 'relax the objective, shorten the requests or use faster hardware',
+      mend: kind === 'unstable' ? `lower the rate, use larger hardware, or give counts above ${MAX_INSTANCES}, the most that is planned` : 'relax the objective, shorten the requests or use faster hardware',
     },
     rejected: [candidate(service, largest, largest)],
   };
@@ -109,7 +109,7 @@ interface CountRange {
 
 /** What the spec leaves open of the counts of both pools. */
 function rangesOf(service: Service): { readonly prefill: CountRange; readonly decode: CountRange } {
-  const range = (given: number | undefined) => ({ least: given ?? 1, most: given ?? MOST_INSTANCES });
+  const range = (given: number | undefined) => ({ least: given ?? 1, most: given ?? MAX_INSTANCES });
   const { prefill, decode } = service.spec;
   return { prefill: prefill === undefined ? { least: 0, most: 0 } : range(prefill.instances), decode: range(decode.instances) };
 }

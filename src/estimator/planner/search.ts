@@ -21,7 +21,7 @@ const CLEARLY_SOONER = 0.95;
 const BRACKET = 1.1;
 
 /** Most simulations of a search. */
-const MOST_SIMULATIONS = 40;
+const MAX_SIMULATIONS = 40;
 
 /** A combination with the cheapest counts that the closed form finds. */
 interface Found {
@@ -65,7 +65,7 @@ export function search(specs: readonly DeploymentSpec[], simulate: boolean): Sea
     if (candidate.endToEndSeconds > CLEARLY_SOONER * soonest || misses) {
       continue;
     }
-    if (simulate && simulations++ === MOST_SIMULATIONS) {
+    if (simulate && simulations++ === MAX_SIMULATIONS) {
       break;
     }
     const { verdicts, shortcoming } = simulate ? confirm(service, counts) : { verdicts: [], shortcoming: undefined };

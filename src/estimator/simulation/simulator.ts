@@ -13,8 +13,8 @@ import { RequestLengths, requestLengths } from './request-lengths';
 import { SimulatedLatency, SimulatedStage, SimulatedVerdict, Simulation, SimulationOptions, SimulationOutcome } from './simulation';
 
 const DEFAULT_REQUESTS = 10_000;
-const MOST_REQUESTS = 2_000_000_000;
-const MOST_CLIENTS = 10_000_000;
+const MAX_REQUESTS = 2_000_000_000;
+const MAX_CLIENTS = 10_000_000;
 
 interface Load {
   readonly name: string;
@@ -191,8 +191,8 @@ function optionProblems({ seed, requests, concurrency, trace }: SimulationOption
     }
   };
   whole(seed, 'seed', 0, 2 ** 32 - 1);
-  whole(requests, 'requests', 1, MOST_REQUESTS);
-  whole(concurrency, 'concurrency', 1, MOST_CLIENTS);
+  whole(requests, 'requests', 1, MAX_REQUESTS);
+  whole(concurrency, 'concurrency', 1, MAX_CLIENTS);
   if (trace !== undefined && concurrency !== undefined) {
     problems.push({
       rule: 'SimulationLoadTwice',

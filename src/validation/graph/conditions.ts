@@ -75,13 +75,13 @@ export function variablesOf(resolver: Resolver): Variable[] {
   }
   let worlds = 1;
   return [...compared].flatMap(([id, texts]) => {
-    const choices = choicesOf([...texts].filter((text) => resolver.lets(id, text)), resolver.allowedValues(id));
+    const choices = choicesOf([...texts].filter((text) => resolver.parameters.lets(id, text)), resolver.parameters.allowedValues(id));
     worlds *= choices.length;
     if (worlds > MAX_WORLDS) {
       worlds /= choices.length;
       return [];
     }
-    return [{ id, name: resolver.nameOf(id), choices }];
+    return [{ id, name: resolver.parameters.nameOf(id)!, choices }];
   });
 }
 

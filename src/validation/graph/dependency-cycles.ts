@@ -1,3 +1,4 @@
+import { referencesOf } from './references';
 import { Json, asObject, intrinsicOf, walk } from './template-json';
 
 /**
@@ -48,23 +49,10 @@ export function dependencyCycles(template: Json, most: number): string[][] {
 function dependenciesOf(resource: Json): string[] {
   const found = new Set<string>([resource.DependsOn].flat().filter((id) => typeof id === 'string'));
   walk(resource.Properties, [], (node) => {
-    const [name, argument] = intrinsicOf(node) ?? [];
-    if (name === 'Fn::If') {
+    if (intrinsicOf(node)?.[0] === 'Fn::If') {
       return false;
     }
-    if (name === 'Ref' && typeof argument === 'string') {
-      found.add(argument);
-    } else if (name === 'Fn::GetAtt') {
-      const [id] = typeof argument === 'string' ? argument.split('.', 1) : Array.isArray(argument) ? argument : [];
-      found.add(String(id));
-    } else if (name === 'Fn::Sub') {
-      const [text, variables] = Array.isArray(argument) ? argument : [argument];
-      for (const [, id] of String(text).matchAll(/\$\{([A-Za-z0-9]+)(?:\.[^}]*)?\}/g)) {
-        if (!Object.hasOwn(asObject(variables), id)) {
-          found.add(id);
-        }
-      }
-    }
+    referencesOf(node).forEach((id) => found.add(id));
     return true;
   });
   return [...found];

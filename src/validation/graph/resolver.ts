@@ -1,6 +1,6 @@
 import { createHash } from 'crypto';
 import { evaluate } from './conditions';
-import { withinLimits } from './parameter-limits';
+import { Parameters } from './parameters';
 import { BUSY, Scope, keyOfPlace, rootOf, scopesOf } from './scope';
 import { SharedValues } from './shared-values';
 import { Template } from './template';
@@ -15,18 +15,15 @@ const MAX_WORK = 10_000_000;
 /** Values within one property of a resource or one output. */
 const MAX_VALUES = 200_000;
 
-interface ComparedParameter {
-  readonly name: string;
-  readonly declared: Json;
-}
-
 /** Resolves the values of a set of templates in one world. */
 export class Resolver {
   /** Every template, in the order of the set; that of a nested stack once for each resource that deploys it. */
   readonly scopes: readonly Scope[];
 
+  /** Every parameter that a value was asked of. */
+  public readonly parameters = new Parameters();
+
   private readonly shared = new SharedValues(this);
-  private readonly parameters = new Map<string, ComparedParameter>();
   private readonly ids = new Map<Resource, number>();
   private depth = 0;
   private work = 0;
@@ -76,22 +73,6 @@ export class Resolver {
     const there = isObject(output) ? this.isThere(scope, output) : false;
     return !isObject(output) || there === false ? undefined : there === undefined ? this.limit(conditionReason(output))
       : this.once(scope, `output ${name}`, () => this.resolve(output.Value, scope));
-  }
-
-  /** Texts that a parameter may have; undefined where it may have any. */
-  public allowedValues(id: string): string[] | undefined {
-    const values: unknown = this.parameters.get(id)?.declared.AllowedValues;
-    return Array.isArray(values) && values.length > 0 && values.every((value) => isScalar(value as Value)) ? values.map(String) : undefined;
-  }
-
-  /** Whether the other limits of a parameter let it have a text. */
-  public lets(id: string, text: string): boolean {
-    return withinLimits((this.parameters.get(id) as ComparedParameter).declared, text);
-  }
-
-  /** Name of a parameter. */
-  public nameOf(id: string): string {
-    return (this.parameters.get(id) as ComparedParameter).name;
   }
 
   private resourceOf(scope: Scope, logicalId: string, raw: Json): Resource {
@@ -241,7 +222,7 @@ export class Resolver {
       case 'AWS::AccountId':
         return account ?? unknown();
       case 'AWS::Region': {
-        const id = this.register(rootOf(scope), name, {});
+        const id = this.parameters.register(rootOf(scope).template.input.stack, name, {});
         const choice = this.world.get(id);
         return region ?? scope.template.input.region ?? choice?.value ?? unknown({ parameter: id, not: choice?.not });
       }
@@ -262,7 +243,7 @@ export class Resolver {
     const type = typeof declared.Type === 'string' ? declared.Type : 'String';
     const isList = /^(CommaDelimitedList$|List<)/.test(type);
     const isSsm = type.startsWith('AWS::SSM::Parameter::Value<');
-    const id = this.register(scope, name, declared);
+    const id = this.parameters.register(scope.template.input.stack, name, declared);
     const reason = `parameter ${JSON.stringify(name)}`;
     if (scope.parent) {
       const given = scope.parent.scope.resources.get(scope.parent.logicalId)?.get('Parameters', name);
@@ -281,13 +262,6 @@ export class Resolver {
     const allowed: unknown = declared.AllowedValues;
     const only: unknown = choice?.value ?? (Array.isArray(allowed) && allowed.length === 1 && !isList ? allowed[0] : undefined);
     return isScalar(only as Value) ? only as Value : this.unknown(reason, [id], isList ? {} : { parameter: id, not: choice?.not });
-  }
-
-  /** Identity of a parameter in the set. */
-  private register(scope: Scope, name: string, declared: Json): string {
-    const id = JSON.stringify([scope.template.input.stack, name]);
-    this.parameters.set(id, { name, declared });
-    return id;
   }
 
   private substitution(argument: unknown, scope: Scope): Value | undefined {
@@ -356,7 +330,8 @@ export class Resolver {
     pieces.push(text.slice(end));
     const parts = pieces.filter((piece) => piece !== '');
     const whole = parts.length === 1 ? parts[0] : textOf(parts);
-    return Array.isArray(whole) ? this.unknown('a dynamic reference', ['text', ...whole.map((part) => this.keyOf(part))], { parts: whole }) : whole as Value;
+    return Array.isArray(whole) ? this.unknown('a dynamic reference', ['text', ...whole.map((part) => this.keyOf(part))], { parts: whole })
+      : (whole as Value | undefined) ?? this.limit(`a text longer than ${MAX_SIZE} characters`);
   }
 
   private json(value: Value | undefined): string | undefined {

@@ -1,15 +1,15 @@
 import { Resolver } from './resolver';
 import { STACK_TYPE } from './scope';
 import { Template, TemplateInput, readTemplate } from './template';
-import { Link, Resource } from './value';
+import { Resource, linked } from './value';
 import { UNCHOSEN, World } from './world';
 
 // what rules are written against: they import all of it from here.
 export type { TemplateInput } from './template';
 export type { UnknownFacts, Value } from './value';
 export {
-  Link, Resource, Unknown, asInteger, asList, decodeBase64, isFalse, isOptional, isTrue, linked, same, several, show, ssmParameterOf, textParts,
-  valueAt,
+  HOLE, Link, Resource, Unknown, asInteger, asList, distinctValues, isFalse, isOptional, isTrue, linked, same, several, show, shownText,
+  ssmParameterOf, textParts, valueAt,
 } from './value';
 
 /**
@@ -68,20 +68,19 @@ export class TemplateGraph {
   }
 
   /**
-   * Resources of a type by what one of their properties refers to. Those whose property is anything else than a reference, or nothing, are
-   * under undefined.
+   * Resources of a type by what one of their properties refers to. Those whose property is anything else, or nothing, are under undefined.
    *
    * @param type the type.
    * @param property name of the property.
+   * @param targetType type of what is referred to.
    */
-  public byReference(type: string, property: string): ReadonlyMap<Resource | undefined, readonly Resource[]> {
-    const key = `${type} ${property}`;
+  public byReference(type: string, property: string, targetType: string): ReadonlyMap<Resource | undefined, readonly Resource[]> {
+    const key = `${type} ${property} ${targetType}`;
     let groups = this.references.get(key);
     if (!groups) {
       groups = new Map();
       for (const resource of this.ofType(type)) {
-        const value = resource.get(property);
-        const target = value instanceof Link ? value.resource : undefined;
+        const target = linked(resource.get(property), targetType);
         const group = groups.get(target);
         if (group) {
           group.push(resource);

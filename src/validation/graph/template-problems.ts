@@ -58,10 +58,10 @@ const SHAPES: { readonly [name: string]: Shape } = {
 const SECTIONS = ['Metadata', 'Parameters', 'Mappings', 'Conditions', 'Resources', 'Outputs', 'Rules', 'Hooks'];
 
 /** A template that is wrong throughout is not told so forever. */
-const MOST = 100;
+const MAX_PROBLEMS = 100;
 
 /** Resources of a cycle that are named beside the first. */
-const MOST_NAMED = 5;
+const MAX_NAMED = 5;
 
 /**
  * What CloudFormation refuses in a template, whatever its resources are.
@@ -73,7 +73,7 @@ const MOST_NAMED = 5;
 export function problemsOf(stack: string, template: unknown, untransformed: boolean): TemplateProblem[] {
   const problems: TemplateProblem[] = [];
   const add = (path: readonly string[], message: string, mend: string) => {
-    if (problems.length < MOST) {
+    if (problems.length < MAX_PROBLEMS) {
       const logicalId = path[0] === 'Resources' && path.length > 1 ? path[1] : undefined;
       problems.push({ stack, logicalId, path: path.join('.'), message, mend });
     }
@@ -109,8 +109,8 @@ export function problemsOf(stack: string, template: unknown, untransformed: bool
       check(output, ['Outputs', name]);
     }
     check(template.Conditions, ['Conditions']);
-    for (const [first, ...others] of dependencyCycles(template, MOST)) {
-      const way = others.length > MOST_NAMED ? [...others.slice(0, MOST_NAMED), `${others.length - MOST_NAMED} more`] : others;
+    for (const [first, ...others] of dependencyCycles(template, MAX_PROBLEMS)) {
+      const way = others.length > MAX_NAMED ? [...others.slice(0, MAX_NAMED), `${others.length - MAX_NAMED} more`] : others;
       add(['Resources', first], others.length === 0 ? 'the resource refers to itself' : `the resource waits for itself, by way of ${way.join(', ')}`,
         'take the reference out, or into a resource of its own, such as AWS::EC2::SecurityGroupIngress for a rule of a security group, '
           + 'or AWS::ECS::ClusterCapacityProviderAssociations for the capacity providers of a cluster');

@@ -1,4 +1,5 @@
 import { expandLoops } from './loops';
+import { referencesOf } from './references';
 import { Json, asObject, intrinsicOf, isObject, walk } from './template-json';
 import { TemplateProblem, problemsOf } from './template-problems';
 
@@ -84,19 +85,8 @@ function namesOf(resources: ReadonlyMap<string, Json>, outputs: Json): Pick<Temp
     const [name, argument] = intrinsicOf(node) ?? [];
     if (name === 'Fn::If' && Array.isArray(argument) && typeof argument[0] === 'string') {
       usedConditions.add(argument[0]);
-    } else if (name === 'Ref' && typeof argument === 'string') {
-      references.add(argument);
-    } else if (name === 'Fn::GetAtt') {
-      const target: unknown = typeof argument === 'string' ? argument.split('.')[0] : Array.isArray(argument) ? argument[0] : undefined;
-      if (typeof target === 'string') {
-        references.add(target);
-      }
-    } else if (name === 'Fn::Sub') {
-      const text: unknown = Array.isArray(argument) ? argument[0] : argument;
-      for (const match of typeof text === 'string' ? text.matchAll(/\$\{([^{}]*)\}/g) : []) {
-        references.add(match[1].trim().split('.')[0]);
-      }
     }
+    referencesOf(node).forEach((id) => references.add(id));
   });
   for (const entry of [...resources.values(), ...Object.values(outputs)].map(asObject)) {
     // this one is of no interest to any rule, and its condition depends on the region.

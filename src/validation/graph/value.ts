@@ -133,6 +133,11 @@ export function several(value: Value | undefined): Value[] {
   return asList(value) ?? [value!];
 }
 
+/** Values of which none is certainly the same as another. */
+export function distinctValues(values: readonly Value[]): Value[] {
+  return values.filter((value, index) => values.findIndex((other) => other === value || same(value, other) === true) === index);
+}
+
 /** The resource that a value refers to, if it is of a type. */
 export function linked(value: Value | undefined, type: string): Resource | undefined {
   return value instanceof Link && value.resource.type === type ? value.resource : undefined;
@@ -151,15 +156,6 @@ export function isOptional(value: Value | undefined): boolean {
 /** The pieces of a text, unknown ones and references among them; undefined where none is known. */
 export function textParts(value: Value | undefined): readonly Value[] | undefined {
   return typeof value === 'string' ? [value] : value instanceof Unknown ? value.facts.parts : undefined;
-}
-
-/** What a base64 text says, such as UserData; its pieces may be asked for by `textParts`. Undefined where it is no base64 text. */
-export function decodeBase64(value: Value | undefined): Value | undefined {
-  if (value instanceof Unknown) {
-    return value.facts.decoded ?? value;
-  }
-  const text = typeof value === 'string' ? value.replace(/\s/g, '') : '';
-  return text.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(text) ? Buffer.from(text, 'base64').toString('utf8') : undefined;
 }
 
 /** Name of the SSM parameter that a value is read from; `resolve:ssm:` of a launch template's ImageId counts. */
@@ -201,6 +197,14 @@ export function same(a: Value, b: Value): boolean | undefined {
   return a === null || b === null ? a === b : Array.isArray(a) !== Array.isArray(b) ? undefined : false;
 }
 
+/** Stands for a piece of a text that is not known before deployment, of any length. */
+export const HOLE = '\u0000';
+
+/** A text for people, with what is not known of it between angle brackets. */
+export function shownText(text: string): string {
+  return text.replaceAll(HOLE, '<unknown>');
+}
+
 const SHOWN = 1000;
 
 /** The value as JSON text, references in CloudFormation's words; a very long one is cut. */
@@ -209,7 +213,7 @@ export function show(value: Value | undefined): string {
     if (item instanceof Link) {
       return item.attribute === 'Ref' ? { Ref: item.resource.logicalId } : { 'Fn::GetAtt': [item.resource.logicalId, item.attribute] };
     }
-    return item instanceof Unknown ? item.facts.parts?.map(shownPiece).join('') ?? item.reason : item;
+    return item instanceof Unknown ? item.facts.parts?.map(shownPiece).join('') ?? item.reason : typeof item === 'string' ? shownText(item) : item;
   }) ?? 'nothing';
   return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
 }

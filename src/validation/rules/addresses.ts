@@ -1,5 +1,6 @@
-import { Link, Resource, Value, asInteger, asList, isTrue, valueAt } from '../graph/template-graph';
+import { Link, Resource, TemplateGraph, Value, asInteger, isTrue, valueAt } from '../graph/template-graph';
 import { Rule, found } from '../rule';
+import { largestSizeOf } from '../views/group-sizes';
 import { Launch, LaunchUse, launchesOf } from '../views/launches';
 
 const FAMILY = 'addresses';
@@ -64,7 +65,7 @@ export const ADDRESSES_RULES: Rule[] = [
       const demands = new Map<string, Demand>();
       for (const launch of launchesOf(graph)) {
         for (const use of launch.uses) {
-          addDemand(demands, launch, use);
+          addDemand(graph, demands, launch, use);
         }
       }
       for (const { subnets, uses, needed } of demands.values()) {
@@ -79,9 +80,9 @@ export const ADDRESSES_RULES: Rule[] = [
   },
 ];
 
-function addDemand(demands: Map<string, Demand>, launch: Launch, use: LaunchUse): void {
+function addDemand(graph: TemplateGraph, demands: Map<string, Demand>, launch: Launch, use: LaunchUse): void {
   const subnets = Array.isArray(use.subnets) ? use.subnets : [];
-  const size = largestSize(use);
+  const size = largestSizeOf(use, graph)?.instances;
   if (size === undefined || launch.unknownInterfaces || subnets.length === 0 || !subnets.every(isSubnet)) {
     return;
   }
@@ -98,21 +99,6 @@ function addressesOfInstance({ interfaces }: Launch): number {
   const counts = interfaces.filter(({ type, values }) => type !== 'efa-only' && valueAt(values, 'NetworkInterfaceId') === undefined)
     .map(({ values }) => 1 + (asInteger(valueAt(values, 'SecondaryPrivateIpAddressCount')) ?? 0));
   return interfaces.length === 0 ? 1 : counts.reduce((sum, count) => sum + count, 0);
-}
-
-function largestSize({ kind, resource }: LaunchUse): number | undefined {
-  switch (kind) {
-    case 'AutoScalingGroup':
-      // overrides with launch templates of their own share the size of the group.
-      return asList(resource.get('MixedInstancesPolicy', 'LaunchTemplate', 'Overrides'))
-        ?.some((override) => valueAt(override, 'LaunchTemplateSpecification') !== undefined) ? undefined : asInteger(resource.get('MaxSize'));
-    case 'Nodegroup':
-      return asInteger(resource.get('ScalingConfig', 'MaxSize'));
-    case 'Instance':
-      return 1;
-    default:
-      return undefined;
-  }
 }
 
 function isSubnet(subnet: Value): subnet is Link {

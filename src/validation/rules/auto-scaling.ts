@@ -1,7 +1,7 @@
-import { Link, Resource, Unknown, Value, asInteger, isTrue } from '../graph/template-graph';
+import { Link, Resource, Unknown, Value, asInteger, isTrue, linked } from '../graph/template-graph';
 import { Rule, found, notChecked } from '../rule';
-import { LaunchUse } from '../views/launches';
-import { reservedLaunchesOf, sizeOf } from '../views/reserved-launches';
+import { largestSizeOf } from '../views/group-sizes';
+import { reservedLaunchesOf } from '../views/reserved-launches';
 
 const FAMILY = 'auto-scaling';
 const GROUP_TYPE = 'AWS::AutoScaling::AutoScalingGroup';
@@ -25,7 +25,7 @@ export const AUTO_SCALING_RULES: Rule[] = [
         const [min, desired, max] = sizesOf(group);
         // a minimum above the maximum is another mistake, which other checks find.
         if (desired !== undefined && !(min !== undefined && max !== undefined && min > max) && (desired < (min ?? 0) || desired > (max ?? desired))) {
-          yield found(group, 'DesiredCapacity', desired, desired < (min ?? 0) ? `MinSize is ${min ?? 0}` : `MaxSize is ${max}`);
+          yield found(group, 'DesiredCapacity', desired, desired < (min ?? 0) ? `the desired capacity is below MinSize, ${min ?? 0}` : `the desired capacity is above MaxSize, ${max}`);
         }
       }
     },
@@ -43,7 +43,7 @@ export const AUTO_SCALING_RULES: Rule[] = [
         const sizes = SIZES.map((name) => ({ name, size: asInteger(action.get(name))! })).filter(({ size }) => size !== undefined);
         const at = sizes.findIndex(({ size }, index) => index > 0 && sizes[index - 1].size > size);
         if (at > 0) {
-          yield found(action, sizes[at].name, sizes[at].size, `${sizes[at - 1].name} is ${sizes[at - 1].size}`);
+          yield found(action, sizes[at].name, sizes[at].size, `the size is below ${sizes[at - 1].name}, ${sizes[at - 1].size}`);
         }
       }
     },
@@ -60,7 +60,7 @@ export const AUTO_SCALING_RULES: Rule[] = [
       for (const action of graph.ofType('AWS::AutoScaling::ScheduledAction')) {
         const [start, end] = [instantOf(action.get('StartTime')), instantOf(action.get('EndTime'))];
         if (start !== undefined && end !== undefined && end < start) {
-          yield found(action, 'EndTime', action.get('EndTime'), `StartTime is ${String(action.get('StartTime'))}`);
+          yield found(action, 'EndTime', action.get('EndTime'), `the action ends before it starts, at ${String(action.get('StartTime'))}`);
         }
       }
     },
@@ -77,7 +77,7 @@ export const AUTO_SCALING_RULES: Rule[] = [
     *check(graph) {
       for (const { uses, reservation } of reservedLaunchesOf(graph)) {
         const count = asInteger(reservation.get('InstanceCount'));
-        for (const { resource } of uses.filter((use) => fills(use, count))) {
+        for (const { resource } of uses.filter((use) => use.kind === 'AutoScalingGroup' && largestSizeOf(use, graph)?.instances === count)) {
           const healthy = resource.get('InstanceMaintenancePolicy', 'MinHealthyPercentage');
           if (asInteger(healthy) === 100) {
             yield found(resource, 'InstanceMaintenancePolicy.MinHealthyPercentage', healthy,
@@ -102,7 +102,7 @@ export const AUTO_SCALING_RULES: Rule[] = [
           continue;
         }
         const group = provider.get(PROVIDER, 'AutoScalingGroupArn');
-        const known = group instanceof Link && group.resource.type === GROUP_TYPE ? group.resource : undefined;
+        const known = linked(group, GROUP_TYPE);
         const isProtected = known?.get('NewInstancesProtectedFromScaleIn');
         if (known && isProtected instanceof Unknown) {
           yield notChecked(known, 'NewInstancesProtectedFromScaleIn', isProtected);
@@ -148,8 +148,4 @@ function sizesOf(resource: Resource): (number | undefined)[] {
 function instantOf(value: Value | undefined): number | undefined {
   const instant = typeof value === 'string' && /^\d{4}-\d\d-\d\dT/.test(value) ? Date.parse(value) : NaN;
   return Number.isNaN(instant) ? undefined : instant;
-}
-
-function fills(use: LaunchUse, count: number | undefined): boolean {
-  return use.kind === 'AutoScalingGroup' && count !== undefined && sizeOf(use)?.instances === count;
 }

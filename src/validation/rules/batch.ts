@@ -26,7 +26,7 @@ export const BATCH_RULES: Rule[] = [
             continue;
           }
           if (typeof inside === 'string' && inside !== host) {
-            yield found(definition, `${property}.ContainerPath`, inside, `the device is ${host} on the host`);
+            yield found(definition, `${property}.ContainerPath`, inside, `the container has the device under another name than the host, ${host}`);
           }
           const given = permissions === undefined ? undefined : asList(permissions);
           if (given?.every((permission) => typeof permission === 'string') && !PERMISSIONS.every((wanted) => given.includes(wanted))) {

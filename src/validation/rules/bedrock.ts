@@ -1,7 +1,7 @@
 import { Link, Resource, TemplateGraph, Unknown, Value, asList, same, valueAt } from '../graph/template-graph';
 import { Outcome, Rule, found, notChecked } from '../rule';
 import {
-  PolicyStatement, PolicyTarget, RolePolicies, allows, identityPoliciesOf, matchesPattern, mayAllow, rolePoliciesOf, statementsOf,
+  PolicyStatement, PolicyTarget, allows, identityPoliciesOf, matchesPattern, mayAllow, rolePoliciesOf, statementsOf,
 } from '../views/iam-policies';
 import { hasHole, partialText } from '../views/partial-text';
 
@@ -78,7 +78,7 @@ export const BEDROCK_RULES: Rule[] = [
         }
       }
       for (const { resource, property, arn } of modelArnsOf(graph)) {
-        const text = partialText(arn, resource);
+        const text = partialText(arn);
         const fault = text === undefined ? undefined : arnFault(text);
         if (fault) {
           yield found(resource, property, arn, fault.message);
@@ -96,7 +96,7 @@ export const BEDROCK_RULES: Rule[] = [
     mend: 'allow bedrock:InvokeModel and, for streams, bedrock:InvokeModelWithResponseStream',
     source: AUTHORIZATION_REFERENCE,
     *check(graph) {
-      const whole = rolePoliciesOf(graph).filter(({ complete }) => complete).map(({ statements }) => statements);
+      const whole = rolePoliciesOf(graph).filter(({ isAllOfBedrock }) => isAllOfBedrock).map(({ statements }) => statements);
       const spokenOf = new Set<string>();
       for (const { statement, action, meant } of policiesOfOthers(graph).flatMap(misnamedActions)) {
         yield notChecked(statement.resource, `${statement.property}.Action`,
@@ -129,7 +129,7 @@ export const BEDROCK_RULES: Rule[] = [
             'it is not known whether another policy of whoever has this one allows the foundation model of the profile');
         }
       }
-      for (const { statements } of rolePoliciesOf(graph).filter(({ complete }) => complete)) {
+      for (const { statements } of rolePoliciesOf(graph).filter(({ isAllOfBedrock }) => isAllOfBedrock)) {
         for (const statement of statements) {
           const missing = withoutModel(statement, statements);
           if (missing) {
@@ -175,13 +175,13 @@ export const BEDROCK_RULES: Rule[] = [
     *check(graph) {
       for (const resource of graph.ofType('AWS::Bedrock::ApplicationInferenceProfile')) {
         const copied = resource.get('ModelSource', 'CopyFrom');
-        const arn = parseArn(partialText(copied, resource));
+        const arn = parseArn(partialText(copied));
         if (arn === undefined || resource.region === undefined) {
           if (copied instanceof Unknown || (arn !== undefined && arn.region !== '<region>')) {
             yield notChecked(resource, 'ModelSource.CopyFrom', copied instanceof Unknown ? copied : 'the region of the stack is not known');
           }
         } else if (arn.region !== resource.region) {
-          yield found(resource, 'ModelSource.CopyFrom', copied, `the profile is defined in ${resource.region}`);
+          yield found(resource, 'ModelSource.CopyFrom', copied, `it is copied from another region than the stack's, ${resource.region}`);
         }
       }
     },
@@ -201,7 +201,7 @@ export const BEDROCK_RULES: Rule[] = [
         if (known.length === 0 || (asList(router.get('Models')) ?? []).some((model) => model instanceof Unknown)) {
           continue;
         }
-        const providers = new Set(known.map((model) => providerOf(partialText(model, router))).filter((provider) => provider !== undefined));
+        const providers = new Set(known.map((model) => providerOf(partialText(model))).filter((provider) => provider !== undefined));
         const fallback = router.get('FallbackModel', 'ModelArn');
         if (known.length !== 2) {
           yield found(router, 'Models', known, `${known.length === 1 ? 'one model is' : `${known.length} models are`} listed, and a prompt router has two`);
@@ -295,7 +295,7 @@ function mayBeModel({ text }: PolicyTarget, model: string): boolean {
 
 /** Profiles of these ids whose foundation models are allowed, but not in the regions that are needed. */
 function* profileOutcomes(graph: TemplateGraph, id: RegExp, wrong: (regions: string[]) => boolean, message: string): Iterable<Outcome> {
-  for (const { statements } of rolePoliciesOf(graph).filter(({ complete }: RolePolicies) => complete)) {
+  for (const { statements } of rolePoliciesOf(graph).filter(({ isAllOfBedrock }) => isAllOfBedrock)) {
     for (const statement of statements) {
       const profile = statement.resources.find((target) => isProfile(target) && id.test(parseArn(target.text)?.id ?? ''));
       const action = INVOKE_ACTIONS.find((name) => allows(statement, name));
@@ -322,7 +322,7 @@ function misnamedActions(statements: readonly PolicyStatement[]): { statement: P
 
 // of users, groups and roles that are not known wholly: each may have more policies
 function policiesOfOthers(graph: TemplateGraph): PolicyStatement[][] {
-  const known = new Set(rolePoliciesOf(graph).filter(({ complete }) => complete).flatMap(({ statements }) => statements));
+  const known = new Set(rolePoliciesOf(graph).filter(({ isAllOfBedrock }) => isAllOfBedrock).flatMap(({ statements }) => statements));
   return identityPoliciesOf(graph).filter((policy) => !policy.some((statement) => known.has(statement)));
 }
 

@@ -1,15 +1,15 @@
-import { Link, Unknown, Value } from '../graph/template-graph';
+import { Link, Unknown, Value, linked } from '../graph/template-graph';
 import { Rule, found } from '../rule';
+import { largestSizeOf } from '../views/group-sizes';
 import { instanceFacts } from '../views/instance-facts';
 import { Launch, isCapacityBlock, launchData, launchProperty, launchesOf, reservationTarget, zonesOfUse } from '../views/launches';
-import { purchaseOf } from '../views/purchases';
-import { sizeOf, typesOf } from '../views/reserved-launches';
+import { MARKETS, purchaseOf } from '../views/purchases';
+import { typesOf } from '../views/reserved-launches';
 import { severalZones } from '../views/zones';
 
 const FAMILY = 'capacity-block';
 const AUTO_SCALING_GUIDE = 'https://docs.aws.amazon.com/autoscaling/ec2/userguide/capacity-reservation-create-asg-procedure.html';
 const EKS_GUIDE = 'https://docs.aws.amazon.com/eks/latest/userguide/capacity-blocks-mng.html';
-const MARKET_TYPES = ['spot', 'capacity-block', 'interruptible-capacity-reservation'];
 /** Market types that launch into a reservation which the launch template targets. */
 const RESERVED_MARKETS: readonly (Value | undefined)[] = ['capacity-block', 'interruptible-capacity-reservation'];
 /** Instances of one Capacity Block at most. */
@@ -45,7 +45,7 @@ export const CAPACITY_BLOCK_RULES: Rule[] = [
     *check(graph) {
       for (const launch of launchesOf(graph)) {
         const target = reservationTarget(launch);
-        const onDemandReservation = target instanceof Link && target.resource.type === 'AWS::EC2::CapacityReservation';
+        const onDemandReservation = linked(target, 'AWS::EC2::CapacityReservation') !== undefined;
         const noOnDemand = launch.instanceTypes.length > 0 && launch.instanceTypes.every((type) => instanceFacts(type)?.hasOnDemand === false);
         if (target !== undefined && !onDemandReservation && noOnDemand && launchData(launch, 'InstanceMarketOptions', 'MarketType') === undefined) {
           yield found(launch.template, launchProperty(launch, 'InstanceMarketOptions'), undefined, 'the launch template targets a reservation, but has no market type');
@@ -64,7 +64,7 @@ export const CAPACITY_BLOCK_RULES: Rule[] = [
     *check(graph) {
       for (const launch of launchesOf(graph)) {
         const type = launchData(launch, 'InstanceMarketOptions', 'MarketType');
-        if (typeof type === 'string' && !MARKET_TYPES.includes(type)) {
+        if (typeof type === 'string' && !MARKETS.includes(type)) {
           yield found(launch.template, launchProperty(launch, 'InstanceMarketOptions', 'MarketType'), type, 'a launch template has no such market type');
         }
       }
@@ -158,9 +158,9 @@ export const CAPACITY_BLOCK_RULES: Rule[] = [
       for (const launch of launchesOf(graph).filter(isCapacityBlock)) {
         const oneBlock = launchData(launch, 'CapacityReservationSpecification', 'CapacityReservationTarget', 'CapacityReservationId') !== undefined;
         for (const use of launch.uses) {
-          const size = sizeOf(use);
+          const size = largestSizeOf(use, graph);
           if (oneBlock && size && size.instances > BLOCK_INSTANCES && use.resource.get('CapacityReservationSpecification') === undefined) {
-            yield found(use.resource, size.property, size.instances, 'the group launches into one Capacity Block');
+            yield found(size.resource, size.property, size.instances, `the group launches into one Capacity Block, of ${BLOCK_INSTANCES} instances at most`);
           }
         }
       }

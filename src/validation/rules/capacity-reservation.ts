@@ -1,10 +1,11 @@
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, same, show, valueAt } from '../graph/template-graph';
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, linked, same, show, valueAt } from '../graph/template-graph';
 import { Rule, found, notChecked } from '../rule';
+import { largestSizeOf } from '../views/group-sizes';
 import { Launch, LaunchUse, launchData, launchProperty, launchesOf, reservationTarget, zonesOfUse } from '../views/launches';
 import { hasHole, partialText } from '../views/partial-text';
 import { isWithoutPlacement, placementsOf } from '../views/placements';
 import { purchaseOf } from '../views/purchases';
-import { reservedLaunchesOf, sizeOf } from '../views/reserved-launches';
+import { reservedLaunchesOf } from '../views/reserved-launches';
 import { differentZones, severalZones, zoneOf } from '../views/zones';
 
 const FAMILY = 'capacity-reservation';
@@ -80,7 +81,7 @@ export const CAPACITY_RESERVATION_RULES: Rule[] = [
         const different = tenancies.find((tenancy) => same(tenancy, reserved) === false);
         if (different !== undefined) {
           yield found(launch.template, launchProperty(launch, 'Placement', 'Tenancy'), different,
-            `the reservation ${reservation.logicalId} has tenancy ${show(reserved)}`);
+            `the launch has another tenancy than the reservation ${reservation.logicalId}, ${show(reserved)}`);
         }
       }
     },
@@ -97,9 +98,10 @@ export const CAPACITY_RESERVATION_RULES: Rule[] = [
       for (const { uses, reservation } of reservedLaunchesOf(graph)) {
         const count = asInteger(reservation.get('InstanceCount'));
         for (const use of uses) {
-          const size = sizeOf(use);
+          const size = largestSizeOf(use, graph);
           if (count !== undefined && size && size.instances > count) {
-            yield found(use.resource, size.property, size.instances, `the reservation ${reservation.logicalId} is of ${count} instances`);
+            yield found(size.resource, size.property, size.instances,
+              `${use.resource.logicalId} may grow beyond the reservation ${reservation.logicalId}, of ${count} instances`);
           }
         }
       }
@@ -115,7 +117,7 @@ export const CAPACITY_RESERVATION_RULES: Rule[] = [
     source: 'https://github.com/aws/aws-parallelcluster/pull/4365',
     *check(graph) {
       for (const { launch, reservation } of reservedLaunchesOf(graph)) {
-        const name = partialText(reservation.get('PlacementGroupArn'), reservation)?.split(':placement-group/')[1];
+        const name = partialText(reservation.get('PlacementGroupArn'))?.split(':placement-group/')[1];
         for (const { resource, property, group } of placementsOf(launch)) {
           if (name !== undefined && !hasHole(name) && typeof group === 'string' && !property.endsWith('GroupId') && group !== name) {
             yield found(resource, property, group, `the reservation ${reservation.logicalId} is of the placement group ${JSON.stringify(name)}`);
@@ -138,7 +140,7 @@ export const CAPACITY_RESERVATION_RULES: Rule[] = [
         const [place] = placementsOf(launch);
         if (arn === undefined && place) {
           yield found(place.resource, place.property, place.group, `the reservation ${reservation.logicalId} is of no placement group`);
-        } else if (partialText(arn, reservation)?.startsWith('arn:') && isWithoutPlacement(launch)) {
+        } else if (partialText(arn)?.startsWith('arn:') && isWithoutPlacement(launch)) {
           yield found(reservation, 'PlacementGroupArn', arn, `${launch.template.logicalId} is launched into no placement group`);
         }
       }
@@ -256,7 +258,7 @@ function targetedGroups(graph: TemplateGraph): Set<Resource> {
     ...graph.ofType('AWS::AutoScaling::AutoScalingGroup')
       .flatMap((group) => asList(group.get(SPECIFICATION, 'CapacityReservationTarget', 'CapacityReservationResourceGroupArns')) ?? []),
   ];
-  return new Set(targets.flatMap((target) => target instanceof Link && target.resource.type === 'AWS::ResourceGroups::Group' ? [target.resource] : []));
+  return new Set(targets.flatMap((target) => linked(target, 'AWS::ResourceGroups::Group') ?? []));
 }
 
 function onlyReservations(generic: Value): boolean | undefined {

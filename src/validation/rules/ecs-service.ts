@@ -1,4 +1,4 @@
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, ssmParameterOf, valueAt } from '../graph/template-graph';
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, linked, ssmParameterOf, valueAt } from '../graph/template-graph';
 import { Rule, found, notChecked } from '../rule';
 import { isPlacementKnown, largestInstanceOf, mostInstancesOf, reasonApart, reasonForOneTaskAnInstance } from '../views/ecs-placement';
 import {
@@ -143,7 +143,7 @@ export const ECS_SERVICE_RULES: Rule[] = [
       for (const { resource } of ecsServicesOf(graph)) {
         const percent = asInteger(resource.get('DeploymentConfiguration', 'MaximumPercent'));
         if (resource.get('AvailabilityZoneRebalancing') === 'ENABLED' && percent !== undefined && percent <= 100) {
-          yield found(resource, 'AvailabilityZoneRebalancing', 'ENABLED', `MaximumPercent is ${percent}`);
+          yield found(resource, 'AvailabilityZoneRebalancing', 'ENABLED', `rebalancing starts tasks before it stops others, and MaximumPercent is ${percent}`);
         }
       }
     },
@@ -199,7 +199,7 @@ export const ECS_SERVICE_RULES: Rule[] = [
           continue;
         }
         const profile = valueAt(given, 'Arn') ?? valueAt(given, 'Name');
-        const roles = profile instanceof Link && profile.resource.type === 'AWS::IAM::InstanceProfile' ? asList(profile.resource.get('Roles')) ?? [] : [];
+        const roles = asList(linked(profile, 'AWS::IAM::InstanceProfile')?.get('Roles')) ?? [];
         for (const role of roles) {
           if (role instanceof Link && role.resource.type === 'AWS::IAM::Role' && hasNoPolicy(role.resource, graph)) {
             yield found(role.resource, 'ManagedPolicyArns', undefined, `the role of the instances of ${launch.template.logicalId} has no policy at all`);
@@ -220,13 +220,14 @@ export const ECS_SERVICE_RULES: Rule[] = [
       const reported = new Set<Resource>();
       for (const { resource, capacity } of ecsServicesOf(graph)) {
         const cluster = resource.get('Cluster');
-        const name = cluster instanceof Link && cluster.resource.type === 'AWS::ECS::Cluster' ? cluster.resource.get('ClusterName') ?? '' : undefined;
+        const ofGraph = linked(cluster, 'AWS::ECS::Cluster');
+        const name = ofGraph && (ofGraph.get('ClusterName') ?? '');
         for (const { launch } of capacity?.flatMap(({ launches }) => launches) ?? []) {
           const image = launchData(launch, 'ImageId');
           // another image may be configured already.
           const isPlain = ssmParameterOf(image)?.startsWith('/aws/service/ecs/optimized-ami/amazon-linux') === true;
           const data = launchData(launch, 'UserData');
-          const text = userDataText(data, launch.template);
+          const text = userDataText(data);
           // a script that is fetched may write anything.
           const joins = data !== undefined && (text === undefined || hasHole(text) || /ECS_CLUSTER|https?:|s3:|MIME|^\x1f/i.test(text));
           if (typeof name === 'string' && name !== 'default' && isPlain && !joins && !reported.has(launch.template)) {

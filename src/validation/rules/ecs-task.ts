@@ -2,7 +2,7 @@ import { Hardware, NeuronInstanceType } from '../../hardware';
 import { TemplateGraph, Unknown, Value, asInteger, asList, isTrue, valueAt } from '../graph/template-graph';
 import { Rule, found, notChecked } from '../rule';
 import {
-  EcsService, EcsTask, TaskContainer, TaskDevice, ecsServicesOf, ecsTasksOf, mostEfaInterfacesOf, engineCommandOf, instanceTypesOf, largest,
+  EcsService, EcsTask, TaskContainer, TaskDevice, ecsServicesOf, ecsTasksOf, mostEfaInterfacesOf, instanceTypesOf, largest,
   neuronDevicesOf, seesEveryDevice,
 } from '../views/ecs-tasks';
 
@@ -13,8 +13,8 @@ const BATCH_EFA = 'https://docs.aws.amazon.com/batch/latest/userguide/efa.html';
 const ECS_API = 'npm:@aws-sdk/client-ecs@3.1164.0/dist-types/models/models_0.d.ts';
 
 /** NeuronCores that a chip has at most, whatever they are grouped to: aws-neuron-sdk about-neuron/arch/neuron-features/logical-neuroncore-config.rst */
-const MOST_CORES: { readonly [accelerator: string]: number } = { trainium1: 2, inferentia2: 2, trainium2: 8 };
-const MOST_CORES_OF_ANY = 8;
+const MAX_CORES: { readonly [accelerator: string]: number } = { trainium1: 2, inferentia2: 2, trainium2: 8 };
+const MAX_CORES_OF_ANY = 8;
 
 export const ECS_TASK_RULES: Rule[] = [
   {
@@ -90,7 +90,7 @@ export const ECS_TASK_RULES: Rule[] = [
     source: 'https://awsdocs-neuron.readthedocs-hosted.com/en/latest/about-neuron/arch/neuron-features/logical-neuroncore-config.html',
     *check(graph) {
       for (const { task, container } of containersOf(graph)) {
-        const engine = engineCommandOf(task, container, graph);
+        const { engine } = container;
         // an engine of several containers has the devices of all.
         const isWhole = !['--nnodes', '--distributed-executor-backend', '--config'].some((name) => engine?.option(name) !== undefined);
         const degree = isWhole ? asInteger(engine?.option('--tensor-parallel-size')) : undefined;
@@ -323,8 +323,8 @@ function usesDevices({ devices, neuronRequirements }: TaskContainer): boolean {
 // where the instances are not known, as many as any chip has.
 function coresPerDevice(task: EcsTask): number {
   const types = task.services.flatMap((service: EcsService) => instanceTypesOf(service) ?? [undefined]);
-  const cores = types.map((type) => type === undefined ? undefined : MOST_CORES[Hardware.accelerated(type)?.accelerator.name ?? '']);
-  return largest(cores) ?? MOST_CORES_OF_ANY;
+  const cores = types.map((type) => type === undefined ? undefined : MAX_CORES[Hardware.accelerated(type)?.accelerator.name ?? '']);
+  return largest(cores) ?? MAX_CORES_OF_ANY;
 }
 
 // root with the capability ignores the limit.

@@ -1,9 +1,9 @@
-import { Link, Resource, Unknown, Value, asList, isOptional, isTrue, same, valueAt } from '../graph/template-graph';
+import { Resource, Unknown, Value, asList, isOptional, isTrue, linked, same, valueAt } from '../graph/template-graph';
 import { Rule, found, notChecked } from '../rule';
+import { clusterOf, kubernetesMinorOf, minorVersion } from '../views/eks-clusters';
 import { handedOn } from '../views/handed-on';
 import { rolePoliciesOf } from '../views/iam-policies';
 import { isNeuronType } from '../views/instance-facts';
-import { clusterOf, kubernetesMinorOf, minorVersion } from '../views/kubernetes-manifests';
 import { isCapacityBlock, launchData, launchProperty, launchesOf } from '../views/launches';
 import { NodeGroup, nodeGroupsOf } from '../views/node-groups';
 import { hasHole, partialText } from '../views/partial-text';
@@ -230,7 +230,7 @@ export const EKS_RULES: Rule[] = [
           continue;
         }
         const data = launchData(group.launch, 'UserData');
-        const text = userDataText(data, group.launch.template);
+        const text = userDataText(data);
         const head = text?.trimStart().slice(0, 1000);
         // plain text without Base64 is another mistake; a script is none whatever follows its first character.
         const certain = head !== undefined && head !== '' && text !== data && (head.startsWith('#') || !(hasHole(head) || head.includes('\ufffd')));
@@ -252,7 +252,7 @@ export const EKS_RULES: Rule[] = [
     *check(graph) {
       for (const { launch } of nodeGroupsOf(graph).filter(hasImage)) {
         const data = launchData(launch!, 'UserData');
-        const text = userDataText(data, launch!.template);
+        const text = userDataText(data);
         if (data === undefined) {
           yield found(launch!.template, launchProperty(launch!, 'UserData'), undefined, 'the launch template names an image, but has no user data');
         } else if (text !== undefined && !hasHole(text) && /kind["']?\s*:\s*["']?NodeConfig/.test(text)) {
@@ -276,14 +276,14 @@ export const EKS_RULES: Rule[] = [
       const checked = new Set<Resource>();
       for (const { resource } of nodeGroupsOf(graph)) {
         const link = resource.get('NodeRole');
-        const role = link instanceof Link && link.resource.type === 'AWS::IAM::Role' ? link.resource : undefined;
+        const role = linked(link, 'AWS::IAM::Role');
         if (!role || checked.has(role)) {
           continue;
         }
         checked.add(role);
         const attached = rolePoliciesOf(graph).find((policies) => policies.role === role);
         const arns = asList(role.get('ManagedPolicyArns'));
-        const names = arns?.map((arn) => partialText(arn, role)?.split('/').at(-1) ?? '');
+        const names = arns?.map((arn) => partialText(arn)?.split('/').at(-1) ?? '');
         const known = names?.every((name) => [...WORKER_POLICIES, ...REGISTRY_POLICIES, ...OTHER_POLICIES].includes(name));
         // policies of one's own may grant the same.
         if (!names || !known || graph.hasUnseenResources || handedOn(graph).has(role) || attached?.statements.length !== 0 || role.get('Policies') !== undefined) {

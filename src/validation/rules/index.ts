@@ -8,7 +8,6 @@ import { ECS_SERVICE_RULES } from './ecs-service';
 import { ECS_TASK_RULES } from './ecs-task';
 import { EKS_RULES } from './eks';
 import { ENGINE_RULES } from './engine';
-import { ENGINE_MEMORY_RULES } from './engine-memory';
 import { INSTANCE_TYPE_RULES } from './instance-type';
 import { KUBERNETES_RULES } from './kubernetes';
 import { LAUNCH_TEMPLATE_RULES } from './launch-template';
@@ -40,7 +39,6 @@ export const RULES: readonly Rule[] = [
   ...BATCH_RULES,
   ...PCS_RULES,
   ...ENGINE_RULES,
-  ...ENGINE_MEMORY_RULES,
   ...ECS_TASK_RULES,
   ...ECS_SERVICE_RULES,
   ...LOAD_BALANCER_RULES,

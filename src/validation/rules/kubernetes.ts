@@ -1,9 +1,11 @@
-import { Hardware, NeuronInstanceType } from '../../hardware';
 import { Resource, TemplateGraph, Value, same } from '../graph/template-graph';
 import { Found, Rule, found } from '../rule';
+import { largest } from '../views/ecs-tasks';
+import { clusterOf, kubernetesMinorOf } from '../views/eks-clusters';
+import { instanceFacts, isNeuronType, KNOWN_NEURON_INSTANCE_TYPES } from '../views/instance-facts';
 import {
-  Json, KubernetesObject, clusterOf, containersOf, helmReleasesOf, instanceTypesOfPod, isEveryManifestKnown, isJsonTrue, jsonAt, jsonList, kindOf,
-  kubernetesMinorOf, kubernetesObjectsOf, podSpecsOf, quantity,
+  ManifestValue, KubernetesObject, containersOf, helmReleasesOf, instanceTypesOfPod, isEveryManifestKnown, isJsonTrue, jsonAt, jsonList, kindOf,
+  kubernetesObjectsOf, podSpecsOf, quantity,
 } from '../views/kubernetes-manifests';
 import { nodeGroupsOf } from '../views/node-groups';
 
@@ -22,6 +24,9 @@ const PAGE_BYTES: { readonly [resource: string]: number } = { 'hugepages-2Mi': 2
 
 /** Kubernetes 1.34 is the first with version v1 of resource.k8s.io, and the least that the drivers of AWS run on. */
 const DYNAMIC_ALLOCATION_MINOR = 34;
+
+/** Types with Neuron devices whose facts are known. */
+const CATALOGUE = KNOWN_NEURON_INSTANCE_TYPES.filter((type) => instanceFacts(type) !== undefined);
 
 export const KUBERNETES_RULES: Rule[] = [
   {
@@ -64,7 +69,8 @@ export const KUBERNETES_RULES: Rule[] = [
           const path = `${property}.resources.limits.${name}`;
           const bytes = quantity(given);
           // a bare pod may get memory of a LimitRange, and a pod may have resources of its own beside those of its containers.
-          const alone = kind !== 'Pod' && jsonAt(spec, 'resources') === undefined && [limits, requests].every((list) => jsonAt(list, 'memory') === undefined && jsonAt(list, 'cpu') === undefined);
+          const alone = kind !== 'Pod' && jsonAt(spec, 'resources') === undefined
+            && [limits, requests].every((list) => jsonAt(list, 'memory') === undefined && jsonAt(list, 'cpu') === undefined);
           if (given !== undefined && alone) {
             yield foundIn(resource, path, given, 'the container requests neither memory nor CPU');
           } else if (bytes !== undefined && bytes % page !== 0) {
@@ -119,7 +125,7 @@ export const KUBERNETES_RULES: Rule[] = [
         const [type] = instanceTypes;
         const here = plugins.filter(({ applied }) => same(applied.cluster ?? '', resource.get('ClusterName') ?? '') !== false);
         const certain = here.length > 0 && here.every(({ applied }) => same(applied.cluster ?? '', resource.get('ClusterName') ?? '') === true);
-        if (certain && instanceTypes.length === 1 && typeof type === 'string' && isNeuron(type)
+        if (certain && instanceTypes.length === 1 && isNeuronType(type)
           && here.every(({ types }) => types !== undefined && !types.includes(type))) {
           yield foundIn(here[0].applied.resource, `${here[0].applied.property}.spec.template.spec.affinity`, here[0].types,
             `nodes of ${resource.logicalId} are ${type}`);
@@ -179,11 +185,19 @@ export const KUBERNETES_RULES: Rule[] = [
   },
 ];
 
-function foundIn(resource: Resource, property: string, value: Json, message: string): Found {
+function foundIn(resource: Resource, property: string, value: ManifestValue, message: string): Found {
   return found(resource, property, value as Value | undefined, message);
 }
 
-function* everyContainer(graph: TemplateGraph): Iterable<{ resource: Resource; property: string; container: Json; kind: string; spec: Json }> {
+interface AppliedContainer {
+  readonly resource: Resource;
+  readonly property: string;
+  readonly container: ManifestValue;
+  readonly kind: string;
+  readonly spec: ManifestValue;
+}
+
+function* everyContainer(graph: TemplateGraph): Iterable<AppliedContainer> {
   for (const applied of kubernetesObjectsOf(graph)) {
     for (const { property, spec } of podSpecsOf(applied)) {
       for (const { path, container } of [...containersOf(spec), ...containersOf(spec, 'initContainers')]) {
@@ -193,7 +207,7 @@ function* everyContainer(graph: TemplateGraph): Iterable<{ resource: Resource; p
   }
 }
 
-function total(spec: Json, name: string): number {
+function total(spec: ManifestValue, name: string): number {
   return containersOf(spec).reduce((sum, { container }) => {
     const [limit, request] = ['limits', 'requests'].map((list) => quantity(jsonAt(container, 'resources', list, name)));
     return sum + (limit ?? request ?? 0);
@@ -205,21 +219,11 @@ function mostOf(name: string, types: readonly string[] | undefined): number | un
   if (types === undefined && name === EFA_DEVICES) {
     return undefined;
   }
-  const each = (types ?? NeuronInstanceType.all().map((type) => type.name)).map((type) => {
-    if (name === EFA_DEVICES) {
-      const known = Hardware.accelerated(type);
-      return known && (known.efa?.interfaces ?? 0);
-    }
-    const known = NeuronInstanceType.all().find((neuron) => neuron.name === type);
-    // a Trainium2 chip shows four logical cores, eight where LNC is 1 (logical-neuroncore-config.rst of aws-neuron-sdk).
-    const cores = known && known.logicalNeuronCores * (type.startsWith('trn2') ? 2 : 1);
-    return !isNeuron(type) ? 0 : name === NEURON_CORES ? cores : known?.acceleratorCount;
-  });
-  return each.includes(undefined) ? undefined : Math.max(...each as number[]);
-}
-
-function isNeuron(type: string): boolean {
-  return /^(trn|inf)\d/.test(type);
+  return largest((types ?? CATALOGUE).map((type) => {
+    const facts = instanceFacts(type);
+    return name === EFA_DEVICES ? facts?.efaInterfaces
+      : !isNeuronType(type) ? 0 : name === NEURON_CORES ? facts?.mostNeuronCores : facts?.neuronDevices;
+  }));
 }
 
 function isNeuronDevicePlugin(applied: KubernetesObject): boolean {

@@ -1,4 +1,4 @@
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, same, several, textParts, valueAt } from '../graph/template-graph';
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, linked, same, several, textParts, valueAt } from '../graph/template-graph';
 import { Rule, found, notChecked } from '../rule';
 import { launchData, launchProperty, launchesOf } from '../views/launches';
 import { hasHole, partialText } from '../views/partial-text';
@@ -85,7 +85,7 @@ export const LAUNCH_TEMPLATE_RULES: Rule[] = [
     *check(graph) {
       for (const { resource, property, version } of versionsOf(graph)) {
         if ((typeof version === 'string' && !/^([1-9]\d*|\$Latest|\$Default)$/.test(version)) || (typeof version === 'number' && version < 1)) {
-          yield found(resource, property, version, 'a version is a whole number from 1');
+          yield found(resource, property, version, 'a version is a whole number from 1, "$Latest" or "$Default"');
         }
       }
     },
@@ -158,7 +158,7 @@ export const LAUNCH_TEMPLATE_RULES: Rule[] = [
     source: 'https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html',
     *check(graph) {
       for (const launch of launchesOf(graph)) {
-        const bytes = userDataBytes(launchData(launch, 'UserData'), launch.template);
+        const bytes = userDataBytes(launchData(launch, 'UserData'));
         if (bytes > MAX_USER_DATA_BYTES) {
           yield found(launch.template, launchProperty(launch, 'UserData'), bytes, `user data has more than ${MAX_USER_DATA_BYTES} bytes`);
         }
@@ -210,7 +210,7 @@ function* versionsOf(graph: TemplateGraph) {
 function keyOf(id: Value | undefined): Resource | undefined {
   const resource = id instanceof Link ? id.resource : undefined;
   const key = resource?.type === 'AWS::KMS::Alias' ? resource.get('TargetKeyId') : id;
-  return key instanceof Link && key.resource.type === 'AWS::KMS::Key' ? key.resource : undefined;
+  return linked(key, 'AWS::KMS::Key');
 }
 
 // without a policy of its own, a key is for the account alone.
@@ -218,7 +218,7 @@ function mayLetAutoScaling(key: Resource): boolean {
   const policy = key.get('KeyPolicy');
   const statements = policy === undefined ? [] : valueAt(policy, 'Statement');
   return !Array.isArray(statements) || statements.some((statement) => valueAt(statement, 'Effect') !== 'Deny'
-    && principalsOf(statement).some((principal) => !isOtherThanAutoScaling(principal, key)));
+    && principalsOf(statement).some((principal) => !isOtherThanAutoScaling(principal)));
 }
 
 // a statement for a service alone is for no role.
@@ -230,11 +230,11 @@ function principalsOf(statement: Value): (Value | undefined)[] {
 }
 
 // an account stands for its IAM policies, which are not for service-linked roles.
-function isOtherThanAutoScaling(principal: Value | undefined, key: Resource): boolean {
+function isOtherThanAutoScaling(principal: Value | undefined): boolean {
   if (principal instanceof Link) {
     return ['AWS::IAM::Role', 'AWS::IAM::User'].includes(principal.resource.type);
   }
-  const text = partialText(principal, key);
+  const text = partialText(principal);
   const isOtherIdentity = (arn: string) => !hasHole(arn) && /:(role|user)\//.test(arn) && !arn.includes('AWSServiceRoleForAutoScaling');
   return text !== undefined && (/^\d{12}$|:root$/.test(text) || isOtherIdentity(text));
 }

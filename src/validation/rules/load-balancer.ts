@@ -1,6 +1,6 @@
 import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, show, valueAt } from '../graph/template-graph';
 import { Rule, found, notChecked } from '../rule';
-import { EcsService, EcsTask, TaskContainer, ecsServicesOf, engineCommandOf } from '../views/ecs-tasks';
+import { EcsService, EcsTask, TaskContainer, ecsServicesOf } from '../views/ecs-tasks';
 import { zonesOfUse } from '../views/launches';
 import { differentZones, zoneOfSubnet } from '../views/zones';
 
@@ -115,7 +115,7 @@ export const LOAD_BALANCER_RULES: Rule[] = [
     *check(graph) {
       for (const { task, targetGroup, container } of balancedEngines(graph)) {
         const version = targetGroup.get('ProtocolVersion');
-        const isServer = container !== undefined && engineCommandOf(task, container, graph) !== undefined && !mayServeGrpc(container);
+        const isServer = container?.engine !== undefined && !mayServeGrpc(container);
         if ((version === 'HTTP2' || version === 'GRPC') && isServer) {
           yield found(targetGroup, 'ProtocolVersion', version, `the task ${task.definition.logicalId} runs a vLLM API server`);
         }
@@ -136,7 +136,7 @@ interface BalancedEngine {
 function* balancedEngines(graph: TemplateGraph): Iterable<BalancedEngine> {
   for (const service of ecsServicesOf(graph)) {
     const { task, resource } = service;
-    const isEngine = task?.isNeuron || task?.containers.some((container) => engineCommandOf(task, container, graph) !== undefined);
+    const isEngine = task?.isNeuron || task?.containers.some(({ engine }) => engine !== undefined);
     for (const entry of task !== undefined && isEngine ? asList(resource.get('LoadBalancers')) ?? [] : []) {
       const targetGroup = valueAt(entry, 'TargetGroupArn');
       if (targetGroup instanceof Link && targetGroup.resource.type === 'AWS::ElasticLoadBalancingV2::TargetGroup') {
@@ -151,7 +151,7 @@ function* balancedEngines(graph: TemplateGraph): Iterable<BalancedEngine> {
 // of a vLLM server; another model may answer, and be ready, within a second.
 function* servers(graph: TemplateGraph): Iterable<BalancedEngine> {
   for (const engine of balancedEngines(graph)) {
-    if (engine.task.containers.some((container) => engineCommandOf(engine.task, container, graph) !== undefined)) {
+    if (engine.task.containers.some((container) => container.engine !== undefined)) {
       yield engine;
     }
   }

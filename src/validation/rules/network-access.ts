@@ -1,7 +1,7 @@
 import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, isFalse, isTrue, linked, same, several, valueAt } from '../graph/template-graph';
 import { Outcome, Rule, found, notChecked } from '../rule';
 import { EcsService, autoScalingCapacityOf, ecsServicesOf } from '../views/ecs-tasks';
-import { Egress, egressOf, endpointServicesOf, groupBy, serviceOfEndpoint } from '../views/egress';
+import { Egress, egressOf, endpointServicesOf, serviceOfEndpoint } from '../views/egress';
 import { handedOn } from '../views/handed-on';
 import { PolicyStatement, allows, rolePoliciesOf } from '../views/iam-policies';
 import { Launch, launchData } from '../views/launches';
@@ -88,7 +88,7 @@ export const NETWORK_ACCESS_RULES: Rule[] = [
         const name = endpoint.get('ServiceName');
         const region = typeof name === 'string' ? /^(?:cn\.)?com\.amazonaws\.([a-z]{2}(?:-[a-z]+)+-\d)\./.exec(name)?.[1] : undefined;
         if (region !== undefined && endpoint.region !== undefined && region !== endpoint.region && endpoint.get('ServiceRegion') === undefined) {
-          yield found(endpoint, 'ServiceName', name, `the stack is deployed in ${endpoint.region}`);
+          yield found(endpoint, 'ServiceName', name, `the service is of another region than the stack, ${endpoint.region}`);
         }
       }
     },
@@ -121,13 +121,13 @@ export const NETWORK_ACCESS_RULES: Rule[] = [
     mend: 'add an ingress rule for TCP port 443 from the security groups or the subnets of those that call the service',
     source: 'https://docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html',
     *check(graph) {
-      const ingress = groupBy(graph.ofType('AWS::EC2::SecurityGroupIngress'), 'GroupId', 'AWS::EC2::SecurityGroup');
+      const ingress = graph.byReference('AWS::EC2::SecurityGroupIngress', 'GroupId', 'AWS::EC2::SecurityGroup');
       // a rule of a group that is not known may be of this one.
-      if (graph.hasUnseenResources || ingress.rest) {
+      if (graph.hasUnseenResources || ingress.has(undefined)) {
         return;
       }
       const rulesOf = (group: Resource) => [
-        ...several(group.get('SecurityGroupIngress')), ...(ingress.groups.get(group) ?? []).map((rule) => rule.get() ?? {}),
+        ...several(group.get('SecurityGroupIngress')), ...(ingress.get(group) ?? []).map((rule) => rule.get() ?? {}),
       ];
       const called = calledServices(graph);
       for (const endpoint of interfaceEndpoints(graph)) {
@@ -195,8 +195,8 @@ function clientsOf(graph: TemplateGraph): Client[] {
   const clients: Client[] = [];
   const roles = new Map(rolePoliciesOf(graph).map(({ role, statements }) => [role, statements]));
   // a role of several tasks allows what only some of them do.
-  groupBy(graph.ofType('AWS::ECS::TaskDefinition'), 'TaskRoleArn', 'AWS::IAM::Role').groups
-    .forEach((definitions, role) => definitions.length > 1 && roles.delete(role));
+  graph.byReference('AWS::ECS::TaskDefinition', 'TaskRoleArn', 'AWS::IAM::Role')
+    .forEach((definitions, role) => role && definitions.length > 1 && roles.delete(role));
   for (const { group, launches } of autoScalingCapacityOf(graph)) {
     for (const { launch, use } of launches.filter((each) => !mayUseProxy(each.launch)).slice(0, 1)) {
       clients.push({
@@ -239,7 +239,7 @@ function servicesOfTask({ task }: EcsService, roles: Map<Resource, readonly Poli
   const services = new Set<string>();
   const definition = task?.definition;
   for (const { values } of task?.containers ?? []) {
-    if (/^[^/]*\.dkr\.ecr\./.test(partialText(valueAt(values, 'Image'), definition!) ?? '')) {
+    if (/^[^/]*\.dkr\.ecr\./.test(partialText(valueAt(values, 'Image')) ?? '')) {
       ['ecr.api', 'ecr.dkr', 's3'].forEach((service) => services.add(service));
     }
     if (valueAt(values, 'LogConfiguration', 'LogDriver') === 'awslogs') {
@@ -247,7 +247,7 @@ function servicesOfTask({ task }: EcsService, roles: Map<Resource, readonly Poli
     }
     for (const secret of asList(valueAt(values, 'Secrets')) ?? []) {
       const source = valueAt(secret, 'ValueFrom');
-      const text = partialText(source, definition!) ?? '';
+      const text = partialText(source) ?? '';
       if (linked(source, 'AWS::SecretsManager::Secret') || /^arn:[^:]*:secretsmanager:/.test(text)) {
         services.add('secretsmanager');
       } else if (linked(source, 'AWS::SSM::Parameter') || /^arn:[^:]*:ssm:/.test(text)) {
@@ -266,7 +266,7 @@ function servicesOfTask({ task }: EcsService, roles: Map<Resource, readonly Poli
 /** Whether the agents on an instance may be told of a proxy in the VPC: what its user data says is not read further. */
 function mayUseProxy(launch: Launch): boolean {
   const userData = launchData(launch, 'UserData');
-  const text = userDataText(userData, launch.template);
+  const text = userDataText(userData);
   return userData !== undefined && (text === undefined || /proxy/i.test(text));
 }
 

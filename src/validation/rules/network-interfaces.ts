@@ -1,4 +1,4 @@
-import { Link, TemplateGraph, Unknown, Value, asInteger, asList, isFalse, show, valueAt } from '../graph/template-graph';
+import { Link, TemplateGraph, Unknown, Value, asInteger, asList, isFalse, linked, show, valueAt } from '../graph/template-graph';
 import { Rule, found, notChecked } from '../rule';
 import { instanceFacts } from '../views/instance-facts';
 import { LaunchInterface, efaLaunchesOf, launchProperty, launchesOf } from '../views/launches';
@@ -213,7 +213,7 @@ export const NETWORK_INTERFACES_RULES: Rule[] = [
         for (const nic of launch.interfaces) {
           const type = valueAt(nic.values, 'InterfaceType') ?? 'interface';
           if (!(type instanceof Unknown) && !(type instanceof Link) && !['interface', 'efa', 'efa-only'].some((known) => known === type)) {
-            yield found(launch.template, `${nic.property}.InterfaceType`, type, 'EC2 has no such interface type in a launch template');
+            yield found(launch.template, `${nic.property}.InterfaceType`, type, 'EC2 has no such interface type');
           }
         }
       }
@@ -255,7 +255,7 @@ export const NETWORK_INTERFACES_RULES: Rule[] = [
     *check(graph) {
       for (const attachment of graph.ofType('AWS::EC2::NetworkInterfaceAttachment')) {
         const [nic, instance] = [attachment.get('NetworkInterfaceId'), attachment.get('InstanceId')];
-        const type = nic instanceof Link && nic.resource.type === 'AWS::EC2::NetworkInterface' ? nic.resource.get('InterfaceType') : undefined;
+        const type = linked(nic, 'AWS::EC2::NetworkInterface')?.get('InterfaceType');
         if ((type === 'efa' || type === 'efa-only') && instance instanceof Link && instance.resource.type === 'AWS::EC2::Instance') {
           yield found(attachment, 'NetworkInterfaceId', nic, 'the interface is an EFA, and the instance is running by then');
         }

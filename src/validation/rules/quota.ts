@@ -1,9 +1,10 @@
 import { Resource, TemplateGraph, Value, asInteger } from '../graph/template-graph';
 import { Rule, found } from '../rule';
-import { instanceFacts } from '../views/instance-facts';
+import { largestSizeOf } from '../views/group-sizes';
+import { instanceFacts, isTrainiumType } from '../views/instance-facts';
 import { launchesOf } from '../views/launches';
 import { purchaseOf } from '../views/purchases';
-import { sizeOf, typesOf } from '../views/reserved-launches';
+import { typesOf } from '../views/reserved-launches';
 
 /** What accounts were seen to have in each region, for On-Demand and for Spot; EC2's guide has listed a default of 0. */
 const COMMON_QUOTA_VCPUS = 256;
@@ -55,14 +56,14 @@ function* demandsOf(graph: TemplateGraph): Iterable<Demand> {
   for (const launch of launchesOf(graph)) {
     for (const use of launch.uses) {
       const purchase = purchaseOf(launch, use);
-      const size = sizeOf(use);
+      const size = largestSizeOf(use, graph);
       if ((purchase !== 'on-demand' && purchase !== 'spot') || !size || counted.has(use.resource)) {
         continue;
       }
       const vcpus = Math.min(...typesOf(launch, use).map((type) => vcpusOf(type, purchase)));
       if (Number.isFinite(vcpus) && vcpus > 0) {
         counted.add(use.resource);
-        yield { resource: use.resource, property: size.property, purchase, vcpus: size.instances * vcpus };
+        yield { resource: size.resource, property: size.property, purchase, vcpus: size.instances * vcpus };
       }
     }
   }
@@ -77,6 +78,6 @@ function* demandsOf(graph: TemplateGraph): Iterable<Demand> {
 
 // of what is not Trainium, or is not bought that way, nothing is counted.
 function vcpusOf(type: Value, purchase: keyof typeof QUOTAS): number {
-  const trainium = typeof type === 'string' && /^trn\d/.test(type) ? instanceFacts(type) : undefined;
+  const trainium = isTrainiumType(type) ? instanceFacts(type) : undefined;
   return trainium?.purchaseOptions.includes(purchase) ? trainium.vcpus ?? 0 : 0;
 }

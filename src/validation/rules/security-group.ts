@@ -1,5 +1,6 @@
 import { Link, Resource, TemplateGraph, Unknown, Value, asList, same, valueAt } from '../graph/template-graph';
 import { Outcome, Rule, found, notChecked } from '../rule';
+import { kubernetesMinorOf } from '../views/eks-clusters';
 import { handedOn } from '../views/handed-on';
 import { instanceFacts } from '../views/instance-facts';
 import { EfaInterface, efaInterfacesOf, efaLaunchesOf, launchProperty, launchesOf } from '../views/launches';
@@ -111,7 +112,7 @@ function* selfTrafficOutcomes(graph: TemplateGraph, direction: Direction): Itera
 function fabricFault(graph: TemplateGraph, nic: EfaInterface, traffics: Map<Resource, FabricFault['traffic']>): FabricFault | Unknown | undefined {
   const groups = asList(nic.groups);
   if (groups === undefined) {
-    return new Unknown('the security groups of the interface', nic.groupsProperty);
+    return new Unknown('the security groups of the interface', '');
   }
   if (groups.some(isClusterGroupWithEfaRules)) {
     return undefined;
@@ -130,7 +131,7 @@ function fabricFault(graph: TemplateGraph, nic: EfaInterface, traffics: Map<Reso
       return undefined;
     }
     if (handedOn(graph).has(group.resource)) {
-      unknown ??= new Unknown('rules that something else may add to the security group', group.resource.logicalId);
+      unknown ??= new Unknown('rules that something else may add to the security group', '');
     }
     unknown ??= traffic.Ingress instanceof Unknown ? traffic.Ingress : traffic.Egress instanceof Unknown ? traffic.Egress : undefined;
     faults.push({ group: group.resource, traffic });
@@ -152,7 +153,7 @@ function selfTraffic(graph: TemplateGraph, group: Resource, direction: Direction
       return;
     }
     if (ofGroup === undefined || toSelf === undefined || protocol instanceof Unknown) {
-      result = new Unknown('a rule of the security group', group.logicalId);
+      result = new Unknown('a rule of the security group', '');
     } else {
       result = protocol === '-1' || protocol === -1 ? 'all' : result === 'none' ? 'part' : result;
     }
@@ -164,7 +165,7 @@ function selfTraffic(graph: TemplateGraph, group: Resource, direction: Direction
   for (const rule of asList(inline) ?? []) {
     consider(true, rule instanceof Unknown ? rule : valueAt(rule, peerName), valueAt(rule, 'IpProtocol'));
   }
-  const rules = graph.byReference(`AWS::EC2::SecurityGroup${direction}`, 'GroupId');
+  const rules = graph.byReference(`AWS::EC2::SecurityGroup${direction}`, 'GroupId', 'AWS::EC2::SecurityGroup');
   for (const rule of [...rules.get(group) ?? [], ...rules.get(undefined) ?? []]) {
     // a rule may name its group by name instead, which is no id that could be compared.
     const ofGroup = rule.get('GroupId') ?? (rule.get('GroupName') === undefined ? undefined : new Unknown('a group by its name', ''));
@@ -178,7 +179,5 @@ function isClusterGroupWithEfaRules(group: Value): boolean {
   if (!(group instanceof Link) || group.resource.type !== 'AWS::EKS::Cluster' || group.attribute !== 'ClusterSecurityGroupId') {
     return false;
   }
-  const version = group.resource.get('Version');
-  const minor = typeof version === 'string' ? /^1\.(\d+)$/.exec(version)?.[1] : undefined;
-  return minor !== undefined && Number(minor) >= 33;
+  return (kubernetesMinorOf(group.resource) ?? 0) >= 33;
 }

@@ -141,7 +141,7 @@ export const TOPOLOGY_RULES: Rule[] = [
         }
       }
       for (const { resource, property, zone, more } of places.values()) {
-        yield found(resource, property, zone, `the stack is deployed in ${resource.region}${more > 0 ? `; so it is at ${more} more place${more === 1 ? '' : 's'}` : ''}`);
+        yield found(resource, property, zone, `the zone is of another region than the stack, ${resource.region}${more > 0 ? `; so it is at ${more} more place${more === 1 ? '' : 's'}` : ''}`);
       }
     },
   },
@@ -213,7 +213,7 @@ export const TOPOLOGY_RULES: Rule[] = [
         const [place] = placementsOf(launch);
         const tenancy = launchData(launch, 'Placement', 'Tenancy') ?? (launch.root.length === 0 ? launchData(launch, 'Tenancy') : undefined);
         if (place && tenancy === 'host') {
-          yield found(place.resource, place.property, place.group, 'the launch has tenancy "host"');
+          yield found(place.resource, place.property, place.group, 'instances on Dedicated Hosts are launched into a placement group');
         }
       }
     },

@@ -1,6 +1,7 @@
 import { EcsService, EcsTask, instanceTypesOf, largest, reservedCpuUnits, reservedMemoryMib, sum } from './ecs-tasks';
+import { groupSizesOf } from './group-sizes';
 import { Hardware } from '../../hardware';
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, same, valueAt } from '../graph/template-graph';
+import { TemplateGraph, Unknown, Value, asInteger, asList, valueAt } from '../graph/template-graph';
 
 /** The largest of the instances that a service runs on; a figure that is not known of one of them is undefined. */
 export interface LargestInstance {
@@ -19,19 +20,8 @@ export function largestInstanceOf(service: EcsService): LargestInstance {
  * The most instances that a service can ever have, scheduled changes included; undefined when that is not known.
  */
 export function mostInstancesOf(service: EcsService, graph: TemplateGraph): number | undefined {
-  const sizes = service.capacity?.map(({ group }) => group && mostInstances(group, graph));
+  const sizes = service.capacity?.map(({ group }) => group && largest(groupSizesOf(group, graph).map(({ instances }) => instances)));
   return sizes && sum(sizes);
-}
-
-function mostInstances(group: Resource, graph: TemplateGraph): number | undefined {
-  const sizes = [asInteger(group.get('MaxSize'))];
-  for (const action of graph.ofType('AWS::AutoScaling::ScheduledAction')) {
-    const [name, size] = [action.get('AutoScalingGroupName'), action.get('MaxSize')];
-    if (size !== undefined && (name === undefined || same(name, new Link(group, 'Ref')) !== false)) {
-      sizes.push(asInteger(size));
-    }
-  }
-  return largest(sizes);
 }
 
 /**

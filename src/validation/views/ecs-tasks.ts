@@ -1,5 +1,7 @@
-import { EngineCommand, engineCommandsOf } from './engine-commands';
+import { EngineCommand, engineCommandOf } from './engine-commands';
+import { isNeuronType } from './instance-facts';
 import { Launch, LaunchUse, launchData, launchesOf } from './launches';
+import { viewOf } from './view';
 import { Hardware, NeuronInstanceType } from '../../hardware';
 import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, isTrue, valueAt } from '../graph/template-graph';
 
@@ -24,6 +26,8 @@ export interface TaskContainer {
   readonly hasAllDevices: boolean;
   /** Requirements of type `NeuronDevice`. */
   readonly neuronRequirements: Value[];
+  /** The vLLM server that it starts; undefined when it is not known to start one. */
+  readonly engine?: EngineCommand;
 }
 
 /** A task definition, with the services that run it. */
@@ -62,11 +66,15 @@ interface Ecs {
 
 // an interface of any other type is said to be wrong elsewhere, and may be meant for EFA.
 const INTERFACE_TYPES: readonly Value[] = ['interface', 'efa', 'efa-only'];
-const ecsOfGraph = new WeakMap<TemplateGraph, Ecs>();
 
 /** Every ECS task definition of the graph. */
 export function ecsTasksOf(graph: TemplateGraph): EcsTask[] {
   return ecsOf(graph).tasks;
+}
+
+/** Every vLLM server that a task definition of the graph starts. */
+export function enginesOf(graph: TemplateGraph): EngineCommand[] {
+  return ecsTasksOf(graph).flatMap(({ containers }) => containers.flatMap(({ engine }) => engine ?? []));
 }
 
 /** Every ECS service of the graph. */
@@ -93,11 +101,6 @@ export function environmentMayHave(container: TaskContainer, name: RegExp): bool
     || variables.map((variable) => valueAt(variable, 'Name')).some((given) => typeof given !== 'string' || name.test(given));
 }
 
-/** The vLLM server that a container starts; undefined when it is not known to start one. */
-export function engineCommandOf(task: EcsTask, container: TaskContainer, graph: TemplateGraph): EngineCommand | undefined {
-  return engineCommandsOf(graph).find(({ resource, property }) => resource === task.definition && property === `${container.property}.Command`);
-}
-
 /** Every instance type that the tasks of a service may run on; undefined when one is not known. */
 export function instanceTypesOf(service: EcsService): string[] | undefined {
   const types = service.capacity?.flatMap(({ launches }) => launches.length === 0 ? [undefined] : launches.flatMap(({ launch, use }) => (
@@ -113,7 +116,7 @@ export function neuronDevicesOf(type: string): number | undefined {
     return known instanceof NeuronInstanceType ? known.acceleratorCount : 0;
   }
   // Neuron devices are in Inferentia and Trainium instances alone.
-  return /^(inf|trn)/.test(type) ? undefined : 0;
+  return isNeuronType(type) ? undefined : 0;
 }
 
 /**
@@ -138,33 +141,28 @@ export function sum(numbers: readonly (number | undefined)[]): number | undefine
   return numbers.length === 0 || numbers.includes(undefined) ? undefined : (numbers as number[]).reduce((total, number) => total + number, 0);
 }
 
-function ecsOf(graph: TemplateGraph): Ecs {
-  let ecs = ecsOfGraph.get(graph);
-  if (!ecs) {
-    const tasks = graph.ofType('AWS::ECS::TaskDefinition').map(taskOf);
-    const byDefinition = new Map(tasks.map((task) => [task.definition, task]));
-    const services = graph.ofType('AWS::ECS::Service').map((resource): EcsService => {
-      const definition = resource.get('TaskDefinition');
-      const task = definition instanceof Link ? byDefinition.get(definition.resource) : undefined;
-      const service = { resource, task, capacity: capacitiesOf(resource, graph) };
-      task?.services.push(service);
-      return service;
-    });
-    ecs = { tasks, services };
-    ecsOfGraph.set(graph, ecs);
-  }
-  return ecs;
-}
+const ecsOf = viewOf((graph): Ecs => {
+  const tasks = graph.ofType('AWS::ECS::TaskDefinition').map(taskOf);
+  const byDefinition = new Map(tasks.map((task) => [task.definition, task]));
+  const services = graph.ofType('AWS::ECS::Service').map((resource): EcsService => {
+    const definition = resource.get('TaskDefinition');
+    const task = definition instanceof Link ? byDefinition.get(definition.resource) : undefined;
+    const service = { resource, task, capacity: capacitiesOf(resource, graph) };
+    task?.services.push(service);
+    return service;
+  });
+  return { tasks, services };
+});
 
 function taskOf(definition: Resource): EcsTask {
   const containers = (asList(definition.get('ContainerDefinitions')) ?? []).flatMap((values, index) => (
-    values instanceof Unknown ? [] : [containerOf(values, `ContainerDefinitions.${index}`)]
+    values instanceof Unknown ? [] : [containerOf(definition, values, `ContainerDefinitions.${index}`)]
   ));
   const isNeuron = containers.some(({ devices, neuronRequirements }) => neuronRequirements.length > 0 || devices.some(({ kind }) => kind === 'neuron'));
   return { definition, containers, isNeuron, services: [] };
 }
 
-function containerOf(values: Value, property: string): TaskContainer {
+function containerOf(definition: Resource, values: Value, property: string): TaskContainer {
   const listed = asList(valueAt(values, 'LinuxParameters', 'Devices'));
   const devices = (listed ?? []).flatMap((device, index): TaskDevice[] => {
     const hostPath = valueAt(device, 'HostPath');
@@ -183,6 +181,7 @@ function containerOf(values: Value, property: string): TaskContainer {
     devices,
     hasAllDevices: listed !== undefined && listed.every((device) => typeof valueAt(device, 'HostPath') === 'string'),
     neuronRequirements: (asList(valueAt(values, 'ResourceRequirements')) ?? []).filter((requirement) => valueAt(requirement, 'Type') === 'NeuronDevice'),
+    engine: engineCommandOf(definition, values, `${property}.Command`),
   };
 }
 

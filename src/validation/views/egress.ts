@@ -1,5 +1,6 @@
 import { handedOn } from './handed-on';
 import { partialText } from './partial-text';
+import { viewOf } from './view';
 import { Link, Resource, TemplateGraph, Value, linked, several } from '../graph/template-graph';
 
 /**
@@ -12,17 +13,15 @@ export type Egress = 'isolated' | 'internet-gateway' | undefined;
 interface Networks {
   /** The route table of each subnet; undefined where there are several. */
   readonly tables: Map<Resource, Resource | undefined>;
-  readonly routes: Map<Resource, Resource[]>;
+  readonly routes: ReadonlyMap<Resource | undefined, readonly Resource[]>;
   /** Tables that learn routes from a gateway. */
   readonly propagated: Set<Resource>;
   /** Endpoints of each VPC. */
-  readonly endpoints: Map<Resource, Resource[]>;
+  readonly endpoints: ReadonlyMap<Resource | undefined, readonly Resource[]>;
   /** True when an association, a route or an endpoint is of something that is not known. */
   readonly unknownRoutes: boolean;
   readonly unknownEndpoints: boolean;
 }
-
-const networksOfGraph = new WeakMap<TemplateGraph, Networks>();
 
 /**
  * Where a subnet's traffic to the outside goes, so far as that is certain.
@@ -73,61 +72,34 @@ export function endpointServicesOf(graph: TemplateGraph, subnet: Resource): Set<
 
 /** The service of an endpoint, such as `ecr.api` of `com.amazonaws.us-east-2.ecr.api`. */
 export function serviceOfEndpoint(endpoint: Resource): string | undefined {
-  return /^(?:cn\.)?com\.amazonaws\.[^.\0]+\.([^\0]+)$/.exec(partialText(endpoint.get('ServiceName'), endpoint) ?? '')?.[1];
+  return /^(?:cn\.)?com\.amazonaws\.[^.\0]+\.([^\0]+)$/.exec(partialText(endpoint.get('ServiceName')) ?? '')?.[1];
 }
 
-function networksOf(graph: TemplateGraph): Networks {
-  let result = networksOfGraph.get(graph);
-  if (!result) {
-    const associations = graph.ofType('AWS::EC2::SubnetRouteTableAssociation');
-    const tables = new Map<Resource, Resource | undefined>();
-    for (const association of associations) {
-      const subnet = linked(association.get('SubnetId'), 'AWS::EC2::Subnet');
-      if (subnet) {
-        tables.set(subnet, tables.has(subnet) ? undefined : linked(association.get('RouteTableId'), 'AWS::EC2::RouteTable'));
-      }
-    }
-    const routes = groupBy(graph.ofType('AWS::EC2::Route'), 'RouteTableId', 'AWS::EC2::RouteTable');
-    const endpoints = groupBy(graph.ofType('AWS::EC2::VPCEndpoint'), 'VpcId', 'AWS::EC2::VPC');
-    const propagated = [
-      ...graph.ofType('AWS::EC2::VPNGatewayRoutePropagation').flatMap((propagation) => several(propagation.get('RouteTableIds'))),
-      ...graph.ofType('AWS::EC2::RouteServerPropagation').flatMap((propagation) => several(propagation.get('RouteTableId'))),
-    ].map((table) => linked(table, 'AWS::EC2::RouteTable'));
-    result = {
-      tables,
-      routes: routes.groups,
-      propagated: new Set(propagated.filter((table) => table !== undefined)),
-      endpoints: endpoints.groups,
-      unknownRoutes: graph.hasUnseenResources || routes.rest || propagated.includes(undefined)
-        || associations.some((association) => linked(association.get('SubnetId'), 'AWS::EC2::Subnet') === undefined),
-      unknownEndpoints: graph.hasUnseenResources || endpoints.rest,
-    };
-    networksOfGraph.set(graph, result);
-  }
-  return result;
-}
-
-/**
- * Resources by the resource that a property of theirs refers to.
- *
- * @param resources what to group.
- * @param property name of the property.
- * @param type type of what is referred to.
- * @returns the groups, and whether some refer to anything else.
- */
-export function groupBy(resources: readonly Resource[], property: string, type: string): { groups: Map<Resource, Resource[]>; rest: boolean } {
-  const groups = new Map<Resource, Resource[]>();
-  let rest = false;
-  for (const resource of resources) {
-    const owner = linked(resource.get(property), type);
-    rest ||= owner === undefined;
-    if (owner) {
-      groups.set(owner, groups.get(owner) ?? []);
-      groups.get(owner)!.push(resource);
+const networksOf = viewOf((graph): Networks => {
+  const associations = graph.ofType('AWS::EC2::SubnetRouteTableAssociation');
+  const tables = new Map<Resource, Resource | undefined>();
+  for (const association of associations) {
+    const subnet = linked(association.get('SubnetId'), 'AWS::EC2::Subnet');
+    if (subnet) {
+      tables.set(subnet, tables.has(subnet) ? undefined : linked(association.get('RouteTableId'), 'AWS::EC2::RouteTable'));
     }
   }
-  return { groups, rest };
-}
+  const routes = graph.byReference('AWS::EC2::Route', 'RouteTableId', 'AWS::EC2::RouteTable');
+  const endpoints = graph.byReference('AWS::EC2::VPCEndpoint', 'VpcId', 'AWS::EC2::VPC');
+  const propagated = [
+    ...graph.ofType('AWS::EC2::VPNGatewayRoutePropagation').flatMap((propagation) => several(propagation.get('RouteTableIds'))),
+    ...graph.ofType('AWS::EC2::RouteServerPropagation').flatMap((propagation) => several(propagation.get('RouteTableId'))),
+  ].map((table) => linked(table, 'AWS::EC2::RouteTable'));
+  return {
+    tables,
+    routes,
+    propagated: new Set(propagated.filter((table) => table !== undefined)),
+    endpoints,
+    unknownRoutes: graph.hasUnseenResources || routes.has(undefined) || propagated.includes(undefined)
+      || associations.some((association) => linked(association.get('SubnetId'), 'AWS::EC2::Subnet') === undefined),
+    unknownEndpoints: graph.hasUnseenResources || endpoints.has(undefined),
+  };
+});
 
 function isToInternetGateway(route: Resource): boolean {
   return linked(route.get('GatewayId'), 'AWS::EC2::InternetGateway') !== undefined && route.get('DestinationIpv6CidrBlock') === undefined;

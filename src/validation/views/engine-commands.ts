@@ -1,4 +1,4 @@
-import { Resource, TemplateGraph, Unknown, Value, asList, valueAt } from '../graph/template-graph';
+import { Resource, Unknown, Value, asList, valueAt } from '../graph/template-graph';
 
 /** A vLLM server that a template starts. */
 export interface EngineCommand {
@@ -28,26 +28,21 @@ export interface KvTransfer {
 }
 
 const ALIASES: { readonly [short: string]: string } = { '-tp': '--tensor-parallel-size', '-pp': '--pipeline-parallel-size', '-q': '--quantization' };
-const enginesOfGraph = new WeakMap<TemplateGraph, EngineCommand[]>();
 
-/** Every vLLM server in the graph's task definitions. */
-export function engineCommandsOf(graph: TemplateGraph): EngineCommand[] {
-  let engines = enginesOfGraph.get(graph);
-  if (!engines) {
-    engines = graph.ofType('AWS::ECS::TaskDefinition').flatMap((resource) => (
-      (asList(resource.get('ContainerDefinitions')) ?? []).flatMap((container, index) => {
-        const environment = new Map((asList(valueAt(container, 'Environment')) ?? []).flatMap((variable) => {
-          const [name, value] = [valueAt(variable, 'Name'), valueAt(variable, 'Value')];
-          return typeof name === 'string' && value !== undefined ? [[name, value] as const] : [];
-        }));
-        const words = [...asList(valueAt(container, 'EntryPoint')) ?? [], ...asList(valueAt(container, 'Command')) ?? []];
-        const engine = engineOf(words, { resource, property: `ContainerDefinitions.${index}.Command`, environment });
-        return engine ? [engine] : [];
-      })
-    ));
-    enginesOfGraph.set(graph, engines);
-  }
-  return engines;
+/**
+ * The vLLM server that a container starts; undefined when it is not known to start one.
+ *
+ * @param resource the task definition.
+ * @param container the container as it is given.
+ * @param property path of its command below `Properties`.
+ */
+export function engineCommandOf(resource: Resource, container: Value, property: string): EngineCommand | undefined {
+  const environment = new Map((asList(valueAt(container, 'Environment')) ?? []).flatMap((variable) => {
+    const [name, value] = [valueAt(variable, 'Name'), valueAt(variable, 'Value')];
+    return typeof name === 'string' && value !== undefined ? [[name, value] as const] : [];
+  }));
+  const words = [...asList(valueAt(container, 'EntryPoint')) ?? [], ...asList(valueAt(container, 'Command')) ?? []];
+  return engineOf(words, { resource, property, environment });
 }
 
 function engineOf(words: Value[], place: Pick<EngineCommand, 'resource' | 'property' | 'environment'>): EngineCommand | undefined {

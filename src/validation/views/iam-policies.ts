@@ -1,6 +1,7 @@
 import { handedOn } from './handed-on';
 import { partialText } from './partial-text';
-import { Link, Resource, TemplateGraph, Unknown, Value, asList, several, valueAt } from '../graph/template-graph';
+import { viewOf } from './view';
+import { Link, Resource, TemplateGraph, Unknown, Value, asList, linked, several, valueAt } from '../graph/template-graph';
 
 /** One statement of a policy, what is unknown kept as undefined. */
 export interface PolicyStatement {
@@ -25,8 +26,8 @@ export interface PolicyTarget {
 export interface RolePolicies {
   readonly role: Resource;
   readonly statements: readonly PolicyStatement[];
-  /** False when policies are attached that are not known. */
-  readonly complete: boolean;
+  /** False when policies are attached that are not known, or may grant something of Amazon Bedrock. */
+  readonly isAllOfBedrock: boolean;
 }
 
 /** Policies of AWS that grant nothing of Amazon Bedrock and are known by their last part. */
@@ -37,19 +38,13 @@ const AWS_MANAGED_WITHOUT_BEDROCK = new Set([
   'AmazonS3ReadOnlyAccess',
 ]);
 
-const rolesOfGraph = new WeakMap<TemplateGraph, RolePolicies[]>();
 const statementsOfResource = new WeakMap<Resource, Map<string, PolicyStatement[]>>();
 
 /** Every role of the set. */
-export function rolePoliciesOf(graph: TemplateGraph): RolePolicies[] {
-  let roles = rolesOfGraph.get(graph);
-  if (!roles) {
-    const attached = attachedStatements(graph);
-    roles = graph.ofType('AWS::IAM::Role').map((role) => policiesOfRole(graph, role, attached));
-    rolesOfGraph.set(graph, roles);
-  }
-  return roles;
-}
+export const rolePoliciesOf = viewOf((graph): RolePolicies[] => {
+  const attached = attachedStatements(graph);
+  return graph.ofType('AWS::IAM::Role').map((role) => policiesOfRole(graph, role, attached));
+});
 
 /** Every statement of an identity's policy, attached or not, policy by policy. */
 export function identityPoliciesOf(graph: TemplateGraph): PolicyStatement[][] {
@@ -89,7 +84,7 @@ function readStatements(resource: Resource, property: string, document: Value | 
     actions: valueAt(statement, 'NotAction') !== undefined ? [undefined]
       : several(valueAt(statement, 'Action')).map((action) => typeof action === 'string' ? action : undefined),
     resources: valueAt(statement, 'NotResource') !== undefined ? [{ value: undefined }]
-      : several(valueAt(statement, 'Resource')).map((value) => ({ value, text: partialText(value, resource) })),
+      : several(valueAt(statement, 'Resource')).map((value) => ({ value, text: partialText(value) })),
   }));
 }
 
@@ -149,16 +144,17 @@ function policiesOfRole(graph: TemplateGraph, role: Resource, attached: Map<Reso
   inlinePolicies(role).forEach((policy, index) => {
     statements.push(...statementsOf(role, `Policies.${index}.PolicyDocument`, valueAt(policy, 'PolicyDocument')));
   });
-  let complete = !graph.hasUnseenResources && !handedOn(graph).has(role) && !(role.get('Policies') instanceof Unknown) && !attached.has('');
+  let isAllOfBedrock = !graph.hasUnseenResources && !handedOn(graph).has(role) && !(role.get('Policies') instanceof Unknown) && !attached.has('');
   for (const arn of several(role.get('ManagedPolicyArns'))) {
-    if (arn instanceof Link && arn.resource.type === 'AWS::IAM::ManagedPolicy') {
-      statements.push(...statementsOf(arn.resource, 'PolicyDocument', arn.resource.get('PolicyDocument')));
+    const managed = linked(arn, 'AWS::IAM::ManagedPolicy');
+    if (managed) {
+      statements.push(...statementsOf(managed, 'PolicyDocument', managed.get('PolicyDocument')));
     } else {
-      const text = partialText(arn, role) ?? '';
-      complete &&= text.includes(':iam::aws:policy/') && AWS_MANAGED_WITHOUT_BEDROCK.has(text.split('/').at(-1)!);
+      const text = partialText(arn) ?? '';
+      isAllOfBedrock &&= text.includes(':iam::aws:policy/') && AWS_MANAGED_WITHOUT_BEDROCK.has(text.split('/').at(-1)!);
     }
   }
-  return { role, statements, complete };
+  return { role, statements, isAllOfBedrock };
 }
 
 // by the role itself, or by its name.

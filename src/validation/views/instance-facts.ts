@@ -12,6 +12,14 @@ export interface InstanceFacts {
   readonly purchaseOptions: readonly string[];
   /** Undefined where it is not known. */
   readonly vcpus?: number;
+  /** Neuron devices; 0 where the type has none. */
+  readonly neuronDevices: number;
+  /**
+   * Logical NeuronCores at most, 0 where the type has none: a Trainium2 chip shows four, eight where LNC is 1.
+   *
+   * @see https://awsdocs-neuron.readthedocs-hosted.com/en/latest/about-neuron/arch/neuron-features/logical-neuroncore-config.html
+   */
+  readonly mostNeuronCores: number;
 }
 
 /** Inferentia1 serves no fleet of ours, but it is an instance type that EC2 has (npm:@aws-sdk/client-ec2@3.1169.0 _InstanceType). */
@@ -23,6 +31,11 @@ export const KNOWN_NEURON_INSTANCE_TYPES: readonly string[] = [...NeuronInstance
 /** Whether a value is the name of a Trainium or Inferentia instance type, whether EC2 has it or not. */
 export function isNeuronType(type: Value | undefined): type is string {
   return typeof type === 'string' && /^(trn|inf)\d/.test(type);
+}
+
+/** Whether a value is the name of a Trainium instance type, whether EC2 has it or not. */
+export function isTrainiumType(type: Value | undefined): type is string {
+  return typeof type === 'string' && /^trn\d/.test(type);
 }
 
 /**
@@ -38,5 +51,8 @@ export function instanceFacts(type: Value): InstanceFacts | undefined {
     hasOnDemand: known.purchaseOptions.includes('on-demand'),
     purchaseOptions: known.purchaseOptions,
     vcpus: known.vcpus,
+    ...known instanceof NeuronInstanceType
+      ? { neuronDevices: known.acceleratorCount, mostNeuronCores: known.logicalNeuronCores * (known.name.startsWith('trn2') ? 2 : 1) }
+      : { neuronDevices: 0, mostNeuronCores: 0 },
   };
 }

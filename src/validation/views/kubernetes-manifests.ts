@@ -1,8 +1,9 @@
-import { HOLE, hasHole, partialText } from './partial-text';
-import { Link, Resource, TemplateGraph, Value, isTrue } from '../graph/template-graph';
+import { hasHole, partialText } from './partial-text';
+import { viewOf } from './view';
+import { HOLE, Link, Resource, TemplateGraph, Value, isTrue } from '../graph/template-graph';
 
 /** A piece of a manifest, undefined where nothing is; a text that is not known before deployment, or a number, has a `HOLE`. */
-export type Json = string | number | boolean | null | undefined | Json[] | { readonly [key: string]: Json };
+export type ManifestValue = string | number | boolean | null | undefined | ManifestValue[] | { readonly [key: string]: ManifestValue };
 
 /** An object that a template applies to a cluster. */
 export interface KubernetesObject {
@@ -11,7 +12,7 @@ export interface KubernetesObject {
   readonly cluster: Value | undefined;
   /** Place in `Manifest`, such as `Manifest.0`. */
   readonly property: string;
-  readonly object: Json;
+  readonly object: ManifestValue;
 }
 
 /** A chart that a template installs in a cluster. */
@@ -21,14 +22,14 @@ export interface HelmRelease {
   /** Name of the chart, without its repository. */
   readonly chart: string;
   /** Undefined where the values are not known. */
-  readonly values: Json;
+  readonly values: ManifestValue;
 }
 
 /** A pod, or what a controller makes pods from. */
 export interface PodSpec {
   /** Place in `Manifest`, such as `Manifest.0.spec.template.spec`. */
   readonly property: string;
-  readonly spec: Json;
+  readonly spec: ManifestValue;
 }
 
 /** The label of a node that says its instance type, and its name before Kubernetes 1.17. */
@@ -55,23 +56,13 @@ const SUFFIXES: { readonly [suffix: string]: number } = {
 
 const MANIFEST_TYPE = 'Custom::AWSCDK-EKS-KubernetesResource';
 
-const objectsOfGraph = new WeakMap<TemplateGraph, KubernetesObject[]>();
-const releasesOfGraph = new WeakMap<TemplateGraph, HelmRelease[]>();
-
 /** Every object that the CDK applies to clusters; a manifest that cannot be read has none. */
-export function kubernetesObjectsOf(graph: TemplateGraph): KubernetesObject[] {
-  let objects = objectsOfGraph.get(graph);
-  if (!objects) {
-    objects = graph.ofType(MANIFEST_TYPE).flatMap((resource) => {
-      const manifest = parse(resource.get('Manifest'), resource);
-      return (Array.isArray(manifest) ? manifest : []).map((object, index) => ({
-        resource, cluster: resource.get('ClusterName'), property: `Manifest.${index}`, object,
-      }));
-    });
-    objectsOfGraph.set(graph, objects);
-  }
-  return objects;
-}
+export const kubernetesObjectsOf = viewOf((graph): KubernetesObject[] => graph.ofType(MANIFEST_TYPE).flatMap((resource) => {
+  const manifest = parse(resource.get('Manifest'));
+  return (Array.isArray(manifest) ? manifest : []).map((object, index) => ({
+    resource, cluster: resource.get('ClusterName'), property: `Manifest.${index}`, object,
+  }));
+}));
 
 /** False when a manifest cannot be read before deployment. */
 export function isEveryManifestKnown(graph: TemplateGraph): boolean {
@@ -80,23 +71,16 @@ export function isEveryManifestKnown(graph: TemplateGraph): boolean {
 }
 
 /** Every chart that the CDK installs in clusters. */
-export function helmReleasesOf(graph: TemplateGraph): HelmRelease[] {
-  let releases = releasesOfGraph.get(graph);
-  if (!releases) {
-    releases = graph.ofType('Custom::AWSCDK-EKS-HelmChart').map((resource) => {
-      const [chart, repository, values] = ['Chart', 'Repository', 'Values'].map((name) => resource.get(name));
-      return {
-        resource,
-        cluster: resource.get('ClusterName'),
-        // a chart of an OCI registry may be named by its repository alone.
-        chart: [chart, repository].map((name) => typeof name === 'string' ? name.split('/').at(-1)! : '').find((name) => name !== '') ?? '',
-        values: values === undefined ? {} : parse(values, resource),
-      };
-    });
-    releasesOfGraph.set(graph, releases);
-  }
-  return releases;
-}
+export const helmReleasesOf = viewOf((graph): HelmRelease[] => graph.ofType('Custom::AWSCDK-EKS-HelmChart').map((resource) => {
+  const [chart, repository, values] = ['Chart', 'Repository', 'Values'].map((name) => resource.get(name));
+  return {
+    resource,
+    cluster: resource.get('ClusterName'),
+    // a chart of an OCI registry may be named by its repository alone.
+    chart: [chart, repository].map((name) => typeof name === 'string' ? name.split('/').at(-1)! : '').find((name) => name !== '') ?? '',
+    values: values === undefined ? {} : parse(values),
+  };
+}));
 
 /** Kind of an object. */
 export function kindOf({ object }: KubernetesObject): string {
@@ -114,7 +98,7 @@ export function podSpecsOf(applied: KubernetesObject): PodSpec[] {
 }
 
 /** Containers of a pod with their place below it. */
-export function containersOf(spec: Json, list: 'containers' | 'initContainers' = 'containers'): { readonly path: string; readonly container: Json }[] {
+export function containersOf(spec: ManifestValue, list: 'containers' | 'initContainers' = 'containers'): { readonly path: string; readonly container: ManifestValue }[] {
   return jsonList(jsonAt(spec, list)).map((container, index) => ({ path: `${list}.${index}`, container }));
 }
 
@@ -123,7 +107,7 @@ export function containersOf(spec: Json, list: 'containers' | 'initContainers' =
  *
  * @param spec the pod.
  */
-export function instanceTypesOfPod(spec: Json): string[] | undefined {
+export function instanceTypesOfPod(spec: ManifestValue): string[] | undefined {
   for (const label of INSTANCE_TYPE_LABELS) {
     const selected = jsonAt(spec, 'nodeSelector', label);
     if (typeof selected === 'string') {
@@ -141,45 +125,24 @@ export function instanceTypesOfPod(spec: Json): string[] | undefined {
   return types.length > 0 && types.every((list) => list !== undefined) ? [...new Set(types.flat())] : undefined;
 }
 
-/** The cluster that a resource names, if it is in the templates. */
-export function clusterOf(graph: TemplateGraph, name: Value | undefined): Resource | undefined {
-  if (name instanceof Link) {
-    return CLUSTER_NAMES.has(name.resource.type) ? name.resource : undefined;
-  }
-  return typeof name !== 'string' ? undefined
-    : [...CLUSTER_NAMES].flatMap(([type, path]) => graph.ofType(type).filter((cluster) => cluster.get(...path) === name)).at(0);
-}
-
-/** Minor version of a cluster's Kubernetes 1.x; undefined where it is not known. */
-export function kubernetesMinorOf(cluster: Resource | undefined): number | undefined {
-  return minorVersion(cluster?.get('Version') ?? cluster?.get('Config', 'version'));
-}
-
-/** The x of a Kubernetes version 1.x. */
-export function minorVersion(version: Value | undefined): number | undefined {
-  // a version of YAML such as 1.30 without quotes is the number 1.3.
-  const match = typeof version === 'string' ? /^1\.(\d+)/.exec(version) : null;
-  return match ? Number(match[1]) : undefined;
-}
-
 /** The value at a path of a manifest. */
-export function jsonAt(value: Json, ...path: string[]): Json {
-  return path.reduce<Json>((current, name) =>
+export function jsonAt(value: ManifestValue, ...path: string[]): ManifestValue {
+  return path.reduce<ManifestValue>((current, name) =>
     typeof current === 'object' && current !== null && !Array.isArray(current) && Object.hasOwn(current, name) ? current[name] : undefined, value);
 }
 
 /** A list as it is, anything else as an empty one. */
-export function jsonList(value: Json): Json[] {
+export function jsonList(value: ManifestValue): ManifestValue[] {
   return Array.isArray(value) ? value : [];
 }
 
 /** True for `true` and `"true"`. */
-export function isJsonTrue(value: Json): boolean {
+export function isJsonTrue(value: ManifestValue): boolean {
   return (typeof value === 'boolean' || typeof value === 'string') && isTrue(value);
 }
 
 /** A Kubernetes quantity such as `16`, `"16"` or `"5128Mi"` as a number; undefined where it is not known or none. */
-export function quantity(value: Json): number | undefined {
+export function quantity(value: ManifestValue): number | undefined {
   if (typeof value === 'number') {
     return value;
   }
@@ -187,20 +150,17 @@ export function quantity(value: Json): number | undefined {
   return match && Object.hasOwn(SUFFIXES, match[2]) ? Number(match[1]) * SUFFIXES[match[2]] : undefined;
 }
 
-/** Where a cluster's name is, by its type: of the current construct, and of the one before. */
-const CLUSTER_NAMES: ReadonlyMap<string, string[]> = new Map([['AWS::EKS::Cluster', ['Name']], ['Custom::AWSCDK-EKS-Cluster', ['Config', 'name']]]);
-
 /** Stands for what is unknown while a manifest is parsed: text within a string, a number outside one. */
 const MARK = '7180339887498948';
 
-function parse(value: Value | undefined, resource: Resource): Json {
-  const text = partialText(value, resource);
+function parse(value: Value | undefined): ManifestValue {
+  const text = partialText(value);
   if (text === undefined || value instanceof Link) {
     return undefined;
   }
   try {
     return JSON.parse(text.replaceAll(HOLE, MARK), (_, item) => typeof item === 'string' ? item.replaceAll(MARK, HOLE)
-      : typeof item === 'number' && String(item).includes(MARK) ? HOLE : item) as Json;
+      : typeof item === 'number' && String(item).includes(MARK) ? HOLE : item) as ManifestValue;
   } catch {
     return undefined;
   }

@@ -1,5 +1,6 @@
+import { viewOf } from './view';
 import { zoneOf, zoneOfSubnet } from './zones';
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, same, several, show, valueAt } from '../graph/template-graph';
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, distinctValues, linked, same, several, show, valueAt } from '../graph/template-graph';
 
 /** A network interface of a launch, positions defaulted as EC2 does. */
 export interface LaunchInterface {
@@ -56,22 +57,16 @@ export interface Launch {
 }
 
 const INTERFACE_TYPE = 'AWS::EC2::NetworkInterface';
-const launchesOfGraph = new WeakMap<TemplateGraph, Launch[]>();
 
 /** Every launch template of the graph, and every instance that is launched without one. */
-export function launchesOf(graph: TemplateGraph): Launch[] {
-  let launches = launchesOfGraph.get(graph);
-  if (!launches) {
-    const uses = usesByTemplate(graph);
-    launches = [
-      ...graph.ofType('AWS::EC2::LaunchTemplate').map((template) => launchOf(template, ['LaunchTemplateData'], uses.get(template) ?? [])),
-      ...graph.ofType('AWS::EC2::Instance').filter((instance) => instance.get('LaunchTemplate') === undefined)
-        .map((instance) => launchOf(instance, [], [instanceUse(instance)])),
-    ];
-    launchesOfGraph.set(graph, launches);
-  }
-  return launches;
-}
+export const launchesOf = viewOf((graph): Launch[] => {
+  const uses = usesByTemplate(graph);
+  return [
+    ...graph.ofType('AWS::EC2::LaunchTemplate').map((template) => launchOf(template, ['LaunchTemplateData'], uses.get(template) ?? [])),
+    ...graph.ofType('AWS::EC2::Instance').filter((instance) => instance.get('LaunchTemplate') === undefined)
+      .map((instance) => launchOf(instance, [], [instanceUse(instance)])),
+  ];
+});
 
 /** Launches with at least one EFA interface. */
 export function efaLaunchesOf(graph: TemplateGraph): Launch[] {
@@ -134,7 +129,7 @@ function launchOf(template: Resource, root: readonly string[], everyUse: LaunchU
     interfaces,
     unknownInterfaces: listed instanceof Unknown ? listed : items.find((item) => item instanceof Unknown),
     uses: everyUse,
-    instanceTypes: types.filter((type, index) => types.findIndex((other) => other === type || same(type, other) === true) === index),
+    instanceTypes: distinctValues(types),
   };
 }
 
@@ -152,7 +147,8 @@ function interfaceOf(values: Value, property: string): LaunchInterface {
 }
 
 function typeOfExisting(existing: Value): Value {
-  return existing instanceof Link && existing.resource.type === INTERFACE_TYPE ? existing.resource.get('InterfaceType') ?? 'interface'
+  const made = linked(existing, INTERFACE_TYPE);
+  return made ? made.get('InterfaceType') ?? 'interface'
     : new Unknown('the type of an interface that is not in these templates', `type of ${existing instanceof Unknown ? existing.key : show(existing)}`);
 }
 

@@ -1,7 +1,4 @@
-import { Resource, Unknown, Value, decodeBase64, textParts } from '../graph/template-graph';
-
-/** Stands for a piece of a text that is not known before deployment, of any length. */
-export const HOLE = '\u0000';
+import { HOLE, Unknown, Value, textParts } from '../graph/template-graph';
 
 /** What a pseudo parameter stands for where it is not known: certainly not empty, and without a colon. */
 const PSEUDO_PARAMETERS: { readonly [name: string]: string } = {
@@ -16,9 +13,9 @@ const PSEUDO_PARAMETERS: { readonly [name: string]: string } = {
  * @param value the value; of `Fn::Base64`, the text that is encoded.
  * @returns undefined where nothing of the text is known.
  */
-export function partialText(value: Value | undefined, _resource?: Resource): string | undefined {
+export function partialText(value: Value | undefined): string | undefined {
   if (value instanceof Unknown && value.facts.decoded !== undefined) {
-    return partialText(decodeBase64(value));
+    return partialText(value.facts.decoded);
   }
   const text = (textParts(value) ?? [value]).map(pieceText).join('');
   return text === HOLE ? undefined : text;

@@ -4,7 +4,8 @@ import { Unknown, Value } from '../graph/template-graph';
 /** Ways to pay for a launch; `reservation` is an On-Demand Capacity Reservation, or one whose kind only its id tells. */
 export type PurchaseKind = 'on-demand' | 'spot' | 'capacity-block' | 'interruptible-capacity-reservation' | 'reservation';
 
-const MARKETS: readonly string[] = ['spot', 'capacity-block', 'interruptible-capacity-reservation'];
+/** Values of MarketType. */
+export const MARKETS: readonly string[] = ['spot', 'capacity-block', 'interruptible-capacity-reservation'];
 
 /**
  * How instances of a launch are bought; undefined where that is not certain.

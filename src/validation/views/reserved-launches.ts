@@ -1,5 +1,6 @@
 import { Launch, LaunchUse, launchData, launchesOf, reservationTarget } from './launches';
-import { Link, Resource, TemplateGraph, Value, asInteger, asList, same } from '../graph/template-graph';
+import { viewOf } from './view';
+import { Resource, Value, asList, distinctValues, linked } from '../graph/template-graph';
 
 /** A launch that runs in one Capacity Reservation of the graph and nowhere else. */
 export interface ReservedLaunch {
@@ -11,44 +12,13 @@ export interface ReservedLaunch {
   readonly reservation: Resource;
 }
 
-/** How many instances a group may have. */
-export interface GroupSize {
-  /** Path below `Properties`. */
-  readonly property: string;
-  readonly instances: number;
-}
-
 const RESERVATION_TYPE = 'AWS::EC2::CapacityReservation';
-const launchesOfGraph = new WeakMap<TemplateGraph, ReservedLaunch[]>();
 
-/**
- * Launches whose target is a Capacity Reservation of the graph; an id or a parameter says nothing of what is reserved.
- *
- * @param graph the templates.
- */
-export function reservedLaunchesOf(graph: TemplateGraph): ReservedLaunch[] {
-  let launches = launchesOfGraph.get(graph);
-  if (!launches) {
-    // most templates reserve nothing.
-    launches = graph.ofType(RESERVATION_TYPE).length === 0 ? [] : launchesOf(graph).flatMap(reservedLaunches);
-    launchesOfGraph.set(graph, launches);
-  }
-  return launches;
-}
-
-/**
- * The largest number of instances that a group may have; undefined where it is not known.
- *
- * @param use what launches.
- */
-export function sizeOf(use: LaunchUse): GroupSize | undefined {
-  if (use.kind === 'Instance') {
-    return { property: 'InstanceType', instances: 1 };
-  }
-  const path = use.kind === 'Nodegroup' ? ['ScalingConfig', 'MaxSize'] : ['MaxSize'];
-  const instances = asInteger(use.resource.get(...path));
-  return instances === undefined ? undefined : { property: path.join('.'), instances };
-}
+/** Launches whose target is a Capacity Reservation of the graph; an id or a parameter says nothing of what is reserved. */
+export const reservedLaunchesOf = viewOf((graph): ReservedLaunch[] => (
+  // most templates reserve nothing.
+  graph.ofType(RESERVATION_TYPE).length === 0 ? [] : launchesOf(graph).flatMap(reservedLaunches)
+));
 
 /**
  * Instance types that one use of a launch launches.
@@ -71,7 +41,7 @@ function reservedLaunches(launch: Launch): ReservedLaunch[] {
   const result: ReservedLaunch[] = [];
   const target = reservationOf(reservationTarget(launch));
   if (target && (rest.length > 0 || launch.uses.length === 0)) {
-    const types = launch.uses.length === 0 ? launch.instanceTypes : distinct(rest.flatMap((use) => typesOf(launch, use)));
+    const types = launch.uses.length === 0 ? launch.instanceTypes : distinctValues(rest.flatMap((use) => typesOf(launch, use)));
     result.push({ launch, uses: rest, types, reservation: target });
   }
   for (const use of overriding) {
@@ -87,9 +57,5 @@ function reservedLaunches(launch: Launch): ReservedLaunch[] {
 }
 
 function reservationOf(target: Value | undefined): Resource | undefined {
-  return target instanceof Link && target.resource.type === RESERVATION_TYPE ? target.resource : undefined;
-}
-
-function distinct(values: readonly Value[]): Value[] {
-  return values.filter((value, index) => values.findIndex((other) => other === value || same(value, other) === true) === index);
+  return linked(target, RESERVATION_TYPE);
 }

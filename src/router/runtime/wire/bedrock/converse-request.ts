@@ -3,7 +3,7 @@ import { FieldProblems, Fields, jsonObject } from './fields';
 
 const IMAGE_FORMATS = ['png', 'jpeg', 'gif', 'webp'];
 const TOOL_NAME = /^[A-Za-z0-9_-]{1,64}$/;
-const MOST_STOP_SEQUENCES = 2500;
+const MAX_STOP_SEQUENCES = 2500;
 /** What is said in a request and cannot be honoured here. */
 const REFUSED = ['guardrailConfig', 'promptVariables', 'additionalModelResponseFieldPaths'];
 
@@ -191,8 +191,8 @@ function inference(config: unknown, problems: FieldProblems): Fields {
       problems.add(`inferenceConfig.stopSequences[${i}]`, 'expected a string that is not empty');
     }
   });
-  if (stop.length > MOST_STOP_SEQUENCES) {
-    problems.add('inferenceConfig.stopSequences', `expected at most ${MOST_STOP_SEQUENCES}`);
+  if (stop.length > MAX_STOP_SEQUENCES) {
+    problems.add('inferenceConfig.stopSequences', `expected at most ${MAX_STOP_SEQUENCES}`);
   }
   return defined({
     max_tokens: problems.number(maxTokens, 'inferenceConfig.maxTokens', 1, 2 ** 31 - 1, true),

@@ -1,0 +1,26 @@
+import { Link, Resource, TemplateGraph, Value } from '../graph/template-graph';
+
+/** Where a cluster's name is, by its type: of the current construct, and of the one before. */
+const CLUSTER_NAMES: ReadonlyMap<string, string[]> = new Map([['AWS::EKS::Cluster', ['Name']], ['Custom::AWSCDK-EKS-Cluster', ['Config', 'name']]]);
+
+/** The cluster that a resource names, if it is in the templates. */
+export function clusterOf(graph: TemplateGraph, name: Value | undefined): Resource | undefined {
+  if (name instanceof Link) {
+    return CLUSTER_NAMES.has(name.resource.type) ? name.resource : undefined;
+  }
+  return typeof name !== 'string' ? undefined
+    : [...CLUSTER_NAMES].flatMap(([type, path]) => graph.ofType(type).filter((cluster) => cluster.get(...path) === name)).at(0);
+}
+
+/** Minor version of a cluster's Kubernetes 1.x; undefined where it is not known. */
+export function kubernetesMinorOf(cluster: Resource | undefined): number | undefined {
+  return minorVersion(cluster?.get('Version') ?? cluster?.get('Config', 'version'));
+}
+
+/** The x of a Kubernetes version 1.x. */
+export function minorVersion(version: Value | undefined): number | undefined {
+  // a version of YAML such as 1.30 without quotes is the number 1.3, and EKS has none before 1.10.
+  const text = typeof version === 'number' ? version.toFixed(2) : version;
+  const match = typeof text === 'string' ? /^1\.(\d+)/.exec(text) : null;
+  return match ? Number(match[1]) : undefined;
+}
