@@ -84,6 +84,19 @@ describe('what is given to a task', () => {
     ['a sidecar with all of the Neuron devices as a requirement', ['NeuronRequirementOutsideManagedInstances'], ({ task }) => {
       task.ContainerDefinitions.push({ Name: 'other', Image: 'busybox', Memory: 64, ResourceRequirements: [{ Type: 'NeuronDevice', Value: 'ALL' }] });
     }],
+    ['the standard image of ECS', ['NeuronTaskImage'], ({ data }) => {
+      data.ImageId = '{{resolve:ssm:/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_id}}';
+    }],
+    ['the standard image of ECS, and the driver in user data', [], ({ data }) => {
+      data.ImageId = '{{resolve:ssm:/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_id}}';
+      data.UserData = { 'Fn::Base64': { 'Fn::Sub': '#!/bin/bash\necho ECS_CLUSTER=${Cluster} >> /etc/ecs/ecs.config\ndnf install -y aws-neuronx-dkms\n' } };
+    }],
+    ['the standard image of ECS, and commands of a parameter', [], (parts) => {
+      parts.data.ImageId = '{{resolve:ssm:/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_id}}';
+      parts.data.UserData = { 'Fn::Base64': { 'Fn::Join': ['\n', ['#!/bin/bash', 'echo ECS_CLUSTER=serving >> /etc/ecs/ecs.config', withParameter(parts)]] } };
+    }],
+    ['as much memory as fits, in GB', [], ({ task }) => { task.Memory = '400GB'; }],
+    ['more processors than an instance has, in vCPU', ['TaskLargerThanInstance'], ({ task }) => { task.Cpu = '200 vCPU'; }],
     ['a requirement of GPUs', [], ({ container }) => { container.ResourceRequirements = [{ Type: 'GPU', Value: '1' }]; }],
   ])('%s', (_, rules, change) => {
     expect(found(change)).toEqual(rules);
@@ -153,7 +166,7 @@ describe('where a service runs', () => {
     }],
     ['with more CPU units than there are', ['TaskLargerThanInstance'], ({ container }) => { container.Cpu = 129 * 1024; }],
     ['with less memory than the sum of the containers, by its own word', [], ({ task }) => { task.Memory = '4096'; }],
-    ['with memory in words', [], ({ task }) => { task.Memory = '4096 GB'; }],
+    ['with more memory than there is, in GB', ['TaskLargerThanInstance'], ({ task }) => { task.Memory = '4096 GB'; }],
     ['in a cluster that a call of the API associates', [], ({ template }) => {
       delete template.Resources.Association;
       template.Resources.Call = { Type: 'Custom::AWS', Properties: { ServiceToken: 'arn:aws:lambda:us-east-2:123456789012:function:call' } };

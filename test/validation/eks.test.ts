@@ -45,6 +45,9 @@ describe('node group and launch template', () => {
     ['an image by resolve:ssm', {}, { ImageId: 'resolve:ssm:/ami/node', ...userData('bootstrap') }, ['NodegroupImageFromParameter LaunchTemplateData.ImageId']],
     ['an image alone', {}, IMAGE, ['NodegroupCustomImageBootstrap LaunchTemplateData.UserData']],
     ['an image and a script', {}, { ...IMAGE, ...userData('#!/bin/bash\n/etc/eks/bootstrap.sh serving\n') }, []],
+    ['an image and a script that joins nothing', {}, { ...IMAGE, ...userData('#!/bin/bash\necho ready\n') },
+      ['NodegroupCustomImageBootstrap LaunchTemplateData.UserData']],
+    ['an image and a script that comes from elsewhere', {}, { ...IMAGE, ...userData('#!/bin/bash\ncurl -fsS https://setup.internal/node | sh\n') }, []],
     ['an image and a NodeConfig as JSON', {}, { ...IMAGE, ...userData('{"kind": "NodeConfig", "spec": {"cluster": {"name": "serving"}}}') },
       ['NodegroupCustomImageBootstrap LaunchTemplateData.UserData']],
     ['an image and a NodeConfig with unknown parts', {}, {

@@ -49,6 +49,18 @@ describe('what launches', () => {
       Fleet: fleet([{ LaunchTemplateSpecification: of('Efa'), Overrides: [{ AvailabilityZone: 'us-east-1a' }, { AvailabilityZone: 'us-east-1b' }] }],
         { Type: 'instant', OnDemandOptions: { SingleAvailabilityZone: true } }),
     }, []],
+    ['a launch template by a name that is known in part', {
+      Efa: { ...launchTemplate({ ...EFA, InstanceType: 'trn1.32xlarge' }), Properties: { LaunchTemplateName: { 'Fn::Sub': '${AWS::StackName}-efa' }, LaunchTemplateData: { ...EFA, InstanceType: 'trn1.32xlarge' } } },
+      Group: group({ LaunchTemplate: { LaunchTemplateName: { 'Fn::Join': ['-', [{ Ref: 'AWS::StackName' }, 'efa']] }, Version: '1' }, AvailabilityZones: ['us-east-1a', 'us-east-1b'] }),
+    }, ['EfaGroupSpansZones']],
+    ['another launch template by a name that is known in part', {
+      Efa: { ...launchTemplate({}), Properties: { LaunchTemplateName: { 'Fn::Sub': '${AWS::StackName}-efa' }, LaunchTemplateData: { ...EFA, InstanceType: 'trn1.32xlarge' } } },
+      Group: group({ LaunchTemplate: { LaunchTemplateName: { 'Fn::Sub': '${AWS::StackName}-plain' }, Version: '1' }, AvailabilityZones: ['us-east-1a', 'us-east-1b'] }),
+    }, []],
+    ['the default version of a launch template', {
+      Plain: launchTemplate({}),
+      Group: group({ LaunchTemplate: { LaunchTemplateId: { Ref: 'Plain' }, Version: { 'Fn::GetAtt': ['Plain', 'DefaultVersionNumber'] } } }),
+    }, ['LaunchTemplateVersionFloating']],
     ['zones of a group by their ids', {
       Efa: launchTemplate({ ...EFA, InstanceType: 'trn1.32xlarge' }),
       Group: group({ LaunchTemplate: of('Efa'), AvailabilityZoneIds: ['use1-az1', 'use1-az2'] }),

@@ -1,10 +1,14 @@
 import { Hardware, NeuronInstanceType } from '../../hardware';
-import { TemplateGraph, Unknown, Value, asInteger, asList, isTrue, valueAt } from '../graph/template-graph';
+import { HOLE, TemplateGraph, Unknown, Value, asInteger, asList, isTrue, valueAt } from '../graph/template-graph';
 import { Rule, found, notChecked } from '../rule';
 import {
   EcsService, EcsTask, TaskContainer, TaskDevice, ecsServicesOf, ecsTasksOf, mostEfaInterfacesOf, instanceTypesOf, largest,
   neuronDevicesOf, seesEveryDevice,
 } from '../views/ecs-tasks';
+import { instanceFacts } from '../views/instance-facts';
+import { launchData, launchProperty } from '../views/launches';
+import { imageParameterOf } from '../views/machine-images';
+import { userDataText } from '../views/user-data';
 
 const FAMILY = 'ecs-task';
 const NEURON_TASKS = 'https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-inference-task-def.html';
@@ -13,8 +17,13 @@ const BATCH_EFA = 'https://docs.aws.amazon.com/batch/latest/userguide/efa.html';
 const ECS_API = 'npm:@aws-sdk/client-ecs@3.1164.0/dist-types/models/models_0.d.ts';
 
 /** NeuronCores that a chip has at most, whatever they are grouped to: aws-neuron-sdk about-neuron/arch/neuron-features/logical-neuroncore-config.rst */
-const MAX_CORES: { readonly [accelerator: string]: number } = { trainium1: 2, inferentia2: 2, trainium2: 8 };
 const MAX_CORES_OF_ANY = 8;
+
+/** Amazon ECS-optimized images without the Neuron driver. */
+const PLAIN_ECS_IMAGE = /^\/aws\/service\/ecs\/optimized-ami\/amazon-linux-2(?!.*\/(neuron|inf)\/)/;
+
+/** User data that may install the driver: by name, from elsewhere, or by a command that is not known. */
+const MAY_INSTALL = new RegExp(`neuron|curl|wget|aws\\s|dnf|yum|rpm|\\ufffd|^\\s*${HOLE}`, 'im');
 
 export const ECS_TASK_RULES: Rule[] = [
   {
@@ -290,6 +299,28 @@ export const ECS_TASK_RULES: Rule[] = [
       }
     },
   },
+  {
+    id: 'NeuronTaskImage',
+    family: FAMILY,
+    severity: 'error',
+    title: 'Instances of a task with Neuron devices run an image that has the Neuron driver',
+    why: 'without the driver there is no /dev/neuron0: the task stops with "error gathering device information while adding custom device"',
+    mend: 'use /aws/service/ecs/optimized-ami/amazon-linux-2023/neuron/recommended/image_id, or install aws-neuronx-dkms in user data',
+    source: 'https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-inference.html',
+    *check(graph) {
+      const launches = new Map([...deviceUses(graph, 'neuron')].flatMap(({ task, service }) => (service.capacity ?? [])
+        .flatMap((capacity) => capacity.launches.map(({ launch }) => [launch, task] as const))));
+      for (const [launch, task] of launches) {
+        const image = imageParameterOf(launch)?.name ?? '';
+        const userData = launchData(launch, 'UserData');
+        const mayInstall = userData !== undefined && MAY_INSTALL.test(userDataText(userData) ?? HOLE);
+        if (PLAIN_ECS_IMAGE.test(image) && !mayInstall) {
+          yield found(launch.template, launchProperty(launch, 'ImageId'), launchData(launch, 'ImageId'),
+            `the image has no Neuron driver, and the task ${task.definition.logicalId} uses Neuron devices`);
+        }
+      }
+    },
+  },
 ];
 
 function* containersOf(graph: TemplateGraph): Iterable<{ task: EcsTask; container: TaskContainer }> {
@@ -323,7 +354,10 @@ function usesDevices({ devices, neuronRequirements }: TaskContainer): boolean {
 // where the instances are not known, as many as any chip has.
 function coresPerDevice(task: EcsTask): number {
   const types = task.services.flatMap((service: EcsService) => instanceTypesOf(service) ?? [undefined]);
-  const cores = types.map((type) => type === undefined ? undefined : MAX_CORES[Hardware.accelerated(type)?.accelerator.name ?? '']);
+  const cores = types.map((type) => {
+    const facts = instanceFacts(type ?? '');
+    return facts && facts.neuronDevices > 0 ? facts.mostNeuronCores / facts.neuronDevices : undefined;
+  });
   return largest(cores) ?? MAX_CORES_OF_ANY;
 }
 

@@ -31,6 +31,9 @@ const REGISTRY_POLICIES = [
 /** Policies of AWS that grant nothing of the two above. */
 const OTHER_POLICIES = ['AmazonEKS_CNI_Policy', 'AmazonSSMManagedInstanceCore', 'CloudWatchAgentServerPolicy', 'AmazonEBSCSIDriverPolicy', 'AmazonS3ReadOnlyAccess'];
 
+/** What user data that joins a cluster has, and compressed or binary user data. */
+const MAY_JOIN = /nodeadm|NodeConfig|bootstrap|kubelet|kubernetes|eks|cluster|source|curl|wget|aws s3|\ufffd/i;
+
 export const EKS_RULES: Rule[] = [
   {
     id: 'NodegroupCapacityType',
@@ -260,6 +263,8 @@ export const EKS_RULES: Rule[] = [
           if (missing.length > 0) {
             yield found(launch!.template, launchProperty(launch!, 'UserData'), undefined, `the NodeConfig lacks ${missing.join(', ')} of the cluster`);
           }
+        } else if (text !== undefined && !hasHole(text) && !MAY_JOIN.test(text)) {
+          yield found(launch!.template, launchProperty(launch!, 'UserData'), text.slice(0, 80), 'nothing in the user data of the named image joins a cluster');
         }
       }
     },

@@ -65,8 +65,16 @@ export const ENGINE_RULES: Rule[] = [
       const lonely = named && consumers.length > 0 && [...others, ...consumers.slice(1)].every((engine) => (
         serveSameModel(engine, producers.includes(engine) ? named : consumers[0]) === true
       ));
-      if (lonely && serveSameModel(named, consumers[0]) === false) {
-        yield found(named.resource, named.property, named.servedNames, `the engine that consumes its KV caches, in ${consumers[0].resource.logicalId}, serves ${show(consumers[0].servedNames)}`);
+      if (!lonely) {
+        return;
+      }
+      const [consumer] = consumers;
+      const told = (own: Value, other: Value) => found(named.resource, named.property, own,
+        `the engine that consumes its KV caches, in ${consumer.resource.logicalId}, serves ${show(other)}`);
+      if (loadOtherModels(named, consumer)) {
+        yield told(named.model!, consumer.model!);
+      } else if (serveSameModel(named, consumer) === false) {
+        yield told(named.servedNames, consumer.servedNames);
       }
     },
   },
@@ -196,6 +204,13 @@ function peersOf(graph: TemplateGraph): { producers: EngineCommand[]; consumers:
 
 function precisionOf(dtype: Value | undefined): Value | undefined {
   return dtype === 'auto' ? undefined : typeof dtype === 'string' ? PRECISIONS[dtype] ?? dtype : dtype;
+}
+
+// NIXL's handshake compares the model as it is named to vLLM, a repository or a path (compute_nixl_compatibility_hash); a remote store is copied first.
+function loadOtherModels(a: EngineCommand, b: EngineCommand): boolean {
+  const isNamed = ({ model }: EngineCommand) => typeof model === 'string' && !model.includes('://');
+  const isNixl = ({ kvTransfer }: EngineCommand) => kvTransfer?.config?.kv_connector === 'NixlConnector';
+  return isNamed(a) && isNamed(b) && isNixl(a) && isNixl(b) && a.model !== b.model;
 }
 
 // engines of one model may be told apart by the names that they serve it under; a path is the same in every container.

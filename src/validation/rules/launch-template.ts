@@ -101,7 +101,7 @@ export const LAUNCH_TEMPLATE_RULES: Rule[] = [
     source: VERSION_REFERENCE,
     *check(graph) {
       for (const { resource, property, version } of versionsOf(graph)) {
-        if (resource.type === 'AWS::AutoScaling::AutoScalingGroup' && (version === '$Latest' || version === '$Default')) {
+        if (resource.type === 'AWS::AutoScaling::AutoScalingGroup' && isFloating(version)) {
           yield found(resource, property, version, 'CloudFormation cannot follow this version');
         }
       }
@@ -227,6 +227,11 @@ function principalsOf(statement: Value): (Value | undefined)[] {
   const service = valueAt(statement, 'Principal', 'Service');
   const forServiceAlone = principals === undefined && service !== undefined && !(service instanceof Unknown);
   return Array.isArray(principals) ? principals : forServiceAlone ? [] : [principals];
+}
+
+// the default version is the first, whatever changes.
+function isFloating(version: Value | undefined): boolean {
+  return version === '$Latest' || version === '$Default' || (version instanceof Link && version.attribute === 'DefaultVersionNumber');
 }
 
 // an account stands for its IAM policies, which are not for service-linked roles.

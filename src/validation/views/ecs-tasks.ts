@@ -243,7 +243,7 @@ function capacityOf(provider: Resource | 'FARGATE' | 'FARGATE_SPOT' | undefined,
 /** The memory that ECS reserves for a task, in MiB; undefined when it is not known. */
 export function reservedMemoryMib(task: EcsTask): number | undefined {
   const ofTask = task.definition.get('Memory');
-  return ofTask !== undefined ? asInteger(ofTask) : sumOf(task, (container) => (
+  return ofTask !== undefined ? unitsOf(ofTask, /^(\d+(?:\.\d+)?)\s*GB$/i) : sumOf(task, (container) => (
     asInteger(valueAt(container, 'MemoryReservation') ?? valueAt(container, 'Memory'))
   ));
 }
@@ -251,7 +251,13 @@ export function reservedMemoryMib(task: EcsTask): number | undefined {
 /** The CPU units that ECS reserves for a task, 1024 a vCPU; undefined when that is not known. */
 export function reservedCpuUnits(task: EcsTask): number | undefined {
   const ofTask = task.definition.get('Cpu');
-  return ofTask !== undefined ? asInteger(ofTask) : sumOf(task, (container) => asInteger(valueAt(container, 'Cpu') ?? 0));
+  return ofTask !== undefined ? unitsOf(ofTask, /^(\d+(?:\.\d+)?)\s*vCPU$/i) : sumOf(task, (container) => asInteger(valueAt(container, 'Cpu') ?? 0));
+}
+
+// a task may give "2 vCPU" or "900 GB" in place of 2048 or 921600.
+function unitsOf(value: Value, thousands: RegExp): number | undefined {
+  const match = typeof value === 'string' ? thousands.exec(value.trim()) : null;
+  return match ? Number(match[1]) * 1024 : asInteger(value);
 }
 
 function sumOf(task: EcsTask, of: (container: Value) => number | undefined): number | undefined {

@@ -1,3 +1,5 @@
+import { partialText } from './partial-text';
+import { shellCommands } from './shell-words';
 import { Resource, Unknown, Value, asList, valueAt } from '../graph/template-graph';
 
 /** A vLLM server that a template starts. */
@@ -27,6 +29,11 @@ export interface KvTransfer {
   readonly config?: { readonly [key: string]: unknown };
 }
 
+const KV_TRANSFER = '--kv-transfer-config';
+
+/** What the image vllm/vllm-openai runs; its arguments follow. */
+const IMAGE_ENTRY_POINT = ['vllm', 'serve'];
+
 const ALIASES: { readonly [short: string]: string } = { '-tp': '--tensor-parallel-size', '-pp': '--pipeline-parallel-size', '-q': '--quantization' };
 
 /**
@@ -41,8 +48,21 @@ export function engineCommandOf(resource: Resource, container: Value, property: 
     const [name, value] = [valueAt(variable, 'Name'), valueAt(variable, 'Value')];
     return typeof name === 'string' && value !== undefined ? [[name, value] as const] : [];
   }));
-  const words = [...asList(valueAt(container, 'EntryPoint')) ?? [], ...asList(valueAt(container, 'Command')) ?? []];
-  return engineOf(words, { resource, property, environment });
+  const [entryPoint, command] = ['EntryPoint', 'Command'].map((name) => asList(valueAt(container, name)) ?? []);
+  const words = entryPoint.length === 0 && /(^|\/)vllm\/vllm-openai([:@]|$)/.test(partialText(valueAt(container, 'Image')) ?? '')
+    ? [...IMAGE_ENTRY_POINT, ...command] : [...entryPoint, ...command];
+  for (const simple of isShell(words) ? shellCommands(words[2]) : [words]) {
+    const engine = engineOf(simple, { resource, property, environment });
+    if (engine) {
+      return engine;
+    }
+  }
+  return undefined;
+}
+
+function isShell(words: readonly Value[]): words is [string, string, string] {
+  const [shell, option, script] = words;
+  return typeof shell === 'string' && /(^|\/)(ba|da)?sh$/.test(shell) && typeof option === 'string' && /^-[a-z]*c$/.test(option) && typeof script === 'string';
 }
 
 function engineOf(words: Value[], place: Pick<EngineCommand, 'resource' | 'property' | 'environment'>): EngineCommand | undefined {
@@ -69,7 +89,7 @@ function engineOf(words: Value[], place: Pick<EngineCommand, 'resource' | 'prope
     ...place,
     model,
     servedNames: options.get('--served-model-name') ?? (model === undefined ? [] : [model]),
-    kvTransfer: options.has('--kv-transfer-config') ? kvTransferOf(option('--kv-transfer-config')) : undefined,
+    kvTransfer: kvTransferOf(options),
     option,
   };
 }
@@ -81,7 +101,18 @@ function splitOption(word: string): [string, string | undefined] {
   return [ALIASES[name] ?? name, value];
 }
 
-function kvTransferOf(text: Value | undefined): KvTransfer {
+function kvTransferOf(options: ReadonlyMap<string, Value[]>): KvTransfer | undefined {
+  const fields = [...options].filter(([name]) => name.startsWith(`${KV_TRANSFER}.`))
+    .map(([name, [value]]) => [name.slice(KV_TRANSFER.length + 1).replace(/-/g, '_'), value] as const);
+  if (fields.length === 0) {
+    return options.has(KV_TRANSFER) ? parsed(options.get(KV_TRANSFER)![0]) : undefined;
+  }
+  // vLLM takes each field as an option of its own too.
+  const isWhole = !options.has(KV_TRANSFER) && fields.every(([name, value]) => !name.includes('.') && typeof value === 'string');
+  return parsed(isWhole ? JSON.stringify(Object.fromEntries(fields)) : new Unknown('a configuration in several options', ''));
+}
+
+function parsed(text: Value | undefined): KvTransfer {
   if (typeof text !== 'string') {
     return { text: text ?? new Unknown('an option without a value', 'none') };
   }

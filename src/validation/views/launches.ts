@@ -159,8 +159,8 @@ function isEfaType(type: Value | undefined): boolean {
 function usesByTemplate(graph: TemplateGraph): Map<Resource, LaunchUse[]> {
   const named = new Map<string, Resource[]>();
   for (const template of graph.ofType('AWS::EC2::LaunchTemplate')) {
-    const name = template.get('LaunchTemplateName');
-    if (typeof name === 'string') {
+    const name = nameKey(template.get('LaunchTemplateName'));
+    if (name !== undefined) {
       named.set(name, [...named.get(name) ?? [], template]);
     }
   }
@@ -168,12 +168,17 @@ function usesByTemplate(graph: TemplateGraph): Map<Resource, LaunchUse[]> {
   for (const { use, specification } of usesOf(graph)) {
     const id = valueAt(specification, 'LaunchTemplateId') ?? valueAt(specification, 'Id');
     const name = valueAt(specification, 'LaunchTemplateName') ?? valueAt(specification, 'Name');
-    const templates = [id, name].flatMap((value) => value instanceof Link ? [value.resource] : typeof value === 'string' ? named.get(value) ?? [] : []);
+    const templates = [id, name].flatMap((value) => value instanceof Link ? [value.resource] : named.get(nameKey(value) ?? '') ?? []);
     for (const template of new Set(templates)) {
       result.set(template, [...result.get(template) ?? [], use]);
     }
   }
   return result;
+}
+
+// names that are known in part are equal where all of their pieces are.
+function nameKey(name: Value | undefined): string | undefined {
+  return typeof name === 'string' ? `known ${name}` : name instanceof Unknown && name.key !== '' ? `unknown ${name.key}` : undefined;
 }
 
 function usesOf(graph: TemplateGraph): { use: LaunchUse; specification: Value }[] {
