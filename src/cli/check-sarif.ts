@@ -1,7 +1,7 @@
 import { isAbsolute, relative, resolve, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Problem } from '../problems';
-import { CheckReport, ReportedPlace, ReportedUnseen } from './check-report';
+import { CheckReport, ReportedPlace } from './check-report';
 import { PackageFacts } from './package-facts';
 import { NESTED_STACK_UNSEEN } from '../validation/acknowledgement';
 import { Rule } from '../validation/rule';
@@ -94,7 +94,7 @@ function notification(problem: Problem): object {
   return { level: 'error', descriptor: { id: problem.rule }, message: { text: `${problem.path}: ${problem.message} (${problem.mend})` } };
 }
 
-function unseenNotification(place: ReportedUnseen): object {
+function unseenNotification(place: ReportedPlace): object {
   const text = `${place.logicalId}: ${unseenText(1)} (${UNSEEN_MEND})`;
   return { level: 'note', descriptor: { id: NESTED_STACK_UNSEEN }, message: { text }, locations: [location(place)] };
 }

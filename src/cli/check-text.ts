@@ -1,4 +1,5 @@
-import { CheckReport, ReportedFinding, ReportedPlace, ReportedUnchecked, ReportedUnseen } from './check-report';
+import { UNSEEN_MEND, unseenText } from '../validation/told-texts';
+import { CheckReport, ReportedFinding, ReportedPlace, ReportedUnchecked } from './check-report';
 
 /** Codes of terminals for how text looks. */
 const STYLES = { bold: 1, dim: 2, red: 31, yellow: 33 };
@@ -27,7 +28,7 @@ export function checkText(report: CheckReport, colours: boolean): string {
     sections.push([paint('bold', 'not checked everywhere, since a value is known only when deployed'), ...report.unchecked.flatMap(unchecked)].join('\n'));
   }
   if (report.unseen.length > 0) {
-    sections.push([paint('bold', 'nested stacks that no rule looked into, since their templates were not given'), ...listed(report.unseen, unseen)].join('\n'));
+    sections.push([paint('bold', unseenText(report.unseen.length)), ...listed(report.unseen, unseen), `  ${paint('dim', UNSEEN_MEND)}`].join('\n'));
   }
   return [...sections, summary(report)].join('\n\n');
 
@@ -47,7 +48,7 @@ export function checkText(report: CheckReport, colours: boolean): string {
     return [`  ${rule.id}: ${rule.title}`, ...lines.map((line) => `  ${line}`)];
   }
 
-  function unseen(place: ReportedUnseen): string {
+  function unseen(place: ReportedPlace): string {
     return `${positionText(place)}  ${shown(place.logicalId)}`;
   }
 

@@ -6,7 +6,7 @@ import { checkSarif } from './check-sarif';
 import { checkText } from './check-text';
 import { packageFacts } from './package-facts';
 import { TemplateSet } from './template-set';
-import { bareId } from '../validation/acknowledgement';
+import { parseReportedId } from '../validation/acknowledgement';
 import { RULES } from '../validation/rules';
 
 /** Options of `check`, as they are given on the command line. */
@@ -55,7 +55,7 @@ function ruleProblem(id: string): Problem[] {
   if (ids.includes(id)) {
     return [];
   }
-  const nearest = nearestNames(bareId(id).replace(/\[.*/, ''), ids).map((name) => JSON.stringify(name));
+  const nearest = nearestNames(parseReportedId(id).name, ids).map((name) => JSON.stringify(name));
   const mend = nearest.length > 0 ? `did you mean ${nearest.join(' or ')}?` : '"cdk-disaggregated-inference rules" lists them';
   return [{ rule: 'RuleUnknown', path: `--rule ${id}`, message: 'there is no such rule', mend }];
 }

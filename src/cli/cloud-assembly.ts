@@ -20,6 +20,9 @@ const ACKNOWLEDGED_RULES = 'aws:cdk:acknowledged-rules';
 /** Type of the metadata that holds the logical id of a construct's resource. */
 const LOGICAL_ID = 'aws:cdk:logicalId';
 
+/** Type of the metadata that holds the name of a stack's template, nested stacks included. */
+const TEMPLATE_FILE = 'aws:cdk:templateFile';
+
 /** A stack of a cloud assembly. */
 export interface StackArtifact {
   /** Path of its template. */
@@ -27,8 +30,18 @@ export interface StackArtifact {
   readonly account?: string;
   readonly region?: string;
   readonly acknowledgements: Acknowledgement[];
-  /** Paths of constructs by the logical ids of their resources. */
-  readonly constructPaths: ReadonlyMap<string, string>;
+  /** By the path of the template, those of nested stacks included. */
+  readonly constructs: ReadonlyMap<string, TemplateConstructs>;
+}
+
+/** Paths of the constructs that a template comes from. */
+export interface TemplateConstructs {
+  /** Of the stack. */
+  readonly stack: string;
+  /** Of resources, by their logical ids. */
+  readonly resources: ReadonlyMap<string, string>;
+  /** Paths of the templates of its nested stacks, by the logical ids of the resources that deploy them. */
+  readonly nested: ReadonlyMap<string, string>;
 }
 
 /** A rule that is acknowledged for a construct and all that is in it. */
@@ -106,7 +119,7 @@ function stackOf(directory: string, file: string, artifact: Artifact, problems: 
     account: known(account),
     region: known(region),
     acknowledgements: acknowledgementsOf(metadata),
-    constructPaths: constructPathsOf(metadata),
+    constructs: constructsOf(directory, metadata),
   };
 }
 
@@ -138,8 +151,20 @@ function acknowledgementsOf(metadata: Metadata | null | undefined): Acknowledgem
   return entriesOf(metadata, ACKNOWLEDGED_RULES).flatMap(({ constructPath, data }) => Object.keys(data ?? {}).map((id) => ({ constructPath, id })));
 }
 
-function constructPathsOf(metadata: Metadata | null | undefined): Map<string, string> {
-  return new Map(entriesOf(metadata, LOGICAL_ID).map(({ constructPath, data }) => [String(data), constructPath]));
+function constructsOf(directory: string, metadata: Metadata | null | undefined): Map<string, TemplateConstructs> {
+  const stacks = entriesOf(metadata, TEMPLATE_FILE).map(({ constructPath, data }) => (
+    { stack: constructPath, file: join(directory, String(data)), resources: new Map<string, string>(), nested: new Map<string, string>() }));
+  for (const { constructPath, data } of entriesOf(metadata, LOGICAL_ID)) {
+    // of the innermost of the stacks that it lies within.
+    const owner = stacks.filter(({ stack }) => constructPath.startsWith(`${stack}/`)).sort((a, b) => b.stack.length - a.stack.length).at(0);
+    owner?.resources.set(String(data), constructPath);
+    // the CDK deploys "Outer/Inner" by "Outer/Inner.NestedStack/Inner.NestedStackResource".
+    const nested = stacks.find(({ stack }) => constructPath === `${stack}.NestedStack/${stack.split('/').at(-1)}.NestedStackResource`);
+    if (owner && nested) {
+      owner.nested.set(String(data), nested.file);
+    }
+  }
+  return new Map(stacks.map(({ file, ...constructs }) => [file, constructs]));
 }
 
 function entriesOf(metadata: Metadata | null | undefined, type: string): { readonly constructPath: string; readonly data: unknown }[] {

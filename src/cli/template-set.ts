@@ -3,8 +3,10 @@ import { dirname, join } from 'node:path';
 import { Problem, ProblemsError } from '../problems';
 import { attempt } from './attempt';
 import { STANDARD_INPUT } from './bounded-text';
-import { Acknowledgement, readAssembly } from './cloud-assembly';
+import { Acknowledgement, readAssembly, TemplateConstructs } from './cloud-assembly';
 import { TEMPLATE_EXPECTED, TemplateFile } from './template-file';
+import { TemplatePlace } from '../validation/acknowledgement';
+import { STACK_TYPE } from '../validation/graph/scope';
 import { TemplateInput } from '../validation/graph/template-graph';
 
 /** The templates that the command line names, and what was wrong with the others. */
@@ -12,12 +14,10 @@ export class TemplateSet {
   /** What could not be read, in the order given. */
   public readonly problems: Problem[] = [];
 
-  /** What the stacks of cloud assemblies acknowledge. */
-  public readonly acknowledgements: Acknowledgement[] = [];
-
   private readonly files = new Map<string, TemplateFile>();
   private readonly templates: TemplateInput[] = [];
-  private readonly constructPaths = new Map<string, ReadonlyMap<string, string>>();
+  private readonly acknowledgements: Acknowledgement[] = [];
+  private readonly constructs = new Map<string, TemplateConstructs>();
 
   /**
    * @param paths files, cloud assemblies, or `-` for standard input.
@@ -31,7 +31,7 @@ export class TemplateSet {
           this.problems.push(...problems);
           for (const stack of stacks) {
             this.acknowledgements.push(...stack.acknowledgements);
-            this.constructPaths.set(stack.file, stack.constructPaths);
+            stack.constructs.forEach((constructs, file) => this.constructs.set(file, constructs));
             attempt(this.problems, () => this.addStack(stack.file, { account: stack.account, region: stack.region ?? region, ofAssembly: true }));
           }
         } else {
@@ -58,7 +58,17 @@ export class TemplateSet {
 
   /** Path of the construct of a resource, as the assembly tells it; undefined if it does not. */
   public constructPathOf(stack: string, logicalId: string): string | undefined {
-    return this.constructPaths.get(this.fileOf(stack).name)?.get(logicalId);
+    return this.constructs.get(this.fileOf(stack).name)?.resources.get(logicalId);
+  }
+
+  /**
+   * Ids that an assembly acknowledges for the construct of a resource, or for its stack where it has none.
+   *
+   * @param place the resource.
+   */
+  public acknowledgedAt({ stack, logicalId, constructPath: known }: TemplatePlace): string[] {
+    const path = known ?? (logicalId === undefined ? undefined : this.constructPathOf(stack, logicalId)) ?? this.constructs.get(this.fileOf(stack).name)?.stack;
+    return this.acknowledgements.filter(({ constructPath }) => path !== undefined && `${path}/`.startsWith(`${constructPath}/`)).map(({ id }) => id);
   }
 
   private addStack(path: string, { ofAssembly, ...environment }: Environment): void {
@@ -75,8 +85,9 @@ export class TemplateSet {
       return;
     }
     this.add(file, { stack, ...environment, template: file.template });
-    for (const [logicalId, nested] of nestedTemplates(file.template)) {
-      const nestedPath = join(dirname(path), nested);
+    const byPath = nestedTemplates(file.template).map(([logicalId, nested]) => [logicalId, join(dirname(path), nested)] as const);
+    // an assembly may tell it of templates that do not.
+    for (const [logicalId, nestedPath] of new Map([...byPath, ...this.constructs.get(file.name)?.nested ?? []])) {
       // only where it is: a template may have been copied from where its nested ones are.
       if (isFile(nestedPath)) {
         attempt(this.problems, () => this.addNested(nestedPath, { ofAssembly, ...environment, parent: { stack, logicalId } }));
@@ -151,7 +162,7 @@ function identity(path: string): string {
 function nestedTemplates(template: object): [string, string][] {
   const { Resources: resources } = template as { Resources?: { [logicalId: string]: any } };
   return Object.entries(typeof resources === 'object' && resources !== null ? resources : {}).flatMap(([logicalId, resource]): [string, string][] => {
-    if (resource?.Type !== 'AWS::CloudFormation::Stack') {
+    if (resource?.Type !== STACK_TYPE) {
       return [];
     }
     const path: unknown = resource.Metadata?.['aws:asset:path'] ?? resource.Properties?.TemplateURL;

@@ -1,8 +1,7 @@
 import { isRefused, variablesOf } from './graph/conditions';
 import { Resolver } from './graph/resolver';
-import { STACK_TYPE } from './graph/scope';
 import { Template, TemplateInput, readTemplate } from './graph/template';
-import { TemplateGraph } from './graph/template-graph';
+import { Resource, TemplateGraph } from './graph/template-graph';
 import { TemplateProblem } from './graph/template-problems';
 import { UNCHOSEN, Variable, World, describeWorlds, worldsOf } from './graph/world';
 import { Found, NotChecked, Rule } from './rule';
@@ -24,17 +23,12 @@ export interface Unchecked {
   readonly places: readonly NotChecked[];
 }
 
-/** A nested stack whose template is not in the set, so that no rule looks into it. */
-export interface Unseen {
-  readonly stack: string;
-  readonly logicalId: string;
-}
-
 /** What the rules say about a set of templates. */
 export interface CheckResult {
   readonly findings: readonly Finding[];
   readonly unchecked: readonly Unchecked[];
-  readonly unseen: readonly Unseen[];
+  /** Nested stacks whose templates are not in the set, so that no rule looks into them. */
+  readonly unseen: readonly Resource[];
   /** What CloudFormation refuses before any rule is asked: such parts of a template are unknown to the rules. */
   readonly problems: readonly TemplateProblem[];
 }
@@ -51,23 +45,17 @@ export function checkTemplates(inputs: readonly TemplateInput[]): CheckResult {
   const templates = inputs.map(readTemplate);
   const problems = templates.flatMap((template) => template.problems);
   const variables = templates.some(({ usedConditions }) => usedConditions.size > 0) ? variablesOf(new Resolver(templates, UNCHOSEN)) : [];
-  return { ...checkWorlds(templates, variables), unseen: unseenStacks(templates), problems };
+  return { ...checkWorlds(templates, variables), problems };
 }
 
-function unseenStacks(templates: readonly Template[]): Unseen[] {
-  const idOf = (stack: string, logicalId: string) => JSON.stringify([stack, logicalId]);
-  const seen = new Set(templates.map(({ input: { parent } }) => parent && idOf(parent.stack, parent.logicalId)));
-  return templates.flatMap(({ input: { stack }, resources }) => [...resources]
-    .filter(([logicalId, { Type }]) => Type === STACK_TYPE && !seen.has(idOf(stack, logicalId)))
-    .map(([logicalId]) => ({ stack, logicalId })));
-}
-
-function checkWorlds(templates: readonly Template[], variables: readonly Variable[]): Pick<CheckResult, 'findings' | 'unchecked'> {
+function checkWorlds(templates: readonly Template[], variables: readonly Variable[]): Omit<CheckResult, 'problems'> {
   const findings = new Map<string, { finding: Finding; worlds: World[] }>();
   const places = new Map<Rule, Map<string, NotChecked>>();
+  const unseen = new Map<string, Resource>();
   const possible = distinctWorlds(templates, variables);
   for (const worlds of possible) {
     const graph = new TemplateGraph(templates, worlds[0]);
+    graph.unseenStacks.forEach((resource) => unseen.set(JSON.stringify([resource.stack, resource.logicalId]), resource));
     for (const rule of RULES) {
       for (const outcome of rule.check(graph)) {
         const { stack, logicalId } = outcome.resource;
@@ -97,6 +85,7 @@ function checkWorlds(templates: readonly Template[], variables: readonly Variabl
       return when === undefined ? finding : { ...finding, when, message: `${finding.message}, when ${when}` };
     }).sort(byRule),
     unchecked: [...places].map(([rule, ofRule]) => ({ rule, places: [...ofRule.values()] })).sort(byRule),
+    unseen: [...unseen.values()],
   };
 }
 

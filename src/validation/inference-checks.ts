@@ -2,11 +2,10 @@ import { CfnResource, PolicyValidationPluginReport, PolicyViolation, Stack } fro
 // not from the index of cdk-nag: it loads all of its own rules, at every synthesis of every app.
 import { NagPack, NagPackProps } from 'cdk-nag/lib/nag-pack';
 import { IConstruct } from 'constructs';
-import { NESTED_STACK_UNSEEN, packId, REPORT_NAME, TEMPLATE_MALFORMED } from './acknowledgement';
+import { NESTED_STACK_UNSEEN, packId, REPORT_NAME, TEMPLATE_MALFORMED, TemplatePlace } from './acknowledgement';
 import { checkStacks } from './check-stacks';
 import { Finding } from './check-templates';
 import { informationOf, problemViolationOf, unseenInformationOf, violationOf, ViolationPlace } from './inference-violations';
-import { ResourcePlace } from './resource-constructs';
 
 /**
  * The rules of `RULES.md`, from EFA interfaces to Bedrock policies, as a pack of cdk-nag, for those who review their apps with cdk-nag already.
@@ -45,7 +44,7 @@ export class InferenceChecks extends NagPack {
   public validateScope(scope: IConstruct): PolicyValidationPluginReport {
     const { result, constructs } = checkStacks(scope.node.findAll().filter(Stack.isStack));
     const { findings, unchecked, unseen, problems } = constructs.withoutAcknowledged(result);
-    const placeOf = (place: ResourcePlace) => ({ constructPath: constructs.of(place).node.path });
+    const placeOf = (place: TemplatePlace) => ({ constructPath: constructs.of(place).node.path });
     const violations = [
       ...problems.map((problem) => problemViolationOf(packId(TEMPLATE_MALFORMED), problem, placeOf(problem))),
       ...findings.map((finding) => this.violation(finding, result.findings, placeOf(finding.resource))),

@@ -1,12 +1,12 @@
 import { readFileSync } from 'fs';
 import { dirname, join } from 'path';
 import { IPolicyValidationContext, IPolicyValidationPlugin, NestedStack, PolicyValidationPluginReport, Stack } from 'aws-cdk-lib';
-import { NESTED_STACK_UNSEEN, REPORT_NAME, TEMPLATE_MALFORMED } from './acknowledgement';
+import { NESTED_STACK_UNSEEN, REPORT_NAME, TEMPLATE_MALFORMED, TemplatePlace } from './acknowledgement';
 import { parentOf } from './check-stacks';
 import { checkTemplates } from './check-templates';
 import { TemplateInput } from './graph/template-graph';
 import { informationOf, problemViolationOf, unseenInformationOf, violationOf, ViolationPlace } from './inference-violations';
-import { ResourceConstructs, ResourcePlace } from './resource-constructs';
+import { ResourceConstructs } from './resource-constructs';
 import { RULES } from './rules';
 
 /**
@@ -70,6 +70,6 @@ function templatesOf({ appConstruct, stackTemplates }: IPolicyValidationContext)
   return templates;
 }
 
-function placeOf({ logicalId, stack }: ResourcePlace): ViolationPlace {
+function placeOf({ logicalId, stack }: TemplatePlace): ViolationPlace {
   return { resourceLogicalId: logicalId, templatePath: stack };
 }

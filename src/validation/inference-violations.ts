@@ -1,7 +1,8 @@
 import { PolicyViolatingResource, PolicyViolation } from 'aws-cdk-lib';
+import { UNSEEN_PROPERTY } from './acknowledgement';
 import { Finding, TemplateProblem } from './check-templates';
 import { NotChecked, Rule } from './rule';
-import { uncheckedText, UNSEEN_MEND, UNSEEN_PROPERTY, unseenText } from './told-texts';
+import { uncheckedText, UNSEEN_MEND, unseenText } from './told-texts';
 
 /** Where a violation is, as the report of the CDK takes it: a construct, or a resource of a template file. */
 export type ViolationPlace = Omit<PolicyViolatingResource, 'locations'>;

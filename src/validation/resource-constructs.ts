@@ -1,15 +1,7 @@
 import { CfnElement, Stack, Validations } from 'aws-cdk-lib';
 import { IConstruct } from 'constructs';
-import { acknowledges, NESTED_STACK_UNSEEN, TEMPLATE_MALFORMED } from './acknowledgement';
+import { TemplatePlace, withoutAcknowledged } from './acknowledgement';
 import { CheckResult } from './check-templates';
-import { UNSEEN_PROPERTY } from './told-texts';
-
-/** A resource of a template, or the whole of it. */
-export interface ResourcePlace {
-  /** Name of the template's stack. */
-  readonly stack: string;
-  readonly logicalId?: string;
-}
 
 /** The constructs that the resources of templates come from. */
 export class ResourceConstructs {
@@ -25,7 +17,7 @@ export class ResourceConstructs {
    *
    * @param place the resource.
    */
-  public of({ stack: name, logicalId }: ResourcePlace): IConstruct {
+  public of({ stack: name, logicalId }: TemplatePlace): IConstruct {
     const stack = this.stacks.get(name) as Stack;
     const elements = this.elements.get(stack) ?? elementsOf(stack);
     this.elements.set(stack, elements);
@@ -37,23 +29,10 @@ export class ResourceConstructs {
    *
    * @param result what the rules say.
    */
-  public withoutAcknowledged({ findings, unchecked, unseen, problems }: CheckResult): CheckResult {
-    const isOpen = (place: ResourcePlace, name: string, property: string) => !isAcknowledged(this.of(place), name, property);
-    return {
-      findings: findings.filter(({ rule, resource, property }) => isOpen(resource, rule.id, property)),
-      unchecked: unchecked
-        .map(({ rule, places }) => ({ rule, places: places.filter(({ resource, property }) => isOpen(resource, rule.id, property)) }))
-        .filter(({ places }) => places.length > 0),
-      unseen: unseen.filter((place) => isOpen(place, NESTED_STACK_UNSEEN, UNSEEN_PROPERTY)),
-      problems: problems.filter((problem) => isOpen(problem, TEMPLATE_MALFORMED, problem.path)),
-    };
+  public withoutAcknowledged(result: CheckResult): CheckResult {
+    return withoutAcknowledged(result, (place) => this.of(place).node.scopes.flatMap((scope) => scope.node.metadata
+      .flatMap(({ type, data }) => type === Validations.ACKNOWLEDGED_RULES_METADATA_KEY ? Object.keys(data ?? {}) : [])));
   }
-}
-
-function isAcknowledged(construct: IConstruct, name: string, property: string): boolean {
-  return construct.node.scopes.some((scope) => scope.node.metadata.some(({ type, data }) => (
-    type === Validations.ACKNOWLEDGED_RULES_METADATA_KEY && Object.keys(data ?? {}).some((id) => acknowledges(id, name, property))
-  )));
 }
 
 // by logical id, not by the "aws:cdk:path" of the template: path metadata may be switched off.

@@ -14,6 +14,3 @@ export function unseenText(count: number): string {
 
 /** What to do about it. */
 export const UNSEEN_MEND = 'check it together with this one: npx cdk-disaggregated-inference check parent.json nested.json';
-
-/** Where a nested stack names its template. */
-export const UNSEEN_PROPERTY = 'Properties.TemplateURL';

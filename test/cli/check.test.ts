@@ -256,7 +256,7 @@ test('a nested stack whose template is elsewhere is told, in every format, and n
   write('parent.json', { Resources: { Far: nested('https://amzn-s3-demo-bucket.s3.amazonaws.com/a.yaml'), Missing: nested('missing.json'), Near: nested('child.json') } });
   write('child.json', { Resources: { Nodes: launchTemplate('efa') } });
   const { stdout, status } = run('parent.json', ...ONE_RULE);
-  expect(stdout).toContain('nested stacks that no rule looked into, since their templates were not given\n  parent.json:6:5  Far\n  parent.json:12:5  Missing\n\n');
+  expect(stdout).toContain('no rule looks into 2 nested stacks whose templates are not given\n  parent.json:6:5  Far\n  parent.json:12:5  Missing\n  check it');
   expect(status).toBe(0);
   const places = ['Far', 'Missing'].map((logicalId) => ({ file: 'parent.json', line: expect.any(Number), column: 5, logicalId, property: 'Properties.TemplateURL' }));
   expect(JSON.parse(run('parent.json', '--format', 'json').stdout).unseen).toEqual(places);

@@ -1,4 +1,7 @@
-import { App, Aspects, CfnParameter, CfnResource, CfnStack, Lazy, NestedStack, Stack, Stage, Validations } from 'aws-cdk-lib';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { App, Aspects, CfnElement, CfnParameter, CfnResource, CfnStack, Lazy, NestedStack, Stack, Stage, Validations } from 'aws-cdk-lib';
 import { Annotations, Match } from 'aws-cdk-lib/assertions';
 import * as autoscaling from 'aws-cdk-lib/aws-autoscaling';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
@@ -6,7 +9,20 @@ import * as ecs from 'aws-cdk-lib/aws-ecs';
 import * as ecsPatterns from 'aws-cdk-lib/aws-ecs-patterns';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
+import { check } from '../../src/cli/check';
+import { Problems } from '../../src/problems';
 import { InferenceChecks, InferenceRules, InferenceRulesPlugin } from '../../src/validation';
+
+/** A piece of a template, whose resources have no constructs. */
+class Fragment extends CfnElement {
+  constructor(scope: Construct, id: string, private readonly template: object) {
+    super(scope, id);
+  }
+
+  public _toCloudFormation(): object {
+    return this.template;
+  }
+}
 
 interface FleetProps {
   readonly instanceType?: string;
@@ -398,12 +414,26 @@ describe('InferenceChecks', () => {
   });
 });
 
-describe('constructs, plugin and pack', () => {
-  /** What each says of a stack, or throws. */
-  const synths = (build: (stack: Stack) => void): string[] => (['constructs', 'plugin', 'pack'] as const).map((place) => {
-    const app = new App();
+describe('constructs, plugin, pack and check', () => {
+  let outdir: string;
+
+  beforeEach(() => {
+    outdir = mkdtempSync(join(tmpdir(), 'places-'));
+  });
+
+  afterEach(() => {
+    rmSync(outdir, { recursive: true });
+  });
+
+  /** What each says of a stack. */
+  const synths = (build: (stack: Stack) => void, context: object = {}): string[] => (['constructs', 'plugin', 'pack', 'check'] as const).map((place) => {
+    const app = new App({ outdir: join(outdir, place), context: { ...context } });
     const stack = new Stack(app, 'Chat');
     build(stack);
+    if (place === 'check') {
+      const { output, failed, problems } = check([app.synth().directory], { format: 'text', rule: [], failOn: 'error' }, false);
+      return [failed || problems.length > 0 ? 'failed' : 'passed', output, Problems.format(problems)].join('\n');
+    }
     if (place === 'constructs') {
       InferenceRules.checkOnSynth(stack);
     } else {
@@ -417,7 +447,7 @@ describe('constructs, plugin and pack', () => {
       return ['failed', (error as Error).message, ...log.mock.calls.flat()].join('\n');
     }
   });
-  const all = (text: RegExp) => Array.from({ length: 3 }, () => expect.stringMatching(text));
+  const all = (text: RegExp) => Array.from({ length: 4 }, () => expect.stringMatching(text));
 
   const property = 'Properties.LaunchTemplateData.InstanceType';
   test.each([
@@ -456,8 +486,35 @@ describe('constructs, plugin and pack', () => {
         Validations.of(fleet).acknowledge(acknowledgement('EfaInstanceTypeUnsupported'));
       }
     });
-    expect(synths(fleets())).toEqual(all(/2 places \(parameter "PrefillType"; parameter "DecodeType"\): An EFA interface/));
-    expect(synths(fleets('Prefill'))).toEqual(all(/1 place \(parameter "DecodeType"\): An EFA interface/));
-    expect(synths(fleets('Prefill', 'Decode'))).toEqual(all(/^(?![^]*An EFA interface)/));
+    expect(synths(fleets())).toEqual(all(/An EFA interface is on/));
+    expect(synths(fleets()).slice(0, 3)).toEqual(all(/2 places \(parameter "PrefillType"; parameter "DecodeType"\): An EFA interface/).slice(1));
+    expect(synths(fleets('Prefill')).slice(0, 3)).toEqual(all(/1 place \(parameter "DecodeType"\): An EFA interface/).slice(1));
+    expect(synths(fleets('Prefill', 'Decode'))).toEqual(all(/^(?![^]*An EFA interface is on)/));
+  });
+
+  describe.each([[{}], [{ 'aws:cdk:enable-path-metadata': false }]])('with %j', (context) => {
+    const broken = (scope: Construct) => new ec2.CfnLaunchTemplate(scope, 'Nodes', { launchTemplateData: { instanceType: 'trn3.48xlarge' } });
+
+    test.each<[string, string, RegExp]>([
+      ['on the parent', 'parent', /^passed/],
+      ['on the nested stack', 'nested', /^failed[^]*Chat\/Nodes/],
+      ["on the parent's own", 'own', /^failed[^]*Chat\/Nested\/Nodes/],
+    ])('heed an acknowledgement %s', (_, where, expected) => {
+      expect(synths((stack) => {
+        const scopes: { [where: string]: Construct } = { parent: stack, own: broken(stack), nested: new NestedStack(stack, 'Nested') };
+        broken(scopes.nested).overrideLogicalId('Nodes');
+        Validations.of(scopes[where]).acknowledge(acknowledgement('NeuronInstanceTypeUnknown'));
+      }, context)).toEqual(all(expected));
+    });
+
+    test('heed an acknowledgement on the stack of a resource that has no construct', () => {
+      const template = { Resources: { Nodes: { Type: 'AWS::EC2::LaunchTemplate', Properties: { LaunchTemplateData: { InstanceType: 'trn3.48xlarge' } } } } };
+      const included = (...acknowledged: string[]) => (stack: Stack) => {
+        new Fragment(stack, 'Fragment', template);
+        acknowledged.forEach((rule) => Validations.of(stack).acknowledge(acknowledgement(rule)));
+      };
+      expect(synths(included(), context)).toEqual(all(/^failed/));
+      expect(synths(included('NeuronInstanceTypeUnknown'), context)).toEqual(all(/^passed/));
+    });
   });
 });

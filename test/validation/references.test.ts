@@ -1,12 +1,13 @@
 import { efaFleet } from './efa-fleet';
+import { graphOf } from './graph-of';
 import { checkTemplates } from '../../src/validation/check-templates';
-import { show, ssmParameterOf, TemplateGraph, TemplateInput, Unknown, Value } from '../../src/validation/graph/template-graph';
+import { show, ssmParameterOf, TemplateInput, Unknown, Value } from '../../src/validation/graph/template-graph';
 
 const probe = (value: unknown) => ({ Type: 'Test::Probe', Properties: { Value: value } });
 
 /** The value of the one probe of a set of templates. */
 function probed(...inputs: TemplateInput[]): Value | undefined {
-  return new TemplateGraph(inputs).ofType('Test::Probe')[0].get('Value');
+  return graphOf(inputs).ofType('Test::Probe')[0].get('Value');
 }
 
 const place = { region: 'us-east-2', account: '111111111111' };
@@ -101,17 +102,17 @@ describe('nested stacks', () => {
   });
 
   test('that are not in the set add resources that are not seen', () => {
-    expect(new TemplateGraph([parent({})]).hasUnseenResources).toBe(true);
-    expect(new TemplateGraph([parent({}), child('a')]).hasUnseenResources).toBe(false);
+    expect(graphOf([parent({})]).hasUnseenResources).toBe(true);
+    expect(graphOf([parent({}), child('a')]).hasUnseenResources).toBe(false);
   });
 
   test('are not there where their parent does not deploy them', () => {
     const input = parent({});
     (input.template as any).Resources.Nested.Condition = 'Never';
     (input.template as any).Conditions = { Never: { 'Fn::Equals': ['a', 'b'] } };
-    expect(new TemplateGraph([input, child('a')]).ofType('Test::Probe')).toEqual([]);
+    expect(graphOf([input, child('a')]).ofType('Test::Probe')).toEqual([]);
     (input.template as any).Conditions = { Never: { 'Fn::Or': [] } };
-    const [resource] = new TemplateGraph([input, child('a')]).ofType('Test::Probe');
+    const [resource] = graphOf([input, child('a')]).ofType('Test::Probe');
     expect(resource.conditional).toBeInstanceOf(Unknown);
     expect(resource.get('Value')).toBeInstanceOf(Unknown);
   });

@@ -1,12 +1,13 @@
 import * as fc from 'fast-check';
 import { efaFleet } from './efa-fleet';
+import { graphOf } from './graph-of';
 import { checkTemplates } from '../../src/validation/check-templates';
-import { HOLE, Link, same, show, TemplateGraph, textParts, Unknown, Value } from '../../src/validation/graph/template-graph';
+import { HOLE, Link, same, show, textParts, Unknown, Value } from '../../src/validation/graph/template-graph';
 import { userDataText } from '../../src/validation/views/user-data';
 
 /** Resolves one value of a template with a subnet and a parameter, and a second stack that exports. */
 function resolve(value: unknown, region?: string): Value | undefined {
-  const graph = new TemplateGraph([
+  const graph = graphOf([
     {
       stack: 'App',
       region,
@@ -93,7 +94,7 @@ describe('unknown values', () => {
 
   test('an export of two stacks is not guessed', () => {
     const exporting = (stack: string) => ({ stack, template: { Outputs: { Out: { Value: stack, Export: { Name: 'shared' } } } } });
-    const graph = new TemplateGraph([exporting('A'), exporting('B'), {
+    const graph = graphOf([exporting('A'), exporting('B'), {
       stack: 'C', template: { Resources: { Probe: { Type: 'Test::Probe', Properties: { Value: { 'Fn::ImportValue': 'shared' } } } } },
     }]);
     expect(graph.ofType('Test::Probe')[0].get('Value')).toBeInstanceOf(Unknown);
@@ -117,7 +118,7 @@ describe('a text that is known in part', () => {
 });
 
 describe('attributes of a resource', () => {
-  const graph = new TemplateGraph([{
+  const graph = graphOf([{
     stack: 'A',
     template: {
       Resources: {
@@ -140,7 +141,7 @@ describe('attributes of a resource', () => {
   test('group what refers to it', () => {
     const rules = [{ Ref: 'Group' }, { 'Fn::GetAtt': ['Group', 'GroupId'] }, { 'Fn::GetAtt': ['Made', 'GroupId'] }, undefined].map((GroupId, index) => (
       [`Rule${index}`, { Type: 'AWS::EC2::SecurityGroupIngress', Properties: { GroupId } }]));
-    const groups = new TemplateGraph([{ stack: 'A', template: { Resources: { Group: { Type: 'AWS::EC2::SecurityGroup' }, Made: { Type: 'Custom::Group' }, ...Object.fromEntries(rules) } } }]);
+    const groups = graphOf([{ stack: 'A', template: { Resources: { Group: { Type: 'AWS::EC2::SecurityGroup' }, Made: { Type: 'Custom::Group' }, ...Object.fromEntries(rules) } } }]);
     const [group] = groups.ofType('AWS::EC2::SecurityGroup');
     const byGroup = groups.byReference('AWS::EC2::SecurityGroupIngress', 'GroupId', 'AWS::EC2::SecurityGroup');
     expect([group, undefined].map((key) => byGroup.get(key)?.map(({ logicalId }) => logicalId))).toEqual([['Rule0', 'Rule1'], ['Rule2', 'Rule3']]);
@@ -148,13 +149,13 @@ describe('attributes of a resource', () => {
 });
 
 describe('loops of AWS::LanguageExtensions', () => {
-  const graphOf = (loop: object, properties: object = {}, transform: unknown = ['AWS::LanguageExtensions']) => new TemplateGraph([{
+  const loopGraph = (loop: object, properties: object = {}, transform: unknown = ['AWS::LanguageExtensions']) => graphOf([{
     stack: 'A', template: { Transform: transform, Parameters: { List: { Type: 'CommaDelimitedList' } }, Resources: { ...loop, Probe: { Type: 'Test::Probe', Properties: properties } } },
   }]);
   const body = { 'Subnet${Zone}': { Type: 'AWS::EC2::Subnet', Properties: { AvailabilityZone: { 'Fn::Sub': 'us-east-2${Zone}' }, Name: { Ref: 'Zone' } } } };
 
   test('are written out', () => {
-    const graph = graphOf({ 'Fn::ForEach::Zones': ['Zone', ['a', 'b'], body] });
+    const graph = loopGraph({ 'Fn::ForEach::Zones': ['Zone', ['a', 'b'], body] });
     expect(graph.ofType('AWS::EC2::Subnet').map((subnet) => [subnet.logicalId, subnet.get('AvailabilityZone'), subnet.get('Name')]))
       .toEqual([['Subneta', 'us-east-2a', 'a'], ['Subnetb', 'us-east-2b', 'b']]);
     expect(graph.hasUnseenResources).toBe(false);
@@ -162,7 +163,7 @@ describe('loops of AWS::LanguageExtensions', () => {
 
   test('are written out within loops and properties', () => {
     const inner = { 'Fn::ForEach::Inner': ['B', ['x.', { Ref: 'A' }], { '${A}&{B}': { Type: 'Test::${B}' } }] };
-    const graph = graphOf({ 'Fn::ForEach::Outer': ['A', ['p', 'q'], inner] }, { 'Fn::ForEach::Names': ['N', ['a', 'b'], { 'Name${N}': 1 }] });
+    const graph = loopGraph({ 'Fn::ForEach::Outer': ['A', ['p', 'q'], inner] }, { 'Fn::ForEach::Names': ['N', ['a', 'b'], { 'Name${N}': 1 }] });
     expect(graph.resources.map(({ logicalId, type }) => `${logicalId} ${type}`)).toEqual(['px Test::x.', 'pp Test::p', 'qx Test::x.', 'qq Test::q', 'Probe Test::Probe']);
     expect(graph.ofType('Test::Probe')[0].get()).toEqual({ Namea: 1, Nameb: 1 });
   });
@@ -171,7 +172,7 @@ describe('loops of AWS::LanguageExtensions', () => {
     ['over a parameter', { Ref: 'List' }, 'AWS::LanguageExtensions'],
     ['without the transform', ['a'], 'AWS::Serverless-2016-10-31'],
   ])('%s leave resources unseen', (_, collection, transform) => {
-    const graph = graphOf({ 'Fn::ForEach::Zones': ['Zone', collection, body] }, {}, transform);
+    const graph = loopGraph({ 'Fn::ForEach::Zones': ['Zone', collection, body] }, {}, transform);
     expect(graph.ofType('AWS::EC2::Subnet')).toEqual([]);
     expect(graph.hasUnseenResources).toBe(true);
   });
@@ -179,7 +180,7 @@ describe('loops of AWS::LanguageExtensions', () => {
   test.each<[unknown, boolean]>([
     ['AWS::LanguageExtensions', false], ['AWS::Serverless-2016-10-31', false], [['AWS::LanguageExtensions', 'MyMacro'], true], [[{ Name: 'AWS::Include' }], true],
   ])('beside the transform %j: unseen resources %s', (transform, unseen) => {
-    expect(graphOf({}, {}, transform).hasUnseenResources).toBe(unseen);
+    expect(loopGraph({}, {}, transform).hasUnseenResources).toBe(unseen);
   });
 });
 
@@ -214,7 +215,7 @@ describe('templates of no good intent', () => {
       Conditions: { ...chain, Deep: nested((value) => ({ 'Fn::Not': [value] }), 20_000) },
       Resources: { A: { Type: 'Test::A', Condition: 'C0' }, B: { Type: 'Test::B', Condition: 'Deep' } },
     };
-    expect(new TemplateGraph([{ stack: 'A', template }]).resources.map(({ conditional }) => conditional instanceof Unknown)).toEqual([true, true]);
+    expect(graphOf([{ stack: 'A', template }]).resources.map(({ conditional }) => conditional instanceof Unknown)).toEqual([true, true]);
     expect(checkTemplates([{ stack: 'A', template }]).findings).toEqual([]);
   });
 
@@ -227,7 +228,7 @@ describe('templates of no good intent', () => {
   ])('values that double at each of 60 exports are unknown in the end: %s', (_, twice) => {
     const outputs = Object.fromEntries(Array.from({ length: 60 }, (__, index) => (
       [`O${index}`, { Value: index === 0 ? 'a' : twice({ 'Fn::ImportValue': `E${index - 1}` }), Export: { Name: `E${index}` } }])));
-    const graph = new TemplateGraph([{ stack: 'A', template: { Outputs: outputs, Resources: { Probe: { Type: 'Test::Probe', Properties: { Value: { 'Fn::ImportValue': 'E59' } } } } } }]);
+    const graph = graphOf([{ stack: 'A', template: { Outputs: outputs, Resources: { Probe: { Type: 'Test::Probe', Properties: { Value: { 'Fn::ImportValue': 'E59' } } } } } }]);
     expect(show(graph.ofType('Test::Probe')[0].get('Value'))).toMatch(/too large|longer than|"\\"Fn::/);
   });
 
@@ -236,7 +237,7 @@ describe('templates of no good intent', () => {
       "__proto__": {"Type": "Test::Probe", "Properties": {"Value": {"Fn::FindInMap": ["__proto__", "a", "b"]}, "__proto__": {"Ref": "__proto__"}}},
       "constructor": {"Type": "AWS::EC2::LaunchTemplate", "Properties": {"LaunchTemplateData": {"Fn::GetAtt": "toString.valueOf"}}}
     }}`);
-    const graph = new TemplateGraph([{ stack: 'A', template }]);
+    const graph = graphOf([{ stack: 'A', template }]);
     expect(show(graph.ofType('Test::Probe')[0].get())).toBe('{"Value":"c","__proto__":{"Ref":"__proto__"}}');
     expect(graph.ofType('AWS::EC2::LaunchTemplate')[0].get('LaunchTemplateData', 'constructor')).toBeInstanceOf(Unknown);
   });

@@ -1,7 +1,7 @@
 import { createHash } from 'crypto';
 import { evaluate } from './conditions';
 import { Parameters } from './parameters';
-import { BUSY, Scope, keyOfPlace, rootOf, scopesOf } from './scope';
+import { BUSY, Scope, environmentOf, keyOfPlace, rootOf, scopesOf } from './scope';
 import { SharedValues } from './shared-values';
 import { Template } from './template';
 import { Json, MAX_DEPTH, asObject, intrinsicOf, isObject } from './template-json';
@@ -76,9 +76,9 @@ export class Resolver {
   }
 
   private resourceOf(scope: Scope, logicalId: string, raw: Json): Resource {
-    const { stack, region } = scope.template.input;
+    const { stack } = scope.template.input;
     const path = asObject(raw.Metadata)['aws:cdk:path'];
-    const resource = new Resource(stack, rootOf(scope).template.input.region ?? region, logicalId, raw.Type as string, typeof path === 'string' ? path : undefined, {
+    const resource = new Resource(stack, environmentOf(scope).region, logicalId, raw.Type as string, typeof path === 'string' ? path : undefined, {
       conditional: () => this.isThere(scope, raw) === undefined ? this.limit(conditionReason(raw)) : undefined,
       read: (attribute) => this.attribute(scope, logicalId, raw, attribute),
     });
@@ -214,7 +214,8 @@ export class Resolver {
   }
 
   private pseudoParameter(name: string, scope: Scope): Value | undefined {
-    const { region, account, stack } = rootOf(scope).template.input;
+    const { region, account } = environmentOf(scope);
+    const { stack } = rootOf(scope).template.input;
     const unknown = (facts?: UnknownFacts) => this.unknown(`reference ${JSON.stringify(name)}`, ['reference', stack, name], { ...facts, pseudoParameter: name });
     switch (name) {
       case 'AWS::NoValue':
@@ -222,9 +223,9 @@ export class Resolver {
       case 'AWS::AccountId':
         return account ?? unknown();
       case 'AWS::Region': {
-        const id = this.parameters.register(rootOf(scope).template.input.stack, name, {});
+        const id = this.parameters.register(stack, name, {});
         const choice = this.world.get(id);
-        return region ?? scope.template.input.region ?? choice?.value ?? unknown({ parameter: id, not: choice?.not });
+        return region ?? choice?.value ?? unknown({ parameter: id, not: choice?.not });
       }
       case 'AWS::Partition':
       case 'AWS::URLSuffix': {
@@ -259,9 +260,8 @@ export class Resolver {
       return this.unknown(reason, [id], { ssmParameter: typeof declared.Default === 'string' ? declared.Default : undefined });
     }
     const choice = this.world.get(id);
-    const allowed: unknown = declared.AllowedValues;
-    const only: unknown = choice?.value ?? (Array.isArray(allowed) && allowed.length === 1 && !isList ? allowed[0] : undefined);
-    return isScalar(only as Value) ? only as Value : this.unknown(reason, [id], isList ? {} : { parameter: id, not: choice?.not });
+    const allowed = isList ? undefined : this.parameters.allowedValues(id);
+    return choice?.value ?? (allowed?.length === 1 ? allowed[0] : undefined) ?? this.unknown(reason, [id], isList ? {} : { parameter: id, not: choice?.not });
   }
 
   private substitution(argument: unknown, scope: Scope): Value | undefined {

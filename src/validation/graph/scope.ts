@@ -63,11 +63,17 @@ export function scopesOf(templates: readonly Template[], resourceOf: (scope: Sco
   return templates.map(scopeOf);
 }
 
+/** Region and account that a template is deployed to, as far as they are known: a nested stack is deployed with its root. */
+export function environmentOf(scope: Scope): { readonly region?: string; readonly account?: string } {
+  const { region, account } = rootOf(scope).template.input;
+  return { region, account };
+}
+
 /**
  * Where a scope is deployed. Stacks of one region and account see the same exports, SSM parameters and zones; where these are not known,
  * only a stack and those within it do.
  */
 export function keyOfPlace(scope: Scope): string {
-  const { region, account, stack } = rootOf(scope).template.input;
-  return region !== undefined && account !== undefined ? `${account} ${region}` : stack;
+  const { region, account } = environmentOf(scope);
+  return region !== undefined && account !== undefined ? `${account} ${region}` : rootOf(scope).template.input.stack;
 }

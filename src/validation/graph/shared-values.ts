@@ -1,5 +1,5 @@
 import { Resolver } from './resolver';
-import { Scope, rootOf } from './scope';
+import { Scope, environmentOf } from './scope';
 import { asObject, isObject } from './template-json';
 import { Value } from './value';
 
@@ -36,7 +36,7 @@ export class SharedValues {
       for (const [output, raw] of Object.entries(scope.template.outputs)) {
         const name = this.resolver.resolve(asObject(asObject(raw).Export).Name, scope);
         if (typeof name === 'string' && this.resolver.isThere(scope, asObject(raw)) !== false) {
-          add(result, name, { ...placeOf(scope), read: () => this.resolver.output(output, scope) });
+          add(result, name, { ...environmentOf(scope), read: () => this.resolver.output(output, scope) });
         }
       }
     }
@@ -55,12 +55,12 @@ export class SharedValues {
         if (raw.Type === 'AWS::SSM::Parameter') {
           const name = this.resolver.resolve(properties.Name, scope);
           if (typeof name === 'string') {
-            add(result, name, { ...placeOf(scope), read: () => resource.get('Value') });
+            add(result, name, { ...environmentOf(scope), read: () => resource.get('Value') });
           }
         } else if (raw.Type === 'Custom::CrossRegionExportWriter' && isObject(properties.WriterProps)) {
           const region = properties.WriterProps.region;
           for (const name of Object.keys(asObject(properties.WriterProps.exports))) {
-            const place = { ...placeOf(scope), region: typeof region === 'string' ? region : undefined };
+            const place = { ...environmentOf(scope), region: typeof region === 'string' ? region : undefined };
             add(result, name, { ...place, read: () => resource.get('WriterProps', 'exports', name) });
           }
         }
@@ -79,14 +79,9 @@ function add(values: Map<string, SharedValue[]>, name: string, value: SharedValu
   }
 }
 
-function placeOf(scope: Scope): { region?: string; account?: string } {
-  const { region, account } = rootOf(scope).template.input;
-  return { region, account };
-}
-
 // two stacks may leave the same name in different regions or accounts; where it is not known whose is meant, nothing is.
 function meant(values: readonly SharedValue[] | undefined, from: Scope): Value | undefined {
-  const here = placeOf(from);
+  const here = environmentOf(from);
   const agrees = (a: string | undefined, b: string | undefined) => a === undefined || b === undefined || a === b;
   const possible = (values ?? []).filter(({ region, account }) => agrees(region, here.region) && agrees(account, here.account));
   const exact = possible.filter(({ region, account }) => region !== undefined && region === here.region && account === here.account);

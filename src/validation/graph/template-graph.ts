@@ -1,8 +1,8 @@
 import { Resolver } from './resolver';
 import { STACK_TYPE } from './scope';
-import { Template, TemplateInput, readTemplate } from './template';
+import { Template } from './template';
 import { Resource, linked } from './value';
-import { UNCHOSEN, World } from './world';
+import { World } from './world';
 
 // what rules are written against: they import all of it from here.
 export type { TemplateInput } from './template';
@@ -23,6 +23,9 @@ export class TemplateGraph {
   /** Every resource, in the order of the templates. */
   readonly resources: readonly Resource[];
 
+  /** Nested stacks whose templates are not in the set. */
+  readonly unseenStacks: readonly Resource[];
+
   /** True when a macro, a loop or a nested stack adds resources that are not seen here, so that nothing can be said to be missing. */
   readonly hasUnseenResources: boolean;
 
@@ -31,13 +34,12 @@ export class TemplateGraph {
   private readonly byType = new Map<string, Resource[]>();
 
   /**
-   * @param inputs templates that are deployed together.
+   * @param templates templates that are deployed together.
    * @param world what their parameters are taken to be.
    */
-  public constructor(inputs: readonly (TemplateInput | Template)[], world: World = UNCHOSEN) {
-    const templates = inputs.map((input) => 'input' in input ? input : readTemplate(input));
+  public constructor(templates: readonly Template[], world: World) {
     const resolver = new Resolver(templates, world);
-    let unseen = templates.some(({ hasUnseenResources }) => hasUnseenResources);
+    const unseenStacks: Resource[] = [];
     const resources: Resource[] = [];
     for (const scope of resolver.scopes) {
       for (const [logicalId, raw] of scope.template.resources) {
@@ -49,7 +51,9 @@ export class TemplateGraph {
         if (scope.template.references.has(logicalId)) {
           this.referredTo.add(resource);
         }
-        unseen ||= resource.type === STACK_TYPE && !scope.nested.has(logicalId);
+        if (resource.type === STACK_TYPE && !scope.nested.has(logicalId)) {
+          unseenStacks.push(resource);
+        }
         const sameType = this.byType.get(resource.type);
         if (sameType) {
           sameType.push(resource);
@@ -59,7 +63,8 @@ export class TemplateGraph {
       }
     }
     this.resources = resources;
-    this.hasUnseenResources = unseen;
+    this.unseenStacks = unseenStacks;
+    this.hasUnseenResources = unseenStacks.length > 0 || templates.some(({ hasUnseenResources }) => hasUnseenResources);
   }
 
   /** Resources of a type, such as `AWS::EC2::LaunchTemplate`, in the order of the templates. */
