@@ -1,20 +1,28 @@
 import { closeSync, openSync, readSync } from 'node:fs';
-import { Problem, ProblemsError } from '../problems';
+import { ProblemsError } from '../problems';
 
 /** Standard input, as a file is named on the command line. */
 export const STANDARD_INPUT = '-';
 
 const STEP = 65_536;
 
+/** What a file should be. */
+export interface ExpectedFile {
+  /** Such as `a template`. */
+  readonly holds: string;
+  /** What to do about one that is too large. */
+  readonly tooLarge: string;
+}
+
 /**
  * Reads a text file, or standard input for `-`, whole or not at all.
  *
  * @param file path of the file, or `-`.
  * @param limitBytes most bytes that are read.
- * @param tooLarge what to say of a file with more of them.
+ * @param expected what the file should hold, such as `a template`, and what to say of one with more bytes.
  * @throws ProblemsError if it cannot be read, has more bytes, or is no text.
  */
-export function readText(file: string, limitBytes: number, tooLarge: Pick<Problem, 'message' | 'mend'>): string {
+export function readText(file: string, limitBytes: number, expected: ExpectedFile): string {
   const refuse = (rule: string, message: string, mend: string) => new ProblemsError([{ rule, path: displayName(file), message, mend }]);
   let bytes: Buffer;
   try {
@@ -26,10 +34,10 @@ export function readText(file: string, limitBytes: number, tooLarge: Pick<Proble
         : refuse('FileNotReadable', `the file cannot be read: ${code}`, 'give the path of a readable file');
   }
   if (bytes.length > limitBytes) {
-    throw refuse('FileTooLarge', tooLarge.message, tooLarge.mend);
+    throw refuse('FileTooLarge', `the file has more than ${limitBytes.toLocaleString('en-US')} bytes`, expected.tooLarge);
   }
   if (bytes.length === 0) {
-    throw refuse('FileEmpty', 'the file is empty', 'give the path of a file that holds a template');
+    throw refuse('FileEmpty', 'the file is empty', `give the path of a file that holds ${expected.holds}`);
   }
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);

@@ -99,8 +99,11 @@ function unseenNotification(place: ReportedPlace): object {
   return { level: 'note', descriptor: { id: NESTED_STACK_UNSEEN }, message: { text }, locations: [location(place)] };
 }
 
+/** Half of a character, which no address can hold. */
+const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+
 // relative to the working folder, which code scanning takes for the root of the repository.
 function uriOf(file: string): string {
   const path = relative('.', resolve(file));
-  return isAbsolute(path) || path.startsWith('..') ? pathToFileURL(file).href : path.split(sep).map(encodeURIComponent).join('/');
+  return isAbsolute(path) || path.startsWith('..') ? pathToFileURL(file).href : path.split(sep).map((part) => encodeURIComponent(part.replace(LONE_SURROGATE, '\ufffd'))).join('/');
 }

@@ -1,5 +1,5 @@
-import { UNSEEN_MEND, unseenText } from '../validation/told-texts';
 import { CheckReport, ReportedFinding, ReportedPlace, ReportedUnchecked } from './check-report';
+import { UNSEEN_MEND, unseenText } from '../validation/told-texts';
 
 /** Codes of terminals for how text looks. */
 const STYLES = { bold: 1, dim: 2, red: 31, yellow: 33 };

@@ -3,14 +3,11 @@ import { join } from 'node:path';
 import { JsonSyntaxError, parseJson } from '../json-text';
 import { Problem, ProblemsError } from '../problems';
 import { attempt } from './attempt';
-import { readText } from './bounded-text';
+import { ExpectedFile, readText } from './bounded-text';
 
 const MAX_BYTES = 64 * 1024 * 1024;
 
-const TOO_LARGE = {
-  message: `the file has more than ${MAX_BYTES.toLocaleString('en-US')} bytes`,
-  mend: 'give the templates of the assembly one by one',
-};
+const MANIFEST: ExpectedFile = { holds: 'the manifest of a cloud assembly', tooLarge: 'give the templates of the assembly one by one' };
 
 const SYNTHESIZE = 'synthesize the app again';
 
@@ -105,7 +102,7 @@ export function readAssembly(directory: string, outer: readonly string[] = []): 
 function stackOf(directory: string, file: string, artifact: Artifact, problems: Problem[]): StackArtifact {
   const { environment, metadata: inline, additionalMetadataFile } = artifact;
   // an environment that is not known at synthesis is "aws://unknown-account/unknown-region".
-  const [, account, region] = /^aws:\/\/([^/]+)\/([^/]+)$/.exec(String(environment)) ?? [];
+  const [, account, region] = /^aws:\/\/([^/]+)\/([^/]+)$/.exec(typeof environment === 'string' ? environment : '') ?? [];
   const known = (value: string | undefined) => value?.startsWith('unknown-') ? undefined : value;
   let metadata = inline;
   if (typeof additionalMetadataFile === 'string') {
@@ -129,7 +126,7 @@ interface Metadata {
 
 interface Artifact {
   readonly type?: string;
-  readonly environment?: string;
+  readonly environment?: unknown;
   readonly properties?: { readonly directoryName?: string; readonly templateFile?: string };
   readonly metadata?: Metadata;
   readonly additionalMetadataFile?: string;
@@ -152,19 +149,23 @@ function acknowledgementsOf(metadata: Metadata | null | undefined): Acknowledgem
 }
 
 function constructsOf(directory: string, metadata: Metadata | null | undefined): Map<string, TemplateConstructs> {
-  const stacks = entriesOf(metadata, TEMPLATE_FILE).map(({ constructPath, data }) => (
-    { stack: constructPath, file: join(directory, String(data)), resources: new Map<string, string>(), nested: new Map<string, string>() }));
-  for (const { constructPath, data } of entriesOf(metadata, LOGICAL_ID)) {
+  const stacks = textsOf(metadata, TEMPLATE_FILE).map(({ constructPath, data }) => (
+    { stack: constructPath, file: join(directory, data), resources: new Map<string, string>(), nested: new Map<string, string>() }));
+  for (const { constructPath, data } of textsOf(metadata, LOGICAL_ID)) {
     // of the innermost of the stacks that it lies within.
     const owner = stacks.filter(({ stack }) => constructPath.startsWith(`${stack}/`)).sort((a, b) => b.stack.length - a.stack.length).at(0);
-    owner?.resources.set(String(data), constructPath);
+    owner?.resources.set(data, constructPath);
     // the CDK deploys "Outer/Inner" by "Outer/Inner.NestedStack/Inner.NestedStackResource".
     const nested = stacks.find(({ stack }) => constructPath === `${stack}.NestedStack/${stack.split('/').at(-1)}.NestedStackResource`);
     if (owner && nested) {
-      owner.nested.set(String(data), nested.file);
+      owner.nested.set(data, nested.file);
     }
   }
   return new Map(stacks.map(({ file, ...constructs }) => [file, constructs]));
+}
+
+function textsOf(metadata: Metadata | null | undefined, type: string): { readonly constructPath: string; readonly data: string }[] {
+  return entriesOf(metadata, type).filter((entry): entry is { constructPath: string; data: string } => typeof entry.data === 'string');
 }
 
 function entriesOf(metadata: Metadata | null | undefined, type: string): { readonly constructPath: string; readonly data: unknown }[] {
@@ -174,7 +175,7 @@ function entriesOf(metadata: Metadata | null | undefined, type: string): { reado
 
 function jsonOf(file: string): any {
   try {
-    return parseJson(readText(file, MAX_BYTES, TOO_LARGE));
+    return parseJson(readText(file, MAX_BYTES, MANIFEST));
   } catch (error) {
     if (error instanceof JsonSyntaxError) {
       throw refused('AssemblyNotJson', `${file}:${error.line}:${error.column}`, `the file is not JSON: ${error.message}`, SYNTHESIZE);

@@ -1,7 +1,7 @@
 import { extname } from 'node:path';
 import { JsonSyntaxError } from '../json-text';
 import { ProblemsError } from '../problems';
-import { displayName, readText } from './bounded-text';
+import { ExpectedFile, displayName, readText } from './bounded-text';
 import { parseJsonText } from './json-text-places';
 import { ParsedText, Place, placeAt, TextRefused } from './parsed-text';
 import { parseYamlText } from './yaml-text-places';
@@ -11,9 +11,9 @@ const MAX_BYTES = 1024 * 1024;
 
 export const TEMPLATE_EXPECTED = 'give a CloudFormation template, which is a map with Resources';
 
-const TOO_LARGE = {
-  message: `the file has more than ${MAX_BYTES.toLocaleString('en-US')} bytes, which is the most that CloudFormation takes`,
-  mend: 'write the template without indentation, or move resources into nested stacks',
+const TEMPLATE: ExpectedFile = {
+  holds: 'a template',
+  tooLarge: 'CloudFormation takes no more: write the template without indentation, or move resources into nested stacks',
 };
 
 /** A position in a file. Both count from 1. */
@@ -32,7 +32,7 @@ export class TemplateFile {
    */
   public static read(file: string): TemplateFile {
     const name = displayName(file);
-    const text = readText(file, MAX_BYTES, TOO_LARGE).replace(/^\uFEFF/, '');
+    const text = readText(file, MAX_BYTES, TEMPLATE).replace(/^\uFEFF/, '');
     const refuse = (rule: string, { line, column }: Position, message: string, mend: string) => (
       new ProblemsError([{ rule, path: `${name}:${line}:${column}`, message, mend }]));
     try {

@@ -67,8 +67,9 @@ export class TemplateSet {
    * @param place the resource.
    */
   public acknowledgedAt({ stack, logicalId, constructPath: known }: TemplatePlace): string[] {
-    const path = known ?? (logicalId === undefined ? undefined : this.constructPathOf(stack, logicalId)) ?? this.constructs.get(this.fileOf(stack).name)?.stack;
-    return this.acknowledgements.filter(({ constructPath }) => path !== undefined && `${path}/`.startsWith(`${constructPath}/`)).map(({ id }) => id);
+    const ofResource = known ?? (logicalId === undefined ? undefined : this.constructPathOf(stack, logicalId));
+    const path = ofResource ?? this.constructs.get(this.fileOf(stack).name)?.stack;
+    return path === undefined ? [] : this.acknowledgements.filter(({ constructPath }) => `${path}/`.startsWith(`${constructPath}/`)).map(({ id }) => id);
   }
 
   private addStack(path: string, { ofAssembly, ...environment }: Environment): void {

@@ -189,7 +189,7 @@ export class EfaPlacementGroup extends EfaPlacementGroupBase {
     if (subnets.some((subnet) => props.vpc.isolatedSubnets.includes(subnet))) {
       Annotations.of(this).addWarningV2('cdk-disaggregated-inference:EfaSubnetsIsolated',
         'instances in isolated subnets join no cluster and pull no image by themselves '
-        + '(launch into subnets with a NAT gateway, or define VPC endpoints for ecs, ecs-agent, ecs-telemetry, ecr.api, ecr.dkr, logs and s3)');
+        + '(launch into subnets with a NAT gateway, or define VPC endpoints for ecs, ecs-agent, ecs-telemetry, ecr.api, ecr.dkr, logs and s3, keep public images in a private repository, and acknowledge this)');
     }
     InferenceRules.checkOnSynth(this);
   }

@@ -369,7 +369,7 @@ describe('wrong input', () => {
     ['binary.json', Buffer.from([0x7f, 0x45, 0x4c, 0x46, 0, 0, 1]), '', /^the file is not text in UTF-8 \(give/],
     ['latin.yaml', Buffer.from([0x61, 0x3a, 0x20, 0xe9]), '', /^the file is not text in UTF-8 \(give/],
     ['powershell.json', Buffer.from('\ufeff{"Resources": {}}', 'utf16le'), '', /^the file is not text in UTF-8 \(it is UTF-16: save it as UTF-8/],
-    ['large.json', Buffer.alloc(50 * 1024 * 1024, 0x20), '', /^the file has more than 1,048,576 bytes, .*nested stacks\)/],
+    ['large.json', Buffer.alloc(50 * 1024 * 1024, 0x20), '', /^the file has more than 1,048,576 bytes \(CloudFormation takes no more: .*nested stacks\)/],
   ])('%s', (name, content, place, message) => {
     write(name, content);
     const { status, stdout, stderr } = run(name);
@@ -417,6 +417,16 @@ describe('wrong input', () => {
       '',
     ].join('\n'));
     expect(status).toBe(2);
+  });
+
+  test('values of the wrong kind in an assembly are passed over', () => {
+    mkdirSync(join(folder, 'odd'));
+    write('odd/a.json', { Resources: { Nodes: launchTemplate('efa-only') } });
+    const odd = { toString: 1 };
+    const metadata = { '/Chat': [{ type: 'aws:cdk:templateFile', data: odd }], '/Chat/Nodes': [{ type: 'aws:cdk:logicalId', data: odd }, null, { type: 7 }] };
+    write('odd/manifest.json', { artifacts: { Chat: { type: 'aws:cloudformation:stack', environment: odd, properties: { templateFile: 'a.json' }, metadata } } });
+    expect(run('odd', ...ONE_RULE)).toMatchObject({ status: 1, stderr: '' });
+    expect(run('odd', '--format', 'sarif', ...ONE_RULE)).toMatchObject({ status: 1, stderr: '' });
   });
 
   test.each<[string, string, RegExp]>([

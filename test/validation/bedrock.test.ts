@@ -35,6 +35,7 @@ describe('ARNs of models', () => {
     ['a profile of no account', ['arn:aws:bedrock:us-east-2::application-inference-profile/abc', MODEL], ['BedrockModelArnMalformed']],
     ['a service that is an endpoint', 'arn:aws:bedrock-runtime:us-east-2::foundation-model/amazon.nova-pro-v1:0', ['BedrockModelArnMalformed']],
     ['a wrong one beside a right one', ['arn:aws:bedrock:us-east-2:123456789012:foundation-model/*', ANY_MODEL], []],
+    ['a wrong one beside a right one of another model', [MODEL, 'arn:aws:bedrock:us-east-2:123456789012:foundation-model/x.y'], ['BedrockModelArnMalformed']],
     ['an id without a version', 'arn:aws:bedrock:us-east-2::foundation-model/anthropic.claude-opus-5', []],
     ['everything', '*', []],
     ['every resource of the service', 'arn:aws:bedrock:*', []],
@@ -49,6 +50,19 @@ describe('ARNs of models', () => {
     const PolicyDocument = { Statement: allow(INVOKE, 'arn:aws:bedrock:us-east-2:123456789012:foundation-model/x.y') };
     expect(idsOf({ Resources: { Policy: { Type, Properties: { VpcEndpointType: 'Interface', PolicyDocument } } } })).toEqual(['BedrockModelArnMalformed']);
   });
+});
+
+test.each([
+  ['an action on something else', 'bedrock:ListFoundationModels', ['BedrockModelArnMalformed']],
+  ['another name of the action', 'bedrock:invokemodel*', []],
+])('a wrong ARN of a model beside %s on everything', (_, action, expected) => {
+  const wrong = 'arn:aws:bedrock:us-east-2:123456789012:foundation-model/amazon.nova-pro-v1:0';
+  expect(idsOf(roleWith([allow(action, '*'), allow('bedrock:InvokeModel', wrong)]))).toEqual(expected);
+});
+
+test('the right action on another model does not excuse a wrong name', () => {
+  const other = 'arn:aws:bedrock:us-east-2::foundation-model/amazon.titan-embed-text-v2:0';
+  expect(idsOf(roleWith([allow('bedrock:InvokeModel', other), allow('bedrock:Converse', MODEL)]))).toEqual(['BedrockActionUnknown']);
 });
 
 describe('names of actions', () => {
@@ -118,6 +132,10 @@ describe('models of profiles', () => {
     ['a denial of what names no model', [
       allow(INVOKE, ANY_MODEL), { Effect: 'Deny', Action: INVOKE, Resource: 'arn:aws:bedrock:us-east-2:123456789012:foundation-model/x.y' },
     ], []],
+    ['a model by a variable of the policy', [allow(INVOKE, [PROFILE, 'arn:aws:bedrock:*::foundation-model/${aws:PrincipalTag/model}'])], []],
+    ['a profile by a variable of the policy', [allow(INVOKE, [PROFILE.replace('amazon.nova-pro-v1:0', '${aws:PrincipalTag/model}'), 'arn:aws:bedrock:*::foundation-model/amazon.*'])], []],
+    ['a profile in a region that is a parameter', [allow(INVOKE, { 'Fn::Sub': PROFILE.replace('us-east-2', '${Where}') })], ['BedrockProfileWithoutModels']],
+    ['one region of Canada', [allow(INVOKE, [PROFILE.replace('/us.', '/ca.'), MODEL])], ['BedrockProfileOneRegion']],
     ['a profile that is read only', [allow('bedrock:GetInferenceProfile', PROFILE)], []],
   ])('%s', (_, statements, expected) => {
     const template = roleWith(statements);

@@ -167,6 +167,17 @@ describe('where a service runs', () => {
     ['with more CPU units than there are', ['TaskLargerThanInstance'], ({ container }) => { container.Cpu = 129 * 1024; }],
     ['with less memory than the sum of the containers, by its own word', [], ({ task }) => { task.Memory = '4096'; }],
     ['with more memory than there is, in GB', ['TaskLargerThanInstance'], ({ task }) => { task.Memory = '4096 GB'; }],
+    ['in a cluster that a custom resource may associate', [], ({ template }) => {
+      delete template.Resources.Association;
+      template.Resources.Made = { Type: 'Custom::Association', Properties: { ServiceToken: 'arn:aws:lambda:us-east-2:123456789012:function:a', Cluster: { Ref: 'Cluster' } } };
+    }],
+    ['by the family of its task', ['NeuronDeviceOutOfRange', 'TaskLargerThanInstance'], (parts) => {
+      parts.task.Family = 'engine';
+      parts.service.TaskDefinition = 'engine';
+      lessDevices(parts);
+      delete parts.data.NetworkInterfaces;
+      parts.container.LinuxParameters.Devices.splice(16);
+    }],
     ['in a cluster that a call of the API associates', [], ({ template }) => {
       delete template.Resources.Association;
       template.Resources.Call = { Type: 'Custom::AWS', Properties: { ServiceToken: 'arn:aws:lambda:us-east-2:123456789012:function:call' } };
@@ -276,6 +287,10 @@ describe('instances of a capacity provider', () => {
       data.ImageId = { Ref: 'Image' };
       delete data.UserData;
     }],
+    ...['aws ssm get-parameter --name /ecs/config --query Parameter.Value --output text > /etc/ecs/ecs.config',
+      '/opt/aws/bin/cfn-init -v -s inference -r LaunchTemplate --region us-east-2',
+      'echo \'{"Cluster": "serving"}\' > /etc/ecs/ecs.config.json'].map((line): [string, string[], (parts: Parts) => void] => (
+      [`user data that may join a cluster by ${line.slice(0, 30)}`, [], ({ data }) => { data.UserData = { 'Fn::Base64': `#!/bin/bash\n${line}\n` }; }])),
     ['user data that names no cluster', ['EcsClusterNotJoined'], ({ data }) => { data.UserData = { 'Fn::Base64': '#!/bin/bash\necho hi\n' }; }],
     ['user data that is fetched', [], ({ data }) => { data.UserData = { 'Fn::Base64': '#!/bin/bash\ncurl -s https://example.com/join.sh | sh\n' }; }],
     ['user data that is known in part', [], ({ data }) => { data.UserData = { 'Fn::Base64': { 'Fn::Sub': '#!/bin/bash\n${AWS::StackName}\n' } }; }],

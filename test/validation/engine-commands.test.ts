@@ -35,6 +35,7 @@ test.each<[string, object, object]>([
   ['a shell that does something before', { EntryPoint: ['/bin/bash', '-lc'], Command: [`source /opt/env.sh && exec vllm serve /model \\\n  --kv-transfer-config '${BROKEN}'`] }, INVALID],
   ['a shell with a variable', { Command: ['sh', '-c', 'vllm serve /model --kv-transfer-config "$CONFIG"'] }, UNKNOWN],
   ['a shell with a variable elsewhere', { Command: ['sh', '-c', `vllm serve $MODEL --kv-transfer-config '${WHOLE}'`] }, FINE],
+  ['a shell that runs its arguments', { EntryPoint: ['/bin/sh', '-c', 'exec "$@"', '--', 'vllm', 'serve', '/model'], Command: ['--kv-transfer-config', BROKEN] }, INVALID],
   ['a shell that starts something else', { Command: ['sh', '-c', `echo '${BROKEN}'`] }, FINE],
 ])('an engine by %s', (_, container, expected) => {
   expect(outcomes(container)).toEqual(expected);

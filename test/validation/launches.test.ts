@@ -314,6 +314,19 @@ describe('keys of volumes', () => {
         ...allow({ AWS: ['arn:aws:iam::123456789012:role/admin'] }), ...allow({ Service: 'logs.us-east-2.amazonaws.com' }),
       ]),
     },
+    {
+      name: 'a key that Auto Scaling may use, but make no grants of',
+      rules: ['VolumeKeyWithoutAutoScaling'],
+      make: withKey([account, { Effect: 'Allow', Principal: { AWS: 'arn:aws:iam::123456789012:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling' }, Action: ['kms:Decrypt', 'kms:DescribeKey'], Resource: '*' }]),
+    },
+    {
+      name: 'a key that something makes a grant of',
+      rules: [],
+      make: (parts) => {
+        withKey([account])(parts);
+        parts.template.Resources.Grant = { Type: 'Custom::KmsGrant', Properties: { ServiceToken: 'arn:aws:lambda:us-east-2:123456789012:function:g', KeyId: { Ref: 'Key' } } };
+      },
+    },
     { name: 'a key that Auto Scaling is denied', rules: ['VolumeKeyWithoutAutoScaling'], make: withKey([account, { Effect: 'Deny', Principal: '*', Action: 'kms:*', Resource: '*' }]) },
     { name: 'a key for anyone', rules: [], make: withKey(allow('*')) },
     { name: 'a key for a user that is not known', rules: [], make: withKey(allow({ AWS: { Ref: 'User' } })) },

@@ -72,6 +72,49 @@ describe('what the CDK defines', () => {
   });
 });
 
+describe('tasks on instances with endpoints for their agent', () => {
+  const agent = [ECS, ECS_AGENT, ECS_TELEMETRY];
+  /** Adds a service on the instances with one container. */
+  const outcome = (Image: string, container: object = {}, endpoints = agent, change: (template: Json) => void = () => {}) => {
+    const template = templateOf({ subnets: PRIVATE_ISOLATED, endpoints });
+    const idOf = (type: string) => Object.entries<Json>(template.Resources).find(([, { Type }]) => Type === type)![0];
+    Object.assign(template.Resources, {
+      Engine: { Type: 'AWS::ECS::TaskDefinition', Properties: { ContainerDefinitions: [{ Name: 'engine', Memory: 64, Image, ...container }] } },
+      Engines: {
+        Type: 'AWS::ECS::Service',
+        Properties: {
+          Cluster: { Ref: idOf('AWS::ECS::Cluster') }, TaskDefinition: { Ref: 'Engine' }, CapacityProviderStrategy: [{ CapacityProvider: { Ref: idOf('AWS::ECS::CapacityProvider') } }],
+        },
+      },
+    });
+    change(template);
+    return findingsOf(template).map(({ rule, message }) => `${rule.id} ${/for (.*)$/.exec(message)?.[1]}`);
+  };
+  const PRIVATE_IMAGE = '123456789012.dkr.ecr.us-east-2.amazonaws.com/engine';
+  const launchOf = (template: Json) => Object.values<Json>(template.Resources).find(({ Type }) => Type === 'AWS::EC2::LaunchTemplate')!.Properties.LaunchTemplateData;
+
+  test('their instances pull images, write logs and read secrets', () => {
+    const container = {
+      LogConfiguration: { LogDriver: 'awslogs' },
+      Secrets: [{ Name: 'KEY', ValueFrom: 'arn:aws:secretsmanager:us-east-2:123456789012:secret:keys-AbCdEf' }],
+    };
+    expect(outcome(PRIVATE_IMAGE, container)).toEqual(['ServicesUnreachable "ecr.api", "ecr.dkr", "s3", "logs", "secretsmanager"']);
+    expect(outcome(PRIVATE_IMAGE, {}, [ECS, ECS_AGENT, ECS_TELEMETRY, ECR, ECR_DOCKER])).toEqual(['ServicesUnreachable "s3"']);
+  });
+
+  test('no endpoint serves a public image', () => {
+    expect(outcome('public.ecr.aws/neuron/engine:1')).toEqual(['ServicesUnreachable the public image "public.ecr.aws/neuron/engine:1"']);
+    expect(outcome('engine')).toEqual([]);
+  });
+
+  test.each<[string, (template: Json) => void]>([
+    ['an image of their own may hold the images of containers', (template) => { launchOf(template).ImageId = 'ami-0123456789abcdef0'; }],
+    ['user data may name a mirror', (template) => { launchOf(template).UserData = { 'Fn::Base64': 'echo \'{"registry-mirrors": ["https://mirror.internal"]}\' > /etc/docker/daemon.json' }; }],
+  ])('%s', (_, change) => {
+    expect(outcome('public.ecr.aws/neuron/engine:1', {}, undefined, change)).toEqual([]);
+  });
+});
+
 describe('tasks with endpoints for their image and their logs', () => {
   const template = () => templateOf({ subnets: PRIVATE_ISOLATED, fargate: true, endpoints: [ECR, ECR_DOCKER, CLOUDWATCH_LOGS], s3: true });
   const taskOf = ({ Resources }: Json) => Object.values<Json>(Resources).find(({ Type }) => Type === 'AWS::ECS::TaskDefinition')!.Properties;

@@ -210,3 +210,12 @@ test.each<[unknown, boolean]>([[1.3, true], [1.32, true], ['1.32', true], [1.33,
   const told = [...findings, ...unchecked].map(({ rule }) => rule.id).filter((id) => id.startsWith('EfaSelf'));
   expect(told.length > 0).toBe(isFound);
 });
+
+test.each([
+  ['spaces of what is no Base64', `a${' '.repeat(900_000)}#`],
+  ['spaces of a script', { 'Fn::Base64': { 'Fn::Sub': `echo${'\n'.repeat(400_000)}${' '.repeat(400_000)}\${AWS::StackName}` } }],
+])('user data of many %s takes no longer than its length', (_, UserData) => {
+  const image = 'resolve:ssm:/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_id';
+  const Group = group({ LaunchTemplate: of('Nodes'), AvailabilityZones: ['us-east-1a'] });
+  expect(() => outcomes({ Nodes: launchTemplate({ InstanceType: 'trn1.2xlarge', ImageId: image, UserData }), Group })).not.toThrow();
+});

@@ -78,7 +78,7 @@ export class Resolver {
   private resourceOf(scope: Scope, logicalId: string, raw: Json): Resource {
     const { stack } = scope.template.input;
     const path = asObject(raw.Metadata)['aws:cdk:path'];
-    const resource = new Resource(stack, environmentOf(scope).region, logicalId, raw.Type as string, typeof path === 'string' ? path : undefined, {
+    const resource = new Resource(stack, environmentOf(scope).region, keyOfPlace(scope), logicalId, raw.Type as string, typeof path === 'string' ? path : undefined, {
       conditional: () => this.isThere(scope, raw) === undefined ? this.limit(conditionReason(raw)) : undefined,
       read: (attribute) => this.attribute(scope, logicalId, raw, attribute),
     });
@@ -261,7 +261,8 @@ export class Resolver {
     }
     const choice = this.world.get(id);
     const allowed = isList ? undefined : this.parameters.allowedValues(id);
-    return choice?.value ?? (allowed?.length === 1 ? allowed[0] : undefined) ?? this.unknown(reason, [id], isList ? {} : { parameter: id, not: choice?.not });
+    return choice?.value ?? (allowed?.length === 1 ? allowed[0] : undefined)
+      ?? this.unknown(reason, [id], isList ? {} : { parameter: id, not: choice?.not });
   }
 
   private substitution(argument: unknown, scope: Scope): Value | undefined {

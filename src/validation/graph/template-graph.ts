@@ -1,7 +1,7 @@
 import { Resolver } from './resolver';
 import { STACK_TYPE } from './scope';
 import { Template } from './template';
-import { Resource, linked } from './value';
+import { Link, Resource, Value, linked, same } from './value';
 import { World } from './world';
 
 // what rules are written against: they import all of it from here.
@@ -73,6 +73,19 @@ export class TemplateGraph {
   }
 
   /**
+   * The resource of a type that has a name where another one is, which refers to it by that name.
+   *
+   * @param type the type.
+   * @param path path of its name below `Properties`.
+   * @param name the name.
+   * @param from the resource that refers to it: a name means something else in each account and region.
+   */
+  public byName(type: string, path: readonly string[], name: Value | undefined, from: Resource): Resource | undefined {
+    return name === undefined ? undefined
+      : this.ofType(type).find((resource) => resource.place === from.place && sameName(resource.get(...path), name));
+  }
+
+  /**
    * Resources of a type by what one of their properties refers to. Those whose property is anything else, or nothing, are under undefined.
    *
    * @param type the type.
@@ -102,4 +115,9 @@ export class TemplateGraph {
   public isReferredTo(resource: Resource): boolean {
     return this.referredTo.has(resource);
   }
+}
+
+// names that are known in part are equal where all of their pieces are.
+function sameName(a: Value | undefined, b: Value): boolean {
+  return a !== undefined && a !== null && !(a instanceof Link) && same(a, b) === true;
 }

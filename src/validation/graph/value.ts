@@ -53,6 +53,7 @@ export class Resource {
   /**
    * @param stack the stack that it is of.
    * @param region region of the stack, where it is known.
+   * @param place equal for resources that are certainly of one account and region: they alone meet by name.
    * @param logicalId its name in the template.
    * @param type its type, such as `AWS::EC2::LaunchTemplate`.
    * @param constructPath path of its construct, where the template has it.
@@ -61,6 +62,7 @@ export class Resource {
   public constructor(
     readonly stack: string,
     readonly region: string | undefined,
+    readonly place: string,
     readonly logicalId: string,
     readonly type: string,
     readonly constructPath: string | undefined,

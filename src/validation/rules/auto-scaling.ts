@@ -128,11 +128,11 @@ export const AUTO_SCALING_RULES: Rule[] = [
       const owners = new Map<Resource | string, Resource>();
       for (const provider of graph.ofType(PROVIDER_TYPE)) {
         const group = provider.get(PROVIDER, 'AutoScalingGroupArn');
-        const key = group instanceof Link ? group.resource : group;
-        const owner = key instanceof Resource || typeof key === 'string' ? owners.get(key) : undefined;
+        const key = group instanceof Link ? group.resource : typeof group === 'string' ? `${provider.place} ${group}` : undefined;
+        const owner = key === undefined ? undefined : owners.get(key);
         if (owner) {
           yield found(provider, `${PROVIDER}.AutoScalingGroupArn`, group, `it is the group of the capacity provider ${owner.logicalId}`);
-        } else if (key instanceof Resource || typeof key === 'string') {
+        } else if (key !== undefined) {
           owners.set(key, provider);
         }
       }

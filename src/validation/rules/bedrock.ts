@@ -41,7 +41,7 @@ const KINDS_WITH_ACCOUNT = new Set([
 ]);
 
 /** What the ids of system-defined inference profiles begin with. */
-const ROUTES = '(us|eu|apac|us-gov|jp|au|global)';
+const ROUTES = '(us|eu|apac|us-gov|jp|au|ca|global)';
 
 interface BedrockArn {
   readonly service: string;
@@ -65,13 +65,13 @@ export const BEDROCK_RULES: Rule[] = [
     source: AUTHORIZATION_REFERENCE,
     *check(graph) {
       for (const policy of [...identityPoliciesOf(graph), ...endpointPoliciesOf(graph)]) {
-        const targets = policy.flatMap(({ resources }) => resources);
         // a denial that matches nothing lets no call fail.
         for (const statement of policy.filter(({ effect }) => effect !== 'Deny')) {
           for (const { value, text } of statement.resources) {
             const fault = text === undefined ? undefined : arnFault(text);
-            // one that matches nothing does no harm beside one of the same kind that does.
-            if (fault && !targets.some((other) => other.text !== undefined && arnFault(other.text) === undefined && covers(other, fault.kind))) {
+            // one that matches nothing does no harm beside one that lets the same be done with the same model.
+            if (fault && !policy.some((other) => mayAllowSame(other, statement) && other.resources.some((target) => target.text !== undefined
+              && arnFault(target.text) === undefined && covers(target, fault.kind) && mayMeanSame(target.text, text!)))) {
               yield found(statement.resource, `${statement.property}.Resource`, value, fault.message);
             }
           }
@@ -107,7 +107,7 @@ export const BEDROCK_RULES: Rule[] = [
           const place = `${statement.resource.stack} ${statement.resource.logicalId} ${statement.property} ${action}`;
           if (!spokenOf.has(place)) {
             spokenOf.add(place);
-            yield found(statement.resource, `${statement.property}.Action`, action, `there is no such action, and nothing here allows ${meant}, which is the one that counts`);
+            yield found(statement.resource, `${statement.property}.Action`, action, `there is no such action, and nothing here allows ${meant}, which is the one that counts, on the same resources`);
           }
         }
       }
@@ -176,7 +176,7 @@ export const BEDROCK_RULES: Rule[] = [
       for (const resource of graph.ofType('AWS::Bedrock::ApplicationInferenceProfile')) {
         const copied = resource.get('ModelSource', 'CopyFrom');
         const arn = parseArn(partialText(copied));
-        if (arn === undefined || resource.region === undefined) {
+        if (arn === undefined || hasHole(arn.region) || resource.region === undefined) {
           if (copied instanceof Unknown || (arn !== undefined && arn.region !== '<region>')) {
             yield notChecked(resource, 'ModelSource.CopyFrom', copied instanceof Unknown ? copied : 'the region of the stack is not known');
           }
@@ -240,16 +240,16 @@ function arnFault(text: string): { kind: string; message: string } | undefined {
     return undefined;
   }
   if (arn.kind === 'foundation-model') {
-    return matchesPattern(arn.account, '') ? undefined : { kind: arn.kind, message: 'the ARN of a foundation model names no account' };
+    return hasHole(arn.account) || matchesPattern(arn.account, '') ? undefined : { kind: arn.kind, message: 'the ARN of a foundation model names no account' };
   }
   return arn.account === '' ? { kind: arn.kind, message: `the ARN of ${/^[aeiou]/.test(arn.kind) ? 'an' : 'a'} ${arn.kind} names its account` } : undefined;
 }
 
-/** Undefined for what is no ARN of six parts, and for one of which more than the end of the last part is unknown. */
+/** Undefined for what is no ARN of six parts, and for one whose service or kind is unknown; the other parts may have holes. */
 function parseArn(text: string | undefined): BedrockArn | undefined {
   const [arn, partition, service, region, account, ...rest] = (text ?? '').split(':');
   const [kind, ...id] = rest.join(':').split('/');
-  const unknown = [partition, service, region, account, kind].some((part) => part === undefined || hasHole(part));
+  const unknown = [partition, region, account].includes(undefined!) || [service, kind].some((part) => part === undefined || hasHole(part));
   return arn !== 'arn' || unknown || kind === '' ? undefined : { service, region, account, kind, id: id.join('/') };
 }
 
@@ -266,9 +266,24 @@ function covers(target: PolicyTarget, kind: string): boolean {
     // an ARN that stops early in a wildcard, or one that is not known.
     return hasHole(target.text) || target.text.includes('*') || arnFault(target.text)?.kind === kind;
   }
-  return matchesPattern(arn.service, 'bedrock') && matchesPattern(arn.kind, kind) && (kind !== 'foundation-model' || matchesPattern(arn.account, ''))
+  return matchesPattern(arn.service, 'bedrock') && matchesPattern(arn.kind, kind) && (kind !== 'foundation-model' || hasHole(arn.account) || matchesPattern(arn.account, ''))
     // a wrong ARN is another rule's finding: it was meant to be one.
     || arnFault(target.text)?.kind === kind;
+}
+
+/** Whether a statement may allow an action that another one names. */
+function mayAllowSame(statement: PolicyStatement, other: PolicyStatement): boolean {
+  return other.actions.some((action) => action === undefined || /[*?]/.test(action) || mayAllow(statement, action));
+}
+
+/** Whether the ids at the ends of two ARNs may be one. */
+function mayMeanSame(a: string, b: string): boolean {
+  return mayOverlap(/[^/]*$/.exec(a)![0], /[^/]*$/.exec(b)![0]);
+}
+
+/** Whether two patterns may fit one text; where one is not known, they may. */
+function mayOverlap(a: string | undefined, b: string | undefined): boolean {
+  return a === undefined || b === undefined || hasHole(a) || hasHole(b) || matchesPattern(a, b) || matchesPattern(b, a);
 }
 
 function isProfile(target: PolicyTarget): boolean {
@@ -305,8 +320,8 @@ function* profileOutcomes(graph: TemplateGraph, id: RegExp, wrong: (regions: str
       const models = modelTargets(profile, statements, action);
       const arns = models.map(({ text }) => parseArn(text));
       // models of an unknown or a wrong ARN may be in any region.
-      const certain = arns.every((arn) => arn !== undefined) && models.every(({ text }) => arnFault(text!) === undefined);
-      if (models.length > 0 && certain && wrong(arns.map((arn) => arn.region))) {
+      const certain = arns.every((arn) => arn !== undefined && !hasHole(arn.region)) && models.every(({ text }) => arnFault(text!) === undefined);
+      if (models.length > 0 && certain && wrong(arns.map((arn) => arn!.region))) {
         yield found(statement.resource, `${statement.property}.Resource`, profile.value, message);
       }
     }
@@ -316,7 +331,9 @@ function* profileOutcomes(graph: TemplateGraph, id: RegExp, wrong: (regions: str
 function misnamedActions(statements: readonly PolicyStatement[]): { statement: PolicyStatement; action: string; meant: string }[] {
   return statements.filter(({ effect }) => effect === 'Allow').flatMap((statement) => statement.actions.flatMap((action) => {
     const meant = action !== undefined && Object.hasOwn(MISNAMED_ACTIONS, action.toLowerCase()) ? MISNAMED_ACTIONS[action.toLowerCase()] : undefined;
-    return meant === undefined || statements.some((other) => mayAllow(other, meant)) ? [] : [{ statement, action: action!, meant }];
+    const isAllowed = meant !== undefined && statements.some((other) => mayAllow(other, meant) && other.resources.some((target) => (
+      statement.resources.some((own) => mayOverlap(target.text, own.text)))));
+    return meant === undefined || isAllowed ? [] : [{ statement, action: action!, meant }];
   }));
 }
 
@@ -356,6 +373,6 @@ function providerOf(text: string | undefined): string | undefined {
   if (arn === undefined || hasHole(arn.id) || (arn.kind !== 'foundation-model' && arn.kind !== 'inference-profile')) {
     return undefined;
   }
-  const [first, second] = arn.id.replace(/^(global|us|us-gov|eu|apac|jp|au|ca)\./, '').split('.');
+  const [first, second] = arn.id.replace(new RegExp(`^${ROUTES}\\.`), '').split('.');
   return second === undefined ? undefined : first;
 }

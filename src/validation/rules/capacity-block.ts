@@ -2,9 +2,8 @@ import { Link, Unknown, Value, linked } from '../graph/template-graph';
 import { Rule, found } from '../rule';
 import { largestSizeOf } from '../views/group-sizes';
 import { instanceFacts } from '../views/instance-facts';
-import { Launch, isCapacityBlock, launchData, launchProperty, launchesOf, reservationTarget, zonesOfUse } from '../views/launches';
+import { Launch, isCapacityBlock, launchData, launchProperty, launchesOf, reservationTarget, typesOfUse, zonesOfUse } from '../views/launches';
 import { MARKETS, purchaseOf } from '../views/purchases';
-import { typesOf } from '../views/reserved-launches';
 import { severalZones } from '../views/zones';
 
 const FAMILY = 'capacity-block';
@@ -177,7 +176,7 @@ export const CAPACITY_BLOCK_RULES: Rule[] = [
     *check(graph) {
       for (const launch of launchesOf(graph)) {
         for (const use of launch.uses) {
-          const type = typesOf(launch, use).find((candidate) => typeof candidate === 'string' && candidate.startsWith('trn2'));
+          const type = typesOfUse(launch, use).find((candidate) => typeof candidate === 'string' && candidate.startsWith('trn2'));
           const purchase = purchaseOf(launch, use);
           const offered = instanceFacts(type ?? '')?.purchaseOptions;
           if (type !== undefined && offered && (purchase === 'on-demand' || purchase === 'spot') && !offered.includes(purchase)) {

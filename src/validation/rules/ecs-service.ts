@@ -2,10 +2,11 @@ import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, linke
 import { Rule, found, notChecked } from '../rule';
 import { isPlacementKnown, largestInstanceOf, mostInstancesOf, reasonApart, reasonForOneTaskAnInstance } from '../views/ecs-placement';
 import {
-  EcsService, EcsTask, TaskContainer, autoScalingCapacityOf, ecsServicesOf, environmentMayHave, instanceTypesOf, providerOf, reservedCpuUnits,
-  reservedMemoryMib,
+  EcsService, EcsTask, TaskContainer, autoScalingCapacityOf, ecsServicesOf, environmentMayHave,
+  instanceTypesOf, neuronDevicesIn, providerOf, reservedCpuUnits, reservedMemoryMib, wordsOf,
 } from '../views/ecs-tasks';
 import { handedOn } from '../views/handed-on';
+import { hasNoPolicy } from '../views/iam-policies';
 import { launchData, launchProperty } from '../views/launches';
 import { hasHole } from '../views/partial-text';
 import { userDataText } from '../views/user-data';
@@ -167,11 +168,13 @@ export const ECS_SERVICE_RULES: Rule[] = [
         const associated = associatedWith(cluster.resource, graph);
         for (const [index, item] of (asList(resource.get('CapacityProviderStrategy')) ?? []).entries()) {
           const value = valueAt(item, 'CapacityProvider');
-          const provider = providerOf(value, graph);
-          if (provider === undefined || (typeof provider !== 'string' && (provider.get('ClusterName') !== undefined || provider.stack !== resource.stack))) {
+          const provider = providerOf(value, resource, graph);
+          // something that makes more than the template shows may associate them.
+          const isHandedOn = [cluster.resource, provider].some((each) => each instanceof Resource && handedOn(graph).has(each));
+          if (provider === undefined || isHandedOn || (typeof provider !== 'string' && (provider.get('ClusterName') !== undefined || provider.stack !== resource.stack))) {
             continue;
           }
-          const listed = associated.map((other) => other === undefined ? undefined : providerOf(other, graph));
+          const listed = associated.map((other) => other === undefined ? undefined : providerOf(other, resource, graph));
           if (listed.includes(undefined)) {
             yield notChecked(resource, `CapacityProviderStrategy.${index}`, 'the capacity providers of the cluster are not all known');
           } else if (!listed.includes(provider)) {
@@ -201,7 +204,7 @@ export const ECS_SERVICE_RULES: Rule[] = [
         const profile = valueAt(given, 'Arn') ?? valueAt(given, 'Name');
         const roles = asList(linked(profile, 'AWS::IAM::InstanceProfile')?.get('Roles')) ?? [];
         for (const role of roles) {
-          if (role instanceof Link && role.resource.type === 'AWS::IAM::Role' && hasNoPolicy(role.resource, graph)) {
+          if (role instanceof Link && role.resource.type === 'AWS::IAM::Role' && hasNoPolicy(graph, role.resource)) {
             yield found(role.resource, 'ManagedPolicyArns', undefined, `the role of the instances of ${launch.template.logicalId} has no policy at all`);
           }
         }
@@ -229,7 +232,7 @@ export const ECS_SERVICE_RULES: Rule[] = [
           const data = launchData(launch, 'UserData');
           const text = userDataText(data);
           // a script that is fetched may write anything.
-          const joins = data !== undefined && (text === undefined || hasHole(text) || /ECS_CLUSTER|https?:|s3:|MIME|^\x1f/i.test(text));
+          const joins = data !== undefined && (text === undefined || hasHole(text) || /ECS_CLUSTER|"Cluster"|https?:|s3:|\baws\b|cfn-init|MIME|^\x1f/i.test(text));
           if (typeof name === 'string' && name !== 'default' && isPlain && !joins && !reported.has(launch.template)) {
             reported.add(launch.template);
             yield found(launch.template, launchProperty(launch, 'UserData'), data === undefined ? undefined : text!.slice(0, 60),
@@ -264,13 +267,12 @@ function* replicas(graph: TemplateGraph): Iterable<Replicas> {
 // devices of containers that certainly reserve every NeuronCore of them, as the runtime does unless it is told otherwise.
 function reservedDevices(task: EcsTask): string[] {
   return task.containers.filter((container) => !environmentMayHave(container, /^NEURON_RT_/) && !setsCores(container))
-    .flatMap(({ devices }) => devices.filter(({ kind }) => kind === 'neuron').map(({ hostPath }) => hostPath));
+    .flatMap(neuronDevicesIn).map(({ hostPath }) => hostPath);
 }
 
 // a script may divide the cores among processes.
 function setsCores(container: TaskContainer): boolean {
-  const words = ['EntryPoint', 'Command'].flatMap((name) => asList(valueAt(container.values, name)) ?? [undefined]);
-  return words.some((word) => typeof word !== 'string' || word.includes('NEURON_RT_'));
+  return wordsOf(container).some((word) => word === undefined || word.includes('NEURON_RT_'));
 }
 
 // every capacity provider that the graph associates with a cluster; undefined for what is not known.
@@ -281,15 +283,4 @@ function associatedWith(cluster: Resource, graph: TemplateGraph): (Value | undef
   });
   return [cluster, ...associations].flatMap((resource) => (asList(resource.get('CapacityProviders')) ?? [undefined])
     .map((value) => value instanceof Unknown ? undefined : value));
-}
-
-function hasNoPolicy(role: Resource, graph: TemplateGraph): boolean {
-  const isEmpty = (name: string) => asList(role.get(name))?.length === 0;
-  const isAttached = (policy: Resource) => {
-    const roles = policy.get('RoleName') ?? policy.get('Roles');
-    // a name may be this role's.
-    return [roles].flat().some((item) => item !== undefined && (!(item instanceof Link) || item.resource === role));
-  };
-  return isEmpty('ManagedPolicyArns') && isEmpty('Policies') && !graph.hasUnseenResources && !handedOn(graph).has(role)
-    && !['AWS::IAM::Policy', 'AWS::IAM::ManagedPolicy', 'AWS::IAM::RolePolicy'].some((type) => graph.ofType(type).some(isAttached));
 }

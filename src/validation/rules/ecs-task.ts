@@ -2,10 +2,11 @@ import { Hardware, NeuronInstanceType } from '../../hardware';
 import { HOLE, TemplateGraph, Unknown, Value, asInteger, asList, isTrue, valueAt } from '../graph/template-graph';
 import { Rule, found, notChecked } from '../rule';
 import {
-  EcsService, EcsTask, TaskContainer, TaskDevice, ecsServicesOf, ecsTasksOf, mostEfaInterfacesOf, instanceTypesOf, largest,
-  neuronDevicesOf, seesEveryDevice,
+  EcsService, EcsTask, TaskContainer, TaskDevice, ecsServicesOf, ecsTasksOf, mostEfaInterfacesOf, instanceTypesOf,
+  neuronDevicesIn, seesEveryDevice,
 } from '../views/ecs-tasks';
-import { instanceFacts } from '../views/instance-facts';
+import { mostNeuronCoresOf, neuronDevicesOf } from '../views/instance-facts';
+import { largest } from '../views/known-numbers';
 import { launchData, launchProperty } from '../views/launches';
 import { imageParameterOf } from '../views/machine-images';
 import { userDataText } from '../views/user-data';
@@ -23,7 +24,7 @@ const MAX_CORES_OF_ANY = 8;
 const PLAIN_ECS_IMAGE = /^\/aws\/service\/ecs\/optimized-ami\/amazon-linux-2(?!.*\/(neuron|inf)\/)/;
 
 /** User data that may install the driver: by name, from elsewhere, or by a command that is not known. */
-const MAY_INSTALL = new RegExp(`neuron|curl|wget|aws\\s|dnf|yum|rpm|\\ufffd|^\\s*${HOLE}`, 'im');
+const MAY_INSTALL = new RegExp(`neuron|curl|wget|aws\\s|dnf|yum|rpm|\\ufffd|^[ \\t]*${HOLE}`, 'im');
 
 export const ECS_TASK_RULES: Rule[] = [
   {
@@ -59,7 +60,7 @@ export const ECS_TASK_RULES: Rule[] = [
     source: NEURON_CONTAINERS,
     *check(graph) {
       for (const { task, container } of containersOf(graph)) {
-        const indices = neuronDevices(container).map(({ index }) => index).sort((a, b) => a - b);
+        const indices = neuronDevicesIn(container).map(({ index }) => index).sort((a, b) => a - b);
         const gap = indices.find((index, position) => position > 0 && index > indices[position - 1] + 1);
         if (gap !== undefined && container.hasAllDevices && !seesEveryDevice(container)) {
           yield found(task.definition, `${container.property}.LinuxParameters.Devices`, indices.map((index) => `/dev/neuron${index}`),
@@ -103,13 +104,13 @@ export const ECS_TASK_RULES: Rule[] = [
         // an engine of several containers has the devices of all.
         const isWhole = !['--nnodes', '--distributed-executor-backend', '--config'].some((name) => engine?.option(name) !== undefined);
         const degree = isWhole ? asInteger(engine?.option('--tensor-parallel-size')) : undefined;
-        const devices = new Set(neuronDevices(container).map(({ index }) => index)).size;
+        const devices = new Set(neuronDevicesIn(container).map(({ index }) => index)).size;
         if (degree === undefined || devices === 0 || !container.hasAllDevices || seesEveryDevice(container)) {
           continue;
         }
         const cores = devices * coresPerDevice(task);
         if (degree > cores) {
-          yield found(task.definition, `${container.property}.LinuxParameters.Devices`, neuronDevices(container).map(({ hostPath }) => hostPath),
+          yield found(task.definition, `${container.property}.LinuxParameters.Devices`, neuronDevicesIn(container).map(({ hostPath }) => hostPath),
             `these devices have ${cores} NeuronCores at most, and --tensor-parallel-size is ${degree}`);
         }
       }
@@ -343,10 +344,6 @@ function* deviceUses(graph: TemplateGraph, kind: TaskDevice['kind']) {
   }
 }
 
-function neuronDevices(container: TaskContainer): TaskDevice[] {
-  return container.devices.filter(({ kind }) => kind === 'neuron');
-}
-
 function usesDevices({ devices, neuronRequirements }: TaskContainer): boolean {
   return devices.length > 0 || neuronRequirements.length > 0;
 }
@@ -355,8 +352,8 @@ function usesDevices({ devices, neuronRequirements }: TaskContainer): boolean {
 function coresPerDevice(task: EcsTask): number {
   const types = task.services.flatMap((service: EcsService) => instanceTypesOf(service) ?? [undefined]);
   const cores = types.map((type) => {
-    const facts = instanceFacts(type ?? '');
-    return facts && facts.neuronDevices > 0 ? facts.mostNeuronCores / facts.neuronDevices : undefined;
+    const [most, devices] = type === undefined ? [] : [mostNeuronCoresOf(type), neuronDevicesOf(type)];
+    return most && devices ? most / devices : undefined;
   });
   return largest(cores) ?? MAX_CORES_OF_ANY;
 }

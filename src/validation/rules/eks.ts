@@ -209,7 +209,7 @@ export const EKS_RULES: Rule[] = [
         if (typeof image !== 'string' || !image.startsWith('AL2_') || mayHaveImage(group) || lacksNeuronDriver(group, image)) {
           continue;
         }
-        const cluster = clusterOf(graph, group.resource.get('ClusterName'));
+        const cluster = clusterOf(graph, group.resource);
         const minor = minorVersion(group.resource.get('Version')) ?? kubernetesMinorOf(cluster);
         if (minor !== undefined && minor >= 33) {
           yield found(group.resource, 'AmiType', image, `there is no such image for Kubernetes 1.${minor}`);

@@ -2,8 +2,9 @@ import { Hardware } from '../../hardware';
 import { ModelArchitecture } from '../../model';
 import { TemplateGraph, Unknown, Value, asInteger, same, show } from '../graph/template-graph';
 import { Rule, found, notChecked } from '../rule';
-import { EcsTask, TaskContainer, ecsTasksOf, enginesOf, instanceTypesOf, seesEveryDevice } from '../views/ecs-tasks';
+import { EcsTask, TaskContainer, ecsTasksOf, enginesOf, instanceTypesOf, neuronDevicesIn, seesEveryDevice } from '../views/ecs-tasks';
 import { EngineCommand } from '../views/engine-commands';
+import { largest } from '../views/known-numbers';
 
 const FAMILY = 'engine';
 const COMPATIBILITY = 'https://docs.vllm.ai/en/stable/features/nixl_connector_compatibility/';
@@ -250,10 +251,10 @@ function* measuredEngines(graph: TemplateGraph): Iterable<MeasuredEngine> {
 function memoryOf(task: EcsTask, container: TaskContainer): number | undefined {
   const types = task.services.flatMap((service) => instanceTypesOf(service) ?? [undefined])
     .map((type) => type === undefined ? undefined : Hardware.accelerated(type));
-  const devices = container.devices.filter(({ kind }) => kind === 'neuron').length;
+  const devices = neuronDevicesIn(container).length;
   const listed = container.hasAllDevices && !seesEveryDevice(container) && devices > 0;
   const sizes = types.map((type) => type && type.accelerator.hbmBytes * (listed ? Math.min(devices, type.acceleratorCount) : type.acceleratorCount));
-  return sizes.length > 0 && sizes.every((size) => size !== undefined) ? Math.max(...sizes) : undefined;
+  return largest(sizes);
 }
 
 function gib(bytes: number): string {

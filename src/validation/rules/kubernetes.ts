@@ -1,8 +1,8 @@
 import { Resource, TemplateGraph, Value, same } from '../graph/template-graph';
 import { Found, Rule, found } from '../rule';
-import { largest } from '../views/ecs-tasks';
 import { clusterOf, kubernetesMinorOf } from '../views/eks-clusters';
-import { instanceFacts, isNeuronType, KNOWN_NEURON_INSTANCE_TYPES } from '../views/instance-facts';
+import { instanceFacts, isNeuronType, KNOWN_NEURON_INSTANCE_TYPES, mostNeuronCoresOf, neuronDevicesOf } from '../views/instance-facts';
+import { largest } from '../views/known-numbers';
 import {
   ManifestValue, KubernetesObject, containersOf, helmReleasesOf, instanceTypesOfPod, isEveryManifestKnown, isJsonTrue, jsonAt, jsonList, kindOf,
   kubernetesObjectsOf, podSpecsOf, quantity,
@@ -123,7 +123,8 @@ export const KUBERNETES_RULES: Rule[] = [
       }
       for (const { resource, instanceTypes } of nodeGroupsOf(graph)) {
         const [type] = instanceTypes;
-        const here = plugins.filter(({ applied }) => same(applied.cluster ?? '', resource.get('ClusterName') ?? '') !== false);
+        const here = plugins.filter(({ applied }) => applied.resource.place === resource.place
+          && same(applied.cluster ?? '', resource.get('ClusterName') ?? '') !== false);
         const certain = here.length > 0 && here.every(({ applied }) => same(applied.cluster ?? '', resource.get('ClusterName') ?? '') === true);
         if (certain && instanceTypes.length === 1 && isNeuronType(type)
           && here.every(({ types }) => types !== undefined && !types.includes(type))) {
@@ -152,7 +153,7 @@ export const KUBERNETES_RULES: Rule[] = [
       }
       const plugins = everywhere.filter(({ chart }) => chart === 'aws-efa-k8s-device-plugin');
       for (const { resource, cluster } of everywhere.filter(({ chart }) => chart === 'aws-dranet')) {
-        const other = plugins.find((plugin) => same(plugin.cluster ?? '', cluster ?? '') === true);
+        const other = plugins.find((plugin) => plugin.resource.place === resource.place && same(plugin.cluster ?? '', cluster ?? '') === true);
         if (other) {
           yield foundIn(resource, 'Chart', 'aws-dranet', `${other.resource.logicalId} installs the EFA device plugin in the same cluster`);
         }
@@ -176,7 +177,7 @@ export const KUBERNETES_RULES: Rule[] = [
           .map(({ resource, cluster }) => ({ resource, cluster, property: 'Chart' })),
       ];
       for (const { resource, cluster, property } of users) {
-        const minor = kubernetesMinorOf(clusterOf(graph, cluster));
+        const minor = kubernetesMinorOf(clusterOf(graph, resource, cluster));
         if (minor !== undefined && minor < DYNAMIC_ALLOCATION_MINOR) {
           yield foundIn(resource, property, undefined, `the cluster runs Kubernetes 1.${minor}`);
         }
@@ -219,11 +220,9 @@ function mostOf(name: string, types: readonly string[] | undefined): number | un
   if (types === undefined && name === EFA_DEVICES) {
     return undefined;
   }
-  return largest((types ?? CATALOGUE).map((type) => {
-    const facts = instanceFacts(type);
-    return name === EFA_DEVICES ? facts?.efaInterfaces
-      : !isNeuronType(type) ? 0 : name === NEURON_CORES ? facts?.mostNeuronCores : facts?.neuronDevices;
-  }));
+  return largest((types ?? CATALOGUE).map((type) => (
+    name === EFA_DEVICES ? instanceFacts(type)?.efaInterfaces : name === NEURON_CORES ? mostNeuronCoresOf(type) : neuronDevicesOf(type)
+  )));
 }
 
 function isNeuronDevicePlugin(applied: KubernetesObject): boolean {

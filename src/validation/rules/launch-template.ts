@@ -1,5 +1,7 @@
 import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, linked, same, several, textParts, valueAt } from '../graph/template-graph';
 import { Rule, found, notChecked } from '../rule';
+import { handedOn } from '../views/handed-on';
+import { matchesPattern } from '../views/iam-policies';
 import { launchData, launchProperty, launchesOf } from '../views/launches';
 import { hasHole, partialText } from '../views/partial-text';
 import { userDataBytes } from '../views/user-data';
@@ -179,9 +181,10 @@ export const LAUNCH_TEMPLATE_RULES: Rule[] = [
       for (const launch of launchesOf(graph).filter(({ uses }) => uses.some(({ kind }) => kind === 'AutoScalingGroup' || kind === 'Nodegroup'))) {
         for (const mapping of asList(launchData(launch, 'BlockDeviceMappings')) ?? []) {
           const key = keyOf(valueAt(mapping, 'Ebs', 'KmsKeyId'));
-          if (key !== undefined && !spokenOf.has(key) && !mayLetAutoScaling(key)) {
+          // a grant may be made by something that the template does not show.
+          if (key !== undefined && !spokenOf.has(key) && !handedOn(graph).has(key) && !mayLetAutoScaling(key)) {
             spokenOf.add(key);
-            yield found(key, 'KeyPolicy', undefined, `no statement is for Auto Scaling, and ${launch.template.logicalId} encrypts a volume with the key`);
+            yield found(key, 'KeyPolicy', undefined, `no statement lets Auto Scaling create grants, and ${launch.template.logicalId} encrypts a volume with the key`);
           }
         }
       }
@@ -217,8 +220,14 @@ function keyOf(id: Value | undefined): Resource | undefined {
 function mayLetAutoScaling(key: Resource): boolean {
   const policy = key.get('KeyPolicy');
   const statements = policy === undefined ? [] : valueAt(policy, 'Statement');
-  return !Array.isArray(statements) || statements.some((statement) => valueAt(statement, 'Effect') !== 'Deny'
+  return !Array.isArray(statements) || statements.some((statement) => valueAt(statement, 'Effect') !== 'Deny' && mayCreateGrant(statement)
     && principalsOf(statement).some((principal) => !isOtherThanAutoScaling(principal)));
+}
+
+// EC2 uses the key by a grant that Auto Scaling makes for it.
+function mayCreateGrant(statement: Value): boolean {
+  const actions = valueAt(statement, 'Action');
+  return actions === undefined || several(actions).some((action) => typeof action !== 'string' || matchesPattern(action.toLowerCase(), 'kms:creategrant'));
 }
 
 // a statement for a service alone is for no role.

@@ -1,6 +1,6 @@
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, show, valueAt } from '../graph/template-graph';
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, linked, show, valueAt } from '../graph/template-graph';
 import { Rule, found, notChecked } from '../rule';
-import { EcsService, EcsTask, TaskContainer, ecsServicesOf } from '../views/ecs-tasks';
+import { EcsService, EcsTask, TaskContainer, ecsServicesOf, wordsOf } from '../views/ecs-tasks';
 import { zonesOfUse } from '../views/launches';
 import { differentZones, zoneOfSubnet } from '../views/zones';
 
@@ -138,11 +138,11 @@ function* balancedEngines(graph: TemplateGraph): Iterable<BalancedEngine> {
     const { task, resource } = service;
     const isEngine = task?.isNeuron || task?.containers.some(({ engine }) => engine !== undefined);
     for (const entry of task !== undefined && isEngine ? asList(resource.get('LoadBalancers')) ?? [] : []) {
-      const targetGroup = valueAt(entry, 'TargetGroupArn');
-      if (targetGroup instanceof Link && targetGroup.resource.type === 'AWS::ElasticLoadBalancingV2::TargetGroup') {
+      const targetGroup = linked(valueAt(entry, 'TargetGroupArn'), 'AWS::ElasticLoadBalancingV2::TargetGroup');
+      if (targetGroup) {
         const name = valueAt(entry, 'ContainerName');
         const container = task!.containers.find(({ values }) => typeof name === 'string' && valueAt(values, 'Name') === name);
-        yield { service, task: task!, targetGroup: targetGroup.resource, container };
+        yield { service, task: task!, targetGroup, container };
       }
     }
   }
@@ -165,12 +165,12 @@ function balancersOf(targetGroup: Resource, graph: TemplateGraph): Resource[] {
       return arn instanceof Link && arn.resource === targetGroup;
     })
   ));
-  const linked = (value: Value | undefined) => value instanceof Link ? [value.resource] : [];
+  const resourceOf = (value: Value | undefined) => value instanceof Link ? [value.resource] : [];
   const listeners = [
     ...graph.ofType('AWS::ElasticLoadBalancingV2::Listener').filter((listener) => forwards(listener.get('DefaultActions'))),
-    ...graph.ofType('AWS::ElasticLoadBalancingV2::ListenerRule').filter((rule) => forwards(rule.get('Actions'))).flatMap((rule) => linked(rule.get('ListenerArn'))),
+    ...graph.ofType('AWS::ElasticLoadBalancingV2::ListenerRule').filter((rule) => forwards(rule.get('Actions'))).flatMap((rule) => resourceOf(rule.get('ListenerArn'))),
   ];
-  const balancers = listeners.flatMap((listener) => linked(listener.get('LoadBalancerArn')));
+  const balancers = listeners.flatMap((listener) => resourceOf(listener.get('LoadBalancerArn')));
   return [...new Set(balancers)].filter(({ type }) => type === 'AWS::ElasticLoadBalancingV2::LoadBalancer');
 }
 
@@ -180,7 +180,6 @@ function zonesOfService({ resource, capacity }: EcsService): Value[] {
   return subnets.length > 0 ? subnets.map(zoneOfSubnet) : (capacity ?? []).flatMap(({ launches }) => launches.flatMap(({ use }) => zonesOfUse(use)));
 }
 
-function mayServeGrpc({ values }: TaskContainer): boolean {
-  const words = ['EntryPoint', 'Command'].flatMap((name) => asList(valueAt(values, name)) ?? [undefined]);
-  return words.some((word) => typeof word !== 'string' || word.includes('grpc'));
+function mayServeGrpc(container: TaskContainer): boolean {
+  return wordsOf(container).some((word) => word === undefined || word.includes('grpc'));
 }

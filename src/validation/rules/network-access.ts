@@ -1,10 +1,11 @@
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, isFalse, isTrue, linked, same, several, valueAt } from '../graph/template-graph';
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, isFalse, isTrue, linked, same, several, shownText, valueAt } from '../graph/template-graph';
 import { Outcome, Rule, found, notChecked } from '../rule';
-import { EcsService, autoScalingCapacityOf, ecsServicesOf } from '../views/ecs-tasks';
+import { EcsService, autoScalingCapacityOf, ecsServicesOf, environmentMayHave } from '../views/ecs-tasks';
 import { Egress, egressOf, endpointServicesOf, serviceOfEndpoint } from '../views/egress';
 import { handedOn } from '../views/handed-on';
 import { PolicyStatement, allows, rolePoliciesOf } from '../views/iam-policies';
 import { Launch, launchData } from '../views/launches';
+import { imageParameterOf } from '../views/machine-images';
 import { nodeGroupsOf } from '../views/node-groups';
 import { partialText } from '../views/partial-text';
 import { userDataText } from '../views/user-data';
@@ -17,6 +18,9 @@ const ECS_ENDPOINTS = 'https://docs.aws.amazon.com/AmazonECS/latest/developergui
 /** Services that are called over HTTPS and nothing else. */
 const HTTPS_SERVICES = /^(bedrock(-runtime|-mantle)?|ec2|ec2messages|ecr\.(api|dkr)|ecs(-agent|-telemetry)?|eks(-auth)?|logs|s3|secretsmanager|ssm|ssmmessages|sts)$/;
 
+/** Images that certainly come from a registry on the internet: of Amazon ECR Public, GitHub, Quay, NVIDIA, Kubernetes or Docker Hub. */
+const PUBLIC_IMAGE = /^(public\.ecr\.aws|ghcr\.io|quay\.io|nvcr\.io|registry\.k8s\.io|docker\.io)\//;
+
 /** What calls services of AWS from subnets. */
 interface Client {
   readonly resource: Resource;
@@ -25,6 +29,8 @@ interface Client {
   readonly subnets: readonly Value[];
   /** Such as `ecr.api`: without them it certainly does not start, or does nothing. */
   readonly services: readonly string[];
+  /** Images of public registries, which no endpoint serves. */
+  readonly publicImages: readonly string[];
   /** Whether it gets a public IP address in a subnet; undefined where that is not known or another rule's. */
   hasPublicIp(subnet: Resource): boolean | undefined;
 }
@@ -36,7 +42,8 @@ export const NETWORK_ACCESS_RULES: Rule[] = [
     severity: 'error',
     title: 'Instances and tasks in subnets without a route out reach the services that they start with',
     why: 'nothing fails before boot: instances never join their cluster, and tasks stop with "ResourceInitializationError" or "CannotPullContainerError"',
-    mend: 'add VPC endpoints for these services (S3 as a gateway endpoint of the subnet\'s route table), or a route to a NAT gateway',
+    mend: 'add VPC endpoints for these services (S3 as a gateway endpoint of the subnet\'s route table) and keep public images in a private repository of '
+      + 'Amazon ECR, or add a route to a NAT gateway',
     source: ECS_ENDPOINTS,
     check: (graph) => unreachable(graph, 'isolated', () => true, 'has no route out of the VPC'),
   },
@@ -68,7 +75,7 @@ export const NETWORK_ACCESS_RULES: Rule[] = [
         const unknown = [support, hostnames].find((value) => value instanceof Unknown);
         if (vpc && (isFalse(support) || isFalse(hostnames))) {
           const missing = [...isFalse(support) ? ['EnableDnsSupport'] : [], ...isFalse(hostnames) ? ['EnableDnsHostnames'] : []];
-          yield found(endpoint, 'PrivateDnsEnabled', true, `${missing.join(' and ')} of the VPC ${JSON.stringify(vpc.logicalId)} ${missing.length > 1 ? 'are' : 'is'} not true`);
+          yield found(vpc, missing[0], vpc.get(missing[0]), `the endpoint ${endpoint.logicalId} has private DNS names, and ${missing.join(' and ')} of its VPC ${missing.length > 1 ? 'are' : 'is'} not true`);
         } else if (vpc && unknown instanceof Unknown) {
           yield notChecked(endpoint, 'PrivateDnsEnabled', unknown);
         }
@@ -169,10 +176,13 @@ function* unreachable(
     for (const value of client.subnets) {
       const subnet = linked(value, 'AWS::EC2::Subnet');
       const reached = subnet && egressOf(graph, value) === egress && applies(client, subnet) ? endpointServicesOf(graph, subnet) : undefined;
-      const missing = reached === undefined ? [] : client.services.filter((service) => !reached.has(service));
+      const missing = reached === undefined ? [] : [
+        ...client.services.filter((service) => !reached.has(service)).map((service) => JSON.stringify(service)),
+        ...client.publicImages.map((image) => `the public image ${JSON.stringify(shownText(image))}`),
+      ];
       if (missing.length > 0) {
         yield found(client.resource, client.property, value,
-          `the subnet ${message}, and its VPC has no endpoint that it can use for ${missing.map((service) => JSON.stringify(service)).join(', ')}`);
+          `the subnet ${message}, and its VPC has no endpoint that it can use for ${missing.join(', ')}`);
         break;
       }
     }
@@ -199,11 +209,14 @@ function clientsOf(graph: TemplateGraph): Client[] {
     .forEach((definitions, role) => role && definitions.length > 1 && roles.delete(role));
   for (const { group, launches } of autoScalingCapacityOf(graph)) {
     for (const { launch, use } of launches.filter((each) => !mayUseProxy(each.launch)).slice(0, 1)) {
+      const tasks = ecsServicesOf(graph).filter(({ capacity }) => capacity?.every((one) => one.group === group));
+      const { services, publicImages } = startedBy(tasks, launch);
       clients.push({
         resource: group!,
         property: use.subnetsProperty,
         subnets: Array.isArray(use.subnets) ? use.subnets : [],
-        services: ['ecs', 'ecs-agent', 'ecs-telemetry'],
+        services: ['ecs', 'ecs-agent', 'ecs-telemetry', ...services],
+        publicImages,
         hasPublicIp: (subnet) => instanceHasPublicIp(launch, subnet),
       });
     }
@@ -216,6 +229,7 @@ function clientsOf(graph: TemplateGraph): Client[] {
         subnets: several(resource.get('Subnets')),
         // https://docs.aws.amazon.com/eks/latest/userguide/private-clusters.html
         services: ['ec2', 'ecr.api', 'ecr.dkr', 's3'],
+        publicImages: [],
         hasPublicIp: (subnet) => instanceHasPublicIp(launch, subnet),
       });
     }
@@ -227,20 +241,25 @@ function clientsOf(graph: TemplateGraph): Client[] {
       resource: service.resource,
       property: 'NetworkConfiguration.AwsvpcConfiguration.Subnets',
       subnets: several(network('Subnets')),
-      services: servicesOfTask(service, roles),
+      ...onFargate(service, roles),
       hasPublicIp: () => assigned === 'ENABLED' ? true : assigned === 'DISABLED' ? false : undefined,
     });
   }
   return clients;
 }
 
-/** What a task on Fargate calls through the network interface of its own. */
-function servicesOfTask({ task }: EcsService, roles: Map<Resource, readonly PolicyStatement[]>): string[] {
+/** What is called to start the containers of a task. */
+type Start = Pick<Client, 'services' | 'publicImages'>;
+
+function startOf({ task }: EcsService): Start {
   const services = new Set<string>();
-  const definition = task?.definition;
+  const publicImages = new Set<string>();
   for (const { values } of task?.containers ?? []) {
-    if (/^[^/]*\.dkr\.ecr\./.test(partialText(valueAt(values, 'Image')) ?? '')) {
+    const image = partialText(valueAt(values, 'Image')) ?? '';
+    if (/^[^/]*\.dkr\.ecr\./.test(image)) {
       ['ecr.api', 'ecr.dkr', 's3'].forEach((service) => services.add(service));
+    } else if (PUBLIC_IMAGE.test(image)) {
+      publicImages.add(image);
     }
     if (valueAt(values, 'LogConfiguration', 'LogDriver') === 'awslogs') {
       services.add('logs');
@@ -255,19 +274,34 @@ function servicesOfTask({ task }: EcsService, roles: Map<Resource, readonly Poli
       }
     }
   }
-  const role = linked(definition?.get('TaskRoleArn'), 'AWS::IAM::Role');
+  return { services: [...services], publicImages: [...publicImages] };
+}
+
+/** What instances call for the tasks that certainly run on them: whatever the network of a task is, its instance pulls, logs and reads secrets. */
+function startedBy(tasks: readonly EcsService[], launch: Launch): Start {
+  // another image may have the container images on it, which ECS falls back to.
+  const starts = imageParameterOf(launch) === undefined ? [] : tasks.map(startOf);
+  const each = (read: (start: Start) => readonly string[]) => [...new Set(starts.flatMap(read))];
+  return { services: each(({ services }) => services), publicImages: each(({ publicImages }) => publicImages) };
+}
+
+/** What a task on Fargate calls through the network interface of its own. */
+function onFargate(service: EcsService, roles: Map<Resource, readonly PolicyStatement[]>): Start {
+  const start = startOf(service);
+  const role = linked(service.task?.definition.get('TaskRoleArn'), 'AWS::IAM::Role');
   const statements = role && roles.get(role);
-  if (statements?.some((statement) => allows(statement, 'bedrock:InvokeModel') && statement.actions.every((action) => action?.startsWith('bedrock:')))) {
-    services.add('bedrock-runtime');
-  }
-  return [...services];
+  // SDKs may be told of a proxy in the VPC.
+  const mayBeProxied = service.task?.containers.some((container) => environmentMayHave(container, /proxy/i)) !== false;
+  const callsModels = statements?.some((statement) => (
+    allows(statement, 'bedrock:InvokeModel') && statement.actions.every((action) => action?.startsWith('bedrock:'))));
+  return callsModels && !mayBeProxied ? { ...start, services: [...start.services, 'bedrock-runtime'] } : start;
 }
 
 /** Whether the agents on an instance may be told of a proxy in the VPC: what its user data says is not read further. */
 function mayUseProxy(launch: Launch): boolean {
   const userData = launchData(launch, 'UserData');
   const text = userDataText(userData);
-  return userData !== undefined && (text === undefined || /proxy/i.test(text));
+  return userData !== undefined && (text === undefined || /proxy|mirror|ECS_IMAGE_PULL_BEHAVIOR/i.test(text));
 }
 
 function instanceHasPublicIp(launch: Launch | undefined, subnet: Resource): boolean | undefined {

@@ -2,9 +2,8 @@ import { Resource, TemplateGraph, Value, asInteger } from '../graph/template-gra
 import { Rule, found } from '../rule';
 import { largestSizeOf } from '../views/group-sizes';
 import { instanceFacts, isTrainiumType } from '../views/instance-facts';
-import { launchesOf } from '../views/launches';
+import { launchesOf, typesOfUse } from '../views/launches';
 import { purchaseOf } from '../views/purchases';
-import { typesOf } from '../views/reserved-launches';
 
 /** What accounts were seen to have in each region, for On-Demand and for Spot; EC2's guide has listed a default of 0. */
 const COMMON_QUOTA_VCPUS = 256;
@@ -18,6 +17,8 @@ interface Demand {
   readonly resource: Resource;
   readonly property: string;
   readonly purchase: keyof typeof QUOTAS;
+  readonly instances: number;
+  /** Of all instances. */
   readonly vcpus: number;
 }
 
@@ -26,14 +27,14 @@ export const QUOTA_RULES: Rule[] = [
     id: 'TrainiumVcpuQuota',
     family: 'quota',
     severity: 'warning',
-    title: `On-Demand or Spot Trainium instances of a stack fit in ${COMMON_QUOTA_VCPUS} vCPUs, the quota that accounts commonly have in a region`,
+    title: `On-Demand or Spot Trainium instances of an account and region fit in ${COMMON_QUOTA_VCPUS} vCPUs, the quota that accounts commonly have in a region`,
     why: 'launches beyond the quota fail with VcpuLimitExceeded or MaxSpotInstanceCountExceeded',
     mend: 'lower the sizes, use Capacity Blocks, which do not count, or have the quota raised before the deployment and acknowledge this rule',
     source: 'https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-on-demand-instances.html#ec2-on-demand-instances-limits',
     *check(graph) {
       const byQuota = new Map<string, Demand[]>();
       for (const demand of demandsOf(graph)) {
-        const key = `${demand.resource.region ?? demand.resource.stack} ${demand.purchase}`;
+        const key = `${demand.resource.place} ${demand.purchase}`;
         const demands = byQuota.get(key) ?? [];
         demands.push(demand);
         byQuota.set(key, demands);
@@ -43,8 +44,9 @@ export const QUOTA_RULES: Rule[] = [
         if (vcpus > COMMON_QUOTA_VCPUS) {
           const most = demands.reduce((largest, demand) => demand.vcpus > largest.vcpus ? demand : largest);
           const { name, code } = QUOTAS[most.purchase];
+          const parts = demands.map(({ resource, instances, vcpus: each }) => `${resource.logicalId} ${instances} x ${each / instances}`).join(', ');
           yield found(most.resource, most.property, most.resource.get(...most.property.split('.')),
-            `${vcpus} vCPUs are needed in all, of the quota ${JSON.stringify(name)} (${code})`);
+            `${vcpus} vCPUs are needed in all (${parts}), of the quota ${JSON.stringify(name)} (${code})`);
         }
       }
     },
@@ -60,18 +62,21 @@ function* demandsOf(graph: TemplateGraph): Iterable<Demand> {
       if ((purchase !== 'on-demand' && purchase !== 'spot') || !size || counted.has(use.resource)) {
         continue;
       }
-      const vcpus = Math.min(...typesOf(launch, use).map((type) => vcpusOf(type, purchase)));
-      if (Number.isFinite(vcpus) && vcpus > 0) {
+      const types = typesOfUse(launch, use);
+      // of several types, the least that the instances may need.
+      const vcpus = types.length === 0 ? 0 : Math.min(...types.map((type) => vcpusOf(type, purchase)));
+      if (vcpus > 0) {
         counted.add(use.resource);
-        yield { resource: size.resource, property: size.property, purchase, vcpus: size.instances * vcpus };
+        yield { resource: size.resource, property: size.property, purchase, instances: size.instances, vcpus: size.instances * vcpus };
       }
     }
   }
   // what is reserved counts, used or not; launches into it do not count again.
   for (const reservation of graph.ofType('AWS::EC2::CapacityReservation')) {
-    const vcpus = vcpusOf(reservation.get('InstanceType') ?? '', 'on-demand') * (asInteger(reservation.get('InstanceCount')) ?? 0);
+    const instances = asInteger(reservation.get('InstanceCount')) ?? 0;
+    const vcpus = vcpusOf(reservation.get('InstanceType') ?? '', 'on-demand') * instances;
     if (vcpus > 0) {
-      yield { resource: reservation, property: 'InstanceCount', purchase: 'on-demand', vcpus };
+      yield { resource: reservation, property: 'InstanceCount', purchase: 'on-demand', instances, vcpus };
     }
   }
 }

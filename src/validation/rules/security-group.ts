@@ -143,6 +143,9 @@ function fabricFault(graph: TemplateGraph, nic: EfaInterface, traffics: Map<Reso
   return faults.sort((a, b) => score(b) - score(a))[0];
 }
 
+/** Rules of a default VPC may name the other group so. */
+const PEER_NAME = 'SourceSecurityGroupName';
+
 function selfTraffic(graph: TemplateGraph, group: Resource, direction: Direction): SelfTraffic {
   const peerName = direction === 'Ingress' ? 'SourceSecurityGroupId' : 'DestinationSecurityGroupId';
   const self = new Link(group, 'GroupId');
@@ -163,15 +166,19 @@ function selfTraffic(graph: TemplateGraph, group: Resource, direction: Direction
     return inline;
   }
   for (const rule of asList(inline) ?? []) {
-    consider(true, rule instanceof Unknown ? rule : valueAt(rule, peerName), valueAt(rule, 'IpProtocol'));
+    consider(true, rule instanceof Unknown ? rule : valueAt(rule, peerName) ?? byName(valueAt(rule, PEER_NAME)), valueAt(rule, 'IpProtocol'));
   }
   const rules = graph.byReference(`AWS::EC2::SecurityGroup${direction}`, 'GroupId', 'AWS::EC2::SecurityGroup');
   for (const rule of [...rules.get(group) ?? [], ...rules.get(undefined) ?? []]) {
-    // a rule may name its group by name instead, which is no id that could be compared.
-    const ofGroup = rule.get('GroupId') ?? (rule.get('GroupName') === undefined ? undefined : new Unknown('a group by its name', ''));
-    consider(ofGroup === undefined ? false : same(ofGroup, self), rule.get(peerName), rule.get('IpProtocol'));
+    const ofGroup = rule.get('GroupId') ?? byName(rule.get('GroupName'));
+    consider(ofGroup === undefined ? false : same(ofGroup, self), rule.get(peerName) ?? byName(rule.get(PEER_NAME)), rule.get('IpProtocol'));
   }
   return result;
+}
+
+// a name is no id that could be compared.
+function byName(name: Value | undefined): Unknown | undefined {
+  return name === undefined ? undefined : new Unknown('a group by its name', '');
 }
 
 // since Kubernetes 1.33 EKS makes both rules in the cluster's security group (eksctl's EFABuiltInSupportVersion).

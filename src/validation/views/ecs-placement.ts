@@ -1,5 +1,6 @@
-import { EcsService, EcsTask, instanceTypesOf, largest, reservedCpuUnits, reservedMemoryMib, sum } from './ecs-tasks';
+import { EcsService, EcsTask, instanceTypesOf, reservedCpuUnits, reservedMemoryMib } from './ecs-tasks';
 import { groupSizesOf } from './group-sizes';
+import { largest, sum } from './known-numbers';
 import { Hardware } from '../../hardware';
 import { TemplateGraph, Unknown, Value, asInteger, asList, valueAt } from '../graph/template-graph';
 

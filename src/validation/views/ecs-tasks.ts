@@ -1,9 +1,8 @@
 import { EngineCommand, engineCommandOf } from './engine-commands';
-import { isNeuronType } from './instance-facts';
-import { Launch, LaunchUse, launchData, launchesOf } from './launches';
+import { largest, sum } from './known-numbers';
+import { Launch, LaunchUse, launchesOf, typesOfUse } from './launches';
 import { viewOf } from './view';
-import { Hardware, NeuronInstanceType } from '../../hardware';
-import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, isTrue, valueAt } from '../graph/template-graph';
+import { Link, Resource, TemplateGraph, Unknown, Value, asInteger, asList, isTrue, linked, valueAt } from '../graph/template-graph';
 
 /** A Neuron or EFA device of the instance that a container is given. */
 export interface TaskDevice {
@@ -65,6 +64,7 @@ interface Ecs {
 }
 
 // an interface of any other type is said to be wrong elsewhere, and may be meant for EFA.
+const TASK_TYPE = 'AWS::ECS::TaskDefinition';
 const INTERFACE_TYPES: readonly Value[] = ['interface', 'efa', 'efa-only'];
 
 /** Every ECS task definition of the graph. */
@@ -88,6 +88,17 @@ export function autoScalingCapacityOf(graph: TemplateGraph): Capacity[] {
     .filter((capacity): capacity is Capacity => capacity?.group !== undefined);
 }
 
+/** Neuron devices that a container is given. */
+export function neuronDevicesIn({ devices }: TaskContainer): TaskDevice[] {
+  return devices.filter(({ kind }) => kind === 'neuron');
+}
+
+/** The words of the command that a container runs; one that is not known is undefined. */
+export function wordsOf({ values }: TaskContainer): (string | undefined)[] {
+  return ['EntryPoint', 'Command'].flatMap((name) => asList(valueAt(values, name)) ?? [undefined])
+    .map((word) => typeof word === 'string' ? word : undefined);
+}
+
 /** Whether a container sees every device of its instance, whatever is listed. */
 export function seesEveryDevice(container: TaskContainer): boolean {
   return isTrue(valueAt(container.values, 'Privileged')) || valueAt(container.values, 'Privileged') instanceof Unknown
@@ -104,19 +115,9 @@ export function environmentMayHave(container: TaskContainer, name: RegExp): bool
 /** Every instance type that the tasks of a service may run on; undefined when one is not known. */
 export function instanceTypesOf(service: EcsService): string[] | undefined {
   const types = service.capacity?.flatMap(({ launches }) => launches.length === 0 ? [undefined] : launches.flatMap(({ launch, use }) => (
-    use.instanceTypes.length > 0 ? use.instanceTypes : [launchData(launch, 'InstanceType')]
+    typesOfUse(launch, use)
   )));
   return types && types.length > 0 && types.every((type): type is string => typeof type === 'string') ? types : undefined;
-}
-
-/** Neuron devices of an instance type; undefined when that is not known. */
-export function neuronDevicesOf(type: string): number | undefined {
-  const known = Hardware.accelerated(type);
-  if (known) {
-    return known instanceof NeuronInstanceType ? known.acceleratorCount : 0;
-  }
-  // Neuron devices are in Inferentia and Trainium instances alone.
-  return isNeuronType(type) ? undefined : 0;
 }
 
 /**
@@ -131,22 +132,12 @@ export function mostEfaInterfacesOf(service: EcsService): number | undefined {
   return largest(counts);
 }
 
-/** The largest of some numbers; undefined when there is none or one is not known. */
-export function largest(numbers: readonly (number | undefined)[] | undefined): number | undefined {
-  return numbers && numbers.length > 0 && numbers.every((number) => number !== undefined) ? Math.max(...numbers as number[]) : undefined;
-}
-
-/** The sum of some numbers; undefined when there is none or one is not known. */
-export function sum(numbers: readonly (number | undefined)[]): number | undefined {
-  return numbers.length === 0 || numbers.includes(undefined) ? undefined : (numbers as number[]).reduce((total, number) => total + number, 0);
-}
-
 const ecsOf = viewOf((graph): Ecs => {
-  const tasks = graph.ofType('AWS::ECS::TaskDefinition').map(taskOf);
+  const tasks = graph.ofType(TASK_TYPE).map(taskOf);
   const byDefinition = new Map(tasks.map((task) => [task.definition, task]));
   const services = graph.ofType('AWS::ECS::Service').map((resource): EcsService => {
     const definition = resource.get('TaskDefinition');
-    const task = definition instanceof Link ? byDefinition.get(definition.resource) : undefined;
+    const task = byDefinition.get((definition instanceof Link ? definition.resource : graph.byName(TASK_TYPE, ['Family'], definition, resource))!);
     const service = { resource, task, capacity: capacitiesOf(resource, graph) };
     task?.services.push(service);
     return service;
@@ -194,7 +185,7 @@ function capacitiesOf(service: Resource, graph: TemplateGraph): Capacity[] | und
     return undefined;
   }
   const items = strategy.length > 0 ? strategy : defaultStrategyOf(service.get('Cluster'), graph);
-  const capacities = items?.map((item) => capacityOf(providerOf(valueAt(item, 'CapacityProvider'), graph), graph));
+  const capacities = items?.map((item) => capacityOf(providerOf(valueAt(item, 'CapacityProvider'), service, graph), graph));
   return capacities && capacities.length > 0 && capacities.every((capacity) => capacity !== undefined) ? capacities as Capacity[] : undefined;
 }
 
@@ -210,15 +201,21 @@ function defaultStrategyOf(cluster: Value | undefined, graph: TemplateGraph): Va
   return strategies.includes(undefined) ? undefined : strategies.flatMap((strategy) => strategy as Value[]);
 }
 
-/** A capacity provider as a template names it: one of the graph, the name of one of AWS, or undefined. */
-export function providerOf(value: Value | undefined, graph: TemplateGraph): Resource | 'FARGATE' | 'FARGATE_SPOT' | undefined {
+/**
+ * A capacity provider as a template names it: one of the graph, the name of one of AWS, or undefined.
+ *
+ * @param value the capacity provider as it is named.
+ * @param from the resource that names it.
+ * @param graph the graph.
+ */
+export function providerOf(value: Value | undefined, from: Resource, graph: TemplateGraph): Resource | 'FARGATE' | 'FARGATE_SPOT' | undefined {
   if (value === 'FARGATE' || value === 'FARGATE_SPOT') {
     return value;
   }
   if (value instanceof Link) {
-    return value.resource.type === 'AWS::ECS::CapacityProvider' ? value.resource : undefined;
+    return linked(value, 'AWS::ECS::CapacityProvider');
   }
-  return typeof value === 'string' ? graph.ofType('AWS::ECS::CapacityProvider').find((provider) => provider.get('Name') === value) : undefined;
+  return graph.byName('AWS::ECS::CapacityProvider', ['Name'], value, from);
 }
 
 function capacityOf(provider: Resource | 'FARGATE' | 'FARGATE_SPOT' | undefined, graph: TemplateGraph): Capacity | undefined {

@@ -3,13 +3,18 @@ import { Link, Resource, TemplateGraph, Value } from '../graph/template-graph';
 /** Where a cluster's name is, by its type: of the current construct, and of the one before. */
 const CLUSTER_NAMES: ReadonlyMap<string, string[]> = new Map([['AWS::EKS::Cluster', ['Name']], ['Custom::AWSCDK-EKS-Cluster', ['Config', 'name']]]);
 
-/** The cluster that a resource names, if it is in the templates. */
-export function clusterOf(graph: TemplateGraph, name: Value | undefined): Resource | undefined {
+/**
+ * The cluster that a resource names, if it is in the templates.
+ *
+ * @param graph the graph.
+ * @param resource what is in the cluster.
+ * @param name the cluster as it is named.
+ */
+export function clusterOf(graph: TemplateGraph, resource: Resource, name: Value | undefined = resource.get('ClusterName')): Resource | undefined {
   if (name instanceof Link) {
     return CLUSTER_NAMES.has(name.resource.type) ? name.resource : undefined;
   }
-  return typeof name !== 'string' ? undefined
-    : [...CLUSTER_NAMES].flatMap(([type, path]) => graph.ofType(type).filter((cluster) => cluster.get(...path) === name)).at(0);
+  return [...CLUSTER_NAMES].map(([type, path]) => graph.byName(type, path, name, resource)).find((cluster) => cluster !== undefined);
 }
 
 /** Minor version of a cluster's Kubernetes 1.x; undefined where it is not known. */

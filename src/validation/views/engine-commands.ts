@@ -51,7 +51,8 @@ export function engineCommandOf(resource: Resource, container: Value, property: 
   const [entryPoint, command] = ['EntryPoint', 'Command'].map((name) => asList(valueAt(container, name)) ?? []);
   const words = entryPoint.length === 0 && /(^|\/)vllm\/vllm-openai([:@]|$)/.test(partialText(valueAt(container, 'Image')) ?? '')
     ? [...IMAGE_ENTRY_POINT, ...command] : [...entryPoint, ...command];
-  for (const simple of isShell(words) ? shellCommands(words[2]) : [words]) {
+  // what follows a script are its arguments, which it may run: exec "$@".
+  for (const simple of isShell(words) ? [...shellCommands(words[2]), words.slice(3)] : [words]) {
     const engine = engineOf(simple, { resource, property, environment });
     if (engine) {
       return engine;

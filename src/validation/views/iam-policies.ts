@@ -1,7 +1,7 @@
 import { handedOn } from './handed-on';
 import { partialText } from './partial-text';
 import { viewOf } from './view';
-import { Link, Resource, TemplateGraph, Unknown, Value, asList, linked, several, valueAt } from '../graph/template-graph';
+import { HOLE, Link, Resource, TemplateGraph, Unknown, Value, asList, linked, several, valueAt } from '../graph/template-graph';
 
 /** One statement of a policy, what is unknown kept as undefined. */
 export interface PolicyStatement {
@@ -84,8 +84,13 @@ function readStatements(resource: Resource, property: string, document: Value | 
     actions: valueAt(statement, 'NotAction') !== undefined ? [undefined]
       : several(valueAt(statement, 'Action')).map((action) => typeof action === 'string' ? action : undefined),
     resources: valueAt(statement, 'NotResource') !== undefined ? [{ value: undefined }]
-      : several(valueAt(statement, 'Resource')).map((value) => ({ value, text: partialText(value) })),
+      : several(valueAt(statement, 'Resource')).map((value) => ({ value, text: targetText(value) })),
   }));
+}
+
+// of a policy variable such as ${aws:PrincipalTag/model} anything may become.
+function targetText(value: Value): string | undefined {
+  return partialText(value)?.replaceAll(/\$\{[^}]*\}/g, HOLE);
 }
 
 // CloudFormation takes a document as JSON text too; of any other text nothing is known.
@@ -139,7 +144,7 @@ function policiesOfRole(graph: TemplateGraph, role: Resource, attached: Map<Reso
   const statements = [...attached.get(role) ?? []];
   const name = role.get('RoleName');
   if (typeof name === 'string') {
-    statements.push(...attached.get(name) ?? []);
+    statements.push(...attached.get(`${role.place} ${name}`) ?? []);
   }
   inlinePolicies(role).forEach((policy, index) => {
     statements.push(...statementsOf(role, `Policies.${index}.PolicyDocument`, valueAt(policy, 'PolicyDocument')));
@@ -165,10 +170,8 @@ function attachedStatements(graph: TemplateGraph): Map<Resource | string, Policy
       const statements = statementsOf(policy, 'PolicyDocument', policy.get('PolicyDocument'));
       for (const role of several(policy.get(property))) {
         // a role that is not known may be any: '' is no name of a role.
-        const key = role instanceof Link ? role.resource : role instanceof Unknown ? '' : role;
-        if (key instanceof Resource || typeof key === 'string') {
-          result.set(key, [...result.get(key) ?? [], ...statements]);
-        }
+        const key = role instanceof Link ? role.resource : typeof role === 'string' ? `${policy.place} ${role}` : '';
+        result.set(key, [...result.get(key) ?? [], ...statements]);
       }
     }
   }
@@ -177,4 +180,16 @@ function attachedStatements(graph: TemplateGraph): Map<Resource | string, Policy
 
 function inlinePolicies(resource: Resource): Value[] {
   return asList(resource.get('Policies')) ?? [];
+}
+
+/** Whether a role certainly has no policy at all. */
+export function hasNoPolicy(graph: TemplateGraph, role: Resource): boolean {
+  const isEmpty = (name: string) => asList(role.get(name))?.length === 0;
+  const isAttached = (policy: Resource) => {
+    const roles = policy.get('RoleName') ?? policy.get('Roles');
+    // a name may be this role's.
+    return [roles].flat().some((item) => item !== undefined && (!(item instanceof Link) || item.resource === role));
+  };
+  return isEmpty('ManagedPolicyArns') && isEmpty('Policies') && !graph.hasUnseenResources && !handedOn(graph).has(role)
+    && !['AWS::IAM::Policy', 'AWS::IAM::ManagedPolicy', 'AWS::IAM::RolePolicy'].some((type) => graph.ofType(type).some(isAttached));
 }

@@ -33,6 +33,17 @@ export function isNeuronType(type: Value | undefined): type is string {
   return typeof type === 'string' && /^(trn|inf)\d/.test(type);
 }
 
+/** Neuron devices of an instance type; undefined where that is not known. */
+export function neuronDevicesOf(type: string): number | undefined {
+  // they are in Inferentia and Trainium instances alone.
+  return instanceFacts(type)?.neuronDevices ?? (isNeuronType(type) ? undefined : 0);
+}
+
+/** Logical NeuronCores of an instance type at most; undefined where that is not known. */
+export function mostNeuronCoresOf(type: string): number | undefined {
+  return instanceFacts(type)?.mostNeuronCores ?? (isNeuronType(type) ? undefined : 0);
+}
+
 /** Whether a value is the name of a Trainium instance type, whether EC2 has it or not. */
 export function isTrainiumType(type: Value | undefined): type is string {
   return typeof type === 'string' && /^trn\d/.test(type);

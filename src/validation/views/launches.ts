@@ -93,6 +93,17 @@ export function launchProperty(launch: Launch, ...path: string[]): string {
   return [...launch.root, ...path].join('.');
 }
 
+/**
+ * Instance types that one use of a launch launches, known or not.
+ *
+ * @param launch what is launched.
+ * @param use what launches it.
+ */
+export function typesOfUse({ template, root }: Launch, use: LaunchUse): Value[] {
+  const own = ownType(template, root);
+  return use.instanceTypes.length > 0 ? use.instanceTypes : own === undefined ? [] : [own];
+}
+
 /** Every zone that a use may launch into, a zone for each subnet. */
 export function zonesOfUse(use: LaunchUse): Value[] {
   return [...several(use.subnets).map((subnet) => use.subnets instanceof Unknown ? subnet : zoneOfSubnet(subnet)), ...several(use.zones).map(zoneOf)];
@@ -117,8 +128,7 @@ function launchOf(template: Resource, root: readonly string[], everyUse: LaunchU
   const items = asList(listed) ?? [];
   const interfaces = items.flatMap((values, index) => values instanceof Unknown ? []
     : [interfaceOf(values, [...root, 'NetworkInterfaces', index].join('.'))]);
-  const own = template.get(...root, 'InstanceType') ?? (template.get(...root, 'InstanceRequirements') === undefined ? undefined
-    : new Unknown('instance types chosen by "InstanceRequirements"', `${template.stack} ${template.logicalId} requirements`));
+  const own = ownType(template, root);
   const types = uses.flatMap((use) => use.instanceTypes);
   if (own !== undefined && !isReplaced && (uses.length === 0 || uses.some((use) => use.instanceTypes.length === 0))) {
     types.unshift(own);
@@ -131,6 +141,11 @@ function launchOf(template: Resource, root: readonly string[], everyUse: LaunchU
     uses: everyUse,
     instanceTypes: distinctValues(types),
   };
+}
+
+function ownType(template: Resource, root: readonly string[]): Value | undefined {
+  return template.get(...root, 'InstanceType') ?? (template.get(...root, 'InstanceRequirements') === undefined ? undefined
+    : new Unknown('instance types chosen by "InstanceRequirements"', `${template.stack} ${template.logicalId} requirements`));
 }
 
 function interfaceOf(values: Value, property: string): LaunchInterface {
@@ -157,28 +172,17 @@ function isEfaType(type: Value | undefined): boolean {
 }
 
 function usesByTemplate(graph: TemplateGraph): Map<Resource, LaunchUse[]> {
-  const named = new Map<string, Resource[]>();
-  for (const template of graph.ofType('AWS::EC2::LaunchTemplate')) {
-    const name = nameKey(template.get('LaunchTemplateName'));
-    if (name !== undefined) {
-      named.set(name, [...named.get(name) ?? [], template]);
-    }
-  }
   const result = new Map<Resource, LaunchUse[]>();
   for (const { use, specification } of usesOf(graph)) {
     const id = valueAt(specification, 'LaunchTemplateId') ?? valueAt(specification, 'Id');
     const name = valueAt(specification, 'LaunchTemplateName') ?? valueAt(specification, 'Name');
-    const templates = [id, name].flatMap((value) => value instanceof Link ? [value.resource] : named.get(nameKey(value) ?? '') ?? []);
+    const templates = [id, name].flatMap((value) => (value instanceof Link ? value.resource
+      : graph.byName('AWS::EC2::LaunchTemplate', ['LaunchTemplateName'], value, use.resource)) ?? []);
     for (const template of new Set(templates)) {
       result.set(template, [...result.get(template) ?? [], use]);
     }
   }
   return result;
-}
-
-// names that are known in part are equal where all of their pieces are.
-function nameKey(name: Value | undefined): string | undefined {
-  return typeof name === 'string' ? `known ${name}` : name instanceof Unknown && name.key !== '' ? `unknown ${name.key}` : undefined;
 }
 
 function usesOf(graph: TemplateGraph): { use: LaunchUse; specification: Value }[] {

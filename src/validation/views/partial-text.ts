@@ -21,6 +21,11 @@ export function partialText(value: Value | undefined): string | undefined {
   return text === HOLE ? undefined : text;
 }
 
+/** What of a text is certain, without the pieces that are not. */
+export function withoutHoles(text: string): string {
+  return Object.values(PSEUDO_PARAMETERS).reduce((rest, name) => rest.replaceAll(name, ''), text.replaceAll(HOLE, ''));
+}
+
 /** True where a piece of the text is unknown. */
 export function hasHole(text: string): boolean {
   return text.includes(HOLE);

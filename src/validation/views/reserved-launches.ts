@@ -1,4 +1,4 @@
-import { Launch, LaunchUse, launchData, launchesOf, reservationTarget } from './launches';
+import { Launch, LaunchUse, launchesOf, reservationTarget, typesOfUse } from './launches';
 import { viewOf } from './view';
 import { Resource, Value, asList, distinctValues, linked } from '../graph/template-graph';
 
@@ -20,17 +20,6 @@ export const reservedLaunchesOf = viewOf((graph): ReservedLaunch[] => (
   graph.ofType(RESERVATION_TYPE).length === 0 ? [] : launchesOf(graph).flatMap(reservedLaunches)
 ));
 
-/**
- * Instance types that one use of a launch launches.
- *
- * @param launch what is launched.
- * @param use what launches it.
- */
-export function typesOf(launch: Launch, use: LaunchUse): Value[] {
-  const own = launchData(launch, 'InstanceType');
-  return use.instanceTypes.length > 0 ? use.instanceTypes : own === undefined ? [] : [own];
-}
-
 function reservedLaunches(launch: Launch): ReservedLaunch[] {
   // a preference of the group goes before what the launch template says.
   const overriding = launch.uses.filter(({ resource }) => {
@@ -41,7 +30,7 @@ function reservedLaunches(launch: Launch): ReservedLaunch[] {
   const result: ReservedLaunch[] = [];
   const target = reservationOf(reservationTarget(launch));
   if (target && (rest.length > 0 || launch.uses.length === 0)) {
-    const types = launch.uses.length === 0 ? launch.instanceTypes : distinctValues(rest.flatMap((use) => typesOf(launch, use)));
+    const types = launch.uses.length === 0 ? launch.instanceTypes : distinctValues(rest.flatMap((use) => typesOfUse(launch, use)));
     result.push({ launch, uses: rest, types, reservation: target });
   }
   for (const use of overriding) {
@@ -50,7 +39,7 @@ function reservedLaunches(launch: Launch): ReservedLaunch[] {
     const reservation = reservationOf(ids[0]);
     // with several reservations, or with On-Demand capacity as well, what does not fit in one goes elsewhere.
     if (reservation && ids.length === 1 && specification('CapacityReservationPreference') === 'capacity-reservations-only') {
-      result.push({ launch, uses: [use], types: typesOf(launch, use), reservation });
+      result.push({ launch, uses: [use], types: typesOfUse(launch, use), reservation });
     }
   }
   return result;

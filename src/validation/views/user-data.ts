@@ -1,7 +1,7 @@
-import { partialText } from './partial-text';
-import { HOLE, Value } from '../graph/template-graph';
+import { partialText, withoutHoles } from './partial-text';
+import { Value } from '../graph/template-graph';
 
-const BASE64 = /^[A-Za-z0-9+/\s]+={0,2}\s*$/;
+const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 
 /**
  * The text of user data as far as it is certain, with a `HOLE` for what is not; undefined where nothing is known.
@@ -10,7 +10,7 @@ const BASE64 = /^[A-Za-z0-9+/\s]+={0,2}\s*$/;
  */
 export function userDataText(value: Value | undefined): string | undefined {
   const text = partialText(value);
-  return text !== undefined && BASE64.test(text) ? Buffer.from(text, 'base64').toString('utf8') : text;
+  return text !== undefined && isBase64(text) ? Buffer.from(text, 'base64').toString('utf8') : text;
 }
 
 /**
@@ -20,6 +20,9 @@ export function userDataText(value: Value | undefined): string | undefined {
  */
 export function userDataBytes(value: Value | undefined): number {
   const text = partialText(value) ?? '';
-  return BASE64.test(text) ? Buffer.from(text, 'base64').length
-    : Buffer.byteLength(text.replaceAll(HOLE, '').replaceAll(/<(account|partition|region)>/g, ''));
+  return isBase64(text) ? Buffer.from(text, 'base64').length : Buffer.byteLength(withoutHoles(text));
+}
+
+function isBase64(text: string): boolean {
+  return BASE64.test(text.replaceAll(/\s/g, ''));
 }
