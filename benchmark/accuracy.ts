@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { gpuScores } from './accuracy/gpu';
 import { GroupScore } from './accuracy/held-out';
 import { ReplayScore, replayScores } from './accuracy/replays';
-import { Score } from './accuracy/score';
 import { trainiumScores } from './accuracy/trainium';
+import { Score } from '../src/estimator/calibration/score';
 
 const METRICS = ['ttft', 'tpot'] as const;
 

@@ -1,5 +1,5 @@
-import { Score, score, spreadOf } from './score';
 import { Compared } from '../../src/estimator/calibration/measurements';
+import { Score, score, spreadOf } from '../../src/estimator/calibration/score';
 import { Coefficients } from '../../src/estimator/phases/coefficients';
 
 /** Measurements of one configuration: what is left out together, as its rows are alike. */

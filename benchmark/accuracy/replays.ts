@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GPU_START } from './gpu-start';
-import { Score, mean, score } from './score';
 import { calibrate } from '../../src/estimator/calibration/calibrate';
 import { Compared, LoggedRequest, MeasuredEngine, Measurements, compare } from '../../src/estimator/calibration/measurements';
+import { Score, mean, score } from '../../src/estimator/calibration/score';
 import { Coefficients } from '../../src/estimator/phases/coefficients';
 import { modelShape } from '../../src/estimator/phases/model-shape';
 import { ModelShape, kvBytes } from '../../src/estimator/phases/shapes';

@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import type { EstimateOutcome } from '../estimator';
 import { Problem, Problems, ProblemsError } from '../problems';
+import type { CalibrateOptions } from './calibrate';
 import type { CheckOptions } from './check';
 import type { EmulateOptions } from './emulate';
 import { packageFacts } from './package-facts';
@@ -40,6 +41,20 @@ Exit codes:
   ${ExitCode.GOOD}   nothing is found that --fail-on counts
   ${ExitCode.BAD}   something is found
   ${ExitCode.WRONG_INPUT}   wrong input: every problem is on standard error; what could be read is checked all the same
+  ${ExitCode.DEFECT}  a defect of this program`;
+
+const CALIBRATE_HELP = `
+Measurements, as records of JSON Lines, JSON or CSV; names may be in snake case, times in _s or _ms:
+  arrivalSeconds, inputTokens, outputTokens, ttftSeconds, endToEndSeconds  a request of a run
+  concurrency, inputTokens, outputTokens, ttftSeconds, tpotSeconds         means of a closed loop
+  inputTokens, ttftSeconds                                                 a prompt that an idle engine read
+  sequences, contextTokens, stepSeconds                                    a decode step
+Or what a tool wrote: vllm bench serve --save-result --save-detailed, profile_export.jsonl or the summary of aiperf and genai-perf, benchmarks.json of guidellm.
+
+Exit codes:
+  ${ExitCode.GOOD}   fitted
+  ${ExitCode.WRONG_INPUT}   wrong input: every problem is on standard error
+  ${ExitCode.REFUSED}   nothing is known of the engine
   ${ExitCode.DEFECT}  a defect of this program`;
 
 interface SpecOptions {
@@ -108,6 +123,26 @@ async function main(): Promise<void> {
       print(options, simulation ?? outcome, () => simulation ? simulationText(simulation) : refusalText(outcome.refusal!));
       const good = simulation && !simulation.backlogGrows && simulation.objectives.every((verdict) => verdict.held);
       process.exitCode = simulation ? good ? ExitCode.GOOD : ExitCode.BAD : ExitCode.REFUSED;
+    });
+
+  program.command('calibrate')
+    .description('coefficients of an engine, fitted to measurements of it, and how far its predictions are off then')
+    .argument('<measurements...>', 'files of measurements; - for standard input')
+    .requiredOption('--spec <file>', 'a deployment spec whose pool was measured; without a prefill pool, its decode pool reads prompts too')
+    .option('--set <path=value>', 'puts a value into the spec; may be repeated', collect, [])
+    .addOption(new Option('--pool <pool>', 'the pool that was measured').choices(['prefill', 'decode']).default('decode'))
+    .option('--max-num-batched-tokens <tokens>', 'tokens of a step of the engine', '2048')
+    .option('--out <file>', 'writes the calibration to the file, for specs and constructs')
+    .addOption(formatOption('text', 'json'))
+    .addHelpText('after', CALIBRATE_HELP)
+    .action(async (files: string[], options: CalibrateOptions & SpecOptions) => {
+      subject = files.join(', ');
+      const { calibrate, calibrationText } = await import('./calibrate.js');
+      const { refusalText } = await import('./estimate-text.js');
+      const outcome = calibrate(files, options);
+      const { calibration } = outcome;
+      print(options, calibration ?? outcome, () => calibration ? calibrationText(calibration, options.out) : refusalText(outcome.refusal!));
+      process.exitCode = calibration ? ExitCode.GOOD : ExitCode.REFUSED;
     });
 
   specCommand(program, 'emulate', 'a Bedrock endpoint on this machine that answers as fast as the deployment would', false)

@@ -10,20 +10,31 @@ const MAX_VALUE_LENGTH = 80;
  * What is wrong with a parsed spec according to the published schema.
  */
 export function schemaProblems(spec: unknown): Problem[] {
+  return problemsOf(deploymentSpecSchema, spec);
+}
+
+/**
+ * What is wrong with a parsed calibration according to the published schema of a spec.
+ */
+export function calibrationProblems(calibration: unknown): Problem[] {
+  return problemsOf({ $ref: '#/$defs/CalibrationSpec', $defs: deploymentSpecSchema.$defs }, calibration);
+}
+
+function problemsOf(schema: object, value: unknown): Problem[] {
   // errors that carry value and schema make the compiled schema larger and slower to start, so only a wrong spec pays for them.
-  if (compile(false)(spec)) {
+  if (compile(schema, false)(value)) {
     return [];
   }
-  const explain = compile(true);
-  explain(spec);
+  const explain = compile(schema, true);
+  explain(value);
   // `if` only repeats what its branch has said.
   return explain.errors!.filter((error) => error.keyword !== 'if').map(toProblem);
 }
 
-function compile(verbose: boolean): ValidateFunction {
+function compile(schema: object, verbose: boolean): ValidateFunction {
   // a schema that serves once is not worth optimising, and a test checks it against the metaschema.
   return new Ajv2020({ allErrors: verbose, verbose, strict: false, validateSchema: false, meta: false, inlineRefs: false, code: { optimize: false } })
-    .compile(deploymentSpecSchema);
+    .compile(schema);
 }
 
 function toProblem(error: ErrorObject): Problem {

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { DeploymentSpec } from '../estimator';
+import { CalibrationSpec, DeploymentSpec } from '../estimator';
 import { JsonSyntaxError, parseJson } from '../json-text';
 import { Problem, Problems, ProblemsError } from '../problems';
 import { Workload, WorkloadSpec } from '../workload';
-import { schemaProblems } from './schema-problems';
+import { calibrationProblems, schemaProblems } from './schema-problems';
 import { setValues } from './set-values';
 
 /**
@@ -20,8 +20,19 @@ export function readSpec(file: string, assignments: string[]): DeploymentSpec {
   setValues(spec, assignments);
   Problems.throwIfAny(schemaProblems(spec));
   // `$schema` is there for editors alone.
-  const { $schema, workload, ...rest } = spec as { [name: string]: any };
-  return { ...rest, workload: 'trace' in workload ? readTrace(file, workload) : workload } as DeploymentSpec;
+  const { $schema, workload, calibration, ...rest } = spec as { [name: string]: any };
+  const whole = typeof calibration === 'string' ? { ...rest, workload, calibration: readCalibration(file, calibration) } : { ...rest, workload, calibration };
+  return { ...whole, workload: 'trace' in workload ? readTrace(file, workload) : workload } as DeploymentSpec;
+}
+
+/** A calibration whose path is relative to the spec file. */
+function readCalibration(file: string, given: string): CalibrationSpec {
+  const path = resolve(file === '-' ? '.' : dirname(file), given);
+  const calibration = parse(path);
+  Problems.throwIfAny(typeof calibration === 'object' ? calibrationProblems(calibration).map((one) => ({ ...one, path: `${given}: ${one.path}` })) : [{
+    rule: 'CalibrationNotAnObject', path: given, message: 'the calibration is no object', mend: 'give a file that "calibrate --out" wrote',
+  }]);
+  return calibration as CalibrationSpec;
 }
 
 function parse(file: string): unknown {

@@ -225,6 +225,20 @@ export interface CalibrationSpec {
   readonly decode?: { [name: string]: number };
 
   /**
+   * How sure the coefficients of the prefill pool are: standard deviations of their logarithms by name, 0.1 for about 10 %.
+   *
+   * @default - 0: measured coefficients are exact
+   */
+  readonly prefillRelativeSigmas?: { [name: string]: number };
+
+  /**
+   * How sure the coefficients of the decode pool are: standard deviations of their logarithms by name, 0.1 for about 10 %.
+   *
+   * @default - 0: measured coefficients are exact
+   */
+  readonly decodeRelativeSigmas?: { [name: string]: number };
+
+  /**
    * Where these come from.
    *
    * @default - not stated

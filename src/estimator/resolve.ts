@@ -1,6 +1,6 @@
 import { Hardware, WaferScaleSystem } from '../hardware';
 import { ModelArchitecture, Precision } from '../model';
-import { CoefficientSet, setNamed, setOf, withMeasured } from './calibration/calibration';
+import { CoefficientSet, MeasuredCoefficients, setNamed, setOf, withMeasured } from './calibration/calibration';
 import { Price, poolPrice } from './cost';
 import { DEFAULT_DECODE_SEQUENCES, defaultTensorParallelDegree } from './defaults';
 import { DecodeSpec, DeploymentSpec, PoolSpec } from './deployment-spec';
@@ -69,7 +69,7 @@ export function resolve(spec: DeploymentSpec): Resolved {
   const heads = architecture.spec.attentionHeads;
   const aggregated = spec.prefill === undefined;
   const base = spec.calibration?.coefficientSet;
-  const source = spec.calibration?.source;
+  const measured = measuredCoefficients(spec);
 
   const wafer = Hardware.wafer(spec.decode.hardware);
   const promptSpec = spec.prefill ?? spec.decode;
@@ -82,7 +82,7 @@ export function resolve(spec: DeploymentSpec): Resolved {
     });
   }
   const promptMachine = hbmMachine(promptSpec, aggregated ? 'aggregated' : 'prefill', heads, model, lowPrecision, base);
-  const promptSet = withMeasured(promptMachine.set, spec.calibration?.prefill, source);
+  const promptSet = withMeasured(promptMachine.set, measured.prefill);
   const longest = promptSpec.maxSequenceTokens ?? model.maxContextTokens;
   const promptBuckets = promptSpec.promptBuckets ?? (promptMachine.staticShapes ? defaultBuckets(longest) : []);
   const classes = classTable(spec, promptBuckets, model);
@@ -96,8 +96,7 @@ export function resolve(spec: DeploymentSpec): Resolved {
   } else {
     const machine = aggregated ? promptMachine : hbmMachine(spec.decode, 'decode', heads, model, lowPrecision, base);
     // aggregated: one pool, so coefficients given for either phase are of its accelerator
-    const measured = aggregated ? { ...spec.calibration?.prefill, ...spec.calibration?.decode } : spec.calibration?.decode;
-    const set = withMeasured(machine.set, measured, source);
+    const set = withMeasured(aggregated ? promptSet : machine.set, measured.decode);
     decode = {
       hardware: spec.decode.hardware,
       tensorParallelDegree: machine.tensorParallelDegree,
@@ -133,6 +132,14 @@ export function resolve(spec: DeploymentSpec): Resolved {
       promptBuckets,
     },
     decode,
+  };
+}
+
+function measuredCoefficients({ calibration }: DeploymentSpec): { readonly [pool in 'prefill' | 'decode']: MeasuredCoefficients } {
+  const { prefill, prefillRelativeSigmas, decode, decodeRelativeSigmas, source } = calibration ?? {};
+  return {
+    prefill: { values: prefill, relativeSigmas: prefillRelativeSigmas, source },
+    decode: { values: decode, relativeSigmas: decodeRelativeSigmas, source },
   };
 }
 
@@ -310,7 +317,7 @@ function waferPool(
     decode: {
       hardware: pool.hardware,
       tensorParallelDegree: count,
-      set: withMeasured(set, spec.calibration?.decode, spec.calibration?.source),
+      set: withMeasured(set, measuredCoefficients(spec).decode),
       price: poolPrice(pool),
       promptBuckets: [],
     },

@@ -2,7 +2,7 @@ import { Hardware } from '../hardware';
 import { ModelArchitecture, Precision } from '../model';
 import { Problem, Problems, ProblemsError } from '../problems';
 import { ServiceLevelObjective, Workload } from '../workload';
-import { COEFFICIENT_SETS, measuredProblems } from './calibration/calibration';
+import { COEFFICIENT_SETS, measuredProblems, sigmaProblems } from './calibration/calibration';
 import { PURCHASE_OPTIONS } from './cost';
 import { DecodeSpec, DeploymentSpec, PoolSpec } from './deployment-spec';
 
@@ -89,7 +89,10 @@ export function specProblems(spec: DeploymentSpec): Problem[] {
         mend: `use one of ${COEFFICIENT_SETS.join(', ')}`,
       });
     }
-    problems.push(...measuredProblems(calibration.prefill, 'calibration.prefill'), ...measuredProblems(calibration.decode, 'calibration.decode'));
+    for (const pool of ['prefill', 'decode'] as const) {
+      const sigmas = `${pool}RelativeSigmas` as const;
+      problems.push(...measuredProblems(calibration[pool], `calibration.${pool}`), ...sigmaProblems(calibration[sigmas], calibration[pool], `calibration.${sigmas}`));
+    }
   });
   const planned = spec.decode?.instances === undefined || (spec.prefill !== undefined && spec.prefill?.instances === undefined);
   if (planned && spec.objective === undefined && problems.length === 0) {

@@ -29,6 +29,9 @@ export interface CoefficientSet {
 
 const SETS: readonly CoefficientSet[] = [trainium1, trainium2, trainium3, h100, h200, b200, cs3];
 
+/** A factor of twenty either way is no knowledge. */
+const MAX_SIGMA = 3;
+
 /** Names of the shipped coefficient sets that another accelerator can start from: all but the wafers'. */
 export const COEFFICIENT_SETS: readonly string[] = SETS.filter((set) => set !== cs3).map((set) => set.name);
 
@@ -42,15 +45,23 @@ export function setOf(accelerator: string): CoefficientSet | undefined {
   return SETS.find((set) => set.accelerators.includes(accelerator));
 }
 
-/** The set with coefficients that the user measured in place of the shipped ones; a measured one has no spread. */
-export function withMeasured(
-  set: CoefficientSet, measured: { readonly [name: string]: number } | undefined, source: string | undefined,
-): CoefficientSet {
-  if (measured === undefined) {
+/** Coefficients that the user measured. */
+export interface MeasuredCoefficients {
+  readonly values?: { readonly [name: string]: number };
+  /** Standard deviations of their logarithms; 0 where there is none. */
+  readonly relativeSigmas?: { readonly [name: string]: number };
+  readonly source?: string;
+}
+
+/** The set with coefficients that the user measured in place of the shipped ones. */
+export function withMeasured(set: CoefficientSet, { values, relativeSigmas, source }: MeasuredCoefficients): CoefficientSet {
+  if (values === undefined) {
     return set;
   }
-  const own = Object.entries(measured).map(([name, value]) => [name, { value, relativeSigma: 0, source: source ?? 'given in the spec' }]);
-  return { ...set, coefficients: { ...set.coefficients, ...Object.fromEntries(own) } };
+  const own = Object.entries(values).map(([name, value]) => (
+    [name, { value, relativeSigma: relativeSigmas?.[name] ?? 0, source: source ?? 'given in the spec' }]));
+  const reason = `${source ?? 'coefficients given in the spec'}; where those say nothing, ${set.reason}`;
+  return { ...set, reason, coefficients: { ...set.coefficients, ...Object.fromEntries(own) } };
 }
 
 /** Wrong names or values in coefficients that the user gave. */
@@ -87,6 +98,21 @@ export function measuredProblems(measured: unknown, path: string): Problem[] {
       value: typeof value === 'number' ? String(value) : JSON.stringify(value),
       message: ratio ? 'the share is not a number above 0 and at most 1' : 'the coefficient is not a finite number in range',
       mend: ratio ? 'give a share of the peak, such as 0.6' : 'give it in the unit of its name',
+    }];
+  });
+}
+
+/** Wrong names or values in the spreads of coefficients that the user gave. */
+export function sigmaProblems(sigmas: unknown, measured: unknown, path: string): Problem[] {
+  if (sigmas === undefined) {
+    return [];
+  }
+  return Object.entries(Object(sigmas) as { [name: string]: unknown }).flatMap(([name, sigma]): Problem[] => {
+    const value = typeof sigma === 'number' ? String(sigma) : JSON.stringify(sigma);
+    return !Object.hasOwn(Object(measured) as object, name) ? [{
+      rule: 'CalibrationSpreadAlone', path: `${path}.${name}`, value, message: 'the spread is of a coefficient that is not given', mend: 'give the coefficient too, or drop the spread',
+    }] : typeof sigma === 'number' && sigma >= 0 && sigma <= MAX_SIGMA ? [] : [{
+      rule: 'CalibrationSpreadOutOfRange', path: `${path}.${name}`, value, message: `the spread is not a number from 0 to ${MAX_SIGMA}`, mend: 'give a standard deviation of the logarithm, such as 0.1',
     }];
   });
 }

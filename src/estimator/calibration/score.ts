@@ -1,4 +1,4 @@
-import { Compared } from '../../src/estimator/calibration/measurements';
+import { Compared } from './measurements';
 
 /** How far predictions are from measurements. */
 export interface Score {

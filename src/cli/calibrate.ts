@@ -1,0 +1,169 @@
+import { writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { readMeasurements } from './measurement-file';
+import { readSpec } from './spec-file';
+import { table, time } from './text-table';
+import { CalibrationSpec } from '../estimator';
+import { calibrate as fit } from '../estimator/calibration/calibrate';
+import { heldOut } from '../estimator/calibration/held-out';
+import { EngineOfSpec, MeasuredPool, engineOfSpec } from '../estimator/calibration/measured-engine';
+import { Compared, Measurements, compare } from '../estimator/calibration/measurements';
+import { Score, mean, score } from '../estimator/calibration/score';
+import { Refusal } from '../estimator/estimate';
+import { CoefficientName } from '../estimator/phases/coefficients';
+import { Refused } from '../estimator/resolve';
+import { specProblems } from '../estimator/spec-check';
+import { Problems, ProblemsError } from '../problems';
+
+/** Options of `calibrate`, as commander gives them. */
+export interface CalibrateOptions {
+  readonly spec: string;
+  readonly set: string[];
+  readonly pool: MeasuredPool;
+  readonly maxNumBatchedTokens: string;
+  readonly out?: string;
+}
+
+/** How far predictions are from measurements of one kind. */
+export interface CalibratedMetric {
+  readonly metric: Compared['metric'];
+  readonly meanSeconds: number;
+  readonly before: Score;
+  readonly fitted: Score;
+  /** Undefined where nothing could be held out. */
+  readonly heldOut?: Score;
+}
+
+/** How much was measured. */
+export interface MeasuredCounts {
+  readonly prompts: number;
+  readonly steps: number;
+  readonly loops: number;
+  readonly runs: number;
+  /** Of all runs. */
+  readonly requests: number;
+}
+
+/** A coefficient before and after the fit. */
+export interface FittedCoefficient {
+  readonly name: CoefficientName;
+  readonly before: number;
+  readonly fitted: number;
+  /** Standard deviation of the logarithm, given the measurements. */
+  readonly relativeSigma: number;
+}
+
+/** What `calibrate` found. */
+export interface Calibration {
+  readonly hardware: string;
+  readonly tensorParallelDegree: number;
+  readonly measured: MeasuredCounts;
+  readonly coefficients: readonly FittedCoefficient[];
+  readonly metrics: readonly CalibratedMetric[];
+  /** For `calibration` of a spec or a construct. */
+  readonly calibration: CalibrationSpec;
+}
+
+/** A calibration, or why there is none. */
+export interface CalibrationOutcome {
+  readonly calibration?: Calibration;
+  readonly refusal?: Refusal;
+}
+
+/**
+ * Fits the coefficients of an engine to measurements of it.
+ *
+ * @param files of measurements.
+ * @param options as given.
+ * @throws ProblemsError if a file, the spec or an option is wrong.
+ */
+export function calibrate(files: readonly string[], options: CalibrateOptions): CalibrationOutcome {
+  const spec = readSpec(options.spec, options.set);
+  if (!/^[1-9]\d*$/.test(options.maxNumBatchedTokens)) {
+    throw new ProblemsError([{
+      rule: 'StepTokensInvalid',
+      path: '--max-num-batched-tokens',
+      value: JSON.stringify(options.maxNumBatchedTokens),
+      message: 'the tokens of a step are no whole number above 0',
+      mend: 'give what the engine was started with',
+    }]);
+  }
+  Problems.throwIfAny(specProblems(spec));
+  const measurements = files.map(readMeasurements).reduce(joined);
+  try {
+    return { calibration: calibrated(engineOfSpec(spec, options.pool, Number(options.maxNumBatchedTokens)), measurements, files, options) };
+  } catch (error) {
+    if (error instanceof Refused) {
+      return { refusal: error.refusal };
+    }
+    throw error;
+  }
+}
+
+function calibrated(engine: EngineOfSpec, measurements: Measurements, files: readonly string[], { pool, out }: CalibrateOptions): Calibration {
+  const { coefficients, relativeSigmas } = fit(engine.start, [{ engine, measurements }]);
+  const before = compare(engine, measurements, engine.start);
+  const fitted = compare(engine, measurements, coefficients);
+  const held = heldOut(engine, engine.start, measurements);
+  const only = (metric: Compared['metric'], all: readonly Compared[]) => all.filter((one) => one.metric === metric);
+  const rows = [...relativeSigmas].map(([name, relativeSigma]) => ({ name, before: engine.start[name], fitted: coefficients[name], relativeSigma }));
+  const byName = (value: (row: FittedCoefficient) => number) => (
+    Object.fromEntries(rows.map((row) => [row.name, Number(value(row).toPrecision(4))])));
+  const calibration: CalibrationSpec = {
+    coefficientSet: engine.coefficientSet,
+    [pool]: byName((row) => row.fitted),
+    [`${pool}RelativeSigmas`]: byName((row) => row.relativeSigma),
+    source: `calibrate of ${files.map((file) => basename(file)).join(', ')}: ${fitted.length} times of ${engine.hardware}`,
+  };
+  if (out !== undefined) {
+    writeFileSync(out, `${JSON.stringify(calibration, undefined, 2)}\n`);
+  }
+  return {
+    hardware: engine.hardware,
+    tensorParallelDegree: engine.tensorParallelDegree,
+    measured: {
+      prompts: measurements.prompts.length,
+      steps: measurements.steps.length,
+      loops: measurements.loops.length,
+      runs: measurements.logs.length,
+      requests: measurements.logs.reduce((sum, log) => sum + log.length, 0),
+    },
+    coefficients: rows,
+    metrics: (['ttft', 'tpot'] as const).filter((metric) => only(metric, fitted).length > 0).map((metric) => ({
+      metric,
+      meanSeconds: mean(only(metric, fitted).map(({ measured }) => measured)),
+      before: score(only(metric, before)),
+      fitted: score(only(metric, fitted)),
+      heldOut: held && only(metric, held).length > 0 ? score(only(metric, held)) : undefined,
+    })),
+    calibration,
+  };
+}
+
+/** A calibration as text for a terminal. */
+export function calibrationText({ hardware, tensorParallelDegree, measured, coefficients, metrics }: Calibration, out: string | undefined): string {
+  const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+  const errors = (one: Score | undefined) => one === undefined ? ['-', '-', '-'] : [percent(one.mape), percent(one.median), percent(one.bias)];
+  const counts = [
+    [measured.prompts, 'prompts'], [measured.steps, 'decode steps'], [measured.loops, 'closed loops'], [measured.requests, `requests of ${measured.runs} runs`],
+  ] as const;
+  return [
+    `${hardware}, one engine of ${tensorParallelDegree} ranks: ${counts.filter(([count]) => count > 0).map(([count, noun]) => `${count} ${noun}`).join(', ')}`,
+    table([
+      ['coefficient', 'before', 'fitted', 'spread'],
+      ...coefficients.map(({ name, before, fitted, relativeSigma }) => (
+        [name, before.toPrecision(3), fitted.toPrecision(3), `${(100 * relativeSigma).toFixed(0)} %`])),
+    ], 1),
+    table([
+      ['error', 'times', 'mean', 'MAPE', 'median', 'bias'],
+      ...metrics.flatMap(({ metric, meanSeconds, before, fitted, heldOut: held }) => ([['before', before], ['fitted', fitted], ['held out', held]] as const)
+        .map(([name, one]) => [`${metric.toUpperCase()} ${name}`, String(one?.count ?? 0), time(meanSeconds), ...errors(one)])),
+    ], 1),
+    ...metrics.some((one) => one.heldOut === undefined) ? ['there is one configuration: what others would be off by is not known'] : [],
+    out === undefined ? 'write it with --out, and name the file as "calibration" of a spec' : `written to ${out}: name it as "calibration" of a spec`,
+  ].join('\n\n');
+}
+
+function joined(a: Measurements, b: Measurements): Measurements {
+  return { prompts: [...a.prompts, ...b.prompts], steps: [...a.steps, ...b.steps], loops: [...a.loops, ...b.loops], logs: [...a.logs, ...b.logs] };
+}

@@ -1,0 +1,53 @@
+import { fill } from './calibration';
+import { MeasuredEngine } from './measurements';
+import { DeploymentSpec } from '../deployment-spec';
+import { Coefficients } from '../phases/coefficients';
+import { kvBytes } from '../phases/shapes';
+import { Refused, resolve } from '../resolve';
+
+/** Which pool of a deployment is measured. */
+export type MeasuredPool = 'prefill' | 'decode';
+
+/** An engine of a deployment, as it was measured, and what is known of it before. */
+export interface EngineOfSpec extends MeasuredEngine {
+  readonly hardware: string;
+  readonly tensorParallelDegree: number;
+  /** Name of the coefficient set that it starts from. */
+  readonly coefficientSet: string;
+  readonly start: Coefficients;
+}
+
+/**
+ * The engine of a pool of a deployment.
+ *
+ * @param spec the deployment; without a prefill pool, its decode pool reads prompts too.
+ * @param pool the pool that was measured.
+ * @param stepTokens tokens of a step of the engine, `max_num_batched_tokens`.
+ * @throws Refused where nothing is known of the engine.
+ */
+export function engineOfSpec(spec: DeploymentSpec, pool: MeasuredPool, stepTokens: number): EngineOfSpec {
+  const { plant, prefill, decode } = resolve(spec);
+  const [machine, resolved] = pool === 'prefill' ? [plant.prefill, prefill] : [plant.decode, decode];
+  if (machine === undefined || resolved === undefined || plant.decode.wafers !== undefined && pool === 'decode') {
+    throw new Refused({
+      kind: 'unknown',
+      stage: pool,
+      reason: machine === undefined || resolved === undefined ? 'the spec has no prefill pool' : 'the model of wafers is of published figures, not of an engine',
+      mend: 'measure the pool that the spec has, of Trainium or GPU instances',
+    });
+  }
+  const { engine } = machine;
+  return {
+    model: plant.model,
+    engine,
+    limits: {
+      sequences: pool === 'prefill' ? 1 : plant.decode.maxSequences,
+      stepTokens,
+      kvTokens: pool === 'prefill' ? Infinity : Math.floor(plant.decode.kvMemoryBytes / (engine.kvCopies * kvBytes(plant.model, 1))),
+    },
+    hardware: resolved.hardware,
+    tensorParallelDegree: resolved.tensorParallelDegree,
+    coefficientSet: resolved.set.name,
+    start: fill(new Coefficients(), resolved.set),
+  };
+}

@@ -1,0 +1,164 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CliProcess } from './cli-process';
+import { readMeasurements } from '../../src/cli/measurement-file';
+import { ProblemsError } from '../../src/problems';
+
+const NOTHING = { prompts: [], steps: [], loops: [], logs: [] };
+const REQUEST = { arrivalSeconds: 0, inputTokens: 100, outputTokens: 11, ttftSeconds: 0.25, endToEndSeconds: 0.75 };
+
+let folder: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'calibrate-'));
+});
+
+afterEach(() => {
+  rmSync(folder, { recursive: true });
+});
+
+function write(name: string, content: unknown): string {
+  const path = join(folder, name);
+  writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content));
+  return path;
+}
+
+function refusal(name: string, content: unknown): string {
+  try {
+    readMeasurements(write(name, content));
+  } catch (error) {
+    expect(error).toBeInstanceOf(ProblemsError);
+    return (error as Error).message.replaceAll(`${folder}/`, '');
+  }
+  return 'none';
+}
+
+describe('measurements', () => {
+  test.each<[string, string, unknown, object]>([
+    ['requests as JSON Lines, in any order', 'a.jsonl', [
+      { ...REQUEST, arrivalSeconds: 7.5 }, { ...REQUEST, arrivalSeconds: 5 },
+    ].map((one) => JSON.stringify(one)).join('\n'), { ...NOTHING, logs: [[REQUEST, { ...REQUEST, arrivalSeconds: 2.5 }]] }],
+    ['requests whose times are not known', 'a.json', [{ arrival_s: 3, input_tokens: 100, output_tokens: 11 }], {
+      ...NOTHING, logs: [[{ arrivalSeconds: 0, inputTokens: 100, outputTokens: 11 }]],
+    }],
+    ['prompts, steps and loops as CSV, times in milliseconds', 'a.csv', [
+      'inputTokens,outputTokens,concurrency,ttftMs,tpot_ms,sequences,context_tokens,step_ms',
+      '128,,,250,,,,', '128,64,8,500,"20",,,', ',,,,,4,512,10', '',
+    ].join('\r\n'), {
+      ...NOTHING,
+      prompts: [{ inputTokens: 128, ttftSeconds: 0.25 }],
+      loops: [{ concurrency: 8, inputTokens: 128, outputTokens: 64, ttftSeconds: 0.5, tpotSeconds: 0.02 }],
+      steps: [{ sequences: 4, contextTokens: 512, stepSeconds: 0.01 }],
+    }],
+    ['a result of vllm bench serve', 'vllm.json', {
+      completed: 1, input_lens: [100, 50], output_lens: [11, 0], ttfts: [0.25, 0], itls: [Array(10).fill(0.05), []], start_times: [1000.5, 1001], errors: ['', 'refused'],
+    }, { ...NOTHING, logs: [[REQUEST]] }],
+    ['records of aiperf', 'profile_export.jsonl', [
+      { metadata: { request_start_ns: 1759813207532900363, benchmark_phase: 'warmup' }, metrics: {}, error: null },
+      {
+        metadata: { request_start_ns: 1759813207532900363, benchmark_phase: 'profiling', was_cancelled: false },
+        metrics: {
+          input_sequence_length: { value: 100, unit: 'tokens' },
+          output_sequence_length: { value: 11, unit: 'tokens' },
+          time_to_first_token: { value: 250, unit: 'ms' },
+          request_latency: { value: 750, unit: 'ms' },
+        },
+        error: null,
+      },
+      { metadata: { request_start_ns: 1, was_cancelled: true }, metrics: null, error: { code: 499 } },
+    ].map((one) => JSON.stringify(one)).join('\n'), { ...NOTHING, logs: [[REQUEST]] }],
+    ['a summary of aiperf', 'profile_export_aiperf.json', {
+      time_to_first_token: { unit: 'ms', avg: 250 },
+      inter_token_latency: { unit: 'ms', avg: 50 },
+      input_sequence_length: { unit: 'tokens', avg: 100 },
+      output_sequence_length: { unit: 'tokens', avg: 11 },
+      input_config: { loadgen: { concurrency: 4 } },
+    }, { ...NOTHING, loops: [{ concurrency: 4, inputTokens: 100, outputTokens: 11, ttftSeconds: 0.25, tpotSeconds: 0.05 }] }],
+    ['benchmarks of guidellm', 'benchmarks.json', {
+      benchmarks: [{
+        requests: {
+          successful: [{ request_start_time: 1700000000, prompt_tokens: 100, output_tokens: 11, time_to_first_token_ms: 250, request_latency: 0.75 }],
+          errored: [{}],
+        },
+      }],
+    }, { ...NOTHING, logs: [[REQUEST]] }],
+  ])('are read from %s', (_, name, content, expected) => {
+    expect(JSON.parse(JSON.stringify(readMeasurements(write(name, content)), (_key, value) => typeof value === 'number' ? Number(value.toPrecision(9)) : value)))
+      .toEqual(expected);
+  });
+
+  test.each<[string, string, unknown, RegExp]>([
+    ['nothing', 'a.json', '', /^\[a\.json\] the file is empty \(give the path of a file that holds measurements\)/],
+    ['no records', 'a.json', [], /the file holds no measurements/],
+    ['no JSON', 'a.json', '{"inputTokens": }', /^\[a\.json:1:17\] the text is not JSON/],
+    ['a line of no JSON', 'a.jsonl', '{"inputTokens": 1, "ttftSeconds": 1}\n{"inputTokens": }', /^\[a\.jsonl:2:17\] the text is not JSON/],
+    ['a time that is none', 'a.csv', 'inputTokens,ttftMs\n100,fast\n100,-1\n', /^\[a\.csv:2\] ttft is not a number above 0, got: "fast".*\n\[a\.csv:3\] ttft is not a number above 0, got: -0\.001/],
+    ['a record that is no measurement', 'a.json', [{ inputTokens: 5, tpotMs: 1 }, null], /^\[a\.json record 1\] a record of inputTokens, tpot is no measurement.*\n\[a\.json record 2\] a record of nothing that is known/],
+    ['a result of vLLM without its requests', 'a.json', { input_lens: [1], ttfts: [1] }, /the result lacks output_lens, ttfts, itls or start_times/],
+    ['a summary of an open loop', 'a.json', { time_to_first_token: { avg: 1, unit: 'ms' } }, /the summary is of no closed loop/],
+    ['a benchmark without requests', 'a.json', { benchmarks: [{}] }, /the benchmark has no requests\.successful/],
+    ['many wrong records', 'a.csv', `inputTokens,ttftMs\n${'100,0\n'.repeat(30)}`, /so are 10 more records/],
+  ])('of %s are refused', (_, name, content, message) => {
+    expect(refusal(name, content)).toMatch(message);
+  });
+});
+
+describe('the command', () => {
+  const SPEC = {
+    schema: 'cdk-disaggregated-inference/deployment-spec/v1',
+    model: { id: 'llama-3.1-8b' },
+    workload: { source: 'steady', requestsPerSecond: 1, lengthClasses: [{ weight: 1, inputTokens: 1024, outputTokens: 128 }] },
+    decode: { hardware: 'trn1.32xlarge', instances: 1, tensorParallelDegree: 8, maxConcurrentSequences: 16 },
+  };
+  // steps twice as long as those of the shipped coefficients.
+  const STEPS = [1, 4, 16].flatMap((sequences) => [512, 2048].map((contextTokens) => (
+    { sequences, contextTokens, stepSeconds: 0.03 + sequences * contextTokens * 1e-7 })));
+  let cli: CliProcess;
+
+  beforeAll(() => {
+    cli = new CliProcess();
+  });
+
+  test('fits, tells the error of what was held out, and writes what a spec takes', () => {
+    write('steps.json', STEPS);
+    write('spec.json', SPEC);
+    const { status, stdout, stderr } = cli.run(['calibrate', 'steps.json', '--spec', 'spec.json', '--out', 'calibration.json'], undefined, folder);
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^trn1\.32xlarge, one engine of 8 ranks: 6 decode steps\n\ncoefficient +before +fitted +spread\n/);
+    const errors = Object.fromEntries([...stdout.matchAll(/^TPOT (before|fitted|held out) +(\d+) +\S+ ms +([\d.]+) %/gm)].map(([, kind, count, mape]) => [kind, [Number(count), Number(mape)]]));
+    expect(errors.before[1]).toBeGreaterThan(20);
+    expect(errors.fitted).toEqual([6, expect.any(Number)]);
+    expect(errors.fitted[1]).toBeLessThan(8);
+    expect(errors['held out'][0]).toBe(6);
+    expect(errors['held out'][1]).toBeLessThan(15);
+    const calibration = JSON.parse(readFileSync(join(folder, 'calibration.json'), 'utf8'));
+    expect(Object.keys(calibration)).toEqual(['coefficientSet', 'decode', 'decodeRelativeSigmas', 'source']);
+    expect(calibration.source).toBe('calibrate of steps.json: 6 times of trn1.32xlarge');
+
+    const tpotOf = (spec: object) => {
+      write('spec.json', spec);
+      const { estimate } = JSON.parse(cli.run(['estimate', 'spec.json', '--format', 'json'], undefined, folder).stdout) as any;
+      return (estimate ?? JSON.parse(cli.run(['estimate', 'spec.json', '--format', 'json'], undefined, folder).stdout)).tpotSeconds.mean;
+    };
+    const [byFile, inline, shipped] = [{ ...SPEC, calibration: 'calibration.json' }, { ...SPEC, calibration }, SPEC].map(tpotOf);
+    expect(byFile).toEqual(inline);
+    expect(byFile.value).toBeGreaterThan(1.2 * shipped.value);
+    expect(byFile.low).toBeLessThan(byFile.value);
+  });
+
+  test.each<[string, object, string[], RegExp, number]>([
+    ['a pool that the spec has not', SPEC, ['--pool', 'prefill'], /the spec has no prefill pool/, 3],
+    ['an odd number of tokens', SPEC, ['--max-num-batched-tokens', '-1'], /the tokens of a step are no whole number above 0, got: "-1"/, 2],
+    ['a calibration that is none', { ...SPEC, calibration: 'steps.json' }, [], /\[steps\.json: /, 2],
+    ['a calibration that is missing', { ...SPEC, calibration: 'none.json' }, [], /the spec cannot be read: ENOENT/, 2],
+    ['a spread without its coefficient', { ...SPEC, calibration: { decodeRelativeSigmas: { decodeLayerSeconds: 0.1 } } }, [], /the spread is of a coefficient that is not given/, 2],
+  ])('%s is refused', (_, spec, more, message, expected) => {
+    write('steps.json', STEPS);
+    write('spec.json', spec);
+    const { status, stdout, stderr } = cli.run(['calibrate', 'steps.json', '--spec', 'spec.json', ...more], undefined, folder);
+    expect(stdout + stderr).toMatch(message);
+    expect(status).toBe(expected);
+  });
+});
