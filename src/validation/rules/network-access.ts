@@ -207,10 +207,15 @@ function clientsOf(graph: TemplateGraph): Client[] {
   // a role of several tasks allows what only some of them do.
   graph.byReference('AWS::ECS::TaskDefinition', 'TaskRoleArn', 'AWS::IAM::Role')
     .forEach((definitions, role) => role && definitions.length > 1 && roles.delete(role));
+  const byGroup = new Map<Resource | undefined, EcsService[]>();
+  for (const service of ecsServicesOf(graph)) {
+    // a service on several groups may run on either.
+    const [group, ...others] = new Set(service.capacity?.map((one) => one.group));
+    byGroup.set(group, [...byGroup.get(group) ?? [], ...others.length === 0 ? [service] : []]);
+  }
   for (const { group, launches } of autoScalingCapacityOf(graph)) {
     for (const { launch, use } of launches.filter((each) => !mayUseProxy(each.launch)).slice(0, 1)) {
-      const tasks = ecsServicesOf(graph).filter(({ capacity }) => capacity?.every((one) => one.group === group));
-      const { services, publicImages } = startedBy(tasks, launch);
+      const { services, publicImages } = startedBy(byGroup.get(group) ?? [], launch);
       clients.push({
         resource: group!,
         property: use.subnetsProperty,

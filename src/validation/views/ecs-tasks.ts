@@ -73,9 +73,9 @@ export function ecsTasksOf(graph: TemplateGraph): EcsTask[] {
 }
 
 /** Every vLLM server that a task definition of the graph starts. */
-export function enginesOf(graph: TemplateGraph): EngineCommand[] {
-  return ecsTasksOf(graph).flatMap(({ containers }) => containers.flatMap(({ engine }) => engine ?? []));
-}
+export const enginesOf = viewOf((graph): EngineCommand[] => (
+  ecsTasksOf(graph).flatMap(({ containers }) => containers.flatMap(({ engine }) => engine ?? []))
+));
 
 /** Every ECS service of the graph. */
 export function ecsServicesOf(graph: TemplateGraph): EcsService[] {

@@ -185,11 +185,16 @@ function inlinePolicies(resource: Resource): Value[] {
 /** Whether a role certainly has no policy at all. */
 export function hasNoPolicy(graph: TemplateGraph, role: Resource): boolean {
   const isEmpty = (name: string) => asList(role.get(name))?.length === 0;
-  const isAttached = (policy: Resource) => {
-    const roles = policy.get('RoleName') ?? policy.get('Roles');
-    // a name may be this role's.
-    return [roles].flat().some((item) => item !== undefined && (!(item instanceof Link) || item.resource === role));
-  };
-  return isEmpty('ManagedPolicyArns') && isEmpty('Policies') && !graph.hasUnseenResources && !handedOn(graph).has(role)
-    && !['AWS::IAM::Policy', 'AWS::IAM::ManagedPolicy', 'AWS::IAM::RolePolicy'].some((type) => graph.ofType(type).some(isAttached));
+  const { roles, mayNameAny } = policyHolders(graph);
+  return isEmpty('ManagedPolicyArns') && isEmpty('Policies') && !graph.hasUnseenResources && !handedOn(graph).has(role) && !mayNameAny && !roles.has(role);
 }
+
+/** Roles that policies are attached to by reference, and whether one is attached by a name, which may be any role's. */
+const policyHolders = viewOf((graph): { readonly roles: ReadonlySet<Resource>; readonly mayNameAny: boolean } => {
+  const named = ['AWS::IAM::Policy', 'AWS::IAM::ManagedPolicy', 'AWS::IAM::RolePolicy'].flatMap((type) => graph.ofType(type))
+    .flatMap((policy) => several(policy.get('RoleName') ?? policy.get('Roles')));
+  return {
+    roles: new Set(named.flatMap((role) => role instanceof Link ? [role.resource] : [])),
+    mayNameAny: named.some((role) => !(role instanceof Link)),
+  };
+});
