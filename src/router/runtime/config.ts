@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
 import Ajv, { ErrorObject } from 'ajv';
+import { Certificate } from './listener';
 import schema from './router-config.v1.schema.json';
 import { JsonSyntaxError, parseJson } from '../../json-text';
 import { nearestNames } from '../../nearest';
@@ -18,6 +20,7 @@ export interface RouterConfig {
   readonly limits: LimitsConfig;
   readonly lameduckSeconds: number;
   readonly drainSeconds: number;
+  readonly tls?: { readonly certificateFile: string; readonly keyFile: string };
   readonly auth: 'none' | { readonly apiKeysEnv: string };
   readonly expected?: { readonly ttftSeconds?: number; readonly tpotSeconds?: number };
 }
@@ -92,6 +95,11 @@ export function parseRouterConfig(text: string, env: Environment): RouterConfig 
   const config = value as RouterConfig;
   Problems.throwIfAny(crossProblems(config, env));
   return config;
+}
+
+/** The certificate that a configuration names. */
+export function readCertificate({ certificateFile, keyFile }: NonNullable<RouterConfig['tls']>): Certificate {
+  return { cert: readFileSync(certificateFile, 'utf8'), key: readFileSync(keyFile, 'utf8') };
 }
 
 function read(file: string): string {
@@ -203,6 +211,15 @@ function crossProblems(config: RouterConfig, env: Environment): Problem[] {
   if (config.auth !== 'none' && !env[config.auth.apiKeysEnv]) {
     refuse('RouterApiKeysMissing', 'auth.apiKeysEnv', config.auth.apiKeysEnv, 'the variable of the API keys is not set',
       'set it, or set auth to "none" where the network is the only guard');
+  }
+  if (config.tls !== undefined) {
+    const { certificateFile, keyFile } = config.tls;
+    try {
+      createSecureContext(readCertificate(config.tls));
+    } catch (e) {
+      refuse('RouterCertificateUnusable', 'tls', { certificateFile, keyFile }, `the certificate cannot be used: ${(e as Error).message}`,
+        'name a certificate with its chain and its private key, both as PEM');
+    }
   }
   if (config.lameduckSeconds > config.drainSeconds) {
     refuse('RouterLameduckTooLong', 'lameduckSeconds', config.lameduckSeconds, 'the lameduck time is longer than the drain that it is a part of',

@@ -1,6 +1,7 @@
 import { createServer, IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer as createHttp2Server, Http2Server, Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from 'node:http2';
-import { AddressInfo, Socket } from 'node:net';
+import { AddressInfo, Server as SocketServer, Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 
 /** What a connection of HTTP/2 begins with, where the caller knows beforehand that it is spoken here. No request of HTTP/1.1 does. */
 const PREFACE = Buffer.from('PRI');
@@ -18,12 +19,22 @@ export type HttpResponse = ServerResponse | Http2ServerResponse;
 export interface ListenerOptions {
   readonly maxHeaderBytes: number;
   readonly keepAliveSeconds: number;
+  /** With it, the port speaks TLS and nothing else. */
+  readonly tls?: Certificate;
+}
+
+/** What a server proves itself with, as PEM. */
+export interface Certificate {
+  readonly cert: string;
+  readonly key: string;
 }
 
 /**
- * One port for HTTP/1.1 and for HTTP/2 with prior knowledge, which is what AWS' SDK for JavaScript speaks to Bedrock unless told otherwise.
+ * One port for HTTP/1.1 and for HTTP/2 with prior knowledge, which is what AWS' SDK for JavaScript speaks to Bedrock unless told otherwise; under TLS,
+ * for the one that the caller chooses by ALPN.
  */
 export class Listener {
+  private readonly server: SocketServer;
   private readonly http1: Server;
   private readonly http2: Http2Server;
   private readonly sessions = new Set<ServerHttp2Session>();
@@ -32,7 +43,7 @@ export class Listener {
    * @param options bounds.
    * @param serve answers a request.
    */
-  constructor({ maxHeaderBytes, keepAliveSeconds }: ListenerOptions, serve: (request: HttpRequest, response: HttpResponse) => void) {
+  constructor({ maxHeaderBytes, keepAliveSeconds, tls }: ListenerOptions, serve: (request: HttpRequest, response: HttpResponse) => void) {
     const keepAliveTimeout = keepAliveSeconds * 1000;
     this.http1 = createServer({ maxHeaderSize: maxHeaderBytes, keepAliveTimeout, noDelay: true }, serve);
     this.http2 = createHttp2Server({ settings: { initialWindowSize: WINDOW_BYTES, maxHeaderListSize: maxHeaderBytes } }, serve);
@@ -45,7 +56,7 @@ export class Listener {
     this.http2.on('sessionError', () => {});
     const [speakHttp1] = this.http1.listeners('connection');
     this.http1.removeAllListeners('connection');
-    this.http1.on('connection', (socket: Socket) => firstBytes(socket, (bytes) => {
+    const accept = (socket: Socket) => firstBytes(socket, (bytes) => {
       if (bytes.subarray(0, PREFACE.length).equals(PREFACE)) {
         // a server of HTTP/1.1 answers callers that have said their last word; one of HTTP/2 has nobody left to answer.
         socket.allowHalfOpen = false;
@@ -53,21 +64,28 @@ export class Listener {
       } else {
         speakHttp1.call(this.http1, socket);
       }
-    }));
+    });
+    if (tls === undefined) {
+      this.server = this.http1.on('connection', accept);
+    } else {
+      const options = { ...tls, ALPNProtocols: ['h2', 'http/1.1'], minVersion: 'TLSv1.2', handshakeTimeout: PREFACE_MILLIS } as const;
+      this.server = createTlsServer(options, accept).on('tlsClientError', (_, socket) => socket.destroy());
+    }
   }
 
   /** Starts to listen. Resolves to the port. */
   public async listen(port: number, host: string | undefined): Promise<number> {
     await new Promise<void>((resolve, reject) => {
-      this.http1.once('error', reject);
-      this.http1.listen(port, host, resolve);
+      this.server.once('error', reject);
+      this.server.listen(port, host, resolve);
     });
-    return (this.http1.address() as AddressInfo).port;
+    return (this.server.address() as AddressInfo).port;
   }
 
   /** Takes no new connection, and lets those that are idle go. */
   public close(): void {
-    this.http1.close();
+    this.server.close();
+    this.http1.closeIdleConnections();
     this.sessions.forEach((session) => session.close());
   }
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { Authenticator } from './auth';
-import { RouterConfig } from './config';
+import { readCertificate, RouterConfig } from './config';
 import { Exchange } from './exchange';
 import { Forwarder } from './forwarder';
 import { HttpRequest, HttpResponse, Listener } from './listener';
@@ -49,7 +49,8 @@ export class RouterServer {
   constructor(parts: ServerParts) {
     this.parts = parts;
     this.forwarder = new Forwarder(parts.config, parts.targets, parts.metrics);
-    this.listener = new Listener(parts.config.limits, (request, response) => void this.serve(request, response));
+    const { limits, tls } = parts.config;
+    this.listener = new Listener({ ...limits, tls: tls && readCertificate(tls) }, (request, response) => void this.serve(request, response));
   }
 
   /** Starts watching the targets and listening. Resolves to the port. */
