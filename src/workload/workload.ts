@@ -166,6 +166,8 @@ function strata(lengths: LengthDistribution, cuts: number[]): Stratum[] {
 
 /** Rates beyond these, in requests per second, are mistakes: one in 30 years, and more than any service has. */
 const [LEAST_RATE, MAX_RATE] = [1e-9, 1e9];
+/** More than that of a billion gaps of which one is as long as all. */
+const MAX_SCV = 1e9;
 
 function problemsOf(spec: WorkloadSpec, path: string): Problem[] {
   const problems: Problem[] = [];
@@ -177,8 +179,8 @@ function problemsOf(spec: WorkloadSpec, path: string): Problem[] {
   const { requestsPerSecond, interarrivalScv = 1, lengthClasses } = spec;
   check(requestsPerSecond >= LEAST_RATE && requestsPerSecond <= MAX_RATE, 'WorkloadRateNotPositive', 'requestsPerSecond', requestsPerSecond,
     `the rate is not a number from ${LEAST_RATE} to ${MAX_RATE}`, 'give mean arrivals per second');
-  check(Number.isFinite(interarrivalScv) && interarrivalScv >= 0, 'WorkloadScvNegative', 'interarrivalScv', interarrivalScv,
-    'the squared coefficient of variation is not a finite number from 0', 'leave it out for Poisson arrivals');
+  check(interarrivalScv >= 0 && interarrivalScv <= MAX_SCV, 'WorkloadScvNegative', 'interarrivalScv', interarrivalScv,
+    `the squared coefficient of variation is not a number from 0 to ${MAX_SCV}`, 'leave it out for Poisson arrivals');
   if (!Array.isArray(lengthClasses) || lengthClasses.length === 0) {
     check(false, 'WorkloadWithoutClasses', 'lengthClasses', lengthClasses, 'there are no length classes', 'give at least one, with weight 1');
     return problems;

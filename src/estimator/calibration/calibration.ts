@@ -29,6 +29,10 @@ export interface CoefficientSet {
 
 const SETS: readonly CoefficientSet[] = [trainium1, trainium2, trainium3, h100, h200, b200, cs3];
 
+/** Shares and gains beyond a factor of a million, and times beyond a day, are of no engine. */
+const MIN_RATIO = 1e-6;
+const MAX_SECONDS = 86_400;
+
 /** A factor of twenty either way is no knowledge. */
 const MAX_SIGMA = 3;
 
@@ -90,13 +94,14 @@ export function measuredProblems(measured: unknown, path: string): Problem[] {
       }];
     }
     const ratio = name.endsWith('Utilisation');
-    // times may be 0, shares and gains may not
-    const ok = typeof value === 'number' && Number.isFinite(value) && (name.endsWith('Seconds') ? value >= 0 : value > 0) && (!ratio || value <= 1);
+    // times may be 0, shares and gains may not: what is divided by one that is next to nothing is without end.
+    const [least, most] = name.endsWith('Seconds') ? [0, MAX_SECONDS] : [MIN_RATIO, ratio ? 1 : 1 / MIN_RATIO];
+    const ok = typeof value === 'number' && value >= least && value <= most;
     return ok ? [] : [{
       rule: 'CalibrationCoefficientOutOfRange',
       path: `${path}.${name}`,
       value: typeof value === 'number' ? String(value) : JSON.stringify(value),
-      message: ratio ? 'the share is not a number above 0 and at most 1' : 'the coefficient is not a finite number in range',
+      message: `the ${ratio ? 'share' : 'coefficient'} is not a number from ${least} to ${most}`,
       mend: ratio ? 'give a share of the peak, such as 0.6' : 'give it in the unit of its name',
     }];
   });
