@@ -26,7 +26,7 @@ export class Exchange {
   public handoff?: HandoffOutcome;
   /** Whether its answer, not a stream, began after the lease of its KV cache. */
   public handoffLate = false;
-  /** HTTP status, `499` if the caller left, `stream_error` if the answer broke off or told of an error after its status was sent. */
+  /** HTTP status as the caller got it, `499` if the caller left, `stream_error` if the answer broke off or told of an error after its status was sent. */
   public code?: string;
   /** What went wrong. */
   public failure?: string;
@@ -122,8 +122,9 @@ export class Exchange {
   /** Tells the caller of an error, as an answer of its own or as the end of one that has begun. */
   private async tell(error: ApiError): Promise<void> {
     if (!this.answer.started) {
-      await this.finish(this.wire.error(error)).catch(() => this.answer.breakOff());
-      this.code = String(error.status);
+      const answer = this.wire.error(error);
+      await this.finish(answer).catch(() => this.answer.breakOff());
+      this.code = String(answer.status);
       return;
     }
     this.code = 'stream_error';

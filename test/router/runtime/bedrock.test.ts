@@ -274,7 +274,12 @@ describe('exceptions', () => {
     [401, {}, 'ModelErrorException', 'the engine refuses the router with status 401', 424],
   ])('an engine\'s %i is told as Bedrock tells it', async (status, body, name, message, httpStatusCode) => {
     engine.behaviour = wholly(body, status);
+    const before = router.lines.length;
     await expect(converse()).rejects.toMatchObject({ name, message, $metadata: { httpStatusCode } });
+    // log and metrics say what the caller got.
+    await until(() => router.lines.length > before, 'the request is logged');
+    expect(router.lines.at(-1)).toMatchObject({ msg: 'request', code: String(httpStatusCode) });
+    expect(await router.metrics.registry.getSingleMetricAsString('router_requests_total')).toContain(`code="${httpStatusCode}"`);
   });
 
   test('an answer that is no completion is the model\'s failure', async () => {
