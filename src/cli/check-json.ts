@@ -13,6 +13,7 @@ export function checkJson(report: CheckReport): object {
     unchecked: report.unchecked.map(({ rule, places }) => (
       { rule: rule.id, places: places.map(({ reason, ...place }) => ({ ...ordered(place), reason })) })),
     unseen: report.unseen,
+    unexpanded: report.unexpanded.map(({ file, makers }) => ({ file, makers })),
     acknowledged: report.acknowledged,
     problems: report.problems,
     rules: report.rules.filter((rule) => named.has(rule)).map(ruleJson),

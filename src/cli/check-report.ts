@@ -1,7 +1,7 @@
 import { Problem } from '../problems';
 import { TemplateSet } from './template-set';
 import { TEMPLATE_MALFORMED, UNSEEN_PROPERTY, withoutAcknowledged } from '../validation/acknowledgement';
-import { CheckResult, checkTemplates, TemplateProblem } from '../validation/check-templates';
+import { CheckResult, checkTemplates, TemplateProblem, UnexpandedTemplate } from '../validation/check-templates';
 import { Found, Rule } from '../validation/rule';
 import { RULES } from '../validation/rules';
 
@@ -39,6 +39,8 @@ export interface CheckReport {
   readonly unchecked: ReportedUnchecked[];
   /** Nested stacks that no rule looks into, since their templates were not given. */
   readonly unseen: ReportedPlace[];
+  /** Files that macros, transforms and loops make more of than is seen here. */
+  readonly unexpanded: (UnexpandedTemplate & { readonly file: string })[];
   /** Number of findings that the app acknowledges. */
   readonly acknowledged: number;
   /** What could not be read. */
@@ -67,6 +69,7 @@ export function checkReport(set: TemplateSet, ids: readonly string[]): CheckRepo
       .filter(({ rule }) => rules.includes(rule))
       .map(({ rule, places }) => ({ rule, places: distinct(places.map((place) => ({ ...placeOf(set, place), reason: place.reason }))) })),
     unseen: distinct(open.unseen.map((resource) => placeOf(set, { resource, property: UNSEEN_PROPERTY }))),
+    unexpanded: distinct(open.unexpanded.map(({ stack, makers }) => ({ stack, makers, file: set.fileOf(stack).name }))),
     acknowledged: asked(result).length - findings.length,
     problems: [...set.problems, ...distinct(open.problems.map((problem) => problemOf(set, problem)))],
   };

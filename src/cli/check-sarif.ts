@@ -3,9 +3,9 @@ import { pathToFileURL } from 'node:url';
 import { Problem } from '../problems';
 import { CheckReport, ReportedPlace } from './check-report';
 import { PackageFacts } from './package-facts';
-import { NESTED_STACK_UNSEEN } from '../validation/acknowledgement';
+import { NESTED_STACK_UNSEEN, TEMPLATE_UNEXPANDED } from '../validation/acknowledgement';
 import { Rule } from '../validation/rule';
-import { uncheckedText, UNSEEN_MEND, unseenText } from '../validation/told-texts';
+import { uncheckedText, UNEXPANDED_MEND, unexpandedText, UNSEEN_MEND, unseenText } from '../validation/told-texts';
 
 /**
  * What `check` found as SARIF 2.1.0, for GitHub code scanning and editors.
@@ -35,6 +35,9 @@ export function checkSarif(report: CheckReport, facts: PackageFacts): object {
         toolExecutionNotifications: [
           ...report.problems.map(notification),
           ...report.unseen.map(unseenNotification),
+          ...report.unexpanded.map((one) => ({
+            level: 'note', descriptor: { id: TEMPLATE_UNEXPANDED }, message: { text: `${one.file}: ${unexpandedText([one])} (${UNEXPANDED_MEND})` },
+          })),
         ],
       }],
       results: [

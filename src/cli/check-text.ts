@@ -1,5 +1,5 @@
 import { CheckReport, ReportedFinding, ReportedPlace, ReportedUnchecked } from './check-report';
-import { UNSEEN_MEND, unseenText } from '../validation/told-texts';
+import { UNEXPANDED_MEND, unexpandedText, UNSEEN_MEND, unseenText } from '../validation/told-texts';
 
 /** Codes of terminals for how text looks. */
 const STYLES = { bold: 1, dim: 2, red: 31, yellow: 33 };
@@ -29,6 +29,10 @@ export function checkText(report: CheckReport, colours: boolean): string {
   }
   if (report.unseen.length > 0) {
     sections.push([paint('bold', unseenText(report.unseen.length)), ...listed(report.unseen, unseen), `  ${paint('dim', UNSEEN_MEND)}`].join('\n'));
+  }
+  if (report.unexpanded.length > 0) {
+    const transformed = listed(report.unexpanded, ({ file }) => shown(file));
+    sections.push([paint('bold', shown(unexpandedText(report.unexpanded))), ...transformed, `  ${paint('dim', UNEXPANDED_MEND)}`].join('\n'));
   }
   return [...sections, summary(report)].join('\n\n');
 

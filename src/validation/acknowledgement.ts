@@ -9,6 +9,9 @@ export const TEMPLATE_MALFORMED = 'TemplateMalformed';
 /** What is said of a nested stack whose template is not given. */
 export const NESTED_STACK_UNSEEN = 'NestedStackUnseen';
 
+/** What is said of a template that a macro or a transform makes more of. */
+export const TEMPLATE_UNEXPANDED = 'TemplateUnexpanded';
+
 /** Where a nested stack names its template. */
 export const UNSEEN_PROPERTY = 'Properties.TemplateURL';
 
@@ -71,6 +74,7 @@ export function withoutAcknowledged(result: CheckResult, acknowledged: (place: T
       .map(({ rule, places }) => ({ rule, places: places.filter(({ resource, property }) => isOpen(resource, rule.id, property)) }))
       .filter(({ places }) => places.length > 0),
     unseen: result.unseen.filter((resource) => isOpen(resource, NESTED_STACK_UNSEEN, UNSEEN_PROPERTY)),
+    unexpanded: result.unexpanded.filter((template) => isOpen(template, TEMPLATE_UNEXPANDED, 'Transform')),
     problems: result.problems.filter((problem) => isOpen(problem, TEMPLATE_MALFORMED, problem.path)),
   };
 }

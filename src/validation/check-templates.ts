@@ -23,12 +23,21 @@ export interface Unchecked {
   readonly places: readonly NotChecked[];
 }
 
+/** A template whose processed form has more than what is seen of it. */
+export interface UnexpandedTemplate {
+  readonly stack: string;
+  /** Names of what makes more of it, at least one. */
+  readonly makers: readonly string[];
+}
+
 /** What the rules say about a set of templates. */
 export interface CheckResult {
   readonly findings: readonly Finding[];
   readonly unchecked: readonly Unchecked[];
   /** Nested stacks whose templates are not in the set, so that no rule looks into them. */
   readonly unseen: readonly Resource[];
+  /** Templates that macros, transforms and loops make more of than is seen here. */
+  readonly unexpanded: readonly UnexpandedTemplate[];
   /** What CloudFormation refuses before any rule is asked: such parts of a template are unknown to the rules. */
   readonly problems: readonly TemplateProblem[];
 }
@@ -45,10 +54,12 @@ export function checkTemplates(inputs: readonly TemplateInput[]): CheckResult {
   const templates = inputs.map(readTemplate);
   const problems = templates.flatMap((template) => template.problems);
   const variables = templates.some(({ usedConditions }) => usedConditions.size > 0) ? variablesOf(new Resolver(templates, UNCHOSEN)) : [];
-  return { ...checkWorlds(templates, variables), problems };
+  const unexpanded = templates.filter((template) => template.unexpanded.length > 0)
+    .map((template): UnexpandedTemplate => ({ stack: template.input.stack, makers: template.unexpanded }));
+  return { ...checkWorlds(templates, variables), unexpanded, problems };
 }
 
-function checkWorlds(templates: readonly Template[], variables: readonly Variable[]): Omit<CheckResult, 'problems'> {
+function checkWorlds(templates: readonly Template[], variables: readonly Variable[]): Omit<CheckResult, 'problems' | 'unexpanded'> {
   const findings = new Map<string, { finding: Finding; worlds: World[] }>();
   const places = new Map<Rule, Map<string, NotChecked>>();
   const unseen = new Map<string, Resource>();

@@ -2,10 +2,10 @@ import { CfnResource, PolicyValidationPluginReport, PolicyViolation, Stack } fro
 // not from the index of cdk-nag: it loads all of its own rules, at every synthesis of every app.
 import { NagPack, NagPackProps } from 'cdk-nag/lib/nag-pack';
 import { IConstruct } from 'constructs';
-import { NESTED_STACK_UNSEEN, packId, REPORT_NAME, TEMPLATE_MALFORMED, TemplatePlace } from './acknowledgement';
+import { NESTED_STACK_UNSEEN, packId, REPORT_NAME, TEMPLATE_MALFORMED, TEMPLATE_UNEXPANDED, TemplatePlace } from './acknowledgement';
 import { checkStacks } from './check-stacks';
 import { Finding } from './check-templates';
-import { informationOf, problemViolationOf, unseenInformationOf, violationOf, ViolationPlace } from './inference-violations';
+import { informationOf, problemViolationOf, unexpandedInformationOf, unseenInformationOf, violationOf, ViolationPlace } from './inference-violations';
 
 /**
  * The rules of `RULES.md`, from EFA interfaces to Bedrock policies, as a pack of cdk-nag, for those who review their apps with cdk-nag already.
@@ -43,7 +43,7 @@ export class InferenceChecks extends NagPack {
    */
   public validateScope(scope: IConstruct): PolicyValidationPluginReport {
     const { result, constructs } = checkStacks(scope.node.findAll().filter(Stack.isStack));
-    const { findings, unchecked, unseen, problems } = constructs.withoutAcknowledged(result);
+    const { findings, unchecked, unseen, unexpanded, problems } = constructs.withoutAcknowledged(result);
     const placeOf = (place: TemplatePlace) => ({ constructPath: constructs.of(place).node.path });
     const violations = [
       ...problems.map((problem) => problemViolationOf(packId(TEMPLATE_MALFORMED), problem, placeOf(problem))),
@@ -52,6 +52,7 @@ export class InferenceChecks extends NagPack {
     const informations = [
       ...unchecked.map(({ rule, places }) => (
         informationOf(packId(rule.id), rule, places.map((place) => ({ ...place, place: placeOf(place.resource) }))))),
+      ...unexpanded.length > 0 ? [unexpandedInformationOf(packId(TEMPLATE_UNEXPANDED), unexpanded, placeOf(unexpanded[0]))] : [],
       ...unseen.length > 0 ? [unseenInformationOf(packId(NESTED_STACK_UNSEEN), unseen.map(placeOf))] : [],
     ];
     return { success: violations.length === 0, violations: [...violations, ...informations] };

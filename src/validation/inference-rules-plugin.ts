@@ -1,11 +1,11 @@
 import { readFileSync } from 'fs';
 import { dirname, join } from 'path';
 import { IPolicyValidationContext, IPolicyValidationPlugin, NestedStack, PolicyValidationPluginReport, Stack } from 'aws-cdk-lib';
-import { NESTED_STACK_UNSEEN, REPORT_NAME, TEMPLATE_MALFORMED, TemplatePlace } from './acknowledgement';
+import { NESTED_STACK_UNSEEN, REPORT_NAME, TEMPLATE_MALFORMED, TEMPLATE_UNEXPANDED, TemplatePlace } from './acknowledgement';
 import { parentOf } from './check-stacks';
 import { checkTemplates } from './check-templates';
 import { TemplateInput } from './graph/template-graph';
-import { informationOf, problemViolationOf, unseenInformationOf, violationOf, ViolationPlace } from './inference-violations';
+import { informationOf, problemViolationOf, unexpandedInformationOf, unseenInformationOf, violationOf, ViolationPlace } from './inference-violations';
 import { ResourceConstructs } from './resource-constructs';
 import { RULES } from './rules';
 
@@ -35,13 +35,14 @@ export class InferenceRulesPlugin implements IPolicyValidationPlugin {
   public validate(context: IPolicyValidationContext): PolicyValidationPluginReport {
     const templates = templatesOf(context);
     const constructs = new ResourceConstructs(new Map(templates.map(({ input, stack }) => [input.stack, stack])));
-    const { findings, unchecked, unseen, problems } = constructs.withoutAcknowledged(checkTemplates(templates.map(({ input }) => input)));
+    const { findings, unchecked, unseen, unexpanded, problems } = constructs.withoutAcknowledged(checkTemplates(templates.map(({ input }) => input)));
     return {
       success: problems.length === 0 && findings.every(({ rule }) => rule.severity !== 'error'),
       violations: [
         ...problems.map((problem) => problemViolationOf(TEMPLATE_MALFORMED, problem, placeOf(problem))),
         ...findings.map((finding) => violationOf(finding.rule.id, finding, placeOf(finding.resource))),
         ...unchecked.map(({ rule, places }) => informationOf(rule.id, rule, places.map((place) => ({ ...place, place: placeOf(place.resource) })))),
+        ...unexpanded.length > 0 ? [unexpandedInformationOf(TEMPLATE_UNEXPANDED, unexpanded, placeOf(unexpanded[0]))] : [],
         ...unseen.length > 0 ? [unseenInformationOf(NESTED_STACK_UNSEEN, unseen.map(placeOf))] : [],
       ],
     };

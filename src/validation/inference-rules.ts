@@ -1,9 +1,9 @@
 import { Annotations, Stack, Stage } from 'aws-cdk-lib';
 import { IConstruct } from 'constructs';
-import { NESTED_STACK_UNSEEN, qualifiedId, TEMPLATE_MALFORMED } from './acknowledgement';
+import { NESTED_STACK_UNSEEN, qualifiedId, TEMPLATE_MALFORMED, TEMPLATE_UNEXPANDED } from './acknowledgement';
 import { checkStacks, ownerOf } from './check-stacks';
 import { Finding } from './check-templates';
-import { uncheckedText, UNSEEN_MEND, unseenText } from './told-texts';
+import { uncheckedText, UNEXPANDED_MEND, unexpandedText, UNSEEN_MEND, unseenText } from './told-texts';
 import { Problems } from '../problems';
 
 /**
@@ -63,7 +63,7 @@ function renew(messages: Map<Stack, string[]>): void {
     messages.set(stack, []);
   }
   const { result, constructs } = checkStacks(stacks);
-  const { findings, unchecked, unseen, problems } = constructs.withoutAcknowledged(result);
+  const { findings, unchecked, unseen, unexpanded, problems } = constructs.withoutAcknowledged(result);
   const refuse = (construct: IConstruct, message: string) => messages.get(ownerOf(Stack.of(construct), stacks) as Stack)?.push(message);
   for (const { stack, logicalId, path, message, mend } of problems) {
     const construct = constructs.of({ stack, logicalId });
@@ -79,6 +79,9 @@ function renew(messages: Map<Stack, string[]>): void {
   }
   for (const { rule, places } of unchecked) {
     Annotations.of(constructs.of(places[0].resource)).addInfoV2(qualifiedId(rule.id), uncheckedText(rule, places));
+  }
+  if (unexpanded.length > 0) {
+    Annotations.of(constructs.of(unexpanded[0])).addInfoV2(qualifiedId(TEMPLATE_UNEXPANDED), `${unexpandedText(unexpanded)} (${UNEXPANDED_MEND})`);
   }
   if (unseen.length > 0) {
     Annotations.of(constructs.of(unseen[0])).addInfoV2(qualifiedId(NESTED_STACK_UNSEEN), `${unseenText(unseen.length)} (${UNSEEN_MEND})`);

@@ -1,8 +1,8 @@
 import { PolicyViolatingResource, PolicyViolation } from 'aws-cdk-lib';
 import { UNSEEN_PROPERTY } from './acknowledgement';
-import { Finding, TemplateProblem } from './check-templates';
+import { Finding, TemplateProblem, UnexpandedTemplate } from './check-templates';
 import { NotChecked, Rule } from './rule';
-import { uncheckedText, UNSEEN_MEND, unseenText } from './told-texts';
+import { uncheckedText, UNEXPANDED_MEND, unexpandedText, UNSEEN_MEND, unseenText } from './told-texts';
 
 /** Where a violation is, as the report of the CDK takes it: a construct, or a resource of a template file. */
 export type ViolationPlace = Omit<PolicyViolatingResource, 'locations'>;
@@ -69,6 +69,19 @@ export function unseenInformationOf(ruleName: string, places: readonly Violation
     fix: UNSEEN_MEND,
     severity: 'info',
     violatingResources: [{ ...places[0], locations: [UNSEEN_PROPERTY] }],
+  };
+}
+
+/**
+ * Templates that macros make more of, as one information in the report of a plugin.
+ *
+ * @param ruleName id in the report.
+ * @param templates the templates, at least one.
+ * @param place of the first.
+ */
+export function unexpandedInformationOf(ruleName: string, templates: readonly UnexpandedTemplate[], place: ViolationPlace): PolicyViolation {
+  return {
+    ruleName, description: unexpandedText(templates), fix: UNEXPANDED_MEND, severity: 'info', violatingResources: [{ ...place, locations: ['Transform'] }],
   };
 }
 

@@ -251,6 +251,16 @@ test('templates are one set, in whatever order they are given', () => {
   answers.forEach((answer) => expect(answer).toMatchObject({ status: 0, stdout: expect.stringContaining('nothing found in 2 templates') }));
 });
 
+test('what a macro or a loop makes is told as unseen, in every format', () => {
+  write('macro.yaml', 'Transform: [AWS::LanguageExtensions, MyMacro]\nResources:\n  Fn::ForEach::Nodes: [Id, {Ref: Ids}, {"Node${Id}": {Type: AWS::SNS::Topic}}]\n');
+  const { stdout, status } = run('macro.yaml', ...ONE_RULE);
+  expect(stdout).toMatch(/^no rule looks at what "MyMacro", "Fn::ForEach::Nodes" make of the template\n {2}macro\.yaml\n {2}check what CloudFormation makes of it: aws /);
+  expect(status).toBe(0);
+  expect(JSON.parse(run('macro.yaml', '--format', 'json').stdout).unexpanded).toEqual([{ file: 'macro.yaml', makers: ['MyMacro', 'Fn::ForEach::Nodes'] }]);
+  const [{ invocations }] = JSON.parse(run('macro.yaml', '--format', 'sarif').stdout).runs;
+  expect(invocations[0].toolExecutionNotifications.map(({ descriptor }: any) => descriptor.id)).toEqual(['TemplateUnexpanded']);
+});
+
 test('a nested stack whose template is elsewhere is told, in every format, and none that was followed', () => {
   const nested = (url: unknown) => ({ Type: 'AWS::CloudFormation::Stack', Properties: { TemplateURL: url } });
   write('parent.json', { Resources: { Far: nested('https://amzn-s3-demo-bucket.s3.amazonaws.com/a.yaml'), Missing: nested('missing.json'), Near: nested('child.json') } });
@@ -285,6 +295,7 @@ test('as JSON: findings, what was not checked, problems and the rules that are n
     }],
     unchecked: [],
     unseen: [],
+    unexpanded: [],
     acknowledged: 0,
     problems: [expect.objectContaining({ rule: 'FileMissing', path: 'missing.yaml' })],
     rules: [expect.objectContaining({ id: 'EfaOnlyPrimary', severity: 'error', mend: MEND, source: expect.stringMatching(/^https:/) })],

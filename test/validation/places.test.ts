@@ -479,6 +479,17 @@ describe('constructs, plugin, pack and check', () => {
     expect(synths(nested('NestedStackUnseen'))).toEqual(all(/^passed(?![^]*no rule looks)/));
   });
 
+  test.each([['MyMacro', /no rule looks at what "MyMacro" makes of the template/], ['AWS::Serverless-2016-10-31', /what "AWS::Serverless-2016-10-31" makes/]])(
+    'tell that they do not see what %s makes, unless it is acknowledged', (transform, expected) => {
+      const template = (...acknowledged: string[]) => (stack: Stack) => {
+        new CfnResource(stack, 'Topic', { type: 'AWS::SNS::Topic' });
+        stack.addTransform(transform);
+        acknowledged.forEach((name) => Validations.of(stack).acknowledge({ id: `InferenceRules::${name}`, reason: 'checked when it is processed' }));
+      };
+      expect(synths(template())).toEqual(all(new RegExp(`^passed[^]*${expected.source}`)));
+      expect(synths(template('TemplateUnexpanded'))).toEqual(all(/^passed(?![^]*no rule looks)/));
+    });
+
   test('tell what could not be checked where it is not acknowledged', () => {
     const fleets = (...acknowledged: string[]) => (stack: Stack) => ['Prefill', 'Decode'].forEach((id) => {
       const fleet = new Fleet(stack, id, { instanceType: new CfnParameter(stack, `${id}Type`).valueAsString });

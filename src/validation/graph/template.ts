@@ -30,6 +30,8 @@ export interface Template {
   readonly outputs: Json;
   /** True when a macro or a loop adds resources that are not seen here. */
   readonly hasUnseenResources: boolean;
+  /** Macros, loops and transforms whose results are not seen here. */
+  readonly unexpanded: readonly string[];
   /** Conditions that decide about a resource, a property or an output. */
   readonly usedConditions: ReadonlySet<string>;
   /** Names that resources and outputs refer to. */
@@ -50,10 +52,10 @@ export function readTemplate(input: TemplateInput): Template {
   const transforms = transformsOf(raw.Transform);
   const template = transforms.includes('AWS::LanguageExtensions') ? asObject(expandLoops(raw)) : raw;
   const resources = new Map<string, Json>();
-  let unseen = 'Fn::Transform' in template || transforms.some((name) => !HARMLESS_TRANSFORMS.includes(name));
+  const makers = [...'Fn::Transform' in template ? ['Fn::Transform'] : [], ...transforms.filter((name) => !HARMLESS_TRANSFORMS.includes(name))];
   for (const [logicalId, resource] of Object.entries(asObject(template.Resources))) {
     if (logicalId.startsWith('Fn::')) {
-      unseen = true;
+      makers.push(logicalId);
     } else if (isObject(resource) && typeof resource.Type === 'string') {
       resources.set(logicalId, resource);
     }
@@ -67,9 +69,10 @@ export function readTemplate(input: TemplateInput): Template {
     rules: asObject(template.Rules),
     resources,
     outputs,
-    hasUnseenResources: unseen,
+    hasUnseenResources: makers.length > 0,
+    unexpanded: [...makers, ...transforms.filter((name) => name.startsWith('AWS::Serverless'))],
     ...namesOf(resources, outputs),
-    problems: problemsOf(input.stack, input.template, transforms.length === 0 && !unseen),
+    problems: problemsOf(input.stack, input.template, transforms.length === 0 && makers.length === 0),
   };
 }
 
