@@ -1,6 +1,6 @@
 import { extname } from 'node:path';
 import { ExpectedFile, displayName, readText } from './bounded-text';
-import { LoggedRequest, Measurements } from '../estimator/calibration/measurements';
+import { ClosedLoop, DecodeStep, LoggedRequest, Measurements, UnloadedPrompt } from '../estimator/calibration/measurements';
 import { JsonSyntaxError, parseJson } from '../json-text';
 import { Problem, ProblemsError } from '../problems';
 
@@ -25,6 +25,14 @@ const FIELDS = ['arrival', 'inputTokens', 'outputTokens', 'ttft', 'tpot', 'endTo
 /** Units that a time's name may end with. */
 const UNITS: { readonly [unit: string]: number } = { seconds: 1, s: 1, ms: 1e-3, milliseconds: 1e-3 };
 
+/** Measurements while they are read. */
+interface Gathered {
+  readonly prompts: UnloadedPrompt[];
+  readonly steps: DecodeStep[];
+  readonly loops: ClosedLoop[];
+  readonly logs: LoggedRequest[][];
+}
+
 /**
  * Reads measurements of an engine from a file.
  *
@@ -43,7 +51,7 @@ export function readMeasurements(file: string): Measurements {
   const text = readText(file, MAX_BYTES, EXPECTED).replace(/^\uFEFF/, '');
   const runs = extname(file).toLowerCase() === '.csv' ? [csvRows(text, name)] : jsonRuns(text, name);
   const problems: Problem[] = [];
-  const result = { prompts: [] as any[], steps: [] as any[], loops: [] as any[], logs: [] as LoggedRequest[][] };
+  const result: Gathered = { prompts: [], steps: [], loops: [], logs: [] };
   for (const run of runs) {
     const log: LoggedRequest[] = [];
     for (const row of run) {
@@ -65,7 +73,7 @@ export function readMeasurements(file: string): Measurements {
   return result;
 }
 
-function add(row: Row, into: { prompts: unknown[]; steps: unknown[]; loops: unknown[] }, log: LoggedRequest[], problems: Problem[]): void {
+function add(row: Row, into: Gathered, log: LoggedRequest[], problems: Problem[]): void {
   const fields = row as { [field: string]: any };
   const { place, arrival, inputTokens, outputTokens, ttft, tpot, endToEnd, concurrency, sequences, contextTokens, step } = fields;
   const has = (...values: unknown[]) => values.every((value) => value !== undefined);

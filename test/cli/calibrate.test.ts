@@ -139,8 +139,7 @@ describe('the command', () => {
 
     const tpotOf = (spec: object) => {
       write('spec.json', spec);
-      const { estimate } = JSON.parse(cli.run(['estimate', 'spec.json', '--format', 'json'], undefined, folder).stdout) as any;
-      return (estimate ?? JSON.parse(cli.run(['estimate', 'spec.json', '--format', 'json'], undefined, folder).stdout)).tpotSeconds.mean;
+      return JSON.parse(cli.run(['estimate', 'spec.json', '--format', 'json'], undefined, folder).stdout).tpotSeconds.mean;
     };
     const [byFile, inline, shipped] = [{ ...SPEC, calibration: 'calibration.json' }, { ...SPEC, calibration }, SPEC].map(tpotOf);
     expect(byFile).toEqual(inline);
