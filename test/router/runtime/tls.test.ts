@@ -1,16 +1,17 @@
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { connect as connectHttp2 } from 'node:http2';
 import { request } from 'node:https';
 import { connect as connectSocket } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { connect as connectTls, TLSSocket } from 'node:tls';
 import { promisify } from 'node:util';
+import { localCertificate } from './certificate';
 import { configOf, COMPLETION, KEY, MockEngine, MODEL, routerFor, sse, streamOf, TestRouter, until, whole } from './harness';
 import { parseRouterConfig } from '../../../src/router/runtime';
 
 const ROOT = join(__dirname, '../../..');
-const FILES = { certificateFile: join(__dirname, 'data/localhost.cert.pem'), keyFile: join(__dirname, 'data/localhost.key.pem') };
+const FILES = localCertificate();
 const ca = readFileSync(FILES.certificateFile);
 const BODY = JSON.stringify({ model: MODEL, messages: [{ role: 'user', content: 'say hello' }] });
 const HEADERS = { 'authorization': `Bearer ${KEY}`, 'content-type': 'application/json' };
@@ -27,6 +28,8 @@ afterEach(async () => {
   await router.drain();
   await engine.stop();
 });
+
+afterAll(() => rmSync(dirname(FILES.keyFile), { recursive: true }));
 
 /** A chat completion over HTTP/1.1, with the protocol that was agreed on. */
 async function overHttp1(body = BODY): Promise<{ status: number | undefined; text: string; protocol: string | false | null }> {
