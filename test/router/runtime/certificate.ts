@@ -6,7 +6,8 @@ import { join } from 'node:path';
 /** A piece of DER: its tag, its length, and what is in it. */
 function der(tag: number, ...parts: (Buffer | string | readonly number[])[]): Buffer {
   const body = Buffer.concat(parts.map((part) => Buffer.from(part as Buffer)));
-  const length = body.length < 0x80 ? [body.length] : body.length < 0x100 ? [0x81, body.length] : [0x82, Math.floor(body.length / 0x100), body.length % 0x100];
+  const length = body.length < 0x80 ? [body.length]
+    : body.length < 0x100 ? [0x81, body.length] : [0x82, Math.floor(body.length / 0x100), body.length % 0x100];
   return Buffer.concat([Buffer.from([tag, ...length]), body]);
 }
 
