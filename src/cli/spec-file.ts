@@ -21,8 +21,11 @@ export function readSpec(file: string, assignments: string[]): DeploymentSpec {
   Problems.throwIfAny(schemaProblems(spec));
   // `$schema` is there for editors alone.
   const { $schema, workload, calibration, ...rest } = spec as { [name: string]: any };
-  const whole = typeof calibration === 'string' ? { ...rest, workload, calibration: readCalibration(file, calibration) } : { ...rest, workload, calibration };
-  return { ...whole, workload: 'trace' in workload ? readTrace(file, workload) : workload } as DeploymentSpec;
+  return {
+    ...rest,
+    workload: 'trace' in workload ? readTrace(file, workload) : workload,
+    calibration: typeof calibration === 'string' ? readCalibration(file, calibration) : calibration,
+  } as DeploymentSpec;
 }
 
 /** A calibration whose path is relative to the spec file. */

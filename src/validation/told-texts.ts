@@ -15,8 +15,8 @@ export function unseenText(count: number): string {
 
 /** What is said of templates that macros and transforms make more of, in one sentence without a full stop. */
 export function unexpandedText(templates: readonly UnexpandedTemplate[]): string {
-  const makers = [...new Set(templates.flatMap((template) => template.makers))].map((name) => JSON.stringify(name)).join(', ');
-  return `no rule looks at what ${makers} ${makers.includes(',') ? 'make' : 'makes'} of ${templates.length === 1 ? 'the template' : `${templates.length} templates`}`;
+  const makers = [...new Set(templates.flatMap((template) => template.makers))].map((name) => JSON.stringify(name));
+  return `no rule looks at what ${makers.join(', ')} ${makers.length === 1 ? 'makes' : 'make'} of ${templates.length === 1 ? 'the template' : `${templates.length} templates`}`;
 }
 
 /** What to do about it. */
