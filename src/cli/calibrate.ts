@@ -1,8 +1,9 @@
-import { writeFileSync } from 'node:fs';
+import { closeSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { readMeasurements } from './measurement-file';
 import { readSpec } from './spec-file';
 import { table, time } from './text-table';
+import { openToWrite } from './written-file';
 import { CalibrationSpec } from '../estimator';
 import { calibrate as fit } from '../estimator/calibration/calibrate';
 import { heldOut } from '../estimator/calibration/held-out';
@@ -101,6 +102,7 @@ export function calibrate(files: readonly string[], options: CalibrateOptions): 
 }
 
 function calibrated(engine: EngineOfSpec, measurements: Measurements, files: readonly string[], { pool, out }: CalibrateOptions): Calibration {
+  const written = out === undefined ? undefined : openToWrite(out);
   const { coefficients, relativeSigmas } = fit(engine.start, [{ engine, measurements }]);
   const before = compare(engine, measurements, engine.start);
   const fitted = compare(engine, measurements, coefficients);
@@ -115,8 +117,9 @@ function calibrated(engine: EngineOfSpec, measurements: Measurements, files: rea
     [`${pool}RelativeSigmas`]: byName((row) => row.relativeSigma),
     source: `calibrate of ${files.map((file) => basename(file)).join(', ')}: ${fitted.length} times of ${engine.hardware}`,
   };
-  if (out !== undefined) {
-    writeFileSync(out, `${JSON.stringify(calibration, undefined, 2)}\n`);
+  if (written !== undefined) {
+    writeFileSync(written, `${JSON.stringify(calibration, undefined, 2)}\n`);
+    closeSync(written);
   }
   return {
     hardware: engine.hardware,

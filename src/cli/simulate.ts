@@ -1,9 +1,9 @@
-import { appendFileSync, closeSync, openSync } from 'node:fs';
+import { appendFileSync, closeSync } from 'node:fs';
 import { SimulatedLatency, SimulatedRequest, Simulation, SimulationObserver, SimulationOutcome, Simulator } from '../estimator/simulation';
-import { ProblemsError } from '../problems';
 import { RequestTrace } from '../workload';
 import { readSpec } from './spec-file';
 import { number, table, time } from './text-table';
+import { openToWrite } from './written-file';
 
 /** Lines are written in pieces of about this many characters. */
 const PIECE = 65_536;
@@ -103,16 +103,7 @@ class Lines {
   private piece = '';
 
   constructor(path: string) {
-    try {
-      this.file = openSync(path, 'w');
-    } catch (error) {
-      throw new ProblemsError([{
-        rule: 'FileNotWritable',
-        path,
-        message: `the file cannot be written: ${(error as NodeJS.ErrnoException).code}`,
-        mend: 'give a path that can be written',
-      }]);
-    }
+    this.file = openToWrite(path);
   }
 
   public add(line: string): void {

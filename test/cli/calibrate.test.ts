@@ -150,6 +150,7 @@ describe('the command', () => {
   test.each<[string, object, string[], RegExp, number]>([
     ['a pool that the spec has not', SPEC, ['--pool', 'prefill'], /the spec has no prefill pool/, 3],
     ['an odd number of tokens', SPEC, ['--max-num-batched-tokens', '-1'], /the tokens of a step are no whole number above 0, got: "-1"/, 2],
+    ['a file that cannot be written', SPEC, ['--out', 'none/calibration.json'], /\[none\/calibration\.json\] the file cannot be written: ENOENT/, 2],
     ['a calibration that is none', { ...SPEC, calibration: 'steps.json' }, [], /\[steps\.json: /, 2],
     ['a calibration that is missing', { ...SPEC, calibration: 'none.json' }, [], /the spec cannot be read: ENOENT/, 2],
     ['a spread without its coefficient', { ...SPEC, calibration: { decodeRelativeSigmas: { decodeLayerSeconds: 0.1 } } }, [], /the spread is of a coefficient that is not given/, 2],

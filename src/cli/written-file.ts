@@ -1,0 +1,22 @@
+import { openSync } from 'node:fs';
+import { ProblemsError } from '../problems';
+
+/**
+ * Opens a file to write, empty; what takes long is done after that.
+ *
+ * @param path of the file.
+ * @returns its descriptor.
+ * @throws ProblemsError if it cannot be written.
+ */
+export function openToWrite(path: string): number {
+  try {
+    return openSync(path, 'w');
+  } catch (error) {
+    throw new ProblemsError([{
+      rule: 'FileNotWritable',
+      path,
+      message: `the file cannot be written: ${(error as NodeJS.ErrnoException).code}`,
+      mend: 'give a path that can be written',
+    }]);
+  }
+}
