@@ -3,10 +3,10 @@ import { BedrockWire } from './wire/bedrock/bedrock-wire';
 import { parseConverse } from './wire/bedrock/converse-request';
 import { ConverseWire } from './wire/bedrock/converse-wire';
 import { CountTokensWire, parseCountTokens } from './wire/bedrock/count-tokens';
-import { checkServed } from './wire/bedrock/fields';
 import { InvokeModelWire, parseInvocation } from './wire/bedrock/invoke-model';
 import { CallerWire } from './wire/caller-wire';
 import { EngineRequest } from './wire/engine-request';
+import { checkServed } from './wire/fields';
 import { parseOpenAi } from './wire/openai';
 import { OPENAI_WIRE } from './wire/openai-wire';
 

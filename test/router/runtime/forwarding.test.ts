@@ -359,18 +359,18 @@ describe('a caller', () => {
     socket.destroy();
   });
 
-  test.each<[string, unknown, number, string]>([
-    ['that is not JSON', '{', 400, 'invalid_json'],
-    ['that is a list', [], 400, 'invalid_json'],
-    ['without a model', { messages: [] }, 400, 'invalid_model'],
-    ['without messages', { model: MODEL }, 400, 'invalid_messages'],
-    ['with an odd stream', chat({ stream: 'yes' }), 400, 'invalid_stream'],
-    ['for an unknown model', chat({ model: 'gpt-5' }), 404, 'model_not_found'],
-  ])('that sends a body %s is refused', async (_, body, status, code) => {
+  test.each<[string, unknown, number, string, string | null]>([
+    ['that is not JSON', '{', 400, 'invalid_json', null],
+    ['that is a list', [], 400, 'invalid_json', null],
+    ['without a model', { messages: [] }, 400, 'invalid_model', 'model'],
+    ['without messages', { model: MODEL }, 400, 'invalid_messages', 'messages'],
+    ['with an odd stream', chat({ stream: 'yes' }), 400, 'invalid_stream', 'stream'],
+    ['for an unknown model', chat({ model: 'gpt-5' }), 404, 'model_not_found', 'model'],
+  ])('that sends a body %s is refused', async (_, body, status, code, param) => {
     await start();
     const response = await ask(router.url, body);
     expect(response.status).toBe(status);
-    expect(await response.json()).toMatchObject({ error: { code, type: 'invalid_request_error', param: null } });
+    expect(await response.json()).toMatchObject({ error: { code, type: 'invalid_request_error', param } });
     expect(engine.requests).toHaveLength(0);
   });
 

@@ -8,13 +8,18 @@ export class ApiError extends Error {
   public readonly code: string;
   /** Headers that go with it. */
   public readonly headers: { readonly [name: string]: string };
+  /** `error.param`: the field of the request that is at fault. */
+  public readonly param?: string;
 
-  constructor(status: number, type: string, code: string, message: string, headers: { readonly [name: string]: string } = {}) {
+  constructor(
+    status: number, type: string, code: string, message: string, headers: { readonly [name: string]: string } = {}, param?: string,
+  ) {
     super(message);
     this.status = status;
     this.type = type;
     this.code = code;
     this.headers = headers;
+    this.param = param;
   }
 }
 
@@ -26,6 +31,6 @@ export class EngineError extends ApiError {
 }
 
 /** A request that is refused as it stands. */
-export function invalid(code: string, message: string): ApiError {
-  return new ApiError(400, 'invalid_request_error', code, message);
+export function invalid(code: string, message: string, param?: string): ApiError {
+  return new ApiError(400, 'invalid_request_error', code, message, {}, param);
 }

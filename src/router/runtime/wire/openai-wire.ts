@@ -16,8 +16,8 @@ export function errorEvent(error: ApiError): Buffer {
   return Buffer.concat([Buffer.from('data: '), errorBody(error), Buffer.from('\n\n')]);
 }
 
-function errorBody({ message, type, code }: ApiError): Buffer {
-  return Buffer.from(JSON.stringify({ error: { message, type, param: null, code } }));
+function errorBody({ message, type, param, code }: ApiError): Buffer {
+  return Buffer.from(JSON.stringify({ error: { message, type, param: param ?? null, code } }));
 }
 
 class OpenAiStream implements CallerStream {

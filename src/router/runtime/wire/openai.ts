@@ -1,5 +1,6 @@
-import { ApiError, invalid } from './api-error';
+import { invalid } from './api-error';
 import { EngineRequest } from './engine-request';
+import { checkServed, jsonObject } from './fields';
 import { namesKvParams } from '../handoff/kv-params';
 
 /**
@@ -12,35 +13,25 @@ import { namesKvParams } from '../handoff/kv-params';
  * @param servedNames the names that the model goes by.
  */
 export function parseOpenAi(path: '/v1/chat/completions' | '/v1/completions', bytes: Buffer, servedNames: readonly string[]): EngineRequest {
-  let body: unknown;
-  try {
-    body = JSON.parse(bytes.toString('utf8'));
-  } catch {
-    throw invalid('invalid_json', 'the body is not JSON');
-  }
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-    throw invalid('invalid_json', 'the body is not a JSON object');
-  }
-  const { model, stream, messages, prompt } = body as { [name: string]: unknown };
+  const body = jsonObject(bytes);
+  const { model, stream, messages, prompt } = body;
   if (typeof model !== 'string') {
-    throw invalid('invalid_model', 'model is not a string');
+    throw invalid('invalid_model', 'model is not a string', 'model');
   }
-  if (!servedNames.includes(model)) {
-    throw new ApiError(404, 'invalid_request_error', 'model_not_found', `the model ${JSON.stringify(model.slice(0, 256))} is not served here`);
-  }
+  checkServed(model, servedNames);
   if (stream !== undefined && stream !== null && typeof stream !== 'boolean') {
-    throw invalid('invalid_stream', 'stream is not a boolean');
+    throw invalid('invalid_stream', 'stream is not a boolean', 'stream');
   }
   if (path === '/v1/chat/completions' && !Array.isArray(messages)) {
-    throw invalid('invalid_messages', 'messages is not a list');
+    throw invalid('invalid_messages', 'messages is not a list', 'messages');
   }
   if (path === '/v1/completions' && typeof prompt !== 'string' && !Array.isArray(prompt)) {
-    throw invalid('invalid_prompt', 'prompt is neither a string nor a list');
+    throw invalid('invalid_prompt', 'prompt is neither a string nor a list', 'prompt');
   }
-  if (namesKvParams(body as EngineRequest['body'])) {
-    throw invalid('kv_transfer_params_refused', 'kv_transfer_params are not for callers to give');
+  if (namesKvParams(body)) {
+    throw invalid('kv_transfer_params_refused', 'kv_transfer_params are not for callers to give', 'kv_transfer_params');
   }
-  return { path, model, stream: stream === true, bytes, body: body as EngineRequest['body'] };
+  return { path, model, stream: stream === true, bytes, body };
 }
 
 /** The answer of `GET /v1/models`. */

@@ -1,8 +1,8 @@
 import { EventFrame } from './event-stream';
-import { isObject } from './fields';
 import { Exchange } from '../../exchange';
 import { ApiError } from '../api-error';
 import { CallerStream, CallerWire, StreamFailure } from '../caller-wire';
+import { isObject } from '../fields';
 import { WholeAnswer } from '../whole-answer';
 
 /** An exception of Bedrock's runtime API. */

@@ -1,6 +1,4 @@
-import { EngineError } from '../api-error';
-import { WholeAnswer } from '../whole-answer';
-import { Fields, isObject } from './fields';
+import { Fields, isObject } from '../fields';
 
 /** Why generation stopped, as Bedrock says it: a stop sequence is told from the end of the turn where the engine tells which it was. */
 export function stopReasonOf(finishReason: unknown, stop: unknown, calledTools: boolean): string {
@@ -33,36 +31,4 @@ export function usageOf(usage: unknown, handedOff: boolean): Fields {
     totalTokens: count(prompt) + count(output),
     ...(cached > 0 && { cacheReadInputTokens: cached }),
   };
-}
-
-/** Text that a model thought, which engines call by two names. */
-export function reasoningOf(message: Fields): string | undefined {
-  const told = message.reasoning ?? message.reasoning_content;
-  return typeof told === 'string' && told !== '' ? told : undefined;
-}
-
-/** A whole completion. Throws EngineError if it is none. */
-export function completionOf({ body }: WholeAnswer): Fields & { readonly choices: Fields[] } {
-  try {
-    const completion = JSON.parse(body.toString('utf8')) as Fields;
-    if (Array.isArray(completion.choices) && isObject(completion.choices[0])) {
-      return completion as Fields & { choices: Fields[] };
-    }
-  } catch {
-    // told below.
-  }
-  throw new EngineError(502, 'engine_failed', 'the engine answers with something that is no completion');
-}
-
-/** Throws EngineError if an event is no chunk of a completion. */
-export function chunkOf(data: string): Fields {
-  try {
-    const chunk: unknown = JSON.parse(data);
-    if (isObject(chunk)) {
-      return chunk;
-    }
-  } catch {
-    // told below.
-  }
-  throw new EngineError(502, 'engine_failed', 'the engine streams something that is no completion');
 }

@@ -1,5 +1,5 @@
 import { EngineRequest, reservedMember } from '../engine-request';
-import { FieldProblems, Fields, jsonObject } from './fields';
+import { FieldProblems, Fields, jsonObject } from '../fields';
 
 const IMAGE_FORMATS = ['png', 'jpeg', 'gif', 'webp'];
 const TOOL_NAME = /^[A-Za-z0-9_-]{1,64}$/;

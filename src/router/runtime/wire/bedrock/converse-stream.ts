@@ -1,9 +1,10 @@
 import { Exchange } from '../../exchange';
 import { EngineError } from '../api-error';
 import { CallerStream } from '../caller-wire';
-import { chunkOf, reasoningOf, stopReasonOf, usageOf } from './completion';
+import { chunkOf, reasoningOf } from '../completion';
+import { stopReasonOf, usageOf } from './completion';
 import { EventFrame } from './event-stream';
-import { Fields, isObject } from './fields';
+import { Fields, isObject } from '../fields';
 
 const MESSAGE_START = EventFrame.event('messageStart');
 const BLOCK_START = EventFrame.event('contentBlockStart');

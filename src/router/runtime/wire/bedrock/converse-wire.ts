@@ -3,9 +3,10 @@ import { EngineError } from '../api-error';
 import { CallerStream } from '../caller-wire';
 import { WholeAnswer } from '../whole-answer';
 import { BedrockWire } from './bedrock-wire';
-import { completionOf, reasoningOf, stopReasonOf, usageOf } from './completion';
+import { completionOf, reasoningOf } from '../completion';
+import { stopReasonOf, usageOf } from './completion';
 import { ConverseStream } from './converse-stream';
-import { Fields, isObject } from './fields';
+import { Fields, isObject } from '../fields';
 
 /**
  * Callers of Converse and ConverseStream.

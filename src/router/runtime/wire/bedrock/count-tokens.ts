@@ -5,7 +5,7 @@ import { EngineRequest } from '../engine-request';
 import { WholeAnswer } from '../whole-answer';
 import { BedrockWire } from './bedrock-wire';
 import { parsePrompt } from './converse-request';
-import { FieldProblems, Fields, jsonObject } from './fields';
+import { FieldProblems, Fields, jsonObject } from '../fields';
 
 /**
  * Translates a request of CountTokens into one for vLLM's `/tokenize`, which renders the chat template as a completion would.

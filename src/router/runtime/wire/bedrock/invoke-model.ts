@@ -5,9 +5,9 @@ import { CallerStream } from '../caller-wire';
 import { EngineRequest } from '../engine-request';
 import { WholeAnswer } from '../whole-answer';
 import { BedrockWire } from './bedrock-wire';
-import { chunkOf, completionOf } from './completion';
+import { chunkOf, completionOf } from '../completion';
 import { EventFrame } from './event-stream';
-import { FieldProblems, Fields, isObject, jsonObject } from './fields';
+import { FieldProblems, Fields, isObject, jsonObject } from '../fields';
 
 const CHUNK = EventFrame.event('chunk');
 const MODEL_STREAM_ERROR = EventFrame.exception('modelStreamErrorException');

@@ -1,4 +1,4 @@
-import { ApiError, invalid } from '../api-error';
+import { ApiError, invalid } from './api-error';
 
 /** A JSON object whose members are not known yet. */
 export type Fields = { readonly [name: string]: unknown };
@@ -11,10 +11,12 @@ const MAX_VALUE_LENGTH = 80;
  */
 export class FieldProblems {
   private readonly problems: string[] = [];
+  private firstPath?: string;
 
   /** Notes that a field is wrong. */
   public add(path: string, message: string): void {
     this.problems.push(`${path}: ${message}`);
+    this.firstPath ??= path;
   }
 
   /** The value as an object; an empty one, and a problem, if it is none. */
@@ -71,7 +73,7 @@ export class FieldProblems {
   /** Throws an ApiError with everything that is wrong. */
   public throwIfAny(): void {
     if (this.problems.length > 0) {
-      throw invalid('invalid_request', this.problems.join('; '));
+      throw invalid('invalid_request', this.problems.join('; '), this.firstPath);
     }
   }
 }
@@ -98,7 +100,8 @@ export function isObject(value: unknown): value is Fields {
 /** Throws ApiError unless the model is served. */
 export function checkServed(model: string, servedNames: readonly string[]): void {
   if (!servedNames.includes(model)) {
-    throw new ApiError(404, 'invalid_request_error', 'model_not_found', `the model ${JSON.stringify(model.slice(0, 256))} is not served here`);
+    throw new ApiError(404, 'invalid_request_error', 'model_not_found', `the model ${JSON.stringify(model.slice(0, 256))} is not served here`, {},
+      'model');
   }
 }
 
