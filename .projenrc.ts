@@ -7,22 +7,23 @@ const ROOMS: Record<string, string[]> = {
   'hardware': [],
   'model': [],
   'workload': [],
+  'routing': [],
   'estimator': ['hardware', 'model', 'workload'],
   'validation': ['hardware', 'model'],
   'network': ['hardware', 'validation'],
   'decode': ['hardware', 'model', 'workload', 'estimator', 'network', 'validation'],
   'fleet': ['hardware', 'model', 'workload', 'estimator', 'network', 'decode', 'validation'],
-  'router': ['hardware', 'model', 'workload', 'estimator', 'network', 'fleet', 'decode', 'validation'],
+  'router': ['hardware', 'model', 'workload', 'routing', 'estimator', 'network', 'fleet', 'decode', 'validation'],
   'annotation': ['hardware', 'model', 'workload', 'estimator'],
   'cli': ['hardware', 'model', 'workload', 'estimator', 'validation', 'router/runtime'],
-  'router/runtime': [],
+  'router/runtime': ['routing'],
 };
 
 /** Files beside the rooms that any room may import. */
 const SHARED = ['problems.ts', 'nearest.ts', 'json-text.ts', 'dns-label.ts', 'encrypted-logs.ts', 'managed-role.ts'];
 
 /** Rooms that never see the CDK: they run in the CLI and in the router's container. */
-const CDK_FREE_ROOMS = ['hardware', 'model', 'workload', 'estimator', 'cli', 'router/runtime'];
+const CDK_FREE_ROOMS = ['hardware', 'model', 'workload', 'routing', 'estimator', 'cli', 'router/runtime'];
 
 const importZones = Object.entries(ROOMS).map(([room, allowed]) => ({
   target: `./src/${room}`,

@@ -1,0 +1,3 @@
+export * from './decision';
+export * from './prompt-tokens';
+export * from './recalibration';
