@@ -16,12 +16,15 @@ import { Refused } from '../estimator/resolve';
 import { specProblems } from '../estimator/spec-check';
 import { Problems, ProblemsError } from '../problems';
 
+/** `max_num_batched_tokens` of vLLM's server where nobody says otherwise. */
+const DEFAULT_STEP_TOKENS = 2048;
+
 /** Options of `calibrate`, as commander gives them. */
 export interface CalibrateOptions {
   readonly spec: string;
   readonly set: string[];
   readonly pool: MeasuredPool;
-  readonly maxNumBatchedTokens: string;
+  readonly maxNumBatchedTokens?: string;
   readonly out?: string;
 }
 
@@ -80,11 +83,12 @@ export interface CalibrationOutcome {
  */
 export function calibrate(files: readonly string[], options: CalibrateOptions): CalibrationOutcome {
   const spec = readSpec(options.spec, options.set);
-  if (!/^[1-9]\d*$/.test(options.maxNumBatchedTokens)) {
+  const { maxNumBatchedTokens: given } = options;
+  if (given !== undefined && !/^[1-9]\d*$/.test(given)) {
     throw new ProblemsError([{
       rule: 'StepTokensInvalid',
       path: '--max-num-batched-tokens',
-      value: JSON.stringify(options.maxNumBatchedTokens),
+      value: JSON.stringify(given),
       message: 'the tokens of a step are no whole number above 0',
       mend: 'give what the engine was started with',
     }]);
@@ -92,7 +96,8 @@ export function calibrate(files: readonly string[], options: CalibrateOptions): 
   Problems.throwIfAny(specProblems(spec));
   const measurements = files.map(readMeasurements).reduce(joined);
   try {
-    return { calibration: calibrated(engineOfSpec(spec, options.pool, Number(options.maxNumBatchedTokens)), measurements, files, options) };
+    const engine = engineOfSpec(spec, options.pool, Number(given ?? spec.decode.maxBatchedTokens ?? DEFAULT_STEP_TOKENS));
+    return { calibration: calibrated(engine, measurements, files, options) };
   } catch (error) {
     if (error instanceof Refused) {
       return { refusal: error.refusal };

@@ -131,7 +131,7 @@ async function main(): Promise<void> {
     .requiredOption('--spec <file>', 'a deployment spec whose pool was measured; without a prefill pool, its decode pool reads prompts too')
     .option('--set <path=value>', 'puts a value into the spec; may be repeated', collect, [])
     .addOption(new Option('--pool <pool>', 'the pool that was measured').choices(['prefill', 'decode']).default('decode'))
-    .option('--max-num-batched-tokens <tokens>', 'tokens of a step of the engine', '2048')
+    .option('--max-num-batched-tokens <tokens>', 'tokens of a step of the engine; the spec\'s decode.maxBatchedTokens, or 2048, unless given')
     .option('--out <file>', 'writes the calibration to the file, for specs and constructs')
     .addOption(formatOption('text', 'json'))
     .addHelpText('after', CALIBRATE_HELP)

@@ -68,6 +68,7 @@ export function simulationText(simulation: Simulation): string {
         [stage.name, String(stage.engines), number(stage.utilisation), stage.meanBatch === undefined ? '-' : number(stage.meanBatch)]
       )),
     ], 1),
+    ...simulation.preemptions > 0 ? [`${simulation.preemptions} times a request lost its place because the KV cache was full, and was read again`] : [],
     ...simulation.objectives.map((verdict) => (
       `${verdict.metric} p${verdict.percentile} ${time(verdict.simulatedSeconds)} of ${time(verdict.objectiveSeconds)}: ${verdict.held ? 'held' : 'missed'}`
     )),

@@ -166,6 +166,15 @@ export interface PoolSpec {
  */
 export interface DecodeSpec extends PoolSpec {
   /**
+   * Tokens of one step, read and written ones together, where engines read prompts in the steps that write tokens (chunked prefill, vLLM's
+   * `max_num_batched_tokens`). For aggregated serving on engines without compiled prompt lengths. A simulation takes such steps one by one, the closed form
+   * takes prompts as read between steps.
+   *
+   * @default - a prompt is read whole, between two steps
+   */
+  readonly maxBatchedTokens?: number;
+
+  /**
    * Wafers that one replica of the model is laid over. Wafer-scale systems only.
    *
    * @default - as many as weights and KV cache need

@@ -45,6 +45,8 @@ export interface TokenPool {
   readonly slotsBoundByKv: boolean;
   /** Sequences that one engine is configured for. */
   readonly maxSequences: number;
+  /** Tokens of a step in which prompts are read and tokens written; undefined where prompts are read between steps. */
+  readonly stepTokens?: number;
   /** Memory of one engine for the KV cache, all copies together, in bytes. */
   readonly kvMemoryBytes: number;
   /** Wafers of one replica; undefined for HBM devices. */

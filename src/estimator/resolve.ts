@@ -83,6 +83,15 @@ export function resolve(spec: DeploymentSpec): Resolved {
   }
   const promptMachine = hbmMachine(promptSpec, aggregated ? 'aggregated' : 'prefill', heads, model, lowPrecision, base);
   const promptSet = withMeasured(promptMachine.set, measured.prefill);
+  const stepTokens = spec.decode.maxBatchedTokens;
+  if (stepTokens !== undefined && promptMachine.staticShapes) {
+    throw new Refused({
+      kind: 'unknown',
+      stage: promptMachine.stage,
+      reason: `no published measurement tells of steps on ${spec.decode.hardware} that read a part of a prompt and write tokens`,
+      mend: 'leave decode.maxBatchedTokens out',
+    });
+  }
   const longest = promptSpec.maxSequenceTokens ?? model.maxContextTokens;
   const promptBuckets = promptSpec.promptBuckets ?? (promptMachine.staticShapes ? defaultBuckets(longest) : []);
   const classes = classTable(spec, promptBuckets, model);
@@ -106,7 +115,7 @@ export function resolve(spec: DeploymentSpec): Resolved {
     };
     const free = freeKvBytes(machine.engine, machine.tensorParallelDegree, model, spec.decode.hardware, machine.stage);
     const slots = slotsOf(spec.decode, free, machine.engine.kvCopies, model, classes, machine.stage);
-    pool = { engine: machine.engine, enginesPerInstance: machine.enginesPerInstance, ...slots };
+    pool = { engine: machine.engine, enginesPerInstance: machine.enginesPerInstance, stepTokens, ...slots };
     tokenEfa = machine.efaBytesPerSecond;
   }
   if (aggregated) {

@@ -77,6 +77,7 @@ export function specProblems(spec: DeploymentSpec): Problem[] {
   });
   part(problems, spec.decode, 'decode', true, (pool) => {
     poolProblems(problems, pool, 'decode', contextTokens);
+    chunkProblems(problems, spec);
     waferProblems(problems, pool);
   });
   part(problems, spec.calibration, 'calibration', false, (calibration) => {
@@ -206,6 +207,20 @@ function poolProblems(problems: Problem[], pool: PoolSpec, path: string, context
         mend: 'give compiled prompt lengths such as [512, 2048, 8192]',
       });
     }
+  }
+}
+
+function chunkProblems(problems: Problem[], { decode, prefill }: DeploymentSpec): void {
+  numberProblem(problems, decode.maxBatchedTokens, 'decode.maxBatchedTokens', true, 'give a whole number from 1, or leave it out');
+  const instead = prefill !== undefined ? 'a prefill pool reads the prompts' : decode.promptBuckets !== undefined ? 'prompts are padded to compiled lengths' : undefined;
+  if (decode.maxBatchedTokens !== undefined && instead !== undefined) {
+    problems.push({
+      rule: 'ChunkedPrefillElsewhere',
+      path: 'decode.maxBatchedTokens',
+      value: json(decode.maxBatchedTokens),
+      message: `no step reads a part of a prompt and writes tokens: ${instead}`,
+      mend: 'leave it out',
+    });
   }
 }
 

@@ -259,6 +259,15 @@ describe('wrong specs', () => {
       .toEqual(['decode.maxSequenceTokens MaxSequenceBeyondContext']);
   });
 
+  test('steps that read and write are for aggregated engines without compiled prompt lengths', () => {
+    const p5 = { hardware: 'p5.48xlarge', instances: 1, maxBatchedTokens: 2048 };
+    expect(problemsOf(trn2({ decode: p5 }))).toEqual(['decode.maxBatchedTokens ChunkedPrefillElsewhere']);
+    expect(problemsOf(trn2({ prefill: undefined, decode: { ...p5, promptBuckets: [128] } }))).toEqual(['decode.maxBatchedTokens ChunkedPrefillElsewhere']);
+    expect(problemsOf(trn2({ prefill: undefined, decode: { ...p5, maxBatchedTokens: 0.5 } }))).toEqual(['decode.maxBatchedTokens CountNotPositive']);
+    expect(Estimator.estimate(trn2({ prefill: undefined, decode: { ...p5, hardware: 'trn2.48xlarge' } })).refusal).toMatchObject({ kind: 'unknown' });
+    expect(Estimator.estimate(trn2({ prefill: undefined, decode: p5 })).estimate).toBeDefined();
+  });
+
   test('an unknown name comes with the nearest ones', () => {
     expect(() => Estimator.estimate(trn2({ decode: { hardware: 'trn2.48xlrge', instances: 1 } }))).toThrow(/trn2\.48xlarge/);
   });

@@ -68,7 +68,7 @@ export class WildSpecs {
   }
 
   private decode(): object {
-    const pool = this.pool();
+    const pool = { ...this.pool(), maxBatchedTokens: this.maybe(0.05, () => this.chance(0.9) ? 2 ** this.whole(14) : this.of(ODD)) };
     return pool.hardware !== 'cs-3' && this.chance(0.99) ? pool : {
       ...pool,
       wafersPerReplica: this.maybe(0.3, () => this.number(1, 40)),

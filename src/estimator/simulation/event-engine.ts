@@ -3,6 +3,7 @@ import { FleetTables } from './fleet-tables';
 import { SharedLinks } from './shared-links';
 import { TaskHeap, grown } from './task-heap';
 import { Tournament } from './tournament';
+import { Traffic } from './traffic';
 
 /** Who is told of each finished request, in the order of finishing. */
 export interface Finished {
@@ -45,10 +46,10 @@ export class EventEngine {
   /** Decode steps of all engines, and the tokens that they wrote. */
   public decodeSteps = 0;
   public decodedTokens = 0;
-  /** Most requests that were there at once. */
-  public mostInFlight = 0;
-  /** Requests that arrivals met, summed over each quarter of the arrivals. */
-  public readonly inFlightByQuarter = new Float64Array(4);
+  /** None: a sequence is admitted when its whole KV cache has room. */
+  public readonly preemptions = 0;
+  /** Requests on their way in. */
+  public readonly traffic: Traffic;
 
   // requests that are there, by place; a place is used again
   private places = 256;
@@ -61,16 +62,7 @@ export class EventEngine {
   // the next request of the same queue; of the free places for free ones
   private next = Int32Array.from({ length: this.places }, (_, i) => i + 1);
   private free = 0;
-  private inFlight = 0;
-  private issued = 0;
-  private readonly quarters: number;
 
-  // clients' coming requests, a ring
-  private readonly coming: Float64Array;
-  private comingHead = 0;
-  private comingCount = 0;
-
-  private nextArrival = Infinity;
   // the time of the next event of each prefill and decode engine
   private readonly prefillEvents: Tournament;
   private readonly decodeEvents: Tournament;
@@ -98,8 +90,7 @@ export class EventEngine {
 
   constructor(private readonly fleet: FleetTables, private readonly arrivals: Arrivals, private readonly sink: Finished) {
     const { prefillEngines, links, decodeEngines } = fleet;
-    this.quarters = 4 / arrivals.requests;
-    this.coming = new Float64Array(Math.max(1, arrivals.clients));
+    this.traffic = new Traffic(arrivals);
     this.prefillEvents = new Tournament(Math.max(1, prefillEngines), Infinity);
     this.decodeEvents = new Tournament(decodeEngines, Infinity);
     this.prefillLoads = new Tournament(Math.max(1, prefillEngines), 0);
@@ -129,28 +120,19 @@ export class EventEngine {
 
   /** Runs until the last request is answered. */
   public run(): void {
-    const { prefillEvents, links: { events: linkEvents }, decodeEvents, arrivals } = this;
-    if (arrivals.clients > 0) {
-      // they fit the ring, which never holds more than a request of each client
-      this.comingCount = Math.min(arrivals.clients, arrivals.requests);
-      for (let i = 0; i < this.comingCount; i++) {
-        this.coming[i] = arrivals.seconds();
-      }
-    }
-    if (arrivals.requests > 0) {
-      this.nextArrival = arrivals.clients > 0 ? this.coming[0] : arrivals.seconds();
-    }
+    const { prefillEvents, links: { events: linkEvents }, decodeEvents, traffic } = this;
     for (;;) {
       const prefill = prefillEvents.least;
       const link = linkEvents.least;
       const decode = decodeEvents.least;
       const later = link < decode ? link : decode;
       // of equal times the earlier stage's is first
-      if (this.nextArrival <= prefill && this.nextArrival <= later) {
-        if (this.nextArrival === Infinity) {
+      const arrival = traffic.nextSeconds;
+      if (arrival <= prefill && arrival <= later) {
+        if (arrival === Infinity) {
           return;
         }
-        this.arrive(this.nextArrival);
+        this.arrive(arrival);
       } else if (prefill <= later) {
         this.promptRead(prefillEvents.winner, prefill);
       } else if (link <= decode) {
@@ -171,18 +153,7 @@ export class EventEngine {
     this.free = this.next[place];
     this.arrival[place] = now;
     this.kindOf[place] = arrivals.kind();
-    this.inFlightByQuarter[Math.floor(this.issued * this.quarters)] += this.inFlight;
-    this.number[place] = this.issued++;
-    if (++this.inFlight > this.mostInFlight) {
-      this.mostInFlight = this.inFlight;
-    }
-    if (arrivals.clients === 0) {
-      this.nextArrival = this.issued < arrivals.requests ? arrivals.seconds() : Infinity;
-    } else {
-      this.comingHead = this.comingHead + 1 === this.coming.length ? 0 : this.comingHead + 1;
-      this.comingCount--;
-      this.nextArrival = this.comingCount > 0 ? this.coming[this.comingHead] : Infinity;
-    }
+    this.number[place] = this.traffic.arrive();
     if (fleet.aggregated) {
       const decode = this.decodeLoads.winner;
       this.decodeLoads.set(decode, this.decodeLoads.valueOf(decode) + 1);
@@ -391,22 +362,14 @@ export class EventEngine {
   }
 
   private answered(decode: number, place: number, now: number): void {
-    const { arrivals, fleet } = this;
-    const overhead = fleet.overheadSeconds;
+    const overhead = this.fleet.overheadSeconds;
     this.decodeLoads.set(decode, this.decodeLoads.valueOf(decode) - 1);
     this.sink.finished(
       this.number[place], this.kindOf[place], this.arrival[place], this.firstToken[place] + overhead, now + overhead, this.readBy[place], decode,
     );
     this.next[place] = this.free;
     this.free = place;
-    this.inFlight--;
-    if (arrivals.clients > 0 && this.issued + this.comingCount < arrivals.requests) {
-      const tail = this.comingHead + this.comingCount;
-      this.coming[tail < this.coming.length ? tail : tail - this.coming.length] = now + overhead;
-      if (this.comingCount++ === 0) {
-        this.nextArrival = now + overhead;
-      }
-    }
+    this.traffic.answered(now + overhead);
   }
 
   private morePlaces(): void {

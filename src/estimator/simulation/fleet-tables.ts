@@ -3,8 +3,9 @@ import { Coefficients } from '../phases/coefficients';
 import { decodeKvSeconds, decodeStepSeconds } from '../phases/decode';
 import { kvTransferSeconds } from '../phases/kv-transfer';
 import { promptSeconds } from '../phases/prefill';
-import { kvBytes, kvReadBytes } from '../phases/shapes';
+import { EngineShape, ModelShape, kvBytes, kvReadBytes } from '../phases/shapes';
 import { Service } from '../service';
+import { MixedEngineLimits } from './mixed-engine';
 import { RequestLengths } from './request-lengths';
 
 /** Most sequences that step times are tabulated for. */
@@ -37,11 +38,22 @@ export interface FleetTables {
   /** Seconds to read a byte of KV cache, counted in one copy. */
   readonly secondsPerKvByte: number;
   readonly kinds: KindTables;
+  /** How engines read prompts in the steps that write tokens; undefined where they read a prompt whole, between steps. */
+  readonly chunked?: ChunkedPrefill;
+}
+
+/** What engines are that read prompts in the steps that write tokens. */
+export interface ChunkedPrefill {
+  readonly model: ModelShape;
+  readonly engine: EngineShape;
+  readonly coefficients: Coefficients;
+  readonly limits: MixedEngineLimits;
 }
 
 /** What a request takes, by kind. */
 export interface KindTables {
   readonly inputTokens: Float64Array;
+  readonly cachedTokens: Float64Array;
   readonly outputTokens: Float64Array;
   readonly promptSeconds: Float64Array;
   /** Of the transfer alone on its link. */
@@ -116,6 +128,16 @@ export function fleetTables(
   const slots = Math.min(decode.maxSequences, requests, LARGEST_BATCH, Math.max(1, least > 0 ? Math.floor(decode.kvMemoryBytes / least) : Infinity));
   return {
     aggregated,
+    chunked: decode.stepTokens === undefined ? undefined : {
+      model,
+      engine: decode.engine,
+      coefficients: tokenSet,
+      limits: {
+        sequences: decode.maxSequences,
+        stepTokens: decode.stepTokens,
+        kvTokens: decode.kvMemoryBytes / decode.engine.kvCopies / (model.kvBytesPerTokenFull + model.kvBytesPerTokenWindowed),
+      },
+    },
     prefillEngines,
     decodeEngines: decodeInstances * decode.enginesPerInstance,
     links,
@@ -130,6 +152,7 @@ export function fleetTables(
     secondsPerKvByte: wafer ? 0 : decodeKvSeconds(decode.engine, tokenSet, 1, 1),
     kinds: {
       inputTokens,
+      cachedTokens,
       outputTokens,
       promptSeconds: prompt,
       transferSeconds: column((i) => link === undefined ? 0

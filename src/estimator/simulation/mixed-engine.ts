@@ -1,7 +1,7 @@
 import { Coefficients } from '../phases/coefficients';
 import { mixedStepSeconds } from '../phases/mixed';
 import { prefillAttentionFlops } from '../phases/prefill';
-import { EngineShape, ModelShape, kvReadBytes } from '../phases/shapes';
+import { EngineShape, ModelShape, kvBytes, kvReadBytes } from '../phases/shapes';
 
 /** What bounds the steps of an engine. */
 export interface MixedEngineLimits {
@@ -9,7 +9,7 @@ export interface MixedEngineLimits {
   readonly sequences: number;
   /** Tokens of a step, written and read ones together: `max_num_batched_tokens`. */
   readonly stepTokens: number;
-  /** Tokens that the KV cache holds; Infinity if it never fills. */
+  /** Tokens that the KV cache holds, each in all layers; Infinity if it never fills. */
   readonly kvTokens: number;
 }
 
@@ -17,6 +17,8 @@ export interface MixedEngineLimits {
 export interface MixedRequest {
   readonly arrivalSeconds: number;
   readonly inputTokens: number;
+  /** Tokens of the prompt that the prefix cache holds; none unless given. */
+  readonly cachedTokens?: number;
   readonly outputTokens: number;
   firstTokenSeconds: number;
   lastTokenSeconds: number;
@@ -25,12 +27,30 @@ export interface MixedRequest {
 /** A request in the engine. */
 interface Sequence {
   readonly request: MixedRequest;
-  /** Tokens to read: what was written before the sequence lost its place is read again. */
+  /** Tokens to have read: what was written before the sequence lost its place is read again. */
   toRead: number;
   read: number;
   written: number;
-  /** Tokens of it in the KV cache, or promised to it. */
-  held: number;
+  /** Bytes of it in the KV cache, or promised to it, one copy. */
+  heldBytes: number;
+}
+
+/** Tokens of a prompt that a step reads. */
+interface Chunk {
+  readonly sequence: Sequence;
+  readonly tokens: number;
+}
+
+/** What an engine is at: a step that reads prompts, or steps in a row that only write. */
+interface Work {
+  readonly startSeconds: number;
+  readonly chunks: readonly Chunk[];
+  /** How many of the sequences, the first ones, write. */
+  readonly writers: number;
+  steps: number;
+  /** Seconds of the first step, and what each further one takes longer. */
+  readonly stepSeconds: number;
+  readonly slopeSeconds: number;
 }
 
 /**
@@ -40,17 +60,31 @@ interface Sequence {
  * place and is read again later. Steps between two events, in which nothing but the contexts change, are taken in one piece of arithmetic.
  */
 export class MixedEngine {
+  /** When the work in hand ends; Infinity if there is none. */
+  public endsSeconds = Infinity;
+  /** Seconds of all work that has ended, its steps that wrote, and the tokens that they wrote. */
+  public busySeconds = 0;
+  public writingSteps = 0;
+  public writtenTokens = 0;
+  /** Times that a sequence lost its place because the KV cache was full. */
+  public preemptions = 0;
+
   private readonly running: Sequence[] = [];
   private readonly waiting: Sequence[] = [];
-  private seconds = 0;
-  private usedTokens = 0;
+  private readonly kvLimitBytes: number;
+  private readonly kvBytesPerToken: number;
+  private work?: Work;
+  private usedBytes = 0;
 
   constructor(
     private readonly model: ModelShape,
     private readonly engine: EngineShape,
     private readonly k: Coefficients,
     private readonly limits: MixedEngineLimits,
-  ) {}
+  ) {
+    this.kvBytesPerToken = model.kvBytesPerTokenFull + model.kvBytesPerTokenWindowed;
+    this.kvLimitBytes = limits.kvTokens === Infinity ? Infinity : limits.kvTokens * this.kvBytesPerToken;
+  }
 
   /**
    * Answers requests that come on their own.
@@ -58,15 +92,14 @@ export class MixedEngine {
    * @param requests in order of arrival; what becomes of them is written into them.
    */
   public replay(requests: readonly MixedRequest[]): void {
-    let next = 0;
-    while (next < requests.length || !this.isIdle) {
-      if (this.isIdle) {
-        this.seconds = Math.max(this.seconds, requests[next].arrivalSeconds);
+    for (const request of requests) {
+      while (this.endsSeconds < request.arrivalSeconds) {
+        this.end();
       }
-      while (next < requests.length && requests[next].arrivalSeconds <= this.seconds) {
-        this.take(requests[next++]);
-      }
-      this.advance(next < requests.length ? requests[next].arrivalSeconds : Infinity);
+      this.join(request, request.arrivalSeconds);
+    }
+    while (this.endsSeconds < Infinity) {
+      this.end();
     }
   }
 
@@ -81,38 +114,99 @@ export class MixedEngine {
    */
   public closedLoop(clients: number, requests: number, inputTokens: number, outputTokens: number): MixedRequest[] {
     const all: MixedRequest[] = [];
-    const send = () => {
+    const send = (now: number) => {
       if (all.length < requests) {
-        all.push({ arrivalSeconds: this.seconds, inputTokens, outputTokens, firstTokenSeconds: NaN, lastTokenSeconds: NaN });
-        this.take(all[all.length - 1]);
+        all.push({ arrivalSeconds: now, inputTokens, outputTokens, firstTokenSeconds: NaN, lastTokenSeconds: NaN });
+        this.join(all[all.length - 1], now);
       }
     };
     for (let client = 0; client < clients; client++) {
-      send();
+      send(0);
     }
-    while (!this.isIdle) {
-      for (let finished = this.advance(Infinity); finished > 0; finished--) {
-        send();
-      }
+    while (this.endsSeconds < Infinity) {
+      this.end(({ lastTokenSeconds }) => send(lastTokenSeconds));
     }
     return all;
   }
 
-  private get isIdle(): boolean {
-    return this.running.length === 0 && this.waiting.length === 0;
-  }
-
-  private take(request: MixedRequest): void {
-    this.waiting.push({ request, toRead: request.inputTokens, read: 0, written: 0, held: 0 });
+  /**
+   * Takes a request, which waits for the running step to end.
+   *
+   * @param now when it comes, no later than the end of the work in hand.
+   */
+  public join(request: MixedRequest, now: number): void {
+    const first = this.waiting.length === 0;
+    this.waiting.push({ request, toRead: request.inputTokens, read: cachedOf(request), written: 0, heldBytes: 0 });
+    if (this.work !== undefined) {
+      if (first && this.running.length < this.limits.sequences) {
+        this.cut(this.work, now);
+      }
+    } else if (this.endsSeconds === Infinity) {
+      // whoever comes at the same time is there when the first step begins
+      this.endsSeconds = now;
+    }
   }
 
   /**
-   * Goes on to the next event: the end of a step in which a prompt is read or a sequence ends, or the first step that ends at or after a time.
+   * Ends the work in hand and begins what comes next.
    *
-   * @returns how many sequences ended.
+   * @param finished is told of each request whose last token was written; requests that it joins are there when the next step begins.
    */
-  private advance(until: number): number {
+  public end(finished: (request: MixedRequest) => void = () => {}): void {
+    const now = this.endsSeconds;
+    if (this.work !== undefined) {
+      const { work } = this;
+      this.work = undefined;
+      this.conclude(work, now).forEach(finished);
+    }
+    this.begin(now);
+  }
+
+  /** Writes down what work has brought about. Returns the requests that have their last token. */
+  private conclude({ chunks, writers, steps, startSeconds }: Work, now: number): MixedRequest[] {
+    const { running } = this;
+    this.busySeconds += now - startSeconds;
+    this.writingSteps += writers > 0 ? steps : 0;
+    this.writtenTokens += writers * steps;
+    let left = writers;
+    for (const sequence of running) {
+      if (left > 0 && sequence.read === sequence.toRead) {
+        left -= 1;
+        this.hold(sequence, contextOf(sequence) + steps - 1);
+        sequence.written += steps;
+      }
+    }
+    for (const { sequence, tokens } of chunks) {
+      sequence.read += tokens;
+      if (sequence.read === sequence.toRead) {
+        sequence.written += 1;
+        if (sequence.written === 1) {
+          sequence.request.firstTokenSeconds = now;
+        }
+      }
+    }
+    const ended: MixedRequest[] = [];
+    let kept = 0;
+    for (const sequence of running) {
+      if (sequence.written === sequence.request.outputTokens) {
+        this.release(sequence);
+        sequence.request.lastTokenSeconds = now;
+        ended.push(sequence.request);
+      } else {
+        running[kept++] = sequence;
+      }
+    }
+    running.length = kept;
+    return ended;
+  }
+
+  /** Settles what is done next, until the end of a step in which a prompt is read or a sequence ends, if nobody comes. */
+  private begin(now: number): void {
     const { limits, running } = this;
+    this.endsSeconds = Infinity;
+    if (running.length === 0 && this.waiting.length === 0) {
+      return;
+    }
     let budget = limits.stepTokens;
     let writers = 0;
     let kvBytesRead = 0;
@@ -121,18 +215,17 @@ export class MixedEngine {
       if (sequence.read < sequence.toRead) {
         continue;
       }
-      while (this.usedTokens >= limits.kvTokens && running.length > i + 1) {
+      const context = contextOf(sequence);
+      const more = kvBytes(this.model, context) - sequence.heldBytes;
+      while (this.usedBytes + more > this.kvLimitBytes && running.length > i + 1) {
         this.throwOut();
       }
       budget -= 1;
       writers += 1;
-      this.hold(sequence, 1);
-      kvBytesRead += kvReadBytes(this.model, contextOf(sequence));
+      this.hold(sequence, context);
+      kvBytesRead += kvReadBytes(this.model, context);
     }
     const chunks = this.readPrompts(budget);
-    if (chunks.length === 0) {
-      return this.write(writers, kvBytesRead, until);
-    }
     let newTokens = 0;
     let attentionFlops = 0;
     let prompts = 0;
@@ -141,30 +234,16 @@ export class MixedEngine {
       newTokens += tokens;
       prompts += sequence.read + tokens === sequence.toRead ? 1 : 0;
     }
-    this.seconds += mixedStepSeconds(this.model, this.engine, this.k, writers, kvBytesRead, newTokens, attentionFlops, prompts);
-    let left = writers;
-    for (const sequence of running) {
-      if (left > 0 && sequence.read === sequence.toRead) {
-        left -= 1;
-        sequence.written += 1;
-      }
-    }
-    for (const { sequence, tokens } of chunks) {
-      sequence.read += tokens;
-      if (sequence.read === sequence.toRead) {
-        sequence.written += 1;
-        if (sequence.written === 1) {
-          sequence.request.firstTokenSeconds = this.seconds;
-        }
-      }
-    }
-    return this.end();
+    const stepSeconds = mixedStepSeconds(this.model, this.engine, this.k, writers, kvBytesRead, newTokens, attentionFlops, prompts);
+    const writing = chunks.length > 0 ? { steps: 1, slopeSeconds: 0 } : this.writingSpan(writers, kvBytesRead, stepSeconds);
+    this.work = { startSeconds: now, chunks, writers, stepSeconds, ...writing };
+    this.endsSeconds = now + secondsOf(this.work, this.work.steps);
   }
 
   /** The prompts that a step reads, and how many tokens of each. */
-  private readPrompts(budget: number): { sequence: Sequence; tokens: number }[] {
+  private readPrompts(budget: number): Chunk[] {
     const { running, waiting, limits } = this;
-    const chunks: { sequence: Sequence; tokens: number }[] = [];
+    const chunks: Chunk[] = [];
     let left = budget;
     const read = (sequence: Sequence) => {
       const tokens = Math.min(sequence.toRead - sequence.read, left);
@@ -178,7 +257,7 @@ export class MixedEngine {
     }
     // one that alone is larger than the cache is let in, as nothing would come of waiting.
     while (left > 0 && waiting.length > 0 && running.length < limits.sequences
-      && (this.usedTokens + waiting[0].toRead <= limits.kvTokens || running.length === 0)) {
+      && (this.usedBytes + kvBytes(this.model, waiting[0].toRead) <= this.kvLimitBytes || running.length === 0)) {
       const sequence = waiting.shift()!;
       running.push(sequence);
       this.hold(sequence, sequence.toRead);
@@ -187,81 +266,75 @@ export class MixedEngine {
     return chunks;
   }
 
-  /** Steps in which the first `writers` sequences write and nothing is read; the tokens of the first step are held already. */
-  private write(writers: number, kvBytesRead: number, until: number): number {
-    const { model, running, limits } = this;
+  /** How many steps go by before anything but the contexts changes, and what each takes longer than the one before. */
+  private writingSpan(writers: number, kvBytesRead: number, stepSeconds: number): { steps: number; slopeSeconds: number } {
+    const { model, running } = this;
     let steps = writers < running.length ? 1 : Infinity;
     let growth = 0;
     for (const sequence of running) {
       const context = contextOf(sequence);
       steps = Math.min(steps, sequence.request.outputTokens - sequence.written);
-      for (const [limit, bytes] of [[model.attendedTokens, model.kvBytesPerTokenFull], [model.windowAttendedTokens, model.kvBytesPerTokenWindowed]]) {
-        if (context < limit) {
-          growth += bytes;
-          steps = Math.min(steps, Math.max(1, Math.floor(limit - context)));
-        }
+      if (context < model.attendedTokens) {
+        growth += model.kvBytesPerTokenFull;
+        steps = Math.min(steps, Math.max(1, Math.floor(model.attendedTokens - context)));
+      }
+      if (context < model.windowAttendedTokens) {
+        growth += model.kvBytesPerTokenWindowed;
+        steps = Math.min(steps, Math.max(1, Math.floor(model.windowAttendedTokens - context)));
       }
     }
-    if (limits.kvTokens < Infinity) {
-      steps = Math.min(steps, 1 + Math.max(0, Math.floor((limits.kvTokens - this.usedTokens) / writers)));
+    if (this.kvLimitBytes < Infinity) {
+      steps = Math.min(steps, 1 + Math.max(0, Math.floor((this.kvLimitBytes - this.usedBytes) / (writers * this.kvBytesPerToken))));
     }
-    const first = mixedStepSeconds(model, this.engine, this.k, writers, kvBytesRead, 0, 0, 0);
-    const slope = mixedStepSeconds(model, this.engine, this.k, writers, kvBytesRead + growth, 0, 0, 0) - first;
-    const seconds = (count: number) => count * first + slope * count * (count - 1) / 2;
-    if (this.seconds + seconds(steps) > until) {
-      // the root of the time to the next arrival, put right where rounding was not.
-      const [a, b, c] = [slope / 2, first - slope / 2, this.seconds - until];
-      let count = Math.max(1, Math.min(steps, Math.ceil(a > 0 ? (Math.sqrt(b * b - 4 * a * c) - b) / (2 * a) : -c / b)));
-      while (count > 1 && this.seconds + seconds(count - 1) >= until) {
-        count -= 1;
-      }
-      while (count < steps && this.seconds + seconds(count) < until) {
-        count += 1;
-      }
-      steps = count;
-    }
-    this.seconds += seconds(steps);
-    let left = writers;
-    for (const sequence of running) {
-      if (left > 0 && sequence.read === sequence.toRead) {
-        left -= 1;
-        sequence.written += steps;
-        this.hold(sequence, steps - 1);
-      }
-    }
-    return this.end();
+    return { steps, slopeSeconds: mixedStepSeconds(model, this.engine, this.k, writers, kvBytesRead + growth, 0, 0, 0) - stepSeconds };
   }
 
-  private end(): number {
-    const { running } = this;
-    let kept = 0;
-    for (const sequence of running) {
-      if (sequence.written === sequence.request.outputTokens) {
-        sequence.request.lastTokenSeconds = this.seconds;
-        this.hold(sequence, -sequence.held);
-      } else {
-        running[kept++] = sequence;
-      }
+  /** Lets steps that only write end with the first one that ends at a time or after it. */
+  private cut(work: Work, until: number): void {
+    const { stepSeconds, slopeSeconds, startSeconds } = work;
+    // the root of the time that is left, put right where rounding was not.
+    const [a, b, c] = [slopeSeconds / 2, stepSeconds - slopeSeconds / 2, startSeconds - until];
+    let count = Math.max(1, Math.min(work.steps, Math.ceil(a > 0 ? (Math.sqrt(b * b - 4 * a * c) - b) / (2 * a) : -c / b)));
+    while (count > 1 && startSeconds + secondsOf(work, count - 1) >= until) {
+      count -= 1;
     }
-    const ended = running.length - kept;
-    running.length = kept;
-    return ended;
+    while (count < work.steps && startSeconds + secondsOf(work, count) < until) {
+      count += 1;
+    }
+    work.steps = count;
+    this.endsSeconds = startSeconds + secondsOf(work, count);
   }
 
   private throwOut(): void {
     const sequence = this.running.pop()!;
-    this.hold(sequence, -sequence.held);
+    this.release(sequence);
+    this.preemptions += 1;
     sequence.toRead = contextOf(sequence);
-    sequence.read = 0;
+    sequence.read = cachedOf(sequence.request);
     this.waiting.unshift(sequence);
   }
 
   private hold(sequence: Sequence, tokens: number): void {
-    sequence.held += tokens;
-    this.usedTokens += tokens;
+    const bytes = kvBytes(this.model, tokens);
+    this.usedBytes += bytes - sequence.heldBytes;
+    sequence.heldBytes = bytes;
   }
+
+  private release(sequence: Sequence): void {
+    this.usedBytes -= sequence.heldBytes;
+    sequence.heldBytes = 0;
+  }
+}
+
+function secondsOf({ stepSeconds, slopeSeconds }: Work, steps: number): number {
+  return steps * stepSeconds + slopeSeconds * steps * (steps - 1) / 2;
 }
 
 function contextOf({ request, written }: Sequence): number {
   return request.inputTokens + written;
+}
+
+/** The last token of a prompt is read even if it is cached: the next one follows from it. */
+function cachedOf({ inputTokens, cachedTokens = 0 }: MixedRequest): number {
+  return Math.min(cachedTokens, inputTokens - 1);
 }

@@ -160,6 +160,8 @@ export interface Simulation {
   readonly goodputRequestsPerSecond: number;
   /** Most requests that were in the service at once. */
   readonly mostInFlight: number;
+  /** Times that a request lost its place in an engine because the KV cache was full, and was read again later. */
+  readonly preemptions: number;
   /** Whether the service fell ever further behind the arrivals: the latencies then tell how long the simulation was, and not what to expect. */
   readonly backlogGrows: boolean;
   /** Stages, in the order that a request passes them. */

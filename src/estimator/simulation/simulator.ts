@@ -8,6 +8,7 @@ import { Arrivals, RandomArrivals, RecordedArrivals } from './arrivals';
 import { EventEngine } from './event-engine';
 import { FleetTables, fleetTables } from './fleet-tables';
 import { Histogram } from './histogram';
+import { MixedFleet } from './mixed-fleet';
 import { Recorder } from './recorder';
 import { RequestLengths, requestLengths } from './request-lengths';
 import { SimulatedLatency, SimulatedStage, SimulatedVerdict, Simulation, SimulationOptions, SimulationOutcome } from './simulation';
@@ -15,6 +16,8 @@ import { SimulatedLatency, SimulatedStage, SimulatedVerdict, Simulation, Simulat
 const DEFAULT_REQUESTS = 10_000;
 const MAX_REQUESTS = 2_000_000_000;
 const MAX_CLIENTS = 10_000_000;
+
+type FleetRun = EventEngine | MixedFleet;
 
 interface Load {
   readonly name: string;
@@ -30,8 +33,10 @@ interface Load {
  * each request the times that advancing token by token would. The same spec, options and seed give the same figures on every machine, except that the last
  * digit of step times of models with routed experts is the platform's (`Math.pow`).
  *
- * Not simulated, as a deployment spec does not tell them: chunked prefill, pre-emption (an engine admits a sequence when its whole KV cache has room), KV
- * blocks (memory is counted by token), evictions from the prefix cache, priorities, failures. The KV cache that prefill engines hold until it has left is not bounded.
+ * Where the spec gives `decode.maxBatchedTokens`, engines read prompts in chunks beside the tokens that they write, admit a sequence when its prompt has room
+ * in the KV cache, and throw the newest one out when it is full. Else an engine admits a sequence when its whole KV cache has room.
+ *
+ * Not simulated: KV blocks (memory is counted by token), evictions from the prefix cache, priorities, failures. The KV cache that prefill engines hold until it has left is not bounded.
  */
 export class Simulator {
   /**
@@ -72,7 +77,7 @@ export class Simulator {
 function run(service: Service, counts: Counts, options: SimulationOptions, load: Load, fleet: FleetTables): Simulation {
   const { spec } = service;
   const recorder = new Recorder(fleet, spec.objective, options.observer);
-  const engine = new EventEngine(fleet, load.arrivals, recorder);
+  const engine = fleet.chunked === undefined ? new EventEngine(fleet, load.arrivals, recorder) : new MixedFleet(fleet, load.arrivals, recorder);
   engine.run();
   const durationSeconds = recorder.lastFinish - recorder.firstArrival;
   return {
@@ -93,7 +98,8 @@ function run(service: Service, counts: Counts, options: SimulationOptions, load:
     outputTokensPerSecond: recorder.outputTokens / durationSeconds,
     requestsPerSecond: load.arrivals.requests / durationSeconds,
     goodputRequestsPerSecond: recorder.good / durationSeconds,
-    mostInFlight: engine.mostInFlight,
+    mostInFlight: engine.traffic.mostInFlight,
+    preemptions: engine.preemptions,
     backlogGrows: options.concurrency === undefined && grows(engine, fleet, load.arrivals.requests),
     stages: stages(engine, fleet, durationSeconds),
     objectives: verdicts(service, recorder),
@@ -109,13 +115,13 @@ function verdicts({ promises }: Service, { firstToken, perToken, endToEnd }: Rec
 }
 
 // each quarter of the arrivals meets clearly more requests than the one before, and more than the fleet works on at once
-function grows({ inFlightByQuarter }: EventEngine, fleet: FleetTables, requests: number): boolean {
+function grows({ traffic: { inFlightByQuarter } }: FleetRun, fleet: FleetTables, requests: number): boolean {
   const [, second, third, fourth] = inFlightByQuarter.map((sum) => sum * 4 / requests);
   const worked = fleet.prefillEngines + fleet.decodeEngines * fleet.slots;
   return third > 1.2 * second && fourth > 1.2 * third && fourth > worked;
 }
 
-function stages(engine: EventEngine, fleet: FleetTables, seconds: number): SimulatedStage[] {
+function stages(engine: FleetRun, fleet: FleetTables, seconds: number): SimulatedStage[] {
   const meanBatch = engine.decodeSteps > 0 ? engine.decodedTokens / engine.decodeSteps : undefined;
   const decode: SimulatedStage = {
     name: fleet.aggregated ? 'aggregated' : 'decode',

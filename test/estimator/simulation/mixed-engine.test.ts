@@ -1,11 +1,15 @@
 import * as fc from 'fast-check';
+import { mixedReference } from './mixed-reference';
 import { Coefficients } from '../../../src/estimator/phases/coefficients';
 import { decodeStepSeconds } from '../../../src/estimator/phases/decode';
 import { mixedStepSeconds } from '../../../src/estimator/phases/mixed';
 import { modelShape } from '../../../src/estimator/phases/model-shape';
 import { prefillAttentionFlops, prefillSeconds } from '../../../src/estimator/phases/prefill';
-import { EngineShape, ModelShape, kvReadBytes } from '../../../src/estimator/phases/shapes';
-import { MixedEngine, MixedEngineLimits, MixedRequest } from '../../../src/estimator/simulation/mixed-engine';
+import { EngineShape, kvReadBytes } from '../../../src/estimator/phases/shapes';
+import { RandomArrivals, RecordedArrivals } from '../../../src/estimator/simulation/arrivals';
+import { FleetTables } from '../../../src/estimator/simulation/fleet-tables';
+import { MixedEngine, MixedRequest } from '../../../src/estimator/simulation/mixed-engine';
+import { MixedFleet } from '../../../src/estimator/simulation/mixed-fleet';
 import { ModelArchitecture } from '../../../src/model';
 
 const ENGINE: EngineShape = { flopsPerSecond: 1e15, memoryBytesPerSecond: 3e12, memoryBytes: 1e12, kvCopies: 1, lowPrecision: false };
@@ -26,74 +30,6 @@ const MODELS = ['llama-3.1-8b', 'gpt-oss-20b', 'llama-4-scout'].map((id) => mode
 const request = (arrivalSeconds: number, inputTokens: number, outputTokens: number): MixedRequest => (
   { arrivalSeconds, inputTokens, outputTokens, firstTokenSeconds: NaN, lastTokenSeconds: NaN });
 
-/** The same engine, step by step: every step asks every sequence. */
-function reference(model: ModelShape, limits: MixedEngineLimits, requests: readonly MixedRequest[]): MixedRequest[] {
-  type Sequence = { request: MixedRequest; toRead: number; read: number; written: number; held: number };
-  const all = requests.map((one) => ({ ...one }));
-  const coming = all.map((one): Sequence => ({ request: one, toRead: one.inputTokens, read: 0, written: 0, held: 0 }));
-  const waiting: Sequence[] = [];
-  let running: Sequence[] = [];
-  let now = 0;
-  const used = () => running.reduce((sum, { held }) => sum + held, 0);
-  while (coming.length + waiting.length + running.length > 0) {
-    if (waiting.length + running.length === 0) {
-      now = Math.max(now, coming[0].request.arrivalSeconds);
-    }
-    while (coming.length > 0 && coming[0].request.arrivalSeconds <= now) {
-      waiting.push(coming.shift()!);
-    }
-    let budget = limits.stepTokens;
-    const writers: Sequence[] = [];
-    for (let i = 0; i < running.length && budget > 0; i++) {
-      if (running[i].read < running[i].toRead) {
-        continue;
-      }
-      while (used() >= limits.kvTokens && running.length > i + 1) {
-        const lost = running.pop()!;
-        Object.assign(lost, { toRead: lost.request.inputTokens + lost.written, read: 0, held: 0 });
-        waiting.unshift(lost);
-      }
-      running[i].held += 1;
-      budget -= 1;
-      writers.push(running[i]);
-    }
-    const chunks: { sequence: Sequence; from: number; tokens: number }[] = [];
-    const read = (sequence: Sequence) => {
-      const tokens = Math.min(budget, sequence.toRead - sequence.read);
-      chunks.push({ sequence, from: sequence.read, tokens });
-      budget -= tokens;
-    };
-    running.filter((one) => one.read < one.toRead).forEach((one) => budget > 0 && read(one));
-    while (budget > 0 && waiting.length > 0 && running.length < limits.sequences
-      && (running.length === 0 || used() + waiting[0].toRead <= limits.kvTokens)) {
-      const sequence = waiting.shift()!;
-      sequence.held = sequence.toRead;
-      running.push(sequence);
-      read(sequence);
-    }
-    now += mixedStepSeconds(
-      model, ENGINE, K,
-      writers.length,
-      writers.reduce((sum, one) => sum + kvReadBytes(model, one.request.inputTokens + one.written), 0),
-      chunks.reduce((sum, { tokens }) => sum + tokens, 0),
-      chunks.reduce((sum, { from, tokens }) => sum + prefillAttentionFlops(model, tokens, from), 0),
-      chunks.filter(({ sequence, from, tokens }) => from + tokens === sequence.toRead).length,
-    );
-    chunks.forEach(({ sequence, tokens }) => { sequence.read += tokens; });
-    for (const sequence of [...writers, ...chunks.map((chunk) => chunk.sequence).filter((one) => one.read === one.toRead)]) {
-      sequence.written += 1;
-      if (sequence.written === 1) {
-        sequence.request.firstTokenSeconds = now;
-      }
-      if (sequence.written === sequence.request.outputTokens) {
-        sequence.request.lastTokenSeconds = now;
-      }
-    }
-    running = running.filter((one) => one.written < one.request.outputTokens);
-  }
-  return all;
-}
-
 const arbitraryModel = fc.constantFrom(...MODELS);
 const arbitraryLimits = fc.record({
   sequences: fc.integer({ min: 1, max: 12 }),
@@ -103,21 +39,83 @@ const arbitraryLimits = fc.record({
 const arbitraryRequests = fc.array(fc.record({
   gap: fc.double({ min: 0, max: 0.5, noNaN: true }),
   inputTokens: fc.integer({ min: 1, max: 9000 }),
+  cachedShare: fc.constantFrom(0, 0, 0.5, 1),
   outputTokens: fc.integer({ min: 1, max: 120 }),
 }), { minLength: 1, maxLength: 12 }).map((list) => {
   let at = 0;
-  return list.map(({ gap, inputTokens, outputTokens }) => request(at += gap, inputTokens, outputTokens));
+  return list.map(({ gap, inputTokens, cachedShare, outputTokens }): MixedRequest => (
+    { ...request(at += gap, inputTokens, outputTokens), cachedTokens: Math.floor(cachedShare * (inputTokens - 1)) }));
 });
 
 test('events are taken in one piece as step by step, to 1e-9', () => {
   fc.assert(fc.property(arbitraryModel, arbitraryLimits, arbitraryRequests, (model, limits, requests) => {
-    const expected = reference(model, limits, requests);
+    const expected = mixedReference(1, model, ENGINE, K, limits, requests);
     new MixedEngine(model, ENGINE, K, limits).replay(requests);
     requests.forEach((one, i) => {
       expect(Math.abs(one.firstTokenSeconds / expected[i].firstTokenSeconds - 1)).toBeLessThan(1e-9);
       expect(Math.abs(one.lastTokenSeconds / expected[i].lastTokenSeconds - 1)).toBeLessThan(1e-9);
     });
   }), { numRuns: 800 });
+});
+
+// clients start apart: where two engines do the same at the same time, the last bit of a sum would decide which one is first
+class Apart extends RandomArrivals {
+  private start = 0.0001;
+  private next = 0;
+
+  public seconds(): number {
+    return this.start *= 1.7320508;
+  }
+
+  public kind(): number {
+    return this.next++;
+  }
+}
+
+test('a fleet gives each request the times that engines give it that go step by step, to 1e-9', () => {
+  const requestsOf = fc.array(fc.record({
+    inputTokens: fc.integer({ min: 1, max: 5000 }), cachedShare: fc.constantFrom(0, 0, 0.5, 1), outputTokens: fc.integer({ min: 1, max: 80 }),
+  }), { minLength: 5, maxLength: 30 });
+  const gaps = fc.array(fc.double({ min: 1e-6, max: 0.3, noNaN: true }), { minLength: 30, maxLength: 30 });
+  let compared = 0;
+  fc.assert(fc.property(
+    arbitraryModel, arbitraryLimits, requestsOf, gaps, fc.integer({ min: 1, max: 5 }), fc.constantFrom(0, 0, 1, 6),
+    (model, limits, drawn, between, decodeEngines, clients) => {
+      let at = 0;
+      const given = drawn.map(({ inputTokens, cachedShare, outputTokens }, i): MixedRequest => ({
+        // no two requests are alike
+        ...request(at += between[i], inputTokens + i, outputTokens), cachedTokens: Math.floor(cachedShare * (inputTokens + i)),
+      }));
+      const column = (value: (one: MixedRequest) => number) => Float64Array.from(given, value);
+      const fleet = {
+        decodeEngines,
+        overheadSeconds: 0.003,
+        chunked: { model, engine: ENGINE, coefficients: K, limits },
+        kinds: {
+          inputTokens: column((one) => one.inputTokens),
+          cachedTokens: column((one) => one.cachedTokens!),
+          outputTokens: column((one) => one.outputTokens),
+        },
+      } as FleetTables;
+      const apart = () => new Apart(0, given.length, clients, 1, 1, Float64Array.of(1));
+      const recorded = new RecordedArrivals(column((one) => one.arrivalSeconds), Int32Array.from(given, (_, i) => i));
+      const starts = apart();
+      const sent = clients === 0 ? given : given.map((one) => ({ ...one, arrivalSeconds: starts.seconds() }));
+      const expected = mixedReference(decodeEngines, model, ENGINE, K, limits, sent, clients, 0.003);
+      const actual: number[][] = [];
+      new MixedFleet(fleet, clients === 0 ? recorded : apart(), {
+        finished: (number, _kind, ...times) => { actual[number] = times.slice(0, 3); },
+      }).run();
+      expect(actual).toHaveLength(given.length);
+      expected.forEach(({ arrivalSeconds, firstTokenSeconds, lastTokenSeconds }, i) => {
+        [arrivalSeconds, firstTokenSeconds + 0.003, lastTokenSeconds + 0.003].forEach((time, j) => {
+          expect(Math.abs(actual[i][j] / time - 1)).toBeLessThan(1e-9);
+        });
+      });
+      compared += given.length;
+    },
+  ), { numRuns: 500 });
+  expect(compared).toBeGreaterThan(5000);
 });
 
 test('a step that only writes is a decode step, one that only reads is a prefill', () => {

@@ -69,6 +69,15 @@ describe('against the closed form', () => {
     expect(link.utilisation / form.linkLoad).toBeCloseTo(1, 1);
   });
 
+  test('one client of an engine with chunked prefill meets the service times', () => {
+    const spec = trn2({ workload: steady(1, 1000, 200), prefill: undefined, decode: { hardware: 'p5.48xlarge', instances: 1, maxBatchedTokens: 2048 } });
+    const { form } = solved({ ...spec, workload: { ...spec.workload, requestsPerSecond: 1e-9 } });
+    const { ttftSeconds, tpotSeconds, preemptions } = simulated(spec, { concurrency: 1, requests: 20 });
+    expect(ttftSeconds.avg / form.latencies[0]).toBeCloseTo(1, 2);
+    expect(tpotSeconds!.avg / form.latencies[5]).toBeCloseTo(1, 2);
+    expect(preemptions).toBe(0);
+  });
+
   test('one prefill engine and equal requests wait as in an M/D/1 queue', () => {
     const rate = 0.7 / solved(apart).form.prefillMeanSeconds;
     const spec = { ...apart, workload: { ...apart.workload, requestsPerSecond: rate }, decode: { ...single, instances: 8 } };
@@ -148,6 +157,18 @@ describe('what cannot be simulated', () => {
     const trace = RequestTrace.fromText(['arrivalSeconds,inputTokens,outputTokens', ...rows].join('\n'), 'overload.csv');
     expect(simulated(apart, { trace })).toMatchObject({ load: 'trace', requests: 3000, backlogGrows: true });
     expect(simulated(apart, { trace, requests: 10 })).toMatchObject({ requests: 10, backlogGrows: false });
+  });
+
+  test('where the KV cache is full, sequences lose their places, and every request is answered all the same', () => {
+    const spec = trn2({
+      workload: steady(1, 200, 8000),
+      prefill: undefined,
+      decode: { hardware: 'p5.48xlarge', instances: 1, tensorParallelDegree: 4, maxBatchedTokens: 2048, maxConcurrentSequences: 256 },
+    });
+    const { preemptions, requests, outputTokensPerSecond, durationSeconds } = simulated(spec, { concurrency: 500, requests: 500 });
+    expect(preemptions).toBeGreaterThan(0);
+    expect(requests).toBe(500);
+    expect(outputTokensPerSecond * durationSeconds).toBeCloseTo(500 * 8000, 3);
   });
 
   test('a recorded prompt that no engine takes is refused', () => {

@@ -1,0 +1,137 @@
+import { Coefficients } from '../../../src/estimator/phases/coefficients';
+import { mixedStepSeconds } from '../../../src/estimator/phases/mixed';
+import { prefillAttentionFlops } from '../../../src/estimator/phases/prefill';
+import { EngineShape, ModelShape, kvBytes, kvReadBytes } from '../../../src/estimator/phases/shapes';
+import { MixedEngineLimits, MixedRequest } from '../../../src/estimator/simulation/mixed-engine';
+
+interface Sequence { request: MixedRequest; toRead: number; read: number; written: number; held: number }
+interface Chunk { sequence: Sequence; from: number; tokens: number }
+
+const readAtFirst = ({ cachedTokens = 0, inputTokens }: MixedRequest) => Math.min(cachedTokens, inputTokens - 1);
+
+/** An engine with chunked prefill, step by step: every step asks every sequence. Slow, and easy to check by reading. */
+class SteppedEngine {
+  public ends = Infinity;
+  private waiting: Sequence[] = [];
+  private running: Sequence[] = [];
+  private writers: Sequence[] = [];
+  private chunks: Chunk[] = [];
+
+  constructor(
+    private readonly model: ModelShape,
+    private readonly engine: EngineShape,
+    private readonly k: Coefficients,
+    private readonly limits: MixedEngineLimits,
+  ) {}
+
+  public get requests(): number {
+    return this.waiting.length + this.running.length;
+  }
+
+  public add(request: MixedRequest, now: number): void {
+    this.waiting.push({ request, toRead: request.inputTokens, read: readAtFirst(request), written: 0, held: 0 });
+    if (this.ends === Infinity) {
+      this.ends = now;
+    }
+  }
+
+  /** Ends the running step and begins the next one; gives the requests that have their last token. */
+  public step(): MixedRequest[] {
+    const now = this.ends;
+    this.chunks.forEach(({ sequence, tokens }) => { sequence.read += tokens; });
+    const ended: MixedRequest[] = [];
+    for (const sequence of [...this.writers, ...this.chunks.map((chunk) => chunk.sequence).filter((one) => one.read === one.toRead)]) {
+      sequence.written += 1;
+      if (sequence.written === 1) {
+        sequence.request.firstTokenSeconds = now;
+      }
+      if (sequence.written === sequence.request.outputTokens) {
+        sequence.request.lastTokenSeconds = now;
+        ended.push(sequence.request);
+      }
+    }
+    this.running = this.running.filter((one) => one.written < one.request.outputTokens);
+    this.begin(now);
+    return ended;
+  }
+
+  private begin(now: number): void {
+    const { limits, model, running, waiting } = this;
+    this.writers = [];
+    this.chunks = [];
+    if (this.requests === 0) {
+      this.ends = Infinity;
+      return;
+    }
+    const limit = limits.kvTokens * (model.kvBytesPerTokenFull + model.kvBytesPerTokenWindowed);
+    const used = () => running.reduce((sum, { held }) => sum + kvBytes(model, held), 0);
+    let budget = limits.stepTokens;
+    for (let i = 0; i < running.length && budget > 0; i++) {
+      if (running[i].read < running[i].toRead) {
+        continue;
+      }
+      const context = running[i].request.inputTokens + running[i].written;
+      while (used() + kvBytes(model, context) - kvBytes(model, running[i].held) > limit && running.length > i + 1) {
+        const lost = running.pop()!;
+        waiting.unshift({ ...lost, toRead: lost.request.inputTokens + lost.written, read: readAtFirst(lost.request), held: 0 });
+      }
+      running[i].held = context;
+      budget -= 1;
+      this.writers.push(running[i]);
+    }
+    const read = (sequence: Sequence) => {
+      const tokens = Math.min(budget, sequence.toRead - sequence.read);
+      this.chunks.push({ sequence, from: sequence.read, tokens });
+      budget -= tokens;
+    };
+    running.filter((one) => one.read < one.toRead).forEach((one) => budget > 0 && read(one));
+    while (budget > 0 && waiting.length > 0 && running.length < limits.sequences
+      && (running.length === 0 || used() + kvBytes(model, waiting[0].toRead) <= limit)) {
+      const sequence = waiting.shift()!;
+      sequence.held = sequence.toRead;
+      running.push(sequence);
+      read(sequence);
+    }
+    this.ends = now + mixedStepSeconds(
+      model, this.engine, this.k,
+      this.writers.length,
+      this.writers.reduce((sum, one) => sum + kvReadBytes(model, one.request.inputTokens + one.written), 0),
+      this.chunks.reduce((sum, { tokens }) => sum + tokens, 0),
+      this.chunks.reduce((sum, { from, tokens }) => sum + prefillAttentionFlops(model, tokens, from), 0),
+      this.chunks.filter(({ sequence, from, tokens }) => from + tokens === sequence.toRead).length,
+    );
+  }
+}
+
+/**
+ * A fleet of such engines; a request goes to the one with the fewest.
+ *
+ * @param requests in order of arrival; with clients only the first ones' arrivals are given, the others' are set as they come.
+ * @param clients 0 if requests come on their own.
+ * @param delaySeconds from the last token to the answer, and so to the client's next request.
+ */
+export function mixedReference(
+  engines: number, model: ModelShape, engine: EngineShape, k: Coefficients, limits: MixedEngineLimits,
+  requests: readonly MixedRequest[], clients = 0, delaySeconds = 0,
+): MixedRequest[] {
+  const all = requests.map((one) => ({ ...one }));
+  const coming = clients === 0 ? [...all] : all.slice(0, clients);
+  let sent = coming.length;
+  const fleet = Array.from({ length: engines }, () => new SteppedEngine(model, engine, k, limits));
+  for (;;) {
+    const next = fleet.reduce((best, one) => (one.ends < best.ends ? one : best));
+    if (coming.length > 0 && coming[0].arrivalSeconds <= next.ends) {
+      const request = coming.shift()!;
+      fleet.reduce((best, one) => (one.requests < best.requests ? one : best)).add(request, request.arrivalSeconds);
+    } else if (next.ends === Infinity) {
+      return all;
+    } else {
+      for (const { lastTokenSeconds } of next.step()) {
+        if (clients > 0 && sent < all.length) {
+          Object.assign(all[sent], { arrivalSeconds: lastTokenSeconds + delaySeconds });
+          coming.push(all[sent++]);
+        }
+      }
+    }
+  }
+}
