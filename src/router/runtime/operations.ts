@@ -9,6 +9,7 @@ import { EngineRequest } from './wire/engine-request';
 import { checkServed } from './wire/fields';
 import { parseOpenAi } from './wire/openai';
 import { OPENAI_WIRE } from './wire/openai-wire';
+import { parseResponses } from './wire/responses/responses-request';
 
 /** What an engine is asked for a caller, and how the caller is told. */
 export interface Call {
@@ -34,14 +35,19 @@ export interface Operation {
 /** `/model/{modelId}/{operation}`: the id is one segment of the raw path, in which a slash or a colon is encoded. */
 const BEDROCK_PATH = /^\/model\/([^/]+)\/(converse|converse-stream|invoke|invoke-with-response-stream|count-tokens)$/;
 const OPENAI_PATH = /^(?:\/openai)?(\/v1\/(?:chat\/)?completions)$/;
+const RESPONSES_PATH = /^(?:\/openai)?\/v1\/responses$/;
 
 const OPENAI_NAMES: { readonly [path: string]: string } = { '/v1/chat/completions': 'chat_completions', '/v1/completions': 'completions' };
+const RESPONSES: Operation = { name: 'responses', wire: OPENAI_WIRE, read: (body, { model }) => parseResponses(body, model) };
 const CONVERSE = new ConverseWire();
 const COUNT_TOKENS = new CountTokensWire();
 const INVOKE = new InvokeModelWire(false);
 
 /** The operation at a path; undefined if there is none. */
 export function operationAt(path: string): Operation | undefined {
+  if (RESPONSES_PATH.test(path)) {
+    return RESPONSES;
+  }
   const [, openAi] = OPENAI_PATH.exec(path) ?? [];
   if (openAi !== undefined) {
     return {

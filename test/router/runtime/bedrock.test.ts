@@ -3,7 +3,7 @@ import {
   InvokeModelWithResponseStreamCommand,
 } from '@aws-sdk/client-bedrock-runtime';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
-import { Behaviour, chunkOf, KEY, MockEngine, MODEL, ROLE, routerFor, sleep, sse, TestRouter, until } from './harness';
+import { chunkOf, delta, KEY, MockEngine, MODEL, ROLE, routerFor, sleep, sse, streaming, TestRouter, until, wholly } from './harness';
 
 const USAGE = { prompt_tokens: 12, completion_tokens: 3, total_tokens: 15 };
 const HELLO = {
@@ -12,16 +12,6 @@ const HELLO = {
 const USER = [{ role: 'user' as const, content: [{ text: 'say hello' }] }];
 const TOOL = { toolSpec: { name: 'weather', description: 'the weather', inputSchema: { json: { type: 'object', properties: { city: { type: 'string' } } } } } };
 
-const wholly = (value: unknown, status = 200): Behaviour => (response) => {
-  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
-};
-const delta = (value: object, finish: string | null = null, more: object = {}) => (
-  { object: 'chat.completion.chunk', choices: [{ index: 0, delta: value, finish_reason: finish, ...more }] });
-const streaming = (chunks: unknown[], end = sse('[DONE]')): Behaviour => (response) => {
-  response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
-  chunks.forEach((chunk) => response.write(sse(chunk)));
-  response.end(end);
-};
 const HELLO_STREAM = [ROLE, chunkOf('hel'), chunkOf('lo "\u{1F600}"\n'), delta({}, 'stop'), { choices: [], usage: USAGE }];
 
 let engine: MockEngine;
@@ -251,7 +241,7 @@ describe('exceptions', () => {
       'ValidationException', 'messages[0].content[0].document: this kind of content is not supported here'],
     ['a guardrail', { guardrailConfig: { guardrailIdentifier: 'g', guardrailVersion: '1' } }, 'ValidationException', 'guardrailConfig: this is not supported here'],
     ['a tool that is not there', { toolConfig: { tools: [TOOL], toolChoice: { tool: { name: 'news' } } } }, 'ValidationException',
-      'toolConfig.toolChoice.tool.name: there is no tool of this name in toolConfig.tools'],
+      'toolConfig.toolChoice.tool.name: there is no tool of this name'],
     ['a KV cache of somebody else', { additionalModelRequestFields: { kv_transfer_params: { remote_host: '10.0.0.1' } } }, 'ValidationException',
       'additionalModelRequestFields.kv_transfer_params: this is not for callers to give here'],
     ['another tier', { serviceTier: { type: 'flex' } }, 'ValidationException', 'serviceTier.type: "flex" is not supported here, default is'],

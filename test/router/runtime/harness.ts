@@ -75,6 +75,22 @@ export const chunkOf = (content: string) => ({ object: 'chat.completion.chunk', 
 export const ROLE = { object: 'chat.completion.chunk', choices: [{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }] };
 export const COMPLETION = { object: 'chat.completion', choices: [{ index: 0, message: { role: 'assistant', content: 'hello' }, finish_reason: 'stop' }] };
 
+/** An engine's answer that is not a stream. */
+export const wholly = (value: unknown, status = 200): Behaviour => (response) => {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+};
+
+/** A chunk of a stream, with what it adds. */
+export const delta = (value: object, finish: string | null = null, more: object = {}) => (
+  { object: 'chat.completion.chunk', choices: [{ index: 0, delta: value, finish_reason: finish, ...more }] });
+
+/** An engine's stream, chunk by chunk. */
+export const streaming = (chunks: unknown[], end = sse('[DONE]')): Behaviour => (response) => {
+  response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
+  chunks.forEach((chunk) => response.write(sse(chunk)));
+  response.end(end);
+};
+
 /** An engine's stream, event by event, with a pause before each. */
 export function streamOf(texts: string[], pauseMillis = 0, end = sse('[DONE]')): Behaviour {
   return async (response) => {

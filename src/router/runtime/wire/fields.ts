@@ -58,6 +58,18 @@ export class FieldProblems {
     return undefined;
   }
 
+  /** The value if it is one of those allowed; undefined if it is not given, or wrong. */
+  public oneOf<T>(value: unknown, path: string, allowed: readonly T[]): T | undefined {
+    if (value === undefined || value === null) {
+      return undefined;
+    }
+    if (allowed.includes(value as T)) {
+      return value as T;
+    }
+    this.add(path, `expected ${allowed.map(shown).join(' or ')}, got ${shown(value)}`);
+    return undefined;
+  }
+
   /** The only member of a union that is set; a problem, and undefined, if there is not exactly one. */
   public member(value: unknown, path: string): readonly [name: string, value: unknown] | undefined {
     const members = Object.entries(this.object(value, path)).filter(([, one]) => one !== undefined && one !== null);
@@ -97,8 +109,16 @@ export function isObject(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** The members that have a value. */
+export function defined(fields: Fields): Fields {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== null));
+}
+
 /** Throws ApiError unless the model is served. */
-export function checkServed(model: string, servedNames: readonly string[]): void {
+export function checkServed(model: unknown, servedNames: readonly string[]): asserts model is string {
+  if (typeof model !== 'string') {
+    throw invalid('invalid_model', 'model is not a string', 'model');
+  }
   if (!servedNames.includes(model)) {
     throw new ApiError(404, 'invalid_request_error', 'model_not_found', `the model ${JSON.stringify(model.slice(0, 256))} is not served here`, {},
       'model');

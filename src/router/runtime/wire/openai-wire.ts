@@ -1,5 +1,6 @@
 import { ApiError } from './api-error';
 import { CallerStream, CallerWire } from './caller-wire';
+import { SSE_HEADERS } from './sse';
 import { WholeAnswer } from './whole-answer';
 
 /** Callers of the OpenAI API: what an engine says is passed on as it stands. */
@@ -21,7 +22,7 @@ function errorBody({ message, type, param, code }: ApiError): Buffer {
 }
 
 class OpenAiStream implements CallerStream {
-  public readonly headers = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache', 'x-accel-buffering': 'no' };
+  public readonly headers = SSE_HEADERS;
   private parts: Buffer[] = [];
 
   public event(bytes: Buffer): void {

@@ -15,9 +15,6 @@ import { namesKvParams } from '../handoff/kv-params';
 export function parseOpenAi(path: '/v1/chat/completions' | '/v1/completions', bytes: Buffer, servedNames: readonly string[]): EngineRequest {
   const body = jsonObject(bytes);
   const { model, stream, messages, prompt } = body;
-  if (typeof model !== 'string') {
-    throw invalid('invalid_model', 'model is not a string', 'model');
-  }
   checkServed(model, servedNames);
   if (stream !== undefined && stream !== null && typeof stream !== 'boolean') {
     throw invalid('invalid_stream', 'stream is not a boolean', 'stream');

@@ -1,3 +1,6 @@
+/** Headers of a stream of server-sent events, which no proxy is to hold back. */
+export const SSE_HEADERS = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache', 'x-accel-buffering': 'no' };
+
 /** A server-sent event: its bytes as they came, and what its `data:` lines say. */
 export interface SseEvent {
   /** The event as it came, the blank line included. */

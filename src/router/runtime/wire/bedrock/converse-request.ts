@@ -1,8 +1,7 @@
+import { contentOf, functionChoice, functionTool, IMAGE_FORMATS } from '../chat-parts';
 import { EngineRequest, reservedMember } from '../engine-request';
-import { FieldProblems, Fields, jsonObject } from '../fields';
+import { defined, FieldProblems, Fields, jsonObject } from '../fields';
 
-const IMAGE_FORMATS = ['png', 'jpeg', 'gif', 'webp'];
-const TOOL_NAME = /^[A-Za-z0-9_-]{1,64}$/;
 const MAX_STOP_SEQUENCES = 2500;
 /** What is said in a request and cannot be honoured here. */
 const REFUSED = ['guardrailConfig', 'promptVariables', 'additionalModelResponseFieldPaths'];
@@ -112,7 +111,7 @@ function userMessages(blocks: Block[], images: boolean, problems: FieldProblems)
         problems.add(`${at}.${kind}`, 'this kind of content is not supported here');
     }
   }
-  return [...results, ...(parts.length === 0 ? [] : [{ role: 'user', content: plain(parts) }])];
+  return [...results, ...(parts.length === 0 ? [] : [{ role: 'user', content: contentOf(parts) }])];
 }
 
 // what a model thought before is not told to it again: the templates of open models leave it out too
@@ -142,12 +141,7 @@ function assistantMessage(blocks: Block[], problems: FieldProblems): Fields {
         problems.add(`${at}.${kind}`, 'this kind of content is not supported here');
     }
   }
-  return { role: 'assistant', content: parts.length === 0 ? null : plain(parts), ...(calls.length > 0 && { tool_calls: calls }) };
-}
-
-/** One text alone is a string, which every chat template reads. */
-function plain(parts: Fields[]): unknown {
-  return parts.length === 1 && parts[0].type === 'text' ? parts[0].text : parts;
+  return { role: 'assistant', content: parts.length === 0 ? null : contentOf(parts), ...(calls.length > 0 && { tool_calls: calls }) };
 }
 
 function imagePart(image: unknown, path: string, images: boolean, problems: FieldProblems): Fields {
@@ -222,11 +216,8 @@ function tools(config: unknown, problems: FieldProblems): Fields {
 
 function toolOf(spec: unknown, path: string, problems: FieldProblems): Fields {
   const { name, description, inputSchema, strict } = problems.object(spec, path);
-  if (!TOOL_NAME.test(problems.text(name, `${path}.name`)) && typeof name === 'string') {
-    problems.add(`${path}.name`, 'expected 1 to 64 letters, digits, _ or -');
-  }
   const parameters = problems.object(problems.object(inputSchema, `${path}.inputSchema`).json, `${path}.inputSchema.json`);
-  return { type: 'function', function: defined({ name, description, parameters, strict }) };
+  return functionTool({ name, description, parameters, strict }, path, problems);
 }
 
 function choiceOf(choice: unknown, list: Fields[], problems: FieldProblems): Fields {
@@ -241,10 +232,7 @@ function choiceOf(choice: unknown, list: Fields[], problems: FieldProblems): Fie
       return { tool_choice: 'required' };
     case 'tool': {
       const { name } = problems.object(value, 'toolConfig.toolChoice.tool');
-      if (!list.some((tool) => (tool.function as Fields).name === name)) {
-        problems.add('toolConfig.toolChoice.tool.name', 'there is no tool of this name in toolConfig.tools');
-      }
-      return { tool_choice: { type: 'function', function: { name } } };
+      return { tool_choice: functionChoice(name, list, 'toolConfig.toolChoice.tool.name', problems) };
     }
     default:
       if (kind !== undefined) {
@@ -299,8 +287,4 @@ function only(given: unknown, path: string, member: string, allowed: string[], p
   if (value !== undefined && value !== null && !allowed.includes(value as string)) {
     problems.add(`${path}.${member}`, `${JSON.stringify(value)} is not supported here, ${allowed.join(', ')} is`);
   }
-}
-
-function defined(fields: Fields): Fields {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== null));
 }

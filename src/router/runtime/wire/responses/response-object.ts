@@ -1,0 +1,136 @@
+import { randomUUID } from 'node:crypto';
+import { Fields, isObject } from '../fields';
+
+type Status = 'in_progress' | 'completed' | 'incomplete' | 'failed';
+
+/** What a response has come to. */
+export interface ResponseState {
+  readonly status: Status;
+  readonly output: readonly Fields[];
+  /** Why it is incomplete. */
+  readonly incomplete_details?: Fields;
+  readonly usage?: Fields;
+  /** Why it failed. */
+  readonly error?: Fields;
+}
+
+/** A part of an answer, which grows while it is streamed. */
+export interface OutputItem {
+  readonly id: string;
+  readonly type: 'reasoning' | 'message' | 'function_call';
+  /** The text, or the arguments of the call. */
+  text: string;
+  /** `call_id` and `name` of a call. */
+  readonly call: Fields;
+}
+
+/**
+ * The `response` object of one request: what was asked for, as the caller said it, and what has come of it.
+ */
+export class ResponseObject {
+  private readonly id = newId('resp');
+  private readonly createdAt = Math.floor(Date.now() / 1000);
+  private readonly asked: Fields;
+
+  /**
+   * @param asked members that repeat the request.
+   */
+  constructor(asked: Fields) {
+    this.asked = asked;
+  }
+
+  /** The object in a state of the response. */
+  public in({ status, output, incomplete_details: details, usage, error }: ResponseState): Fields {
+    const { instructions, max_output_tokens: maxTokens, temperature, top_p: topP } = this.asked;
+    return {
+      ...this.asked,
+      id: this.id,
+      object: 'response',
+      created_at: this.createdAt,
+      completed_at: status === 'completed' ? Math.floor(Date.now() / 1000) : null,
+      status,
+      background: false,
+      error: error ?? null,
+      incomplete_details: details ?? null,
+      // clients know these as null where they were not given.
+      instructions: instructions ?? null,
+      max_output_tokens: maxTokens ?? null,
+      temperature: temperature ?? null,
+      top_p: topP ?? null,
+      output,
+      previous_response_id: null,
+      service_tier: 'default',
+      store: false,
+      top_logprobs: 0,
+      truncation: 'disabled',
+      usage: usage ?? null,
+    };
+  }
+}
+
+/** A new part of an answer. */
+export function newItem(type: OutputItem['type'], text = '', id?: unknown, name?: unknown): OutputItem {
+  switch (type) {
+    case 'reasoning':
+      return { id: newId('rs'), type, text, call: {} };
+    case 'message':
+      return { id: newId('msg'), type, text, call: {} };
+    case 'function_call':
+      return { id: newId('fc'), type, text, call: { call_id: typeof id === 'string' ? id : newId('call'), name } };
+  }
+}
+
+/** An item of `output`. */
+export function itemOf(item: OutputItem, status: Status): Fields {
+  const { id, type, text, call } = item;
+  const content = status === 'in_progress' ? [] : [contentOf(item)];
+  switch (type) {
+    case 'reasoning':
+      return { id, type, summary: [], content, status };
+    case 'message':
+      return { id, type, role: 'assistant', content, status };
+    case 'function_call':
+      return { id, type, ...call, arguments: text, status };
+  }
+}
+
+/** The content of an item that has text. */
+export function contentOf({ type, text }: OutputItem): Fields {
+  return type === 'reasoning' ? { type: 'reasoning_text', text } : { type: 'output_text', text, annotations: [], logprobs: [] };
+}
+
+/** What a response is in the end: what was cut short is its last item. */
+export function endOf(items: readonly OutputItem[], finishReason: string, usage: Fields | undefined): ResponseState {
+  const reason = finishReason === 'length' ? 'max_output_tokens' : finishReason === 'content_filter' ? finishReason : undefined;
+  const status = reason === undefined ? 'completed' : 'incomplete';
+  return {
+    status,
+    output: items.map((item, i) => itemOf(item, i === items.length - 1 ? status : 'completed')),
+    usage,
+    ...(reason !== undefined && { incomplete_details: { reason } }),
+  };
+}
+
+/**
+ * Tokens as the Responses API counts them; undefined if the engine does not tell.
+ *
+ * After a hand-off every token of the prompt comes from a cache, the other engine's, so what the engine says of its cache is not told then.
+ */
+export function usageOf(usage: unknown, handedOff: boolean): Fields | undefined {
+  if (!isObject(usage)) {
+    return undefined;
+  }
+  const { prompt_tokens: prompt, completion_tokens: output, prompt_tokens_details: ofPrompt, completion_tokens_details: ofOutput } = usage;
+  const count = (value: unknown) => typeof value === 'number' ? value : 0;
+  return {
+    input_tokens: count(prompt),
+    input_tokens_details: { cached_tokens: handedOff || !isObject(ofPrompt) ? 0 : count(ofPrompt.cached_tokens), cache_write_tokens: 0 },
+    output_tokens: count(output),
+    output_tokens_details: { reasoning_tokens: isObject(ofOutput) ? count(ofOutput.reasoning_tokens) : 0 },
+    total_tokens: count(prompt) + count(output),
+  };
+}
+
+function newId(prefix: string): string {
+  return `${prefix}_${randomUUID().replaceAll('-', '')}`;
+}

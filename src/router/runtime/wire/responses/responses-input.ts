@@ -1,0 +1,156 @@
+import { contentOf, IMAGE_FORMATS } from '../chat-parts';
+import { FieldProblems, Fields, isObject } from '../fields';
+
+const DATA_URL = new RegExp(`^data:image/(?:${IMAGE_FORMATS.join('|')});base64,.`);
+const ROLES = ['user', 'assistant', 'system', 'developer'];
+
+/**
+ * The messages of a chat that say what the input of a response does.
+ *
+ * @param input `input`: text, or a list of items.
+ * @param instructions `instructions`, which come first.
+ * @param images whether the model reads images.
+ * @param problems where to note what is wrong.
+ */
+export function chatMessages(input: unknown, instructions: string | undefined, images: boolean, problems: FieldProblems): Fields[] {
+  const chat = new Chat(instructions, images, problems);
+  if (typeof input === 'string') {
+    chat.add({ role: 'user', content: input }, 'input');
+  } else {
+    problems.list(input, 'input', 1).forEach((item, i) => chat.add(problems.object(item, `input[${i}]`), `input[${i}]`));
+  }
+  return chat.messages;
+}
+
+/**
+ * A chat as it is read from items, one after the other.
+ */
+class Chat {
+  private readonly images: boolean;
+  private readonly problems: FieldProblems;
+  /** What is said before anybody speaks: chat templates read one system message, at the start. */
+  private readonly system: string[];
+  private readonly turns: Fields[] = [];
+  /** Ids of the calls so far. */
+  private readonly calls = new Set<unknown>();
+
+  constructor(instructions: string | undefined, images: boolean, problems: FieldProblems) {
+    this.system = instructions === undefined ? [] : [instructions];
+    this.images = images;
+    this.problems = problems;
+  }
+
+  public get messages(): Fields[] {
+    return this.system.length === 0 ? this.turns : [{ role: 'system', content: this.system.join('\n\n') }, ...this.turns];
+  }
+
+  public add(item: Fields, path: string): void {
+    switch (item.type ?? (item.role === undefined ? undefined : 'message')) {
+      case 'message':
+        return this.addMessage(item, path);
+      case 'function_call':
+        return this.addCall(item, path);
+      case 'function_call_output':
+        return this.addCallOutput(item, path);
+      case 'reasoning':
+        // what a model thought before is not told to it again: the templates of open models leave it out too.
+        return;
+      case 'item_reference':
+        return this.problems.add(path, 'nothing is stored here: send the item itself');
+      default:
+        this.problems.add(`${path}.type`, `${JSON.stringify(item.type) ?? 'an item without a type'} is not supported here`);
+    }
+  }
+
+  private addMessage({ role, content }: Fields, path: string): void {
+    switch (this.problems.oneOf(role ?? '', `${path}.role`, ROLES)) {
+      case 'user':
+        this.turns.push({ role, content: this.contentAt(content, `${path}.content`, this.images) });
+        return;
+      case 'assistant':
+        this.turns.push({ role, content: this.contentAt(content, `${path}.content`, false) });
+        return;
+      case 'system':
+      case 'developer': {
+        const text = this.textAt(content, `${path}.content`);
+        if (this.turns.length === 0) {
+          this.system.push(text);
+        } else {
+          this.turns.push({ role: 'system', content: text });
+        }
+      }
+    }
+  }
+
+  private addCall({ call_id: id, name, arguments: input }: Fields, path: string): void {
+    const { problems } = this;
+    const text = problems.text(input, `${path}.arguments`);
+    if (typeof input === 'string' && !isJsonObject(text)) {
+      problems.add(`${path}.arguments`, 'expected the text of a JSON object');
+    }
+    const call = {
+      id: problems.text(id, `${path}.call_id`), type: 'function', function: { name: problems.text(name, `${path}.name`), arguments: text },
+    };
+    this.calls.add(id);
+    // calls belong to the turn in which the model said something, or called other tools.
+    const last = this.turns.at(-1);
+    const before = last?.role === 'assistant' ? this.turns.pop()! : { role: 'assistant', content: null };
+    this.turns.push({ ...before, tool_calls: [...(before.tool_calls as Fields[] | undefined ?? []), call] });
+  }
+
+  private addCallOutput({ call_id: id, output }: Fields, path: string): void {
+    if (!this.calls.has(this.problems.text(id, `${path}.call_id`)) && typeof id === 'string') {
+      this.problems.add(`${path}.call_id`, 'no function_call of this id comes before it');
+    }
+    this.turns.push({ role: 'tool', tool_call_id: id, content: this.textAt(output, `${path}.output`) });
+  }
+
+  private textAt(content: unknown, path: string): string {
+    const read = this.contentAt(content, path, false);
+    return typeof read === 'string' ? read : (read as Fields[]).map(({ text }) => text).join('\n\n');
+  }
+
+  private contentAt(content: unknown, path: string, images: boolean): unknown {
+    if (typeof content === 'string') {
+      return content;
+    }
+    return contentOf(this.problems.list(content, path).flatMap((part, i) => {
+      const at = `${path}[${i}]`;
+      return this.partAt(this.problems.object(part, at), at, images);
+    }));
+  }
+
+  private partAt(part: Fields, path: string, images: boolean): Fields[] {
+    switch (part.type) {
+      case 'input_text':
+      case 'output_text':
+        return [{ type: 'text', text: this.problems.text(part.text, `${path}.text`) }];
+      case 'refusal':
+        return [{ type: 'text', text: this.problems.text(part.refusal, `${path}.refusal`) }];
+      case 'input_image':
+        return this.imageAt(part, path, images);
+      default:
+        this.problems.add(`${path}.type`, `${JSON.stringify(part.type) ?? 'content without a type'} is not supported here`);
+        return [];
+    }
+  }
+
+  private imageAt({ image_url: url, detail }: Fields, path: string, images: boolean): Fields[] {
+    if (!images) {
+      this.problems.add(path, this.images ? 'an image is for the user to give' : 'the model reads no images');
+    } else if (typeof url !== 'string' || !DATA_URL.test(url)) {
+      // a URL of the caller's choice is not for engines, which are inside a network, to fetch.
+      this.problems.add(`${path}.image_url`, `expected data:image/...;base64, of ${IMAGE_FORMATS.join(', ')}`);
+    }
+    this.problems.oneOf(detail, `${path}.detail`, ['auto']);
+    return [{ type: 'image_url', image_url: { url } }];
+  }
+}
+
+function isJsonObject(text: string): boolean {
+  try {
+    return isObject(JSON.parse(text));
+  } catch {
+    return false;
+  }
+}

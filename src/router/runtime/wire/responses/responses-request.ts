@@ -1,0 +1,186 @@
+import { RouterConfig } from '../../config';
+import { functionChoice, functionTool } from '../chat-parts';
+import { EngineRequest } from '../engine-request';
+import { checkServed, defined, FieldProblems, Fields, jsonObject } from '../fields';
+import { ResponseObject } from './response-object';
+import { chatMessages } from './responses-input';
+import { ResponsesWire } from './responses-wire';
+
+/** Settings that are honoured with these values alone. */
+const ONLY: { readonly [name: string]: readonly unknown[] } = {
+  background: [false],
+  parallel_tool_calls: [true, false],
+  prompt_cache_retention: ['in_memory'],
+  service_tier: ['auto', 'default'],
+  // clients ask for storage unless told not to; answers say that there was none.
+  store: [true, false],
+  stream: [true, false],
+  top_logprobs: [0],
+  truncation: ['disabled'],
+};
+/** Texts that say something of the caller, and change nothing here. */
+const LABELS = ['prompt_cache_key', 'safety_identifier', 'user'];
+/** What is read one by one. */
+const READ = [
+  'input', 'instructions', 'max_output_tokens', 'metadata', 'model', 'reasoning', 'stream_options', 'temperature', 'text', 'tool_choice', 'tools',
+  'top_p',
+];
+/** What refers to something that another service would have stored. */
+const STORED = ['previous_response_id', 'conversation', 'prompt'];
+const MAX_METADATA = 16;
+
+/** A request for a response, and how its caller expects the answer. */
+export interface ResponsesCall {
+  readonly request: EngineRequest;
+  readonly wire: ResponsesWire;
+}
+
+/**
+ * Translates a request for a response into a chat completion.
+ *
+ * Throws ApiError with everything that is wrong with it, or that no engine here could honour.
+ *
+ * @param bytes the body.
+ * @param served the model that callers may ask for.
+ */
+export function parseResponses(bytes: Buffer, { servedNames, images }: RouterConfig['model']): ResponsesCall {
+  const given = jsonObject(bytes);
+  const { model } = given;
+  checkServed(model, servedNames);
+  const problems = new FieldProblems();
+  refuseOthers(given, problems);
+  const labels = Object.fromEntries(LABELS.map((name) => [name, optionalText(given[name], name, problems)]));
+  const instructions = optionalText(given.instructions, 'instructions', problems);
+  const stream = given.stream === true;
+  const maxTokens = problems.number(given.max_output_tokens, 'max_output_tokens', 1, 2 ** 31 - 1, true);
+  const temperature = problems.number(given.temperature, 'temperature', 0, 2);
+  const topP = problems.number(given.top_p, 'top_p', 0, 1);
+  const effort = effortOf(given.reasoning, problems);
+  const format = formatOf(given.text, problems);
+  const body = {
+    model,
+    messages: chatMessages(given.input, instructions, images, problems),
+    stream,
+    ...(stream && { stream_options: { include_usage: true } }),
+    ...defined({ max_tokens: maxTokens, temperature, top_p: topP, reasoning_effort: effort, response_format: responseFormat(format) }),
+    ...tools(given, problems),
+  };
+  checkMetadata(given.metadata, problems);
+  problems.throwIfAny();
+  const response = new ResponseObject({
+    ...labels,
+    model,
+    instructions,
+    max_output_tokens: maxTokens,
+    metadata: given.metadata ?? {},
+    parallel_tool_calls: given.parallel_tool_calls ?? true,
+    reasoning: { effort: effort ?? null, summary: null },
+    temperature,
+    text: { format },
+    tool_choice: given.tool_choice ?? 'auto',
+    tools: given.tools ?? [],
+    top_p: topP,
+  });
+  const request = { path: '/v1/chat/completions', model, stream, bytes: Buffer.from(JSON.stringify(body)), body };
+  return { request, wire: new ResponsesWire(response) };
+}
+
+function refuseOthers(given: Fields, problems: FieldProblems): void {
+  for (const [name, value] of Object.entries(given)) {
+    if (Object.hasOwn(ONLY, name)) {
+      problems.oneOf(value, name, ONLY[name]);
+    // an empty list or object asks for nothing.
+    } else if (![...READ, ...LABELS].includes(name) && value !== null && (typeof value !== 'object' || Object.keys(value).length > 0)) {
+      problems.add(name, STORED.includes(name) ? 'nothing is stored here: send the whole conversation in input' : 'this is not supported here');
+    }
+  }
+  // what hides the length of tokens from who sees the packets; given, it must be there.
+  problems.oneOf(optionalObject(given.stream_options, 'stream_options', problems).include_obfuscation, 'stream_options.include_obfuscation', [false]);
+}
+
+function tools({ tools: given, tool_choice: choice, parallel_tool_calls: parallel }: Fields, problems: FieldProblems): Fields {
+  const list = given === undefined || given === null ? [] : problems.list(given, 'tools').map((tool, i) => toolAt(tool, `tools[${i}]`, problems));
+  const chosen = choiceOf(choice, list, problems);
+  return list.length === 0 ? {} : { tools: list, ...defined({ tool_choice: chosen, parallel_tool_calls: parallel }) };
+}
+
+function toolAt(tool: unknown, path: string, problems: FieldProblems): Fields {
+  const { type, name, description, parameters, strict, defer_loading: deferred, allowed_callers: callers } = problems.object(tool, path);
+  if (type !== 'function') {
+    problems.add(`${path}.type`, `${JSON.stringify(type) ?? 'a tool without a type'} is not supported here, "function" is`);
+    return { function: {} };
+  }
+  problems.oneOf(deferred, `${path}.defer_loading`, [false]);
+  if (callers !== undefined && callers !== null) {
+    problems.list(callers, `${path}.allowed_callers`).forEach((caller, i) => problems.oneOf(caller, `${path}.allowed_callers[${i}]`, ['direct']));
+  }
+  return functionTool({ name, description, parameters: optionalObject(parameters, `${path}.parameters`, problems), strict }, path, problems);
+}
+
+function choiceOf(choice: unknown, list: Fields[], problems: FieldProblems): unknown {
+  if (choice === undefined || choice === null || typeof choice === 'string') {
+    const chosen = problems.oneOf(choice, 'tool_choice', ['auto', 'none', 'required']);
+    if (chosen === 'required' && list.length === 0) {
+      problems.add('tool_choice', 'there are no tools to choose from');
+    }
+    return chosen;
+  }
+  const { type, name } = problems.object(choice, 'tool_choice');
+  if (type !== 'function') {
+    problems.add('tool_choice.type', `${JSON.stringify(type) ?? 'a choice without a type'} is not supported here, "function" is`);
+    return undefined;
+  }
+  return functionChoice(name, list, 'tool_choice.name', problems);
+}
+
+/** `text.format`, with its default. */
+function formatOf(text: unknown, problems: FieldProblems): Fields {
+  const { format, verbosity } = optionalObject(text, 'text', problems);
+  problems.oneOf(verbosity, 'text.verbosity', ['medium']);
+  if (format === undefined || format === null) {
+    return { type: 'text' };
+  }
+  const given = problems.object(format, 'text.format');
+  if (problems.oneOf(given.type ?? '', 'text.format.type', ['text', 'json_object', 'json_schema']) === 'json_schema') {
+    problems.text(given.name, 'text.format.name');
+    problems.object(given.schema, 'text.format.schema');
+  }
+  return given;
+}
+
+function responseFormat({ type, name, description, schema, strict }: Fields): Fields | undefined {
+  switch (type) {
+    case 'json_schema':
+      return { type, json_schema: defined({ name, description, schema, strict }) };
+    case 'json_object':
+      return { type };
+    default:
+      return undefined;
+  }
+}
+
+function effortOf(reasoning: unknown, problems: FieldProblems): string | undefined {
+  const { effort, summary, generate_summary: summaryToo, context, mode } = optionalObject(reasoning, 'reasoning', problems);
+  // the reasoning of open models is told as it is: there is no summary of it.
+  problems.oneOf(summary, 'reasoning.summary', ['auto']);
+  problems.oneOf(summaryToo, 'reasoning.generate_summary', ['auto']);
+  problems.oneOf(context, 'reasoning.context', ['auto']);
+  problems.oneOf(mode, 'reasoning.mode', ['standard']);
+  return optionalText(effort, 'reasoning.effort', problems);
+}
+
+function checkMetadata(metadata: unknown, problems: FieldProblems): void {
+  const entries = Object.entries(optionalObject(metadata, 'metadata', problems));
+  entries.forEach(([name, value]) => problems.text(value, `metadata.${name}`));
+  if (entries.length > MAX_METADATA) {
+    problems.add('metadata', `expected at most ${MAX_METADATA} members`);
+  }
+}
+
+function optionalText(value: unknown, path: string, problems: FieldProblems): string | undefined {
+  return value === undefined || value === null ? undefined : problems.text(value, path);
+}
+
+function optionalObject(value: unknown, path: string, problems: FieldProblems): Fields {
+  return value === undefined || value === null ? {} : problems.object(value, path);
+}

@@ -1,0 +1,192 @@
+import { Exchange } from '../../exchange';
+import { ApiError, EngineError } from '../api-error';
+import { CallerStream } from '../caller-wire';
+import { chunkOf, reasoningOf } from '../completion';
+import { Fields, isObject } from '../fields';
+import { SSE_HEADERS } from '../sse';
+import { contentOf, endOf, itemOf, newItem, OutputItem, ResponseObject, usageOf } from './response-object';
+
+/**
+ * A response as it is told event by event: `response.created`, items of output with their parts and deltas, and `response.completed` or
+ * `response.incomplete` with all of it once more.
+ *
+ * Text that arrives together is told in one event. A call of a tool is open until the end, as engines may mix the arguments of several. A stream that
+ * fails ends in `response.failed` and an `error` that SDKs throw, so that a cut answer is not taken for a whole one.
+ */
+export class ResponsesStream implements CallerStream {
+  public readonly headers = SSE_HEADERS;
+  private readonly response: ResponseObject;
+  private readonly exchange: Exchange;
+  private frames: string[] = [];
+  private sequence = 0;
+  private failed = false;
+  private readonly items: OutputItem[] = [];
+  private readonly open = new Set<OutputItem>();
+  /** The open item that text is added to. */
+  private writing?: OutputItem;
+  /** Its text that was not told yet. */
+  private pending = '';
+  private readonly calls = new Map<unknown, OutputItem>();
+  private finishReason?: string;
+  private usage: unknown;
+
+  constructor(response: ResponseObject, exchange: Exchange) {
+    this.response = response;
+    this.exchange = exchange;
+  }
+
+  public event(_: Buffer, data: string | undefined): void {
+    if (data === undefined || this.failed) {
+      return;
+    }
+    const { choices, usage } = chunkOf(data);
+    this.usage = usage ?? this.usage;
+    const choice = Array.isArray(choices) ? choices[0] : undefined;
+    if (isObject(choice)) {
+      this.choice(choice);
+    }
+  }
+
+  public engineError(): void {
+    this.fail(new EngineError(502, 'engine_failed', 'the engine failed'));
+  }
+
+  public done(): void {
+    if (this.failed) {
+      return;
+    }
+    if (this.finishReason === undefined) {
+      throw new EngineError(502, 'stream_truncated', 'the engine ended its answer without a reason');
+    }
+    this.flush();
+    const end = endOf(this.items, this.finishReason, usageOf(this.usage, this.exchange.handoff === 'handed_off'));
+    this.open.forEach((item) => this.end(item, end.output[this.items.indexOf(item)]));
+    this.tell(`response.${end.status}`, { response: this.response.in(end) });
+  }
+
+  public take(): Buffer {
+    this.flush();
+    const { frames } = this;
+    this.frames = [];
+    return Buffer.from(frames.join(''));
+  }
+
+  /** The last words of a stream that has failed, after what was not told yet. */
+  public failure(error: ApiError): Buffer {
+    this.fail(error);
+    return this.take();
+  }
+
+  private choice({ delta, finish_reason: finishReason }: Fields): void {
+    if (this.sequence === 0) {
+      const response = this.response.in({ status: 'in_progress', output: [] });
+      this.tell('response.created', { response });
+      this.tell('response.in_progress', { response });
+    }
+    if (isObject(delta)) {
+      const reasoning = reasoningOf(delta);
+      if (reasoning !== undefined) {
+        this.text('reasoning', reasoning);
+      }
+      if (typeof delta.content === 'string' && delta.content !== '') {
+        this.text('message', delta.content);
+      }
+      if (Array.isArray(delta.tool_calls)) {
+        delta.tool_calls.filter(isObject).forEach((call) => this.call(call));
+      }
+    }
+    if (finishReason === 'abort') {
+      throw new EngineError(502, 'stream_truncated', 'the engine ended its answer before it was whole');
+    }
+    if (typeof finishReason === 'string') {
+      this.finishReason ??= finishReason;
+    }
+  }
+
+  private text(type: 'reasoning' | 'message', text: string): void {
+    if (this.writing?.type !== type) {
+      this.endText();
+      this.writing = this.begin(newItem(type));
+      this.tell('response.content_part.added', { ...this.place(this.writing), content_index: 0, part: contentOf(this.writing) });
+    }
+    this.pending += text;
+  }
+
+  private call({ index, id, function: called }: Fields): void {
+    const { name, arguments: input } = isObject(called) ? called : {} as Fields;
+    let item = this.calls.get(index);
+    if (item === undefined) {
+      this.endText();
+      item = this.begin(newItem('function_call', '', id, name));
+      this.calls.set(index, item);
+    }
+    if (typeof input === 'string' && input !== '') {
+      item.text += input;
+      this.tell('response.function_call_arguments.delta', { ...this.place(item), delta: input });
+    }
+  }
+
+  private begin(item: OutputItem): OutputItem {
+    this.items.push(item);
+    this.open.add(item);
+    this.tell('response.output_item.added', { output_index: this.items.length - 1, item: itemOf(item, 'in_progress') });
+    return item;
+  }
+
+  private endText(): void {
+    this.flush();
+    if (this.writing !== undefined) {
+      this.end(this.writing, itemOf(this.writing, 'completed'));
+      this.writing = undefined;
+    }
+  }
+
+  private end(item: OutputItem, ended: Fields): void {
+    this.open.delete(item);
+    const place = this.place(item);
+    if (item.type === 'function_call') {
+      this.tell('response.function_call_arguments.done', { ...place, name: item.call.name, arguments: item.text });
+    } else {
+      this.tell(`${textEvent(item)}.done`, { ...place, content_index: 0, text: item.text, ...logprobsOf(item) });
+      this.tell('response.content_part.done', { ...place, content_index: 0, part: contentOf(item) });
+    }
+    this.tell('response.output_item.done', { output_index: place.output_index, item: ended });
+  }
+
+  private flush(): void {
+    const { writing, pending } = this;
+    if (writing !== undefined && pending !== '') {
+      this.pending = '';
+      writing.text += pending;
+      this.tell(`${textEvent(writing)}.delta`, { ...this.place(writing), content_index: 0, delta: pending, ...logprobsOf(writing) });
+    }
+  }
+
+  private fail({ code, message, type }: ApiError): void {
+    if (this.failed) {
+      return;
+    }
+    this.flush();
+    this.failed = true;
+    const output = this.items.map((item) => itemOf(item, this.open.has(item) ? 'incomplete' : 'completed'));
+    this.tell('response.failed', { response: this.response.in({ status: 'failed', output, error: { code: 'server_error', message } }) });
+    // the members that the API documents, and the one for which SDKs throw.
+    this.tell('error', { code, message, param: null, error: { type, code, message, param: null } });
+  }
+
+  private place(item: OutputItem) {
+    return { item_id: item.id, output_index: this.items.indexOf(item) };
+  }
+
+  private tell(type: string, members: Fields): void {
+    this.frames.push(`event: ${type}\ndata: ${JSON.stringify({ type, sequence_number: this.sequence++, ...members })}\n\n`);
+  }
+}
+
+function textEvent({ type }: OutputItem): string {
+  return type === 'reasoning' ? 'response.reasoning_text' : 'response.output_text';
+}
+
+function logprobsOf({ type }: OutputItem): Fields {
+  return type === 'message' ? { logprobs: [] } : {};
+}
