@@ -3,7 +3,7 @@ import {
 } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import { EstimateAnnotation } from './annotation';
-import { IInferenceTarget } from './decode';
+import { BedrockModel, BedrockTarget, IInferenceTarget } from './decode';
 import { dnsLabel } from './dns-label';
 import { CalibrationSpec, DeploymentSpec, FleetPlanner, HeadroomSpec, LinkSpec } from './estimator';
 import { specProblems } from './estimator/spec-check';
@@ -86,6 +86,13 @@ export interface DisaggregatedInferenceProps {
 
   /** Who writes the tokens. */
   readonly decode: Decode;
+
+  /**
+   * A model in Amazon Bedrock that answers where no engine is up. What engines have no room for is refused all the same, as Bedrock is paid by the token.
+   *
+   * @default - callers are told that no engine is up
+   */
+  readonly fallback?: BedrockModel;
 
   /**
    * The model's files.
@@ -217,6 +224,7 @@ export class DisaggregatedInference extends Construct implements ec2.IConnectabl
     this.prefill = serving && props.prefill?._define(this, serving, planned?.prefill?.instances ?? 1);
     this.decode = props.decode._define(this, serving, aggregated, planned?.decode.instances ?? 1);
 
+    const fallback = props.fallback && new BedrockTarget(this, 'Fallback', { model: props.fallback });
     this.router = new BedrockRouter(this, 'Router', {
       logRetention,
       encryptionKey,
@@ -224,7 +232,7 @@ export class DisaggregatedInference extends Construct implements ec2.IConnectabl
       ...props.router,
       vpc: this.vpc,
       cluster: this.cluster,
-      engines: [this.decode.endpoint, ...(this.prefill ? [this.prefill.endpoint] : [])],
+      engines: [this.decode, this.prefill, fallback].flatMap((target) => target?.endpoint ?? []),
       spec: planned,
       servedModelNames: props.router?.servedModelNames ?? [model.id],
     });

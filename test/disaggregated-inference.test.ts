@@ -1,8 +1,8 @@
 import { App, CfnParameter, Duration, Stack, StackProps, aws_ec2 as ec2, aws_kms as kms, aws_s3 as s3, aws_secretsmanager as secretsmanager } from 'aws-cdk-lib';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import {
-  Cs3Attachment, Decode, DisaggregatedInference, DisaggregatedInferenceProps, Estimates, HeadroomSpec, ModelArchitecture, ModelArtifacts,
-  NeuronInstanceType, Prefill, Purchase, Workload,
+  BedrockModel, Cs3Attachment, Decode, DisaggregatedInference, DisaggregatedInferenceProps, Estimates, HeadroomSpec, ModelArchitecture,
+  ModelArtifacts, NeuronInstanceType, Prefill, Purchase, Workload,
 } from 'cdk-disaggregated-inference';
 
 const BLOCK = Purchase.capacityBlock({ reservationId: 'cr-0123456789abcdef0', availabilityZone: 'us-east-2b' });
@@ -99,6 +99,20 @@ test('an aggregated service has one fleet that hands no KV cache on', () => {
   const template = Template.fromStack(stack);
   template.resourceCountIs('AWS::AutoScaling::AutoScalingGroup', 1);
   expect(JSON.stringify(template.findResources('AWS::ECS::TaskDefinition'))).not.toContain('kv-transfer-config');
+});
+
+test('a fallback in Bedrock is the last that the router asks', () => {
+  const { stack, props } = fixture();
+  const service = new DisaggregatedInference(stack, 'Chat', { ...props, fallback: BedrockModel.foundationModel('meta.llama3-3-70b-instruct-v1:0') });
+  const template = Template.fromStack(stack);
+  const [parameter] = Object.values(template.findResources('AWS::SSM::Parameter')).filter(({ Properties }) => Properties.Description === 'Configuration of the router');
+  const names = [...JSON.stringify(parameter.Properties.Value).matchAll(/\\"name\\":\\"(\w+)\\"/g)].map(([, name]) => name);
+  expect(names).toEqual(['Decode', 'Prefill', 'Fallback']);
+  expect(stack.resolve(service.router.service.taskDefinition.taskRole.roleName)).toEqual({ Ref: expect.stringMatching(/^ChatRouterTaskRole/) });
+  template.hasResourceProperties('AWS::IAM::ManagedPolicy', {
+    Roles: [{ Ref: Match.stringLikeRegexp('^ChatRouterTaskRole') }],
+    PolicyDocument: { Statement: [Match.objectLike({ Action: Match.arrayWith(['bedrock:InvokeModel']) })] },
+  });
 });
 
 describe('CS-3 decode', () => {

@@ -3,7 +3,7 @@ import { IConstruct } from 'constructs';
 import { Problem, Problems } from '../problems';
 
 /** the only actions that inference needs: there is no `bedrock:Converse`. */
-const ACTIONS = ['bedrock:InvokeModel', 'bedrock:InvokeModelWithResponseStream'];
+const ACTIONS = ['bedrock:InvokeModel', 'bedrock:InvokeModelWithResponseStream', 'bedrock:CountTokens'];
 
 /** geographies that system-defined inference profiles are named after. */
 const PROFILE_ID = /^(global|us|us-gov|eu|apac|jp|au|ca)\./;

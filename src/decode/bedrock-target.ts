@@ -13,7 +13,8 @@ export interface BedrockTargetProps {
 }
 
 /**
- * A model in Amazon Bedrock: an aggregated target, and the usual fallback.
+ * A model in Amazon Bedrock: an aggregated target, and the usual fallback. As the last of a router's `engines` it answers where none before it is up, not
+ * where they are full.
  */
 export class BedrockTarget extends Construct implements IInferenceTarget {
   public readonly endpoint: EngineEndpoint;
@@ -27,11 +28,12 @@ export class BedrockTarget extends Construct implements IInferenceTarget {
       role: EngineRole.AGGREGATED,
       protocol: EngineProtocol.BEDROCK,
       modelName: props.model.invocationId,
+      bedrockModel: props.model,
     };
   }
 
   /**
-   * Grants `bedrock:InvokeModel` and `bedrock:InvokeModelWithResponseStream` on the model, or on the profile and, through it alone, on the
+   * Grants `bedrock:InvokeModel`, `bedrock:InvokeModelWithResponseStream` and `bedrock:CountTokens` on the model, or on the profile and, through it alone, on the
    * foundation model in each destination region.
    */
   public grantInvoke(grantee: iam.IGrantable): iam.Grant {

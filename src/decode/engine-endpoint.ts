@@ -1,4 +1,5 @@
 import { aws_ec2 as ec2, aws_secretsmanager as secretsmanager } from 'aws-cdk-lib';
+import { BedrockModel } from './bedrock-model';
 
 /**
  * What an engine does with a request.
@@ -21,7 +22,7 @@ export enum EngineProtocol {
   /** OpenAI's HTTP API: `/v1/chat/completions`, `/v1/completions`. */
   OPENAI = 'openai',
 
-  /** Amazon Bedrock Runtime. `BedrockRouter` does not speak it yet. */
+  /** Amazon Bedrock Runtime, called with the credentials of the router's tasks. */
   BEDROCK = 'bedrock',
 }
 
@@ -44,6 +45,13 @@ export interface EngineEndpoint {
    * @default - the name that the client used
    */
   readonly modelName?: string;
+
+  /**
+   * The model that is invoked in Bedrock, in the region of the router's stack; the router's tasks are allowed to.
+   *
+   * @default - the engines are not Bedrock
+   */
+  readonly bedrockModel?: BedrockModel;
 
   /**
    * DNS name whose SRV records list the engines with their ports.

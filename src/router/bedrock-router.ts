@@ -154,6 +154,9 @@ abstract class BedrockRouterBase extends Resource implements IBedrockRouter {
  * well), the decode engine reads the prompt itself, which the header `x-router-route` and the service's metric `router_handoff_total` tell. No other
  * way of handing on is known to the router, that of a CS-3 among them.
  *
+ * Bedrock may be among the engines, usually as the last of them: it answers where no engine before it is up, not where they are full. The tasks are granted
+ * the invocation of that model and of no other.
+ *
  * Callers present an API key of the router as a bearer token, which AWS' SDKs take from `AWS_BEARER_TOKEN_BEDROCK`; signatures of AWS credentials are not
  * accepted. AWS' SDK for JavaScript speaks HTTP/2 to Bedrock: it needs a listener with TLS, or a `NodeHttpHandler`.
  *
@@ -201,6 +204,7 @@ export class BedrockRouter extends BedrockRouterBase {
     const idleSeconds = Math.min(MAX_IDLE_SECONDS, requestTimeout.toSeconds() + 60);
     const { config, engineKeys, unpairedEngines } = buildRouterConfig({
       path: this.node.path,
+      region: Stack.of(this).region,
       engines: props.engines,
       spec: props.spec,
       servedModelNames: props.servedModelNames,
@@ -273,8 +277,15 @@ export class BedrockRouter extends BedrockRouterBase {
       assumedBy: new iam.ServicePrincipal('ecs-tasks.amazonaws.com'),
       description: 'Starts the tasks of the router',
     });
+    const taskRole = new ManagedRole(this, 'TaskRole', {
+      assumedBy: new iam.ServicePrincipal('ecs-tasks.amazonaws.com'),
+      description: 'What the tasks of the router may call',
+    });
+    props.engines.forEach(({ bedrockModel }) => bedrockModel?._grantInvoke(this, taskRole));
+    taskRole.completePolicy();
     const taskDefinition = new ecs.FargateTaskDefinition(this, 'Task', {
       executionRole,
+      taskRole,
       cpu: props.cpu ?? 1024,
       memoryLimitMiB: props.memoryLimitMiB ?? 2048,
       runtimePlatform: { cpuArchitecture: ecs.CpuArchitecture.X86_64, operatingSystemFamily: ecs.OperatingSystemFamily.LINUX },

@@ -11,6 +11,8 @@ export const API_KEYS_VARIABLE = 'ROUTER_API_KEYS';
 /** What the construct knows when it configures the service. Times are in seconds. */
 export interface RouterConfigInput {
   readonly path: string;
+  /** AWS region of the router. */
+  readonly region: string;
   readonly engines: EngineEndpoint[];
   readonly spec?: DeploymentSpec;
   readonly servedModelNames?: string[];
@@ -51,9 +53,10 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
       role: engine.role,
       protocol: engine.protocol,
       ...(engine.discoverySrvName === undefined ? { url: engine.url } : { srv: engine.discoverySrvName }),
+      region: engine.protocol === EngineProtocol.BEDROCK ? input.region : undefined,
       maxInFlight: input.maxRequestsPerEngine ?? spec?.decode.maxConcurrentSequences,
       apiKeyEnv: engine.apiKeySecret === undefined ? undefined : variable,
-      modelName: engine.modelName,
+      modelName: engine.bedrockModel?.invocationId ?? engine.modelName,
       kvConnector: engine.kvConnector,
       prefill: prefillOf.get(engine)?.name,
     };
@@ -120,13 +123,17 @@ function problemsOf(input: RouterConfigInput): Problem[] {
       }
       names.add(engine.name);
     }
-    if (engine.protocol !== EngineProtocol.OPENAI) {
-      refuse('RouterEngineProtocol', `${at}.protocol`, engine.protocol, 'the router does not speak this protocol to engines', 'give an engine that speaks OpenAI\'s API');
+    if (engine.protocol === EngineProtocol.BEDROCK) {
+      problems.push(...bedrockProblems(engine, `${path}.${at}`));
+      return;
     }
-    if ((engine.discoverySrvName === undefined) === (engine.url === undefined) && engine.protocol === EngineProtocol.OPENAI) {
+    if (engine.bedrockModel !== undefined) {
+      refuse('RouterEngineBedrock', `${at}.bedrockModel`, engine.bedrockModel.invocationId, 'only Bedrock invokes it', 'give protocol BEDROCK, or remove it');
+    }
+    if ((engine.discoverySrvName === undefined) === (engine.url === undefined)) {
       refuse('RouterEngineAddress', at, engine.name, 'an engine is reached in exactly one way', 'give one of discoverySrvName and url');
     }
-    if (engine.protocol === EngineProtocol.OPENAI && portOf(engine) === undefined) {
+    if (portOf(engine) === undefined) {
       refuse('RouterEnginePort', `${at}.port`, engine.name, 'the port to open towards the engine is not known', 'give port');
     }
   });
@@ -145,6 +152,27 @@ function problemsOf(input: RouterConfigInput): Problem[] {
   if (input.maxRequestsPerEngine !== undefined && !Token.isUnresolved(input.maxRequestsPerEngine)
     && !(Number.isInteger(input.maxRequestsPerEngine) && input.maxRequestsPerEngine >= 1)) {
     refuse('RouterMaxRequests', 'maxRequestsPerEngine', input.maxRequestsPerEngine, 'the number of requests is not a whole number above 0', 'change it');
+  }
+  return problems;
+}
+
+/** What is wrong with a description of Bedrock. */
+function bedrockProblems(engine: EngineEndpoint, path: string): Problem[] {
+  const problems: Problem[] = [];
+  if (engine.bedrockModel === undefined) {
+    problems.push({
+      rule: 'RouterEngineBedrock', path: `${path}.bedrockModel`, message: 'the model that Bedrock is to invoke is not known', mend: 'give the endpoint of a BedrockTarget',
+    });
+  }
+  if (engine.role !== EngineRole.AGGREGATED) {
+    problems.push({
+      rule: 'RouterEngineBedrock', path: `${path}.role`, value: JSON.stringify(engine.role), message: 'Bedrock neither gives nor takes a KV cache', mend: 'give role AGGREGATED',
+    });
+  }
+  for (const name of ['discoverySrvName', 'apiKeySecret', 'kvConnector'] as const) {
+    if (engine[name] !== undefined) {
+      problems.push({ rule: 'RouterEngineBedrock', path: `${path}.${name}`, message: 'Bedrock has no such setting', mend: 'remove it' });
+    }
   }
   return problems;
 }

@@ -9,14 +9,16 @@ function setUp() {
 
 const statementsOf = (stack: Stack) => Object.values(Template.fromStack(stack).findResources('AWS::IAM::Policy'))[0].Properties.PolicyDocument.Statement;
 const arn = (rest: string) => ({ 'Fn::Join': ['', ['arn:', { Ref: 'AWS::Partition' }, `:bedrock:${rest}`]] });
-const Action = ['bedrock:InvokeModel', 'bedrock:InvokeModelWithResponseStream'];
+const Action = ['bedrock:InvokeModel', 'bedrock:InvokeModelWithResponseStream', 'bedrock:CountTokens'];
 
 describe('BedrockTarget', () => {
   test('a foundation model is granted in the stack\'s region alone', () => {
     const { stack, role } = setUp();
     const target = new BedrockTarget(stack, 'Fallback', { model: BedrockModel.foundationModel('amazon.nova-pro-v1:0') });
     target.grantInvoke(role);
-    expect(target.endpoint).toEqual({ name: 'Fallback', role: 'aggregated', protocol: 'bedrock', modelName: 'amazon.nova-pro-v1:0' });
+    expect(target.endpoint).toEqual({
+      name: 'Fallback', role: 'aggregated', protocol: 'bedrock', modelName: 'amazon.nova-pro-v1:0', bedrockModel: expect.any(BedrockModel),
+    });
     expect(statementsOf(stack)).toEqual([{ Effect: 'Allow', Action, Resource: arn('us-east-2::foundation-model/amazon.nova-pro-v1:0') }]);
   });
 

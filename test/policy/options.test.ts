@@ -93,7 +93,7 @@ test('what users add to resources of this library is still found', () => {
   PolicyAcknowledgements.choices(stack, ...CHOICES);
 
   const packs = ['HIPAA.Security', 'NIST.800.53.R5', 'PCI.DSS.321'];
-  const policies = ['Stack/Chat/Router/ExecutionRole/DefaultPolicy/Resource', 'Stack/Chat/Router/Task/TaskRole/DefaultPolicy/Resource'];
+  const policies = ['Stack/Chat/Router/ExecutionRole/DefaultPolicy/Resource', 'Stack/Chat/Router/TaskRole/DefaultPolicy/Resource'];
   expect(findings(stack)).toEqual([
     ...policies.map((policy) => `AwsSolutions-IAM5[Resource::*] ${policy}`),
     ...packs.flatMap((pack) => [

@@ -7,7 +7,7 @@ import {
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import { AssetManifestArtifact } from 'aws-cdk-lib/cx-api';
 import { AwsSolutionsChecks } from 'cdk-nag';
-import { EngineEndpoint, EngineProtocol, EngineRole } from '../../src/decode';
+import { BedrockModel, BedrockTarget, EngineEndpoint, EngineProtocol, EngineRole } from '../../src/decode';
 import { DeploymentSpec } from '../../src/estimator';
 import { BedrockRouter, BedrockRouterProps, RouterListener } from '../../src/router';
 import { parseRouterConfig } from '../../src/router/runtime';
@@ -316,6 +316,44 @@ describe('the image that comes with the library', () => {
   });
 });
 
+describe('Bedrock among the engines', () => {
+  const fallback = (stack: Stack) => new BedrockTarget(stack, 'Fallback', {
+    model: BedrockModel.inferenceProfile({ profileId: 'eu.meta.llama3-3-70b-instruct-v1:0', destinationRegions: ['eu-west-3', 'eu-west-1'] }),
+  }).endpoint;
+
+  test('is called in the region of the stack, by tasks that may invoke that model alone', () => {
+    const { template } = synth((stack) => ({ engines: [CLOUD, fallback(stack)] }), { region: 'eu-west-1', account: '111122223333' });
+    expect(parseRouterConfig(JSON.stringify(configIn(template)), { ROUTER_API_KEYS: 'k' }).targets[1]).toEqual({
+      name: 'Fallback',
+      role: 'aggregated',
+      protocol: 'bedrock',
+      region: 'eu-west-1',
+      modelName: 'eu.meta.llama3-3-70b-instruct-v1:0',
+      maxInFlight: 256,
+      url: 'https://bedrock-runtime.eu-west-1.amazonaws.com',
+    });
+    template.hasResourceProperties('AWS::IAM::ManagedPolicy', {
+      Roles: [{ Ref: Match.stringLikeRegexp('^RouterTaskRole') }],
+      PolicyDocument: {
+        Statement: [
+          Match.objectLike({ Action: Match.arrayWith(['bedrock:InvokeModel']), Resource: { 'Fn::Join': ['', Match.arrayWith([Match.stringLikeRegexp('inference-profile/eu.meta')])] } }),
+          Match.objectLike({ Resource: Match.anyValue(), Condition: { StringEquals: { 'bedrock:InferenceProfileArn': Match.anyValue() } } }),
+        ],
+      },
+    });
+    template.hasResourceProperties('AWS::ECS::TaskDefinition', { TaskRoleArn: { 'Fn::GetAtt': [Match.stringLikeRegexp('^RouterTaskRole'), 'Arn'] } });
+  });
+
+  test('is called where a stack without a region is deployed', () => {
+    const { template } = synth((stack) => ({ engines: [fallback(stack)] }));
+    expect(JSON.stringify(template.findResources('AWS::SSM::Parameter'))).toContain('{"Ref":"AWS::Region"}');
+  });
+
+  test('without it, tasks may call nothing', () => {
+    expect(JSON.stringify(synth().template.toJSON())).not.toMatch(/bedrock:InvokeModel/);
+  });
+});
+
 describe('AwsSolutions', () => {
   const findings = (props: Parameters<typeof inStack>[0]) => {
     const { stack } = inStack((scope, vpc) => ({ image: undefined, ...props!(scope, vpc) }), { region: 'eu-west-1', account: '111122223333' });
@@ -342,7 +380,7 @@ describe('wrong input', () => {
       servedModelNames: undefined,
       engines: [
         { name: 'a b', role: EngineRole.PREFILL, protocol: EngineProtocol.OPENAI },
-        { name: 'x', role: EngineRole.PREFILL, protocol: EngineProtocol.BEDROCK },
+        { name: 'x', role: EngineRole.PREFILL, protocol: EngineProtocol.BEDROCK, kvConnector: 'NixlConnector' },
         { name: 'x', role: EngineRole.PREFILL, protocol: EngineProtocol.OPENAI, discoverySrvName: 's' },
       ],
       requestTimeout: Duration.hours(2),
@@ -361,7 +399,9 @@ describe('wrong input', () => {
       'RouterEngineName Stack/Router.engines[0].name',
       'RouterEngineAddress Stack/Router.engines[0]',
       'RouterEnginePort Stack/Router.engines[0].port',
-      'RouterEngineProtocol Stack/Router.engines[1].protocol',
+      'RouterEngineBedrock Stack/Router.engines[1].bedrockModel',
+      'RouterEngineBedrock Stack/Router.engines[1].role',
+      'RouterEngineBedrock Stack/Router.engines[1].kvConnector',
       'RouterEngineName Stack/Router.engines[2].name',
       'RouterEnginePort Stack/Router.engines[2].port',
       'RouterTime Stack/Router.requestTimeout',

@@ -29,9 +29,12 @@ export interface RouterConfig {
 export interface TargetConfig {
   readonly name: string;
   readonly role: 'prefill' | 'decode' | 'aggregated';
-  readonly protocol: 'openai';
+  readonly protocol: 'openai' | 'bedrock';
   readonly srv?: string;
+  /** Undefined for engines that are found by `srv`. */
   readonly url?: string;
+  /** Defined for Bedrock alone. */
+  readonly region?: string;
   readonly maxInFlight: number;
   readonly apiKeyEnv?: string;
   readonly modelName?: string;
@@ -92,9 +95,18 @@ export function parseRouterConfig(text: string, env: Environment): RouterConfig 
   if (!validate(value)) {
     Problems.throwIfAny(schemaProblems(validate.errors!, value));
   }
-  const config = value as RouterConfig;
+  const given = value as RouterConfig;
+  const config = { ...given, targets: given.targets.map((target) => withBedrocksUrl(target, env)) };
   Problems.throwIfAny(crossProblems(config, env));
   return config;
+}
+
+/** Where Bedrock is, if the configuration does not say it. */
+function withBedrocksUrl(target: TargetConfig, env: Environment): TargetConfig {
+  const { protocol, region, url } = target;
+  return protocol === 'bedrock' && url === undefined
+    ? { ...target, url: env.AWS_ENDPOINT_URL_BEDROCK_RUNTIME ?? `https://bedrock-runtime.${region}.amazonaws.com` }
+    : target;
 }
 
 /** The certificate that a configuration names. */
@@ -121,7 +133,7 @@ function read(file: string): string {
 function schemaProblems(errors: ErrorObject[], root: unknown): Problem[] {
   return errors
     // what failed inside an alternative is told by the alternative itself.
-    .filter((error) => !/\/oneOf\/\d/.test(error.schemaPath))
+    .filter((error) => error.keyword !== 'if' && !/\/oneOf\/\d/.test(error.schemaPath))
     .map((error) => {
       const path = `config${error.instancePath.replace(/\/(\d+)(?=\/|$)/g, '[$1]').replace(/\//g, '.')}`;
       const given = error.instancePath.split('/').slice(1)
@@ -152,6 +164,8 @@ function describe(error: ErrorObject): { message: string; mend: string; showValu
     }
     case 'enum':
       return { message: 'the value is not one of those allowed', mend: `use one of ${JSON.stringify(error.params.allowedValues)}`, showValue: true };
+    case 'false schema':
+      return { message: 'targets of this protocol have no such setting', mend: 'remove it', showValue: true };
     case 'const':
       return { message: 'the value is not the one allowed', mend: `use ${JSON.stringify(error.params.allowedValue)}`, showValue: true };
     case 'oneOf':

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { Dispatcher } from 'undici';
+import { relayBedrocksAnswer, relayBedrocksStream } from './bedrock/relay';
+import { requestToBedrock } from './bedrock/request';
 import { RouterConfig } from './config';
 import { Exchange } from './exchange';
 import { Handoff, Prepared } from './handoff/handoff';
@@ -19,10 +21,13 @@ const RETRY_AFTER = { 'retry-after': '1' };
 /** What one engine is asked. */
 interface Leg {
   readonly endpoint: Endpoint;
+  readonly path: string;
   readonly headers: { readonly [name: string]: string };
   readonly body: Buffer;
   /** Aborted when the engine is no longer to answer. */
   readonly signal: AbortSignal;
+  /** Whether it answers as Bedrock does, to a caller that asked as Bedrock is asked. */
+  readonly inBedrocksFormat?: boolean;
 }
 
 /**
@@ -52,7 +57,7 @@ export class Forwarder {
     );
     const tried = new Set<Endpoint>();
     try {
-      for (const target of this.targets) {
+      for (const target of this.targets.filter((one) => one.canAnswer(asked))) {
         let endpoint = target.take(tried);
         while (typeof endpoint !== 'string') {
           tried.add(endpoint);
@@ -78,7 +83,7 @@ export class Forwarder {
   /** Lets one endpoint answer, and gives its slot back. Resolves to false if no connection could be made. */
   private async attempt(exchange: Exchange, asked: EngineRequest, target: Target, endpoint: Endpoint): Promise<boolean> {
     const { name } = target.config;
-    const leg = { endpoint, headers: headersForEngines(exchange), signal: exchange.signal };
+    const leg = { endpoint, path: asked.path, headers: headersForEngines(exchange, asked.stream), signal: exchange.signal };
     let prepared: Prepared | undefined;
     // whichever of two engines fails a hand-off, neither is to be trusted with many more.
     const atWork = () => (exchange.handoff === 'handed_off' ? [endpoint, prepared!.prefill!] : [endpoint]);
@@ -95,7 +100,7 @@ export class Forwarder {
       }
       const status = prepared.outcome === 'handed_off'
         ? await this.answerHandedOff(exchange, asked, target, { ...leg, body: prepared.body }, prepared)
-        : await this.answer(exchange, asked, { ...leg, body: prepared.body });
+        : await this.answer(exchange, asked, await signedLeg(exchange, asked, target, { ...leg, body: prepared.body }));
       if (status === undefined) {
         exchange.handoff = undefined;
         endpoint.unreachable();
@@ -152,7 +157,7 @@ export class Forwarder {
       prepared.prefill!.failed(Date.now());
     }
     // another id, as the engine may not have forgotten the request yet.
-    const again = { ...leg, headers: headersForEngines(exchange), body: bodyForEngine(asked, target.config.modelName) };
+    const again = { ...leg, headers: headersForEngines(exchange, asked.stream), body: bodyForEngine(asked, target.config.modelName) };
     const status = await this.answer(exchange, asked, again);
     if (status === undefined) {
       // it had accepted the request, which may be what it died of: no other engine is to have it.
@@ -180,16 +185,16 @@ export class Forwarder {
       throw new EngineError(502, 'engine_failed', `the engine answers a hand-off with status ${status}`);
     }
     if (asked.stream && status === 200) {
-      await relayStream(exchange, response, this.config.limits);
+      await (leg.inBedrocksFormat ? relayBedrocksStream : relayStream)(exchange, response, this.config.limits);
     } else {
-      await relayWhole(exchange, response);
+      await (leg.inBedrocksFormat ? relayBedrocksAnswer : relayWhole)(exchange, response);
     }
     return status;
   }
 
   /** The engine's answer, from its status on; undefined if no connection could be made. */
   private async post(
-    exchange: Exchange, { path, stream }: EngineRequest, { endpoint, headers, body, signal }: Leg,
+    exchange: Exchange, { stream }: EngineRequest, { endpoint, path, headers, body, signal }: Leg,
   ): Promise<Dispatcher.ResponseData | undefined> {
     const { firstByteTimeoutSeconds } = this.config.limits;
     const timer = stream
@@ -199,7 +204,7 @@ export class Forwarder {
       )
       : undefined;
     try {
-      return await endpoint.post(path, { ...headers, accept: stream ? 'text/event-stream' : 'application/json' }, body, signal);
+      return await endpoint.post(path, headers, body, signal);
     } catch (e) {
       if (!signal.aborted && isConnectError(e)) {
         return undefined;
@@ -211,10 +216,21 @@ export class Forwarder {
   }
 }
 
+/** The leg as Bedrock is to be sent it; as it is for engines, which nothing is signed for. */
+async function signedLeg(exchange: Exchange, asked: EngineRequest, { signer, config }: Target, leg: Leg): Promise<Leg> {
+  if (signer === undefined) {
+    return leg;
+  }
+  const request = requestToBedrock(exchange, asked, config.modelName!, leg);
+  const headers = await signer.sign(leg.endpoint.urlOf(request.path), request.headers, request.body);
+  return { ...leg, ...request, headers, inBedrocksFormat: asked.bedrock !== undefined };
+}
+
 /** The headers of both legs of a request. */
-function headersForEngines(exchange: Exchange): { [name: string]: string } {
+function headersForEngines(exchange: Exchange, stream: boolean): { [name: string]: string } {
   const headers: { [name: string]: string } = {
     'content-type': 'application/json',
+    'accept': stream ? 'text/event-stream' : 'application/json',
     // engines key a request's state by this: two callers with one id must not meet there.
     'x-request-id': `${exchange.id}.${randomBytes(6).toString('hex')}`,
   };

@@ -72,7 +72,8 @@ function bedrockOperation(model: string, operation: string): Operation {
     wire,
     read: (body, config) => {
       checkServed(model, config.model.servedNames);
-      return call(body, config.model.images);
+      const { request, wire: answered } = call(body, config.model.images);
+      return { request: { ...request, bedrock: { operation, bytes: body } }, wire: answered };
     },
   });
   switch (operation) {

@@ -2,6 +2,7 @@ import { Dispatcher } from 'undici';
 import { LimitsConfig } from './config';
 import { Exchange } from './exchange';
 import { tellsOfKvParams, withoutKvParams } from './handoff/kv-params';
+import { Silence } from './silence';
 import { EngineError } from './wire/api-error';
 import { CallerStream } from './wire/caller-wire';
 import { isPartOfAnswer, readStreamEvent } from './wire/openai';
@@ -10,13 +11,11 @@ import { SseEvent, SseEventTooLong, SseSplitter } from './wire/sse';
 import { chunks, passOn, readWhole } from './wire/whole-answer';
 
 /** Statuses of an engine that tell of the router's own configuration, not of the caller's request. */
-const ROUTERS_FAULT = new Set([401, 403, 404, 405]);
+export const ROUTERS_FAULT = new Set([401, 403, 404, 405]);
 /** Far above any event of a chat completion; an engine that sends more is not speaking the protocol. */
 const MAX_EVENT_BYTES = 4 * 1024 * 1024;
 /** Far above any answer that is not a stream. */
-const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
-/** How long an engine may take to close a stream that has said its `[DONE]`. */
-const AFTER_DONE_MILLIS = 1_000;
+export const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 
 /** Passes on an answer that is not a stream, status and all, once it is whole. */
 export async function relayWhole(exchange: Exchange, response: Dispatcher.ResponseData): Promise<void> {
@@ -161,39 +160,6 @@ class StreamState {
     }
     const shown = data.includes('kv_transfer_params') ? withoutKvParams(Buffer.from(data)).toString('utf8') : data;
     this.caller.event(shown === data ? bytes : Buffer.from(`data: ${shown.replace(/\n/g, '\ndata: ')}\n\n`), shown);
-  }
-}
-
-/** Bounds the time that an engine says nothing; the time that the caller takes to read is not counted. */
-class Silence {
-  private readonly exchange: Exchange;
-  private readonly limits: LimitsConfig;
-  private timer?: NodeJS.Timeout;
-
-  constructor(exchange: Exchange, limits: LimitsConfig) {
-    this.exchange = exchange;
-    this.limits = limits;
-  }
-
-  /** The engine is waited for, for its first data or for more. */
-  public begin(begun: boolean): void {
-    const { firstByteTimeoutSeconds, idleTimeoutSeconds } = this.limits;
-    this.timer = begun
-      ? setTimeout(() => this.exchange.cancel(
-        new EngineError(504, 'idle_timeout', `the engine was silent for ${idleTimeoutSeconds} s`)), idleTimeoutSeconds * 1000)
-      : setTimeout(() => this.exchange.cancel(
-        new EngineError(504, 'first_byte_timeout', `no answer began within ${firstByteTimeoutSeconds} s`)),
-      Math.max(0, firstByteTimeoutSeconds - this.exchange.elapsedSeconds()) * 1000);
-  }
-
-  /** The engine has a moment to close its stream, so that its connection can be used again. */
-  public afterDone(response: Dispatcher.ResponseData): void {
-    this.timer = setTimeout(() => response.body.destroy(), AFTER_DONE_MILLIS);
-  }
-
-  /** The engine spoke, or is no longer waited for. */
-  public end(): void {
-    clearTimeout(this.timer);
   }
 }
 

@@ -95,6 +95,11 @@ export class Endpoint {
     this.probesFailed = PROBES_TO_FAIL;
   }
 
+  /** Where a path of the engine is. */
+  public urlOf(path: string): URL {
+    return new URL(`${this.basePath}${path}`, this.url);
+  }
+
   /** Sends a request to the engine. */
   public async post(
     path: string, headers: { readonly [name: string]: string }, body: Uint8Array, signal: AbortSignal,

@@ -1,6 +1,8 @@
 import { Discovery, SrvDiscovery, StaticDiscovery } from './discovery';
 import { Endpoint } from './endpoint';
+import { BedrockSigner } from '../bedrock/signer';
 import { TargetConfig } from '../config';
+import { EngineRequest } from '../wire/engine-request';
 
 const PROBE_INTERVAL_MILLIS = 5_000;
 
@@ -13,6 +15,8 @@ export type NoEndpoint = 'full' | 'unavailable';
 export class Target {
   /** What the configuration says of it. */
   public readonly config: TargetConfig;
+  /** Signs what it is sent; undefined where nothing is signed. */
+  public readonly signer?: BedrockSigner;
   private readonly discovery: Discovery;
   private readonly apiKey?: string;
   private readonly timers: NodeJS.Timeout[] = [];
@@ -30,6 +34,7 @@ export class Target {
     discovery: Discovery = config.srv === undefined ? new StaticDiscovery(config.url!) : new SrvDiscovery(config.srv),
   ) {
     this.config = config;
+    this.signer = config.protocol === 'bedrock' ? new BedrockSigner(config.region!) : undefined;
     this.apiKey = apiKey;
     this.discovery = discovery;
   }
@@ -43,6 +48,11 @@ export class Target {
   public get healthyCount(): number {
     const now = Date.now();
     return this.endpoints.filter((endpoint) => endpoint.isReliable(now)).length;
+  }
+
+  /** Whether its engines have an API for a request: of OpenAI's, Bedrock has no completions. */
+  public canAnswer({ path, bedrock }: EngineRequest): boolean {
+    return this.config.protocol !== 'bedrock' || bedrock !== undefined || path !== '/v1/completions';
   }
 
   /** Finds and probes the engines, then keeps doing so. Resolves after the first round, whatever it found. */

@@ -11,6 +11,16 @@ export interface EngineRequest {
   readonly bytes: Buffer;
   /** The body, parsed. */
   readonly body: { readonly [name: string]: unknown };
+  /** The request in Bedrock's own format, for Bedrock; undefined for callers of the OpenAI API. */
+  readonly bedrock?: BedrockRequest;
+}
+
+/** What a caller of Bedrock's API asked. */
+export interface BedrockRequest {
+  /** The last segment of its path, such as `converse-stream`. */
+  readonly operation: string;
+  /** The body, as it came. */
+  readonly bytes: Buffer;
 }
 
 /** Members that say what is asked and of whom: the router writes them where a caller speaks another format. */
