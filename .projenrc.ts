@@ -71,6 +71,8 @@ const project = new awscdk.AwsCdkConstructLibrary({
     '@aws-sdk/client-ec2@^3.1160.0',
     '@aws-sdk/client-ecs@^3.1160.0',
     '@aws-sdk/client-eks@^3.1160.0',
+    '@langchain/aws@1.4.5',
+    '@langchain/core@1.4.0',
     // only its copy of the SARIF schema, which it alone of the registry has.
     '@microsoft/jest-sarif@1.0.0-beta.0',
     '@smithy/eventstream-codec@^4.5.2',

@@ -1,11 +1,23 @@
 import { createAmazonBedrock } from '@ai-sdk/amazon-bedrock';
 import { BedrockRuntimeClient, ConverseCommand, ConverseStreamCommand } from '@aws-sdk/client-bedrock-runtime';
+import { ChatBedrockConverse } from '@langchain/aws';
+import { AIMessageChunk } from '@langchain/core/messages';
 import { generateText, jsonSchema, streamText, tool } from 'ai';
 import OpenAI from 'openai';
-import { KEY, MODEL, routerFor, TestRouter } from './harness';
+import { chunkOf, KEY, MODEL, ROLE, routerFor, sse, TestRouter, wholly } from './harness';
 import { VllmPair } from './vllm-pair';
 
 const PROMPT = 'a long prompt';
+const CALLS_WEATHER = wholly({
+  choices: [{
+    index: 0, message: { content: null, tool_calls: [{ id: 'c', function: { name: 'weather', arguments: '{"city":"Ulm"}' } }] }, finish_reason: 'tool_calls',
+  }],
+  usage: { prompt_tokens: 1, completion_tokens: 1 },
+});
+/** AWS' SDK, unchanged but for the endpoint and the key. */
+const sdk = () => new BedrockRuntimeClient({
+  endpoint: router.url, region: 'us-east-2', token: { token: KEY }, authSchemePreference: ['httpBearerAuth'], maxAttempts: 1,
+});
 
 let pair: VllmPair;
 let router: TestRouter;
@@ -34,7 +46,7 @@ describe('the AWS SDK, unchanged, through a prefill and a decode engine', () => 
   let client: BedrockRuntimeClient;
 
   beforeEach(() => {
-    client = new BedrockRuntimeClient({ endpoint: router.url, region: 'us-east-2', token: { token: KEY }, authSchemePreference: ['httpBearerAuth'] });
+    client = sdk();
   });
   afterEach(() => client.destroy());
 
@@ -69,18 +81,73 @@ describe('the AI SDK\'s Bedrock provider', () => {
   });
 
   test('calls a tool', async () => {
-    pair.decode.behaviour = (response) => {
-      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({
-        choices: [{
-          index: 0, message: { content: null, tool_calls: [{ id: 'c', function: { name: 'weather', arguments: '{"city":"Ulm"}' } }] }, finish_reason: 'tool_calls',
-        }],
-        usage: { prompt_tokens: 1, completion_tokens: 1 },
-      }));
-    };
+    pair.decode.behaviour = CALLS_WEATHER;
     const weather = tool({ description: 'the weather', inputSchema: jsonSchema<{ city: string }>({ type: 'object', properties: { city: { type: 'string' } } }) });
     const { toolCalls, finishReason } = await generateText({ model: model(), prompt: PROMPT, tools: { weather } });
     expect(toolCalls.map(({ toolName, input }) => [toolName, input])).toEqual([['weather', { city: 'Ulm' }]]);
     expect(finishReason).toBe('tool-calls');
+  });
+});
+
+describe('LangChain\'s ChatBedrockConverse', () => {
+  let client: BedrockRuntimeClient;
+  const model = () => new ChatBedrockConverse({ model: MODEL, region: 'us-east-2', client, maxRetries: 0 });
+
+  beforeEach(() => {
+    client = sdk();
+  });
+  afterEach(() => client.destroy());
+
+  test('invoke', async () => {
+    const { text, response_metadata: metadata } = await model().invoke(PROMPT);
+    await expectHandedOff(text);
+    expect(metadata.stopReason).toBe('end_turn');
+  });
+
+  test('stream', async () => {
+    let whole: AIMessageChunk | undefined;
+    for await (const chunk of await model().stream(PROMPT)) {
+      whole = whole === undefined ? chunk : whole.concat(chunk);
+    }
+    await expectHandedOff(whole?.text);
+  });
+
+  test('calls a tool, and is told its result', async () => {
+    const weather = { name: 'weather', description: 'the weather', schema: { type: 'object', properties: { city: { type: 'string' } } } };
+    pair.decode.behaviour = CALLS_WEATHER;
+    const called = await model().bindTools([weather]).invoke(PROMPT);
+    expect(called.tool_calls).toMatchObject([{ id: 'c', name: 'weather', args: { city: 'Ulm' } }]);
+    await model().bindTools([weather]).invoke([
+      { role: 'user', content: PROMPT }, called, { role: 'tool', content: 'rain', tool_call_id: 'c' },
+    ]);
+    expect(pair.decode.requests.at(-1)!.body.messages.slice(1)).toMatchObject([
+      { role: 'assistant', tool_calls: [{ id: 'c', function: { name: 'weather' } }] }, { role: 'tool', tool_call_id: 'c', content: 'rain' },
+    ]);
+  });
+
+  test('withStructuredOutput', async () => {
+    pair.decode.behaviour = CALLS_WEATHER;
+    const place = await model().withStructuredOutput({ title: 'weather', type: 'object', properties: { city: { type: 'string' } } }, { name: 'weather' })
+      .invoke(PROMPT);
+    expect(place).toEqual({ city: 'Ulm' });
+  });
+
+  test('a stream that fails is an error', async () => {
+    let told = () => {};
+    const heard = new Promise<void>((resolve) => (told = resolve));
+    pair.decode.behaviour = async (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write(sse(ROLE) + sse(chunkOf('hel')));
+      await heard;
+      response.end();
+    };
+    const read = async () => {
+      for await (const { text } of await model().stream(PROMPT)) {
+        if (text === 'hel') {
+          told();
+        }
+      }
+    };
+    await expect(read()).rejects.toThrow('the engine');
   });
 });
 
