@@ -6,7 +6,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gpuScores } from './accuracy/gpu';
-import { GroupScore } from './accuracy/held-out';
+import { GroupScore } from './accuracy/group-score';
 import { ReplayScore, replayScores } from './accuracy/replays';
 import { trainiumScores } from './accuracy/trainium';
 import { Score } from '../src/estimator/calibration/score';
@@ -20,7 +20,7 @@ function page(): string {
 Written by \`npm run accuracy\`; every figure on this page is its output. Errors are relative: MAPE is the mean of their sizes, bias the median with its sign.
 "Before" is what shares of peaks and floors from kernel tables say without any of these measurements; "fitted" is after calibration on all of
 them; "held out" predicts each configuration (device, engine, model, precision, degree) after calibration on all the others of its group. Coverage is the share
-of measurements within the 80 % interval, whose width the fitted measurements give.
+of measurements within the 80 % interval, as wide as what was held out of the other configurations was off by.
 
 Peers, on 1,698 rows of the same public GPU measurements: aiconfigurator 0.12 has a MAPE of 65 % for TTFT (median 54) and of 41 % for TPOT (median 20). Its rows
 include disaggregated and data-parallel ones, which are not in the table below, so the two are not over the same rows.
@@ -31,8 +31,9 @@ ${table(groups)}
 
 Rows: \`gpu-serving.csv\` holds every aggregated row of aiconfigurator's \`silicon_sample.csv\` (Apache-2.0) on H100, H200 and B200 with one data-parallel replica and
 a tensor parallel degree of at most 8, identical rows once. Left out are disaggregated serving, data parallel attention, several instances, and devices without a
-coefficient set. A blank precision is taken for that of the checkpoint: fp8 for DeepSeek and Qwen3-235B, else bf16. Trainium rows
-are the tables of the AWS Neuron SDK, all of them.
+coefficient set. A blank precision is taken for that of the checkpoint: fp8 for DeepSeek and Qwen3-235B, else bf16; the KV cache for 8 bit where weights have 8 bit
+or fewer. Loops are replayed from their first burst, ten requests for each client; InferenceX drew lengths from 80 % to all of the named ones, the others used one
+length. SGLang reads prompts before it writes, the others do both in one step. Trainium rows are the tables of the AWS Neuron SDK, all of them.
 
 ## Replays
 
@@ -45,8 +46,7 @@ aisimulate-core 0.13 replays the second run with errors of 34 % for TTFT and 24 
 
 ## Where it is weakest
 
-- **TTFT of closed loops.** How many requests a benchmark sent, and how its first burst counts, is not in the measurements; ten for each client is assumed. The
-  measurement that would mend it: TTFT per request, with the time at which it was sent.
+- **TTFT of closed loops.** How many requests a benchmark sent, and how its first burst counts, is not in the measurements. The measurement that would mend it: TTFT per request, with the time at which it was sent.
 - **MoE models.** Experts are taken for equally popular, and all engines for one kernel. It takes decode step times by batch, one engine and release at a time.
 - **Trainium 2.** ${groups[1].scores.tpot.fitted!.count} decode rows of ${groups[1].configurations} configurations, all of one stream: a left-out model has little to lean on.
   It takes step times at batches above 1, and TTFT by prompt length at one degree.

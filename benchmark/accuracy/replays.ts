@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GPU_START } from './gpu-start';
 import { calibrate } from '../../src/estimator/calibration/calibrate';
-import { Compared, LoggedRequest, MeasuredEngine, Measurements, compare } from '../../src/estimator/calibration/measurements';
+import { halves } from '../../src/estimator/calibration/held-out';
+import { Compared, LoggedRequest, MeasuredConfiguration, MeasuredEngine, Measurements } from '../../src/estimator/calibration/measurements';
 import { Score, mean, score } from '../../src/estimator/calibration/score';
 import { Coefficients } from '../../src/estimator/phases/coefficients';
 import { modelShape } from '../../src/estimator/phases/model-shape';
@@ -47,13 +48,13 @@ const SMALL_LLAMA = smallLlama();
 /** Accuracy of replays. */
 export function replayScores(): ReplayScore[] {
   return [
-    halves('Llama-3.1-8B, vLLM 0.19, RTX 4090', 'vllm-rtx-4090.jsonl', {
+    firstToSecond('Llama-3.1-8B, vLLM 0.19, RTX 4090', 'vllm-rtx-4090.jsonl', {
       model: modelShape(ModelArchitecture.of('llama-3.1-8b').spec, 2, 2),
       engine: { flopsPerSecond: 165e12, memoryBytesPerSecond: 1.008e12, memoryBytes: 24e9, kvCopies: 1, lowPrecision: false },
       // its log: 2,588 blocks of 16 tokens.
       limits: { sequences: 256, stepTokens: 2048, kvTokens: 41_408 },
     }),
-    halves('Qwen3-32B, vLLM 0.19, 2 x RTX PRO 6000', 'vllm-rtx-pro-6000.jsonl', {
+    firstToSecond('Qwen3-32B, vLLM 0.19, 2 x RTX PRO 6000', 'vllm-rtx-pro-6000.jsonl', {
       model: QWEN3_32B,
       engine: {
         flopsPerSecond: 2 * 252e12,
@@ -74,13 +75,11 @@ export function replayScores(): ReplayScore[] {
 }
 
 // of the second half, only when requests came and how long they are is used to fit: the first half shares the engine with it.
-function halves(name: string, file: string, engine: MeasuredEngine): ReplayScore {
+function firstToSecond(name: string, file: string, engine: MeasuredEngine): ReplayScore {
   const log = lines<LoggedRequest>(file);
-  const half = log.length / 2;
-  const outcomes = (from: number, to: number) => log.map((request, i): LoggedRequest => (
-    i >= from && i < to ? request : { ...request, ttftSeconds: undefined, endToEndSeconds: undefined }));
-  const k = calibrate(LOG_START, [{ engine, measurements: { ...NOTHING, logs: [outcomes(0, half)] } }]).coefficients;
-  return scored(name, `the first ${half} of its ${log.length} requests`, compare(engine, { ...NOTHING, logs: [outcomes(half, log.length)] }, k));
+  const [first, second] = halves(log).map((half) => new MeasuredConfiguration(engine, { ...NOTHING, logs: [half] }));
+  const { coefficients } = calibrate(LOG_START, [first]);
+  return scored(name, `the first ${log.length / 2} of its ${log.length} requests`, second.compare(coefficients));
 }
 
 function unloadedToLoaded(): ReplayScore {
@@ -91,10 +90,10 @@ function unloadedToLoaded(): ReplayScore {
   };
   const rows = lines<any>('vllm-cpu-unloaded.jsonl');
   const measurements = { ...NOTHING, prompts: rows.filter((row) => row.ttftSeconds), steps: rows.filter((row) => row.stepSeconds) };
-  const k = calibrate(CPU_START, [{ engine, measurements }]).coefficients;
+  const k = calibrate(CPU_START, [new MeasuredConfiguration(engine, measurements)]).coefficients;
   const log = lines<LoggedRequest>('vllm-cpu-poisson.jsonl');
   const name = 'Llama of 185 M, vLLM 0.32, one CPU core, 1 request/s';
-  return scored(name, `${rows.length} unloaded prompts and decode steps`, compare(engine, { ...NOTHING, logs: [log] }, k));
+  return scored(name, `${rows.length} unloaded prompts and decode steps`, new MeasuredConfiguration(engine, { ...NOTHING, logs: [log] }).compare(k));
 }
 
 function scored(name: string, fittedTo: string, compared: readonly Compared[]): ReplayScore {

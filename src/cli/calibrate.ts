@@ -6,9 +6,9 @@ import { table, time } from './text-table';
 import { openToWrite } from './written-file';
 import { CalibrationSpec } from '../estimator';
 import { calibrate as fit } from '../estimator/calibration/calibrate';
-import { heldOut } from '../estimator/calibration/held-out';
+import { configurationsOf, heldOut } from '../estimator/calibration/held-out';
 import { EngineOfSpec, MeasuredPool, engineOfSpec } from '../estimator/calibration/measured-engine';
-import { Compared, Measurements, compare } from '../estimator/calibration/measurements';
+import { Compared, Measurements } from '../estimator/calibration/measurements';
 import { Score, mean, score } from '../estimator/calibration/score';
 import { Refusal } from '../estimator/estimate';
 import { CoefficientName } from '../estimator/phases/coefficients';
@@ -18,6 +18,9 @@ import { Problems, ProblemsError } from '../problems';
 
 /** `max_num_batched_tokens` of vLLM's server where nobody says otherwise. */
 const DEFAULT_STEP_TOKENS = 2048;
+
+/** Configurations beyond these are held out together: each fold costs a fit. */
+const MAX_FOLDS = 6;
 
 /** Options of `calibrate`, as commander gives them. */
 export interface CalibrateOptions {
@@ -108,10 +111,10 @@ export function calibrate(files: readonly string[], options: CalibrateOptions): 
 
 function calibrated(engine: EngineOfSpec, measurements: Measurements, files: readonly string[], { pool, out }: CalibrateOptions): Calibration {
   const written = out === undefined ? undefined : openToWrite(out);
-  const { coefficients, relativeSigmas } = fit(engine.start, [{ engine, measurements }]);
-  const before = compare(engine, measurements, engine.start);
-  const fitted = compare(engine, measurements, coefficients);
-  const held = heldOut(engine, engine.start, measurements);
+  const configurations = configurationsOf(engine, measurements);
+  const { coefficients, relativeSigmas } = fit(engine.start, configurations);
+  const [before, fitted] = [engine.start, coefficients].map((k) => configurations.flatMap((one) => one.compare(k)));
+  const held = heldOut(engine.start, configurations, MAX_FOLDS)?.flat();
   const only = (metric: Compared['metric'], all: readonly Compared[]) => all.filter((one) => one.metric === metric);
   const rows = [...relativeSigmas].map(([name, relativeSigma]) => ({ name, before: engine.start[name], fitted: coefficients[name], relativeSigma }));
   const byName = (value: (row: FittedCoefficient) => number) => (

@@ -1,7 +1,9 @@
 import { calibrate } from '../../src/estimator/calibration/calibrate';
-import { Measurements, compare } from '../../src/estimator/calibration/measurements';
+import { configurationsOf } from '../../src/estimator/calibration/held-out';
+import { ClosedLoop, MeasuredConfiguration, MeasuredEngine, Measurements } from '../../src/estimator/calibration/measurements';
 import { Coefficients } from '../../src/estimator/phases/coefficients';
 import { modelShape } from '../../src/estimator/phases/model-shape';
+import { MixedEngine } from '../../src/estimator/simulation/mixed-engine';
 import { ModelArchitecture } from '../../src/model';
 
 const ENGINE = {
@@ -23,14 +25,18 @@ const TRUE = Object.assign(new Coefficients(), START, {
   prefillDenseUtilisation: 0.45, decodeBandwidthUtilisation: 0.7, decodeKvBandwidthUtilisation: 0.8, decodeLayerSeconds: 8e-5, gatewaySeconds: 0.02,
 });
 
-/** What an engine of the true coefficients would be measured as. */
-function measured(): Measurements {
+const NOTHING: Measurements = { prompts: [], steps: [], loops: [], logs: [] };
+const compare = (measurements: Partial<Measurements>, k: Coefficients) => (
+  new MeasuredConfiguration(ENGINE, { ...NOTHING, ...measurements }).compare(k));
+
+/** What an engine of these coefficients would be measured as. */
+function measuredOf(truth: Coefficients): Measurements {
   const prompts = [64, 256, 1024, 4096, 8192].map((inputTokens) => ({ inputTokens, ttftSeconds: 1 }));
   const steps = [1, 4, 16, 64].flatMap((sequences) => [512, 4096].map((contextTokens) => ({ sequences, contextTokens, stepSeconds: 1 })));
   const loops = [4, 32].map((concurrency) => ({ concurrency, inputTokens: 1024, outputTokens: 64, ttftSeconds: 1, tpotSeconds: 1 }));
   const logs = [Array.from({ length: 30 }, (_, i) => (
     { arrivalSeconds: i / 10, inputTokens: 200 + 50 * i, outputTokens: 40, ttftSeconds: 1, endToEndSeconds: 2 }))];
-  const times = compare(ENGINE, { prompts, steps, loops, logs }, TRUE).map(({ predicted }) => predicted);
+  const times = compare({ prompts, steps, loops, logs }, truth).map(({ predicted }) => predicted);
   return {
     prompts: prompts.map((one) => ({ ...one, ttftSeconds: times.shift()! })),
     steps: steps.map((one) => ({ ...one, stepSeconds: times.shift()! })),
@@ -42,21 +48,65 @@ function measured(): Measurements {
   };
 }
 
-test('coefficients are found again from what they give', () => {
-  const { coefficients, relativeSigmas } = calibrate(START, [{ engine: ENGINE, measurements: measured() }]);
-  const errors = (k: Coefficients) => compare(ENGINE, measured(), k).map(({ measured: time, predicted }) => Math.abs(predicted / time - 1));
-  const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
-  // measurements count as exact to a tenth, and what was known before pulls as well.
-  expect(mean(errors(coefficients))).toBeLessThan(0.05);
-  expect(mean(errors(coefficients))).toBeLessThan(mean(errors(START)) / 5);
-  expect(Math.abs(coefficients.gatewaySeconds / TRUE.gatewaySeconds - 1)).toBeLessThan(0.15);
-  expect(Math.abs(coefficients.decodeLayerSeconds / TRUE.decodeLayerSeconds - 1)).toBeLessThan(0.15);
-  expect(relativeSigmas.get('gatewaySeconds')).toBeLessThan(0.2);
+test.each<[string, Partial<Coefficients>]>([
+  ['near', TRUE],
+  ['slow to start, quick to read', { ...TRUE, prefillDenseUtilisation: 0.75, decodeBandwidthUtilisation: 0.9, decodeLayerSeconds: 2e-4, gatewaySeconds: 0.002 }],
+  ['slow with many', { ...TRUE, decodeSequenceLayerSeconds: 2e-6, prefillAttentionUtilisation: 0.15, prefillLayerSeconds: 1e-4 }],
+])('coefficients are found again from what they give, every time of it: %s', (_, truth) => {
+  const exact = Object.assign(new Coefficients(), truth);
+  const measurements = measuredOf(exact);
+  const { coefficients, relativeSigmas } = calibrate(START, configurationsOf(ENGINE, measurements));
+  for (const { measured, predicted } of compare(measurements, coefficients)) {
+    expect(Math.abs(predicted / measured - 1)).toBeLessThan(1e-3);
+  }
+  expect(Math.abs(coefficients.gatewaySeconds / exact.gatewaySeconds - 1)).toBeLessThan(0.01);
+  expect(Math.abs(coefficients.decodeLayerSeconds / exact.decodeLayerSeconds - 1)).toBeLessThan(0.01);
+  expect(relativeSigmas.get('gatewaySeconds')).toBeLessThan(0.1);
+});
+
+describe('a closed loop', () => {
+  const engine = { ...ENGINE, limits: { sequences: Infinity, stepTokens: 1000, kvTokens: 1e5 } };
+  const loop = (of: Partial<ClosedLoop>, measured: MeasuredEngine) => {
+    const whole = { concurrency: 1, inputTokens: 1000, outputTokens: 20, ttftSeconds: 1, tpotSeconds: 1, ...of };
+    return new MeasuredConfiguration(measured, { ...NOTHING, loops: [whole] }).compare(TRUE).map(({ predicted }) => predicted);
+  };
+
+  test('of one client takes as long as the engine that is simulated request by request', () => {
+    for (const [inputTokens, outputTokens] of [[1000, 20], [2500, 7], [30, 300]]) {
+      const [request] = new MixedEngine(engine.model, engine.engine, TRUE, engine.limits).closedLoop(1, 1, inputTokens, outputTokens);
+      const [ttft, tpot] = loop({ inputTokens, outputTokens }, engine);
+      expect(ttft).toBeCloseTo(TRUE.gatewaySeconds + request.firstTokenSeconds, 9);
+      expect(tpot).toBeCloseTo((request.lastTokenSeconds - request.firstTokenSeconds) / (outputTokens - 1), 9);
+    }
+  });
+
+  test('of many clients reads prompts one after the other, and writes when all are read, where steps read or write', () => {
+    const [alone] = loop({ outputTokens: 1 }, engine);
+    const [ttft, tpot] = loop({ concurrency: 9 }, { ...engine, promptsAlone: true });
+    expect(ttft - TRUE.gatewaySeconds).toBeCloseTo((alone - TRUE.gatewaySeconds) * 5, 9);
+    expect(loop({ concurrency: 9 }, engine)[0]).toBeLessThan(ttft);
+    // between the first token and the last of a request are the prompts that are read after its own.
+    const [step] = new MeasuredConfiguration(engine, { ...NOTHING, steps: [{ sequences: 9, contextTokens: 1010, stepSeconds: 1 }] }).compare(TRUE);
+    expect(tpot).toBeCloseTo(step.predicted + 4 * (alone - TRUE.gatewaySeconds) / 19, 9);
+  });
+
+  test('beyond the KV cache waits for room', () => {
+    const roomy = loop({ concurrency: 8, outputTokens: 200 }, engine);
+    const [ttft, tpot] = loop({ concurrency: 8, outputTokens: 200 }, { ...engine, limits: { ...engine.limits, kvTokens: 2400 } });
+    expect(ttft).toBeGreaterThan(10 * roomy[0]);
+    expect(tpot).toBeLessThan(roomy[1]);
+  });
+
+  test('of lengths that differ keeps to their mean', () => {
+    const [, alike] = loop({ concurrency: 4, inputTokens: 900, outputTokens: 270 }, engine);
+    const [, differing] = loop({ concurrency: 4, inputTokens: 1000, outputTokens: 300, shortestShare: 0.8 }, engine);
+    expect(Math.abs(differing / alike - 1)).toBeLessThan(0.05);
+  });
 });
 
 test('what the measurements say nothing of stays as it was, with its spread', () => {
-  const { steps } = measured();
-  const { coefficients, relativeSigmas } = calibrate(START, [{ engine: ENGINE, measurements: { prompts: [], steps, loops: [], logs: [] } }]);
+  const { steps } = measuredOf(TRUE);
+  const { coefficients, relativeSigmas } = calibrate(START, [new MeasuredConfiguration(ENGINE, { ...NOTHING, steps })]);
   expect(coefficients.prefillLayerSeconds).toBeCloseTo(START.prefillLayerSeconds, 8);
   expect(relativeSigmas.get('prefillLayerSeconds')).toBeCloseTo(0.7, 6);
 });
@@ -65,9 +115,9 @@ test('a request whose times are not known is load to the others', () => {
   const log = [0, 0.001, 0.002].map((arrivalSeconds) => (
     { arrivalSeconds, inputTokens: 8000, outputTokens: 20, ttftSeconds: 1, endToEndSeconds: 2 }));
   const last = (first: number) => (
-    compare(ENGINE, { prompts: [], steps: [], loops: [], logs: [log.slice(first)] }, START).slice(-2).map(({ predicted }) => predicted));
+    compare({ logs: [log.slice(first)] }, START).slice(-2).map(({ predicted }) => predicted));
   const unknown = log.map((one, i) => i < 2 ? { ...one, ttftSeconds: undefined, endToEndSeconds: undefined } : one);
-  const compared = compare(ENGINE, { prompts: [], steps: [], loops: [], logs: [unknown] }, START);
+  const compared = compare({ logs: [unknown] }, START);
   expect(compared).toHaveLength(2);
   expect(compared.map(({ predicted }) => predicted)).toEqual(last(0));
   expect(compared[0].predicted).toBeGreaterThan(2 * last(2)[0]);

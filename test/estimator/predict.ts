@@ -1,6 +1,7 @@
 /**
  * What the phases give for a row of published measurements.
  */
+import { MeasuredConfiguration } from '../../src/estimator/calibration/measurements';
 import { Coefficients } from '../../src/estimator/phases/coefficients';
 import { decodeStepSeconds } from '../../src/estimator/phases/decode';
 import { modelShape } from '../../src/estimator/phases/model-shape';
@@ -53,13 +54,25 @@ export function ttft(row: Row, k: Coefficients, prompts: number): number {
 /** Step time at the row's batch and mean context. */
 export function tpot(row: Row, k: Coefficients): number {
   const { model, engine } = shapes(row);
-  return decodeStepSeconds(model, engine, k, row.batch, kvReadBytes(model, row.contextTokens ?? row.inputTokens + (row.outputTokens ?? 0) / 2));
+  return decodeStepSeconds(model, engine, k, row.batch, kvReadBytes(model, contextOf(row)));
 }
 
-/** Step time in a closed loop that reads prompts too: the measured rate of prompts takes its share of the time. */
-export function mixedTpot(row: Row, k: Coefficients): number {
-  const { model, engine } = shapes(row);
-  const rate = row.batch / (row.ttftSeconds! + (row.outputTokens! - 1) * row.tpotSeconds!);
-  const share = rate * prefillSeconds(model, engine, k, row.inputTokens, 0, 1);
-  return tpot(row, k) + share * row.tpotSeconds!;
+/** The rows of each model, precision and degree. */
+export function configurationsOfRows(rows: readonly Row[], isBatchReadAtOnce: boolean): MeasuredConfiguration[] {
+  const nameOf = ({ model, weights, tensorParallelDegree }: Row) => `${model} ${weights} ${tensorParallelDegree}`;
+  return [...new Set(rows.map(nameOf))].map((name) => {
+    const own = rows.filter((row) => nameOf(row) === name);
+    return new MeasuredConfiguration({ ...shapes(own[0]), limits: { sequences: Infinity, stepTokens: Infinity, kvTokens: Infinity } }, {
+      prompts: own.filter((row) => row.ttftSeconds !== undefined).map((row) => (
+        { inputTokens: row.bucketTokens ?? row.inputTokens, prompts: isBatchReadAtOnce ? row.batch : 1, ttftSeconds: row.ttftSeconds! })),
+      steps: own.filter((row) => row.tpotSeconds !== undefined).map((row) => (
+        { sequences: row.batch, contextTokens: contextOf(row), stepSeconds: row.tpotSeconds! })),
+      loops: [],
+      logs: [],
+    });
+  });
+}
+
+function contextOf(row: Row): number {
+  return row.contextTokens ?? row.inputTokens + (row.outputTokens ?? 0) / 2;
 }

@@ -1,3 +1,4 @@
+import { Compared } from './measurements';
 import { CoefficientName, Coefficients } from '../phases/coefficients';
 
 /** A coefficient that is fitted, and how sure one is of it beforehand. */
@@ -14,127 +15,163 @@ export interface Fit {
   readonly relativeSigmas: ReadonlyMap<CoefficientName, number>;
 }
 
-/** What a measurement is off by, as a standard deviation of the logarithm, apart from what the coefficients explain. */
-const MEASUREMENT_SIGMA = 0.1;
+/** What the measurements of a kind are off by, as a standard deviation of the logarithm, before any is seen; it counts as one measurement. */
+const MEASUREMENT_SIGMA = 0.003;
+
+/** At most this is what they are taken for at first: what is further off then is odd. */
+const FIRST_SIGMA = 0.3;
 
 /** Beyond this many standard deviations a measurement counts as an odd one, which does not pull the rest. */
 const ODD = 2;
 
-/** Steps of the simplex, each a prediction of everything or two: enough to be in the valley. */
-const SIMPLEX_STEPS = 60;
+/** Estimates of what the measurements are off by, each after a descent to the bottom. */
+const MAX_PASSES = 8;
 
-/** Steps down the valley, each a prediction of everything for every coefficient and up to `MAX_ATTEMPTS` more. */
-const MAX_ITERATIONS = 8;
+/** A share beyond this is taken for it where a fit starts: the log-odds of 1 are without end. */
+const HIGHEST_SHARE = 0.99;
 
-const MAX_ATTEMPTS = 8;
+/** Steps of a descent, each a prediction of everything for every coefficient and up to `MAX_ATTEMPTS` more. */
+const MAX_ITERATIONS = 30;
+
+const MAX_ATTEMPTS = 6;
+
+/** Share of what is left by which a step of a descent is one. */
+const LEAST_GAIN = 1e-3;
+
+const FIRST_DAMPING = 1e-2;
 
 /** Standard deviations that a coefficient moves by at once: what is beyond is another landscape. */
-const LONGEST = 0.5;
+const LONGEST = 1;
 
-/** Change of a coefficient's logarithm that its effect is measured by: events of a simulation come in whole steps, which smaller changes show none of. */
-const STEP = 0.02;
+/**
+ * Changes of a coefficient's logarithm that its effect is measured by, each taken when the one before leads no further down: requests of a simulated
+ * run meet whole steps, so that what a small change does of their times says little of what a larger one does.
+ */
+const STEPS = [0.1, 0.02, 1e-3, 1e-5];
 
 /**
  * Fits coefficients to measured times: the most probable ones, given what was known of them before, with Huber's weights for odd measurements.
  *
- * A simplex (Nelder and Mead) finds the valley, which simulated queues make rough, and Levenberg and Marquardt's method its bottom and its width.
+ * Levenberg and Marquardt's method on logarithms. How exact the measurements are is not given but estimated, by metric, from what the fit leaves
+ * (MacKay's evidence approximation): what is known before gives way where measurements are exact, and holds where they are few or rough.
  *
  * Coefficients that the measurements say nothing of stay where they were, with the spread that they had.
  *
  * @param start the coefficients known before.
  * @param free those that are fitted.
- * @param measured the measured times; what is measured in one unit is predicted in the same.
- * @param predict what the coefficients say of each measurement, in the same order.
+ * @param predict what coefficients say of each measurement.
+ * @param from where the search begins; it may end in another valley than from `start`.
  */
 export function fitCoefficients(
-  start: Coefficients, free: readonly FreeCoefficient[], measured: readonly number[], predict: (k: Coefficients) => readonly number[],
+  start: Coefficients, free: readonly FreeCoefficient[], predict: (k: Coefficients) => readonly Compared[], from = start,
 ): Fit {
-  const scales = free.map((one) => scaleOf(one, start[one.name]));
+  const scales = free.map((one) => new Scale(one, start[one.name]));
+  // in units of the spread known before, so that the prior is the unit matrix.
   const at = (x: readonly number[]): Coefficients => {
     const k = Object.assign(new Coefficients(), start);
     free.forEach(({ name }, i) => {
-      k[name] = scales[i](x[i]);
+      k[name] = scales[i].valueAt(x[i]);
     });
     return k;
   };
-  const residuals = (x: readonly number[]) => predict(at(x)).map((value, i) => Math.log(value / measured[i]) / MEASUREMENT_SIGMA);
-  const loss = (r: readonly number[], x: readonly number[]) => (
-    r.reduce((sum, e) => sum + (Math.abs(e) < ODD ? e * e : ODD * (2 * Math.abs(e) - ODD)), 0) + x.reduce((sum, e) => sum + e * e, 0)
-  );
-  // in units of the spread known before, so that the prior is the unit matrix.
-  let x = descend(free.length, (point) => loss(residuals(point), point));
-  let r = residuals(x);
-  let best = loss(r, x);
-  let damping = 1;
-  let hessian = identity(free.length);
-  for (let iteration = 0; iteration < MAX_ITERATIONS; iteration++) {
-    const jacobian = free.map((_, j) => {
-      const h = STEP / free[j].relativeSigma;
-      const moved = residuals(x.map((value, i) => i === j ? value + h : value));
-      return moved.map((e, i) => (e - r[i]) / h);
-    });
-    const weights = r.map((e) => Math.abs(e) < ODD ? 1 : ODD / Math.abs(e));
-    hessian = identity(free.length).map((row, a) => row.map((one, b) => (
-      one + jacobian[a].reduce((sum, e, i) => sum + weights[i] * e * jacobian[b][i], 0))));
-    const gradient = x.map((value, a) => value + jacobian[a].reduce((sum, e, i) => sum + weights[i] * e * r[i], 0));
-    const before = best;
-    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const step = solve(hessian.map((row, a) => row.map((value, b) => a === b ? value * (1 + damping) : value)), gradient);
-      const longest = Math.max(...step.map(Math.abs));
-      const next = x.map((value, i) => value - step[i] * Math.min(1, LONGEST / longest));
-      const moved = residuals(next);
-      const value = loss(moved, next);
-      if (value < best) {
-        [x, r, best] = [next, moved, value];
-        damping /= 4;
-        break;
+  const off = (x: readonly number[]) => predict(at(x)).map(({ predicted, measured }) => Math.log(predicted / measured));
+  const isTtft = predict(start).map(({ metric }) => metric === 'ttft');
+  let x = free.map(({ name }, i) => scales[i].placeOf(from[name]));
+  let errors = off(x);
+  let sigmas = [false, true].map((ttft) => {
+    const squares = errors.filter((_, i) => isTtft[i] === ttft).map((error) => error * error);
+    return Math.min(FIRST_SIGMA, Math.sqrt((MEASUREMENT_SIGMA ** 2 + squares.reduce((sum, one) => sum + one, 0)) / (1 + squares.length)));
+  });
+  let covariance = identity(free.length);
+  for (let pass = 0; pass < MAX_PASSES; pass++) {
+    const scaled = (of: readonly number[]) => of.map((e, i) => e / sigmas[Number(isTtft[i])]);
+    const loss = (of: readonly number[], point: readonly number[]) => (
+      scaled(of).reduce((sum, e) => sum + (Math.abs(e) < ODD ? e * e : ODD * (2 * Math.abs(e) - ODD)), 0) + point.reduce((sum, e) => sum + e * e, 0)
+    );
+    let best = loss(errors, x);
+    let damping = FIRST_DAMPING;
+    let weights: number[] = [];
+    let jacobian: number[][] = [];
+    let hessian: number[][] = [];
+    let stride = 0;
+    for (let iteration = 0; iteration < MAX_ITERATIONS && stride < STEPS.length; iteration++) {
+      const r = scaled(errors);
+      jacobian = free.map((_, j) => {
+        const h = STEPS[stride] / free[j].relativeSigma;
+        return scaled(off(x.map((value, i) => i === j ? value + h : value))).map((e, i) => (e - r[i]) / h);
+      });
+      weights = r.map((e) => Math.abs(e) < ODD ? 1 : ODD / Math.abs(e));
+      hessian = free.map((_, a) => free.map((__, b) => (
+        jacobian[a].reduce((sum, e, i) => sum + weights[i] * e * jacobian[b][i], a === b ? 1 : 0))));
+      const gradient = x.map((value, a) => value + jacobian[a].reduce((sum, e, i) => sum + weights[i] * e * r[i], 0));
+      const before = best;
+      for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+        const step = solve(hessian.map((row, a) => row.map((value, b) => a === b ? value * (1 + damping) : value)), gradient);
+        const longest = Math.max(...step.map(Math.abs));
+        const next = x.map((value, i) => value - step[i] * Math.min(1, LONGEST / longest));
+        const moved = off(next);
+        const value = loss(moved, next);
+        if (value < best) {
+          [x, errors, best] = [next, moved, value];
+          damping /= 8;
+          break;
+        }
+        damping *= 8;
       }
-      damping *= 4;
+      if (before - best < LEAST_GAIN * before) {
+        stride += 1;
+        damping = FIRST_DAMPING;
+      }
     }
-    if (before - best < 1e-4 * before) {
+    // the share of a parameter that the measurements of a metric determine is not theirs to be off by.
+    covariance = identity(free.length).map((unit) => solve(hessian, unit));
+    const before = sigmas;
+    sigmas = [false, true].map((ttft) => {
+      let [count, determined, squares] = [0, 0, 0];
+      errors.forEach((error, i) => {
+        if (isTtft[i] === ttft) {
+          count += 1;
+          squares += weights[i] * error * error;
+          const slopes = jacobian.map((column) => column[i]);
+          determined += weights[i] * dot(slopes, covariance.map((row) => dot(row, slopes)));
+        }
+      });
+      return Math.sqrt((MEASUREMENT_SIGMA ** 2 + squares) / (1 + count - determined));
+    });
+    if (sigmas.every((sigma, metric) => Math.abs(Math.log(sigma / before[metric])) < 0.02)) {
       break;
     }
   }
-  const relativeSigmas = free.map(({ name, relativeSigma }, i): [CoefficientName, number] => {
-    const unit = free.map((_, j) => i === j ? 1 : 0);
-    return [name, relativeSigma * Math.sqrt(solve(hessian, unit)[i])];
-  });
+  const relativeSigmas = free.map(({ name, relativeSigma }, i): [CoefficientName, number] => [name, relativeSigma * Math.sqrt(covariance[i][i])]);
   return { coefficients: at(x), relativeSigmas: new Map(relativeSigmas) };
 }
 
-/** A coefficient by how many standard deviations it is from where the fit starts: its logarithm, or of a share, which ends at 1, its log-odds. */
-function scaleOf({ name, relativeSigma }: FreeCoefficient, value: number): (x: number) => number {
-  if (!name.endsWith('Utilisation')) {
-    return (x) => value * Math.exp(x * relativeSigma);
+/** A coefficient by how many standard deviations it is from what was known: of its logarithm, or of a share, which ends at 1, of its log-odds. */
+class Scale {
+  private readonly centre: number;
+  private readonly unit: number;
+  private readonly isShare: boolean;
+
+  constructor({ name, relativeSigma }: FreeCoefficient, value: number) {
+    this.isShare = name.endsWith('Utilisation');
+    const share = Math.min(value, HIGHEST_SHARE);
+    this.centre = this.isShare ? Math.log(share / (1 - share)) : Math.log(value);
+    this.unit = this.isShare ? relativeSigma / (1 - share) : relativeSigma;
   }
-  const share = Math.min(value, 0.99);
-  const odds = share / (1 - share);
-  return (x) => {
-    const moved = odds * Math.exp(x * relativeSigma / (1 - share));
-    return moved / (1 + moved);
-  };
+
+  public valueAt(place: number): number {
+    const moved = Math.exp(this.centre + place * this.unit);
+    return this.isShare ? moved / (1 + moved) : moved;
+  }
+
+  public placeOf(value: number): number {
+    const share = Math.min(value, HIGHEST_SHARE);
+    return (Math.log(this.isShare ? share / (1 - share) : value) - this.centre) / this.unit;
+  }
 }
 
-/** The lowest point that a simplex finds from the origin in a few steps. */
-function descend(dimensions: number, height: (x: readonly number[]) => number): number[] {
-  const place = (x: number[]) => ({ x, y: height(x) });
-  const origin = identity(dimensions);
-  let simplex = [place(origin.map(() => 0)), ...origin.map((unit) => place(unit))];
-  for (let step = 0; step < SIMPLEX_STEPS; step++) {
-    simplex.sort((a, b) => a.y - b.y);
-    const worst = simplex[dimensions];
-    const centre = origin.map((_, j) => simplex.slice(0, dimensions).reduce((sum, { x }) => sum + x[j], 0) / dimensions);
-    const beyond = (times: number) => place(centre.map((value, j) => value + times * (value - worst.x[j])));
-    const reflected = beyond(1);
-    const moved = reflected.y < simplex[0].y ? [beyond(2), reflected] : reflected.y < simplex[dimensions - 1].y ? [reflected] : [beyond(-0.5)];
-    const best = moved.reduce((a, b) => a.y <= b.y ? a : b);
-    if (best.y < worst.y) {
-      simplex[dimensions] = best;
-    } else {
-      simplex = simplex.map(({ x }, i) => i === 0 ? simplex[0] : place(x.map((value, j) => (value + simplex[0].x[j]) / 2)));
-    }
-  }
-  return simplex.reduce((a, b) => a.y <= b.y ? a : b).x;
+function dot(a: readonly number[], b: readonly number[]): number {
+  return a.reduce((sum, value, i) => sum + value * b[i], 0);
 }
 
 function identity(size: number): number[][] {

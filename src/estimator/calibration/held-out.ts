@@ -1,53 +1,48 @@
 import { calibrate } from './calibrate';
-import { Compared, LoggedRequest, MeasuredEngine, Measurements, compare } from './measurements';
+import { Compared, LoggedRequest, MeasuredConfiguration, MeasuredEngine, Measurements } from './measurements';
 import { Coefficients } from '../phases/coefficients';
-
-/** Configurations beyond these are held out together, some at a time: each costs a fit. */
-const MAX_FOLDS = 6;
 
 const NOTHING: Measurements = { prompts: [], steps: [], loops: [], logs: [] };
 
 /**
- * What a fit to the rest says of each configuration: prompts of one length, steps of one batch and context, one closed loop, one run of requests.
+ * What a fit to the others says of each configuration, in their order; undefined where there is one, which nothing can be held out of.
  *
- * A lone run of requests is held out by halves: the first is fitted, and of the second only when its requests came and how long they are is known.
- *
- * @param engine the engine that was measured.
  * @param start the coefficients known before.
- * @param measurements what was measured.
- * @returns undefined where there is one configuration, which nothing can be held out of.
+ * @param configurations what was measured, by what is alike and so left out together.
+ * @param folds configurations beyond these are held out together, some at a time: each fold costs a fit.
  */
-export function heldOut(engine: MeasuredEngine, start: Coefficients, measurements: Measurements): Compared[] | undefined {
-  const parts = configurationsOf(measurements);
-  if (parts.length === 1) {
-    const [log] = measurements.logs;
-    return log === undefined || log.length < 2 ? undefined : secondHalf(engine, start, log);
+export function heldOut(start: Coefficients, configurations: readonly MeasuredConfiguration[], folds = Infinity): Compared[][] | undefined {
+  if (configurations.length < 2) {
+    return undefined;
   }
-  const folds = Array.from({ length: Math.min(MAX_FOLDS, parts.length) }, (_, fold) => (
-    { out: parts.filter((__, i) => i % MAX_FOLDS === fold), rest: parts.filter((__, i) => i % MAX_FOLDS !== fold) }));
-  return folds.flatMap(({ out, rest }) => {
-    const { coefficients } = calibrate(start, [{ engine, measurements: joined(rest) }]);
-    return compare(engine, joined(out), coefficients);
-  });
+  const count = Math.min(folds, configurations.length);
+  const fits = Array.from({ length: count }, (_, fold) => calibrate(start, configurations.filter((__, i) => i % count !== fold)).coefficients);
+  return configurations.map((one, i) => one.compare(fits[i % count]));
 }
 
-function secondHalf(engine: MeasuredEngine, start: Coefficients, log: readonly LoggedRequest[]): Compared[] {
-  const half = Math.floor(log.length / 2);
-  const outcomes = (isKnown: (i: number) => boolean) => [log.map((request, i): LoggedRequest => (
-    isKnown(i) ? request : { ...request, ttftSeconds: undefined, endToEndSeconds: undefined }))];
-  const { coefficients } = calibrate(start, [{ engine, measurements: { ...NOTHING, logs: outcomes((i) => i < half) } }]);
-  return compare(engine, { ...NOTHING, logs: outcomes((i) => i >= half) }, coefficients);
-}
-
-/** Measurements of one configuration each. */
-function configurationsOf({ prompts, steps, loops, logs }: Measurements): Measurements[] {
-  return [
+/**
+ * The configurations of one engine: prompts of one length, steps of one batch and context, one closed loop, one run of requests.
+ *
+ * A lone run of requests is two, its halves: of the requests of the other half, only when they came and how long they are is known.
+ */
+export function configurationsOf(engine: MeasuredEngine, { prompts, steps, loops, logs }: Measurements): MeasuredConfiguration[] {
+  const parts = [
     ...grouped(prompts, ({ inputTokens }) => inputTokens).map((group) => ({ ...NOTHING, prompts: group })),
     ...grouped(steps, ({ sequences, contextTokens }) => `${sequences} ${contextTokens}`).map((group) => ({ ...NOTHING, steps: group })),
     ...grouped(loops, ({ concurrency, inputTokens, outputTokens }) => `${concurrency} ${inputTokens} ${outputTokens}`)
       .map((group) => ({ ...NOTHING, loops: group })),
     ...logs.map((log) => ({ ...NOTHING, logs: [log] })),
   ];
+  const [log] = logs;
+  const isLone = parts.length === 1 && log !== undefined && log.length > 1;
+  return (isLone ? halves(log).map((half) => ({ ...NOTHING, logs: [half] })) : parts).map((part) => new MeasuredConfiguration(engine, part));
+}
+
+/** A run twice: once with what became of its first half, once with what became of the second. */
+export function halves(log: readonly LoggedRequest[]): LoggedRequest[][] {
+  const unknown = (request: LoggedRequest) => ({ ...request, ttftSeconds: undefined, endToEndSeconds: undefined });
+  const isFirst = (i: number) => i < Math.floor(log.length / 2);
+  return [log.map((request, i) => isFirst(i) ? request : unknown(request)), log.map((request, i) => isFirst(i) ? unknown(request) : request)];
 }
 
 function grouped<T>(all: readonly T[], keyOf: (one: T) => unknown): T[][] {
@@ -58,13 +53,4 @@ function grouped<T>(all: readonly T[], keyOf: (one: T) => unknown): T[][] {
     groups.set(keyOf(one), group);
   }
   return [...groups.values()];
-}
-
-function joined(parts: readonly Measurements[]): Measurements {
-  return {
-    prompts: parts.flatMap(({ prompts }) => prompts),
-    steps: parts.flatMap(({ steps }) => steps),
-    loops: parts.flatMap(({ loops }) => loops),
-    logs: parts.flatMap(({ logs }) => logs),
-  };
 }

@@ -1,3 +1,4 @@
+import { ClosedLoopSteps } from './closed-loop';
 import { Coefficients } from '../phases/coefficients';
 import { decodeStepSeconds } from '../phases/decode';
 import { prefillSeconds } from '../phases/prefill';
@@ -7,6 +8,8 @@ import { MixedEngine, MixedEngineLimits, MixedRequest } from '../simulation/mixe
 /** A prompt that an idle engine read: its time to first token, with everything before and after the engine. */
 export interface UnloadedPrompt {
   readonly inputTokens: number;
+  /** Prompts of this length that it read at once; 1 if undefined. */
+  readonly prompts?: number;
   readonly ttftSeconds: number;
 }
 
@@ -26,6 +29,8 @@ export interface ClosedLoop {
   readonly ttftSeconds: number;
   /** After the first token. */
   readonly tpotSeconds: number;
+  /** Lengths are drawn evenly from this share of the named ones up to all of them; 1, all alike, if undefined. */
+  readonly shortestShare?: number;
 }
 
 /** A request of a run in which requests came on their own; one whose times are not known is load to the others. */
@@ -51,6 +56,8 @@ export interface MeasuredEngine {
   readonly model: ModelShape;
   readonly engine: EngineShape;
   readonly limits: MixedEngineLimits;
+  /** Whether steps that read prompts write nothing, and come before those that do, as SGLang's; steps do both if undefined. */
+  readonly promptsAlone?: boolean;
 }
 
 /** One measured time beside what coefficients say of it, in seconds. */
@@ -60,38 +67,34 @@ export interface Compared {
   readonly predicted: number;
 }
 
-/** Requests that each client of a closed loop is taken to have sent, in rounds: benchmarks of servers send ten for each of concurrency by custom. */
-const ROUNDS = 10;
+/** Measurements of one engine, and what of them does not depend on coefficients, worked out once. */
+export class MeasuredConfiguration {
+  private readonly loops: readonly { readonly loop: ClosedLoop; readonly steps: ClosedLoopSteps }[];
 
-/** Rounds that are simulated: the first, in which all prompts come at once, one to settle, and one that stands for the rest. */
-const SIMULATED_ROUNDS = 3;
+  /**
+   * @param measured the engine.
+   * @param measurements what was measured.
+   */
+  constructor(public readonly measured: MeasuredEngine, public readonly measurements: Measurements) {
+    this.loops = measurements.loops.map((loop) => ({ loop, steps: new ClosedLoopSteps(measured, loop) }));
+  }
 
-/**
- * Every time that was measured, beside what the coefficients say of it.
- *
- * @param measured the engine.
- * @param measurements what was measured.
- * @param k the coefficients.
- */
-export function compare(measured: MeasuredEngine, measurements: Measurements, k: Coefficients): Compared[] {
-  const { model, engine } = measured;
-  return [
-    ...measurements.prompts.map(({ inputTokens, ttftSeconds }): Compared => (
-      { metric: 'ttft', measured: ttftSeconds, predicted: k.gatewaySeconds + prefillSeconds(model, engine, k, inputTokens, 0, 1) })),
-    ...measurements.steps.map(({ sequences, contextTokens, stepSeconds }): Compared => (
-      { metric: 'tpot', measured: stepSeconds, predicted: decodeStepSeconds(model, engine, k, sequences, kvReadBytes(model, contextTokens)) })),
-    ...measurements.loops.flatMap((loop) => compareLoop(measured, loop, k)),
-    ...measurements.logs.flatMap((log) => compareLog(measured, log, k)),
-  ];
-}
-
-function compareLoop({ model, engine, limits }: MeasuredEngine, loop: ClosedLoop, k: Coefficients): Compared[] {
-  const { concurrency, inputTokens, outputTokens } = loop;
-  const requests = new MixedEngine(model, engine, k, limits).closedLoop(concurrency, SIMULATED_ROUNDS * concurrency, inputTokens, outputTokens);
-  const [first, last] = [requests.slice(0, concurrency), requests.slice((SIMULATED_ROUNDS - 1) * concurrency)];
-  const overall = (time: (request: MixedRequest) => number) => mean(first.map(time)) / ROUNDS + mean(last.map(time)) * (1 - 1 / ROUNDS);
-  const ttft: Compared = { metric: 'ttft', measured: loop.ttftSeconds, predicted: k.gatewaySeconds + overall(firstTokenOf) };
-  return outputTokens < 2 ? [ttft] : [ttft, { metric: 'tpot', measured: loop.tpotSeconds, predicted: overall(gapOf) }];
+  /** Every time that was measured, beside what the coefficients say of it. */
+  public compare(k: Coefficients): Compared[] {
+    const { model, engine } = this.measured;
+    const { prompts, steps, logs } = this.measurements;
+    return [
+      ...prompts.map(({ inputTokens, ttftSeconds, prompts: together = 1 }): Compared => (
+        { metric: 'ttft', measured: ttftSeconds, predicted: k.gatewaySeconds + prefillSeconds(model, engine, k, inputTokens, 0, together) })),
+      ...steps.map(({ sequences, contextTokens, stepSeconds }): Compared => (
+        { metric: 'tpot', measured: stepSeconds, predicted: decodeStepSeconds(model, engine, k, sequences, kvReadBytes(model, contextTokens)) })),
+      ...this.loops.flatMap(({ loop, steps: laidOut }): Compared[] => [
+        { metric: 'ttft', measured: loop.ttftSeconds, predicted: k.gatewaySeconds + laidOut.ttftSeconds(k) },
+        ...loop.outputTokens < 2 ? [] : [{ metric: 'tpot' as const, measured: loop.tpotSeconds, predicted: laidOut.tpotSeconds(k) }],
+      ]),
+      ...logs.flatMap((log) => compareLog(this.measured, log, k)),
+    ];
+  }
 }
 
 function compareLog({ model, engine, limits }: MeasuredEngine, log: readonly LoggedRequest[], k: Coefficients): Compared[] {
@@ -111,8 +114,4 @@ function firstTokenOf({ arrivalSeconds, firstTokenSeconds }: MixedRequest): numb
 
 function gapOf({ firstTokenSeconds, lastTokenSeconds, outputTokens }: MixedRequest): number {
   return (lastTokenSeconds - firstTokenSeconds) / (outputTokens - 1);
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

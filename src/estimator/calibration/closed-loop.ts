@@ -1,0 +1,161 @@
+import { ClosedLoop, MeasuredEngine } from './measurements';
+import { Coefficients } from '../phases/coefficients';
+import { mixedStepSeconds } from '../phases/mixed';
+import { prefillAttentionFlops } from '../phases/prefill';
+import { kvReadBytes } from '../phases/shapes';
+
+/** Requests that each client of a closed loop is taken to have sent, in rounds: benchmarks of servers send ten for each of concurrency by custom. */
+const ROUNDS = 10;
+
+/** Steps per doubling of a step's tokens that are told apart; those that are not are taken at their means, as all else in a step's time is linear. */
+const STEPS_PER_DOUBLING = 32;
+
+/** Shares whose multiples' fractions fill a range evenly (Roberts's sequence): lengths are drawn by them. */
+const INPUT_STRIDE = 0.7548776662466927;
+const OUTPUT_STRIDE = 0.5698402909980532;
+
+/** How often the mean request waits for steps that are alike, and sums over them. */
+interface Steps {
+  count: number;
+  sequences: number;
+  kvBytesRead: number;
+  newTokens: number;
+  attentionFlops: number;
+  prompts: number;
+}
+
+interface Request {
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  read: number;
+  written: number;
+}
+
+/**
+ * The steps of an engine in a closed loop, laid out once: which step reads and writes what does not depend on how long steps take, as every request
+ * but the first ones is sent when another ends. So the loop's mean times are sums over steps, whatever the coefficients.
+ *
+ * Sequences that write go first, prompts fill what is left of a step, in order of arrival; a sequence is let in when all of it fits into the KV cache.
+ */
+export class ClosedLoopSteps {
+  private readonly toFirstToken = new Map<number, Steps>();
+  private readonly betweenTokens = new Map<number, Steps>();
+
+  constructor(private readonly measured: MeasuredEngine, loop: ClosedLoop) {
+    const { limits, model, promptsAlone = false } = measured;
+    const total = ROUNDS * loop.concurrency;
+    const slots = Math.max(1, Math.min(limits.sequences, Math.floor(limits.kvTokens / (loop.inputTokens + loop.outputTokens))));
+    const waiting: Request[] = [];
+    let late: Request[] = [];
+    let running: Request[] = [];
+    let sent = 0;
+    let ended = 0;
+    while (ended < total) {
+      waiting.push(...late);
+      late = [];
+      while (sent < total && sent - ended < loop.concurrency) {
+        // of requests that are sent together, the engine takes the first at once, and the others when they have passed the host.
+        (waiting.length === 0 ? waiting : late).push(requestOf(loop, sent++));
+      }
+      let writers = 0;
+      let writeShare = 0;
+      let fewest = loop.outputTokens;
+      let context = 0;
+      for (const request of running) {
+        if (request.read === request.inputTokens) {
+          const tokensLeft = request.outputTokens - request.written;
+          writers += 1;
+          writeShare += 1 / (request.outputTokens - 1);
+          fewest = tokensLeft < fewest ? tokensLeft : fewest;
+          context += request.inputTokens + request.written;
+        }
+      }
+      const began = running.length - writers + waiting.length + late.length;
+      const chunks: { request: Request; tokens: number }[] = [];
+      let left = limits.stepTokens - (promptsAlone ? 0 : writers);
+      const read = (request: Request) => {
+        const tokens = Math.min(left, request.inputTokens - request.read);
+        left -= tokens;
+        chunks.push({ request, tokens });
+      };
+      for (const request of running) {
+        if (left > 0 && request.read < request.inputTokens) {
+          read(request);
+        }
+      }
+      while (left > 0 && waiting.length > 0 && running.length < slots) {
+        running.push(waiting[0]);
+        read(waiting.shift()!);
+      }
+      // steps in which nothing but the contexts change are one sum, at the mean context.
+      const count = chunks.length > 0 || late.length > 0 ? 1 : fewest;
+      const sequences = promptsAlone && chunks.length > 0 ? 0 : writers;
+      const kvBytesRead = sequences === 0 ? 0 : sequences * kvReadBytes(model, context / sequences + (count - 1) / 2);
+      let [newTokens, attentionFlops, prompts] = [0, 0, 0];
+      if (sequences > 0) {
+        for (const request of running) {
+          request.written += request.read === request.inputTokens ? count : 0;
+        }
+      }
+      for (const { request, tokens } of chunks) {
+        attentionFlops += prefillAttentionFlops(model, tokens, request.read);
+        newTokens += tokens;
+        request.read += tokens;
+        if (request.read === request.inputTokens) {
+          prompts += 1;
+          request.written = 1;
+        }
+      }
+      const step = { sequences, kvBytesRead, newTokens, attentionFlops, prompts };
+      add(this.toFirstToken, step, count * began / total);
+      add(this.betweenTokens, step, count * writeShare / total);
+      const before = running.length;
+      running = running.filter((request) => request.written < request.outputTokens);
+      ended += before - running.length;
+    }
+  }
+
+  /** Mean time from a request to its first token. */
+  public ttftSeconds(k: Coefficients): number {
+    return this.sum(this.toFirstToken, k);
+  }
+
+  /** Mean time between two tokens of a request; 0 where a request has one. */
+  public tpotSeconds(k: Coefficients): number {
+    return this.sum(this.betweenTokens, k);
+  }
+
+  private sum(steps: ReadonlyMap<number, Steps>, k: Coefficients): number {
+    const { model, engine } = this.measured;
+    let seconds = 0;
+    for (const { count, sequences, kvBytesRead, newTokens, attentionFlops, prompts } of steps.values()) {
+      seconds += count * mixedStepSeconds(
+        model, engine, k, sequences / count, kvBytesRead / count, newTokens / count, attentionFlops / count, prompts / count);
+    }
+    return seconds;
+  }
+}
+
+function requestOf({ inputTokens, outputTokens, shortestShare = 1 }: ClosedLoop, index: number): Request {
+  const length = (longest: number, stride: number) => Math.max(1, Math.round(longest * (shortestShare + (1 - shortestShare) * (index * stride % 1))));
+  return { inputTokens: length(inputTokens, INPUT_STRIDE), outputTokens: length(outputTokens, OUTPUT_STRIDE), read: 0, written: 0 };
+}
+
+function add(to: Map<number, Steps>, step: Omit<Steps, 'count'>, count: number): void {
+  if (count === 0) {
+    return;
+  }
+  const place = (tokens: number) => tokens === 0 ? 0 : 1 + Math.round(STEPS_PER_DOUBLING * Math.log2(tokens));
+  const key = 1e4 * place(step.sequences) + place(step.newTokens);
+  let sum = to.get(key);
+  if (sum === undefined) {
+    sum = { count: 0, sequences: 0, kvBytesRead: 0, newTokens: 0, attentionFlops: 0, prompts: 0 };
+    to.set(key, sum);
+  }
+  sum.count += count;
+  sum.sequences += count * step.sequences;
+  sum.kvBytesRead += count * step.kvBytesRead;
+  sum.newTokens += count * step.newTokens;
+  sum.attentionFlops += count * step.attentionFlops;
+  sum.prompts += count * step.prompts;
+}
