@@ -112,7 +112,8 @@ const MARGIN = 1.25;
  *
  * A hand-off is preferred for a prompt of at least `minPromptTokens`, one engine alone below that, Bedrock last. Where there is an objective and every path of
  * the fleet has rates, the first in this order that is predicted to hold it is taken, or else the one that misses it clearly least. `flex` has no objective, so it
- * takes what is preferred; `priority` takes what is predicted to be the fastest. Refused is only what nothing can take.
+ * takes what is preferred; `priority` takes what is predicted to be the fastest. Refused is only what nothing can take: Bedrock stands in for engines that are
+ * down, but costs money that nobody may have meant to spend, so that it stands in for slow or full ones only where it has rates.
  */
 export function decide(request: RoutedRequest, state: RoutingState, policy: RoutingPolicy): Decision {
   const { disaggregated, aggregated, bedrock } = state;
@@ -120,15 +121,16 @@ export function decide(request: RoutedRequest, state: RoutingState, policy: Rout
   const toPair = isEligible && takes(disaggregated);
   const toOne = takes(aggregated);
   const toBedrock = takes(bedrock);
+  const spare = toBedrock ? policy.bedrock : undefined;
   if (!toPair && !toOne) {
-    return toBedrock ? BEDROCK_ALONE : (isEligible && disaggregated.isUp) || aggregated.isUp || bedrock.isUp ? NO_SLOT : NOTHING_AVAILABLE;
+    const isFull = (isEligible && disaggregated.isUp) || aggregated.isUp;
+    return toBedrock && (!isFull || spare !== undefined) ? BEDROCK_ALONE : isFull || bedrock.isUp ? NO_SLOT : NOTHING_AVAILABLE;
   }
   const isLong = promptTokens >= policy.minPromptTokens;
   const handOff = toPair && (isLong || !toOne);
   const preferred = handOff ? (isLong ? LONG_PROMPT : PAIR_ALONE)
     : toPair ? SHORT_PROMPT : !isEligible ? NOT_ELIGIBLE : disaggregated.isUp ? PAIR_FULL : NO_PAIR;
 
-  const spare = toBedrock ? policy.bedrock : undefined;
   const isKnown = (!toPair || policy.disaggregated !== undefined) && (!toOne || policy.aggregated !== undefined);
   const hasObjective = policy.ttftSeconds !== undefined || policy.tpotSeconds !== undefined;
   if (tier === 'flex' || !hasObjective || !isKnown || (!(toPair && toOne) && spare === undefined)) {

@@ -46,7 +46,9 @@ describe('without an objective', () => {
     ['aggregated no_pair', request(9999), state({ disaggregated: DOWN })],
     ['aggregated pair_full', request(9999), state({ disaggregated: FULL })],
     ['disaggregated only_path', request(1), state({ aggregated: DOWN })],
-    ['bedrock only_path', request(1), state({ aggregated: FULL, disaggregated: DOWN, bedrock: IDLE })],
+    ['bedrock only_path', request(1), state({ aggregated: DOWN, disaggregated: DOWN, bedrock: IDLE })],
+    ['refuse no_slot', request(1), state({ aggregated: FULL, disaggregated: DOWN, bedrock: IDLE })],
+    ['refuse no_slot', request(1), state({ aggregated: DOWN, disaggregated: DOWN, bedrock: FULL })],
     ['refuse no_slot', request(9999), state({ disaggregated: FULL, aggregated: FULL })],
     ['refuse nothing_available', request(9999), state({ disaggregated: DOWN, aggregated: DOWN })],
     ['refuse nothing_available', request(9999, { isEligible: false }), state({ aggregated: DOWN })],
@@ -87,6 +89,7 @@ describe('with an objective', () => {
     expect(told(request(1000), busy, { ...JUDGING, bedrock: expected() })).toBe('bedrock meets_objective');
     expect(told(request(1000), busy, { ...JUDGING, bedrock: expected({ fixedSeconds: 0.45 }) })).toBe('bedrock least_late');
     expect(told(request(1000), busy, { ...JUDGING, bedrock: expected({ fixedSeconds: 99 }) })).toBe('disaggregated least_late');
+    expect(told(request(1000), state({ disaggregated: FULL, aggregated: FULL, bedrock: IDLE }), { ...JUDGING, bedrock: expected() })).toBe('bedrock only_path');
     expect(told(request(1000, { isEligible: false }), busy, { ...JUDGING, bedrock: expected() })).toBe('bedrock meets_objective');
   });
 
@@ -132,10 +135,12 @@ describe('for any numbers', () => {
     fc.assert(fc.property(requests, states, policies, (asked, at, policy) => {
       const { path, reason } = decide(asked, at, policy);
       expect(decide(structuredClone(asked), structuredClone(at), structuredClone(policy))).toEqual({ path, reason });
-      const open = (['disaggregated', 'aggregated', 'bedrock'] as const)
-        .filter((one) => at[one].isUp && at[one].freeSlots > 0 && (one !== 'disaggregated' || asked.isEligible));
-      // refused only where nothing can take it.
-      expect(open.length === 0 ? ['refuse'] : open).toContain(path);
+      const isUp = (one: 'disaggregated' | 'aggregated' | 'bedrock') => at[one].isUp && (one !== 'disaggregated' || asked.isEligible);
+      const isFull = isUp('disaggregated') || isUp('aggregated');
+      const open = (['disaggregated', 'aggregated', 'bedrock'] as const).filter((one) => isUp(one) && at[one].freeSlots > 0);
+      const own = open.filter((one) => one !== 'bedrock' || !isFull || policy.bedrock !== undefined);
+      // refused only where nothing can take it, or nothing but Bedrock where that is not for engines that are full.
+      expect(own.length === 0 ? ['refuse'] : open).toContain(path);
     }), RUNS);
   });
 

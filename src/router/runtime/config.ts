@@ -6,6 +6,7 @@ import schema from './router-config.v1.schema.json';
 import { JsonSyntaxError, parseJson } from '../../json-text';
 import { nearestNames } from '../../nearest';
 import { Problem, Problems } from '../../problems';
+import { PathRates } from '../../routing';
 
 /** Version of the configuration format. */
 export const ROUTER_CONFIG_SCHEMA = 'cdk-disaggregated-inference/router-config/v1';
@@ -17,6 +18,7 @@ export interface RouterConfig {
   readonly host?: string;
   readonly port: number;
   readonly targets: TargetConfig[];
+  readonly routing: RoutingConfig;
   readonly limits: LimitsConfig;
   readonly lameduckSeconds: number;
   readonly drainSeconds: number;
@@ -40,6 +42,15 @@ export interface TargetConfig {
   readonly modelName?: string;
   readonly kvConnector?: string;
   readonly prefill?: string;
+}
+
+/** How the path of a request is chosen. */
+export interface RoutingConfig {
+  readonly minPromptTokens: number;
+  readonly bytesPerToken: number;
+  readonly disaggregated?: PathRates;
+  readonly aggregated?: PathRates;
+  readonly bedrock?: PathRates;
 }
 
 /** Bounds on one request. */

@@ -5,6 +5,7 @@ import { Answer, CallerGone, CallerStalled } from './wire/answer';
 import { ApiError, EngineError } from './wire/api-error';
 import { CallerWire } from './wire/caller-wire';
 import { WholeAnswer } from './wire/whole-answer';
+import { Decision, ServiceTier } from '../../routing';
 
 /**
  * One request and its answer, from arrival to the last byte, with what the log and the metrics tell of it.
@@ -22,6 +23,14 @@ export class Exchange {
   public target?: string;
   /** Base URL of the endpoint that answered. */
   public endpoint?: string;
+  /** Bedrock's service tier that it is served in. */
+  public serviceTier: ServiceTier = 'default';
+  /** Who was chosen to answer it. */
+  public decision?: Decision;
+  /** Tokens of its prompt, as an engine counted them. */
+  public promptTokens?: number;
+  /** Called at the first token of a streamed answer. */
+  public onBegun?: () => void;
   /** How its prompt was read; undefined for engines that take no KV cache. */
   public handoff?: HandoffOutcome;
   /** Whether its answer, not a stream, began after the lease of its KV cache. */
@@ -67,10 +76,17 @@ export class Exchange {
     this.cancel(new CallerGone('the caller closed its connection'));
   }
 
-  /** Tells the caller how its prompt is read, once there is an engine that answers. */
+  /** The first token of a streamed answer is there. */
+  public begun(): void {
+    this.ttftSeconds = this.elapsedSeconds();
+    this.onBegun?.();
+  }
+
+  /** Tells the caller its path and why it was chosen, or why a hand-off was given up. */
   public tellRoute(): void {
-    const reason = this.handoff === undefined ? '' : `; reason=${this.handoff.replace('fallback_', '')}`;
-    this.answer.setHeader('x-router-route', this.handoff === 'handed_off' ? 'disaggregated' : `aggregated${reason}`);
+    const { path, reason } = this.decision!;
+    const isFallback = this.handoff?.startsWith('fallback_');
+    this.answer.setHeader('x-router-route', isFallback ? `aggregated; reason=${this.handoff!.replace('fallback_', '')}` : `${path}; reason=${reason}`);
   }
 
   /** Sends a whole answer. */

@@ -7,12 +7,14 @@ import { RouterConfig } from './config';
 import { Exchange } from './exchange';
 import { Handoff, Prepared } from './handoff/handoff';
 import { RouterMetrics } from './metrics';
+import { Choice, PathChooser } from './path-chooser';
 import { relayStream, relayWhole } from './relay';
 import { Endpoint, isConnectError } from './targets/endpoint';
 import { Target } from './targets/target';
 import { ApiError, EngineError } from './wire/api-error';
 import { bodyForEngine, EngineRequest } from './wire/engine-request';
 import { passOn } from './wire/whole-answer';
+import { Decision } from '../../routing';
 
 /** The only headers of a caller that reach an engine: none can name an upstream or carry a credential. */
 const FORWARDED = ['traceparent', 'tracestate'];
@@ -31,19 +33,19 @@ interface Leg {
 }
 
 /**
- * Forwards requests to engines: at most one engine ever accepts a request to answer it. Where a prefill engine can read the prompt, it does so
+ * Forwards requests to engines: at most one engine ever accepts a request to answer it. Where it is chosen that a prefill engine reads the prompt, it does so
  * first, and the engine that answers fetches the KV cache from it. If that fails before the caller was sent anything, the same engine is asked once more,
  * to read the prompt itself.
  */
 export class Forwarder {
   private readonly config: RouterConfig;
-  private readonly targets: Target[];
+  private readonly paths: PathChooser;
   private readonly handoff: Handoff;
   private readonly metrics: RouterMetrics;
 
   constructor(config: RouterConfig, targets: Target[], metrics: RouterMetrics) {
     this.config = config;
-    this.targets = targets.filter((target) => target.config.role !== 'prefill');
+    this.paths = new PathChooser(config, targets);
     this.handoff = new Handoff(config.limits, targets, metrics);
     this.metrics = metrics;
   }
@@ -57,23 +59,25 @@ export class Forwarder {
     );
     const tried = new Set<Endpoint>();
     try {
-      for (const target of this.targets.filter((one) => one.canAnswer(asked))) {
-        let endpoint = target.take(tried);
-        while (typeof endpoint !== 'string') {
-          tried.add(endpoint);
-          if (await this.attempt(exchange, asked, target, endpoint)) {
-            return;
-          }
-          endpoint = target.take(tried);
+      const routed = this.paths.read(exchange, asked);
+      for (;;) {
+        const choice = this.paths.choose(routed, tried);
+        exchange.decision = choice.decision;
+        if (choice.by === undefined) {
+          exchange.tellRoute();
+          throw refused(choice.decision);
         }
-        if (endpoint === 'full') {
-          // a full target does not spill over: the next one has its own callers to serve.
-          throw new ApiError(429, 'rate_limit_error', 'engines_full', 'every engine has as many requests as it may have', RETRY_AFTER);
+        tried.add(choice.by.endpoint);
+        if (await this.attempt(exchange, asked, choice, choice.by)) {
+          this.paths.learn(exchange, routed, choice);
+          return;
         }
       }
-      throw new ApiError(503, 'server_error', 'no_engine', 'no engine can answer now', RETRY_AFTER);
     } finally {
       clearTimeout(deadline);
+      if (exchange.decision !== undefined) {
+        this.metrics.decisions.inc({ ...exchange.decision });
+      }
       if (exchange.handoff !== undefined) {
         this.metrics.handoffs.inc({ outcome: exchange.handoff });
       }
@@ -81,22 +85,28 @@ export class Forwarder {
   }
 
   /** Lets one endpoint answer, and gives its slot back. Resolves to false if no connection could be made. */
-  private async attempt(exchange: Exchange, asked: EngineRequest, target: Target, endpoint: Endpoint): Promise<boolean> {
+  private async attempt(exchange: Exchange, asked: EngineRequest, choice: Choice, { target, endpoint }: NonNullable<Choice['by']>): Promise<boolean> {
     const { name } = target.config;
     const leg = { endpoint, path: asked.path, headers: headersForEngines(exchange, asked.stream), signal: exchange.signal };
     let prepared: Prepared | undefined;
+    let wasRead = () => {};
     // whichever of two engines fails a hand-off, neither is to be trusted with many more.
     const atWork = () => (exchange.handoff === 'handed_off' ? [endpoint, prepared!.prefill!] : [endpoint]);
     this.metrics.inFlight.inc({ target: name });
     try {
       // the slot is taken before the prompt is read: a KV cache that had to wait for one could outlive its lease.
-      prepared = await this.handoff.prepare(exchange, asked, target, leg.headers);
+      prepared = await this.handoff.prepare(exchange, asked, choice, target, leg.headers);
       exchange.handoff = prepared.outcome;
       if (prepared.refusal !== undefined) {
         exchange.target = target.config.prefill;
         exchange.endpoint = prepared.prefill!.url;
         await passOn(exchange, prepared.refusal);
         return true;
+      }
+      // of an answer that is not a stream nothing tells when its prompt was read, and Bedrock's prompts do not wait for each other.
+      if (prepared.outcome !== 'handed_off' && asked.stream && target.signer === undefined) {
+        wasRead = endpoint.reads(choice.promptTokens);
+        exchange.onBegun = wasRead;
       }
       const status = prepared.outcome === 'handed_off'
         ? await this.answerHandedOff(exchange, asked, target, { ...leg, body: prepared.body }, prepared)
@@ -121,6 +131,7 @@ export class Forwarder {
       }
       throw e;
     } finally {
+      wasRead();
       endpoint.release();
       this.metrics.inFlight.dec({ target: name });
     }
@@ -224,6 +235,13 @@ async function signedLeg(exchange: Exchange, asked: EngineRequest, { signer, con
   const request = requestToBedrock(exchange, asked, config.modelName!, leg);
   const headers = await signer.sign(leg.endpoint.urlOf(request.path), request.headers, request.body);
   return { ...leg, ...request, headers, inBedrocksFormat: asked.bedrock !== undefined };
+}
+
+/** What the caller is told of a refusal. */
+function refused({ reason }: Decision): ApiError {
+  return reason === 'no_slot'
+    ? new ApiError(429, 'rate_limit_error', 'engines_full', 'every engine has as many requests as it may have', RETRY_AFTER)
+    : new ApiError(503, 'server_error', 'no_engine', 'no engine can answer now', RETRY_AFTER);
 }
 
 /** The headers of both legs of a request. */

@@ -15,6 +15,8 @@ export class RouterMetrics {
   public readonly registry = new Registry();
   /** Requests that ended: `code` is the HTTP status as the caller got it, 499 if the caller left, `stream_error` if an answer broke off after its status was sent. */
   public readonly requests: Counter<'route' | 'target' | 'code'>;
+  /** Requests by the path that was chosen for them, and why. */
+  public readonly decisions: Counter<'path' | 'reason'>;
   /** Time from a request's arrival to its first token, the prefill engine's part included, streamed answers only. */
   public readonly ttftSeconds: Histogram<'route' | 'target'>;
   /** Mean time between tokens after the first, whole streamed answers only. */
@@ -39,6 +41,9 @@ export class RouterMetrics {
     const registers = [this.registry];
     this.requests = new Counter({
       name: 'router_requests_total', help: 'Requests that ended, by outcome.', labelNames: ['route', 'target', 'code'], registers,
+    });
+    this.decisions = new Counter({
+      name: 'router_decisions_total', help: 'Requests by the path that was chosen for them, and why.', labelNames: ['path', 'reason'], registers,
     });
     this.ttftSeconds = new Histogram({
       name: 'router_ttft_seconds',

@@ -8,7 +8,7 @@ import { CallerStream } from './wire/caller-wire';
 import { isPartOfAnswer, readStreamEvent } from './wire/openai';
 import { errorEvent } from './wire/openai-wire';
 import { SseEvent, SseEventTooLong, SseSplitter } from './wire/sse';
-import { chunks, passOn, readWhole } from './wire/whole-answer';
+import { chunks, passOn, promptTokensIn, readWhole } from './wire/whole-answer';
 
 /** Statuses of an engine that tell of the router's own configuration, not of the caller's request. */
 export const ROUTERS_FAULT = new Set([401, 403, 404, 405]);
@@ -24,7 +24,9 @@ export async function relayWhole(exchange: Exchange, response: Dispatcher.Respon
     await body.dump().catch(() => undefined);
     throw new EngineError(502, 'engine_refused', `the engine refuses the router with status ${statusCode}`);
   }
-  await passOn(exchange, await readWhole(response, MAX_ANSWER_BYTES));
+  const answer = await readWhole(response, MAX_ANSWER_BYTES);
+  exchange.promptTokens = promptTokensIn(answer.body) ?? exchange.promptTokens;
+  await passOn(exchange, answer);
 }
 
 /**
@@ -140,10 +142,11 @@ class StreamState {
       }
       if (meaning.kind === 'done' || isPartOfAnswer(data)) {
         this.begun = true;
-        this.exchange.ttftSeconds = this.exchange.elapsedSeconds();
+        this.exchange.begun();
       }
     }
     this.tokens = meaning.completionTokens ?? this.tokens;
+    this.exchange.promptTokens = meaning.promptTokens ?? this.exchange.promptTokens;
     if (meaning.kind === 'error') {
       this.failed = true;
       this.caller.engineError(tellsOfKvParams(Buffer.from(data)) ? errorEvent(new EngineError(502, 'engine_failed', 'the engine failed')) : bytes);

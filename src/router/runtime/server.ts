@@ -129,6 +129,8 @@ export class RouterServer {
       method: request.method,
       ...labels,
       endpoint: exchange.endpoint,
+      path: exchange.decision?.path,
+      reason: exchange.decision?.reason,
       handoff: exchange.handoff,
       code: exchange.code,
       ttftSeconds: exchange.ttftSeconds,

@@ -278,6 +278,20 @@ describe('as the last of several targets, Bedrock', () => {
     await engine.stop();
     expect(await converse()).toEqual([{ text: 'hello' }]);
     expect([engine.requests.length, bedrock.requests.length]).toEqual([1, 1]);
+    expect((await router.metrics.decisions.get()).values.map(({ labels }) => `${labels.path} ${labels.reason}`)).toEqual(['aggregated no_pair', 'bedrock only_path']);
+  });
+
+  test('answers what engines have no room for where it is said how fast it is', async () => {
+    const engine = await engineWith(() => undefined);
+    router = await routerFor([{ name: 'engine', role: 'aggregated', protocol: 'openai', url: engine.url, maxInFlight: 1 }, target()], {
+      routing: { bedrock: { fixedSeconds: 0.5, secondsPerPromptToken: 1e-4, stepSeconds: 0.01, stepSecondsPerSequence: 0 } }, drainSeconds: 0,
+    });
+    const running = ask(router.url, chat());
+    running.catch(() => undefined);
+    await until(() => engine.requests.length === 1, 'the engine is full');
+    bedrock.behaviour = answering(200, ANSWER);
+    const answer = await ask(router.url, { messages: [{ role: 'user', content: [{ text: 'p' }] }] }, {}, `/model/${MODEL}/converse`);
+    expect([answer.status, answer.headers.get('x-router-route')]).toEqual([200, 'bedrock; reason=only_path']);
   });
 
   test('is not paid for what engines have no room for', async () => {

@@ -58,6 +58,16 @@ afterAll(async () => {
   await engine.stop();
 });
 
+test('a service tier is told with the answer, where it is not the usual one', async () => {
+  const asked = { modelId: MODEL, messages: USER };
+  expect((await sdk().send(new ConverseCommand({ ...asked, serviceTier: { type: 'priority' } }))).serviceTier).toEqual({ type: 'priority' });
+  expect((await sdk().send(new ConverseCommand({ ...asked, serviceTier: { type: 'default' } }))).serviceTier).toBeUndefined();
+  engine.behaviour = streaming(HELLO_STREAM);
+  const { stream } = await sdk().send(new ConverseStreamCommand({ ...asked, serviceTier: { type: 'flex' } }));
+  expect((await eventsOf(stream)).at(-1)!.metadata!.serviceTier).toEqual({ type: 'flex' });
+  expect(engine.requests.map(({ text }) => text).join()).not.toContain('tier');
+});
+
 describe.each([['HTTP/2, its default', false], ['HTTP/1.1', true]])('AWS\' SDK over %s', (_, http1) => {
   test('Converse', async () => {
     const answer = await sdk(http1).send(new ConverseCommand({
@@ -244,7 +254,8 @@ describe('exceptions', () => {
       'toolConfig.toolChoice.tool.name: there is no tool of this name'],
     ['a KV cache of somebody else', { additionalModelRequestFields: { kv_transfer_params: { remote_host: '10.0.0.1' } } }, 'ValidationException',
       'additionalModelRequestFields.kv_transfer_params: this is not for callers to give here'],
-    ['another tier', { serviceTier: { type: 'flex' } }, 'ValidationException', 'serviceTier.type: "flex" is not supported here, default is'],
+    ['another tier', { serviceTier: { type: 'reserved' } }, 'ValidationException',
+      'serviceTier.type: "reserved" is not supported here, priority, default, flex is'],
   ])('%s is refused before an engine is asked', async (_, overrides, name, message) => {
     await expect(converse(overrides)).rejects.toMatchObject({ name, message, $metadata: { httpStatusCode: 400 } });
     expect(engine.requests).toEqual([]);

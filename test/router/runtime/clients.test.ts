@@ -27,7 +27,7 @@ beforeEach(async () => {
   router = await routerFor([
     { name: 'prefill', role: 'prefill', protocol: 'openai', url: pair.prefill.url, kvConnector: 'nixl' },
     { name: 'decode', role: 'decode', protocol: 'openai', url: pair.decode.url, kvConnector: 'nixl', prefill: 'prefill' },
-  ]);
+  ], { routing: { minPromptTokens: 0 } });
 });
 
 afterEach(async () => {

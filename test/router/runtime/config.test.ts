@@ -24,6 +24,7 @@ test('every default is filled in', () => {
     model: { id: 'm', servedNames: ['m'], images: false },
     port: 8080,
     targets: [{ ...TARGET, maxInFlight: 256 }],
+    routing: { minPromptTokens: 512, bytesPerToken: 4 },
     limits: {
       maxBodyBytes: 26214400,
       maxHeaderBytes: 16384,

@@ -10,6 +10,9 @@ import { Answer, CallerGone } from '../../../src/router/runtime/wire/answer';
 import { parseOpenAi } from '../../../src/router/runtime/wire/openai';
 import { OPENAI_WIRE } from '../../../src/router/runtime/wire/openai-wire';
 
+/** However short a prompt is, it is handed on. */
+const ALWAYS = { minPromptTokens: 0 };
+
 let pair: VllmPair;
 let router: TestRouter;
 const others: MockEngine[] = [];
@@ -19,7 +22,7 @@ const targets = (prefill: object = {}, decode: object = {}) => [
   { name: 'prefill', role: 'prefill', protocol: 'openai', url: pair.prefill.url, kvConnector: 'NixlConnector', ...prefill },
 ];
 const start = async (more: object = {}, prefill: object = {}, decode: object = {}) => {
-  router = await routerFor(targets(prefill, decode), more);
+  router = await routerFor(targets(prefill, decode), { routing: ALWAYS, ...more });
 };
 const prompt = (content: string, more: object = {}) => chat({ messages: [{ role: 'user', content }], ...more });
 const textOf = (stream: string) => stream.split('\n\n').filter((event) => event.startsWith('data: {'))
@@ -49,7 +52,7 @@ describe('a prompt', () => {
     const body = prompt('a long one', { stream, stream_options: stream ? { include_usage: true } : undefined, max_completion_tokens: 50, min_tokens: 3 });
     const response = await ask(router.url, body);
     expect(response.status).toBe(200);
-    expect(response.headers.get('x-router-route')).toBe('disaggregated');
+    expect(response.headers.get('x-router-route')).toBe('disaggregated; reason=long_prompt');
     const text = await response.text();
     expect(stream ? textOf(text) : JSON.parse(text).choices[0].message.content).toBe(pair.answerTo(body));
     expect(text).not.toMatch(/kv_transfer_params|10\.0\.0\.9|never to be seen/);
@@ -84,7 +87,7 @@ describe('a prompt', () => {
     await start({}, { modelName: '/models/p' }, { modelName: '/models/d' });
     const tools = '[{"type":"function","function":{"name":"f","parameters":{"b":{"minimum":1.0},"2":{},"1":{"maximum":12345678901234567890}}}}]';
     const response = await ask(router.url, `{"model":"llama", "tools":${tools}, "messages":[{"role":"user","content":"a \\"quoted\\\\\\" {one}"}]}`);
-    expect(response.headers.get('x-router-route')).toBe('disaggregated');
+    expect(response.headers.get('x-router-route')).toBe('disaggregated; reason=long_prompt');
     for (const [engine, model] of [[pair.prefill, '/models/p'], [pair.decode, '/models/d']] as const) {
       expect(engine.requests[0].text).toContain(`"tools":${tools}`);
       expect(engine.requests[0].body.model).toBe(model);
@@ -135,7 +138,7 @@ describe('the decode engine reads the prompt itself', () => {
     expect([response.status, response.headers.get('x-router-route')]).toEqual([200, `aggregated; reason=${reason}`]);
     expect((await response.json() as any).choices[0].message.content).toBe(pair.answerTo(body));
     expect(pair.decode.requests.at(-1)!.body).toEqual(JSON.parse(JSON.stringify(body)));
-    expect(await outcomes()).toEqual({ [reason === 'not_eligible' ? reason : `fallback_${reason}`]: 1 });
+    expect(await outcomes()).toEqual({ [['not_eligible', 'no_pair', 'pair_full'].includes(reason) ? reason : `fallback_${reason}`]: 1 });
   };
 
   test.each([
@@ -152,13 +155,13 @@ describe('the decode engine reads the prompt itself', () => {
     { stream: true, stream_options: { include_usage: true } },
   ])('but not where one is: %j', async (more) => {
     await start();
-    expect((await ask(router.url, prompt('p', more))).headers.get('x-router-route')).toBe('disaggregated');
+    expect((await ask(router.url, prompt('p', more))).headers.get('x-router-route')).toBe('disaggregated; reason=long_prompt');
   });
 
   test('if no prefill engine is up', async () => {
     pair.prefill.healthStatus = 503;
     await start();
-    await expectAggregated(prompt('p'), 'no_prefill');
+    await expectAggregated(prompt('p'), 'no_pair');
   });
 
   test('if the prefill engine has as many prompts as it may have, and callers are refused only if the decode engine is full as well', async () => {
@@ -169,7 +172,7 @@ describe('the decode engine reads the prompt itself', () => {
     });
     const waiting = ask(router.url, prompt('first'));
     await until(() => pair.prefill.requests.length === 1, 'the prompt is being read');
-    await expectAggregated(prompt('second'), 'no_prefill');
+    await expectAggregated(prompt('second'), 'pair_full');
     pair.decode.behaviour = () => undefined;
     const leaving = new AbortController();
     const third = fetch(`${router.url}/v1/chat/completions`, {
@@ -183,14 +186,14 @@ describe('the decode engine reads the prompt itself', () => {
     leaving.abort();
     pair.decode.behaviour = whole;
     open();
-    expect((await waiting).headers.get('x-router-route')).toBe('disaggregated');
+    expect((await waiting).headers.get('x-router-route')).toBe('disaggregated; reason=long_prompt');
   });
 
   test('if no connection to the prefill engine can be made', async () => {
     await start();
     await pair.prefill.stop();
     await expectAggregated(prompt('p'), 'prefill_failed');
-    expect((await ask(router.url, prompt('again'))).headers.get('x-router-route')).toBe('aggregated; reason=no_prefill');
+    expect((await ask(router.url, prompt('again'))).headers.get('x-router-route')).toBe('aggregated; reason=no_pair');
   });
 
   test.each([500, 503, 429, 401, 404, 302])('if the prefill engine answers %d', async (status) => {
@@ -264,14 +267,14 @@ describe('the decode engine reads the prompt itself', () => {
       expect((await ask(router.url, prompt('p'))).headers.get('x-router-route')).toBe('aggregated; reason=decode_failed');
     }
     const response = await ask(router.url, prompt('p'));
-    expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'aggregated; reason=no_prefill']);
-    expect(await outcomes()).toEqual({ fallback_decode_failed: 3, fallback_no_prefill: 1 });
+    expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'aggregated; reason=no_pair']);
+    expect(await outcomes()).toEqual({ fallback_decode_failed: 3, no_pair: 1 });
   });
 
   test('if it has no prefill engines, which is not counted', async () => {
     await start({}, {}, { prefill: undefined });
     const response = await ask(router.url, prompt('p'));
-    expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'aggregated']);
+    expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'aggregated; reason=no_pair']);
     expect([await outcomes(), pair.prefill.requests.length]).toEqual([{}, 0]);
   });
 });
@@ -305,7 +308,7 @@ describe('a failure', () => {
   });
 
   test('of a decode engine that is gone afterwards goes to no other', async () => {
-    router = await routerFor([...targets(), { name: 'spare', role: 'aggregated', protocol: 'openai', url: pair.prefill.url }]);
+    router = await routerFor([...targets(), { name: 'spare', role: 'aggregated', protocol: 'openai', url: pair.prefill.url }], { routing: ALWAYS });
     pair.decode.behaviour = async (response) => {
       const stopped = pair.decode.stop();
       response.destroy();
@@ -324,7 +327,7 @@ describe('a failure', () => {
       response.writeHead(200, { 'content-type': 'text/event-stream' }).end(sse(chunkOf('a')) + sse({ error: { message: 'so' } }) + sse('[DONE]'));
     };
     const response = await ask(router.url, prompt('p', { stream: true }));
-    expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'disaggregated']);
+    expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'disaggregated; reason=long_prompt']);
     expect(await response.text()).toContain('so');
     expect([pair.decode.requests.length, await outcomes()]).toEqual([1, { handed_off: 1 }]);
   });
@@ -357,7 +360,7 @@ describe('a failure', () => {
 
   test('to connect to a decode engine has the prompt read again for the next', async () => {
     const gone = await MockEngine.start(whole);
-    router = await routerFor([{ ...targets()[0], name: 'gone', url: gone.url }, ...targets()]);
+    router = await routerFor([{ ...targets()[0], name: 'gone', url: gone.url }, ...targets()], { routing: ALWAYS });
     await gone.stop();
     const response = await ask(router.url, prompt('p'));
     expect((await response.json() as any).choices[0].message.content).toBe(pair.answerTo(prompt('p')));
@@ -380,7 +383,7 @@ describe('a failure', () => {
     // equals take turns, so that either is asked first by one of two.
     await pair.prefill.stop();
     for (let i = 0; i < 2; i++) {
-      expect((await forwarder.answer(prompt('p'))).headers.get('x-router-route')).toBe('disaggregated');
+      expect((await forwarder.answer(prompt('p'))).headers.get('x-router-route')).toBe('disaggregated; reason=long_prompt');
     }
     await forwarder.stop();
     expect([await outcomes(metrics), await inFlight(metrics)]).toEqual([{ handed_off: 2 }, [0, 0]]);
@@ -463,7 +466,7 @@ describe('a KV cache whose lease ends before it is fetched', () => {
     await sleep(600);
     open();
     const response = await asked;
-    expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'disaggregated']);
+    expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'disaggregated; reason=long_prompt']);
     await lastLine();
     await until(() => router.lines.some(({ level }) => level === 40), 'a warning');
     expect(router.lines.find(({ level }) => level === 40)).toMatchObject({
@@ -555,7 +558,7 @@ describe('a caller', () => {
 
 /** A forwarder behind a server of its own, whose exchanges a test can reach. */
 function forwarderFor(of: Target[], metrics: RouterMetrics) {
-  const config = parseRouterConfig(JSON.stringify(configOf(targets())), { KEYS: KEY });
+  const config = parseRouterConfig(JSON.stringify(configOf(targets(), { routing: ALWAYS })), { KEYS: KEY });
   const forwarder = new Forwarder(config, of, metrics);
   const exchanges: Exchange[] = [];
   const server = createServer((request, response) => {

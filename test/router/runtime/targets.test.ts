@@ -99,8 +99,11 @@ describe('failure', () => {
 
 describe('a target', () => {
   const take = (from: Target) => {
-    const endpoint = from.take(new Set());
-    return typeof endpoint === 'string' ? endpoint : endpoint.url;
+    const endpoint = from.next(new Set());
+    if (endpoint !== undefined) {
+      from.take(endpoint);
+    }
+    return endpoint?.url;
   };
 
   test('gives the engine with the fewest requests, equals in turn', async () => {
@@ -113,19 +116,37 @@ describe('a target', () => {
     await both.stop();
   });
 
+  test('gives the prefill engine with the fewest tokens to read, and none that is full where another is not', async () => {
+    const [a, b] = [await engineWith(), await engineWith()];
+    const config = { name: 't', role: 'prefill', protocol: 'openai', srv: 't', maxInFlight: 2 } as const;
+    const both = new Target(config, undefined, { addresses: async () => [a.url, b.url] });
+    await both.discover();
+    const [first, second] = [both.next(new Set())!, both.next(new Set([both.next(new Set())!]))!];
+    const wasRead = first.reads(1000);
+    second.reads(10);
+    second.take();
+    expect(both.next(new Set())).toBe(second);
+    second.take();
+    expect(both.next(new Set())).toBe(first);
+    second.release();
+    wasRead();
+    wasRead();
+    expect([first.queuedPromptTokens, second.queuedPromptTokens, both.next(new Set())]).toEqual([0, 10, first]);
+    await both.stop();
+  });
+
   test('passes over an engine whose requests fail in a row, unless there is no other', async () => {
     const [a, b] = [await engineWith(), await engineWith()];
     const both = targetFor(async () => [a.url, b.url]);
     await both.discover();
     const fail = (url: string) => {
       for (let failures = 0; failures < 3;) {
-        const endpoint = both.take(new Set());
-        if (typeof endpoint !== 'string') {
-          endpoint.release();
-          if (endpoint.url === url) {
-            endpoint.failed(Date.now());
-            failures++;
-          }
+        const endpoint = both.next(new Set())!;
+        both.take(endpoint);
+        endpoint.release();
+        if (endpoint.url === url) {
+          endpoint.failed(Date.now());
+          failures++;
         }
       }
     };
@@ -134,7 +155,7 @@ describe('a target', () => {
     expect(new Set([1, 2, 3, 4].map(() => take(both)))).toEqual(new Set([b.url]));
     fail(b.url);
     expect(both.healthyCount).toBe(0);
-    expect(take(both)).not.toBe('unavailable');
+    expect(take(both)).toBeDefined();
     await both.stop();
   });
 
@@ -146,7 +167,7 @@ describe('a target', () => {
     await one.discover();
     expect(one.healthyCount).toBe(1);
     await one.discover();
-    expect(take(one)).toBe('unavailable');
+    expect(take(one)).toBeUndefined();
     a.healthStatus = 404;
     await one.discover();
     expect(take(one)).toBe(a.url);
@@ -176,10 +197,8 @@ describe('a target', () => {
     let urls = [leaving.url];
     const moving = targetFor(async () => urls);
     await moving.discover();
-    const endpoint = moving.take(new Set());
-    if (typeof endpoint === 'string') {
-      throw new Error(endpoint);
-    }
+    const endpoint = moving.next(new Set())!;
+    moving.take(endpoint);
     const response = await endpoint.post('/v1/chat/completions', {}, Buffer.from('{}'), new AbortController().signal);
     urls = [other.url];
     await moving.discover();

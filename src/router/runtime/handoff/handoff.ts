@@ -2,18 +2,21 @@ import { performance } from 'node:perf_hooks';
 import { LimitsConfig } from '../config';
 import { Exchange } from '../exchange';
 import { RouterMetrics } from '../metrics';
-import { isEligible } from './eligibility';
+import { Choice } from '../path-chooser';
 import { withKvParams } from './kv-params';
 import { PrefillLeg } from './prefill-leg';
+import { Reason } from '../../../routing';
 import { Endpoint } from '../targets/endpoint';
 import { Target } from '../targets/target';
 import { bodyForEngine, EngineRequest } from '../wire/engine-request';
 import { WholeAnswer } from '../wire/whole-answer';
 
-/** How a request to engines that take KV caches went: `rejected` if a prefill engine refused it, otherwise who read the prompt, and why. */
+/**
+ * How a request to engines that take KV caches went: `rejected` if a prefill engine refused it, `fallback_` where a hand-off was given up, otherwise the reason
+ * why none was chosen.
+ */
 export type HandoffOutcome =
-  'handed_off' | 'fallback_no_prefill' | 'fallback_prefill_failed' | 'fallback_params_invalid' | 'fallback_lease' | 'fallback_decode_failed'
-  | 'not_eligible' | 'rejected';
+  'handed_off' | 'fallback_prefill_failed' | 'fallback_params_invalid' | 'fallback_lease' | 'fallback_decode_failed' | 'rejected' | Reason;
 
 /** What is left to do for a request once its prompt was read, or will be read by the engine that answers. */
 export interface Prepared {
@@ -46,23 +49,26 @@ export class Handoff {
   }
 
   /**
-   * Lets a prefill engine read the prompt where there is one for the target. Rejects only if the exchange is over.
+   * Lets a prefill engine read the prompt where that was chosen. Rejects only if the exchange is over.
    *
    * @param exchange for whom.
    * @param asked what was asked.
+   * @param choice the path.
    * @param target the engines that will answer.
    * @param headers the headers of both legs.
    */
-  public async prepare(exchange: Exchange, asked: EngineRequest, target: Target, headers: { readonly [name: string]: string }): Promise<Prepared> {
+  public async prepare(
+    exchange: Exchange, asked: EngineRequest, { decision, promptTokens }: Choice, target: Target, headers: { readonly [name: string]: string },
+  ): Promise<Prepared> {
     const { prefill, modelName } = target.config;
     const body = bodyForEngine(asked, modelName);
     if (prefill === undefined) {
       return { body };
     }
-    if (!isEligible(asked)) {
-      return { body, outcome: 'not_eligible' };
+    if (decision.path !== 'disaggregated') {
+      return { body, outcome: decision.reason };
     }
-    const read = await this.leg.run(exchange, asked, this.targets.get(prefill)!, headers);
+    const read = await this.leg.run(exchange, asked, promptTokens, this.targets.get(prefill)!, headers);
     switch (read.kind) {
       case 'refused':
         return { body, outcome: 'rejected', prefill: read.endpoint, refusal: read.answer };

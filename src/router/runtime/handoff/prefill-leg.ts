@@ -7,7 +7,7 @@ import { Endpoint, isConnectError } from '../targets/endpoint';
 import { Target } from '../targets/target';
 import { bodyForEngine, EngineRequest } from '../wire/engine-request';
 import { withMembers } from '../wire/json-object';
-import { readWhole, WholeAnswer } from '../wire/whole-answer';
+import { promptTokensIn, readWhole, WholeAnswer } from '../wire/whole-answer';
 
 /** Statuses below 500 that tell of the router's configuration or of the engine's state, not of the caller's request. */
 const NOT_THE_CALLERS = new Set([401, 403, 404, 405, 408, 429]);
@@ -18,7 +18,7 @@ const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 export type PrefillResult =
   | { readonly kind: 'read'; readonly params: KvParams; readonly endpoint: Endpoint }
   | { readonly kind: 'refused'; readonly answer: WholeAnswer; readonly endpoint: Endpoint }
-  | { readonly kind: 'failed'; readonly outcome: 'fallback_no_prefill' | 'fallback_prefill_failed' | 'fallback_params_invalid' };
+  | { readonly kind: 'failed'; readonly outcome: 'fallback_prefill_failed' | 'fallback_params_invalid' };
 
 /**
  * The first leg of a hand-off: a prefill engine reads the prompt, and keeps its KV cache.
@@ -37,21 +37,25 @@ export class PrefillLeg {
    *
    * @param exchange for whom.
    * @param asked what was asked.
+   * @param promptTokens tokens of the prompt, about.
    * @param target the prefill engines.
    * @param headers the headers of both legs.
    */
-  public async run(exchange: Exchange, asked: EngineRequest, target: Target, headers: { readonly [name: string]: string }): Promise<PrefillResult> {
+  public async run(
+    exchange: Exchange, asked: EngineRequest, promptTokens: number, target: Target, headers: { readonly [name: string]: string },
+  ): Promise<PrefillResult> {
     const body = bodyOf(asked, target.config.modelName);
     const tried = new Set<Endpoint>();
-    // a prompt need not go to an engine that fails: decode engines can read it.
-    for (let endpoint = target.takeReliable(tried); typeof endpoint !== 'string'; endpoint = target.takeReliable(tried)) {
+    for (let endpoint = target.nextReliable(tried); endpoint !== undefined && endpoint.freeSlots > 0; endpoint = target.nextReliable(tried)) {
       tried.add(endpoint);
-      const result = await this.attempt(exchange, target, endpoint, headers, asked.path, body);
+      target.take(endpoint);
+      const wasRead = endpoint.reads(promptTokens);
+      const result = await this.attempt(exchange, target, endpoint, headers, asked.path, body).finally(wasRead);
       if (result !== undefined) {
         return result;
       }
     }
-    return { kind: 'failed', outcome: tried.size === 0 ? 'fallback_no_prefill' : 'fallback_prefill_failed' };
+    return { kind: 'failed', outcome: 'fallback_prefill_failed' };
   }
 
   /** Lets one endpoint read the prompt, and gives its slot back. Resolves to undefined if no connection could be made. */
@@ -80,6 +84,7 @@ export class PrefillLeg {
       if (params === undefined) {
         return { kind: 'failed', outcome: 'fallback_params_invalid' };
       }
+      exchange.promptTokens = promptTokensIn(answer.body);
       this.metrics.prefillSeconds.observe(labels, (answeredAt - askedAt) / 1000);
       return { kind: 'read', params, endpoint };
     } catch (e) {

@@ -22,7 +22,9 @@ export class Endpoint {
   private readonly pool: Pool;
   private readonly basePath: string;
   private readonly headers: { readonly [name: string]: string };
+  private readonly maxInFlight: number;
   private requests = 0;
+  private promptTokens = 0;
   private up = false;
   private probesFailed = 0;
   private failures = 0;
@@ -35,6 +37,7 @@ export class Endpoint {
    */
   constructor(url: string, apiKey: string | undefined, maxInFlight: number) {
     this.url = url;
+    this.maxInFlight = maxInFlight;
     const { origin, pathname } = new URL(url);
     this.basePath = pathname.replace(/\/$/, '');
     this.headers = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
@@ -56,6 +59,16 @@ export class Endpoint {
     return this.requests;
   }
 
+  /** Requests that it may get besides. */
+  public get freeSlots(): number {
+    return Math.max(0, this.maxInFlight - this.requests);
+  }
+
+  /** Tokens of the prompts that the engine has of this router and has yet to read, as far as engines tell. */
+  public get queuedPromptTokens(): number {
+    return this.promptTokens;
+  }
+
   /** Whether the engine answered its last probes. */
   public get isUp(): boolean {
     return this.up;
@@ -74,6 +87,16 @@ export class Endpoint {
   /** Gives back a slot. */
   public release(): void {
     this.requests--;
+  }
+
+  /** The engine has a prompt of so many tokens to read; what is returned is to be called once it was read, and may be called again. */
+  public reads(promptTokens: number): () => void {
+    this.promptTokens += promptTokens;
+    let left = promptTokens;
+    return () => {
+      this.promptTokens -= left;
+      left = 0;
+    };
   }
 
   /** A request went as it should: the engine answered it, be it with a refusal. */

@@ -6,9 +6,6 @@ import { EngineRequest } from '../wire/engine-request';
 
 const PROBE_INTERVAL_MILLIS = 5_000;
 
-/** Why no endpoint was given: all that could answer are full, or none can answer. */
-export type NoEndpoint = 'full' | 'unavailable';
-
 /**
  * A set of equal engines that is watched and chosen from.
  */
@@ -71,23 +68,29 @@ export class Target {
   }
 
   /**
-   * Takes a slot of the endpoint with the fewest requests.
+   * The endpoint with the least to do, which may be full; undefined if none can answer. Its slot is not taken.
    *
    * @param tried endpoints that are not to be tried again.
    */
-  public take(tried: ReadonlySet<Endpoint>): Endpoint | NoEndpoint {
+  public next(tried: ReadonlySet<Endpoint>): Endpoint | undefined {
     const reliable = this.reliable(tried);
     // requests that break engines must not take the whole target away from everybody else.
-    return this.takeLeast(reliable.length > 0 ? reliable : this.endpoints.filter((endpoint) => endpoint.isUp && !tried.has(endpoint)));
+    return this.least(reliable.length > 0 ? reliable : this.endpoints.filter((endpoint) => endpoint.isUp && !tried.has(endpoint)));
   }
 
   /**
-   * Takes a slot like `take`, but of no endpoint whose last requests failed: for requests that can do without.
+   * The endpoint like `next`, but none whose last requests failed: for requests that can do without.
    *
    * @param tried endpoints that are not to be tried again.
    */
-  public takeReliable(tried: ReadonlySet<Endpoint>): Endpoint | NoEndpoint {
-    return this.takeLeast(this.reliable(tried));
+  public nextReliable(tried: ReadonlySet<Endpoint>): Endpoint | undefined {
+    return this.least(this.reliable(tried));
+  }
+
+  /** Takes a slot of an endpoint of this target; give it back with its `release`. */
+  public take(endpoint: Endpoint): void {
+    this.turn++;
+    endpoint.take();
   }
 
   /** Looks for engines once. What was known stays if nothing can be learnt. */
@@ -116,19 +119,17 @@ export class Target {
     return this.endpoints.filter((endpoint) => endpoint.isReliable(now) && !tried.has(endpoint));
   }
 
-  private takeLeast(candidates: Endpoint[]): Endpoint | NoEndpoint {
-    if (candidates.length === 0) {
-      return 'unavailable';
+  private least(candidates: Endpoint[]): Endpoint | undefined {
+    const open = candidates.filter((endpoint) => endpoint.freeSlots > 0);
+    const from = open.length > 0 ? open : candidates;
+    if (from.length === 0) {
+      return undefined;
     }
-    this.turn = (this.turn + 1) % candidates.length;
+    // who reads prompts alone has as much to do as they are long.
+    const load = (endpoint: Endpoint) => (this.config.role === 'prefill' ? endpoint.queuedPromptTokens : endpoint.inFlight);
     // equals take turns.
-    const least = [...candidates.slice(this.turn), ...candidates.slice(0, this.turn)]
-      .reduce((best, endpoint) => (endpoint.inFlight < best.inFlight ? endpoint : best));
-    if (least.inFlight >= this.config.maxInFlight) {
-      return 'full';
-    }
-    least.take();
-    return least;
+    const turn = this.turn % from.length;
+    return [...from.slice(turn), ...from.slice(0, turn)].reduce((best, endpoint) => (load(endpoint) < load(best) ? endpoint : best));
   }
 
   private async probe(): Promise<void> {

@@ -11,6 +11,8 @@ export interface EngineRequest {
   readonly bytes: Buffer;
   /** The body, parsed. */
   readonly body: { readonly [name: string]: unknown };
+  /** Bedrock's service tier, where a caller may ask for one outside of the body. */
+  readonly serviceTier?: unknown;
   /** The request in Bedrock's own format, for Bedrock; undefined for callers of the OpenAI API. */
   readonly bedrock?: BedrockRequest;
 }

@@ -42,6 +42,8 @@ export interface StreamEventMeaning {
   readonly kind: 'chunk' | 'done' | 'error';
   /** `usage.completion_tokens`, where the event tells it. */
   readonly completionTokens?: number;
+  /** `usage.prompt_tokens`, where the event tells it. */
+  readonly promptTokens?: number;
 }
 
 /** Reads the `data` of an event; parses JSON only where it may matter. */
@@ -54,11 +56,12 @@ export function readStreamEvent(data: string): StreamEventMeaning {
     return { kind: 'chunk' };
   }
   try {
-    const { error, usage } = JSON.parse(data) as { error?: unknown; usage?: { completion_tokens?: unknown } | null };
-    const tokens = usage?.completion_tokens;
+    const { error, usage } = JSON.parse(data) as { error?: unknown; usage?: { completion_tokens?: unknown; prompt_tokens?: unknown } | null };
+    const { completion_tokens: tokens, prompt_tokens: promptTokens } = usage ?? {};
     return {
       kind: error !== undefined && error !== null ? 'error' : 'chunk',
       ...(typeof tokens === 'number' ? { completionTokens: tokens } : {}),
+      ...(typeof promptTokens === 'number' ? { promptTokens } : {}),
     };
   } catch {
     return { kind: 'chunk' };

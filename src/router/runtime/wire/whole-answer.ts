@@ -39,6 +39,13 @@ export async function readWhole(response: Dispatcher.ResponseData, maxBytes: num
   return { status: response.statusCode, headers, body: Buffer.concat(parts) };
 }
 
+/** What an engine says of the length of the prompt that it read; undefined if it does not. A quote within generated text is escaped. */
+export function promptTokensIn(body: Buffer): number | undefined {
+  const at = body.lastIndexOf('"prompt_tokens"');
+  const [, digits] = at === -1 ? [] : /^"prompt_tokens"\s*:\s*(\d{1,9})\b/.exec(body.toString('latin1', at, at + 64)) ?? [];
+  return digits === undefined ? undefined : Number(digits);
+}
+
 /** Passes a whole answer on as the caller is spoken to, without what is between the engines. */
 export async function passOn(exchange: Exchange, answer: WholeAnswer): Promise<void> {
   const { status } = answer;

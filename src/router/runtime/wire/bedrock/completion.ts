@@ -1,3 +1,4 @@
+import { Exchange } from '../../exchange';
 import { Fields, isObject } from '../fields';
 
 /** Why generation stopped, as Bedrock says it: a stop sequence is told from the end of the turn where the engine tells which it was. */
@@ -31,4 +32,9 @@ export function usageOf(usage: unknown, handedOff: boolean): Fields {
     totalTokens: count(prompt) + count(output),
     ...(cached > 0 && { cacheReadInputTokens: cached }),
   };
+}
+
+/** The tier that an answer was given in, which is told where it is not the usual one. */
+export function tierOf({ serviceTier: type }: Exchange): Fields {
+  return type === 'default' ? {} : { serviceTier: { type } };
 }

@@ -38,9 +38,9 @@ export function parseConverse(bytes: Buffer, model: string, stream: boolean, ima
     }
   }
   only(request.performanceConfig, 'performanceConfig', 'latency', ['standard'], problems);
-  only(request.serviceTier, 'serviceTier', 'type', ['default'], problems);
+  const serviceTier = only(request.serviceTier, 'serviceTier', 'type', ['priority', 'default', 'flex'], problems);
   problems.throwIfAny();
-  return { path: '/v1/chat/completions', model, stream, bytes: Buffer.from(JSON.stringify(body)), body };
+  return { path: '/v1/chat/completions', model, stream, bytes: Buffer.from(JSON.stringify(body)), body, serviceTier };
 }
 
 /**
@@ -279,12 +279,13 @@ function extraFields(fields: unknown, problems: FieldProblems): Fields {
   return given;
 }
 
-function only(given: unknown, path: string, member: string, allowed: string[], problems: FieldProblems): void {
+function only(given: unknown, path: string, member: string, allowed: string[], problems: FieldProblems): unknown {
   if (given === undefined || given === null) {
-    return;
+    return undefined;
   }
   const value = problems.object(given, path)[member];
   if (value !== undefined && value !== null && !allowed.includes(value as string)) {
     problems.add(`${path}.${member}`, `${JSON.stringify(value)} is not supported here, ${allowed.join(', ')} is`);
   }
+  return value;
 }

@@ -2,7 +2,7 @@ import { Exchange } from '../../exchange';
 import { EngineError } from '../api-error';
 import { CallerStream } from '../caller-wire';
 import { chunkOf, reasoningOf } from '../completion';
-import { stopReasonOf, usageOf } from './completion';
+import { stopReasonOf, tierOf, usageOf } from './completion';
 import { EventFrame } from './event-stream';
 import { Fields, isObject } from '../fields';
 
@@ -70,6 +70,7 @@ export class ConverseStream implements CallerStream {
     this.frames.push(METADATA.encode(JSON.stringify({
       usage: usageOf(this.usage, this.exchange.handoff === 'handed_off'),
       metrics: { latencyMs: Math.round(this.exchange.elapsedSeconds() * 1000) },
+      ...tierOf(this.exchange),
     })));
   }
 

@@ -4,7 +4,7 @@ import { CallerStream } from '../caller-wire';
 import { WholeAnswer } from '../whole-answer';
 import { BedrockWire } from './bedrock-wire';
 import { completionOf, reasoningOf } from '../completion';
-import { stopReasonOf, usageOf } from './completion';
+import { stopReasonOf, tierOf, usageOf } from './completion';
 import { ConverseStream } from './converse-stream';
 import { Fields, isObject } from '../fields';
 
@@ -34,6 +34,7 @@ export class ConverseWire extends BedrockWire {
       stopReason: calls.includes(undefined) ? 'malformed_tool_use' : stopReasonOf(finishReason, stop, calls.length > 0),
       usage: usageOf(usage, exchange.handoff === 'handed_off'),
       metrics: { latencyMs: Math.round(exchange.elapsedSeconds() * 1000) },
+      ...tierOf(exchange),
     };
     return { status: 200, headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify(body)) };
   }

@@ -1,0 +1,161 @@
+import { RouterConfig } from './config';
+import { Exchange } from './exchange';
+import { isEligible } from './handoff/eligibility';
+import { serviceTierOf } from './service-tier';
+import { Endpoint } from './targets/endpoint';
+import { Target } from './targets/target';
+import { EngineRequest } from './wire/engine-request';
+import { promptTextOf, PromptText } from './wire/prompt-text';
+import {
+  decide, Decision, PathState, predictedTpotSeconds, predictedTtftSeconds, PromptTokens, Recalibration, RoutedRequest, RoutingPolicy, RoutingState,
+} from '../../routing';
+
+/** A request whose path is to be chosen. */
+export interface Routed extends RoutedRequest {
+  readonly asked: EngineRequest;
+  readonly text: PromptText;
+}
+
+/** The path of a request. */
+export interface Choice {
+  readonly decision: Decision;
+  /** Tokens of the prompt, about. */
+  readonly promptTokens: number;
+  /** Who answers, a slot of whom is taken; undefined for a refusal. */
+  readonly by?: { readonly target: Target; readonly endpoint: Endpoint };
+  /** What is expected; undefined for a path without rates. */
+  readonly expected?: { readonly of: Recalibration; readonly ttftSeconds: number; readonly tpotSeconds: number };
+}
+
+/** An engine that could answer, and how busy it is. */
+interface Candidate {
+  readonly target: Target;
+  readonly endpoint: Endpoint;
+  readonly state: PathState;
+}
+
+const NONE: PathState = { isUp: false, freeSlots: 0, queuedPromptTokens: 0, sequences: 0 };
+
+/**
+ * Chooses the path of each request: what it is and how busy the engines are, put before `decide`; and learns of how that went.
+ */
+export class PathChooser {
+  private readonly fleet: Target[];
+  private readonly bedrock: Target[];
+  private readonly named: ReadonlyMap<string, Target>;
+  private readonly prompts: PromptTokens;
+  private readonly policy: RoutingPolicy & { readonly [path in keyof RoutingState]?: Recalibration };
+
+  /**
+   * @param config how to choose.
+   * @param targets all of them, the preferred ones first.
+   */
+  constructor({ routing, expected }: RouterConfig, targets: Target[]) {
+    const answering = targets.filter(({ config }) => config.role !== 'prefill');
+    this.fleet = answering.filter(({ config }) => config.protocol !== 'bedrock');
+    this.bedrock = answering.filter(({ config }) => config.protocol === 'bedrock');
+    this.named = new Map(targets.map((target) => [target.config.name, target]));
+    this.prompts = new PromptTokens(routing.bytesPerToken);
+    const { minPromptTokens, disaggregated, aggregated, bedrock } = routing;
+    this.policy = {
+      ...expected,
+      minPromptTokens,
+      disaggregated: disaggregated && new Recalibration(disaggregated),
+      aggregated: aggregated && new Recalibration(aggregated),
+      bedrock: bedrock && new Recalibration(bedrock),
+    };
+  }
+
+  /** What of a request its path depends on. */
+  public read(exchange: Exchange, asked: EngineRequest): Routed {
+    const text = promptTextOf(asked.body);
+    exchange.serviceTier = serviceTierOf(exchange.request.headers, asked);
+    return {
+      asked,
+      text,
+      promptTokens: Math.ceil(this.prompts.estimate(text.bytes) + text.tokens),
+      isEligible: isEligible(asked),
+      tier: exchange.serviceTier,
+    };
+  }
+
+  /**
+   * Chooses a path, and takes a slot of the engine that answers.
+   *
+   * @param routed the request.
+   * @param tried engines that are not to answer.
+   */
+  public choose(routed: Routed, tried: ReadonlySet<Endpoint>): Choice {
+    const { asked, isEligible: canBeHandedOff, promptTokens } = routed;
+    const disaggregated = canBeHandedOff ? this.pair(tried) : undefined;
+    const aggregated = this.first(this.fleet, asked, tried);
+    const bedrock = this.first(this.bedrock, asked, tried);
+    const decision = decide(routed, {
+      disaggregated: disaggregated?.state ?? NONE, aggregated: aggregated?.state ?? NONE, bedrock: bedrock?.state ?? NONE,
+    }, this.policy);
+    if (decision.path === 'refuse') {
+      return { decision, promptTokens };
+    }
+    const { target, endpoint, state: { queuedPromptTokens, sequences } } = { disaggregated, aggregated, bedrock }[decision.path]!;
+    const of = this.policy[decision.path];
+    target.take(endpoint);
+    return {
+      decision,
+      promptTokens,
+      by: { target, endpoint },
+      expected: of && {
+        of,
+        ttftSeconds: predictedTtftSeconds(of.rates, promptTokens, queuedPromptTokens, sequences),
+        tpotSeconds: predictedTpotSeconds(of.rates, promptTokens, queuedPromptTokens, sequences),
+      },
+    };
+  }
+
+  /** Learns from an exchange that was answered as it was chosen. */
+  public learn(exchange: Exchange, { text }: Routed, { decision, expected }: Choice): void {
+    const { promptTokens, ttftSeconds, tpotSeconds, handoff } = exchange;
+    if (promptTokens !== undefined && text.tokens === 0) {
+      this.prompts.learn(text.bytes, promptTokens);
+    }
+    if (expected === undefined || (decision.path === 'disaggregated' && handoff !== 'handed_off')) {
+      return;
+    }
+    if (ttftSeconds !== undefined) {
+      expected.of.learnTtft(ttftSeconds, expected.ttftSeconds);
+    }
+    if (tpotSeconds !== undefined) {
+      expected.of.learnTpot(tpotSeconds, expected.tpotSeconds);
+    }
+  }
+
+  /** The decode engine of the first pair that is complete. */
+  private pair(tried: ReadonlySet<Endpoint>): Candidate | undefined {
+    for (const target of this.fleet) {
+      const decode = target.config.prefill === undefined ? undefined : target.next(tried);
+      // a prompt need not go to a prefill engine that fails: decode engines can read it.
+      const prefill = decode && this.named.get(target.config.prefill!)!.nextReliable(new Set());
+      if (decode !== undefined && prefill !== undefined) {
+        const state = {
+          isUp: true,
+          freeSlots: Math.min(decode.freeSlots, prefill.freeSlots),
+          queuedPromptTokens: prefill.queuedPromptTokens,
+          sequences: decode.inFlight,
+        };
+        return { target, endpoint: decode, state };
+      }
+    }
+    return undefined;
+  }
+
+  /** The first engine that is up. One that is full is not passed over: the next target has its own callers to serve. */
+  private first(targets: Target[], asked: EngineRequest, tried: ReadonlySet<Endpoint>): Candidate | undefined {
+    for (const target of targets) {
+      const endpoint = target.canAnswer(asked) ? target.next(tried) : undefined;
+      if (endpoint !== undefined) {
+        const { freeSlots, queuedPromptTokens, inFlight: sequences } = endpoint;
+        return { target, endpoint, state: { isUp: true, freeSlots, queuedPromptTokens, sequences } };
+      }
+    }
+    return undefined;
+  }
+}

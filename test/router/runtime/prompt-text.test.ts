@@ -1,0 +1,24 @@
+import { promptTextOf } from '../../../src/router/runtime/wire/prompt-text';
+
+test('a prompt is its text, in bytes, and the names in it', () => {
+  expect(promptTextOf({ model: 'm', prompt: 'grüße', max_tokens: 5 })).toEqual({ bytes: 7, tokens: 0 });
+  expect(promptTextOf({ messages: [{ role: 'user', content: 'hello' }, { role: 'user', content: [{ type: 'text', text: 'you' }] }] }).bytes)
+    .toBe('roleusercontenthello'.length + 'roleusercontenttypetexttextyou'.length);
+  expect(promptTextOf({ messages: [], tools: [{ function: { name: 'f', strict: true } }] }).bytes).toBe('functionnamefstrict'.length + 4);
+});
+
+test('of tokens and images it is known how many there are, not how many bytes', () => {
+  expect(promptTextOf({ prompt: [1, 2, 3] })).toEqual({ bytes: 0, tokens: 3 });
+  expect(promptTextOf({ prompt: [[1, 2], [3]] })).toEqual({ bytes: 0, tokens: 3 });
+  const image = { type: 'image_url', image_url: { url: `data:image/png;base64,${'A'.repeat(1e6)}` } };
+  const { bytes, tokens } = promptTextOf({ messages: [{ role: 'user', content: [image, image] }] });
+  expect([bytes < 100, tokens]).toEqual([true, 2048]);
+});
+
+test('whatever a caller nests is read', () => {
+  let nested: unknown = 'x';
+  for (let i = 0; i < 1e5; i++) {
+    nested = [nested];
+  }
+  expect(promptTextOf({ messages: nested }).bytes).toBe(1);
+});
