@@ -1,5 +1,8 @@
 import { appendFileSync, closeSync } from 'node:fs';
-import { SimulatedLatency, SimulatedRequest, Simulation, SimulationObserver, SimulationOutcome, Simulator } from '../estimator/simulation';
+import {
+  FailedRequest, InstanceFailure, SimulatedLatency, SimulatedRequest, Simulation, SimulationObserver, SimulationOutcome, Simulator,
+} from '../estimator/simulation';
+import { ProblemsError } from '../problems';
 import { RequestTrace } from '../workload';
 import { readSpec } from './spec-file';
 import { number, table, time } from './text-table';
@@ -18,6 +21,7 @@ export interface SimulateOptions {
   readonly concurrency?: string;
   readonly trace?: string;
   readonly jsonl?: string;
+  readonly fail: string[];
 }
 
 /**
@@ -29,19 +33,35 @@ export function simulate(file: string, options: SimulateOptions, progress: ((tex
   const spec = readSpec(file, options.set);
   const trace = options.trace === undefined ? undefined : RequestTrace.fromFile(options.trace);
   const given = (text: string | undefined) => (text === undefined ? undefined : /^\d+$/.test(text) ? Number(text) : NaN);
+  const failures = options.fail.map(readFailure);
   const requests = given(options.requests);
   const expected = Math.min(requests ?? Infinity, trace?.requests.length ?? Infinity);
   const watched = progress !== undefined && expected >= PROGRESS_FROM && expected < Infinity;
   const lines = options.jsonl === undefined ? undefined : new Lines(options.jsonl);
   const observer = lines !== undefined || watched ? new Watch(lines, watched ? progress : undefined, expected) : undefined;
   try {
-    return Simulator.simulate(spec, { seed: given(options.seed), requests, concurrency: given(options.concurrency), trace, observer });
+    return Simulator.simulate(spec, { seed: given(options.seed), requests, concurrency: given(options.concurrency), trace, observer, failures });
   } finally {
     lines?.close();
     if (watched) {
       progress!('\r\u001b[K');
     }
   }
+}
+
+/** Reads `pool:instance@seconds` or `pool:instance@seconds-seconds`; the simulator tells what is wrong with the numbers. */
+function readFailure(text: string): InstanceFailure {
+  const [, pool, instance, at, until] = /^(\w+):(\d+)@(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?$/.exec(text) ?? [];
+  if (pool === undefined) {
+    throw new ProblemsError([{
+      rule: 'SimulationFailureWrong',
+      path: '--fail',
+      value: JSON.stringify(text),
+      message: 'this is no failure of an instance',
+      mend: 'give the pool, the number of the instance and when it is down, in seconds: decode:0@60-120',
+    }]);
+  }
+  return { pool, instance: Number(instance), atSeconds: Number(at), untilSeconds: until === undefined ? undefined : Number(until) };
 }
 
 /**
@@ -68,6 +88,8 @@ export function simulationText(simulation: Simulation): string {
         [stage.name, String(stage.engines), number(stage.utilisation), stage.meanBatch === undefined ? '-' : number(stage.meanBatch)]
       )),
     ], 1),
+    ...simulation.failedRequests > 0 ? [`${simulation.failedRequests} requests were answered with an error as instances failed; figures are of the others`] : [],
+    ...simulation.readByDecodeRequests > 0 ? [`${simulation.readByDecodeRequests} prompts were read by decode engines`] : [],
     ...simulation.preemptions > 0 ? [`${simulation.preemptions} times a request lost its place because the KV cache was full, and was read again`] : [],
     ...simulation.objectives.map((verdict) => (
       `${verdict.metric} p${verdict.percentile} ${time(verdict.simulatedSeconds)} of ${time(verdict.objectiveSeconds)}: ${verdict.held ? 'held' : 'missed'}`
@@ -90,6 +112,14 @@ class Watch extends SimulationObserver {
   }
 
   public onRequest(request: SimulatedRequest): void {
+    this.ended(request);
+  }
+
+  public onFailure(request: FailedRequest): void {
+    this.ended(request);
+  }
+
+  private ended(request: object): void {
     this.lines?.add(JSON.stringify(request));
     if (this.progress !== undefined && ++this.count % Math.ceil(this.expected / 100) === 0) {
       const share = this.count / this.expected;

@@ -38,6 +38,14 @@ export interface LengthClass {
 
   /** Generated tokens, the first one included. */
   readonly outputTokens: number;
+
+  /**
+   * How urgent they are, in Bedrock's terms: `priority`, `default` or `flex`. In a simulation who is more urgent is first wherever requests wait;
+   * the closed form takes all alike.
+   *
+   * @default - `default`
+   */
+  readonly serviceTier?: string;
 }
 
 /**

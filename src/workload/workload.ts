@@ -2,6 +2,7 @@ import { Problem, Problems } from '../problems';
 import { LengthDistribution } from './length-distribution';
 import { MAX_TOKENS } from './limits';
 import { RequestTrace } from './request-trace';
+import { SERVICE_TIERS } from './service-tiers';
 import { INPUT_CUTS, OUTPUT_CUTS, reduceToClasses } from './strata';
 import { LengthClass, WorkloadSpec } from './workload-spec';
 
@@ -192,7 +193,7 @@ function problemsOf(spec: WorkloadSpec, path: string): Problem[] {
     return problems;
   }
   lengthClasses.forEach((lengthClass: LengthClass, i) => {
-    const { weight, inputTokens, cachedInputTokens = 0, outputTokens } = lengthClass;
+    const { weight, inputTokens, cachedInputTokens = 0, outputTokens, serviceTier = 'default' } = lengthClass;
     const at = `lengthClasses[${i}]`;
     check(positive(weight), 'WorkloadWeightNotPositive', `${at}.weight`, weight, 'the weight is not a finite number above 0',
       'leave out classes without requests');
@@ -203,6 +204,8 @@ function problemsOf(spec: WorkloadSpec, path: string): Problem[] {
     check(cachedInputTokens >= 0 && (cachedInputTokens < inputTokens || !isLength(inputTokens)), 'WorkloadCachedPrefixTooLong',
       `${at}.cachedInputTokens`, cachedInputTokens, 'the cached prefix is not from 0 to below the prompt length',
       'count at least the last prompt token as not cached');
+    check(SERVICE_TIERS.includes(serviceTier), 'WorkloadServiceTierUnknown', `${at}.serviceTier`, serviceTier, 'there is no service tier of this name',
+      `use one of ${SERVICE_TIERS.join(', ')}, or leave it out`);
   });
   const sum = lengthClasses.reduce((total, lengthClass) => total + lengthClass.weight, 0);
   const weighed = lengthClasses.every((lengthClass) => positive(lengthClass.weight));

@@ -64,6 +64,9 @@ test('a closed loop, and a trace', () => {
 
 test('exit codes tell a missed objective, wrong input and an overload apart', () => {
   expect(cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--set', 'objective.ttftSeconds=0.2']).status).toBe(1);
+  const odd = cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--fail', 'decode:0']);
+  expect(odd.status).toBe(2);
+  expect(odd.stderr).toContain('this is no failure of an instance, got: "decode:0"');
   const wrong = cli.run(['simulate', EXAMPLE, '--seed', '-1', '--requests', 'many', '--jsonl', folder]);
   expect(wrong.status).toBe(2);
   expect(wrong.stderr).toContain('[FileNotWritable]');
@@ -73,4 +76,13 @@ test('exit codes tell a missed objective, wrong input and an overload apart', ()
   const overload = cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--set', 'workload.requestsPerSecond=2000']);
   expect(overload.status).toBe(3);
   expect(overload.stdout).toMatch(/^no estimate, unstable at decode: .* \(short by \d+ instances\)$/m);
+});
+
+test('an instance that fails is told in the table and in the lines of its requests', () => {
+  const path = join(folder, 'failed.jsonl');
+  const { stdout } = cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--requests', '3000', '--fail', 'decode:1@60-120', '--jsonl', path]);
+  const [, told] = /(\d+) requests were answered with an error as instances failed/.exec(stdout)!;
+  const failed = readFileSync(path, 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line)).filter((line) => 'failedAfterSeconds' in line);
+  expect(failed).toHaveLength(Number(told));
+  expect(failed.every(({ arrivalSeconds, failedAfterSeconds }) => Math.abs(arrivalSeconds + failedAfterSeconds - 60) < 1e-6)).toBe(true);
 });

@@ -1,3 +1,4 @@
+import { SERVICE_TIERS } from '../../workload/service-tiers';
 import { fill } from '../calibration/calibration';
 import { Coefficients } from '../phases/coefficients';
 import { decodeKvSeconds, decodeStepSeconds } from '../phases/decode';
@@ -16,6 +17,12 @@ const LARGEST_BATCH = 131_072;
  */
 export interface FleetTables {
   readonly aggregated: boolean;
+  /** Kinds of requests; row `kind` of their tables is of a prompt that a prefill engine reads, or of the only row if aggregated. */
+  readonly kindCount: number;
+  /** Whether decode engines can read prompts; where there are prefill engines too, row `kindCount + kind` is of such a prompt. */
+  readonly readsHere: boolean;
+  /** Ranks that waiting requests have. */
+  readonly ranks: number;
   /** Engines that read prompts; 0 if aggregated. */
   readonly prefillEngines: number;
   readonly decodeEngines: number;
@@ -50,10 +57,16 @@ export interface ChunkedPrefill {
   readonly limits: MixedEngineLimits;
 }
 
-/** What a request takes, by kind. */
+/** What a request takes, a row for each kind, or two. */
 export interface KindTables {
   readonly inputTokens: Float64Array;
   readonly cachedTokens: Float64Array;
+  /** Tokens of the prompt that are not cached. */
+  readonly newTokens: Float64Array;
+  /** The lowest is first wherever requests wait. */
+  readonly ranks: Uint8Array;
+  /** 1 if the decode engine reads the prompt. */
+  readonly readsHere: Uint8Array;
   readonly outputTokens: Float64Array;
   readonly promptSeconds: Float64Array;
   /** Of the transfer alone on its link. */
@@ -75,7 +88,7 @@ export interface KindTables {
  * Where a layer kind attends to no more tokens than before: after `steps` steps a sequence's growth falls by `growthBytes`, and `excessBytes` are taken off.
  */
 export interface Bend {
-  /** By kind of request; -1 where it does not happen during decode. */
+  /** By row; -1 where it does not happen during decode. */
   readonly steps: Float64Array;
   readonly growthBytes: number;
   readonly excessBytes: Float64Array;
@@ -86,19 +99,24 @@ export interface Bend {
  *
  * @param kinds lengths that occur.
  * @param requests most requests that can be there at once.
+ * @param eitherReads whether some prompts may be read by decode engines though there are prefill engines, or fail to be read.
  */
 export function fleetTables(
-  service: Service, prefillInstances: number, decodeInstances: number, kinds: RequestLengths, requests: number,
+  service: Service, prefillInstances: number, decodeInstances: number, kinds: RequestLengths, requests: number, eitherReads: boolean,
 ): FleetTables {
   const { resolved, form, aggregated } = service;
-  const { model, prefill, link, decode } = resolved.plant;
+  const { model, prefill, link, decode, classes: { segmentTokens } } = resolved.plant;
   const promptSet = fill(new Coefficients(), (resolved.prefill ?? resolved.decode).set);
   const tokenSet = fill(new Coefficients(), resolved.decode.set);
   const wafer = decode.wafers !== undefined;
   const { inputTokens, outputTokens, cachedTokens, paddedTokens } = kinds;
-  const column = (value: (kind: number) => number) => Float64Array.from(inputTokens, (_, kind) => value(kind));
-  const prompt = column((i) =>
-    promptSeconds(model, (prefill ?? decode).engine, promptSet, paddedTokens[i], cachedTokens[i], resolved.plant.classes.segmentTokens));
+  const kindCount = inputTokens.length;
+  const alike = kinds.ranks.every((rank) => rank === kinds.ranks[0]);
+  const twice = eitherReads && !aggregated && !wafer;
+  const readsHere = Uint8Array.from({ length: twice ? 2 * kindCount : kindCount }, (_, row) => aggregated || row >= kindCount ? 1 : 0);
+  const column = (value: (kind: number, here: number) => number) => Float64Array.from(readsHere, (here, row) => value(row % kindCount, here));
+  const prompt = column((i, here) => promptSeconds(
+    model, (here ? decode : prefill!).engine, here ? tokenSet : promptSet, paddedTokens[i], cachedTokens[i], segmentTokens));
 
   const prefillEngines = prefill === undefined ? 0 : prefillInstances * prefill.enginesPerInstance;
   let flow = Infinity;
@@ -114,10 +132,10 @@ export function fleetTables(
     links = linksAtPrefill ? prefillInstances : decodeInstances;
     flowsAtFullSpeed = (linksAtPrefill ? fromPrefill : intoDecode) / flow;
   }
-  const already = aggregated ? 1 : 0;
-  const steps = column((i) => outputTokens[i] - already);
-  const start = (i: number) => inputTokens[i] + already;
-  const end = (i: number) => start(i) + steps[i];
+  // where a prompt is read, its first token is written
+  const steps = column((i, here) => outputTokens[i] - here);
+  const start = column((i, here) => inputTokens[i] + here);
+  const end = start.map((tokens, row) => tokens + steps[row]);
   const layerKinds = [
     { bytes: model.kvBytesPerTokenFull, most: model.attendedTokens },
     { bytes: model.kvBytesPerTokenWindowed, most: model.windowAttendedTokens },
@@ -126,8 +144,14 @@ export function fleetTables(
   const finalKv = column((i) => kvBytes(model, inputTokens[i] + outputTokens[i]) * decode.engine.kvCopies);
   const least = finalKv.reduce((a, b) => Math.min(a, b), Infinity);
   const slots = Math.min(decode.maxSequences, requests, LARGEST_BATCH, Math.max(1, least > 0 ? Math.floor(decode.kvMemoryBytes / least) : Infinity));
+  // the set-up of a transfer delays all requests alike, unless there may be some without one
+  const setUpSeconds = aggregated ? 0 : promptSet.linkBaseSeconds;
+  const setUpInTransfer = eitherReads ? setUpSeconds : 0;
   return {
     aggregated,
+    kindCount,
+    readsHere: aggregated || twice,
+    ranks: alike ? 1 : SERVICE_TIERS.length,
     chunked: decode.stepTokens === undefined ? undefined : {
       model,
       engine: decode.engine,
@@ -144,7 +168,7 @@ export function fleetTables(
     linksAtPrefill,
     enginesPerLink: linksAtPrefill ? prefill?.enginesPerInstance ?? 1 : decode.enginesPerInstance,
     flowsAtFullSpeed,
-    overheadSeconds: promptSet.gatewaySeconds + (aggregated ? 0 : promptSet.linkBaseSeconds),
+    overheadSeconds: promptSet.gatewaySeconds + setUpSeconds - setUpInTransfer,
     slots,
     kvMemoryBytes: decode.kvMemoryBytes,
     stepSeconds: Float64Array.from({ length: slots + 1 }, (_, batch) =>
@@ -154,18 +178,21 @@ export function fleetTables(
       inputTokens,
       cachedTokens,
       outputTokens,
+      newTokens: column((i) => inputTokens[i] - cachedTokens[i]),
+      ranks: readsHere.map((_, row) => alike ? 0 : kinds.ranks[row % kindCount]),
+      readsHere,
       promptSeconds: prompt,
-      transferSeconds: column((i) => link === undefined ? 0
-        : kvTransferSeconds(kvBytes(model, inputTokens[i]) * decode.engine.kvCopies, flow, 0, 0, link.overlapLayers, prompt[i])),
+      transferSeconds: column((i, here) => link === undefined || here ? 0 : setUpInTransfer
+        + kvTransferSeconds(kvBytes(model, inputTokens[i]) * decode.engine.kvCopies, flow, 0, 0, link.overlapLayers, prompt[i])),
       kvBytes: finalKv,
       steps,
-      firstReadBytes: column((i) => kvReadBytes(model, start(i))),
-      lastReadBytes: column((i) => kvReadBytes(model, end(i))),
-      firstGrowthBytes: column((i) => growth(start(i))),
-      lastGrowthBytes: column((i) => growth(end(i))),
-      bends: layerKinds.filter(({ most }) => inputTokens.some((_, i) => start(i) < most && most <= end(i))).map(({ bytes, most }) => {
-        const bend = column((i) => start(i) < most && most <= end(i) ? Math.ceil(most - start(i)) : -1);
-        return { steps: bend, growthBytes: bytes, excessBytes: bend.map((count, i) => bytes * (start(i) + count - most)) };
+      firstReadBytes: start.map((tokens) => kvReadBytes(model, tokens)),
+      lastReadBytes: end.map((tokens) => kvReadBytes(model, tokens)),
+      firstGrowthBytes: start.map(growth),
+      lastGrowthBytes: end.map(growth),
+      bends: layerKinds.filter(({ most }) => start.some((tokens, row) => tokens < most && most <= end[row])).map(({ bytes, most }) => {
+        const bend = start.map((tokens, row) => tokens < most && most <= end[row] ? Math.ceil(most - tokens) : -1);
+        return { steps: bend, growthBytes: bytes, excessBytes: bend.map((count, row) => bytes * (start[row] + count - most)) };
       }),
     },
   };

@@ -20,6 +20,8 @@ export interface MixedRequest {
   /** Tokens of the prompt that the prefix cache holds; none unless given. */
   readonly cachedTokens?: number;
   readonly outputTokens: number;
+  /** Of those who wait the lowest is first; 0 unless given. */
+  readonly rank?: number;
   firstTokenSeconds: number;
   lastTokenSeconds: number;
 }
@@ -135,10 +137,15 @@ export class MixedEngine {
    * @param now when it comes, no later than the end of the work in hand.
    */
   public join(request: MixedRequest, now: number): void {
-    const first = this.waiting.length === 0;
-    this.waiting.push({ request, toRead: request.inputTokens, read: cachedOf(request), written: 0, heldBytes: 0 });
+    const { waiting } = this;
+    const sequence: Sequence = { request, toRead: request.inputTokens, read: cachedOf(request), written: 0, heldBytes: 0 };
+    let at = waiting.length;
+    while (at > 0 && rankOf(waiting[at - 1].request) > rankOf(request)) {
+      at -= 1;
+    }
+    waiting.splice(at, 0, sequence);
     if (this.work !== undefined) {
-      if (first && this.running.length < this.limits.sequences) {
+      if (at === 0 && this.running.length < this.limits.sequences) {
         this.cut(this.work, now);
       }
     } else if (this.endsSeconds === Infinity) {
@@ -160,6 +167,18 @@ export class MixedEngine {
       this.conclude(work, now).forEach(finished);
     }
     this.begin(now);
+  }
+
+  /** Goes down and loses what it has; returns the requests. It takes others at once. */
+  public fail(now: number): MixedRequest[] {
+    const lost = [...this.running, ...this.waiting].map(({ request }) => request);
+    this.busySeconds += this.work === undefined ? 0 : now - this.work.startSeconds;
+    this.work = undefined;
+    this.running.length = 0;
+    this.waiting.length = 0;
+    this.usedBytes = 0;
+    this.endsSeconds = Infinity;
+    return lost;
   }
 
   /** Writes down what work has brought about. Returns the requests that have their last token. */
@@ -311,7 +330,12 @@ export class MixedEngine {
     this.preemptions += 1;
     sequence.toRead = contextOf(sequence);
     sequence.read = cachedOf(sequence.request);
-    this.waiting.unshift(sequence);
+    const { waiting } = this;
+    let at = 0;
+    while (at < waiting.length && rankOf(waiting[at].request) < rankOf(sequence.request)) {
+      at += 1;
+    }
+    waiting.splice(at, 0, sequence);
   }
 
   private hold(sequence: Sequence, tokens: number): void {
@@ -332,6 +356,10 @@ function secondsOf({ stepSeconds, slopeSeconds }: Work, steps: number): number {
 
 function contextOf({ request, written }: Sequence): number {
   return request.inputTokens + written;
+}
+
+function rankOf({ rank = 0 }: MixedRequest): number {
+  return rank;
 }
 
 /** The last token of a prompt is read even if it is cached: the next one follows from it. */

@@ -2,6 +2,7 @@ import { Arrivals } from './arrivals';
 import { Finished } from './event-engine';
 import { FleetTables } from './fleet-tables';
 import { MixedEngine, MixedRequest } from './mixed-engine';
+import { Outages } from './outages';
 import { Tournament } from './tournament';
 import { Traffic } from './traffic';
 
@@ -26,7 +27,9 @@ export class MixedFleet {
   /**
    * @param fleet with `chunked`.
    */
-  constructor(private readonly fleet: FleetTables, private readonly arrivals: Arrivals, private readonly sink: Finished) {
+  constructor(
+    private readonly fleet: FleetTables, private readonly arrivals: Arrivals, private readonly sink: Finished, private readonly outages: Outages,
+  ) {
     const { model, engine, coefficients, limits } = fleet.chunked!;
     this.traffic = new Traffic(arrivals);
     this.engines = Array.from({ length: fleet.decodeEngines }, () => new MixedEngine(model, engine, coefficients, limits));
@@ -56,40 +59,65 @@ export class MixedFleet {
 
   /** Runs until the last request is answered. */
   public run(): void {
-    const { traffic, events, engines } = this;
-    const { kinds, overheadSeconds } = this.fleet;
+    const { traffic, events, engines, loads, outages } = this;
     for (;;) {
-      const now = traffic.nextSeconds;
-      if (now <= events.least) {
-        if (now === Infinity) {
-          return;
+      const arrival = traffic.nextSeconds;
+      const soonest = Math.min(arrival, events.least);
+      if (soonest === Infinity) {
+        return;
+      }
+      if (outages.nextSeconds <= soonest) {
+        const { engine, isUp, seconds } = outages.take();
+        loads.set(engine, isUp ? 0 : Infinity);
+        if (!isUp) {
+          engines[engine].fail(seconds).forEach((request) => this.fail(request as FleetRequest, seconds));
+          events.set(engine, Infinity);
         }
-        const kind = this.arrivals.kind();
-        const engine = this.loads.winner;
-        const request: FleetRequest = {
-          number: traffic.arrive(),
-          kind,
-          arrivalSeconds: now,
-          inputTokens: kinds.inputTokens[kind],
-          cachedTokens: kinds.cachedTokens[kind],
-          outputTokens: kinds.outputTokens[kind],
-          firstTokenSeconds: NaN,
-          lastTokenSeconds: NaN,
-        };
-        this.loads.set(engine, this.loads.valueOf(engine) + 1);
-        engines[engine].join(request, now);
-        events.set(engine, engines[engine].endsSeconds);
+      } else if (arrival === soonest) {
+        this.arrive(arrival);
       } else {
         const engine = events.winner;
-        engines[engine].end((ended) => {
-          const { number, kind, arrivalSeconds, firstTokenSeconds, lastTokenSeconds } = ended as FleetRequest;
-          this.loads.set(engine, this.loads.valueOf(engine) - 1);
-          const finish = lastTokenSeconds + overheadSeconds;
-          this.sink.finished(number, kind, arrivalSeconds, firstTokenSeconds + overheadSeconds, finish, engine, engine);
-          traffic.answered(finish);
-        });
+        engines[engine].end((request) => this.answered(request as FleetRequest, engine));
         events.set(engine, engines[engine].endsSeconds);
       }
     }
+  }
+
+  private arrive(now: number): void {
+    const { kinds } = this.fleet;
+    const kind = this.arrivals.kind();
+    const request: FleetRequest = {
+      number: this.traffic.arrive(),
+      kind,
+      arrivalSeconds: now,
+      inputTokens: kinds.inputTokens[kind],
+      cachedTokens: kinds.cachedTokens[kind],
+      outputTokens: kinds.outputTokens[kind],
+      rank: kinds.ranks[kind],
+      firstTokenSeconds: NaN,
+      lastTokenSeconds: NaN,
+    };
+    if (this.loads.least === Infinity) {
+      this.fail(request, now);
+      return;
+    }
+    const engine = this.loads.winner;
+    this.loads.set(engine, this.loads.valueOf(engine) + 1);
+    this.engines[engine].join(request, now);
+    this.events.set(engine, this.engines[engine].endsSeconds);
+  }
+
+  private answered({ number, kind, arrivalSeconds, firstTokenSeconds, lastTokenSeconds }: FleetRequest, engine: number): void {
+    const { overheadSeconds } = this.fleet;
+    const finish = lastTokenSeconds + overheadSeconds;
+    this.loads.set(engine, this.loads.valueOf(engine) - 1);
+    this.sink.finished(number, kind, arrivalSeconds, firstTokenSeconds + overheadSeconds, finish, engine, engine);
+    this.traffic.answered(finish);
+  }
+
+  private fail({ number, kind, arrivalSeconds }: FleetRequest, now: number): void {
+    const failure = now + this.fleet.overheadSeconds;
+    this.sink.failed(number, kind, arrivalSeconds, failure);
+    this.traffic.answered(failure);
   }
 }

@@ -11,6 +11,9 @@ export class Recorder implements Finished {
   public readonly firstToken = new Histogram();
   public readonly perToken = new Histogram();
   public readonly endToEnd = new Histogram();
+  /** Requests that were answered with an error, and answered ones whose prompt a decode engine read in place of a prefill engine. */
+  public failures = 0;
+  public readByDecode = 0;
   public outputTokens = 0;
   public good = 0;
   public firstArrival = Infinity;
@@ -37,15 +40,13 @@ export class Recorder implements Finished {
       this.perToken.add(tpot);
     }
     this.outputTokens += outputTokens;
+    if (prefill < 0) {
+      this.readByDecode++;
+    }
     if (ttft <= this.ttftLimit && tpot <= this.tpotLimit && endToEnd <= this.endToEndLimit) {
       this.good++;
     }
-    if (arrival < this.firstArrival) {
-      this.firstArrival = arrival;
-    }
-    if (finish > this.lastFinish) {
-      this.lastFinish = finish;
-    }
+    this.span(arrival, finish);
     if (this.observer !== undefined) {
       const seen: SimulatedRequest = {
         request,
@@ -55,10 +56,31 @@ export class Recorder implements Finished {
         ttftSeconds: ttft,
         tpotSeconds: outputTokens > 1 ? tpot : undefined,
         endToEndSeconds: endToEnd,
-        prefillEngine: prefill,
+        prefillEngine: prefill < 0 ? undefined : prefill,
         decodeEngine: decode,
       };
       this.observer.onRequest(seen);
+    }
+  }
+
+  public failed(request: number, kind: number, arrival: number, failure: number): void {
+    this.failures++;
+    this.span(arrival, failure);
+    this.observer?.onFailure({
+      request,
+      arrivalSeconds: arrival,
+      inputTokens: this.fleet.kinds.inputTokens[kind],
+      outputTokens: this.fleet.kinds.outputTokens[kind],
+      failedAfterSeconds: failure - arrival,
+    });
+  }
+
+  private span(arrival: number, end: number): void {
+    if (arrival < this.firstArrival) {
+      this.firstArrival = arrival;
+    }
+    if (end > this.lastFinish) {
+      this.lastFinish = end;
     }
   }
 }

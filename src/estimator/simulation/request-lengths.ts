@@ -1,3 +1,5 @@
+import { LengthClass } from '../../workload';
+import { SERVICE_TIERS } from '../../workload/service-tiers';
 import { paddedTokens } from '../phases/prefill';
 import { Service } from '../service';
 
@@ -9,11 +11,13 @@ export interface RequestLengths {
   /** New prompt tokens after padding to compiled lengths. */
   readonly paddedTokens: Float64Array;
   readonly outputTokens: Float64Array;
+  /** Place of each in `SERVICE_TIERS`: the lowest is first wherever requests wait. */
+  readonly ranks: Uint8Array;
 }
 
 /** Whole tokens of the given lengths, padded as the fleet that reads them does. */
 export function requestLengths(
-  service: Service, lengths: readonly { readonly inputTokens: number; readonly cachedInputTokens?: number; readonly outputTokens: number }[],
+  service: Service, lengths: readonly Omit<LengthClass, 'weight'>[],
 ): RequestLengths {
   const { promptBuckets } = service.resolved.prefill ?? service.resolved.decode;
   const column = (value: (index: number) => number) => Float64Array.from(lengths, (_, index) => value(index));
@@ -25,5 +29,6 @@ export function requestLengths(
     cachedTokens,
     paddedTokens: column((i) => paddedTokens(inputTokens[i] - cachedTokens[i], promptBuckets)),
     outputTokens: column((i) => Math.max(1, Math.round(lengths[i].outputTokens))),
+    ranks: Uint8Array.from(lengths, ({ serviceTier = 'default' }) => SERVICE_TIERS.indexOf(serviceTier)),
   };
 }

@@ -35,11 +35,54 @@ export interface SimulationOptions {
   readonly trace?: RequestTrace;
 
   /**
+   * Instances that fail while requests come.
+   *
+   * @default - none fails
+   */
+  readonly failures?: InstanceFailure[];
+
+  /**
    * Is shown every request.
    *
    * @default - nobody
    */
   readonly observer?: SimulationObserver;
+}
+
+/**
+ * An instance that goes down. Requests whose tokens it writes, or would, are answered with an error; prompts that it reads, or whose KV cache is on its way
+ * from it, are read by a decode engine instead, or are answered with an error where wafers decode. The router sends it nothing until it is up again; requests
+ * that no instance is left for are answered with an error.
+ */
+export interface InstanceFailure {
+  /** `prefill` or `decode`, which is the only pool of aggregated serving. */
+  readonly pool: string;
+  /** Number of the instance, from 0. */
+  readonly instance: number;
+  /** When it goes down, in seconds from the start. */
+  readonly atSeconds: number;
+  /**
+   * When it is up again, with no request, in seconds from the start.
+   *
+   * @default - never
+   */
+  readonly untilSeconds?: number;
+}
+
+/**
+ * A request that was answered with an error.
+ */
+export interface FailedRequest {
+  /** Its number in order of arrival, from 0. */
+  readonly request: number;
+  /** When it came, in seconds from the start. */
+  readonly arrivalSeconds: number;
+  /** Prompt length, in tokens. */
+  readonly inputTokens: number;
+  /** Tokens that it would have generated. */
+  readonly outputTokens: number;
+  /** Time from arrival to the error, in seconds. */
+  readonly failedAfterSeconds: number;
 }
 
 /**
@@ -52,6 +95,13 @@ export abstract class SimulationObserver {
    * @param request the request.
    */
   public abstract onRequest(request: SimulatedRequest): void;
+
+  /**
+   * Called once for each request that an instance's failure ended, in the place of `onRequest`. Does nothing unless overridden.
+   *
+   * @param _request the request.
+   */
+  public onFailure(_request: FailedRequest): void {}
 }
 
 /**
@@ -72,8 +122,8 @@ export interface SimulatedRequest {
   readonly tpotSeconds?: number;
   /** Time to the last token, in seconds. */
   readonly endToEndSeconds: number;
-  /** Number of the engine that read the prompt, from 0. */
-  readonly prefillEngine: number;
+  /** Number of the engine that read the prompt, from 0; undefined if the decode engine did though there are prefill engines. */
+  readonly prefillEngine?: number;
   /** Number of the engine that wrote the tokens, from 0. */
   readonly decodeEngine: number;
 }
@@ -142,8 +192,12 @@ export interface Simulation {
   readonly load: string;
   /** The seed. */
   readonly seed: number;
-  /** Requests that were answered: all. */
+  /** Requests that came. */
   readonly requests: number;
+  /** Those of them that were answered with an error as an instance failed; latencies and rates are of the others. */
+  readonly failedRequests: number;
+  /** Those that were answered and whose prompt a decode engine read though there are prefill engines. */
+  readonly readByDecodeRequests: number;
   /** From the first arrival to the last answer, in seconds. */
   readonly durationSeconds: number;
   /** Time to first token. */

@@ -9,9 +9,10 @@ import { EventEngine } from './event-engine';
 import { FleetTables, fleetTables } from './fleet-tables';
 import { Histogram } from './histogram';
 import { MixedFleet } from './mixed-fleet';
+import { Outages } from './outages';
 import { Recorder } from './recorder';
 import { RequestLengths, requestLengths } from './request-lengths';
-import { SimulatedLatency, SimulatedStage, SimulatedVerdict, Simulation, SimulationOptions, SimulationOutcome } from './simulation';
+import { InstanceFailure, SimulatedLatency, SimulatedStage, SimulatedVerdict, Simulation, SimulationOptions, SimulationOutcome } from './simulation';
 
 const DEFAULT_REQUESTS = 10_000;
 const MAX_REQUESTS = 2_000_000_000;
@@ -36,7 +37,9 @@ interface Load {
  * Where the spec gives `decode.maxBatchedTokens`, engines read prompts in chunks beside the tokens that they write, admit a sequence when its prompt has room
  * in the KV cache, and throw the newest one out when it is full. Else an engine admits a sequence when its whole KV cache has room.
  *
- * Not simulated: KV blocks (memory is counted by token), evictions from the prefix cache, priorities, failures. The KV cache that prefill engines hold until it has left is not bounded.
+ * Who is more urgent by the service tier of the workload is first wherever requests wait. Instances fail as the options say, see `InstanceFailure`.
+ *
+ * Not simulated: KV blocks (memory is counted by token), evictions from the prefix cache. The KV cache that prefill engines hold until it has left is not bounded.
  */
 export class Simulator {
   /**
@@ -62,10 +65,12 @@ export class Simulator {
         return { refusal: service.shortcoming()! };
       }
       const load = loadOf(service, options);
+      const { failures = [] } = options;
+      Problems.throwIfAny(failureProblems(failures, service, counts));
       const most = options.concurrency ?? load.arrivals.requests;
-      const fleet = fleetTables(service, counts.prefill, counts.decode, load.lengths, most);
+      const fleet = fleetTables(service, counts.prefill, counts.decode, load.lengths, most, failures.length > 0);
       const refusal = unfit(service, fleet);
-      return refusal === undefined ? { simulation: run(service, counts, options, load, fleet) } : { refusal };
+      return refusal === undefined ? run(service, counts, options, load, fleet) : { refusal };
     } catch (error) {
       return refusalOf(error);
     }
@@ -74,13 +79,19 @@ export class Simulator {
   private constructor() {}
 }
 
-function run(service: Service, counts: Counts, options: SimulationOptions, load: Load, fleet: FleetTables): Simulation {
+function run(service: Service, counts: Counts, options: SimulationOptions, load: Load, fleet: FleetTables): SimulationOutcome {
   const { spec } = service;
   const recorder = new Recorder(fleet, spec.objective, options.observer);
-  const engine = fleet.chunked === undefined ? new EventEngine(fleet, load.arrivals, recorder) : new MixedFleet(fleet, load.arrivals, recorder);
+  const { prefill, decode } = service.resolved.plant;
+  const outages = new Outages(options.failures ?? [], (pool) => (pool === 'prefill' ? prefill! : decode).enginesPerInstance, fleet.overheadSeconds);
+  const engine = new (fleet.chunked === undefined ? EventEngine : MixedFleet)(fleet, load.arrivals, recorder, outages);
   engine.run();
+  if (recorder.firstToken.count === 0) {
+    return { refusal: { kind: 'infeasible', reason: 'no request is answered, as instances fail', mend: 'let instances be up again, or add some' } };
+  }
   const durationSeconds = recorder.lastFinish - recorder.firstArrival;
-  return {
+  const answered = load.arrivals.requests - recorder.failures;
+  const simulation: Simulation = {
     schema: 'cdk-disaggregated-inference/simulation/v1',
     spec: {
       ...spec,
@@ -91,12 +102,14 @@ function run(service: Service, counts: Counts, options: SimulationOptions, load:
     load: load.name,
     seed: options.seed ?? 0,
     requests: load.arrivals.requests,
+    failedRequests: recorder.failures,
+    readByDecodeRequests: recorder.readByDecode,
     durationSeconds,
     ttftSeconds: latency(recorder.firstToken),
     tpotSeconds: recorder.perToken.count > 0 ? latency(recorder.perToken) : undefined,
     endToEndSeconds: latency(recorder.endToEnd),
     outputTokensPerSecond: recorder.outputTokens / durationSeconds,
-    requestsPerSecond: load.arrivals.requests / durationSeconds,
+    requestsPerSecond: answered / durationSeconds,
     goodputRequestsPerSecond: recorder.good / durationSeconds,
     mostInFlight: engine.traffic.mostInFlight,
     preemptions: engine.preemptions,
@@ -104,6 +117,7 @@ function run(service: Service, counts: Counts, options: SimulationOptions, load:
     stages: stages(engine, fleet, durationSeconds),
     objectives: verdicts(service, recorder),
   };
+  return { simulation };
 }
 
 function verdicts({ promises }: Service, { firstToken, perToken, endToEnd }: Recorder): SimulatedVerdict[] {
@@ -181,6 +195,27 @@ function unfit(service: Service, { kinds, kvMemoryBytes, aggregated }: FleetTabl
     reason: `${count} of ${kinds.inputTokens.length} kinds of requests have more tokens than the engines take or their KV memory holds`,
     mend: 'leave out requests that cannot be served, or let the engines take longer sequences',
   };
+}
+
+function failureProblems(failures: readonly InstanceFailure[], service: Service, counts: Counts): Problem[] {
+  const problems: Problem[] = [];
+  const instances: { readonly [pool: string]: number } = { ...service.aggregated ? {} : { prefill: counts.prefill }, decode: counts.decode };
+  const refuse = (path: string, value: unknown, message: string, mend: string) =>
+    problems.push({ rule: 'SimulationFailureWrong', path, value: String(value), message, mend });
+  failures.forEach(({ pool, instance, atSeconds, untilSeconds }, i) => {
+    if (!Object.hasOwn(instances, pool)) {
+      refuse(`failures[${i}].pool`, pool, 'there is no such pool', `use ${Object.keys(instances).join(' or ')}`);
+    } else if (!(Number.isInteger(instance) && instance >= 0 && instance < instances[pool])) {
+      refuse(`failures[${i}].instance`, instance, 'there is no such instance', `give a whole number from 0 to ${instances[pool] - 1}`);
+    }
+    if (!(atSeconds >= 0 && atSeconds < Infinity)) {
+      refuse(`failures[${i}].atSeconds`, atSeconds, 'this is no time from the start', 'give seconds from 0');
+    }
+    if (untilSeconds !== undefined && !(untilSeconds > atSeconds && untilSeconds < Infinity)) {
+      refuse(`failures[${i}].untilSeconds`, untilSeconds, 'this is no time after the failure', 'give more than atSeconds, or leave it out');
+    }
+  });
+  return problems;
 }
 
 function optionProblems({ seed, requests, concurrency, trace }: SimulationOptions): Problem[] {

@@ -5,6 +5,8 @@
 export class Tournament {
   /** The winner; 0 at first. */
   public winner = 0;
+  /** The winner's number. */
+  public least: number;
   // node i has the children 2i and 2i + 1 and holds the winner of both and its value; player p is node `leaves + p`
   private readonly values: Float64Array;
   private readonly winners: Int32Array;
@@ -16,6 +18,7 @@ export class Tournament {
       leaves *= 2;
     }
     this.leaves = leaves;
+    this.least = value;
     this.values = new Float64Array(2 * leaves).fill(value);
     this.values.fill(Infinity, leaves + players);
     this.winners = new Int32Array(2 * leaves);
@@ -26,11 +29,6 @@ export class Tournament {
       this.winners[i] = this.winners[2 * i];
       this.values[i] = this.values[2 * i];
     }
-  }
-
-  /** The winner's number. */
-  public get least(): number {
-    return this.values[1];
   }
 
   public valueOf(player: number): number {
@@ -58,5 +56,6 @@ export class Tournament {
       winners[node] = winner;
     }
     this.winner = winner;
+    this.least = least;
   }
 }

@@ -1,14 +1,16 @@
 import * as fc from 'fast-check';
+import { ReferenceRequest, reference } from './reference';
 import { DeploymentSpec } from '../../../src/estimator';
 import { kvBytes } from '../../../src/estimator/phases/shapes';
 import { Service } from '../../../src/estimator/service';
+import { InstanceFailure } from '../../../src/estimator/simulation';
 import { RandomArrivals } from '../../../src/estimator/simulation/arrivals';
 import { EventEngine } from '../../../src/estimator/simulation/event-engine';
 import { fleetTables } from '../../../src/estimator/simulation/fleet-tables';
+import { Outages } from '../../../src/estimator/simulation/outages';
 import { requestLengths } from '../../../src/estimator/simulation/request-lengths';
 import { ModelArchitecture, ModelSpec } from '../../../src/model';
 import { SCHEMA } from '../specs';
-import { ReferenceRequest, reference } from './reference';
 
 const FLEETS = 2000;
 
@@ -20,6 +22,8 @@ interface Fleet {
   readonly memory?: number;
   readonly requests: number;
   readonly clients: number;
+  /** By shares: of the pool's instances, of the time that the requests come in. */
+  readonly failures: readonly { readonly pool: string; readonly instance: number; readonly at: number; readonly until: number }[];
   readonly seed: number;
 }
 
@@ -28,6 +32,7 @@ const classes = fc.array(
     inputTokens: fc.oneof(fc.integer({ min: 1, max: 400 }), fc.integer({ min: 1, max: 5000 })),
     cachedShare: fc.constantFrom(0, 0, 0.5, 1),
     outputTokens: fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 120 })),
+    serviceTier: fc.constantFrom(undefined, undefined, 'priority', 'flex'),
   }),
   { minLength: 1, maxLength: 12 },
 );
@@ -50,6 +55,12 @@ const fleets: fc.Arbitrary<Fleet> = fc.record({
   load: fc.double({ min: 0.05, max: 3, noNaN: true }),
   clients: fc.constantFrom(0, 0, 0, 1, 7, 40),
   requests: fc.integer({ min: 1, max: 60 }),
+  failures: fc.oneof(fc.constant([]), fc.array(fc.record({
+    pool: fc.constantFrom('prefill', 'decode'),
+    instance: fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }),
+    at: fc.double({ min: 0.01, max: 1, noNaN: true }),
+    until: fc.double({ min: 0.02, max: 2, noNaN: true }),
+  }), { minLength: 1, maxLength: 3 })),
   seed: fc.integer(),
   classes,
 }).map((r) => ({
@@ -61,8 +72,8 @@ const fleets: fc.Arbitrary<Fleet> = fc.record({
       source: 'random',
       requestsPerSecond: r.load,
       interarrivalScv: r.scv,
-      lengthClasses: r.classes.map(({ inputTokens, cachedShare, outputTokens }) => (
-        { weight: 1 / r.classes.length, inputTokens, outputTokens, cachedInputTokens: Math.floor(cachedShare * (inputTokens - 1)) }
+      lengthClasses: r.classes.map(({ inputTokens, cachedShare, outputTokens, serviceTier }) => (
+        { weight: 1 / r.classes.length, inputTokens, outputTokens, serviceTier, cachedInputTokens: Math.floor(cachedShare * (inputTokens - 1)) }
       )),
     },
     prefill: r.prefill && { hardware: r.prefill, instances: r.counts[0], enginesPerInstance: r.prefillEngines },
@@ -74,6 +85,7 @@ const fleets: fc.Arbitrary<Fleet> = fc.record({
   memory: r.memory,
   requests: r.requests,
   clients: r.clients,
+  failures: r.failures,
   seed: r.seed,
 }));
 
@@ -110,6 +122,7 @@ class Distinct extends RandomArrivals {
 
 test(`per-request times equal a token-by-token simulation's to 1e-9 over ${FLEETS} random fleets`, () => {
   let compared = 0;
+  let failed = 0;
   fc.assert(fc.property(fleets, (fleet) => {
     const service = loaded(fleet);
     fc.pre(service !== undefined);
@@ -120,11 +133,18 @@ test(`per-request times equal a token-by-token simulation's to 1e-9 over ${FLEET
       const drawn = service!.spec.workload.lengthClasses[draws.kind()];
       return { ...drawn, inputTokens: drawn.inputTokens + i, cachedInputTokens: drawn.cachedInputTokens! + i };
     }));
-    const { model, decode } = service!.resolved.plant;
+    const { model, decode, prefill } = service!.resolved.plant;
     if (fleet.memory !== undefined) {
       const longest = lengths.inputTokens.reduce((most, input, i) => Math.max(most, kvBytes(model, input + lengths.outputTokens[i])), 0);
       (decode as { kvMemoryBytes: number }).kvMemoryBytes = fleet.memory * longest * decode.engine.kvCopies;
     }
+    const span = requests / service!.rate;
+    const failures: InstanceFailure[] = fleet.failures.filter(({ pool }) => pool === 'decode' || fleet.prefill > 0).map(({ pool, instance, at, until }) => ({
+      pool,
+      instance: Math.floor(instance * (pool === 'prefill' ? fleet.prefill : fleet.decode)),
+      atSeconds: at * span,
+      untilSeconds: until > at ? until * span : undefined,
+    }));
     const arrivals = () => new Distinct(seed, requests, clients, service!.rate, arrivalScv, weights);
 
     const given = arrivals();
@@ -132,25 +152,32 @@ test(`per-request times equal a token-by-token simulation's to 1e-9 over ${FLEET
       inputTokens: lengths.inputTokens[i],
       cachedTokens: lengths.cachedTokens[i],
       outputTokens: lengths.outputTokens[i],
+      rank: lengths.ranks[i],
+      failed: false,
       arrival: given.seconds(),
       firstToken: 0,
       finish: 0,
       written: 0,
     }));
-    reference(service!, fleet.prefill, fleet.decode, expected, clients);
+    reference(service!, fleet.prefill, fleet.decode, expected, clients, failures);
 
     const actual: number[][] = [];
-    const tables = fleetTables(service!, fleet.prefill, fleet.decode, lengths, requests);
+    const tables = fleetTables(service!, fleet.prefill, fleet.decode, lengths, requests, failures.length > 0);
+    const outages = new Outages(failures, (pool) => (pool === 'prefill' ? prefill! : decode).enginesPerInstance, tables.overheadSeconds);
     new EventEngine(tables, arrivals(), {
       finished: (request, _kind, arrival, firstToken, finish) => {
         actual[request] = [arrival, firstToken, finish];
       },
-    }).run();
+      failed: (request, _kind, arrival, failure) => {
+        actual[request] = [arrival, NaN, failure];
+        failed++;
+      },
+    }, outages).run();
 
     expect(actual.length).toBe(expected.length);
-    expected.forEach(({ arrival, firstToken, finish }, i) => {
-      [arrival, firstToken, finish].forEach((time, j) => {
-        if (!(Math.abs(actual[i][j] - time) <= 1e-9 * time)) {
+    expected.forEach(({ arrival, firstToken, finish, failed: isFailed }, i) => {
+      [arrival, isFailed ? NaN : firstToken, finish].forEach((time, j) => {
+        if (!(Number.isNaN(time) && Number.isNaN(actual[i][j])) && !(Math.abs(actual[i][j] - time) <= 1e-9 * time)) {
           throw new Error(`request ${i} of ${expected.length}: ${['arrival', 'first token', 'finish'][j]} ${actual[i][j]}, expected ${time}`);
         }
       });
@@ -158,4 +185,5 @@ test(`per-request times equal a token-by-token simulation's to 1e-9 over ${FLEET
     compared += expected.length;
   }), { numRuns: FLEETS, seed: 20261124 });
   expect(compared).toBeGreaterThan(10 * FLEETS);
+  expect(failed).toBeGreaterThan(FLEETS / 10);
 }, 300_000);

@@ -10,6 +10,7 @@ import { RandomArrivals, RecordedArrivals } from '../../../src/estimator/simulat
 import { FleetTables } from '../../../src/estimator/simulation/fleet-tables';
 import { MixedEngine, MixedRequest } from '../../../src/estimator/simulation/mixed-engine';
 import { MixedFleet } from '../../../src/estimator/simulation/mixed-fleet';
+import { Outages } from '../../../src/estimator/simulation/outages';
 import { ModelArchitecture } from '../../../src/model';
 
 const ENGINE: EngineShape = { flopsPerSecond: 1e15, memoryBytesPerSecond: 3e12, memoryBytes: 1e12, kvCopies: 1, lowPrecision: false };
@@ -74,18 +75,30 @@ class Apart extends RandomArrivals {
 
 test('a fleet gives each request the times that engines give it that go step by step, to 1e-9', () => {
   const requestsOf = fc.array(fc.record({
-    inputTokens: fc.integer({ min: 1, max: 5000 }), cachedShare: fc.constantFrom(0, 0, 0.5, 1), outputTokens: fc.integer({ min: 1, max: 80 }),
+    inputTokens: fc.integer({ min: 1, max: 5000 }),
+    cachedShare: fc.constantFrom(0, 0, 0.5, 1),
+    outputTokens: fc.integer({ min: 1, max: 80 }),
+    rank: fc.integer({ min: 0, max: 2 }),
   }), { minLength: 5, maxLength: 30 });
   const gaps = fc.array(fc.double({ min: 1e-6, max: 0.3, noNaN: true }), { minLength: 30, maxLength: 30 });
+  const failing = fc.option(fc.record({
+    instance: fc.integer({ min: 0, max: 4 }),
+    atSeconds: fc.double({ min: 0.01, max: 2, noNaN: true }),
+    down: fc.option(fc.double({ min: 0.01, max: 2, noNaN: true })),
+  }), { freq: 2 });
   let compared = 0;
+  let failed = 0;
   fc.assert(fc.property(
-    arbitraryModel, arbitraryLimits, requestsOf, gaps, fc.integer({ min: 1, max: 5 }), fc.constantFrom(0, 0, 1, 6),
-    (model, limits, drawn, between, decodeEngines, clients) => {
+    arbitraryModel, arbitraryLimits, requestsOf, gaps, fc.integer({ min: 1, max: 5 }), fc.constantFrom(0, 0, 1, 6), failing,
+    (model, limits, drawn, between, decodeEngines, clients, failure) => {
       let at = 0;
-      const given = drawn.map(({ inputTokens, cachedShare, outputTokens }, i): MixedRequest => ({
+      const given = drawn.map(({ inputTokens, cachedShare, outputTokens, rank }, i): MixedRequest => ({
         // no two requests are alike
-        ...request(at += between[i], inputTokens + i, outputTokens), cachedTokens: Math.floor(cachedShare * (inputTokens + i)),
+        ...request(at += between[i], inputTokens + i, outputTokens), cachedTokens: Math.floor(cachedShare * (inputTokens + i)), rank,
       }));
+      const failures = failure === null ? [] : [{
+        pool: 'decode', instance: failure.instance % decodeEngines, atSeconds: failure.atSeconds, untilSeconds: failure.down === null ? undefined : failure.atSeconds + failure.down,
+      }];
       const column = (value: (one: MixedRequest) => number) => Float64Array.from(given, value);
       const fleet = {
         decodeEngines,
@@ -95,27 +108,33 @@ test('a fleet gives each request the times that engines give it that go step by 
           inputTokens: column((one) => one.inputTokens),
           cachedTokens: column((one) => one.cachedTokens!),
           outputTokens: column((one) => one.outputTokens),
+          ranks: Uint8Array.from(given, (one) => one.rank!),
         },
       } as FleetTables;
       const apart = () => new Apart(0, given.length, clients, 1, 1, Float64Array.of(1));
       const recorded = new RecordedArrivals(column((one) => one.arrivalSeconds), Int32Array.from(given, (_, i) => i));
       const starts = apart();
       const sent = clients === 0 ? given : given.map((one) => ({ ...one, arrivalSeconds: starts.seconds() }));
-      const expected = mixedReference(decodeEngines, model, ENGINE, K, limits, sent, clients, 0.003);
+      const expected = mixedReference(decodeEngines, model, ENGINE, K, limits, sent, clients, 0.003, failures);
       const actual: number[][] = [];
       new MixedFleet(fleet, clients === 0 ? recorded : apart(), {
         finished: (number, _kind, ...times) => { actual[number] = times.slice(0, 3); },
-      }).run();
+        failed: (number, _kind, arrival, failedAt) => {
+          actual[number] = [arrival, NaN, failedAt];
+          failed++;
+        },
+      }, new Outages(failures, () => 1, 0)).run();
       expect(actual).toHaveLength(given.length);
       expected.forEach(({ arrivalSeconds, firstTokenSeconds, lastTokenSeconds }, i) => {
         [arrivalSeconds, firstTokenSeconds + 0.003, lastTokenSeconds + 0.003].forEach((time, j) => {
-          expect(Math.abs(actual[i][j] / time - 1)).toBeLessThan(1e-9);
+          expect(Number.isNaN(time) ? Number.isNaN(actual[i][j]) : Math.abs(actual[i][j] / time - 1) < 1e-9).toBe(true);
         });
       });
       compared += given.length;
     },
   ), { numRuns: 500 });
   expect(compared).toBeGreaterThan(5000);
+  expect(failed).toBeGreaterThan(100);
 });
 
 test('a step that only writes is a decode step, one that only reads is a prefill', () => {

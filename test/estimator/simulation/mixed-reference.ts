@@ -2,6 +2,7 @@ import { Coefficients } from '../../../src/estimator/phases/coefficients';
 import { mixedStepSeconds } from '../../../src/estimator/phases/mixed';
 import { prefillAttentionFlops } from '../../../src/estimator/phases/prefill';
 import { EngineShape, ModelShape, kvBytes, kvReadBytes } from '../../../src/estimator/phases/shapes';
+import { InstanceFailure } from '../../../src/estimator/simulation';
 import { MixedEngineLimits, MixedRequest } from '../../../src/estimator/simulation/mixed-engine';
 
 interface Sequence { request: MixedRequest; toRead: number; read: number; written: number; held: number }
@@ -12,6 +13,7 @@ const readAtFirst = ({ cachedTokens = 0, inputTokens }: MixedRequest) => Math.mi
 /** An engine with chunked prefill, step by step: every step asks every sequence. Slow, and easy to check by reading. */
 class SteppedEngine {
   public ends = Infinity;
+  public isUp = true;
   private waiting: Sequence[] = [];
   private running: Sequence[] = [];
   private writers: Sequence[] = [];
@@ -29,10 +31,18 @@ class SteppedEngine {
   }
 
   public add(request: MixedRequest, now: number): void {
-    this.waiting.push({ request, toRead: request.inputTokens, read: readAtFirst(request), written: 0, held: 0 });
+    const at = this.waiting.findIndex((one) => (one.request.rank ?? 0) > (request.rank ?? 0));
+    const sequence = { request, toRead: request.inputTokens, read: readAtFirst(request), written: 0, held: 0 };
+    this.waiting.splice(at < 0 ? this.waiting.length : at, 0, sequence);
     if (this.ends === Infinity) {
       this.ends = now;
     }
+  }
+
+  public fail(): MixedRequest[] {
+    const lost = [...this.running, ...this.waiting].map(({ request }) => request);
+    Object.assign(this, { waiting: [], running: [], writers: [], chunks: [], ends: Infinity });
+    return lost;
   }
 
   /** Ends the running step and begins the next one; gives the requests that have their last token. */
@@ -73,7 +83,9 @@ class SteppedEngine {
       const context = running[i].request.inputTokens + running[i].written;
       while (used() + kvBytes(model, context) - kvBytes(model, running[i].held) > limit && running.length > i + 1) {
         const lost = running.pop()!;
-        waiting.unshift({ ...lost, toRead: lost.request.inputTokens + lost.written, read: readAtFirst(lost.request), held: 0 });
+        const at = waiting.findIndex((one) => (one.request.rank ?? 0) >= (lost.request.rank ?? 0));
+        const again = { ...lost, toRead: lost.request.inputTokens + lost.written, read: readAtFirst(lost.request), held: 0 };
+        waiting.splice(at < 0 ? waiting.length : at, 0, again);
       }
       running[i].held = context;
       budget -= 1;
@@ -109,29 +121,48 @@ class SteppedEngine {
  * @param requests in order of arrival; with clients only the first ones' arrivals are given, the others' are set as they come.
  * @param clients 0 if requests come on their own.
  * @param delaySeconds from the last token to the answer, and so to the client's next request.
+ * @param failures of engines, on their own clock, none of an engine that is down; the last token of a request that fails is at the failure, its first one is NaN.
  */
 export function mixedReference(
   engines: number, model: ModelShape, engine: EngineShape, k: Coefficients, limits: MixedEngineLimits,
-  requests: readonly MixedRequest[], clients = 0, delaySeconds = 0,
+  requests: readonly MixedRequest[], clients = 0, delaySeconds = 0, failures: readonly InstanceFailure[] = [],
 ): MixedRequest[] {
   const all = requests.map((one) => ({ ...one }));
   const coming = clients === 0 ? [...all] : all.slice(0, clients);
   let sent = coming.length;
   const fleet = Array.from({ length: engines }, () => new SteppedEngine(model, engine, k, limits));
+  const turns = failures.flatMap(({ instance, atSeconds, untilSeconds = Infinity }) => (
+    [{ at: atSeconds, engine: fleet[instance], isUp: false }, { at: untilSeconds, engine: fleet[instance], isUp: true }]
+  )).sort((a, b) => a.at - b.at);
+  const ended = (now: number) => {
+    if (clients > 0 && sent < all.length) {
+      Object.assign(all[sent], { arrivalSeconds: now + delaySeconds });
+      coming.push(all[sent++]);
+    }
+  };
+  const fail = (request: MixedRequest, now: number) => {
+    Object.assign(request, { firstTokenSeconds: NaN, lastTokenSeconds: now });
+    ended(now);
+  };
   for (;;) {
     const next = fleet.reduce((best, one) => (one.ends < best.ends ? one : best));
-    if (coming.length > 0 && coming[0].arrivalSeconds <= next.ends) {
+    const arrival = coming.length > 0 ? coming[0].arrivalSeconds : Infinity;
+    if (turns.length > 0 && turns[0].at <= Math.min(next.ends, arrival) && Math.min(next.ends, arrival) < Infinity) {
+      const { at, engine: turned, isUp } = turns.shift()!;
+      turned.isUp = isUp;
+      (isUp ? [] : turned.fail()).forEach((request) => fail(request, at));
+    } else if (arrival <= next.ends && arrival < Infinity) {
       const request = coming.shift()!;
-      fleet.reduce((best, one) => (one.requests < best.requests ? one : best)).add(request, request.arrivalSeconds);
+      const up = fleet.filter(({ isUp }) => isUp);
+      if (up.length === 0) {
+        fail(request, arrival);
+      } else {
+        up.reduce((best, one) => (one.requests < best.requests ? one : best)).add(request, arrival);
+      }
     } else if (next.ends === Infinity) {
       return all;
     } else {
-      for (const { lastTokenSeconds } of next.step()) {
-        if (clients > 0 && sent < all.length) {
-          Object.assign(all[sent], { arrivalSeconds: lastTokenSeconds + delaySeconds });
-          coming.push(all[sent++]);
-        }
-      }
+      next.step().forEach(({ lastTokenSeconds }) => ended(lastTokenSeconds));
     }
   }
 }

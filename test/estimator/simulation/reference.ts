@@ -5,31 +5,39 @@ import { kvTransferSeconds } from '../../../src/estimator/phases/kv-transfer';
 import { paddedTokens, promptSeconds } from '../../../src/estimator/phases/prefill';
 import { kvBytes, kvReadBytes } from '../../../src/estimator/phases/shapes';
 import { Service } from '../../../src/estimator/service';
+import { InstanceFailure } from '../../../src/estimator/simulation';
 
 /** A request on its way through the reference. */
 export interface ReferenceRequest {
   readonly inputTokens: number;
   readonly cachedTokens: number;
   readonly outputTokens: number;
+  readonly rank: number;
+  /** Whether it was answered with an error, at `finish`. */
+  failed: boolean;
   arrival: number;
   firstToken: number;
   finish: number;
   written: number;
 }
 
-interface Flow { request: ReferenceRequest; engine: DecodeEngine; left: number }
+interface Flow { request: ReferenceRequest; from: PrefillEngine; fromLife: number; engine: DecodeEngine; life: number; left: number }
 interface Link { flows: Flow[]; at: number }
-interface PrefillEngine { queue: ReferenceRequest[]; ends: number; link: Link }
-interface DecodeEngine {
-  assigned: number; waiting: ReferenceRequest[]; batch: ReferenceRequest[]; reading?: ReferenceRequest; ends: number; link: Link;
-}
+interface Engine { ends: number; link: Link; isUp: boolean; outages: number; life: number }
+interface PrefillEngine extends Engine { queue: ReferenceRequest[] }
+interface DecodeEngine extends Engine { assigned: number; waiting: ReferenceRequest[]; batch: ReferenceRequest[]; reading?: ReferenceRequest }
 
 /**
  * The same fleet, token by token: plain loops over plain lists, every step priced by the phases' own functions. Slow, and easy to check by reading.
  *
+ * Where instances fail, the set-up of a transfer is a part of the transfer.
+ *
  * Requests are in order of arrival. With clients only the first ones' arrivals are given, the others' are set as they come.
  */
-export function reference(service: Service, prefillInstances: number, decodeInstances: number, requests: ReferenceRequest[], clients: number): void {
+export function reference(
+  service: Service, prefillInstances: number, decodeInstances: number,
+  requests: ReferenceRequest[], clients: number, failures: readonly InstanceFailure[],
+): void {
   const { plant, decode: resolvedDecode, prefill: resolvedPrefill } = service.resolved;
   const { model, link, decode, prefill } = plant;
   const aggregated = prefill === undefined;
@@ -38,9 +46,18 @@ export function reference(service: Service, prefillInstances: number, decodeInst
   const buckets = (resolvedPrefill ?? resolvedDecode).promptBuckets;
   const copies = decode.engine.kvCopies;
 
-  const readSeconds = (r: ReferenceRequest) => promptSeconds(
-    model, (prefill ?? decode).engine, promptSet, paddedTokens(r.inputTokens - r.cachedTokens, buckets), r.cachedTokens, plant.classes.segmentTokens,
+  const setUpSeconds = failures.length > 0 ? 0 : promptSet.linkBaseSeconds;
+  const setUpInTransfer = promptSet.linkBaseSeconds - setUpSeconds;
+
+  const readSeconds = (r: ReferenceRequest, here = aggregated) => promptSeconds(
+    model, (here ? decode : prefill!).engine, here ? tokenSet : promptSet,
+    paddedTokens(r.inputTokens - r.cachedTokens, buckets), r.cachedTokens, plant.classes.segmentTokens,
   );
+  const readHere = new Set<ReferenceRequest>();
+  const inOrder = (queue: ReferenceRequest[], request: ReferenceRequest) => {
+    const at = queue.findIndex(({ rank }) => rank > request.rank);
+    queue.splice(at < 0 ? queue.length : at, 0, request);
+  };
   const stepSeconds = (batch: ReferenceRequest[]) => {
     if (decode.wafers !== undefined) {
       return service.form.stepSeconds(batch.length);
@@ -72,20 +89,31 @@ export function reference(service: Service, prefillInstances: number, decodeInst
   for (let i = 0; prefill !== undefined && i < prefillInstances; i++) {
     const own = newLink();
     for (let e = 0; e < prefill.enginesPerInstance; e++) {
-      prefillEngines.push({ queue: [], ends: Infinity, link: own });
+      prefillEngines.push({ queue: [], ends: Infinity, link: own, isUp: true, outages: 0, life: 0 });
     }
   }
   for (let i = 0; i < decodeInstances; i++) {
     const own = newLink();
     for (let e = 0; e < decode.enginesPerInstance; e++) {
-      decodeEngines.push({ assigned: 0, waiting: [], batch: [], ends: Infinity, link: own });
+      decodeEngines.push({ assigned: 0, waiting: [], batch: [], ends: Infinity, link: own, isUp: true, outages: 0, life: 0 });
     }
   }
-  const fewest = <T>(engines: T[], count: (engine: T) => number) => engines.reduce((best, engine) => (count(engine) < count(best) ? engine : best));
+  const fewest = <T extends { isUp: boolean }>(engines: T[], count: (engine: T) => number) => {
+    const up = engines.filter(({ isUp }) => isUp);
+    return up.length === 0 ? undefined : up.reduce((best, engine) => (count(engine) < count(best) ? engine : best));
+  };
+  const turns = failures.flatMap(({ pool, instance, atSeconds, untilSeconds }) => {
+    const engines = pool === 'prefill' ? prefillEngines : decodeEngines;
+    const each = (pool === 'prefill' ? prefill! : decode).enginesPerInstance;
+    const own = engines.slice(instance * each, (instance + 1) * each);
+    return own.flatMap((engine) => [
+      { at: atSeconds, engine, isUp: false }, ...(untilSeconds === undefined ? [] : [{ at: untilSeconds, engine, isUp: true }]),
+    ]);
+  }).sort((a, b) => a.at - b.at);
 
   // constant delays on the way, as lists in order of time
   const entering: [number, ReferenceRequest][] = [];
-  const settingUp: [number, ReferenceRequest, number, Link][] = [];
+  const settingUp: [number, ReferenceRequest, number, PrefillEngine][] = [];
   let sent = 0;
   const send = (now?: number) => {
     if (sent < requests.length) {
@@ -117,24 +145,40 @@ export function reference(service: Service, prefillInstances: number, decodeInst
   const fits = (engine: DecodeEngine, request: ReferenceRequest) => engine.batch.length < decode.maxSequences
     && engine.batch.reduce((sum, r) => sum + heldBytes(r), heldBytes(request)) <= decode.kvMemoryBytes;
   const nextStep = (engine: DecodeEngine, now: number) => {
-    if (aggregated) {
-      if (engine.waiting.length > 0 && fits(engine, engine.waiting[0])) {
-        engine.reading = engine.waiting.shift()!;
-        engine.ends = now + readSeconds(engine.reading);
+    while (engine.waiting.length > 0 && fits(engine, engine.waiting[0])) {
+      const request = engine.waiting.shift()!;
+      if (aggregated || readHere.has(request)) {
+        engine.reading = request;
+        engine.ends = now + readSeconds(request, true);
         return;
       }
-    } else {
-      while (engine.waiting.length > 0 && fits(engine, engine.waiting[0])) {
-        engine.batch.push(engine.waiting.shift()!);
-      }
+      engine.batch.push(request);
     }
     engine.ends = engine.batch.length > 0 ? now + stepSeconds(engine.batch) : Infinity;
   };
   const deliver = (engine: DecodeEngine, request: ReferenceRequest, now: number) => {
-    engine.waiting.push(request);
+    inOrder(engine.waiting, request);
     if (engine.ends === Infinity) {
       nextStep(engine, now);
     }
+  };
+
+  const fail = (request: ReferenceRequest, now: number) => {
+    request.failed = true;
+    request.finish = now;
+    if (clients > 0) {
+      send(now);
+    }
+  };
+  const toReadHere = (request: ReferenceRequest, now: number) => {
+    const engine = decode.wafers === undefined ? fewest(decodeEngines, (e) => e.assigned) : undefined;
+    if (engine === undefined) {
+      fail(request, now);
+      return;
+    }
+    readHere.add(request);
+    engine.assigned++;
+    deliver(engine, request, now);
   };
 
   for (;;) {
@@ -147,39 +191,74 @@ export function reference(service: Service, prefillInstances: number, decodeInst
         act = action;
       }
     };
+    const isOver = entering.length + settingUp.length === 0 && [...prefillEngines, ...decodeEngines].every(({ ends }) => ends === Infinity)
+      && links.every(({ flows }) => flows.length === 0);
+    consider(turns.length > 0 && !isOver ? turns[0].at : Infinity, () => {
+      const { engine, isUp } = turns.shift()!;
+      engine.outages += isUp ? -1 : 1;
+      const fails = engine.isUp && !isUp;
+      engine.isUp = engine.outages === 0;
+      if (fails) {
+        engine.life++;
+        engine.ends = Infinity;
+        if ('queue' in engine) {
+          engine.queue.splice(0).forEach((request) => toReadHere(request, now));
+        } else {
+          const lost = [...(engine.reading === undefined ? [] : [engine.reading]), ...engine.batch, ...engine.waiting];
+          Object.assign(engine, { reading: undefined, batch: [], waiting: [], assigned: 0 });
+          lost.forEach((request) => fail(request, now));
+        }
+      }
+    });
     consider(entering.length > 0 ? entering[0][0] : Infinity, () => {
       const [, request] = entering.shift()!;
-      if (aggregated) {
-        const engine = fewest(decodeEngines, (e) => e.assigned);
-        engine.assigned++;
-        deliver(engine, request, now);
-        return;
-      }
       const engine = fewest(prefillEngines, (e) => e.queue.length);
-      engine.queue.push(request);
-      if (engine.queue.length === 1) {
+      if (engine === undefined) {
+        toReadHere(request, now);
+      } else if (engine.queue.length === 0) {
+        engine.queue.push(request);
         engine.ends = now + readSeconds(request);
+      } else {
+        // who is read stays
+        const rest = engine.queue.slice(1);
+        inOrder(rest, request);
+        engine.queue.splice(1, Infinity, ...rest);
       }
     });
     prefillEngines.forEach((engine) => consider(engine.ends, () => {
       const request = engine.queue.shift()!;
       engine.ends = engine.queue.length > 0 ? now + readSeconds(engine.queue[0]) : Infinity;
       const exposed = kvTransferSeconds(kvBytes(model, request.inputTokens) * copies, flowRate, 0, 0, link!.overlapLayers, readSeconds(request));
-      settingUp.push([now + promptSet.linkBaseSeconds, request, exposed, engine.link]);
+      settingUp.push([now + setUpSeconds, request, setUpInTransfer + exposed, engine]);
     }));
     consider(settingUp.length > 0 ? settingUp[0][0] : Infinity, () => {
       const [, request, left, from] = settingUp.shift()!;
       const engine = fewest(decodeEngines, (e) => e.assigned);
+      if (engine === undefined) {
+        fail(request, now);
+        return;
+      }
       engine.assigned++;
-      const l = atPrefill ? from : engine.link;
+      const l = atPrefill ? from.link : engine.link;
       moveTo(l, now);
-      l.flows.push({ request, engine, left });
+      l.flows.push({ request, from, fromLife: from.life, engine, life: engine.life, left });
     });
     links.forEach((l) => consider(nextFlow(l), () => {
       moveTo(l, now);
       const first = l.flows.reduce((best, flow) => (flow.left < best.left ? flow : best));
       l.flows.splice(l.flows.indexOf(first), 1);
-      deliver(first.engine, first.request, now);
+      const { request, from, engine } = first;
+      if (first.life !== engine.life) {
+        fail(request, now);
+      } else if (first.fromLife === from.life) {
+        deliver(engine, request, now);
+      } else if (decode.wafers === undefined) {
+        readHere.add(request);
+        deliver(engine, request, now);
+      } else {
+        engine.assigned--;
+        fail(request, now);
+      }
     }));
     decodeEngines.forEach((engine) => consider(engine.ends, () => {
       if (engine.reading !== undefined) {

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { DeploymentSpec } from '../../../src/estimator';
 import { Service } from '../../../src/estimator/service';
-import { SimulatedRequest, Simulation, SimulationObserver, SimulationOptions, Simulator } from '../../../src/estimator/simulation';
+import { FailedRequest, SimulatedRequest, Simulation, SimulationObserver, SimulationOptions, Simulator } from '../../../src/estimator/simulation';
 import { ProblemsError } from '../../../src/problems';
 import { RequestTrace } from '../../../src/workload';
 import { steady, trn2 } from '../specs';
@@ -9,8 +9,14 @@ import { steady, trn2 } from '../specs';
 class Seen extends SimulationObserver {
   public readonly requests: SimulatedRequest[] = [];
 
+  public readonly failed: FailedRequest[] = [];
+
   public onRequest(request: SimulatedRequest): void {
     this.requests.push(request);
+  }
+
+  public onFailure(request: FailedRequest): void {
+    this.failed.push(request);
   }
 }
 
@@ -159,6 +165,62 @@ describe('what cannot be simulated', () => {
     expect(simulated(apart, { trace, requests: 10 })).toMatchObject({ requests: 10, backlogGrows: false });
   });
 
+  test('an instance that fails ends what it writes, and what it reads is read by decode engines', () => {
+    const spec = { ...loaded(mixed, 0.5), decode: { ...mixed.decode, instances: 2 } };
+    const usual = simulated(spec, { requests: 5000 });
+    expect([usual.failedRequests, usual.readByDecodeRequests]).toEqual([0, 0]);
+    const { durationSeconds: span } = usual;
+    const observed = new Seen();
+    const decodeFails = simulated(spec, { requests: 5000, failures: [{ pool: 'decode', instance: 1, atSeconds: span / 3, untilSeconds: span / 2 }], observer: observed });
+    expect(decodeFails.failedRequests).toBeGreaterThan(0);
+    expect(decodeFails.ttftSeconds.avg).toBeGreaterThan(usual.ttftSeconds.avg);
+    expect(observed.requests.length).toBe(5000 - decodeFails.failedRequests);
+    expect(observed.failed.length).toBe(decodeFails.failedRequests);
+    // nobody is sent there while it is down
+    const during = observed.requests.filter((one) => one.arrivalSeconds > span / 3 && one.arrivalSeconds + one.endToEndSeconds < span / 2);
+    expect(during.length).toBeGreaterThan(100);
+    expect(during.every((one) => one.decodeEngine === 0)).toBe(true);
+
+    const seen = new Seen();
+    const prefillFails = simulated(spec, {
+      requests: 5000, failures: [0, 1].map((instance) => ({ pool: 'prefill', instance, atSeconds: span / 3, untilSeconds: span / 2 })), observer: seen,
+    });
+    expect(prefillFails.failedRequests).toBe(0);
+    expect(prefillFails.readByDecodeRequests).toBe(seen.requests.filter((one) => one.prefillEngine === undefined).length);
+    expect(prefillFails.readByDecodeRequests).toBeGreaterThan(100);
+  });
+
+  test('a fleet that is down answers nothing, which is no simulation', () => {
+    expect(Simulator.simulate(aggregated, { requests: 5, failures: [{ pool: 'decode', instance: 0, atSeconds: 0 }] }).refusal)
+      .toMatchObject({ kind: 'infeasible', reason: expect.stringMatching(/instances fail/) });
+  });
+
+  test('who is urgent waits less, who is not waits more, and the others as before on average', () => {
+    const tiers = (names: string[]): DeploymentSpec => ({
+      ...loaded(apart, 0.9),
+      workload: {
+        source: 'tiers',
+        requestsPerSecond: loaded(apart, 0.9).workload.requestsPerSecond,
+        lengthClasses: names.map((serviceTier, i) => ({ weight: 1 / names.length, inputTokens: 1000 + i, outputTokens: 200, serviceTier })),
+      },
+    });
+    const ttft = (spec: DeploymentSpec) => {
+      const seen = new Seen();
+      simulated(spec, { requests: 20_000, observer: seen });
+      return [1000, 1001, 1002].map((tokens) => {
+        const own = seen.requests.filter(({ inputTokens }) => inputTokens === tokens);
+        return own.reduce((sum, { ttftSeconds }) => sum + ttftSeconds, 0) / own.length;
+      });
+    };
+    const alike = ttft(tiers(['default', 'default', 'default']));
+    const [urgent, usual, patient] = ttft(tiers(['priority', 'default', 'flex']));
+    expect(urgent).toBeLessThan(alike[0]);
+    expect(urgent).toBeLessThan(usual);
+    expect(usual).toBeLessThan(patient);
+    // work is conserved: equal requests wait as long in all
+    expect((urgent + usual + patient) / (alike[0] + alike[1] + alike[2])).toBeCloseTo(1, 1);
+  });
+
   test('where the KV cache is full, sequences lose their places, and every request is answered all the same', () => {
     const spec = trn2({
       workload: steady(1, 200, 8000),
@@ -186,6 +248,19 @@ describe('what cannot be simulated', () => {
     }
     expect(thrown).toBeInstanceOf(ProblemsError);
     expect((thrown as ProblemsError).problems.map(({ path }) => path)).toEqual(['seed', 'requests', 'concurrency', 'concurrency']);
+  });
+
+  test('wrong failures are refused all at once', () => {
+    let thrown: unknown;
+    try {
+      Simulator.simulate(aggregated, {
+        failures: [{ pool: 'prefill', instance: 0, atSeconds: NaN }, { pool: 'decode', instance: 1, atSeconds: 5, untilSeconds: 5 }],
+      });
+    } catch (error) {
+      thrown = error;
+    }
+    expect((thrown as ProblemsError).problems.map(({ path }) => path))
+      .toEqual(['failures[0].pool', 'failures[0].atSeconds', 'failures[1].instance', 'failures[1].untilSeconds']);
   });
 });
 

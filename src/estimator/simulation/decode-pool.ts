@@ -1,0 +1,297 @@
+import { FleetTables } from './fleet-tables';
+import { RequestQueues } from './request-queues';
+import { Requests } from './requests';
+import { TaskHeap } from './task-heap';
+import { Tournament } from './tournament';
+
+/** What an engine does. */
+enum Doing {
+  NOTHING,
+  DECODING,
+  READING,
+}
+
+/** Who is told of a request that has its last token. */
+export interface Answers {
+  answered(place: number, now: number): void;
+}
+
+/**
+ * The engines that write tokens, and read the prompts that no other engine has read, each before the next decode step.
+ *
+ * Between two changes of a batch the step time is linear in the number of the step, so the time of k steps is a closed sum, and the step that is running
+ * at a given time is the root of a quadratic. Nothing advances token by token.
+ */
+export class DecodePool {
+  /** Seconds that engines worked, summed over the pool. */
+  public busySeconds = 0;
+  /** Decode steps of all engines, and the tokens that they wrote. */
+  public steps = 0;
+  public tokens = 0;
+  /** When what each engine does ends. */
+  public readonly events: Tournament;
+  /** Requests that each engine has, or that are on their way to it; Infinity while it is down. */
+  public readonly loads: Tournament;
+  /** Tokens of prompts that each engine has to read. */
+  public readonly queuedTokens: Float64Array;
+  /** How often each engine has failed. */
+  public readonly epochs: Int32Array;
+
+  private readonly queues: RequestQueues;
+  private readonly doing: Uint8Array;
+  private readonly reading: Int32Array;
+  // the first of those who were admitted and have no token yet
+  private readonly fresh: Int32Array;
+  private readonly clock: Float64Array;
+  private readonly step: Float64Array;
+  private readonly target: Float64Array;
+  private readonly batch: Int32Array;
+  private readonly readBytes: Float64Array;
+  private readonly growthBytes: Float64Array;
+  private readonly usedKvBytes: Float64Array;
+  private readonly leaving: TaskHeap[];
+  private readonly bending: TaskHeap[];
+
+  constructor(private readonly fleet: FleetTables, private readonly requests: Requests, private readonly answers: Answers) {
+    const { decodeEngines: engines } = fleet;
+    this.events = new Tournament(engines, Infinity);
+    this.loads = new Tournament(engines, 0);
+    this.queuedTokens = new Float64Array(engines);
+    this.epochs = new Int32Array(engines);
+    this.queues = new RequestQueues(requests, engines, fleet.ranks);
+    this.doing = new Uint8Array(engines);
+    this.reading = new Int32Array(engines).fill(-1);
+    this.fresh = new Int32Array(engines).fill(-1);
+    this.clock = new Float64Array(engines);
+    this.step = new Float64Array(engines);
+    this.target = new Float64Array(engines);
+    this.batch = new Int32Array(engines);
+    this.readBytes = new Float64Array(engines);
+    this.growthBytes = new Float64Array(engines);
+    this.usedKvBytes = new Float64Array(engines);
+    this.leaving = Array.from({ length: engines }, () => new TaskHeap());
+    this.bending = Array.from({ length: engines }, () => new TaskHeap());
+  }
+
+  /** The engine with the fewest requests is to have one more; one must be up. Returns it. */
+  public choose(place: number): number {
+    const { requests, loads } = this;
+    const engine = loads.winner;
+    loads.set(engine, loads.valueOf(engine) + 1);
+    requests.writtenBy[place] = engine;
+    requests.writeEpoch[place] = this.epochs[engine];
+    return engine;
+  }
+
+  /** A request comes to the engine that was chosen for it. */
+  public deliver(place: number, now: number): void {
+    const { requests, fleet: { kinds } } = this;
+    const engine = requests.writtenBy[place];
+    const row = requests.row[place];
+    if (kinds.readsHere[row] === 1) {
+      this.queuedTokens[engine] += kinds.newTokens[row];
+    }
+    this.queues.push(engine, kinds.ranks[row], place);
+    if (this.doing[engine] === Doing.NOTHING) {
+      this.clock[engine] = now;
+      this.boundary(engine);
+    } else if (this.doing[engine] === Doing.DECODING && this.queues.first(engine) === place && this.admissible(engine, place)) {
+      // it joins when the step that is running ends; who waits already joins then too, or is waiting for someone to leave
+      const target = this.step[engine] + this.stepsUntil(engine, now);
+      if (target < this.target[engine]) {
+        this.target[engine] = target;
+        this.events.set(engine, this.clock[engine] + this.stepsSeconds(engine, target - this.step[engine]));
+      }
+    }
+  }
+
+  /** The batch of the next engine changes, or it has read a prompt. */
+  public end(now: number): void {
+    const engine = this.events.winner;
+    const { fleet: { kinds }, requests } = this;
+    if (this.doing[engine] === Doing.READING) {
+      const place = this.reading[engine];
+      const row = requests.row[place];
+      this.reading[engine] = -1;
+      this.busySeconds += now - this.clock[engine];
+      this.queuedTokens[engine] -= kinds.newTokens[row];
+      requests.firstToken[place] = now;
+      if (kinds.steps[row] === 0) {
+        this.usedKvBytes[engine] -= kinds.kvBytes[row];
+        this.leave(engine, place, now);
+      } else {
+        this.join(engine, place);
+      }
+    } else {
+      const k = this.target[engine] - this.step[engine];
+      this.busySeconds += now - this.clock[engine];
+      this.steps += k;
+      this.tokens += k * this.batch[engine];
+      this.readBytes[engine] += this.growthBytes[engine] * k;
+      this.step[engine] += k;
+      this.bendAndLeave(engine, now);
+    }
+    this.clock[engine] = now;
+    this.boundary(engine);
+  }
+
+  /** An engine goes down; returns the requests that it had, those on their way to it left out. */
+  public fail(engine: number, now: number): number[] {
+    const lost: number[] = [];
+    if (this.doing[engine] !== Doing.NOTHING) {
+      this.busySeconds += now - this.clock[engine];
+    }
+    if (this.reading[engine] >= 0) {
+      lost.push(this.reading[engine]);
+    }
+    while (this.leaving[engine].size > 0) {
+      lost.push(this.leaving[engine].pop());
+    }
+    while (this.bending[engine].size > 0) {
+      this.bending[engine].pop();
+    }
+    for (let place = this.queues.first(engine); place >= 0; place = this.queues.first(engine)) {
+      this.queues.pop(engine);
+      lost.push(place);
+    }
+    this.reading[engine] = -1;
+    this.fresh[engine] = -1;
+    this.batch[engine] = 0;
+    this.queuedTokens[engine] = 0;
+    this.clear(engine);
+    this.doing[engine] = Doing.NOTHING;
+    this.epochs[engine]++;
+    this.events.set(engine, Infinity);
+    this.loads.set(engine, Infinity);
+    return lost;
+  }
+
+  /** A request on its way to its engine will not come. */
+  public forget(place: number): void {
+    const engine = this.requests.writtenBy[place];
+    this.loads.set(engine, this.loads.valueOf(engine) - 1);
+  }
+
+  /** An engine is up again. */
+  public restore(engine: number): void {
+    this.loads.set(engine, 0);
+  }
+
+  private admissible(engine: number, place: number): boolean {
+    return this.batch[engine] < this.fleet.slots
+      && this.usedKvBytes[engine] + this.fleet.kinds.kvBytes[this.requests.row[place]] <= this.fleet.kvMemoryBytes;
+  }
+
+  /** Seconds of the next `k` steps: each reads as many bytes more than the one before. */
+  private stepsSeconds(engine: number, k: number): number {
+    return k * (this.fleet.stepSeconds[this.batch[engine]]
+      + this.fleet.secondsPerKvByte * (this.readBytes[engine] + this.growthBytes[engine] * (k - 1) / 2));
+  }
+
+  /** The least number of steps, 1 or more, that end at `now` or later. */
+  private stepsUntil(engine: number, now: number): number {
+    const { fleet } = this;
+    const clock = this.clock[engine];
+    const square = fleet.secondsPerKvByte * this.growthBytes[engine] / 2;
+    const linear = fleet.stepSeconds[this.batch[engine]] + fleet.secondsPerKvByte * this.readBytes[engine] - square;
+    const wanted = now - clock;
+    let k = Math.max(1, Math.ceil(2 * wanted / (linear + Math.sqrt(linear * linear + 4 * square * wanted))));
+    // the root may be off in the last digit
+    while (clock + this.stepsSeconds(engine, k) < now) {
+      k++;
+    }
+    while (k > 1 && clock + this.stepsSeconds(engine, k - 1) >= now) {
+      k--;
+    }
+    return k;
+  }
+
+  private bendAndLeave(engine: number, now: number): void {
+    const { kinds } = this.fleet;
+    const bending = this.bending[engine];
+    const leaving = this.leaving[engine];
+    const step = this.step[engine];
+    while (bending.key <= step) {
+      const task = bending.pop();
+      const bend = kinds.bends[task % 2];
+      this.readBytes[engine] -= bend.excessBytes[this.requests.row[Math.floor(task / 2)]];
+      this.growthBytes[engine] -= bend.growthBytes;
+    }
+    while (leaving.key <= step) {
+      const place = leaving.pop();
+      const row = this.requests.row[place];
+      this.batch[engine]--;
+      this.usedKvBytes[engine] -= kinds.kvBytes[row];
+      this.readBytes[engine] -= kinds.lastReadBytes[row];
+      this.growthBytes[engine] -= kinds.lastGrowthBytes[row];
+      this.leave(engine, place, now);
+    }
+    if (this.batch[engine] === 0) {
+      // fractions of a byte that sums left over
+      this.clear(engine);
+    }
+  }
+
+  private clear(engine: number): void {
+    this.readBytes[engine] = 0;
+    this.growthBytes[engine] = 0;
+    this.usedKvBytes[engine] = 0;
+    this.step[engine] = 0;
+  }
+
+  private join(engine: number, place: number): void {
+    const { fleet: { kinds }, requests } = this;
+    const row = requests.row[place];
+    const step = this.step[engine];
+    this.batch[engine]++;
+    this.readBytes[engine] += kinds.firstReadBytes[row];
+    this.growthBytes[engine] += kinds.firstGrowthBytes[row];
+    this.leaving[engine].push(step + kinds.steps[row], requests.number[place], place);
+    for (let i = 0; i < kinds.bends.length; i++) {
+      const steps = kinds.bends[i].steps[row];
+      if (steps >= 0) {
+        this.bending[engine].push(step + steps, requests.number[place], place * 2 + i);
+      }
+    }
+  }
+
+  /** Between two steps of an engine: who waits is admitted, and the next change is foreseen. */
+  private boundary(engine: number): void {
+    const { fleet: { kinds }, requests, queues } = this;
+    for (let place = queues.first(engine); place >= 0 && this.admissible(engine, place); place = queues.first(engine)) {
+      const row = requests.row[place];
+      queues.pop(engine);
+      this.usedKvBytes[engine] += kinds.kvBytes[row];
+      if (kinds.readsHere[row] === 1) {
+        this.reading[engine] = place;
+        this.doing[engine] = Doing.READING;
+        this.events.set(engine, this.clock[engine] + kinds.promptSeconds[row]);
+        return;
+      }
+      this.join(engine, place);
+      requests.next[place] = this.fresh[engine];
+      this.fresh[engine] = place;
+    }
+    if (this.batch[engine] === 0) {
+      this.doing[engine] = Doing.NOTHING;
+      this.events.set(engine, Infinity);
+      return;
+    }
+    if (this.fresh[engine] >= 0) {
+      const firstToken = this.clock[engine] + this.stepsSeconds(engine, 1);
+      for (let place = this.fresh[engine]; place >= 0; place = requests.next[place]) {
+        requests.firstToken[place] = firstToken;
+      }
+      this.fresh[engine] = -1;
+    }
+    this.doing[engine] = Doing.DECODING;
+    const target = Math.min(this.leaving[engine].key, this.bending[engine].key);
+    this.target[engine] = target;
+    this.events.set(engine, this.clock[engine] + this.stepsSeconds(engine, target - this.step[engine]));
+  }
+
+  private leave(engine: number, place: number, now: number): void {
+    this.loads.set(engine, this.loads.valueOf(engine) - 1);
+    this.answers.answered(place, now);
+  }
+}
