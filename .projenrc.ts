@@ -152,7 +152,7 @@ for (const folder of ['examples', 'benchmark']) {
 project.testTask.exec('tsc --noEmit -p test/tsconfig.json');
 
 const LONG_TESTS: Record<string, string> = {
-  conformance: 'other checkers over the same templates, such as cfn-lint',
+  conformance: 'other checkers over the same templates, such as cfn-lint, and clients in Python of the router',
   deploy: 'the examples, created in AWS emulators',
   engines: 'the router and its clients over real vLLM engines',
 };

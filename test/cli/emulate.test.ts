@@ -108,7 +108,7 @@ describe('emulate', () => {
 
   test('tells a newcomer what to try', () => {
     const text = emulationText(emulation.outcome.estimate!, emulation.url!);
-    expect(text).toContain(`export AWS_ENDPOINT_URL_BEDROCK_RUNTIME=${emulation.url} AWS_BEARER_TOKEN_BEDROCK=any`);
+    expect(text).toContain(`export AWS_ENDPOINT_URL_BEDROCK_RUNTIME=${emulation.url} AWS_ACCESS_KEY_ID=any`);
     expect(text).toMatch(/on \d x trn2\.48xlarge prefill \+ \d x trn2\.48xlarge decode, emulated/);
   });
 

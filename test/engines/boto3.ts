@@ -1,28 +1,37 @@
-import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { MODEL } from './engine-pair';
+import { PythonClient } from '../conformance/clients/python-client';
 import { KEY } from '../router/runtime/harness';
 
-const VENV = join(__dirname, '../../.venv-engines/bin/python');
+const PYTHON = join(__dirname, '../../.venv-engines/bin/python');
 
-/** What boto3 shows of an answer. */
-export interface BotoAnswer {
-  readonly text: string;
-}
+type Operation = 'Converse' | 'ConverseStream' | 'InvokeModel' | 'InvokeModelWithResponseStream';
 
-/** Asks with boto3; botocore's own validator has checked the shape of every answer. */
-export async function boto3(url: string, operation: string, text: string, tokens: number): Promise<BotoAnswer> {
-  const child = spawn(VENV, [join(__dirname, 'boto_client.py'), operation, MODEL, String(tokens)], {
-    env: { ...process.env, AWS_ENDPOINT_URL_BEDROCK_RUNTIME: url, AWS_BEARER_TOKEN_BEDROCK: KEY, AWS_DEFAULT_REGION: 'us-east-2' },
+/** The text of an answer that boto3 asked for; botocore's own validator has checked its shape. */
+export async function boto3(url: string, operation: Operation, text: string, tokens: number): Promise<string> {
+  const client = PythonClient.start(PYTHON, 'boto_client.py', {
+    AWS_ENDPOINT_URL_BEDROCK_RUNTIME: url, AWS_BEARER_TOKEN_BEDROCK: KEY, AWS_DEFAULT_REGION: 'us-east-2',
   });
-  child.stdin.end(text);
-  const out: Buffer[] = [];
-  const err: Buffer[] = [];
-  child.stdout.on('data', (chunk) => out.push(chunk));
-  child.stderr.on('data', (chunk) => err.push(chunk));
-  const status = await new Promise((resolve) => child.once('close', resolve));
-  if (status !== 0) {
-    throw new Error(Buffer.concat(err).toString());
+  const asked = operation.startsWith('Converse')
+    ? {
+      messages: [{ role: 'user', content: [{ text }] }],
+      inferenceConfig: { maxTokens: tokens, temperature: 0 },
+      additionalModelRequestFields: { ignore_eos: true },
+    }
+    : { body: JSON.stringify({ messages: [{ role: 'user', content: text }], max_tokens: tokens, temperature: 0, ignore_eos: true }) };
+  const { output, error, message } = await client.ask({ operation, input: { modelId: MODEL, ...asked } });
+  await client.stop();
+  if (error !== undefined) {
+    throw new Error(`${error}: ${message}`);
   }
-  return JSON.parse(Buffer.concat(out).toString());
+  switch (operation) {
+    case 'Converse':
+      return output.output.message.content.map((block: any) => block.text ?? '').join('');
+    case 'ConverseStream':
+      return output.map((event: any) => event.contentBlockDelta?.delta.text ?? '').join('');
+    case 'InvokeModel':
+      return output.choices[0].message.content;
+    case 'InvokeModelWithResponseStream':
+      return output.map((chunk: any) => chunk.choices?.[0]?.delta.content ?? '').join('');
+  }
 }

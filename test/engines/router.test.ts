@@ -136,11 +136,10 @@ describe('a greedy answer through the pair is the one of a single engine', () =>
         return answer;
       }],
     ]),
-    ['boto3, converse', async (text) => (await boto3(router.url, 'converse', text, TOKENS)).text],
-    ['boto3, converse_stream', async (text) => (await boto3(router.url, 'converse_stream', text, TOKENS)).text],
-    ['boto3, invoke_model', async (text) => (await boto3(router.url, 'invoke_model', text, TOKENS)).text],
-    ['boto3, invoke_model_with_response_stream', async (text) => (
-      await boto3(router.url, 'invoke_model_with_response_stream', text, TOKENS)).text],
+    ['boto3, Converse', async (text) => boto3(router.url, 'Converse', text, TOKENS)],
+    ['boto3, ConverseStream', async (text) => boto3(router.url, 'ConverseStream', text, TOKENS)],
+    ['boto3, InvokeModel', async (text) => boto3(router.url, 'InvokeModel', text, TOKENS)],
+    ['boto3, InvokeModelWithResponseStream', async (text) => boto3(router.url, 'InvokeModelWithResponseStream', text, TOKENS)],
     ['OpenAI\'s SDK, chat completions', async (text) => {
       const openai = new OpenAI({ baseURL: `${router.url}/openai/v1`, apiKey: KEY });
       const { choices } = await openai.chat.completions.create({ model: MODEL, messages: chat(text), max_tokens: TOKENS, ...GREEDY });
