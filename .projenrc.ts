@@ -71,6 +71,7 @@ const project = new awscdk.AwsCdkConstructLibrary({
     '@aws-sdk/client-ec2@^3.1160.0',
     '@aws-sdk/client-ecs@^3.1160.0',
     '@aws-sdk/client-eks@^3.1160.0',
+    '@cerebras/cerebras_cloud_sdk@1.91.0',
     '@langchain/aws@1.4.5',
     '@langchain/core@1.4.0',
     // only its copy of the SARIF schema, which it alone of the registry has.

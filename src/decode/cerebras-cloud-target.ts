@@ -26,6 +26,8 @@ export interface CerebrasCloudTargetProps {
 /**
  * Cerebras' inference cloud: it reads the prompt and writes the tokens itself, so it is an aggregated target.
  *
+ * Its quotas count a request as the longest answer that it allows until it has ended, so the router allows callers that set no limit 8192 tokens.
+ *
  * Throws a `ProblemsError` if the URL is none (`EndpointUrl`) or the model id is empty (`ModelIdEmpty`).
  *
  * @see https://inference-docs.cerebras.ai/
@@ -45,7 +47,7 @@ export class CerebrasCloudTarget extends Construct implements IInferenceTarget {
     this.endpoint = {
       name: this.node.id,
       role: EngineRole.AGGREGATED,
-      protocol: EngineProtocol.OPENAI,
+      protocol: EngineProtocol.CEREBRAS,
       modelName: props.modelId,
       url,
       apiKeySecret: props.apiKey,

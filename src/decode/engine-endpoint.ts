@@ -22,6 +22,9 @@ export enum EngineProtocol {
   /** OpenAI's HTTP API: `/v1/chat/completions`, `/v1/completions`. */
   OPENAI = 'openai',
 
+  /** Cerebras' inference API: OpenAI's, with quotas that count a request as the longest answer that it allows. */
+  CEREBRAS = 'cerebras',
+
   /** Amazon Bedrock Runtime, called with the credentials of the router's tasks. */
   BEDROCK = 'bedrock',
 }
@@ -47,7 +50,7 @@ export interface EngineEndpoint {
   readonly modelName?: string;
 
   /**
-   * The model that is invoked in Bedrock, in the region of the router's stack; the router's tasks are allowed to.
+   * The model that is invoked in Bedrock, in the region of the router's stack; the router's tasks are allowed to. Heeded with `BEDROCK` alone.
    *
    * @default - the engines are not Bedrock
    */

@@ -8,6 +8,17 @@ export const ROUTER_PORT = 8080;
 /** Name of the variable with the callers' API keys. */
 export const API_KEYS_VARIABLE = 'ROUTER_API_KEYS';
 
+/** Settings of an endpoint that a hosted service needs, and those that it has not. */
+interface HostedSettings {
+  readonly needed: readonly (keyof EngineEndpoint)[];
+  readonly unknown: readonly (keyof EngineEndpoint)[];
+}
+
+const HOSTED: { readonly [protocol: string]: HostedSettings } = {
+  [EngineProtocol.BEDROCK]: { needed: ['bedrockModel'], unknown: ['discoverySrvName', 'apiKeySecret', 'kvConnector'] },
+  [EngineProtocol.CEREBRAS]: { needed: ['url', 'apiKeySecret'], unknown: ['discoverySrvName', 'bedrockModel', 'kvConnector'] },
+};
+
 /** What the construct knows when it configures the service. Times are in seconds. */
 export interface RouterConfigInput {
   readonly path: string;
@@ -123,12 +134,10 @@ function problemsOf(input: RouterConfigInput): Problem[] {
       }
       names.add(engine.name);
     }
-    if (engine.protocol === EngineProtocol.BEDROCK) {
-      problems.push(...bedrockProblems(engine, `${path}.${at}`));
+    const hosted = HOSTED[engine.protocol];
+    if (hosted !== undefined) {
+      problems.push(...hostedProblems(engine, hosted, `${path}.${at}`));
       return;
-    }
-    if (engine.bedrockModel !== undefined) {
-      refuse('RouterEngineBedrock', `${at}.bedrockModel`, engine.bedrockModel.invocationId, 'only Bedrock invokes it', 'give protocol BEDROCK, or remove it');
     }
     if ((engine.discoverySrvName === undefined) === (engine.url === undefined)) {
       refuse('RouterEngineAddress', at, engine.name, 'an engine is reached in exactly one way', 'give one of discoverySrvName and url');
@@ -156,23 +165,20 @@ function problemsOf(input: RouterConfigInput): Problem[] {
   return problems;
 }
 
-/** What is wrong with a description of Bedrock. */
-function bedrockProblems(engine: EngineEndpoint, path: string): Problem[] {
+/** What is wrong with how a service that is hosted elsewhere is described. */
+function hostedProblems(engine: EngineEndpoint, { needed, unknown }: HostedSettings, path: string): Problem[] {
+  const rule = 'RouterEngineHosted';
   const problems: Problem[] = [];
-  if (engine.bedrockModel === undefined) {
-    problems.push({
-      rule: 'RouterEngineBedrock', path: `${path}.bedrockModel`, message: 'the model that Bedrock is to invoke is not known', mend: 'give the endpoint of a BedrockTarget',
-    });
-  }
   if (engine.role !== EngineRole.AGGREGATED) {
     problems.push({
-      rule: 'RouterEngineBedrock', path: `${path}.role`, value: JSON.stringify(engine.role), message: 'Bedrock neither gives nor takes a KV cache', mend: 'give role AGGREGATED',
+      rule, path: `${path}.role`, value: JSON.stringify(engine.role), message: 'it neither gives nor takes a KV cache', mend: 'give role AGGREGATED',
     });
   }
-  for (const name of ['discoverySrvName', 'apiKeySecret', 'kvConnector'] as const) {
-    if (engine[name] !== undefined) {
-      problems.push({ rule: 'RouterEngineBedrock', path: `${path}.${name}`, message: 'Bedrock has no such setting', mend: 'remove it' });
-    }
+  for (const name of needed.filter((one) => engine[one] === undefined)) {
+    problems.push({ rule, path: `${path}.${name}`, message: 'it cannot be called without', mend: 'give the endpoint of a BedrockTarget or CerebrasCloudTarget' });
+  }
+  for (const name of unknown.filter((one) => engine[one] !== undefined)) {
+    problems.push({ rule, path: `${path}.${name}`, message: 'it has no such setting', mend: 'remove it' });
   }
   return problems;
 }

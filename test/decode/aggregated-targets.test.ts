@@ -88,7 +88,7 @@ describe('CerebrasCloudTarget', () => {
     const apiKey = new secretsmanager.Secret(stack, 'Key');
     const target = new CerebrasCloudTarget(stack, 'Cerebras', { apiKey, modelId: 'llama-3.3-70b' });
     target.grantInvoke(role);
-    expect(target.endpoint).toMatchObject({ role: 'aggregated', protocol: 'openai', modelName: 'llama-3.3-70b', url: 'https://api.cerebras.ai' });
+    expect(target.endpoint).toMatchObject({ role: 'aggregated', protocol: 'cerebras', modelName: 'llama-3.3-70b', url: 'https://api.cerebras.ai' });
     expect(target.endpoint.apiKeySecret).toBe(apiKey);
     Template.fromStack(stack).hasResourceProperties('AWS::IAM::Policy', {
       PolicyDocument: { Statement: [Match.objectLike({ Resource: { Ref: Match.stringLikeRegexp('^Key') } })] },

@@ -7,7 +7,7 @@ import {
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import { AssetManifestArtifact } from 'aws-cdk-lib/cx-api';
 import { AwsSolutionsChecks } from 'cdk-nag';
-import { BedrockModel, BedrockTarget, EngineEndpoint, EngineProtocol, EngineRole } from '../../src/decode';
+import { BedrockModel, BedrockTarget, CerebrasCloudTarget, EngineEndpoint, EngineProtocol, EngineRole } from '../../src/decode';
 import { DeploymentSpec } from '../../src/estimator';
 import { BedrockRouter, BedrockRouterProps, RouterListener } from '../../src/router';
 import { parseRouterConfig } from '../../src/router/runtime';
@@ -316,6 +316,14 @@ describe('the image that comes with the library', () => {
   });
 });
 
+test('Cerebras\' cloud is given a limit for callers that set none, and its key', () => {
+  const { template } = synth((stack) => ({
+    engines: [new CerebrasCloudTarget(stack, 'Cloud', { apiKey: new secretsmanager.Secret(stack, 'Key'), modelId: 'gpt-oss-120b' }).endpoint],
+  }));
+  const [target] = parseRouterConfig(JSON.stringify(configIn(template)), { ROUTER_API_KEYS: 'k', ENGINE_API_KEY_0: 'k' }).targets;
+  expect(target).toMatchObject({ protocol: 'cerebras', url: 'https://api.cerebras.ai', apiKeyEnv: 'ENGINE_API_KEY_0', modelName: 'gpt-oss-120b', defaultMaxTokens: 8192 });
+});
+
 describe('Bedrock among the engines', () => {
   const fallback = (stack: Stack) => new BedrockTarget(stack, 'Fallback', {
     model: BedrockModel.inferenceProfile({ profileId: 'eu.meta.llama3-3-70b-instruct-v1:0', destinationRegions: ['eu-west-3', 'eu-west-1'] }),
@@ -399,9 +407,9 @@ describe('wrong input', () => {
       'RouterEngineName Stack/Router.engines[0].name',
       'RouterEngineAddress Stack/Router.engines[0]',
       'RouterEnginePort Stack/Router.engines[0].port',
-      'RouterEngineBedrock Stack/Router.engines[1].bedrockModel',
-      'RouterEngineBedrock Stack/Router.engines[1].role',
-      'RouterEngineBedrock Stack/Router.engines[1].kvConnector',
+      'RouterEngineHosted Stack/Router.engines[1].role',
+      'RouterEngineHosted Stack/Router.engines[1].bedrockModel',
+      'RouterEngineHosted Stack/Router.engines[1].kvConnector',
       'RouterEngineName Stack/Router.engines[2].name',
       'RouterEnginePort Stack/Router.engines[2].port',
       'RouterTime Stack/Router.requestTimeout',

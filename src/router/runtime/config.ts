@@ -31,7 +31,7 @@ export interface RouterConfig {
 export interface TargetConfig {
   readonly name: string;
   readonly role: 'prefill' | 'decode' | 'aggregated';
-  readonly protocol: 'openai' | 'bedrock';
+  readonly protocol: 'openai' | 'cerebras' | 'bedrock';
   readonly srv?: string;
   /** Undefined for engines that are found by `srv`. */
   readonly url?: string;
@@ -40,6 +40,8 @@ export interface TargetConfig {
   readonly maxInFlight: number;
   readonly apiKeyEnv?: string;
   readonly modelName?: string;
+  /** Defined for Cerebras alone. */
+  readonly defaultMaxTokens?: number;
   readonly kvConnector?: string;
   readonly prefill?: string;
 }

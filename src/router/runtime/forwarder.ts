@@ -168,7 +168,7 @@ export class Forwarder {
       prepared.prefill!.failed(Date.now());
     }
     // another id, as the engine may not have forgotten the request yet.
-    const again = { ...leg, headers: headersForEngines(exchange, asked.stream), body: bodyForEngine(asked, target.config.modelName) };
+    const again = { ...leg, headers: headersForEngines(exchange, asked.stream), body: bodyForEngine(asked, target.config) };
     const status = await this.answer(exchange, asked, again);
     if (status === undefined) {
       // it had accepted the request, which may be what it died of: no other engine is to have it.

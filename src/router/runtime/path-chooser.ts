@@ -4,6 +4,7 @@ import { isEligible } from './handoff/eligibility';
 import { serviceTierOf } from './service-tier';
 import { Endpoint } from './targets/endpoint';
 import { Target } from './targets/target';
+import { ApiError } from './wire/api-error';
 import { EngineRequest } from './wire/engine-request';
 import { promptTextOf, PromptText } from './wire/prompt-text';
 import {
@@ -66,8 +67,11 @@ export class PathChooser {
     };
   }
 
-  /** What of a request its path depends on. */
+  /** What of a request its path depends on. Throws ApiError if it is for an operation that no target has, up or not. */
   public read(exchange: Exchange, asked: EngineRequest): Routed {
+    if (![...this.fleet, ...this.bedrock].some((target) => target.canAnswer(asked))) {
+      throw new ApiError(404, 'invalid_request_error', 'not_found', 'no engine here has this operation');
+    }
     const text = promptTextOf(asked.body);
     exchange.serviceTier = serviceTierOf(exchange.request.headers, asked);
     return {

@@ -3,15 +3,13 @@ import { LimitsConfig } from './config';
 import { Exchange } from './exchange';
 import { tellsOfKvParams, withoutKvParams } from './handoff/kv-params';
 import { Silence } from './silence';
-import { EngineError } from './wire/api-error';
+import { EngineError, ROUTERS_FAULT } from './wire/api-error';
 import { CallerStream } from './wire/caller-wire';
 import { isPartOfAnswer, readStreamEvent } from './wire/openai';
 import { errorEvent } from './wire/openai-wire';
 import { SseEvent, SseEventTooLong, SseSplitter } from './wire/sse';
 import { chunks, passOn, promptTokensIn, readWhole } from './wire/whole-answer';
 
-/** Statuses of an engine that tell of the router's own configuration, not of the caller's request. */
-export const ROUTERS_FAULT = new Set([401, 403, 404, 405]);
 /** Far above any event of a chat completion; an engine that sends more is not speaking the protocol. */
 const MAX_EVENT_BYTES = 4 * 1024 * 1024;
 /** Far above any answer that is not a stream. */
@@ -67,14 +65,18 @@ export async function relayStream(exchange: Exchange, response: Dispatcher.Respo
     }
   } catch (e) {
     // what happens to the engine's connection after the last event does not matter to anybody.
-    if (!stream.done || !(e instanceof EngineError)) {
+    if (!stream.ended || !(e instanceof EngineError)) {
       throw e;
     }
   } finally {
     silence.end();
   }
-  if (!stream.done) {
+  if (!stream.ended) {
     throw new EngineError(502, 'stream_truncated', 'the engine ended its answer before it was whole');
+  }
+  if (!stream.done) {
+    // some engines say nothing more once they have told of an error.
+    await exchange.answer.end();
   }
   stream.conclude();
 }
@@ -97,6 +99,11 @@ class StreamState {
   constructor(exchange: Exchange) {
     this.exchange = exchange;
     this.caller = exchange.wire.stream(exchange);
+  }
+
+  /** Whether the answer is whole, or its failure was told. */
+  public get ended(): boolean {
+    return this.done || this.failed;
   }
 
   /** The bytes to pass on: nothing until the answer begins, then everything up to and with `[DONE]`. */
@@ -138,7 +145,7 @@ class StreamState {
     const meaning = readStreamEvent(data);
     if (!this.begun) {
       if (meaning.kind === 'error') {
-        throw new EngineError(502, 'engine_failed', 'the engine told of an error before its first token');
+        throw meaning.error ?? new EngineError(502, 'engine_failed', 'the engine told of an error before its first token');
       }
       if (meaning.kind === 'done' || isPartOfAnswer(data)) {
         this.begun = true;

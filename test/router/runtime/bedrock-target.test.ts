@@ -199,7 +199,7 @@ describe('a request', () => {
   test('for a completion of the OpenAI API, which Bedrock has none of, is not sent there', async () => {
     await start();
     const response = await ask(router.url, { model: MODEL, prompt: 'p' }, {}, '/v1/completions');
-    expect([response.status, bedrock.requests]).toEqual([503, []]);
+    expect([response.status, bedrock.requests]).toEqual([404, []]);
   });
 });
 

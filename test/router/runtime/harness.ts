@@ -60,7 +60,7 @@ export class MockEngine {
       chunks.push(chunk);
     }
     const text = Buffer.concat(chunks).toString();
-    const received: Received = { path: request.url!, headers: request.headers, body: JSON.parse(text), text, aborted: false };
+    const received: Received = { path: request.url!, headers: request.headers, body: text === '' ? undefined : JSON.parse(text), text, aborted: false };
     this.requests.push(received);
     response.once('close', () => {
       received.aborted = !response.writableFinished;

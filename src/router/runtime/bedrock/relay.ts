@@ -2,9 +2,9 @@ import { Dispatcher } from 'undici';
 import { Frame, FrameSplitter } from './frames';
 import { LimitsConfig } from '../config';
 import { Exchange } from '../exchange';
-import { MAX_ANSWER_BYTES, ROUTERS_FAULT } from '../relay';
+import { MAX_ANSWER_BYTES } from '../relay';
 import { Silence } from '../silence';
-import { ApiError, EngineError } from '../wire/api-error';
+import { ApiError, EngineError, ROUTERS_FAULT } from '../wire/api-error';
 import { chunks, readWhole } from '../wire/whole-answer';
 
 const EVENT_STREAM = 'application/vnd.amazon.eventstream';
@@ -15,7 +15,7 @@ const LAST_CHUNK = /"(?:amazon-bedrock-invocationMetrics|stop_reason|finish_reas
 
 /** Passes an answer of Bedrock that is not a stream on to a caller of Bedrock's API, byte for byte, once it is whole. */
 export async function relayBedrocksAnswer(exchange: Exchange, response: Dispatcher.ResponseData): Promise<void> {
-  const { status, body, headers: { 'retry-after': retryAfter = '1' } } = await readWhole(response, MAX_ANSWER_BYTES);
+  const { status, body, headers: { 'retry-after': retryAfter } } = await readWhole(response, MAX_ANSWER_BYTES);
   const headers = returned(response);
   const name = String(headers['x-amzn-errortype'] ?? '').split(':', 1)[0];
   if (status < 200 || (status >= 300 && status < 400) || ROUTERS_FAULT.has(status)) {
@@ -23,9 +23,9 @@ export async function relayBedrocksAnswer(exchange: Exchange, response: Dispatch
   }
   if (name === 'ServiceQuotaExceededException') {
     // the quota is that of the router's account: the caller's request is none the worse for it.
-    throw new ApiError(429, 'rate_limit_error', 'engines_full', 'Bedrock\'s quota is used up', { 'retry-after': retryAfter });
+    throw new ApiError(429, 'rate_limit_error', 'engines_full', 'Bedrock\'s quota is used up', { 'retry-after': retryAfter ?? '1' });
   }
-  await exchange.finish({ status, body, headers: status === 429 ? { ...headers, 'retry-after': retryAfter } : headers });
+  await exchange.finish({ status, body, headers: retryAfter === undefined ? headers : { ...headers, 'retry-after': retryAfter } });
 }
 
 /**

@@ -60,8 +60,8 @@ export class Handoff {
   public async prepare(
     exchange: Exchange, asked: EngineRequest, { decision, promptTokens }: Choice, target: Target, headers: { readonly [name: string]: string },
   ): Promise<Prepared> {
-    const { prefill, modelName } = target.config;
-    const body = bodyForEngine(asked, modelName);
+    const { prefill } = target.config;
+    const body = bodyForEngine(asked, target.config);
     if (prefill === undefined) {
       return { body };
     }

@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import { LimitsConfig } from '../config';
+import { LimitsConfig, TargetConfig } from '../config';
 import { Exchange } from '../exchange';
 import { RouterMetrics } from '../metrics';
 import { ASK_FOR_KV_CACHE, KvParams } from './kv-params';
@@ -44,7 +44,7 @@ export class PrefillLeg {
   public async run(
     exchange: Exchange, asked: EngineRequest, promptTokens: number, target: Target, headers: { readonly [name: string]: string },
   ): Promise<PrefillResult> {
-    const body = bodyOf(asked, target.config.modelName);
+    const body = bodyOf(asked, target.config);
     const tried = new Set<Endpoint>();
     for (let endpoint = target.nextReliable(tried); endpoint !== undefined && endpoint.freeSlots > 0; endpoint = target.nextReliable(tried)) {
       tried.add(endpoint);
@@ -106,8 +106,8 @@ export class PrefillLeg {
 }
 
 /** The caller's body for one token of it: of the limits on length, vLLM heeds others before `max_tokens`, or refuses them beside it. */
-function bodyOf(asked: EngineRequest, modelName: string | undefined): Buffer {
-  return withMembers(bodyForEngine(asked, modelName), {
+function bodyOf(asked: EngineRequest, config: TargetConfig): Buffer {
+  return withMembers(bodyForEngine(asked, config), {
     stream: 'false',
     stream_options: undefined,
     max_tokens: '1',

@@ -13,6 +13,13 @@ const CONNECT_TIMEOUT_MILLIS = 3_000;
 /** Below the 5 s after which vLLM's server closes an idle connection, so that no request meets a closing one. */
 const KEEP_ALIVE_MILLIS = 3_000;
 
+/** How to learn whether an engine can answer. */
+export interface Probe {
+  readonly path: string;
+  /** Statuses below 500 that say that it cannot; all above say so too. */
+  readonly refusals: readonly number[];
+}
+
 /**
  * One engine: its connections, how many requests it has, and whether it can be relied on.
  */
@@ -21,6 +28,7 @@ export class Endpoint {
   public readonly url: string;
   private readonly pool: Pool;
   private readonly basePath: string;
+  private readonly asked: Probe;
   private readonly headers: { readonly [name: string]: string };
   private readonly maxInFlight: number;
   private requests = 0;
@@ -34,10 +42,12 @@ export class Endpoint {
    * @param url base URL of the engine.
    * @param apiKey the engine's own API key; undefined if it asks for none.
    * @param maxInFlight requests at once, which is also the number of connections.
+   * @param probe how to learn whether it can answer.
    */
-  constructor(url: string, apiKey: string | undefined, maxInFlight: number) {
+  constructor(url: string, apiKey: string | undefined, maxInFlight: number, probe: Probe) {
     this.url = url;
     this.maxInFlight = maxInFlight;
+    this.asked = probe;
     const { origin, pathname } = new URL(url);
     this.basePath = pathname.replace(/\/$/, '');
     this.headers = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
@@ -130,14 +140,14 @@ export class Endpoint {
     return this.pool.request({ path: `${this.basePath}${path}`, method: 'POST', headers: { ...headers, ...this.headers }, body, signal });
   }
 
-  /** Asks the engine for its health. Any answer below 500 counts: hosted engines have no `/health`. */
+  /** Asks the engine for its health. Most answers below 500 count: hosted engines have no `/health`. */
   public async probe(): Promise<void> {
     try {
       const { statusCode, body } = await this.pool.request({
-        path: `${this.basePath}/health`, method: 'GET', headers: this.headers, signal: AbortSignal.timeout(PROBE_TIMEOUT_MILLIS),
+        path: `${this.basePath}${this.asked.path}`, method: 'GET', headers: this.headers, signal: AbortSignal.timeout(PROBE_TIMEOUT_MILLIS),
       });
       await body.dump();
-      if (statusCode >= 500) {
+      if (statusCode >= 500 || this.asked.refusals.includes(statusCode)) {
         throw new Error(`the engine answers its health probe with ${statusCode}`);
       }
       this.probesFailed = 0;

@@ -5,6 +5,14 @@ import { TargetConfig } from '../config';
 import { EngineRequest } from '../wire/engine-request';
 
 const PROBE_INTERVAL_MILLIS = 5_000;
+/** Cerebras has no health to ask for, but tells whether the API key is good, and paid for. */
+const PROBES = {
+  openai: { path: '/health', refusals: [] },
+  cerebras: { path: '/v1/models', refusals: [401, 402, 403] },
+  bedrock: { path: '/health', refusals: [] },
+};
+/** The paths of engines that the protocols have nothing at, the callers of Bedrock's own API aside. */
+const MISSING = { openai: [], cerebras: ['/tokenize'], bedrock: ['/v1/completions'] } as { readonly [protocol: string]: readonly string[] };
 
 /**
  * A set of equal engines that is watched and chosen from.
@@ -47,9 +55,9 @@ export class Target {
     return this.endpoints.filter((endpoint) => endpoint.isReliable(now)).length;
   }
 
-  /** Whether its engines have an API for a request: of OpenAI's, Bedrock has no completions. */
+  /** Whether its engines have an API for a request. */
   public canAnswer({ path, bedrock }: EngineRequest): boolean {
-    return this.config.protocol !== 'bedrock' || bedrock !== undefined || path !== '/v1/completions';
+    return (this.signer !== undefined && bedrock !== undefined) || !MISSING[this.config.protocol].includes(path);
   }
 
   /** Finds and probes the engines, then keeps doing so. Resolves after the first round, whatever it found. */
@@ -103,7 +111,7 @@ export class Target {
     }
     if (urls.length > 0) {
       const known = new Map(this.endpoints.map((endpoint) => [endpoint.url, endpoint]));
-      this.endpoints = urls.map((url) => known.get(url) ?? new Endpoint(url, this.apiKey, this.config.maxInFlight));
+      this.endpoints = urls.map((url) => known.get(url) ?? new Endpoint(url, this.apiKey, this.config.maxInFlight, PROBES[this.config.protocol]));
       for (const endpoint of known.values()) {
         if (!urls.includes(endpoint.url)) {
           // resolves when its requests have ended, which nobody waits for.

@@ -1,3 +1,6 @@
+/** Statuses of an engine that tell of the router's own configuration or account, not of the caller's request. */
+export const ROUTERS_FAULT = new Set([401, 402, 403, 404, 405]);
+
 /** A refusal or failure, in the terms of the OpenAI API; each caller is told in its own. */
 export class ApiError extends Error {
   /** HTTP status. */

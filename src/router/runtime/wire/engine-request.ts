@@ -1,4 +1,5 @@
 import { withMembers } from './json-object';
+import { TargetConfig } from '../config';
 import { namesKvParams } from '../handoff/kv-params';
 
 /** What an engine is asked, in OpenAI's format. */
@@ -35,10 +36,15 @@ export function reservedMember(fields: { readonly [name: string]: unknown }): st
   return namesKvParams(fields) ? 'kv_transfer_params' : WRITTEN_BY_ROUTER.find((name) => Object.hasOwn(fields, name));
 }
 
-/** The body for an engine that may know the model by another name: the caller's bytes wherever nothing changes. */
-export function bodyForEngine(request: EngineRequest, modelName: string | undefined): Buffer {
-  if (modelName === undefined || modelName === request.model) {
-    return request.bytes;
+/** The member that limits an answer, for each path where engines write one. */
+const LIMITS: { readonly [path: string]: string } = { '/v1/chat/completions': 'max_completion_tokens', '/v1/completions': 'max_tokens' };
+
+/** The body for an engine that may know the model by another name and that may have to be told a limit: the caller's bytes wherever nothing changes. */
+export function bodyForEngine({ path, model, body, bytes }: EngineRequest, { modelName = model, defaultMaxTokens }: TargetConfig): Buffer {
+  const limited = ['max_completion_tokens', 'max_tokens'].some((name) => typeof body[name] === 'number');
+  const limit = defaultMaxTokens === undefined || limited ? undefined : LIMITS[path];
+  if (modelName === model && limit === undefined) {
+    return bytes;
   }
-  return withMembers(request.bytes, { model: JSON.stringify(modelName) });
+  return withMembers(bytes, { model: JSON.stringify(modelName), ...(limit !== undefined && { [limit]: String(defaultMaxTokens) }) });
 }

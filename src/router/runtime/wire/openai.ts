@@ -1,4 +1,4 @@
-import { invalid } from './api-error';
+import { ApiError, invalid, ROUTERS_FAULT } from './api-error';
 import { EngineRequest } from './engine-request';
 import { checkServed, jsonObject } from './fields';
 import { namesKvParams } from '../handoff/kv-params';
@@ -44,6 +44,8 @@ export interface StreamEventMeaning {
   readonly completionTokens?: number;
   /** `usage.prompt_tokens`, where the event tells it. */
   readonly promptTokens?: number;
+  /** What the event would be as an answer of its own, where it tells of an error and has a status, as Cerebras' have. */
+  readonly error?: ApiError;
 }
 
 /** Reads the `data` of an event; parses JSON only where it may matter. */
@@ -56,16 +58,28 @@ export function readStreamEvent(data: string): StreamEventMeaning {
     return { kind: 'chunk' };
   }
   try {
-    const { error, usage } = JSON.parse(data) as { error?: unknown; usage?: { completion_tokens?: unknown; prompt_tokens?: unknown } | null };
+    const { error, usage, status_code: status } = JSON.parse(data) as {
+      error?: unknown; usage?: { completion_tokens?: unknown; prompt_tokens?: unknown } | null; status_code?: unknown;
+    };
+    if (error !== undefined && error !== null) {
+      return { kind: 'error', ...(typeof status === 'number' && { error: refusal(status, error) }) };
+    }
     const { completion_tokens: tokens, prompt_tokens: promptTokens } = usage ?? {};
     return {
-      kind: error !== undefined && error !== null ? 'error' : 'chunk',
+      kind: 'chunk',
       ...(typeof tokens === 'number' ? { completionTokens: tokens } : {}),
       ...(typeof promptTokens === 'number' ? { promptTokens } : {}),
     };
   } catch {
     return { kind: 'chunk' };
   }
+}
+
+function refusal(status: number, error: unknown): ApiError | undefined {
+  const { message } = error as { message?: unknown };
+  return status < 400 || status >= 500 || ROUTERS_FAULT.has(status) ? undefined : new ApiError(
+    status, status === 429 ? 'rate_limit_error' : 'invalid_request_error', 'engine_refused',
+    typeof message === 'string' ? message : 'the engine refused the request', status === 429 ? { 'retry-after': '1' } : {});
 }
 
 /** Whether the `data` of an event holds a part of the answer: engines begin with a role, which they tell even if they then cannot answer. */

@@ -5,6 +5,7 @@ import { OPENAI_WIRE } from './openai-wire';
 import { tellsOfKvParams, withoutKvParams } from '../handoff/kv-params';
 
 const RETURNED = ['content-type', 'retry-after'];
+const RESET = 'x-ratelimit-reset-';
 
 /** An engine's answer that is not a stream. */
 export interface WholeAnswer {
@@ -27,6 +28,9 @@ export async function readWhole(response: Dispatcher.ResponseData, maxBytes: num
       headers[name] = value;
     }
   }
+  if (response.statusCode === 429) {
+    headers['retry-after'] ??= String(secondsToWait(response.headers));
+  }
   const parts: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of chunks(response.body)) {
@@ -44,6 +48,19 @@ export function promptTokensIn(body: Buffer): number | undefined {
   const at = body.lastIndexOf('"prompt_tokens"');
   const [, digits] = at === -1 ? [] : /^"prompt_tokens"\s*:\s*(\d{1,9})\b/.exec(body.toString('latin1', at, at + 64)) ?? [];
   return digits === undefined ? undefined : Number(digits);
+}
+
+/**
+ * How long to wait before an engine is asked again that has had too much, in whole seconds: until the last of its used-up quotas is there again, as hosted
+ * engines tell in headers such as `x-ratelimit-remaining-tokens-minute` and `x-ratelimit-reset-tokens-minute`, and at most a minute, as SDKs really wait.
+ */
+function secondsToWait(headers: Dispatcher.ResponseData['headers']): number {
+  const number = (name: string) => parseFloat(String(headers[name]));
+  const resets = Object.keys(headers).filter((name) => name.startsWith(RESET))
+    // a request may have been too large for what remains.
+    .filter((name) => name === `${RESET}tokens-minute` || number(name.replace('reset', 'remaining')) <= 0)
+    .map(number).filter((seconds) => seconds > 0);
+  return Math.min(60, Math.ceil(Math.max(...resets, 1)));
 }
 
 /** Passes a whole answer on as the caller is spoken to, without what is between the engines. */
