@@ -8,7 +8,7 @@ const ROOMS: Record<string, string[]> = {
   'model': [],
   'workload': [],
   'routing': [],
-  'estimator': ['hardware', 'model', 'workload'],
+  'estimator': ['hardware', 'model', 'workload', 'routing'],
   'validation': ['hardware', 'model'],
   'network': ['hardware', 'validation'],
   'decode': ['hardware', 'model', 'workload', 'estimator', 'network', 'validation'],

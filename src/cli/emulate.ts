@@ -1,6 +1,7 @@
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { Estimate, EstimateOutcome, Estimator } from '../estimator';
+import { routingRates } from '../estimator/routing-rates';
 import { Problems } from '../problems';
 import { parseRouterConfig, ROUTER_CONFIG_SCHEMA, RunningRouter, startRouter } from '../router/runtime';
 import { EmulatedFleet } from './emulator/emulated-fleet';
@@ -77,6 +78,8 @@ async function startEmulatedRouter({ spec }: Estimate, engineUrl: string, port: 
     host: '127.0.0.1',
     port,
     targets,
+    // the rates are those of one engine, and behind one URL here are all.
+    routing: { minPromptTokens: routingRates(spec)?.minPromptTokens },
     auth: 'none',
     lameduckSeconds: 0,
     drainSeconds: 1,

@@ -74,6 +74,13 @@ export interface BedrockRouterOptions {
   readonly maxRequestsPerEngine?: number;
 
   /**
+   * Tokens of the shortest prompt that is rather handed from a prefill to a decode engine than read by the engine that answers; 0 for every prompt.
+   *
+   * @default - what the estimator says of `spec`: the shortest that costs its caller no more time than it spares the decode engine; 512 where it says nothing
+   */
+  readonly minPromptTokens?: number;
+
+  /**
    * CPU units of a task, 1024 for one vCPU.
    *
    * @default 1024
@@ -158,8 +165,8 @@ export interface BedrockRouterProps extends BedrockRouterOptions {
   readonly engines: EngineEndpoint[];
 
   /**
-   * The deployment that the router stands in front of: names the model, bounds requests per engine, and makes its
-   * objective a boundary of the latency histograms.
+   * The deployment that the router stands in front of: names the model, bounds requests per engine, makes its
+   * objective a boundary of the latency histograms, and says what a request takes with a hand-off and without, by which its path is chosen.
    *
    * @default - `servedModelNames` is needed
    */

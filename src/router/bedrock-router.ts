@@ -161,7 +161,7 @@ abstract class BedrockRouterBase extends Resource implements IBedrockRouter {
  * accepted. AWS' SDK for JavaScript speaks HTTP/2 to Bedrock: it needs a listener with TLS, or a `NodeHttpHandler`.
  *
  * Throws a `ProblemsError` with every problem: a model that is not known (`RouterModelUnknown`), no engine that answers
- * (`RouterNothingAnswers`), engines (`RouterEngine…`) or times (`RouterTime`) that cannot be configured, fewer than two zones (`RouterZones`),
+ * (`RouterNothingAnswers`), engines (`RouterEngine…`), times (`RouterTime`) or a spec that cannot be configured, fewer than two zones (`RouterZones`),
  * public subnets (`RouterSubnetsPublic`), or counts of tasks that are none (`RouterTasks`).
  */
 export class BedrockRouter extends BedrockRouterBase {
@@ -209,6 +209,7 @@ export class BedrockRouter extends BedrockRouterBase {
       spec: props.spec,
       servedModelNames: props.servedModelNames,
       maxRequestsPerEngine: props.maxRequestsPerEngine,
+      minPromptTokens: props.minPromptTokens,
       requestTimeoutSeconds: requestTimeout.toSeconds(),
       firstTokenTimeoutSeconds: (props.firstTokenTimeout ?? Duration.minutes(2)).toSeconds(),
       loadBalancerIdleSeconds: idleSeconds,

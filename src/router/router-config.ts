@@ -1,6 +1,8 @@
 import { aws_secretsmanager as secretsmanager, Token } from 'aws-cdk-lib';
 import { EngineEndpoint, EngineProtocol, EngineRole } from '../decode';
 import { DeploymentSpec } from '../estimator';
+import { RoutingRates, routingRates } from '../estimator/routing-rates';
+import { specProblems } from '../estimator/spec-check';
 import { Problem, Problems } from '../problems';
 
 /** Port of the router's container. */
@@ -28,6 +30,7 @@ export interface RouterConfigInput {
   readonly spec?: DeploymentSpec;
   readonly servedModelNames?: string[];
   readonly maxRequestsPerEngine?: number;
+  readonly minPromptTokens?: number;
   readonly requestTimeoutSeconds: number;
   readonly firstTokenTimeoutSeconds: number;
   readonly loadBalancerIdleSeconds: number;
@@ -83,6 +86,7 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
       model: { id: spec?.model.id ?? servedNames[0], servedNames },
       port: ROUTER_PORT,
       targets,
+      routing: { ...routingOf(input, prefillOf), ...(input.minPromptTokens !== undefined && { minPromptTokens: input.minPromptTokens }) },
       limits: {
         requestTimeoutSeconds: input.requestTimeoutSeconds,
         firstByteTimeoutSeconds: input.firstTokenTimeoutSeconds,
@@ -107,6 +111,16 @@ function pairs(engines: EngineEndpoint[]): Map<EngineEndpoint, EngineEndpoint> {
     prefill.filter((one) => one.kvConnector === engine.kvConnector).slice(0, 1).map((one) => [engine, one])));
 }
 
+/** What paths are chosen by. Of engines that read prompts before those of the spec the estimator says nothing. */
+function routingOf({ spec, engines }: RouterConfigInput, prefillOf: ReadonlyMap<EngineEndpoint, EngineEndpoint>): RoutingRates | undefined {
+  const rates = spec === undefined || prefillOf.size === 0 ? undefined : routingRates(spec);
+  if (rates === undefined) {
+    return undefined;
+  }
+  const first = engines.find((engine) => engine.role !== EngineRole.PREFILL && engine.protocol !== EngineProtocol.BEDROCK);
+  return { ...rates, aggregated: prefillOf.has(first!) ? rates.aggregated : undefined };
+}
+
 function problemsOf(input: RouterConfigInput): Problem[] {
   const { path, engines } = input;
   const problems: Problem[] = [];
@@ -116,6 +130,7 @@ function problemsOf(input: RouterConfigInput): Problem[] {
   if (input.servedModelNames === undefined && input.spec === undefined) {
     refuse('RouterModelUnknown', 'servedModelNames', undefined, 'the router does not know which model it serves', 'give servedModelNames or spec');
   }
+  problems.push(...(input.spec === undefined ? [] : specProblems(input.spec)).map((problem) => ({ ...problem, path: `${path}.spec.${problem.path}` })));
   if (input.servedModelNames?.length === 0) {
     refuse('RouterModelUnknown', 'servedModelNames', [], 'no model is served', 'name at least one model');
   }
@@ -158,6 +173,10 @@ function problemsOf(input: RouterConfigInput): Problem[] {
   bound('firstTokenTimeout', input.firstTokenTimeoutSeconds, 1, 3940);
   // Fargate kills a container 120 s after it asked it to stop.
   bound('drainTimeout', input.drainSeconds, 1, 115);
+  const { minPromptTokens } = input;
+  if (minPromptTokens !== undefined && !Token.isUnresolved(minPromptTokens) && !(minPromptTokens >= 0 && minPromptTokens < Infinity)) {
+    refuse('RouterMinPromptTokens', 'minPromptTokens', minPromptTokens, 'this is no number of tokens', 'give a number from 0 on');
+  }
   if (input.maxRequestsPerEngine !== undefined && !Token.isUnresolved(input.maxRequestsPerEngine)
     && !(Number.isInteger(input.maxRequestsPerEngine) && input.maxRequestsPerEngine >= 1)) {
     refuse('RouterMaxRequests', 'maxRequestsPerEngine', input.maxRequestsPerEngine, 'the number of requests is not a whole number above 0', 'change it');

@@ -9,6 +9,7 @@ import { AssetManifestArtifact } from 'aws-cdk-lib/cx-api';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { BedrockModel, BedrockTarget, CerebrasCloudTarget, EngineEndpoint, EngineProtocol, EngineRole } from '../../src/decode';
 import { DeploymentSpec } from '../../src/estimator';
+import { routingRates } from '../../src/estimator/routing-rates';
 import { BedrockRouter, BedrockRouterProps, RouterListener } from '../../src/router';
 import { parseRouterConfig } from '../../src/router/runtime';
 
@@ -252,6 +253,21 @@ describe('a deployment spec', () => {
     });
   });
 
+  test('says what a hand-off takes and what reading without one, for engines that are its own', () => {
+    const own = (role: EngineRole, more: Partial<EngineEndpoint> = {}): EngineEndpoint => ({ ...CLOUD, name: role, role, kvConnector: 'NixlConnector', ...more });
+    const apart = { ...spec, prefill: { hardware: 'trn2.48xlarge' } };
+    const routing = (engines: EngineEndpoint[], more: Partial<BedrockRouterProps> = {}) => {
+      const config = configIn(synth(() => ({ spec: apart, engines, ...more })).template);
+      return parseRouterConfig(JSON.stringify(config), { ROUTER_API_KEYS: 'k' }).routing;
+    };
+    const pair = [own(EngineRole.PREFILL), own(EngineRole.DECODE)];
+    expect(routing(pair)).toEqual({ bytesPerToken: 4, ...routingRates(apart) });
+    expect(routing(pair, { minPromptTokens: 700 }).minPromptTokens).toBe(700);
+    // which engine would read the prompt, and how fast, the spec does not say.
+    expect(routing([CLOUD, ...pair])).toEqual({ bytesPerToken: 4, ...routingRates(apart), aggregated: undefined });
+    expect(routing([CLOUD])).toEqual({ bytesPerToken: 4, minPromptTokens: 512 });
+  });
+
   test('yields to what is said of the router itself', () => {
     const { template } = synth(() => ({ spec, maxRequestsPerEngine: 7 }));
     expect(configIn(template)).toMatchObject({ model: { id: 'llama-3.3-70b', servedNames: ['llama'] }, targets: [{ maxInFlight: 7 }] });
@@ -394,6 +410,13 @@ describe('wrong input', () => {
       requestTimeout: Duration.hours(2),
       drainTimeout: Duration.minutes(3),
       maxRequestsPerEngine: 0,
+      minPromptTokens: -1,
+      spec: {
+        schema: 'cdk-disaggregated-inference/deployment-spec/v1',
+        model: { id: 'llama-3.3-70b' },
+        workload: { source: 'steady', requestsPerSecond: 1, lengthClasses: [] },
+        decode: { hardware: 'trn2.48xlarge' },
+      },
     }));
     let problems: any[] = [];
     try {
@@ -402,7 +425,7 @@ describe('wrong input', () => {
       problems = (e as any).problems;
     }
     expect(problems.map(({ rule, path }) => `${rule} ${path}`)).toEqual([
-      'RouterModelUnknown Stack/Router.servedModelNames',
+      'WorkloadWithoutClasses Stack/Router.spec.workload.lengthClasses',
       'RouterNothingAnswers Stack/Router.engines',
       'RouterEngineName Stack/Router.engines[0].name',
       'RouterEngineAddress Stack/Router.engines[0]',
@@ -414,8 +437,10 @@ describe('wrong input', () => {
       'RouterEnginePort Stack/Router.engines[2].port',
       'RouterTime Stack/Router.requestTimeout',
       'RouterTime Stack/Router.drainTimeout',
+      'RouterMinPromptTokens Stack/Router.minPromptTokens',
       'RouterMaxRequests Stack/Router.maxRequestsPerEngine',
     ]);
+    expect(() => inStack(() => ({ servedModelNames: undefined }))).toThrow('the router does not know which model it serves');
     expect(() => inStack(() => ({ drainTimeout: Duration.seconds(Lazy.number({ produce: () => 10 })) }))).toThrow(
       '[Stack/Router.drainTimeout] the time is not known at synthesis (give a number, not a token) [RouterTime]');
     expect(refused).toThrow('the time is not within 1 and 115 seconds, got: 180');

@@ -1,0 +1,91 @@
+import { DeploymentSpec } from './deployment-spec';
+import { Refused } from './resolve';
+import { Service } from './service';
+import { PathRates } from '../routing';
+import { fleetTables } from './simulation/fleet-tables';
+import { requestLengths } from './simulation/request-lengths';
+
+/** What a router in front of a deployment chooses paths by. */
+export interface RoutingRates {
+  /** Of a request that is handed from a prefill to a decode engine. */
+  readonly disaggregated: PathRates;
+  /** Of a request whose prompt the decode engine reads itself; undefined where there is no basis for an estimate of that. */
+  readonly aggregated?: PathRates;
+  /**
+   * The shortest prompt that is worth a hand-off, in tokens: it costs its caller no more time than it spares the decode engine. Undefined where there is none, or
+   * no basis for it.
+   */
+  readonly minPromptTokens?: number;
+}
+
+/** Prompts of a workload of short ones say nothing of longer ones: engines that pad take the same time for all of them. */
+const LONG_TOKENS = 2048;
+
+/**
+ * The estimator's figures as a router needs them, the simulation's own: straight lines through a prompt of one token and the workload's longest, and through a step
+ * of one sequence and of as many as an engine holds. Reading takes more than in proportion, so prompts between the two take a little less.
+ *
+ * Undefined for a deployment without a prefill pool, or without a basis for an estimate. Throws a `ProblemsError` if the spec is wrong.
+ */
+export function routingRates(spec: DeploymentSpec): RoutingRates | undefined {
+  const service = spec.prefill === undefined ? undefined : serviceOf(spec);
+  if (service === undefined) {
+    return undefined;
+  }
+  const { form, resolved: { plant: { decode } } } = service;
+  const longest = Math.max(LONG_TOKENS, ...spec.workload.lengthClasses.map(({ inputTokens }) => Math.round(inputTokens)));
+  const lengths = requestLengths(service, [1, longest].map((inputTokens) => ({ inputTokens, outputTokens: 1 })));
+  // what one request takes does not depend on how many instances there are.
+  const { kinds: { promptSeconds, transferSeconds }, readsHere, overheadSeconds } = fleetTables(service, 1, 1, lengths, 1, true);
+  const stepSeconds = form.stepSeconds(1);
+  const stepSecondsPerSequence = decode.slots > 1 ? (form.stepSeconds(decode.slots) - stepSeconds) / (decode.slots - 1) : 0;
+  const [read, sent] = [line(promptSeconds, 0, longest), line(transferSeconds, 0, longest)];
+  const disaggregated = rounded({
+    fixedSeconds: overheadSeconds + read.fixedSeconds + sent.fixedSeconds,
+    secondsPerPromptToken: read.secondsPerToken,
+    transferSecondsPerToken: sent.secondsPerToken,
+    stepSeconds,
+    stepSecondsPerSequence,
+    stallSecondsPerPromptToken: 0,
+  });
+  if (!readsHere) {
+    return { disaggregated };
+  }
+  // the rows of prompts that decode engines read follow.
+  const alone = line(promptSeconds, 2, longest);
+  const aggregated = rounded({
+    fixedSeconds: overheadSeconds + alone.fixedSeconds,
+    secondsPerPromptToken: alone.secondsPerToken,
+    transferSecondsPerToken: 0,
+    stepSeconds,
+    stepSecondsPerSequence,
+    stallSecondsPerPromptToken: alone.secondsPerToken / form.meanOutputTokens,
+  });
+  // what the caller of a prompt of no length waits longer for, less what the decode engine is spared; and how that changes with each token.
+  const costSeconds = disaggregated.fixedSeconds - aggregated.fixedSeconds - alone.fixedSeconds;
+  const gainSecondsPerToken = 2 * alone.secondsPerToken - read.secondsPerToken - sent.secondsPerToken;
+  const minPromptTokens = gainSecondsPerToken > 0 ? Math.max(0, Math.ceil(costSeconds / gainSecondsPerToken)) : undefined;
+  return { disaggregated, aggregated, minPromptTokens };
+}
+
+/** The line through what a prompt of one token and one of `longest` tokens take, in two rows. */
+function line(seconds: Float64Array, row: number, longest: number): { readonly fixedSeconds: number; readonly secondsPerToken: number } {
+  const secondsPerToken = (seconds[row + 1] - seconds[row]) / (longest - 1);
+  return { fixedSeconds: seconds[row] - secondsPerToken, secondsPerToken };
+}
+
+/** More digits mean nothing. */
+function rounded(rates: PathRates): PathRates {
+  return Object.fromEntries(Object.entries(rates).map(([name, seconds]) => [name, Number(seconds.toPrecision(6))])) as unknown as PathRates;
+}
+
+function serviceOf(spec: DeploymentSpec): Service | undefined {
+  try {
+    return new Service(spec);
+  } catch (e) {
+    if (e instanceof Refused) {
+      return undefined;
+    }
+    throw e;
+  }
+}
