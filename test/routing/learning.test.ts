@@ -47,12 +47,25 @@ describe('a path whose rates are wrong', () => {
     expect(path.ttftFactor).toBeLessThan(2);
   });
 
+  test('is tried again though it was slow: others are measured, and it is thought better of, within reason', () => {
+    const path = new Recalibration(RATES);
+    times(100, () => path.learnTtft(0.8, 0.1));
+    times(100, () => path.learnTpot(0.001, 0.01));
+    times(500, () => path.doubt());
+    expect(path.ttftFactor).toBeLessThan(4);
+    times(5000, () => path.doubt());
+    expect(path.ttftFactor).toBe(0.5);
+    // what was measured to be fast is not doubted.
+    expect(path.tpotFactor).toBeLessThan(0.13);
+  });
+
   test('stays within bounds whatever is measured', () => {
     fc.assert(fc.property(fc.array(fc.tuple(any, any)), (measured) => {
       const path = new Recalibration(RATES);
       measured.forEach(([seconds, predicted]) => {
         path.learnTtft(seconds, predicted);
         path.learnTpot(seconds, predicted);
+        path.doubt();
       });
       for (const factor of [path.ttftFactor, path.tpotFactor]) {
         expect(factor).toBeGreaterThanOrEqual(1 / 8);

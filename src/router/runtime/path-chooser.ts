@@ -130,6 +130,8 @@ export class PathChooser {
     if (tpotSeconds !== undefined) {
       expected.of.learnTpot(tpotSeconds, expected.tpotSeconds);
     }
+    const { disaggregated, aggregated, bedrock } = this.policy;
+    [disaggregated, aggregated, bedrock].filter((path) => path !== expected.of).forEach((path) => path?.doubt());
   }
 
   /** The decode engine of the first pair that is complete. */

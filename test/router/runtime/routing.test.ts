@@ -165,4 +165,14 @@ describe('with an objective and rates', () => {
     }
     expect([routes[0], routes[39]]).toEqual(['200 disaggregated; reason=least_late', '200 disaggregated; reason=long_prompt']);
   });
+
+  test('rates that are so slow that nobody is sent that way are doubted, until somebody is', async () => {
+    const routing = { disaggregated: { ...RATES, fixedSeconds: 10 }, aggregated: { ...RATES, fixedSeconds: 5 } };
+    await start({ routing, expected: { ttftSeconds: 10 } });
+    const routes = [];
+    for (let i = 0; i < 60; i++) {
+      routes.push(await route(prompt(600, { stream: true })));
+    }
+    expect([routes[0], routes[59]]).toEqual(['200 aggregated; reason=meets_objective', '200 disaggregated; reason=long_prompt']);
+  });
 });
