@@ -1,10 +1,11 @@
 import { Coefficients } from './phases/coefficients';
 import { decodeKvSeconds, decodeStepSeconds } from './phases/decode';
-import { kvTransferSeconds } from './phases/kv-transfer';
+import { kvTransferSeconds, postingSeconds } from './phases/kv-transfer';
 import { promptSeconds } from './phases/prefill';
 import { kvBytes, kvReadBytes } from './phases/shapes';
+import { speculativeStepSeconds, tokensPerStep } from './phases/speculation';
 import { waferTokenSeconds } from './phases/wafer-decode';
-import { Plant } from './plant';
+import { KvLink, Plant } from './plant';
 import { batchVariance, meanBatch } from './queueing/batch';
 import { conditionalWaitSeconds, erlangC } from './queueing/erlang-c';
 import { WaitingMixture } from './queueing/waiting-mixture';
@@ -51,6 +52,8 @@ export class ClosedForm {
   private readonly firstToken: WaitingMixture;
   private readonly lastToken: WaitingMixture;
   private readonly laterTokens: number;
+  // tokens that a step writes of a sequence
+  private readonly pace: number;
   private readonly prefillTimes: Float64Array;
   private readonly contextKvBytes: Float64Array;
   private readonly promptKvBytes: Float64Array;
@@ -88,6 +91,7 @@ export class ClosedForm {
     }
     this.meanOutputTokens = output;
     this.laterTokens = later;
+    this.pace = plant.decode.speculation === undefined ? 1 : tokensPerStep(plant.decode.speculation);
     this.meanKvBytes = context / output;
     this.meanPromptKvBytes = prompt;
     let spread = 0;
@@ -119,13 +123,15 @@ export class ClosedForm {
   }
 
   /**
-   * Seconds of one decode step of `batch` sequences at the mean context.
+   * Seconds that each token takes in steps of `batch` sequences at the mean context: those of a step, unless steps write several.
    */
   public stepSeconds(batch: number): number {
     const { decode, model } = this.plant;
     const k = this.decodeSet;
     if (decode.wafers === undefined) {
-      return decodeStepSeconds(model, decode.engine, k, batch, this.meanKvBytes);
+      return decode.speculation === undefined
+        ? decodeStepSeconds(model, decode.engine, k, batch, this.meanKvBytes)
+        : speculativeStepSeconds(model, decode.engine, k, batch, this.meanKvBytes, decode.speculation) / this.pace;
     }
     if (decode.tokenSeconds !== undefined) {
       return decode.tokenSeconds * Math.max(1, batch / model.layers);
@@ -189,8 +195,8 @@ export class ClosedForm {
 
     // the first token: in aggregated serving the prompt's own step emits it, after the running step
     this.gatewaySeconds = this.prefillSet.gatewaySeconds;
-    const running = aggregated ? plainStep * this.batch / (1 + this.batch) : 0;
-    this.firstStepSeconds = aggregated ? 0 : step;
+    const running = aggregated ? plainStep * this.pace * this.batch / (1 + this.batch) : 0;
+    this.firstStepSeconds = aggregated ? 0 : step * this.pace;
     this.admissionSeconds = admissionWaits * admission + running;
     const fixed = this.gatewaySeconds + running + this.firstStepSeconds;
     let transfer = 0;
@@ -198,7 +204,7 @@ export class ClosedForm {
       let seconds = fixed + prefillTimes[i];
       if (link !== undefined) {
         const exposed = kvTransferSeconds(
-          this.promptKvBytes[i], flow, linkLoad, this.prefillSet.linkBaseSeconds, link.overlapLayers, prefillTimes[i],
+          this.promptKvBytes[i], flow, linkLoad, this.setUpSeconds(link, classes.inputTokens[i]), link.overlapLayers, prefillTimes[i],
         );
         transfer += classes.weights[i] * exposed;
         seconds += exposed;
@@ -214,7 +220,7 @@ export class ClosedForm {
     // time per token: the batch fluctuates around its mean, and a request's own context is longer or shorter than the others'
     const next = this.stepSeconds(seen + 1) * this.inflation;
     const deviation = Math.sqrt(batchVariance(this.batch, step, next));
-    const own = decode.wafers === undefined ? decodeKvSeconds(decode.engine, this.decodeSet, 1, this.kvSpreadBytes) * this.inflation : 0;
+    const own = decode.wafers === undefined ? decodeKvSeconds(decode.engine, this.decodeSet, 1, this.kvSpreadBytes) / this.pace * this.inflation : 0;
     latencies[TPOT] = step;
     for (let q = 0; q < SHARES.length; q++) {
       const z = NORMAL_QUANTILES[q];
@@ -225,5 +231,10 @@ export class ClosedForm {
     lastToken.prepare(waits, wait, admissionWaits, admission);
     lastToken.quantiles(SHARES, latencies, END_TO_END + 1);
     latencies[END_TO_END] = latencies[TTFT] + this.laterTokens * step;
+  }
+
+  private setUpSeconds({ blockTokens }: KvLink, inputTokens: number): number {
+    const { linkBaseSeconds, linkDescriptorSeconds } = this.prefillSet;
+    return blockTokens === undefined ? linkBaseSeconds : postingSeconds(this.plant.model.layers, inputTokens, blockTokens, linkDescriptorSeconds);
   }
 }

@@ -1,4 +1,5 @@
 import { EngineShape, ModelShape } from './phases/shapes';
+import { Speculation } from './phases/speculation';
 
 /**
  * A deployment with everything looked up and defaulted: what the closed form computes on. Plain numbers; counts of instances are left open.
@@ -45,6 +46,8 @@ export interface TokenPool {
   readonly slotsBoundByKv: boolean;
   /** Sequences that one engine is configured for. */
   readonly maxSequences: number;
+  /** Drafts that steps verify; undefined without. */
+  readonly speculation?: Speculation;
   /** Tokens of a step in which prompts are read and tokens written; undefined where prompts are read between steps. */
   readonly stepTokens?: number;
   /** Memory of one engine for the KV cache, all copies together, in bytes. */
@@ -65,4 +68,6 @@ export interface KvLink {
   readonly measured: boolean;
   /** Layers that a transfer is spread over: the model's layers if it overlaps with prefill, 1 if it does not. */
   readonly overlapLayers: number;
+  /** Tokens of the blocks that are sent one by one; undefined where set-up takes as long for every cache. */
+  readonly blockTokens?: number;
 }

@@ -92,6 +92,7 @@ export function resolve(spec: DeploymentSpec): Resolved {
       mend: 'leave decode.maxBatchedTokens out',
     });
   }
+  const speculation = spec.decode.speculation && { ...spec.decode.speculation, draftStepShare: spec.decode.speculation.draftStepShare ?? 0 };
   const longest = promptSpec.maxSequenceTokens ?? model.maxContextTokens;
   const promptBuckets = promptSpec.promptBuckets ?? (promptMachine.staticShapes ? defaultBuckets(longest) : []);
   const classes = classTable(spec, promptBuckets, model);
@@ -115,7 +116,7 @@ export function resolve(spec: DeploymentSpec): Resolved {
     };
     const free = freeKvBytes(machine.engine, machine.tensorParallelDegree, model, spec.decode.hardware, machine.stage);
     const slots = slotsOf(spec.decode, free, machine.engine.kvCopies, model, classes, machine.stage);
-    pool = { engine: machine.engine, enginesPerInstance: machine.enginesPerInstance, stepTokens, ...slots };
+    pool = { engine: machine.engine, enginesPerInstance: machine.enginesPerInstance, stepTokens, speculation, ...slots };
     tokenEfa = machine.efaBytesPerSecond;
   }
   if (aggregated) {
@@ -342,9 +343,9 @@ function waferPool(
 
 function kvLink(spec: DeploymentSpec, model: ModelShape, prompt: Machine, tokenEfa: number | undefined, wafer: boolean): KvLink {
   const overlapLayers = spec.link?.overlap === 'layerwise' ? model.layers : 1;
-  const given = spec.link?.bytesPerSecond;
+  const { bytesPerSecond: given, blockTokens, path } = spec.link ?? {};
   if (given !== undefined) {
-    return { prefillBytesPerSecond: given, decodeBytesPerSecond: wafer ? tokenEfa! : Infinity, measured: true, overlapLayers };
+    return { prefillBytesPerSecond: given, decodeBytesPerSecond: wafer ? tokenEfa! : Infinity, measured: true, overlapLayers, blockTokens };
   }
   const without = [[prompt.efaBytesPerSecond, spec.prefill!.hardware], [tokenEfa, spec.decode.hardware]].find(([rate]) => rate === undefined);
   if (without !== undefined) {
@@ -356,15 +357,18 @@ function kvLink(spec: DeploymentSpec, model: ModelShape, prompt: Machine, tokenE
     });
   }
   const staged = [spec.prefill!.hardware, spec.decode.hardware].find((name) => Hardware.accelerated(name)?.efa?.deviceDirectRdma === false);
-  if (staged !== undefined) {
+  if (staged !== undefined && path !== 'host-staged') {
     throw new Refused({
       kind: 'infeasible',
       stage: 'kv-transfer',
       reason: `${staged} cannot move device memory over EFA directly`,
-      mend: 'use a type that can, such as trn2.48xlarge, serve aggregated, or give link.bytesPerSecond as measured',
+      mend: 'let link.path be host-staged, use a type that can, such as trn2.48xlarge, serve aggregated, or give link.bytesPerSecond as measured',
     });
   }
-  return { prefillBytesPerSecond: prompt.efaBytesPerSecond!, decodeBytesPerSecond: tokenEfa!, measured: false, overlapLayers };
+  const share = path === 'host-staged' ? 0.5 : 1;
+  return {
+    prefillBytesPerSecond: share * prompt.efaBytesPerSecond!, decodeBytesPerSecond: share * tokenEfa!, measured: false, overlapLayers, blockTokens,
+  };
 }
 
 function gib(bytes: number): string {

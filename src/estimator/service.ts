@@ -80,7 +80,7 @@ export class Service {
     if (!this.aggregated) {
       const [narrow, into] = this.resolved.plant.decode.wafers === undefined
         ? [this.resolved.prefill!, this.prefillSet] : [this.resolved.decode, this.decodeSet];
-      stages.push([this.resolved.prefill!, this.prefillSet, ['linkUtilisation', 'linkBaseSeconds']]);
+      stages.push([this.resolved.prefill!, this.prefillSet, ['linkUtilisation', this.setUp]]);
       stages.push([narrow, into, ['waferIngestUtilisation']]);
       stages.push([this.resolved.decode, this.decodeSet, ['linkUtilisation']]);
       stages.push([this.resolved.prefill!, this.prefillSet, ['decodeBandwidthUtilisation']]);
@@ -260,7 +260,7 @@ export class Service {
       case 'prefill':
         return pick(prefill!, this.names('prefill'));
       case 'kv-transfer':
-        return [...pick(prefill!, this.spec.link?.bytesPerSecond === undefined ? ['linkUtilisation', 'linkBaseSeconds'] : ['linkBaseSeconds']),
+        return [...pick(prefill!, this.spec.link?.bytesPerSecond === undefined ? ['linkUtilisation', this.setUp] : [this.setUp]),
           ...pick(decode, ['waferIngestUtilisation'])];
       case 'decode':
         return pick(decode, this.names('decode'));
@@ -278,6 +278,11 @@ export class Service {
     this.decodeInstances = decode;
     this.form.solve(this.rate * (1 + (this.spec.headroom?.growth ?? 0)), prefill, decode);
     return true;
+  }
+
+  /** What the set-up of a transfer rests on. */
+  private get setUp(): CoefficientName {
+    return this.spec.link?.blockTokens === undefined ? 'linkBaseSeconds' : 'linkDescriptorSeconds';
   }
 
   private centre(): void {

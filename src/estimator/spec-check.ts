@@ -4,12 +4,13 @@ import { Problem, Problems, ProblemsError } from '../problems';
 import { ServiceLevelObjective, Workload } from '../workload';
 import { COEFFICIENT_SETS, measuredProblems, sigmaProblems } from './calibration/calibration';
 import { PURCHASE_OPTIONS } from './cost';
-import { DecodeSpec, DeploymentSpec, PoolSpec } from './deployment-spec';
+import { DecodeSpec, DeploymentSpec, SpeculationSpec, PoolSpec } from './deployment-spec';
 
 /** The version of the deployment spec that is read. */
 export const DEPLOYMENT_SCHEMA = 'cdk-disaggregated-inference/deployment-spec/v1';
 
 const OVERLAPS = ['layerwise', 'after-prefill'];
+const PATHS = ['device-direct', 'host-staged'];
 
 /** Growth beyond this is another workload. */
 const MAX_GROWTH = 100;
@@ -65,6 +66,16 @@ export function specProblems(spec: DeploymentSpec): Problem[] {
   part(problems, spec.prefill, 'prefill', false, (pool) => poolProblems(problems, pool, 'prefill', contextTokens));
   part(problems, spec.link, 'link', false, (link) => {
     numberProblem(problems, link.bytesPerSecond, 'link.bytesPerSecond', false, 'give bytes per second');
+    numberProblem(problems, link.blockTokens, 'link.blockTokens', true, 'give tokens, such as 128, or leave it out');
+    if (link.path !== undefined && !PATHS.includes(link.path)) {
+      problems.push({
+        rule: 'LinkPathUnknown',
+        path: 'link.path',
+        value: json(link.path),
+        message: 'the path is not known',
+        mend: `use one of ${PATHS.join(', ')}`,
+      });
+    }
     if (link.overlap !== undefined && !OVERLAPS.includes(link.overlap)) {
       problems.push({
         rule: 'LinkOverlapUnknown',
@@ -78,6 +89,7 @@ export function specProblems(spec: DeploymentSpec): Problem[] {
   part(problems, spec.decode, 'decode', true, (pool) => {
     poolProblems(problems, pool, 'decode', contextTokens);
     chunkProblems(problems, spec);
+    part(problems, pool.speculation, 'decode.speculation', false, (speculation) => speculationProblems(problems, speculation, pool));
     waferProblems(problems, pool);
   });
   part(problems, spec.calibration, 'calibration', false, (calibration) => {
@@ -221,6 +233,26 @@ function chunkProblems(problems: Problem[], { decode, prefill }: DeploymentSpec)
       message: `no step reads a part of a prompt and writes tokens: ${instead}`,
       mend: 'leave it out',
     });
+  }
+}
+
+function speculationProblems(problems: Problem[], { draftTokens, acceptanceRate, draftStepShare = 0 }: SpeculationSpec, pool: DecodeSpec): void {
+  numberProblem(problems, draftTokens ?? NaN, 'decode.speculation.draftTokens', true, 'give a whole number from 1, such as 3');
+  for (const [name, value, most] of [['acceptanceRate', acceptanceRate, 1], ['draftStepShare', draftStepShare, 10]] as const) {
+    if (!(typeof value === 'number' && value >= 0 && value <= most)) {
+      problems.push({
+        rule: 'SpeculationShareOutOfRange',
+        path: `decode.speculation.${name}`,
+        value: json(value),
+        message: `this is not a number from 0 to ${most}`,
+        mend: 'give such a number',
+      });
+    }
+  }
+  const instead = pool.maxBatchedTokens !== undefined ? 'steps that read prompts in chunks are not simulated with drafts'
+    : typeof pool.hardware === 'string' && Hardware.wafer(pool.hardware) !== undefined ? 'published speeds of wafers have it in them' : undefined;
+  if (instead !== undefined) {
+    problems.push({ rule: 'SpeculationElsewhere', path: 'decode.speculation', value: json(pool.speculation), message: instead, mend: 'leave it out' });
   }
 }
 

@@ -268,6 +268,18 @@ describe('wrong specs', () => {
     expect(Estimator.estimate(trn2({ prefill: undefined, decode: p5 })).estimate).toBeDefined();
   });
 
+  test('drafts are for engines whose steps read no prompts and whose speed is not a published one', () => {
+    const drafted = (decode: object) => problemsOf(trn2({ prefill: undefined, decode: { hardware: 'p5.48xlarge', instances: 1, ...decode } }));
+    const speculation = { draftTokens: 3, acceptanceRate: 0.7 };
+    expect(drafted({ speculation, maxBatchedTokens: 2048 })).toEqual(['decode.speculation SpeculationElsewhere']);
+    expect(drafted({ speculation: { draftTokens: 0, acceptanceRate: 1.1, draftStepShare: NaN } })).toEqual([
+      'decode.speculation.draftTokens CountNotPositive', 'decode.speculation.acceptanceRate SpeculationShareOutOfRange',
+      'decode.speculation.draftStepShare SpeculationShareOutOfRange',
+    ]);
+    expect(problemsOf(trn2({ decode: { hardware: 'cs-3', instances: 1, speculation } }))).toEqual(['decode.speculation SpeculationElsewhere']);
+    expect(problemsOf(trn2({ link: { path: 'usb', blockTokens: 0.5 } }))).toEqual(['link.blockTokens CountNotPositive', 'link.path LinkPathUnknown']);
+  });
+
   test('an unknown name comes with the nearest ones', () => {
     expect(() => Estimator.estimate(trn2({ decode: { hardware: 'trn2.48xlrge', instances: 1 } }))).toThrow(/trn2\.48xlarge/);
   });

@@ -106,3 +106,26 @@ test('a faster link never raises the time to first token', () => {
     expectNoFaster(slow!, at(bytesPerSecond * factor)!, ['ttftSeconds']);
   }), RUNS);
 });
+
+test('drafts that are accepted more often never slow an answer down, nor do larger pieces of a KV cache or a direct path', () => {
+  fc.assert(fc.property(
+    specs, fc.integer({ min: 1, max: 8 }), fc.tuple(fc.double({ min: 0, max: 1, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true })),
+    fc.integer({ min: 1, max: 100 }), (spec, draftTokens, rates, blockTokens) => {
+      const [low, high] = [...rates].sort((a, b) => a - b);
+      const estimates = (changed: Partial<DeploymentSpec>) => Estimator.estimate({ ...spec, ...changed }).estimate;
+      const compare = (slower: Partial<DeploymentSpec>, faster: Partial<DeploymentSpec>) => {
+        const [a, b] = [estimates(slower), estimates(faster)];
+        if (a !== undefined && b !== undefined) {
+          expectNoFaster(a, b);
+        }
+      };
+      if (spec.decode.hardware !== 'cs-3') {
+        const drafted = (acceptanceRate: number) => ({ decode: { ...spec.decode, speculation: { draftTokens, acceptanceRate } } });
+        compare(drafted(low), drafted(high));
+      }
+      if (spec.prefill !== undefined) {
+        compare({ link: { ...spec.link, blockTokens } }, { link: { ...spec.link, blockTokens: 2 * blockTokens } });
+        compare({ link: { ...spec.link, path: 'host-staged' } }, { link: { ...spec.link, path: 'device-direct' } });
+      }
+    }), RUNS);
+});

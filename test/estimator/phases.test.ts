@@ -1,10 +1,11 @@
 import { Coefficients } from '../../src/estimator/phases/coefficients';
 import { decodeStepSeconds } from '../../src/estimator/phases/decode';
-import { kvTransferSeconds } from '../../src/estimator/phases/kv-transfer';
+import { kvTransferSeconds, postingSeconds } from '../../src/estimator/phases/kv-transfer';
 import { kvMemoryBytes, kvSlots } from '../../src/estimator/phases/memory';
 import { modelShape } from '../../src/estimator/phases/model-shape';
 import { causalPairs, distinctExperts, paddedTokens, prefillAttentionFlops, prefillSeconds, promptSeconds } from '../../src/estimator/phases/prefill';
 import { EngineShape, ModelShape, kvBytes, kvReadBytes } from '../../src/estimator/phases/shapes';
+import { Speculation, speculativeStepSeconds, tokensPerStep } from '../../src/estimator/phases/speculation';
 import { waferTokenSeconds, wafersForWeights } from '../../src/estimator/phases/wafer-decode';
 import { ModelArchitecture } from '../../src/model';
 
@@ -110,10 +111,34 @@ describe('decode', () => {
   });
 });
 
+describe('speculative decoding', () => {
+  const k = new Coefficients();
+  const drafts = (draftTokens: number, acceptanceRate: number, draftStepShare = 0): Speculation => ({ draftTokens, acceptanceRate, draftStepShare });
+
+  test.each([[3, 0.7, 2.53], [4, 0.8, 3.36], [7, 0.8, 4.16], [7, 0.9, 5.70], [5, 0, 1], [5, 1, 6]])(
+    'a draft of %d tokens accepted at %d gives %d a step', (tokens, rate, expected) => {
+      expect(tokensPerStep(drafts(tokens, rate))).toBeCloseTo(expected, 2);
+    });
+
+  test('a step of drafts costs little where memory is the bound, and as much as its tokens where compute is', () => {
+    const model = shape('llama-3.3-70b');
+    const plain = (batch: number) => decodeStepSeconds(model, ENGINE, k, batch, 0);
+    const drafted = (batch: number) => speculativeStepSeconds(model, ENGINE, k, batch, 0, drafts(3, 0.7));
+    expect(drafted(1) / plain(1)).toBeLessThan(1.1);
+    expect(drafted(2000) / plain(2000)).toBeCloseTo(4, 1);
+    expect(speculativeStepSeconds(model, ENGINE, k, 8, 1e6, drafts(3, 0.7, 0.1)))
+      .toBeCloseTo(speculativeStepSeconds(model, ENGINE, k, 8, 1e6, drafts(3, 0.7)) + 0.3 * decodeStepSeconds(model, ENGINE, k, 8, 1e6), 12);
+  });
+});
+
 describe('KV transfer', () => {
   test('set-up and bytes over bandwidth, shared with other transfers', () => {
     expect(kvTransferSeconds(671e6, 268e9, 0, 20e-6, 1, 0)).toBeCloseTo(671e6 / 268e9 + 20e-6, 9);
     expect(kvTransferSeconds(671e6, 268e9, 0.5, 0, 1, 0)).toBeCloseTo(2 * 671e6 / 268e9, 9);
+  });
+
+  test('block by block, each layer\'s keys and values of each block are posted', () => {
+    expect(postingSeconds(80, 1000, 32, 3.2e-6)).toBeCloseTo(2 * 80 * 32 * 3.2e-6, 12);
   });
 
   test('layerwise, only the last layer or what prefill cannot hide is waited for', () => {

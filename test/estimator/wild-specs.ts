@@ -35,7 +35,12 @@ export class WildSpecs {
       headroom: this.maybe(0.2, () => (
         { growth: this.maybe(0.5, () => this.number(1e-2, 3)), spareInstances: this.maybe(0.5, () => this.whole(4)) })),
       prefill: aggregated ? undefined : { ...this.pool(), maxConcurrentSequences: this.maybe(0.02, () => 2) },
-      link: this.maybe(0.3, () => ({ bytesPerSecond: this.maybe(0.5, () => this.number(1e6, 1e12)), overlap: this.maybe(0.6, () => this.name(['layerwise', 'after-prefill'], 'never')) })),
+      link: this.maybe(0.3, () => ({
+        bytesPerSecond: this.maybe(0.5, () => this.number(1e6, 1e12)),
+        overlap: this.maybe(0.6, () => this.name(['layerwise', 'after-prefill'], 'never')),
+        blockTokens: this.maybe(0.2, () => this.number(1, 512)),
+        path: this.maybe(0.2, () => this.name(['device-direct', 'host-staged'], 'usb')),
+      })),
       decode: this.decode(),
       calibration: this.maybe(0.1, () => ({ decode: { [this.name(['decodeLayerSeconds', 'decodeBandwidthUtilisation'], 'none')]: this.number(1e-6, 1) } })),
     };
@@ -68,7 +73,13 @@ export class WildSpecs {
   }
 
   private decode(): object {
-    const pool = { ...this.pool(), maxBatchedTokens: this.maybe(0.05, () => this.chance(0.9) ? 2 ** this.whole(14) : this.of(ODD)) };
+    const pool = {
+      ...this.pool(),
+      speculation: this.maybe(0.1, () => ({
+        draftTokens: this.number(1, 16), acceptanceRate: this.number(0.1, 1), draftStepShare: this.maybe(0.5, () => this.number(0.01, 1)),
+      })),
+      maxBatchedTokens: this.maybe(0.05, () => this.chance(0.9) ? 2 ** this.whole(14) : this.of(ODD)),
+    };
     return pool.hardware !== 'cs-3' && this.chance(0.99) ? pool : {
       ...pool,
       wafersPerReplica: this.maybe(0.3, () => this.number(1, 40)),

@@ -30,6 +30,8 @@ export class Coefficients {
   public linkUtilisation = 1;
   /** Set-up time of a KV transfer. */
   public linkBaseSeconds = 0;
+  /** Time to post one piece of a KV transfer. */
+  public linkDescriptorSeconds = 0;
   /** Host, tokenisation and HTTP before and after the engine. */
   public gatewaySeconds = 0;
   /** Time of one layer on a wafer, as one stream sees it. */

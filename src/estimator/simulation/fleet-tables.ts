@@ -2,9 +2,10 @@ import { SERVICE_TIERS } from '../../workload/service-tiers';
 import { fill } from '../calibration/calibration';
 import { Coefficients } from '../phases/coefficients';
 import { decodeKvSeconds, decodeStepSeconds } from '../phases/decode';
-import { kvTransferSeconds } from '../phases/kv-transfer';
+import { kvTransferSeconds, postingSeconds } from '../phases/kv-transfer';
 import { promptSeconds } from '../phases/prefill';
 import { EngineShape, ModelShape, kvBytes, kvReadBytes } from '../phases/shapes';
+import { speculativeStepSeconds, tokensPerStep } from '../phases/speculation';
 import { Service } from '../service';
 import { MixedEngineLimits } from './mixed-engine';
 import { RequestLengths } from './request-lengths';
@@ -133,20 +134,26 @@ export function fleetTables(
     flowsAtFullSpeed = (linksAtPrefill ? fromPrefill : intoDecode) / flow;
   }
   // where a prompt is read, its first token is written
-  const steps = column((i, here) => outputTokens[i] - here);
+  const { speculation } = decode;
+  const pace = speculation === undefined ? 1 : tokensPerStep(speculation);
+  const drafting = speculation === undefined ? 0 : speculation.draftTokens * speculation.draftStepShare;
+  // a hair less, so that a sum of whole paces is not one too many
+  const steps = column((i, here) => Math.ceil((outputTokens[i] - here) / pace - 1e-9));
   const start = column((i, here) => inputTokens[i] + here);
-  const end = start.map((tokens, row) => tokens + steps[row]);
+  const end = start.map((tokens, row) => tokens + steps[row] * pace);
   const layerKinds = [
     { bytes: model.kvBytesPerTokenFull, most: model.attendedTokens },
     { bytes: model.kvBytesPerTokenWindowed, most: model.windowAttendedTokens },
   ].filter(({ bytes }) => bytes > 0 && !wafer);
-  const growth = (tokens: number) => layerKinds.reduce((sum, { bytes, most }) => sum + (tokens < most ? bytes : 0), 0);
+  const growth = (tokens: number) => layerKinds.reduce((sum, { bytes, most }) => sum + (tokens < most ? bytes * pace : 0), 0);
   const finalKv = column((i) => kvBytes(model, inputTokens[i] + outputTokens[i]) * decode.engine.kvCopies);
   const least = finalKv.reduce((a, b) => Math.min(a, b), Infinity);
   const slots = Math.min(decode.maxSequences, requests, LARGEST_BATCH, Math.max(1, least > 0 ? Math.floor(decode.kvMemoryBytes / least) : Infinity));
   // the set-up of a transfer delays all requests alike, unless there may be some without one
-  const setUpSeconds = aggregated ? 0 : promptSet.linkBaseSeconds;
-  const setUpInTransfer = eitherReads ? setUpSeconds : 0;
+  const posted = link?.blockTokens;
+  const setUpSeconds = aggregated || posted !== undefined ? 0 : promptSet.linkBaseSeconds;
+  const setUpInTransfer = column((i) => posted === undefined
+    ? (eitherReads ? setUpSeconds : 0) : postingSeconds(model.layers, inputTokens[i], posted, promptSet.linkDescriptorSeconds));
   return {
     aggregated,
     kindCount,
@@ -168,12 +175,15 @@ export function fleetTables(
     linksAtPrefill,
     enginesPerLink: linksAtPrefill ? prefill?.enginesPerInstance ?? 1 : decode.enginesPerInstance,
     flowsAtFullSpeed,
-    overheadSeconds: promptSet.gatewaySeconds + setUpSeconds - setUpInTransfer,
+    overheadSeconds: promptSet.gatewaySeconds + (eitherReads ? 0 : setUpSeconds),
     slots,
     kvMemoryBytes: decode.kvMemoryBytes,
     stepSeconds: Float64Array.from({ length: slots + 1 }, (_, batch) =>
-      batch === 0 ? 0 : wafer ? form.stepSeconds(batch) : decodeStepSeconds(model, decode.engine, tokenSet, batch, 0)),
-    secondsPerKvByte: wafer ? 0 : decodeKvSeconds(decode.engine, tokenSet, 1, 1),
+      batch === 0 ? 0 : wafer ? form.stepSeconds(batch)
+        : speculation === undefined ? decodeStepSeconds(model, decode.engine, tokenSet, batch, 0)
+          : speculativeStepSeconds(model, decode.engine, tokenSet, batch, 0, speculation)),
+    // drafting reads the cache too
+    secondsPerKvByte: wafer ? 0 : decodeKvSeconds(decode.engine, tokenSet, 1, 1) * (1 + drafting),
     kinds: {
       inputTokens,
       cachedTokens,
@@ -182,7 +192,7 @@ export function fleetTables(
       ranks: readsHere.map((_, row) => alike ? 0 : kinds.ranks[row % kindCount]),
       readsHere,
       promptSeconds: prompt,
-      transferSeconds: column((i, here) => link === undefined || here ? 0 : setUpInTransfer
+      transferSeconds: column((i, here) => link === undefined || here ? 0 : setUpInTransfer[i]
         + kvTransferSeconds(kvBytes(model, inputTokens[i]) * decode.engine.kvCopies, flow, 0, 0, link.overlapLayers, prompt[i])),
       kvBytes: finalKv,
       steps,
@@ -191,8 +201,8 @@ export function fleetTables(
       firstGrowthBytes: start.map(growth),
       lastGrowthBytes: end.map(growth),
       bends: layerKinds.filter(({ most }) => start.some((tokens, row) => tokens < most && most <= end[row])).map(({ bytes, most }) => {
-        const bend = start.map((tokens, row) => tokens < most && most <= end[row] ? Math.ceil(most - tokens) : -1);
-        return { steps: bend, growthBytes: bytes, excessBytes: bend.map((count, row) => bytes * (start[row] + count - most)) };
+        const bend = start.map((tokens, row) => tokens < most && most <= end[row] ? Math.ceil((most - tokens) / pace) : -1);
+        return { steps: bend, growthBytes: bytes * pace, excessBytes: bend.map((count, row) => bytes * (start[row] + count * pace - most)) };
       }),
     },
   };

@@ -1,9 +1,10 @@
 import { fill } from '../../../src/estimator/calibration/calibration';
 import { Coefficients } from '../../../src/estimator/phases/coefficients';
 import { decodeStepSeconds } from '../../../src/estimator/phases/decode';
-import { kvTransferSeconds } from '../../../src/estimator/phases/kv-transfer';
+import { kvTransferSeconds, postingSeconds } from '../../../src/estimator/phases/kv-transfer';
 import { paddedTokens, promptSeconds } from '../../../src/estimator/phases/prefill';
 import { kvBytes, kvReadBytes } from '../../../src/estimator/phases/shapes';
+import { speculativeStepSeconds, tokensPerStep } from '../../../src/estimator/phases/speculation';
 import { Service } from '../../../src/estimator/service';
 import { InstanceFailure } from '../../../src/estimator/simulation';
 
@@ -46,8 +47,10 @@ export function reference(
   const buckets = (resolvedPrefill ?? resolvedDecode).promptBuckets;
   const copies = decode.engine.kvCopies;
 
-  const setUpSeconds = failures.length > 0 ? 0 : promptSet.linkBaseSeconds;
-  const setUpInTransfer = promptSet.linkBaseSeconds - setUpSeconds;
+  const pace = decode.speculation === undefined ? 1 : tokensPerStep(decode.speculation);
+  const setUpSeconds = failures.length > 0 || link?.blockTokens !== undefined ? 0 : promptSet.linkBaseSeconds;
+  const setUpInTransfer = (r: ReferenceRequest) => link?.blockTokens === undefined
+    ? promptSet.linkBaseSeconds - setUpSeconds : postingSeconds(model.layers, r.inputTokens, link.blockTokens, promptSet.linkDescriptorSeconds);
 
   const readSeconds = (r: ReferenceRequest, here = aggregated) => promptSeconds(
     model, (here ? decode : prefill!).engine, here ? tokenSet : promptSet,
@@ -63,7 +66,9 @@ export function reference(
       return service.form.stepSeconds(batch.length);
     }
     const bytes = batch.reduce((sum, r) => sum + kvReadBytes(model, r.inputTokens + r.written), 0);
-    return decodeStepSeconds(model, decode.engine, tokenSet, batch.length, bytes / batch.length);
+    return decode.speculation === undefined
+      ? decodeStepSeconds(model, decode.engine, tokenSet, batch.length, bytes / batch.length)
+      : speculativeStepSeconds(model, decode.engine, tokenSet, batch.length, bytes / batch.length, decode.speculation);
   };
   const heldBytes = (r: ReferenceRequest) => kvBytes(model, r.inputTokens + r.outputTokens) * copies;
 
@@ -229,7 +234,7 @@ export function reference(
       const request = engine.queue.shift()!;
       engine.ends = engine.queue.length > 0 ? now + readSeconds(engine.queue[0]) : Infinity;
       const exposed = kvTransferSeconds(kvBytes(model, request.inputTokens) * copies, flowRate, 0, 0, link!.overlapLayers, readSeconds(request));
-      settingUp.push([now + setUpSeconds, request, setUpInTransfer + exposed, engine]);
+      settingUp.push([now + setUpSeconds, request, setUpInTransfer(request) + exposed, engine]);
     }));
     consider(settingUp.length > 0 ? settingUp[0][0] : Infinity, () => {
       const [, request, left, from] = settingUp.shift()!;
@@ -269,14 +274,13 @@ export function reference(
         engine.batch.push(request);
       } else {
         for (const request of engine.batch) {
-          request.written++;
-          if (request.written === 1) {
-            request.firstToken = now;
-          }
+          request.firstToken = request.written === 0 ? now : request.firstToken;
+          request.written += pace;
         }
       }
-      const done = engine.batch.filter((r) => r.written === r.outputTokens);
-      engine.batch = engine.batch.filter((r) => r.written < r.outputTokens);
+      const isDone = (r: ReferenceRequest) => r.written >= r.outputTokens - 1e-9;
+      const done = engine.batch.filter(isDone);
+      engine.batch = engine.batch.filter((r) => !isDone(r));
       done.forEach((request) => finish(engine, request, now));
       nextStep(engine, now);
     }));

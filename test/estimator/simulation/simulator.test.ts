@@ -75,6 +75,16 @@ describe('against the closed form', () => {
     expect(link.utilisation / form.linkLoad).toBeCloseTo(1, 1);
   });
 
+  test('one client meets the service times where steps verify drafts and blocks are posted one by one', () => {
+    const speculation = { draftTokens: 3, acceptanceRate: 0.7 };
+    const spec = { ...apart, link: { blockTokens: 32 }, decode: { ...apart.decode, speculation } };
+    const { form } = solved({ ...spec, workload: { ...spec.workload, requestsPerSecond: 1e-9 } });
+    const { ttftSeconds, tpotSeconds } = simulated(spec, { concurrency: 1, requests: 20 });
+    expect(ttftSeconds.avg / form.latencies[0]).toBeCloseTo(1, 2);
+    // the first step writes several tokens too, so that those after the first take a little less
+    expect(tpotSeconds!.avg / form.latencies[5]).toBeCloseTo(1, 1);
+  });
+
   test('one client of an engine with chunked prefill meets the service times', () => {
     const spec = trn2({ workload: steady(1, 1000, 200), prefill: undefined, decode: { hardware: 'p5.48xlarge', instances: 1, maxBatchedTokens: 2048 } });
     const { form } = solved({ ...spec, workload: { ...spec.workload, requestsPerSecond: 1e-9 } });
