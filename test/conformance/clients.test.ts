@@ -52,7 +52,7 @@ async function startRouters(more: object = {}): Promise<void> {
     routerFor([
       { name: 'prefill', role: 'prefill', protocol: 'openai', url: pair.prefill.url, kvConnector: 'nixl' },
       { name: 'decode', role: 'decode', protocol: 'openai', url: pair.decode.url, kvConnector: 'nixl', prefill: 'prefill' },
-    ], config),
+    ], { ...config, routing: { minPromptTokens: 0 } }),
   ]);
   [url, pairUrl] = routers.map(({ port }) => `${'tls' in more ? 'https' : 'http'}://127.0.0.1:${port}`);
 }
