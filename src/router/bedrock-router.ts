@@ -152,7 +152,8 @@ abstract class BedrockRouterBase extends Resource implements IBedrockRouter {
  * A decode engine is paired with the first prefill engine of the same `kvConnector`: the router lets the prefill engine read the prompt and hands
  * its KV cache on, as vLLM's NIXL connector does it. Where that cannot be (no pair, several answers asked for, no prefill engine that is free and
  * well), or is not worth it (a short prompt, a prefill engine that has too many to read), the engine that answers reads the prompt itself, which the header
- * `x-router-route` and the service's metric `router_decisions_total` tell. No other way of handing on is known to the router, that of a CS-3 among them.
+ * `x-router-route` and the service's metric `router_decisions_total` tell. Engines of SGLang (`kvConnector: 'sglang'`) are given each request at once, and no
+ * decode engine of theirs reads a prompt itself. No other way of handing on is known to the router, that of a CS-3 among them.
  *
  * Bedrock may be among the engines, in any place: it answers where no engine is up, not where they are full. The tasks are granted
  * the invocation of that model and of no other.

@@ -123,6 +123,7 @@ function routingOf({ spec, engines }: RouterConfigInput, prefillOf: ReadonlyMap<
 
 function problemsOf(input: RouterConfigInput): Problem[] {
   const { path, engines } = input;
+  const prefillOf = pairs(engines);
   const problems: Problem[] = [];
   const refuse = (rule: string, where: string, value: unknown, message: string, mend: string) =>
     problems.push({ rule, path: `${path}.${where}`, ...(value === undefined ? {} : { value: JSON.stringify(value) }), message, mend });
@@ -156,6 +157,9 @@ function problemsOf(input: RouterConfigInput): Problem[] {
     }
     if ((engine.discoverySrvName === undefined) === (engine.url === undefined)) {
       refuse('RouterEngineAddress', at, engine.name, 'an engine is reached in exactly one way', 'give one of discoverySrvName and url');
+    }
+    if (engine.role === EngineRole.DECODE && engine.kvConnector === 'sglang' && !prefillOf.has(engine)) {
+      refuse('RouterEngineUnpaired', `${at}.kvConnector`, engine.kvConnector, 'decode engines of SGLang read no prompts', 'add a PREFILL engine with the same kvConnector');
     }
     if (portOf(engine) === undefined) {
       refuse('RouterEnginePort', `${at}.port`, engine.name, 'the port to open towards the engine is not known', 'give port');

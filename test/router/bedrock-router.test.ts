@@ -231,6 +231,12 @@ describe('engines', () => {
       .hasNoWarning('/Stack/Router', Match.stringLikeRegexp('RouterEnginesUnpaired'));
   });
 
+  test('of SGLang are paired likewise, and refused without one that reads prompts', () => {
+    const { pairs, config } = pairsOf([engine('decode', EngineRole.DECODE, 'sglang'), engine('prefill', EngineRole.PREFILL, 'sglang')]);
+    expect([pairs, config.targets.map(({ kvConnector }: any) => kvConnector)]).toEqual([['decode prefill'], ['sglang', 'sglang']]);
+    expect(() => pairsOf([engine('decode', EngineRole.DECODE, 'sglang'), CLOUD])).toThrow('decode engines of SGLang read no prompts');
+  });
+
   test('that read prompts leave half of the wait for the first token to those that write', () => {
     const { template } = synth(() => ({ firstTokenTimeout: Duration.seconds(30) }));
     expect(configIn(template).limits).toMatchObject({ firstByteTimeoutSeconds: 30, prefillTimeoutSeconds: 15 });

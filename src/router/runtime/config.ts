@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import Ajv, { ErrorObject } from 'ajv';
+import { SGLANG } from './handoff/bootstrap';
 import { Certificate } from './listener';
 import schema from './router-config.v1.schema.json';
 import { JsonSyntaxError, parseJson } from '../../json-text';
@@ -43,6 +44,8 @@ export interface TargetConfig {
   /** Defined for Cerebras alone. */
   readonly defaultMaxTokens?: number;
   readonly kvConnector?: string;
+  /** Defined for SGLang alone. */
+  readonly bootstrapPort?: number;
   readonly prefill?: string;
 }
 
@@ -178,7 +181,7 @@ function describe(error: ErrorObject): { message: string; mend: string; showValu
     case 'enum':
       return { message: 'the value is not one of those allowed', mend: `use one of ${JSON.stringify(error.params.allowedValues)}`, showValue: true };
     case 'false schema':
-      return { message: 'targets of this protocol have no such setting', mend: 'remove it', showValue: true };
+      return { message: 'such a target has no such setting', mend: 'remove it', showValue: true };
     case 'const':
       return { message: 'the value is not the one allowed', mend: `use ${JSON.stringify(error.params.allowedValue)}`, showValue: true };
     case 'oneOf':
@@ -211,10 +214,13 @@ function crossProblems(config: RouterConfig, env: Environment): Problem[] {
     }
   });
   config.targets.forEach((target, i) => {
+    const at = `targets[${i}].prefill`;
     if (target.prefill === undefined) {
+      if (target.role === 'decode' && target.kvConnector === SGLANG) {
+        refuse('RouterTargetPrefill', at, undefined, 'decode engines of SGLang read no prompts', 'name the target whose engines do');
+      }
       return;
     }
-    const at = `targets[${i}].prefill`;
     const prefill = config.targets.find(({ name }) => name === target.prefill);
     if (target.role !== 'decode') {
       refuse('RouterTargetPrefill', at, target.prefill, `a target with role ${JSON.stringify(target.role)} takes no KV cache`, 'remove prefill, or set role to "decode"');

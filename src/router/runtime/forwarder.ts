@@ -6,6 +6,7 @@ import { requestToBedrock } from './bedrock/request';
 import { RouterConfig } from './config';
 import { Exchange } from './exchange';
 import { Handoff, Prepared } from './handoff/handoff';
+import { Meeting } from './handoff/prefill-leg';
 import { RouterMetrics } from './metrics';
 import { Choice, PathChooser } from './path-chooser';
 import { relayStream, relayWhole } from './relay';
@@ -28,6 +29,8 @@ interface Leg {
   readonly body: Buffer;
   /** Aborted when the engine is no longer to answer. */
   readonly signal: AbortSignal;
+  /** Whether the KV cache is kept for it, until it is fetched or its lease ends. */
+  readonly fetches?: boolean;
   /** Whether it answers as Bedrock does, to a caller that asked as Bedrock is asked. */
   readonly inBedrocksFormat?: boolean;
 }
@@ -91,7 +94,7 @@ export class Forwarder {
     let prepared: Prepared | undefined;
     let wasRead = () => {};
     // whichever of two engines fails a hand-off, neither is to be trusted with many more.
-    const atWork = () => (exchange.handoff === 'handed_off' ? [endpoint, prepared!.prefill!] : [endpoint]);
+    const atWork = () => [endpoint, ...(exchange.handoff === 'handed_off' && prepared!.prefill !== undefined ? [prepared!.prefill] : [])];
     this.metrics.inFlight.inc({ target: name });
     try {
       // the slot is taken before the prompt is read: a KV cache that had to wait for one could outlive its lease.
@@ -108,9 +111,7 @@ export class Forwarder {
         wasRead = endpoint.reads(choice.promptTokens);
         exchange.onBegun = wasRead;
       }
-      const status = prepared.outcome === 'handed_off'
-        ? await this.answerHandedOff(exchange, asked, target, { ...leg, body: prepared.body }, prepared)
-        : await this.answer(exchange, asked, await signedLeg(exchange, asked, target, { ...leg, body: prepared.body }));
+      const status = await this.answerPrepared(exchange, asked, choice, target, { ...leg, body: prepared.body }, prepared);
       if (status === undefined) {
         exchange.handoff = undefined;
         endpoint.unreachable();
@@ -137,6 +138,18 @@ export class Forwarder {
     }
   }
 
+  /** Lets an engine answer as its prompt was, or will be, read. Resolves as `answer` does. */
+  private async answerPrepared(
+    exchange: Exchange, asked: EngineRequest, choice: Choice, target: Target, leg: Leg, prepared: Prepared,
+  ): Promise<number | undefined> {
+    if (prepared.meeting !== undefined) {
+      return this.answerMeeting(exchange, asked, choice, target, leg, prepared.meeting);
+    }
+    return prepared.outcome === 'handed_off'
+      ? this.answerHandedOff(exchange, asked, target, { ...leg, fetches: true }, prepared)
+      : this.answer(exchange, asked, await signedLeg(exchange, asked, target, leg));
+  }
+
   /** Lets an engine answer from a KV cache or, if that fails or comes too late for the lease, from the prompt. Resolves as `answer` does. */
   private async answerHandedOff(exchange: Exchange, asked: EngineRequest, target: Target, leg: Leg, prepared: Prepared): Promise<number | undefined> {
     const canceller = new AbortController();
@@ -156,7 +169,7 @@ export class Forwarder {
       }
       return status;
     } catch (e) {
-      if (exchange.signal.aborted || exchange.answer.started || !(e instanceof EngineError) || e.code === 'engine_refused') {
+      if (!mayBeAskedAgain(exchange, e)) {
         throw e;
       }
     } finally {
@@ -168,7 +181,7 @@ export class Forwarder {
       prepared.prefill!.failed(Date.now());
     }
     // another id, as the engine may not have forgotten the request yet.
-    const again = { ...leg, headers: headersForEngines(exchange, asked.stream), body: bodyForEngine(asked, target.config) };
+    const again = { ...leg, fetches: false, headers: headersForEngines(exchange, asked.stream), body: bodyForEngine(asked, target.config) };
     const status = await this.answer(exchange, asked, again);
     if (status === undefined) {
       // it had accepted the request, which may be what it died of: no other engine is to have it.
@@ -178,12 +191,62 @@ export class Forwarder {
     return status;
   }
 
+  /**
+   * Lets an engine answer while another reads the prompt for it. If either fails, the other does not wait for it, and both are asked once more, in another room,
+   * by another prefill engine if it was that one that failed, unless the caller was sent something. Resolves as `answer` does.
+   */
+  private async answerMeeting(
+    exchange: Exchange, asked: EngineRequest, { promptTokens }: Choice, target: Target, leg: Leg, meeting: Meeting,
+  ): Promise<number | undefined> {
+    const failed = new Set<Endpoint>();
+    try {
+      return await this.answerIn(exchange, asked, leg, meeting);
+    } catch (e) {
+      if (!mayBeAskedAgain(exchange, e)) {
+        throw e;
+      }
+      if (meeting.failed.aborted) {
+        failed.add(meeting.endpoint);
+      } else {
+        meeting.endpoint.failed(Date.now());
+      }
+    }
+    const headers = headersForEngines(exchange, asked.stream);
+    const next = this.handoff.meet(exchange, asked, promptTokens, target, headers, failed);
+    const status = await this.answerIn(exchange, asked, { ...leg, headers }, next);
+    if (status === undefined) {
+      leg.endpoint.unreachable();
+      throw new EngineError(502, 'engine_failed', 'the engine failed a hand-off and can no longer be reached');
+    }
+    return status;
+  }
+
+  /** Lets an engine answer from what a prefill engine reads meanwhile. A prefill engine that refuses the request answers it. */
+  private async answerIn(exchange: Exchange, asked: EngineRequest, leg: Leg, meeting: Meeting): Promise<number | undefined> {
+    try {
+      const status = await this.answer(exchange, asked, { ...leg, body: meeting.body, signal: AbortSignal.any([leg.signal, meeting.failed]) });
+      if (status === 200) {
+        meeting.endpoint.succeeded();
+      } else {
+        await meeting.leave();
+      }
+      return status;
+    } catch (e) {
+      await meeting.leave();
+      if (meeting.refusal === undefined || !mayBeAskedAgain(exchange, e)) {
+        throw e;
+      }
+      exchange.handoff = 'rejected';
+      await passOn(exchange, meeting.refusal);
+      return meeting.refusal.status;
+    }
+  }
+
   /** Lets an engine answer. Resolves to its status once the caller has all of it, to undefined if no connection could be made. */
   private async answer(exchange: Exchange, asked: EngineRequest, leg: Leg): Promise<number | undefined> {
     const response = await this.post(exchange, asked, leg);
     const status = response?.statusCode;
-    const handedOff = exchange.handoff === 'handed_off';
-    if (handedOff && (status === undefined || (status >= 400 && status < 500))) {
+    if (leg.fetches && (status === undefined || (status >= 400 && status < 500))) {
       // it refused the request without a look at the KV cache, or never had it.
       this.handoff.drop();
     }
@@ -191,7 +254,7 @@ export class Forwarder {
       return undefined;
     }
     exchange.tellRoute();
-    if (handedOff && response.statusCode >= 500) {
+    if (exchange.handoff === 'handed_off' && response.statusCode >= 500) {
       await response.body.dump().catch(() => undefined);
       throw new EngineError(502, 'engine_failed', `the engine answers a hand-off with status ${status}`);
     }
@@ -225,6 +288,11 @@ export class Forwarder {
       clearTimeout(timer);
     }
   }
+}
+
+/** Whether a hand-off failed before the caller was sent anything, and by no fault of the caller's. */
+function mayBeAskedAgain(exchange: Exchange, e: unknown): boolean {
+  return !exchange.signal.aborted && !exchange.answer.started && e instanceof EngineError && e.code !== 'engine_refused';
 }
 
 /** The leg as Bedrock is to be sent it; as it is for engines, which nothing is signed for. */

@@ -70,7 +70,7 @@ export class PathChooser {
   /** What of a request its path depends on. Throws ApiError if it is for an operation that no target has, up or not. */
   public read(exchange: Exchange, asked: EngineRequest): Routed {
     if (![...this.fleet, ...this.bedrock].some((target) => target.canAnswer(asked))) {
-      throw new ApiError(404, 'invalid_request_error', 'not_found', 'no engine here has this operation');
+      throw new ApiError(404, 'invalid_request_error', 'not_found', 'no engine here has this operation, or can do it as it is asked');
     }
     const text = promptTextOf(asked.body);
     exchange.serviceTier = serviceTierOf(exchange.request.headers, asked);
@@ -78,7 +78,7 @@ export class PathChooser {
       asked,
       text,
       promptTokens: Math.ceil(this.prompts.estimate(text.bytes) + text.tokens),
-      isEligible: isEligible(asked),
+      isEligible: this.fleet.some(({ config }) => isEligible(asked, config.kvConnector)),
       tier: exchange.serviceTier,
     };
   }
@@ -90,9 +90,9 @@ export class PathChooser {
    * @param tried engines that are not to answer.
    */
   public choose(routed: Routed, tried: ReadonlySet<Endpoint>): Choice {
-    const { asked, isEligible: canBeHandedOff, promptTokens } = routed;
-    const disaggregated = canBeHandedOff ? this.pair(tried) : undefined;
-    const aggregated = this.first(this.fleet, asked, tried);
+    const { asked, promptTokens } = routed;
+    const disaggregated = this.pair(asked, tried);
+    const aggregated = this.first(this.fleet.filter(({ readsPrompts }) => readsPrompts), asked, tried);
     const bedrock = this.first(this.bedrock, asked, tried);
     const decision = decide(routed, {
       disaggregated: disaggregated?.state ?? NONE, aggregated: aggregated?.state ?? NONE, bedrock: bedrock?.state ?? NONE,
@@ -135,9 +135,9 @@ export class PathChooser {
   }
 
   /** The decode engine of the first pair that is complete. */
-  private pair(tried: ReadonlySet<Endpoint>): Candidate | undefined {
+  private pair(asked: EngineRequest, tried: ReadonlySet<Endpoint>): Candidate | undefined {
     for (const target of this.fleet) {
-      const decode = target.config.prefill === undefined ? undefined : target.next(tried);
+      const decode = target.takesKvCacheOf(asked) ? target.next(tried) : undefined;
       // a prompt need not go to a prefill engine that fails: decode engines can read it.
       const prefill = decode && this.named.get(target.config.prefill!)!.nextReliable(new Set());
       if (decode !== undefined && prefill !== undefined) {

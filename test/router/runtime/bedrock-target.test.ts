@@ -336,7 +336,7 @@ describe('its configuration', () => {
       }
       return [];
     };
-    const noSuch = 'targets of this protocol have no such setting';
+    const noSuch = 'such a target has no such setting';
     expect(problems()).toEqual([
       `config.targets[0].apiKeyEnv: ${noSuch}`,
       `config.targets[0].kvConnector: ${noSuch}`,

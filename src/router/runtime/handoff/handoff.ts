@@ -3,11 +3,13 @@ import { LimitsConfig } from '../config';
 import { Exchange } from '../exchange';
 import { RouterMetrics } from '../metrics';
 import { Choice } from '../path-chooser';
-import { withKvParams } from './kv-params';
-import { PrefillLeg } from './prefill-leg';
+import { SGLANG } from './bootstrap';
+import { KvParams, withKvParams } from './kv-params';
+import { Meeting, PrefillLeg } from './prefill-leg';
 import { Reason } from '../../../routing';
 import { Endpoint } from '../targets/endpoint';
 import { Target } from '../targets/target';
+import { EngineError } from '../wire/api-error';
 import { bodyForEngine, EngineRequest } from '../wire/engine-request';
 import { WholeAnswer } from '../wire/whole-answer';
 
@@ -28,6 +30,8 @@ export interface Prepared {
   readonly prefill?: Endpoint;
   /** When the lease of the KV cache ends that is handed on, in milliseconds of `performance.now()`. */
   readonly leaseEndMillis?: number;
+  /** The engine that reads the prompt meanwhile. */
+  readonly meeting?: Meeting;
   /** The answer, if the request was rejected. */
   readonly refusal?: WholeAnswer;
 }
@@ -68,6 +72,10 @@ export class Handoff {
     if (decision.path !== 'disaggregated') {
       return { body, outcome: decision.reason };
     }
+    if (target.config.kvConnector === SGLANG) {
+      const meeting = this.meet(exchange, asked, promptTokens, target, headers);
+      return { body, outcome: 'handed_off', meeting };
+    }
     const read = await this.leg.run(exchange, asked, promptTokens, this.targets.get(prefill)!, headers);
     switch (read.kind) {
       case 'refused':
@@ -75,11 +83,15 @@ export class Handoff {
       case 'failed':
         return { body, outcome: read.outcome };
     }
+    const kept = KvParams.read(read.answer, read.answeredMillis);
+    if (kept === undefined) {
+      return { body, outcome: 'fallback_params_invalid' };
+    }
     if (exchange.signal.aborted) {
       this.drop();
       throw exchange.signal.reason;
     }
-    const params = read.params.take(performance.now(), this.limits.kvLeaseSeconds);
+    const params = kept.take(performance.now(), this.limits.kvLeaseSeconds);
     if (params === undefined) {
       this.drop();
       return { body, outcome: 'fallback_lease' };
@@ -88,8 +100,29 @@ export class Handoff {
       body: withKvParams(body, params),
       outcome: 'handed_off',
       prefill: read.endpoint,
-      leaseEndMillis: read.params.bornMillis + this.limits.kvLeaseSeconds * 1000,
+      leaseEndMillis: kept.bornMillis + this.limits.kvLeaseSeconds * 1000,
     };
+  }
+
+  /**
+   * Lets a prefill engine read the prompt while an engine of the target awaits it. Throws EngineError if there is none with room.
+   *
+   * @param exchange for whom.
+   * @param asked what was asked.
+   * @param promptTokens tokens of the prompt, about.
+   * @param target the engines that will answer.
+   * @param headers the headers of both legs.
+   * @param tried prefill engines that have failed to.
+   */
+  public meet(
+    exchange: Exchange, asked: EngineRequest, promptTokens: number, target: Target, headers: { readonly [name: string]: string },
+    tried: ReadonlySet<Endpoint> = new Set(),
+  ): Meeting {
+    const meeting = this.leg.meet(exchange, asked, promptTokens, this.targets.get(target.config.prefill!)!, headers, tried);
+    if (meeting === undefined) {
+      throw new EngineError(502, 'engine_failed', 'no engine is left to read the prompt');
+    }
+    return meeting;
   }
 
   /** Counts a KV cache that nobody will fetch. Its engine frees it at the end of the lease: there is no other way to tell it. */

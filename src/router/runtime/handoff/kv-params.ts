@@ -1,3 +1,4 @@
+import { BOOTSTRAP_MEMBERS } from './bootstrap';
 import { membersOf, withMembers } from '../wire/json-object';
 
 /** The member of requests and answers in which vLLM's engines tell each other where a KV cache is. */
@@ -5,7 +6,7 @@ const MEMBER = 'kv_transfer_params';
 /** Far above the block ids of the longest prompt. */
 const MAX_PARAMS_BYTES = 1024 * 1024;
 /** What only engines know of each other. */
-const BETWEEN_ENGINES = ['kv_transfer_params', 'remote_host', 'remote_port', 'remote_engine_id', 'remote_request_id', 'remote_block_ids'];
+const BETWEEN_ENGINES = ['kv_transfer_params', 'remote_host', 'remote_port', 'remote_engine_id', 'remote_request_id', 'remote_block_ids', ...BOOTSTRAP_MEMBERS];
 
 /** What a prefill engine is asked for: a KV cache that another engine will fetch. */
 export const ASK_FOR_KV_CACHE = JSON.stringify({
@@ -82,10 +83,14 @@ export function tellsOfKvParams(text: Buffer): boolean {
   return BETWEEN_ENGINES.some((name) => text.includes(name));
 }
 
-/** Whether a request names a KV cache: whoever does chooses the host that an engine connects to, and whose prompt it answers. */
-export function namesKvParams(body: { readonly [name: string]: unknown }): boolean {
+/**
+ * The member in which a request names a KV cache; undefined if it does not. Whoever does chooses the host that an engine connects to, and whose prompt it
+ * answers.
+ */
+export function kvMemberOf(body: { readonly [name: string]: unknown }): string | undefined {
   const extra = body.vllm_xargs;
-  return Object.hasOwn(body, MEMBER) || (typeof extra === 'object' && extra !== null && Object.hasOwn(extra, MEMBER));
+  const inExtra = typeof extra === 'object' && extra !== null && Object.hasOwn(extra, MEMBER);
+  return inExtra ? MEMBER : [MEMBER, ...BOOTSTRAP_MEMBERS].find((name) => Object.hasOwn(body, name));
 }
 
 function isUsable(value: unknown): boolean {

@@ -1,8 +1,9 @@
 import { performance } from 'node:perf_hooks';
-import { LimitsConfig, TargetConfig } from '../config';
+import { LimitsConfig } from '../config';
 import { Exchange } from '../exchange';
 import { RouterMetrics } from '../metrics';
-import { ASK_FOR_KV_CACHE, KvParams } from './kv-params';
+import { withRoom } from './bootstrap';
+import { ASK_FOR_KV_CACHE } from './kv-params';
 import { Endpoint, isConnectError } from '../targets/endpoint';
 import { Target } from '../targets/target';
 import { bodyForEngine, EngineRequest } from '../wire/engine-request';
@@ -14,14 +15,43 @@ const NOT_THE_CALLERS = new Set([401, 403, 404, 405, 408, 429]);
 /** Above the one token of an answer with all that can be asked for about it. */
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 
+/** What makes a request one that is answered at once, so that its status tells how it went. */
+const WHOLE = { stream: 'false', stream_options: undefined };
+/** What makes a request one for a token of it: of the limits on length, vLLM heeds others before `max_tokens`, or refuses them beside it. */
+const ONE_TOKEN = { ...WHOLE, max_tokens: '1', max_completion_tokens: undefined, min_tokens: undefined, kv_transfer_params: ASK_FOR_KV_CACHE };
+
 /** How a prompt was read on a prefill engine, or why it was not. */
 export type PrefillResult =
-  | { readonly kind: 'read'; readonly params: KvParams; readonly endpoint: Endpoint }
+  | { readonly kind: 'read'; readonly answer: Buffer; readonly answeredMillis: number; readonly endpoint: Endpoint }
   | { readonly kind: 'refused'; readonly answer: WholeAnswer; readonly endpoint: Endpoint }
-  | { readonly kind: 'failed'; readonly outcome: 'fallback_prefill_failed' | 'fallback_params_invalid' };
+  | { readonly kind: 'failed'; readonly outcome: 'fallback_prefill_failed' };
+
+/** What one engine is to read. */
+interface Reading {
+  readonly path: string;
+  readonly headers: { readonly [name: string]: string };
+  readonly body: Buffer;
+  /** Tokens of the prompt, about. */
+  readonly promptTokens: number;
+  /** Aborted when nobody awaits it any longer. */
+  readonly signal: AbortSignal;
+}
+
+/** A prefill engine that reads the prompt while another awaits the KV cache. */
+export interface Meeting {
+  readonly endpoint: Endpoint;
+  /** What the engine that answers is sent. */
+  readonly body: Buffer;
+  /** Aborted if the prefill engine fails or refuses before the other has said anything, which would await it. */
+  readonly failed: AbortSignal;
+  /** The prefill engine's answer, if it refused. */
+  refusal?: WholeAnswer;
+  /** Tells the prefill engine that it is awaited no longer. Resolves when it has no more to do with it. */
+  leave(): Promise<void>;
+}
 
 /**
- * The first leg of a hand-off: a prefill engine reads the prompt, and keeps its KV cache.
+ * The first leg of a hand-off: a prefill engine reads the prompt, and keeps its KV cache, or meets the engine that is to have it.
  */
 export class PrefillLeg {
   private readonly limits: LimitsConfig;
@@ -44,13 +74,11 @@ export class PrefillLeg {
   public async run(
     exchange: Exchange, asked: EngineRequest, promptTokens: number, target: Target, headers: { readonly [name: string]: string },
   ): Promise<PrefillResult> {
-    const body = bodyOf(asked, target.config);
+    const body = withMembers(bodyForEngine(asked, target.config), ONE_TOKEN);
     const tried = new Set<Endpoint>();
     for (let endpoint = target.nextReliable(tried); endpoint !== undefined && endpoint.freeSlots > 0; endpoint = target.nextReliable(tried)) {
       tried.add(endpoint);
-      target.take(endpoint);
-      const wasRead = endpoint.reads(promptTokens);
-      const result = await this.attempt(exchange, target, endpoint, headers, asked.path, body).finally(wasRead);
+      const result = await this.attempt(exchange, target, endpoint, { path: asked.path, headers, body, promptTokens, signal: exchange.signal });
       if (result !== undefined) {
         return result;
       }
@@ -58,17 +86,61 @@ export class PrefillLeg {
     return { kind: 'failed', outcome: 'fallback_prefill_failed' };
   }
 
-  /** Lets one endpoint read the prompt, and gives its slot back. Resolves to undefined if no connection could be made. */
+  /**
+   * Lets one engine of the target read the prompt while another awaits it. Undefined if there is none with room.
+   *
+   * @param exchange for whom.
+   * @param asked what was asked.
+   * @param promptTokens tokens of the prompt, about.
+   * @param target the prefill engines.
+   * @param headers the headers of both legs.
+   * @param tried engines that have failed to.
+   */
+  public meet(
+    exchange: Exchange, asked: EngineRequest, promptTokens: number, target: Target, headers: { readonly [name: string]: string },
+    tried: ReadonlySet<Endpoint>,
+  ): Meeting | undefined {
+    const endpoint = target.nextReliable(tried);
+    if (endpoint === undefined || endpoint.freeSlots === 0) {
+      return undefined;
+    }
+    const [failed, left] = [new AbortController(), new AbortController()];
+    const body = withRoom(bodyForEngine(asked, target.config), endpoint.url, target.config.bootstrapPort!);
+    const read = this.attempt(exchange, target, endpoint, {
+      path: asked.path, headers, promptTokens, body: withMembers(body, WHOLE), signal: AbortSignal.any([exchange.signal, left.signal]),
+    });
+    const meeting: Meeting = {
+      endpoint,
+      body,
+      failed: failed.signal,
+      leave: async () => {
+        left.abort();
+        await settled;
+      },
+    };
+    const settled = read.then((result) => {
+      if (result?.kind !== 'read' && !exchange.answer.started) {
+        meeting.refusal = result?.kind === 'refused' ? result.answer : undefined;
+        failed.abort();
+      }
+      // whoever left, or the caller who did, knows.
+    }, () => undefined);
+    return meeting;
+  }
+
+  /** Lets one endpoint read the prompt, and takes its slot for that. Resolves to undefined if no connection could be made; rejects if the signal is aborted. */
   private async attempt(
-    exchange: Exchange, target: Target, endpoint: Endpoint, headers: { readonly [name: string]: string }, path: string, body: Buffer,
+    exchange: Exchange, target: Target, endpoint: Endpoint, { path, headers, body, promptTokens, signal }: Reading,
   ): Promise<PrefillResult | undefined> {
     const labels = { target: target.config.name };
+    target.take(endpoint);
+    const wasRead = endpoint.reads(promptTokens);
     this.metrics.inFlight.inc(labels);
     const timeout = new AbortController();
     const timer = setTimeout(() => timeout.abort(), this.limits.prefillTimeoutSeconds * 1000);
     const askedAt = performance.now();
     try {
-      const response = await endpoint.post(path, { ...headers, accept: 'application/json' }, body, AbortSignal.any([exchange.signal, timeout.signal]));
+      const response = await endpoint.post(path, { ...headers, accept: 'application/json' }, body, AbortSignal.any([signal, timeout.signal]));
       // the lease began when the engine was done, just before its status.
       const answeredAt = performance.now();
       const answer = await readWhole(response, MAX_ANSWER_BYTES);
@@ -80,15 +152,11 @@ export class PrefillLeg {
         endpoint.failed(Date.now());
         return { kind: 'failed', outcome: 'fallback_prefill_failed' };
       }
-      const params = KvParams.read(answer.body, answeredAt);
-      if (params === undefined) {
-        return { kind: 'failed', outcome: 'fallback_params_invalid' };
-      }
       exchange.promptTokens = promptTokensIn(answer.body);
       this.metrics.prefillSeconds.observe(labels, (answeredAt - askedAt) / 1000);
-      return { kind: 'read', params, endpoint };
+      return { kind: 'read', answer: answer.body, answeredMillis: answeredAt, endpoint };
     } catch (e) {
-      if (exchange.signal.aborted) {
+      if (signal.aborted) {
         throw e;
       }
       if (!timeout.signal.aborted && isConnectError(e)) {
@@ -99,20 +167,9 @@ export class PrefillLeg {
       return { kind: 'failed', outcome: 'fallback_prefill_failed' };
     } finally {
       clearTimeout(timer);
+      wasRead();
       endpoint.release();
       this.metrics.inFlight.dec(labels);
     }
   }
-}
-
-/** The caller's body for one token of it: of the limits on length, vLLM heeds others before `max_tokens`, or refuses them beside it. */
-function bodyOf(asked: EngineRequest, config: TargetConfig): Buffer {
-  return withMembers(bodyForEngine(asked, config), {
-    stream: 'false',
-    stream_options: undefined,
-    max_tokens: '1',
-    max_completion_tokens: undefined,
-    min_tokens: undefined,
-    kv_transfer_params: ASK_FOR_KV_CACHE,
-  });
 }

@@ -2,6 +2,8 @@ import { Discovery, SrvDiscovery, StaticDiscovery } from './discovery';
 import { Endpoint } from './endpoint';
 import { BedrockSigner } from '../bedrock/signer';
 import { TargetConfig } from '../config';
+import { SGLANG } from '../handoff/bootstrap';
+import { isEligible } from '../handoff/eligibility';
 import { EngineRequest } from '../wire/engine-request';
 
 const PROBE_INTERVAL_MILLIS = 5_000;
@@ -55,9 +57,20 @@ export class Target {
     return this.endpoints.filter((endpoint) => endpoint.isReliable(now)).length;
   }
 
-  /** Whether its engines have an API for a request. */
-  public canAnswer({ path, bedrock }: EngineRequest): boolean {
-    return (this.signer !== undefined && bedrock !== undefined) || !MISSING[this.config.protocol].includes(path);
+  /** Whether its engines can read a prompt themselves: decode engines of SGLang refuse to. */
+  public get readsPrompts(): boolean {
+    return this.config.role !== 'decode' || this.config.kvConnector !== SGLANG;
+  }
+
+  /** Whether a prompt can be handed on to its engines. */
+  public takesKvCacheOf(asked: EngineRequest): boolean {
+    return this.config.prefill !== undefined && isEligible(asked, this.config.kvConnector);
+  }
+
+  /** Whether its engines have an API for a request, and can answer it as it is asked. */
+  public canAnswer(asked: EngineRequest): boolean {
+    const isThere = (this.signer !== undefined && asked.bedrock !== undefined) || !MISSING[this.config.protocol].includes(asked.path);
+    return isThere && (this.readsPrompts || this.takesKvCacheOf(asked));
   }
 
   /** Finds and probes the engines, then keeps doing so. Resolves after the first round, whatever it found. */

@@ -1,6 +1,6 @@
 import { withMembers } from './json-object';
 import { TargetConfig } from '../config';
-import { namesKvParams } from '../handoff/kv-params';
+import { kvMemberOf } from '../handoff/kv-params';
 
 /** What an engine is asked, in OpenAI's format. */
 export interface EngineRequest {
@@ -33,7 +33,7 @@ const WRITTEN_BY_ROUTER = [
 
 /** A member that a caller may not put into a request that the router writes; undefined if there is none. */
 export function reservedMember(fields: { readonly [name: string]: unknown }): string | undefined {
-  return namesKvParams(fields) ? 'kv_transfer_params' : WRITTEN_BY_ROUTER.find((name) => Object.hasOwn(fields, name));
+  return kvMemberOf(fields) ?? WRITTEN_BY_ROUTER.find((name) => Object.hasOwn(fields, name));
 }
 
 /** The member that limits an answer, for each path where engines write one. */

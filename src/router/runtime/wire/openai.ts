@@ -1,7 +1,7 @@
 import { ApiError, invalid, ROUTERS_FAULT } from './api-error';
 import { EngineRequest } from './engine-request';
 import { checkServed, jsonObject } from './fields';
-import { namesKvParams } from '../handoff/kv-params';
+import { kvMemberOf } from '../handoff/kv-params';
 
 /**
  * Reads a request for a chat completion, or for a completion.
@@ -25,8 +25,9 @@ export function parseOpenAi(path: '/v1/chat/completions' | '/v1/completions', by
   if (path === '/v1/completions' && typeof prompt !== 'string' && !Array.isArray(prompt)) {
     throw invalid('invalid_prompt', 'prompt is neither a string nor a list', 'prompt');
   }
-  if (namesKvParams(body)) {
-    throw invalid('kv_transfer_params_refused', 'kv_transfer_params are not for callers to give', 'kv_transfer_params');
+  const kvMember = kvMemberOf(body);
+  if (kvMember !== undefined) {
+    throw invalid('kv_transfer_params_refused', `${kvMember} is not for callers to give`, kvMember);
   }
   return { path, model, stream: stream === true, bytes, body };
 }

@@ -1,5 +1,5 @@
 import { Exchange } from '../../exchange';
-import { namesKvParams } from '../../handoff/kv-params';
+import { kvMemberOf } from '../../handoff/kv-params';
 import { EngineError, invalid } from '../api-error';
 import { CallerStream } from '../caller-wire';
 import { EngineRequest } from '../engine-request';
@@ -37,8 +37,9 @@ export function parseInvocation(bytes: Buffer, model: string, stream: boolean): 
 
 function chatRequest(given: Fields, model: string, stream: boolean): EngineRequest {
   const { model: named, stream: asked, stream_options: ignored, ...fields } = given;
-  if (namesKvParams(fields)) {
-    throw invalid('kv_transfer_params_refused', 'kv_transfer_params are not for callers to give');
+  const kvMember = kvMemberOf(fields);
+  if (kvMember !== undefined) {
+    throw invalid('kv_transfer_params_refused', `${kvMember} is not for callers to give`);
   }
   const body = { ...fields, model, stream, ...(stream && { stream_options: { include_usage: true } }) };
   return { path: '/v1/chat/completions', model, stream, bytes: Buffer.from(JSON.stringify(body)), body };
