@@ -41,7 +41,10 @@ const NONE: PathState = { isUp: false, freeSlots: 0, queuedPromptTokens: 0, sequ
  * Chooses the path of each request: what it is and how busy the engines are, put before `decide`; and learns of how that went.
  */
 export class PathChooser {
+  private readonly answering: Target[];
   private readonly fleet: Target[];
+  /** Those of the fleet whose engines can do without a prefill engine. */
+  private readonly alone: Target[];
   private readonly bedrock: Target[];
   private readonly named: ReadonlyMap<string, Target>;
   private readonly prompts: PromptTokens;
@@ -52,9 +55,10 @@ export class PathChooser {
    * @param targets all of them, the preferred ones first.
    */
   constructor({ routing, expected }: RouterConfig, targets: Target[]) {
-    const answering = targets.filter(({ config }) => config.role !== 'prefill');
-    this.fleet = answering.filter(({ config }) => config.protocol !== 'bedrock');
-    this.bedrock = answering.filter(({ config }) => config.protocol === 'bedrock');
+    this.answering = targets.filter(({ config }) => config.role !== 'prefill');
+    this.fleet = this.answering.filter(({ config }) => config.protocol !== 'bedrock');
+    this.alone = this.fleet.filter(({ readsPrompts }) => readsPrompts);
+    this.bedrock = this.answering.filter(({ config }) => config.protocol === 'bedrock');
     this.named = new Map(targets.map((target) => [target.config.name, target]));
     this.prompts = new PromptTokens(routing.bytesPerToken);
     const { minPromptTokens, disaggregated, aggregated, bedrock } = routing;
@@ -69,7 +73,7 @@ export class PathChooser {
 
   /** What of a request its path depends on. Throws ApiError if it is for an operation that no target has, up or not. */
   public read(exchange: Exchange, asked: EngineRequest): Routed {
-    if (![...this.fleet, ...this.bedrock].some((target) => target.canAnswer(asked))) {
+    if (!this.answering.some((target) => target.canAnswer(asked))) {
       throw new ApiError(404, 'invalid_request_error', 'not_found', 'no engine here has this operation, or can do it as it is asked');
     }
     const text = promptTextOf(asked.body);
@@ -92,7 +96,7 @@ export class PathChooser {
   public choose(routed: Routed, tried: ReadonlySet<Endpoint>): Choice {
     const { asked, promptTokens } = routed;
     const disaggregated = this.pair(asked, tried);
-    const aggregated = this.first(this.fleet.filter(({ readsPrompts }) => readsPrompts), asked, tried);
+    const aggregated = this.first(this.alone, asked, tried);
     const bedrock = this.first(this.bedrock, asked, tried);
     const decision = decide(routed, {
       disaggregated: disaggregated?.state ?? NONE, aggregated: aggregated?.state ?? NONE, bedrock: bedrock?.state ?? NONE,
