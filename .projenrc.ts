@@ -90,6 +90,7 @@ const project = new awscdk.AwsCdkConstructLibrary({
     'projen@0.103.25',
     'tsx@^4.23.15',
     // bundled by esbuild into assets/ and bin/, so users install none of them.
+    '@aws-sdk/client-secrets-manager@^3.1160.0',
     '@aws-sdk/credential-provider-node@^3.972.98',
     '@smithy/core@^3.41.0',
     '@smithy/signature-v4@^5.7.5',

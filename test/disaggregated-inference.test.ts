@@ -111,7 +111,7 @@ test('a fallback in Bedrock is the last that the router asks', () => {
   expect(stack.resolve(service.router.service.taskDefinition.taskRole.roleName)).toEqual({ Ref: expect.stringMatching(/^ChatRouterTaskRole/) });
   template.hasResourceProperties('AWS::IAM::ManagedPolicy', {
     Roles: [{ Ref: Match.stringLikeRegexp('^ChatRouterTaskRole') }],
-    PolicyDocument: { Statement: [Match.objectLike({ Action: Match.arrayWith(['bedrock:InvokeModel']) })] },
+    PolicyDocument: { Statement: Match.arrayWith([Match.objectLike({ Action: Match.arrayWith(['bedrock:InvokeModel']) })]) },
   });
 });
 

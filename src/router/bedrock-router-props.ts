@@ -31,7 +31,7 @@ export interface BedrockRouterOptions {
   readonly image?: ecs.ContainerImage;
 
   /**
-   * API keys that callers present as bearer tokens: a JSON list, or one a line. Tasks read them when they start.
+   * API keys that callers present as bearer tokens: a JSON list, or one a line. Tasks read them when they start, and every five minutes.
    *
    * @default - a new secret with one generated key
    */

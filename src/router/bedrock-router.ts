@@ -203,6 +203,13 @@ export class BedrockRouter extends BedrockRouterBase {
     const requestTimeout = props.requestTimeout ?? Duration.minutes(15);
     const drainTimeout = props.drainTimeout ?? Duration.seconds(100);
     const idleSeconds = Math.min(MAX_IDLE_SECONDS, requestTimeout.toSeconds() + 60);
+    this.apiKeysSecret = props.apiKeysSecret ?? new secretsmanager.Secret(this, 'ApiKeys', {
+      description: 'API keys of the router: a JSON list, or one a line',
+      // seen as imported, the key does not get the execution role's ARN into its policy: a key of another stack would then depend on this one.
+      encryptionKey: props.encryptionKey && kms.Key.fromKeyArn(this, 'ApiKeysKey', props.encryptionKey.keyArn),
+      removalPolicy: props.removalPolicy ?? RemovalPolicy.RETAIN,
+      generateSecretString: { passwordLength: 48, excludePunctuation: true },
+    });
     const { config, engineKeys, unpairedEngines } = buildRouterConfig({
       path: this.node.path,
       region: Stack.of(this).region,
@@ -215,16 +222,10 @@ export class BedrockRouter extends BedrockRouterBase {
       firstTokenTimeoutSeconds: (props.firstTokenTimeout ?? Duration.minutes(2)).toSeconds(),
       loadBalancerIdleSeconds: idleSeconds,
       drainSeconds: drainTimeout.toSeconds(),
+      apiKeysSecretArn: this.apiKeysSecret.secretArn,
     });
 
     this.logGroup = encryptedLogs(this, 'Logs', props);
-    this.apiKeysSecret = props.apiKeysSecret ?? new secretsmanager.Secret(this, 'ApiKeys', {
-      description: 'API keys of the router: a JSON list, or one a line',
-      // seen as imported, the key does not get the execution role's ARN into its policy: a key of another stack would then depend on this one.
-      encryptionKey: props.encryptionKey && kms.Key.fromKeyArn(this, 'ApiKeysKey', props.encryptionKey.keyArn),
-      removalPolicy: props.removalPolicy ?? RemovalPolicy.RETAIN,
-      generateSecretString: { passwordLength: 48, excludePunctuation: true },
-    });
     this.service = this.defineService(props, config, engineKeys, drainTimeout);
     openEngines(this.service, props.engines);
 
@@ -284,6 +285,8 @@ export class BedrockRouter extends BedrockRouterBase {
       description: 'What the tasks of the router may call',
     });
     props.engines.forEach(({ bedrockModel }) => bedrockModel?._grantInvoke(this, taskRole));
+    // the tasks read it anew while they run: what a variable holds is what the secret was at their start.
+    this.apiKeysSecret!.grantRead(taskRole);
     taskRole.completePolicy();
     const taskDefinition = new ecs.FargateTaskDefinition(this, 'Task', {
       executionRole,

@@ -35,6 +35,8 @@ export interface RouterConfigInput {
   readonly firstTokenTimeoutSeconds: number;
   readonly loadBalancerIdleSeconds: number;
   readonly drainSeconds: number;
+  /** The secret of the callers' API keys. */
+  readonly apiKeysSecretArn: string;
 }
 
 /** The configuration of the service, and the secrets that its variables hold. */
@@ -97,7 +99,7 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
       },
       lameduckSeconds: Math.min(10, input.drainSeconds / 2),
       drainSeconds: input.drainSeconds,
-      auth: { apiKeysEnv: API_KEYS_VARIABLE },
+      auth: { apiKeysEnv: API_KEYS_VARIABLE, apiKeysSecret: { arn: input.apiKeysSecretArn } },
       expected: objective === undefined ? undefined : { ttftSeconds: objective.ttftSeconds, tpotSeconds: objective.tpotSeconds },
     },
   };

@@ -27,11 +27,13 @@ const synth = (...args: Parameters<typeof inStack>) => {
   return { ...built, template: Template.fromStack(built.stack) };
 };
 
+const API_KEYS_ARN = 'arn:aws:secretsmanager:us-east-2:111122223333:secret:keys-AbCdEf';
 /** The configuration in the template, with a placeholder for what is known only at deployment. */
 const configIn = (template: Template): any => {
   const [parameter] = Object.values(template.findResources('AWS::SSM::Parameter'));
   const value = parameter.Properties.Value;
-  const text = typeof value === 'string' ? value : value['Fn::Join'][1].map((part: unknown) => (typeof part === 'string' ? part : 'token')).join('');
+  const known = (part: unknown) => (typeof part === 'string' ? part : JSON.stringify(part).includes('ApiKeys') ? API_KEYS_ARN : 'token');
+  const text = typeof value === 'string' ? value : value['Fn::Join'][1].map(known).join('');
   return JSON.parse(text);
 };
 const container = (template: Template) => Object.values(template.findResources('AWS::ECS::TaskDefinition'))[0].Properties.ContainerDefinitions[0];
@@ -120,9 +122,20 @@ describe('by default', () => {
       limits: { requestTimeoutSeconds: 900, firstByteTimeoutSeconds: 120, keepAliveSeconds: 965 },
       lameduckSeconds: 10,
       drainSeconds: 100,
-      auth: { apiKeysEnv: 'ROUTER_API_KEYS' },
+      auth: { apiKeysEnv: 'ROUTER_API_KEYS', apiKeysSecret: { arn: API_KEYS_ARN, refreshSeconds: 300 } },
     });
     expect(parsed.expected).toBeUndefined();
+    // read at the start by whoever starts a task, and anew by the task itself.
+    for (const role of ['ExecutionRole', 'TaskRole']) {
+      template.hasResourceProperties('AWS::IAM::ManagedPolicy', {
+        Roles: [{ Ref: Match.stringLikeRegexp(`^Router${role}`) }],
+        PolicyDocument: {
+          Statement: Match.arrayWith([Match.objectLike({
+            Action: ['secretsmanager:GetSecretValue', 'secretsmanager:DescribeSecret'], Resource: { Ref: Match.stringLikeRegexp('ApiKeys') },
+          })]),
+        },
+      });
+    }
   });
 
   test('two syntheses are the same', () => {
@@ -368,6 +381,7 @@ describe('Bedrock among the engines', () => {
         Statement: [
           Match.objectLike({ Action: Match.arrayWith(['bedrock:InvokeModel']), Resource: { 'Fn::Join': ['', Match.arrayWith([Match.stringLikeRegexp('inference-profile/eu.meta')])] } }),
           Match.objectLike({ Resource: Match.anyValue(), Condition: { StringEquals: { 'bedrock:InferenceProfileArn': Match.anyValue() } } }),
+          Match.objectLike({ Action: Match.arrayWith(['secretsmanager:GetSecretValue']) }),
         ],
       },
     });

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import Ajv, { ErrorObject } from 'ajv';
+import { KeysSecret } from './auth/rotating-api-keys';
 import { SGLANG } from './handoff/bootstrap';
 import { Certificate } from './listener';
 import schema from './router-config.v1.schema.json';
@@ -24,7 +25,7 @@ export interface RouterConfig {
   readonly lameduckSeconds: number;
   readonly drainSeconds: number;
   readonly tls?: { readonly certificateFile: string; readonly keyFile: string };
-  readonly auth: 'none' | { readonly apiKeysEnv: string };
+  readonly auth: 'none' | { readonly apiKeysEnv: string; readonly apiKeysSecret?: KeysSecret };
   readonly expected?: { readonly ttftSeconds?: number; readonly tpotSeconds?: number };
 }
 
@@ -179,15 +180,15 @@ function describe(error: ErrorObject): { message: string; mend: string; showValu
       };
     }
     case 'enum':
-      return { message: 'the value is not one of those allowed', mend: `use one of ${JSON.stringify(error.params.allowedValues)}`, showValue: true };
+      return error.instancePath === '/auth'
+        ? { message: 'the authentication is not understood', mend: 'use "none" or {"apiKeysEnv": "NAME"}', showValue: true }
+        : { message: 'the value is not one of those allowed', mend: `use one of ${JSON.stringify(error.params.allowedValues)}`, showValue: true };
     case 'false schema':
       return { message: 'such a target has no such setting', mend: 'remove it', showValue: true };
     case 'const':
       return { message: 'the value is not the one allowed', mend: `use ${JSON.stringify(error.params.allowedValue)}`, showValue: true };
     case 'oneOf':
-      return error.instancePath === '/auth'
-        ? { message: 'the authentication is not understood', mend: 'use "none" or {"apiKeysEnv": "NAME"}', showValue: true }
-        : { message: 'a target is found in exactly one way', mend: 'give one of "srv" and "url"', showValue: false };
+      return { message: 'a target is found in exactly one way', mend: 'give one of "srv" and "url"', showValue: false };
     default:
       return { message: `the value ${error.message}`, mend: 'change it', showValue: true };
   }

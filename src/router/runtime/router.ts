@@ -1,6 +1,8 @@
 import type { Logger } from 'pino';
 import { collectDefaultMetrics } from 'prom-client';
-import { Authenticator } from './auth';
+import { ApiKeys } from './auth/api-keys';
+import { Authenticator, EVERYBODY } from './auth/authenticator';
+import { RotatingApiKeys } from './auth/rotating-api-keys';
 import { RouterConfig } from './config';
 import { RouterMetrics } from './metrics';
 import { RouterServer } from './server';
@@ -26,13 +28,21 @@ export interface RunningRouter {
  * @param log where to write a line a request.
  */
 export async function startRouter(config: RouterConfig, env: { readonly [name: string]: string | undefined }, log: Logger): Promise<RunningRouter> {
-  const authenticator = config.auth === 'none' ? Authenticator.none() : Authenticator.apiKeys(env[config.auth.apiKeysEnv]!);
+  const authenticator = authenticatorOf(config.auth, env, log);
   const targets = config.targets.map((target) => new Target(target, target.apiKeyEnv === undefined ? undefined : env[target.apiKeyEnv]));
   const metrics = new RouterMetrics(config.expected);
   const server = new RouterServer({ config, authenticator, targets, metrics, log });
   const port = await server.listen();
-  log.info({ port, model: config.model.id, targets: config.targets.map(({ name, role }) => ({ name, role })), auth: config.auth === 'none' ? 'none' : 'apiKeys' }, 'listening');
-  return { port, metrics, drain: async () => server.drain() };
+  log.info({ port, model: config.model.id, targets: config.targets.map(({ name, role }) => ({ name, role })), auth: authenticator.kind }, 'listening');
+  return { port, metrics, drain: async () => server.drain().finally(() => authenticator.stop()) };
+}
+
+function authenticatorOf(auth: RouterConfig['auth'], env: { readonly [name: string]: string | undefined }, log: Logger): Authenticator {
+  if (auth === 'none') {
+    return EVERYBODY;
+  }
+  const keys = env[auth.apiKeysEnv]!;
+  return auth.apiKeysSecret === undefined ? new ApiKeys(keys) : new RotatingApiKeys(keys, auth.apiKeysSecret, log);
 }
 
 /**

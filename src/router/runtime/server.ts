@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { Authenticator } from './auth';
+import { Authenticator } from './auth/authenticator';
 import { readCertificate, RouterConfig } from './config';
 import { Exchange } from './exchange';
 import { Forwarder } from './forwarder';
@@ -154,9 +154,7 @@ export class RouterServer {
         this.parts.targets.forEach((target) => metrics.upstreamHealthy.set({ target: target.config.name }, target.healthyCount));
         return exchange.finish(answerOf(200, metrics.registry.contentType, await metrics.registry.metrics()));
     }
-    if (!authenticator.accepts(exchange.request.headers.authorization)) {
-      throw new ApiError(401, 'authentication_error', 'invalid_api_key', 'the API key is missing or wrong', { 'www-authenticate': 'Bearer' });
-    }
+    authenticator.check(exchange.request.headers.authorization);
     if (exchange.route === 'models') {
       return exchange.finish(answerOf(200, 'application/json', modelList(config.model.servedNames)));
     }
