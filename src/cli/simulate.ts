@@ -22,6 +22,8 @@ export interface SimulateOptions {
   readonly trace?: string;
   readonly jsonl?: string;
   readonly fail: string[];
+  /** `true` if no length is given. */
+  readonly route?: string | true;
 }
 
 /**
@@ -34,13 +36,17 @@ export function simulate(file: string, options: SimulateOptions, progress: ((tex
   const trace = options.trace === undefined ? undefined : RequestTrace.fromFile(options.trace);
   const given = (text: string | undefined) => (text === undefined ? undefined : /^\d+$/.test(text) ? Number(text) : NaN);
   const failures = options.fail.map(readFailure);
+  const minPromptTokens = options.route === true ? undefined : given(options.route);
+  const routing = options.route === undefined ? undefined : { minPromptTokens };
   const requests = given(options.requests);
   const expected = Math.min(requests ?? Infinity, trace?.requests.length ?? Infinity);
   const watched = progress !== undefined && expected >= PROGRESS_FROM && expected < Infinity;
   const lines = options.jsonl === undefined ? undefined : new Lines(options.jsonl);
   const observer = lines !== undefined || watched ? new Watch(lines, watched ? progress : undefined, expected) : undefined;
   try {
-    return Simulator.simulate(spec, { seed: given(options.seed), requests, concurrency: given(options.concurrency), trace, observer, failures });
+    return Simulator.simulate(spec, {
+      seed: given(options.seed), requests, concurrency: given(options.concurrency), trace, observer, failures, routing,
+    });
   } finally {
     lines?.close();
     if (watched) {

@@ -78,6 +78,15 @@ test('exit codes tell a missed objective, wrong input and an overload apart', ()
   expect(overload.stdout).toMatch(/^no estimate, unstable at decode: .* \(short by \d+ instances\)$/m);
 });
 
+test('the router decides with --route, with a length of its own or the estimator\'s', () => {
+  const readByDecode = (...options: string[]) =>
+    JSON.parse(cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--requests', '2000', '--format', 'json', ...options]).stdout).readByDecodeRequests;
+  expect(readByDecode()).toBe(0);
+  expect(readByDecode('--route', '100000000')).toBe(2000);
+  expect(readByDecode('--route')).toBeLessThan(2000);
+  expect(cli.run(['simulate', EXAMPLE, '--route', 'all']).status).toBe(2);
+});
+
 test('an instance that fails is told in the table and in the lines of its requests', () => {
   const path = join(folder, 'failed.jsonl');
   const { stdout } = cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--requests', '3000', '--fail', 'decode:1@60-120', '--jsonl', path]);

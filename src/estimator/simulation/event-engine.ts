@@ -4,6 +4,7 @@ import { FleetTables } from './fleet-tables';
 import { Outages } from './outages';
 import { PrefillPool } from './prefill-pool';
 import { Requests } from './requests';
+import { FleetRouting, Routing } from './routing';
 import { SharedLinks } from './shared-links';
 import { Traffic } from './traffic';
 
@@ -50,14 +51,20 @@ export class EventEngine {
   private readonly prefill: PrefillPool;
   private readonly links: SharedLinks;
   private readonly decode: DecodePool;
+  private readonly routing?: Routing;
 
   constructor(
-    private readonly fleet: FleetTables, private readonly arrivals: Arrivals, private readonly sink: Finished, private readonly outages: Outages,
+    private readonly fleet: FleetTables,
+    private readonly arrivals: Arrivals,
+    private readonly sink: Finished,
+    private readonly outages: Outages,
+    routing?: FleetRouting,
   ) {
     this.traffic = new Traffic(arrivals);
     this.prefill = new PrefillPool(fleet, this.requests);
     this.links = new SharedLinks(fleet.links, fleet.flowsAtFullSpeed);
     this.decode = new DecodePool(fleet, this.requests, this);
+    this.routing = routing && new Routing(routing, this.prefill, this.decode);
   }
 
   /** Seconds that engines worked, summed over each pool. */
@@ -139,7 +146,9 @@ export class EventEngine {
     requests.arrival[place] = now;
     requests.row[place] = kind;
     requests.number[place] = this.traffic.arrive();
-    if (fleet.aggregated || prefill.loads.least === Infinity) {
+    // with no decode engine up it fails wherever it goes
+    if (fleet.aggregated || prefill.loads.least === Infinity
+      || (this.routing !== undefined && this.decode.loads.least < Infinity && !this.routing.handsOff(kind))) {
       this.readHere(place, now);
     } else {
       prefill.take(place, now);

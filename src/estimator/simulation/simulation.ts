@@ -35,6 +35,14 @@ export interface SimulationOptions {
   readonly trace?: RequestTrace;
 
   /**
+   * Lets the router decide for each request whether a prefill engine reads its prompt or the decode engine itself, as the deployed router does: by the
+   * prompt's length, the objective, and how busy the engines are.
+   *
+   * @default - every prompt is read by a prefill engine, where there are any
+   */
+  readonly routing?: SimulatedRouting;
+
+  /**
    * Instances that fail while requests come.
    *
    * @default - none fails
@@ -47,6 +55,18 @@ export interface SimulationOptions {
    * @default - nobody
    */
   readonly observer?: SimulationObserver;
+}
+
+/**
+ * How the router decides.
+ */
+export interface SimulatedRouting {
+  /**
+   * Tokens of the shortest prompt that is rather handed from a prefill to a decode engine; 0 for every prompt.
+   *
+   * @default - what the estimator tells the router: the shortest that costs its caller no more time than it spares the decode engine
+   */
+  readonly minPromptTokens?: number;
 }
 
 /**

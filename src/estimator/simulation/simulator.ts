@@ -1,8 +1,11 @@
 import { Problem, Problems } from '../../problems';
+import { DEFAULT_MIN_PROMPT_TOKENS, PathExpectation, PathRates, ServiceTier } from '../../routing';
+import { SERVICE_TIERS } from '../../workload/service-tiers';
 import { DeploymentSpec } from '../deployment-spec';
 import { Refusal } from '../estimate';
 import { givenCounts, refusalOf } from '../estimator';
 import { Counts, cheapest, hopeless } from '../planner/counts';
+import { routingRates } from '../routing-rates';
 import { Service } from '../service';
 import { Arrivals, RandomArrivals, RecordedArrivals } from './arrivals';
 import { EventEngine } from './event-engine';
@@ -12,7 +15,8 @@ import { MixedFleet } from './mixed-fleet';
 import { Outages } from './outages';
 import { Recorder } from './recorder';
 import { RequestLengths, requestLengths } from './request-lengths';
-import { InstanceFailure, SimulatedLatency, SimulatedStage, SimulatedVerdict, Simulation, SimulationOptions, SimulationOutcome } from './simulation';
+import { FleetRouting } from './routing';
+import { InstanceFailure, SimulatedLatency, SimulatedRouting, SimulatedStage, SimulatedVerdict, Simulation, SimulationOptions, SimulationOutcome } from './simulation';
 
 const DEFAULT_REQUESTS = 10_000;
 const MAX_REQUESTS = 2_000_000_000;
@@ -30,7 +34,7 @@ interface Load {
  * Simulates a deployment request by request.
  *
  * Every request passes the queue of a prefill engine, the link, the decode engine's wait for a slot and for KV memory, and its batch; step times are those
- * of the closed form. The router gives a request to the engine with the fewest requests. The simulation advances from event to event in closed sums, and gives
+ * of the closed form. The router gives a request to the engine with the fewest requests, and with the option `routing` decides who reads its prompt. The simulation advances from event to event in closed sums, and gives
  * each request the times that advancing token by token would. The same spec, options and seed give the same figures on every machine, except that the last
  * digit of step times of models with routed experts is the platform's (`Math.pow`).
  *
@@ -68,7 +72,7 @@ export class Simulator {
       const { failures = [] } = options;
       Problems.throwIfAny(failureProblems(failures, service, counts));
       const most = options.concurrency ?? load.arrivals.requests;
-      const fleet = fleetTables(service, counts.prefill, counts.decode, load.lengths, most, failures.length > 0);
+      const fleet = fleetTables(service, counts.prefill, counts.decode, load.lengths, most, failures.length > 0 || options.routing !== undefined);
       const refusal = unfit(service, fleet);
       return refusal === undefined ? run(service, counts, options, load, fleet) : { refusal };
     } catch (error) {
@@ -84,7 +88,9 @@ function run(service: Service, counts: Counts, options: SimulationOptions, load:
   const recorder = new Recorder(fleet, spec.objective, options.observer);
   const { prefill, decode } = service.resolved.plant;
   const outages = new Outages(options.failures ?? [], (pool) => (pool === 'prefill' ? prefill! : decode).enginesPerInstance, fleet.overheadSeconds);
-  const engine = new (fleet.chunked === undefined ? EventEngine : MixedFleet)(fleet, load.arrivals, recorder, outages);
+  const engine = fleet.chunked === undefined
+    ? new EventEngine(fleet, load.arrivals, recorder, outages, options.routing && routingOf(service, options.routing, load.lengths))
+    : new MixedFleet(fleet, load.arrivals, recorder, outages);
   engine.run();
   if (recorder.firstToken.count === 0) {
     return { refusal: { kind: 'infeasible', reason: 'no request is answered, as instances fail', mend: 'let instances be up again, or add some' } };
@@ -118,6 +124,27 @@ function run(service: Service, counts: Counts, options: SimulationOptions, load:
     objectives: verdicts(service, recorder),
   };
   return { simulation };
+}
+
+/** What the router goes by; undefined where there is one path only. */
+function routingOf({ spec }: Service, { minPromptTokens }: SimulatedRouting, lengths: RequestLengths): FleetRouting | undefined {
+  const rates = routingRates(spec);
+  if (rates?.aggregated === undefined) {
+    return undefined;
+  }
+  // the rates are the simulation's own: nothing is to be learnt of them
+  const expected = (of: PathRates): PathExpectation => ({ rates: of, ttftFactor: 1, tpotFactor: 1 });
+  return {
+    policy: {
+      minPromptTokens: minPromptTokens ?? rates.minPromptTokens ?? DEFAULT_MIN_PROMPT_TOKENS,
+      ttftSeconds: spec.objective?.ttftSeconds,
+      tpotSeconds: spec.objective?.tpotSeconds,
+      disaggregated: expected(rates.disaggregated),
+      aggregated: expected(rates.aggregated),
+    },
+    promptTokens: lengths.inputTokens.map((tokens, kind) => tokens - lengths.cachedTokens[kind]),
+    tiers: Array.from(lengths.ranks, (rank) => SERVICE_TIERS[rank] as ServiceTier),
+  };
 }
 
 function verdicts({ promises }: Service, { firstToken, perToken, endToEnd }: Recorder): SimulatedVerdict[] {
@@ -218,7 +245,7 @@ function failureProblems(failures: readonly InstanceFailure[], service: Service,
   return problems;
 }
 
-function optionProblems({ seed, requests, concurrency, trace }: SimulationOptions): Problem[] {
+function optionProblems({ seed, requests, concurrency, trace, routing }: SimulationOptions): Problem[] {
   const problems: Problem[] = [];
   const whole = (value: number | undefined, path: string, least: number, most: number) => {
     if (value !== undefined && !(Number.isInteger(value) && value >= least && value <= most)) {
@@ -231,6 +258,12 @@ function optionProblems({ seed, requests, concurrency, trace }: SimulationOption
       });
     }
   };
+  const shortest = routing?.minPromptTokens;
+  if (shortest !== undefined && !(shortest >= 0 && shortest < Infinity)) {
+    problems.push({
+      rule: 'SimulationOptionOutOfRange', path: 'routing.minPromptTokens', value: String(shortest), message: 'this is no number of tokens', mend: 'give a number from 0 on',
+    });
+  }
   whole(seed, 'seed', 0, 2 ** 32 - 1);
   whole(requests, 'requests', 1, MAX_REQUESTS);
   whole(concurrency, 'concurrency', 1, MAX_CLIENTS);

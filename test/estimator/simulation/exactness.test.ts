@@ -2,14 +2,18 @@ import * as fc from 'fast-check';
 import { ReferenceRequest, reference } from './reference';
 import { DeploymentSpec } from '../../../src/estimator';
 import { kvBytes } from '../../../src/estimator/phases/shapes';
+import { routingRates } from '../../../src/estimator/routing-rates';
 import { Service } from '../../../src/estimator/service';
 import { InstanceFailure } from '../../../src/estimator/simulation';
 import { RandomArrivals } from '../../../src/estimator/simulation/arrivals';
 import { EventEngine } from '../../../src/estimator/simulation/event-engine';
 import { fleetTables } from '../../../src/estimator/simulation/fleet-tables';
 import { Outages } from '../../../src/estimator/simulation/outages';
-import { requestLengths } from '../../../src/estimator/simulation/request-lengths';
+import { RequestLengths, requestLengths } from '../../../src/estimator/simulation/request-lengths';
+import { FleetRouting } from '../../../src/estimator/simulation/routing';
 import { ModelArchitecture, ModelSpec } from '../../../src/model';
+import { PathRates, ServiceTier } from '../../../src/routing';
+import { SERVICE_TIERS } from '../../../src/workload/service-tiers';
 import { SCHEMA } from '../specs';
 
 const FLEETS = 2000;
@@ -24,6 +28,8 @@ interface Fleet {
   readonly clients: number;
   /** By shares: of the pool's instances, of the time that the requests come in. */
   readonly failures: readonly { readonly pool: string; readonly instance: number; readonly at: number; readonly until: number }[];
+  /** Length from which on the router hands prompts on. */
+  readonly minPromptTokens?: number;
   readonly seed: number;
 }
 
@@ -65,6 +71,8 @@ const fleets: fc.Arbitrary<Fleet> = fc.record({
     at: fc.double({ min: 0.01, max: 1, noNaN: true }),
     until: fc.double({ min: 0.02, max: 2, noNaN: true }),
   }), { minLength: 1, maxLength: 3 })),
+  minPromptTokens: fc.constantFrom(undefined, undefined, 0, 300, 2000),
+  objective: fc.constantFrom(undefined, { ttftSeconds: 0.1 }, { ttftSeconds: 0.5, tpotSeconds: 0.02 }),
   seed: fc.integer(),
   classes,
 }).map((r) => ({
@@ -80,6 +88,7 @@ const fleets: fc.Arbitrary<Fleet> = fc.record({
         { weight: 1 / r.classes.length, inputTokens, outputTokens, serviceTier, cachedInputTokens: Math.floor(cachedShare * (inputTokens - 1)) }
       )),
     },
+    objective: r.objective,
     prefill: r.prefill && { hardware: r.prefill, instances: r.counts[0], enginesPerInstance: r.prefillEngines },
     link: { overlap: r.overlap, bytesPerSecond: r.bytesPerSecond, blockTokens: r.blockTokens },
     decode: { hardware: r.decode, instances: r.counts[1], maxConcurrentSequences: r.maxConcurrentSequences, speculation: r.decode === 'cs-3' ? undefined : r.speculation },
@@ -90,6 +99,7 @@ const fleets: fc.Arbitrary<Fleet> = fc.record({
   requests: r.requests,
   clients: r.clients,
   failures: r.failures,
+  minPromptTokens: r.minPromptTokens,
   seed: r.seed,
 }));
 
@@ -124,9 +134,25 @@ class Distinct extends RandomArrivals {
   }
 }
 
+function routingOf(service: Service, { minPromptTokens }: Fleet, lengths: RequestLengths): FleetRouting | undefined {
+  const rates = routingRates(service.spec);
+  const expected = (of: PathRates) => ({ rates: of, ttftFactor: 1, tpotFactor: 1 });
+  return rates?.aggregated && {
+    policy: {
+      ...service.spec.objective,
+      minPromptTokens: minPromptTokens!,
+      disaggregated: expected(rates.disaggregated),
+      aggregated: expected(rates.aggregated),
+    },
+    promptTokens: lengths.inputTokens.map((tokens, kind) => tokens - lengths.cachedTokens[kind]),
+    tiers: Array.from(lengths.ranks, (rank) => SERVICE_TIERS[rank] as ServiceTier),
+  };
+}
+
 test(`per-request times equal a token-by-token simulation's to 1e-9 over ${FLEETS} random fleets`, () => {
   let compared = 0;
   let failed = 0;
+  let readHere = 0;
   fc.assert(fc.property(fleets, (fleet) => {
     const service = loaded(fleet);
     fc.pre(service !== undefined);
@@ -163,20 +189,22 @@ test(`per-request times equal a token-by-token simulation's to 1e-9 over ${FLEET
       finish: 0,
       written: 0,
     }));
-    reference(service!, fleet.prefill, fleet.decode, expected, clients, failures);
+    const routed = fleet.minPromptTokens === undefined ? undefined : routingOf(service!, fleet, lengths);
+    reference(service!, fleet.prefill, fleet.decode, expected, clients, failures, routed);
 
     const actual: number[][] = [];
-    const tables = fleetTables(service!, fleet.prefill, fleet.decode, lengths, requests, failures.length > 0);
+    const tables = fleetTables(service!, fleet.prefill, fleet.decode, lengths, requests, failures.length > 0 || routed !== undefined);
     const outages = new Outages(failures, (pool) => (pool === 'prefill' ? prefill! : decode).enginesPerInstance, tables.overheadSeconds);
     new EventEngine(tables, arrivals(), {
-      finished: (request, _kind, arrival, firstToken, finish) => {
+      finished: (request, _kind, arrival, firstToken, finish, prefillEngine) => {
+        readHere += routed !== undefined && prefillEngine < 0 ? 1 : 0;
         actual[request] = [arrival, firstToken, finish];
       },
       failed: (request, _kind, arrival, failure) => {
         actual[request] = [arrival, NaN, failure];
         failed++;
       },
-    }, outages).run();
+    }, outages, routed).run();
 
     expect(actual.length).toBe(expected.length);
     expected.forEach(({ arrival, firstToken, finish, failed: isFailed }, i) => {
@@ -190,4 +218,5 @@ test(`per-request times equal a token-by-token simulation's to 1e-9 over ${FLEET
   }), { numRuns: FLEETS, seed: 20261124 });
   expect(compared).toBeGreaterThan(10 * FLEETS);
   expect(failed).toBeGreaterThan(FLEETS / 10);
+  expect(readHere).toBeGreaterThan(FLEETS / 10);
 }, 300_000);

@@ -7,6 +7,9 @@ import { kvBytes, kvReadBytes } from '../../../src/estimator/phases/shapes';
 import { speculativeStepSeconds, tokensPerStep } from '../../../src/estimator/phases/speculation';
 import { Service } from '../../../src/estimator/service';
 import { InstanceFailure } from '../../../src/estimator/simulation';
+import { FleetRouting } from '../../../src/estimator/simulation/routing';
+import { ServiceTier, decide } from '../../../src/routing';
+import { SERVICE_TIERS } from '../../../src/workload/service-tiers';
 
 /** A request on its way through the reference. */
 export interface ReferenceRequest {
@@ -38,6 +41,7 @@ interface DecodeEngine extends Engine { assigned: number; waiting: ReferenceRequ
 export function reference(
   service: Service, prefillInstances: number, decodeInstances: number,
   requests: ReferenceRequest[], clients: number, failures: readonly InstanceFailure[],
+  routing?: FleetRouting,
 ): void {
   const { plant, decode: resolvedDecode, prefill: resolvedPrefill } = service.resolved;
   const { model, link, decode, prefill } = plant;
@@ -48,7 +52,7 @@ export function reference(
   const copies = decode.engine.kvCopies;
 
   const pace = decode.speculation === undefined ? 1 : tokensPerStep(decode.speculation);
-  const setUpSeconds = failures.length > 0 || link?.blockTokens !== undefined ? 0 : promptSet.linkBaseSeconds;
+  const setUpSeconds = failures.length > 0 || routing !== undefined || link?.blockTokens !== undefined ? 0 : promptSet.linkBaseSeconds;
   const setUpInTransfer = (r: ReferenceRequest) => link?.blockTokens === undefined
     ? promptSet.linkBaseSeconds - setUpSeconds : postingSeconds(model.layers, r.inputTokens, link.blockTokens, promptSet.linkDescriptorSeconds);
 
@@ -175,6 +179,24 @@ export function reference(
       send(now);
     }
   };
+  const newTokens = (queue: ReferenceRequest[]) => queue.reduce((sum, r) => sum + r.inputTokens - r.cachedTokens, 0);
+  const readsAlone = (pair: PrefillEngine, request: ReferenceRequest) => {
+    const one = fewest(decodeEngines, (e) => e.assigned);
+    if (one === undefined || routing === undefined) {
+      return false;
+    }
+    const toRead = [...(one.reading === undefined ? [] : [one.reading]), ...one.waiting.filter((r) => readHere.has(r))];
+    const state = (queuedPromptTokens: number) => ({ isUp: true, freeSlots: Infinity, queuedPromptTokens, sequences: one.assigned });
+    return decide(
+      { promptTokens: newTokens([request]), isEligible: true, tier: SERVICE_TIERS[request.rank] as ServiceTier },
+      {
+        disaggregated: state(newTokens(pair.queue)),
+        aggregated: state(newTokens(toRead)),
+        bedrock: { isUp: false, freeSlots: 0, queuedPromptTokens: 0, sequences: 0 },
+      },
+      routing.policy,
+    ).path !== 'disaggregated';
+  };
   const toReadHere = (request: ReferenceRequest, now: number) => {
     const engine = decode.wafers === undefined ? fewest(decodeEngines, (e) => e.assigned) : undefined;
     if (engine === undefined) {
@@ -218,7 +240,7 @@ export function reference(
     consider(entering.length > 0 ? entering[0][0] : Infinity, () => {
       const [, request] = entering.shift()!;
       const engine = fewest(prefillEngines, (e) => e.queue.length);
-      if (engine === undefined) {
+      if (engine === undefined || readsAlone(engine, request)) {
         toReadHere(request, now);
       } else if (engine.queue.length === 0) {
         engine.queue.push(request);

@@ -200,6 +200,23 @@ describe('what cannot be simulated', () => {
     expect(prefillFails.readByDecodeRequests).toBeGreaterThan(100);
   });
 
+  test('the router lets decode engines read short prompts, and more of them the busier the prefill engines are', () => {
+    const spec = { ...loaded(mixed, 0.5), objective: undefined };
+    const seen = new Seen();
+    const { readByDecodeRequests } = simulated(spec, { requests: 3000, routing: { minPromptTokens: 400 }, observer: seen });
+    // 300 new tokens in half the requests; of 1,500 1,000 are cached
+    expect(seen.requests.every(({ inputTokens, prefillEngine }) => (inputTokens === 300) === (prefillEngine === undefined))).toBe(true);
+    expect(readByDecodeRequests / 3000).toBeCloseTo(0.5, 1);
+    expect(simulated(spec, { requests: 3000, routing: { minPromptTokens: 0 } }).readByDecodeRequests).toBe(0);
+
+    const shares = [0.3, 0.6, 0.9].map((share) => simulated(
+      { ...loaded(mixed, share), objective: { ttftSeconds: 0.6 } }, { requests: 5000, routing: { minPromptTokens: 0 } },
+    ).readByDecodeRequests);
+    expect(shares[0]).toBeLessThan(shares[1]);
+    expect(shares[1]).toBeLessThan(shares[2]);
+    expect(simulated(spec, { requests: 3000, routing: {} }).requests).toBe(3000);
+  });
+
   test('a fleet that is down answers nothing, which is no simulation', () => {
     expect(Simulator.simulate(aggregated, { requests: 5, failures: [{ pool: 'decode', instance: 0, atSeconds: 0 }] }).refusal)
       .toMatchObject({ kind: 'infeasible', reason: expect.stringMatching(/instances fail/) });
@@ -252,12 +269,12 @@ describe('what cannot be simulated', () => {
     const trace = RequestTrace.fromText('arrivalSeconds,inputTokens,outputTokens\n0,10,10\n1,10,10', 'two.csv');
     let thrown: unknown;
     try {
-      Simulator.simulate(apart, { seed: -1, requests: NaN, concurrency: 0.5, trace });
+      Simulator.simulate(apart, { seed: -1, requests: NaN, concurrency: 0.5, trace, routing: { minPromptTokens: NaN } });
     } catch (error) {
       thrown = error;
     }
     expect(thrown).toBeInstanceOf(ProblemsError);
-    expect((thrown as ProblemsError).problems.map(({ path }) => path)).toEqual(['seed', 'requests', 'concurrency', 'concurrency']);
+    expect((thrown as ProblemsError).problems.map(({ path }) => path)).toEqual(['routing.minPromptTokens', 'seed', 'requests', 'concurrency', 'concurrency']);
   });
 
   test('wrong failures are refused all at once', () => {
