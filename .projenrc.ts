@@ -96,6 +96,7 @@ const project = new awscdk.AwsCdkConstructLibrary({
     '@smithy/signature-v4@^5.7.5',
     'ajv@^8.20.0',
     'commander@^14.0.0',
+    'jose@~5.10.0',
     'pino@^10.4.0',
     'prom-client@^15.1.3',
     'undici@^7.30.2',

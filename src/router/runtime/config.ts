@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import Ajv, { ErrorObject } from 'ajv';
+import { TokenIssuer } from './auth/json-web-tokens';
 import { KeysSecret } from './auth/rotating-api-keys';
 import { SGLANG } from './handoff/bootstrap';
 import { Certificate } from './listener';
@@ -25,7 +26,7 @@ export interface RouterConfig {
   readonly lameduckSeconds: number;
   readonly drainSeconds: number;
   readonly tls?: { readonly certificateFile: string; readonly keyFile: string };
-  readonly auth: 'none' | { readonly apiKeysEnv: string; readonly apiKeysSecret?: KeysSecret };
+  readonly auth: 'none' | { readonly apiKeysEnv: string; readonly apiKeysSecret?: KeysSecret } | { readonly jwt: TokenIssuer };
   readonly expected?: { readonly ttftSeconds?: number; readonly tpotSeconds?: number };
 }
 
@@ -181,14 +182,16 @@ function describe(error: ErrorObject): { message: string; mend: string; showValu
     }
     case 'enum':
       return error.instancePath === '/auth'
-        ? { message: 'the authentication is not understood', mend: 'use "none" or {"apiKeysEnv": "NAME"}', showValue: true }
+        ? { message: 'the authentication is not understood', mend: 'use "none", {"apiKeysEnv": "NAME"} or {"jwt": {"issuer": "https://...", "audience": "..."}}', showValue: true }
         : { message: 'the value is not one of those allowed', mend: `use one of ${JSON.stringify(error.params.allowedValues)}`, showValue: true };
     case 'false schema':
       return { message: 'such a target has no such setting', mend: 'remove it', showValue: true };
     case 'const':
       return { message: 'the value is not the one allowed', mend: `use ${JSON.stringify(error.params.allowedValue)}`, showValue: true };
     case 'oneOf':
-      return { message: 'a target is found in exactly one way', mend: 'give one of "srv" and "url"', showValue: false };
+      return error.instancePath === '/auth'
+        ? { message: 'callers prove who they are in exactly one way', mend: 'give one of "apiKeysEnv" and "jwt"', showValue: false }
+        : { message: 'a target is found in exactly one way', mend: 'give one of "srv" and "url"', showValue: false };
     default:
       return { message: `the value ${error.message}`, mend: 'change it', showValue: true };
   }
@@ -242,7 +245,14 @@ function crossProblems(config: RouterConfig, env: Environment): Problem[] {
     refuse('RouterPrefillTimeoutTooLong', 'limits.prefillTimeoutSeconds', prefillTimeoutSeconds,
       'the wait for a prefill engine leaves the decode engine no time to read the prompt itself', `give less than firstByteTimeoutSeconds, ${firstByteTimeoutSeconds}`);
   }
-  if (config.auth !== 'none' && !env[config.auth.apiKeysEnv]) {
+  if (config.auth !== 'none' && 'jwt' in config.auth) {
+    const { issuer, jwksUrl } = config.auth.jwt;
+    for (const [name, url] of Object.entries({ issuer, jwksUrl })) {
+      if (url !== undefined && !URL.canParse(url)) {
+        refuse('RouterTokenIssuerUrl', `auth.jwt.${name}`, url, 'this is no URL', 'give a whole URL, with https://');
+      }
+    }
+  } else if (config.auth !== 'none' && !env[config.auth.apiKeysEnv]) {
     refuse('RouterApiKeysMissing', 'auth.apiKeysEnv', config.auth.apiKeysEnv, 'the variable of the API keys is not set',
       'set it, or set auth to "none" where the network is the only guard');
   }

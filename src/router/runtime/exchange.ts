@@ -111,6 +111,8 @@ export class Exchange {
 
   /** The whole body of the request. Throws ApiError if it is longer than allowed. */
   public async body(maxBytes: number): Promise<Buffer> {
+    // the caller may have left before its body is looked at.
+    this.signal.throwIfAborted();
     const tooLong = () => new ApiError(413, 'invalid_request_error', 'body_too_long', `the body is longer than ${maxBytes} bytes`);
     if (Number(this.request.headers['content-length'] ?? 0) > maxBytes) {
       throw tooLong();

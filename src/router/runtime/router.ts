@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { collectDefaultMetrics } from 'prom-client';
 import { ApiKeys } from './auth/api-keys';
 import { Authenticator, EVERYBODY } from './auth/authenticator';
+import { JsonWebTokens } from './auth/json-web-tokens';
 import { RotatingApiKeys } from './auth/rotating-api-keys';
 import { RouterConfig } from './config';
 import { RouterMetrics } from './metrics';
@@ -40,6 +41,9 @@ export async function startRouter(config: RouterConfig, env: { readonly [name: s
 function authenticatorOf(auth: RouterConfig['auth'], env: { readonly [name: string]: string | undefined }, log: Logger): Authenticator {
   if (auth === 'none') {
     return EVERYBODY;
+  }
+  if ('jwt' in auth) {
+    return new JsonWebTokens(auth.jwt);
   }
   const keys = env[auth.apiKeysEnv]!;
   return auth.apiKeysSecret === undefined ? new ApiKeys(keys) : new RotatingApiKeys(keys, auth.apiKeysSecret, log);

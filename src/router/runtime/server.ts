@@ -154,7 +154,7 @@ export class RouterServer {
         this.parts.targets.forEach((target) => metrics.upstreamHealthy.set({ target: target.config.name }, target.healthyCount));
         return exchange.finish(answerOf(200, metrics.registry.contentType, await metrics.registry.metrics()));
     }
-    authenticator.check(exchange.request.headers.authorization);
+    await authenticator.check(exchange.request.headers.authorization);
     if (exchange.route === 'models') {
       return exchange.finish(answerOf(200, 'application/json', modelList(config.model.servedNames)));
     }

@@ -1,3 +1,6 @@
+import { createServer, Server } from 'node:http';
+import { AddressInfo } from 'node:net';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import OpenAI from 'openai';
 import { ask, chat, KEY, MockEngine, routerFor, TestRouter, until, whole, wholly } from './harness';
 
@@ -99,5 +102,75 @@ describe('a secret in Secrets Manager', () => {
     const by = (arn: string) => manager.requests.slice(asked).filter(({ body }) => body.SecretId === arn).length;
     await until(() => by(`${ARN}2`) > 4, 'the other is read');
     expect(by(ARN)).toBeLessThanOrEqual(1);
+  });
+});
+
+describe('JSON Web Tokens', () => {
+  const audience = 'https://router.example';
+  let server: Server;
+  let issuer: string;
+  let asked: string[] = [];
+  let isUp = true;
+  let keyPair: Awaited<ReturnType<typeof generateKeyPair>>;
+
+  beforeAll(async () => {
+    keyPair = await generateKeyPair('ES256');
+    const jwk = { ...await exportJWK(keyPair.publicKey), kid: 'k1', alg: 'ES256' };
+    server = createServer((request, response) => {
+      asked.push(request.url!);
+      const told = request.url === '/keys' ? { keys: [jwk] } : { issuer, jwks_uri: `${issuer}/keys` };
+      response.writeHead(isUp ? 200 : 500, { 'content-type': 'application/json' }).end(isUp ? JSON.stringify(told) : '{}');
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  });
+
+  beforeEach(() => {
+    asked = [];
+    isUp = true;
+  });
+  afterEach(async () => router.drain());
+  afterAll(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  const tokenOf = async (claims: { iss?: string; aud?: string; exp?: number | string } = {}, key: any = keyPair.privateKey, alg = 'ES256') => {
+    const { iss = issuer, aud = audience, exp = '1h' } = claims;
+    return new SignJWT({}).setProtectedHeader({ alg, kid: 'k1' }).setIssuer(iss).setAudience(aud).setExpirationTime(exp).sign(key);
+  };
+  const secondsFromNow = (seconds: number) => Math.floor(Date.now() / 1000) + seconds;
+
+  test('of the issuer let a caller in, whose keys are asked for once', async () => {
+    await start({ jwt: { issuer, audience } });
+    for (let i = 0; i < 3; i++) {
+      expect(await enters(await tokenOf())).toBe(true);
+    }
+    expect(await enters(await tokenOf({ exp: secondsFromNow(-20) }))).toBe(true);
+    expect(asked).toEqual(['/.well-known/openid-configuration', '/keys']);
+    expect(router.lines.find(({ msg }) => msg === 'listening').auth).toBe('jwt');
+  });
+
+  test('that are wrong in any way do not', async () => {
+    await start({ jwt: { issuer, audience, jwksUrl: `${issuer}/keys` } });
+    const other = await generateKeyPair('ES256');
+    const unsigned = [{ alg: 'none' }, { iss: issuer, aud: audience, exp: secondsFromNow(600) }]
+      .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
+    const tokens = [
+      'no-token', `${unsigned}.`, await tokenOf({ iss: 'https://other.example' }), await tokenOf({ aud: 'other' }), await tokenOf({ exp: secondsFromNow(-120) }),
+      await tokenOf({}, other.privateKey), await tokenOf({}, new TextEncoder().encode('k'.repeat(32)), 'HS256'),
+    ];
+    expect(await Promise.all(tokens.map(enters))).toEqual(tokens.map(() => false));
+    const { status } = await fetch(`${router.url}/v1/models`);
+    expect([status, asked]).toEqual([401, ['/keys']]);
+  });
+
+  test('are nobody\'s fault while the issuer is down, and are checked once it is up', async () => {
+    isUp = false;
+    await start({ jwt: { issuer, audience } });
+    const { status, headers } = await ask(router.url, chat(), { authorization: `Bearer ${await tokenOf()}` });
+    expect([status, headers.get('retry-after')]).toEqual([503, '1']);
+    isUp = true;
+    expect(await enters(await tokenOf())).toBe(true);
   });
 });

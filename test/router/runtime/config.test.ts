@@ -89,6 +89,21 @@ test('all that a schema cannot say is told at once', () => {
   ]);
 });
 
+test.each<[object, string[]]>([
+  [{}, ['RouterConfigInvalid config.auth: callers prove who they are in exactly one way']],
+  [{ apiKeysEnv: 'KEYS', jwt: { issuer: 'https://a', audience: 'b' } }, ['RouterConfigInvalid config.auth: callers prove who they are in exactly one way']],
+  [{ apiKeysEnv: 'KEYS', apiKeysSecret: { arn: 'keys' } }, [
+    'RouterConfigInvalid config.auth.apiKeysSecret.arn: the value must match pattern "^arn:[^:]+:secretsmanager:[^:]+:[^:]+:secret:.+$"',
+  ]],
+  [{ jwt: { issuer: 'https://a' } }, ['RouterConfigInvalid config.auth.jwt: "audience" is missing']],
+  [{ jwt: { issuer: 'a', audience: 'b', jwksUrl: '/keys' } }, [
+    'RouterTokenIssuerUrl config.auth.jwt.issuer: this is no URL', 'RouterTokenIssuerUrl config.auth.jwt.jwksUrl: this is no URL',
+  ]],
+  [{ jwt: { issuer: 'https://a', audience: 'b' } }, []],
+])('authentication %j', (auth, expected) => {
+  expect(problemsOf(configOf([TARGET], { auth }), { KEYS: 'k' }).map(({ rule, path, message }) => `${rule} ${path}: ${message}`)).toEqual(expected);
+});
+
 test('a pair of targets is checked', () => {
   const prefill = { ...TARGET, name: 'prefill', role: 'prefill', kvConnector: 'NixlConnector' };
   const decode = { ...TARGET, kvConnector: 'NixlConnector', prefill: 'prefill' };

@@ -3,10 +3,10 @@ import { ApiError } from '../wire/api-error';
 /** Tells callers who may call from those who may not. */
 export interface Authenticator {
   /** As the log names it. */
-  readonly kind: 'none' | 'apiKeys';
+  readonly kind: 'none' | 'apiKeys' | 'jwt';
 
-  /** Throws ApiError unless the value of an Authorization header shows that its caller may call. */
-  check(authorization: string | undefined): void;
+  /** Throws ApiError, or rejects with it, unless the value of an Authorization header shows that its caller may call. */
+  check(authorization: string | undefined): void | Promise<void>;
 
   /** Ends what it does by itself. */
   stop(): void;
