@@ -66,12 +66,26 @@ export interface BedrockRouterOptions {
   readonly requestsPerTaskPerMinute?: number;
 
   /**
-   * Requests that one task gives one engine at once; it answers 429 beyond. A prompt that no prefill engine has room for is read by the
+   * Requests that one task gives one engine at once; others wait, and are answered 429 if too many do, or for too long. A prompt that no prefill engine has room for is read by the
    * decode engine.
    *
    * @default - the spec's `decode.maxConcurrentSequences`, or 256
    */
   readonly maxRequestsPerEngine?: number;
+
+  /**
+   * Requests in a minute that one task takes of one API key, all at once if they come so; it answers 429 beyond.
+   *
+   * @default - no limit
+   */
+  readonly requestsPerMinutePerKey?: number;
+
+  /**
+   * Tokens in a minute, of prompts and answers, that one task takes of one API key, all at once if they come so; it answers 429 beyond.
+   *
+   * @default - no limit
+   */
+  readonly tokensPerMinutePerKey?: number;
 
   /**
    * Tokens of the shortest prompt that is rather handed from a prefill to a decode engine than read by the engine that answers; 0 for every prompt.

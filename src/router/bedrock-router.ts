@@ -218,6 +218,8 @@ export class BedrockRouter extends BedrockRouterBase {
       servedModelNames: props.servedModelNames,
       maxRequestsPerEngine: props.maxRequestsPerEngine,
       minPromptTokens: props.minPromptTokens,
+      requestsPerMinutePerKey: props.requestsPerMinutePerKey,
+      tokensPerMinutePerKey: props.tokensPerMinutePerKey,
       requestTimeoutSeconds: requestTimeout.toSeconds(),
       firstTokenTimeoutSeconds: (props.firstTokenTimeout ?? Duration.minutes(2)).toSeconds(),
       loadBalancerIdleSeconds: idleSeconds,

@@ -31,6 +31,8 @@ export interface RouterConfigInput {
   readonly servedModelNames?: string[];
   readonly maxRequestsPerEngine?: number;
   readonly minPromptTokens?: number;
+  readonly requestsPerMinutePerKey?: number;
+  readonly tokensPerMinutePerKey?: number;
   readonly requestTimeoutSeconds: number;
   readonly firstTokenTimeoutSeconds: number;
   readonly loadBalancerIdleSeconds: number;
@@ -96,6 +98,9 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
         prefillTimeoutSeconds: Math.min(60, input.firstTokenTimeoutSeconds / 2),
         // a load balancer must be the one that closes an idle connection, or it sends a request into a closing one.
         keepAliveSeconds: input.loadBalancerIdleSeconds + 5,
+      },
+      rateLimits: input.requestsPerMinutePerKey === undefined && input.tokensPerMinutePerKey === undefined ? undefined : {
+        requestsPerMinute: input.requestsPerMinutePerKey, tokensPerMinute: input.tokensPerMinutePerKey,
       },
       lameduckSeconds: Math.min(10, input.drainSeconds / 2),
       drainSeconds: input.drainSeconds,
@@ -182,6 +187,12 @@ function problemsOf(input: RouterConfigInput): Problem[] {
   const { minPromptTokens } = input;
   if (minPromptTokens !== undefined && !Token.isUnresolved(minPromptTokens) && !(minPromptTokens >= 0 && minPromptTokens < Infinity)) {
     refuse('RouterMinPromptTokens', 'minPromptTokens', minPromptTokens, 'this is no number of tokens', 'give a number from 0 on');
+  }
+  for (const where of ['requestsPerMinutePerKey', 'tokensPerMinutePerKey'] as const) {
+    const limit = input[where];
+    if (limit !== undefined && !Token.isUnresolved(limit) && !(limit > 0 && limit < Infinity)) {
+      refuse('RouterRateLimit', where, limit, 'this is no limit', 'give a number above 0, or leave it out for no limit');
+    }
   }
   if (input.maxRequestsPerEngine !== undefined && !Token.isUnresolved(input.maxRequestsPerEngine)
     && !(Number.isInteger(input.maxRequestsPerEngine) && input.maxRequestsPerEngine >= 1)) {

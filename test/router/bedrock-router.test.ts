@@ -287,6 +287,14 @@ describe('a deployment spec', () => {
     expect(routing([CLOUD])).toEqual({ bytesPerToken: 4, minPromptTokens: 512 });
   });
 
+  test('does not limit keys unless told to', () => {
+    const limits = (more: Partial<BedrockRouterProps>) =>
+      parseRouterConfig(JSON.stringify(configIn(synth(() => ({ spec, ...more })).template)), { ROUTER_API_KEYS: 'k' }).rateLimits;
+    expect(limits({})).toEqual({});
+    expect(limits({ requestsPerMinutePerKey: 60 })).toEqual({ requestsPerMinute: 60 });
+    expect(limits({ requestsPerMinutePerKey: 60, tokensPerMinutePerKey: 1e5 })).toEqual({ requestsPerMinute: 60, tokensPerMinute: 1e5 });
+  });
+
   test('yields to what is said of the router itself', () => {
     const { template } = synth(() => ({ spec, maxRequestsPerEngine: 7 }));
     expect(configIn(template)).toMatchObject({ model: { id: 'llama-3.3-70b', servedNames: ['llama'] }, targets: [{ maxInFlight: 7 }] });
@@ -431,6 +439,8 @@ describe('wrong input', () => {
       drainTimeout: Duration.minutes(3),
       maxRequestsPerEngine: 0,
       minPromptTokens: -1,
+      requestsPerMinutePerKey: 0,
+      tokensPerMinutePerKey: NaN,
       spec: {
         schema: 'cdk-disaggregated-inference/deployment-spec/v1',
         model: { id: 'llama-3.3-70b' },
@@ -458,6 +468,8 @@ describe('wrong input', () => {
       'RouterTime Stack/Router.requestTimeout',
       'RouterTime Stack/Router.drainTimeout',
       'RouterMinPromptTokens Stack/Router.minPromptTokens',
+      'RouterRateLimit Stack/Router.requestsPerMinutePerKey',
+      'RouterRateLimit Stack/Router.tokensPerMinutePerKey',
       'RouterMaxRequests Stack/Router.maxRequestsPerEngine',
     ]);
     expect(() => inStack(() => ({ servedModelNames: undefined }))).toThrow('the router does not know which model it serves');

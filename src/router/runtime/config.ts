@@ -23,6 +23,8 @@ export interface RouterConfig {
   readonly targets: TargetConfig[];
   readonly routing: RoutingConfig;
   readonly limits: LimitsConfig;
+  readonly queue: QueueConfig;
+  readonly rateLimits: RateLimitsConfig;
   readonly lameduckSeconds: number;
   readonly drainSeconds: number;
   readonly tls?: { readonly certificateFile: string; readonly keyFile: string };
@@ -71,6 +73,20 @@ export interface LimitsConfig {
   readonly kvLeaseSeconds: number;
   readonly writeStallSeconds: number;
   readonly keepAliveSeconds: number;
+}
+
+/** Bounds on what waits while every engine is full. */
+export interface QueueConfig {
+  readonly maxRequests: number;
+  readonly maxPromptTokens: number;
+  readonly maxBytes: number;
+  readonly maxWaitSeconds: number;
+}
+
+/** Limits for each caller; what is left out is not limited. */
+export interface RateLimitsConfig {
+  readonly requestsPerMinute?: number;
+  readonly tokensPerMinute?: number;
 }
 
 type Environment = { readonly [name: string]: string | undefined };

@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import { ANONYMOUS } from './auth/authenticator';
 import { HandoffOutcome } from './handoff/handoff';
 import { HttpRequest } from './listener';
 import { Answer, CallerGone, CallerStalled } from './wire/answer';
@@ -27,8 +28,16 @@ export class Exchange {
   public serviceTier: ServiceTier = 'default';
   /** Who was chosen to answer it. */
   public decision?: Decision;
+  /** Who asks, as far as shares and limits depend on it. */
+  public caller = ANONYMOUS;
+  /** Time that it waited for a slot of an engine, in seconds; undefined if it did not. */
+  public queuedSeconds?: number;
   /** Tokens of its prompt, as an engine counted them. */
   public promptTokens?: number;
+  /** Tokens that were charged to its caller when it came. */
+  public chargedTokens?: number;
+  /** Tokens of its answer, as far as is known. */
+  public completionTokens?: number;
   /** Called at the first token of a streamed answer. */
   public onBegun?: () => void;
   /** How its prompt was read; undefined for engines that take no KV cache. */

@@ -1,6 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { Dispatcher } from 'undici';
+import { Admission } from './admission/admission';
+import { RateLimits } from './admission/rate-limits';
+import { RetryBudget } from './admission/retry-budget';
+import { throttled } from './admission/throttled';
 import { relayBedrocksAnswer, relayBedrocksStream } from './bedrock/relay';
 import { requestToBedrock } from './bedrock/request';
 import { RouterConfig } from './config';
@@ -8,14 +12,13 @@ import { Exchange } from './exchange';
 import { Handoff, Prepared } from './handoff/handoff';
 import { Meeting } from './handoff/prefill-leg';
 import { RouterMetrics } from './metrics';
-import { Choice, PathChooser } from './path-chooser';
+import { Choice, PathChooser, Routed } from './path-chooser';
 import { relayStream, relayWhole } from './relay';
 import { Endpoint, isConnectError } from './targets/endpoint';
 import { Target } from './targets/target';
 import { ApiError, EngineError } from './wire/api-error';
 import { bodyForEngine, EngineRequest } from './wire/engine-request';
 import { passOn } from './wire/whole-answer';
-import { Decision } from '../../routing';
 
 /** The only headers of a caller that reach an engine: none can name an upstream or carry a credential. */
 const FORWARDED = ['traceparent', 'tracestate'];
@@ -43,13 +46,19 @@ interface Leg {
 export class Forwarder {
   private readonly config: RouterConfig;
   private readonly paths: PathChooser;
+  private readonly admission: Admission;
+  /** Undefined where nothing is limited. */
+  private readonly rateLimits?: RateLimits;
+  private readonly retries = new RetryBudget();
   private readonly handoff: Handoff;
   private readonly metrics: RouterMetrics;
 
   constructor(config: RouterConfig, targets: Target[], metrics: RouterMetrics) {
     this.config = config;
     this.paths = new PathChooser(config, targets);
-    this.handoff = new Handoff(config.limits, targets, metrics);
+    this.admission = new Admission(config, this.paths, targets, metrics);
+    this.rateLimits = Object.keys(config.rateLimits).length === 0 ? undefined : new RateLimits(config.rateLimits);
+    this.handoff = new Handoff(config.limits, targets, metrics, this.retries);
     this.metrics = metrics;
   }
 
@@ -63,27 +72,51 @@ export class Forwarder {
     const tried = new Set<Endpoint>();
     try {
       const routed = this.paths.read(exchange, asked);
+      this.limitRate(exchange, routed);
+      this.retries.deposit();
       for (;;) {
-        const choice = this.paths.choose(routed, tried);
+        const choice = await this.admission.admit(exchange, routed, tried);
         exchange.decision = choice.decision;
         if (choice.by === undefined) {
           exchange.tellRoute();
-          throw refused(choice.decision);
+          throw noEngine();
         }
         tried.add(choice.by.endpoint);
         if (await this.attempt(exchange, asked, choice, choice.by)) {
           this.paths.learn(exchange, routed, choice);
           return;
         }
+        if (!this.retries.withdraw(performance.now())) {
+          this.metrics.throttled.inc({ reason: 'retry_budget' });
+          throw noEngine();
+        }
       }
     } finally {
       clearTimeout(deadline);
+      this.chargeRate(exchange);
       if (exchange.decision !== undefined) {
         this.metrics.decisions.inc({ ...exchange.decision });
       }
       if (exchange.handoff !== undefined) {
         this.metrics.handoffs.inc({ outcome: exchange.handoff });
       }
+    }
+  }
+
+  /** Throws ApiError if the caller has asked for too much lately. */
+  private limitRate(exchange: Exchange, { promptTokens }: Routed): void {
+    const reached = this.rateLimits?.take(exchange.caller, promptTokens, performance.now());
+    if (reached !== undefined) {
+      throw throttled(this.metrics, reached.limit, reached.afterSeconds);
+    }
+    exchange.chargedTokens = promptTokens;
+  }
+
+  /** What was estimated of a request is made good: nothing is charged for one that no engine answered. */
+  private chargeRate({ caller, target, chargedTokens, promptTokens = chargedTokens, completionTokens = 0 }: Exchange): void {
+    if (chargedTokens !== undefined) {
+      const used = target === undefined ? 0 : promptTokens! + completionTokens;
+      this.rateLimits?.charge(caller, used - chargedTokens, performance.now());
     }
   }
 
@@ -305,11 +338,9 @@ async function signedLeg(exchange: Exchange, asked: EngineRequest, { signer, con
   return { ...leg, ...request, headers, inBedrocksFormat: asked.bedrock !== undefined };
 }
 
-/** What the caller is told of a refusal. */
-function refused({ reason }: Decision): ApiError {
-  return reason === 'no_slot'
-    ? new ApiError(429, 'rate_limit_error', 'engines_full', 'every engine has as many requests as it may have', RETRY_AFTER)
-    : new ApiError(503, 'server_error', 'no_engine', 'no engine can answer now', RETRY_AFTER);
+/** What the caller is told if no engine can answer. */
+function noEngine(): ApiError {
+  return new ApiError(503, 'server_error', 'no_engine', 'no engine can answer now', RETRY_AFTER);
 }
 
 /** The headers of both legs of a request. */

@@ -31,6 +31,14 @@ export class RouterMetrics {
   public readonly kvCachesDropped: Counter;
   /** Requests that a target has. */
   public readonly inFlight: Gauge<'target'>;
+  /** Requests that wait for a slot of an engine. */
+  public readonly queueRequests: Gauge;
+  /** Tokens of their prompts, about. */
+  public readonly queuePromptTokens: Gauge;
+  /** Time that requests waited for a slot, those that need not wait left out. */
+  public readonly queueWaitSeconds: Histogram<'tier'>;
+  /** Requests that were refused though they might be answered at another time, and retries that were not made. */
+  public readonly throttled: Counter<'reason'>;
   /** Endpoints of a target that answered their last probes and requests. */
   public readonly upstreamHealthy: Gauge<'target'>;
 
@@ -77,6 +85,21 @@ export class RouterMetrics {
     });
     this.kvCachesDropped = new Counter({ name: 'router_kv_caches_dropped_total', help: 'KV caches that were made and that no engine will fetch.', registers });
     this.inFlight = new Gauge({ name: 'router_in_flight', help: 'Requests that a target has.', labelNames: ['target'], registers });
+    this.queueRequests = new Gauge({ name: 'router_queue_requests', help: 'Requests that wait for a slot of an engine.', registers });
+    this.queuePromptTokens = new Gauge({ name: 'router_queue_prompt_tokens', help: 'Tokens of the prompts that wait for a slot, about.', registers });
+    this.queueWaitSeconds = new Histogram({
+      name: 'router_queue_wait_seconds',
+      help: 'Time that a request waited for a slot of an engine, however its wait ended; those that need not wait are left out.',
+      labelNames: ['tier'],
+      buckets: TTFT_SECONDS,
+      registers,
+    });
+    this.throttled = new Counter({
+      name: 'router_throttled_total',
+      help: 'Requests that were refused for what others, or the same caller, had asked; and retries that were not made (retry_budget).',
+      labelNames: ['reason'],
+      registers,
+    });
     this.upstreamHealthy = new Gauge({
       name: 'router_upstream_healthy', help: 'Endpoints that answered their last probes and requests.', labelNames: ['target'], registers,
     });

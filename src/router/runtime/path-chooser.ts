@@ -119,9 +119,14 @@ export class PathChooser {
     };
   }
 
+  /** What a request needs of engines: while there is no slot for one, there is none for any other that needs the same. */
+  public needsOf({ asked }: Routed, tried: ReadonlySet<Endpoint>): unknown {
+    return tried.size > 0 ? tried : this.answering.flatMap((target) => [target.canAnswer(asked), target.takesKvCacheOf(asked)]).join();
+  }
+
   /** Learns from an exchange that was answered as it was chosen. */
   public learn(exchange: Exchange, { text }: Routed, { decision, expected }: Choice): void {
-    const { promptTokens, ttftSeconds, tpotSeconds, handoff } = exchange;
+    const { promptTokens, ttftSeconds, tpotSeconds, handoff, queuedSeconds = 0 } = exchange;
     if (promptTokens !== undefined && text.tokens === 0) {
       this.prompts.learn(text.bytes, promptTokens);
     }
@@ -129,7 +134,7 @@ export class PathChooser {
       return;
     }
     if (ttftSeconds !== undefined) {
-      expected.of.learnTtft(ttftSeconds, expected.ttftSeconds);
+      expected.of.learnTtft(ttftSeconds - queuedSeconds, expected.ttftSeconds);
     }
     if (tpotSeconds !== undefined) {
       expected.of.learnTpot(tpotSeconds, expected.tpotSeconds);

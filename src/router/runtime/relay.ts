@@ -8,7 +8,7 @@ import { CallerStream } from './wire/caller-wire';
 import { isPartOfAnswer, readStreamEvent } from './wire/openai';
 import { errorEvent } from './wire/openai-wire';
 import { SseEvent, SseEventTooLong, SseSplitter } from './wire/sse';
-import { chunks, passOn, promptTokensIn, readWhole } from './wire/whole-answer';
+import { chunks, passOn, readWhole, tokensIn } from './wire/whole-answer';
 
 /** Far above any event of a chat completion; an engine that sends more is not speaking the protocol. */
 const MAX_EVENT_BYTES = 4 * 1024 * 1024;
@@ -23,7 +23,8 @@ export async function relayWhole(exchange: Exchange, response: Dispatcher.Respon
     throw new EngineError(502, 'engine_refused', `the engine refuses the router with status ${statusCode}`);
   }
   const answer = await readWhole(response, MAX_ANSWER_BYTES);
-  exchange.promptTokens = promptTokensIn(answer.body) ?? exchange.promptTokens;
+  exchange.promptTokens = tokensIn(answer.body, 'prompt_tokens') ?? exchange.promptTokens;
+  exchange.completionTokens = tokensIn(answer.body, 'completion_tokens');
   await passOn(exchange, answer);
 }
 
@@ -70,6 +71,7 @@ export async function relayStream(exchange: Exchange, response: Dispatcher.Respo
     }
   } finally {
     silence.end();
+    exchange.completionTokens = stream.answerTokens;
   }
   if (!stream.ended) {
     throw new EngineError(502, 'stream_truncated', 'the engine ended its answer before it was whole');
@@ -106,6 +108,11 @@ class StreamState {
     return this.done || this.failed;
   }
 
+  /** Tokens of the answer so far; events stand for them until they are told. */
+  public get answerTokens(): number {
+    return this.tokens ?? this.dataEvents;
+  }
+
   /** The bytes to pass on: nothing until the answer begins, then everything up to and with `[DONE]`. */
   public read(events: SseEvent[]): Buffer {
     for (const { bytes, data } of events) {
@@ -134,7 +141,7 @@ class StreamState {
     if (this.failed) {
       this.exchange.failure = 'the engine told of an error in its stream';
     }
-    const tokens = this.tokens ?? this.dataEvents;
+    const tokens = this.answerTokens;
     if (!this.failed && tokens > 1) {
       this.exchange.tpotSeconds = (this.lastSeconds - this.exchange.ttftSeconds!) / (tokens - 1);
     }

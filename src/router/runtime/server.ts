@@ -131,6 +131,7 @@ export class RouterServer {
       endpoint: exchange.endpoint,
       path: exchange.decision?.path,
       reason: exchange.decision?.reason,
+      queuedSeconds: exchange.queuedSeconds,
       handoff: exchange.handoff,
       code: exchange.code,
       ttftSeconds: exchange.ttftSeconds,
@@ -154,7 +155,7 @@ export class RouterServer {
         this.parts.targets.forEach((target) => metrics.upstreamHealthy.set({ target: target.config.name }, target.healthyCount));
         return exchange.finish(answerOf(200, metrics.registry.contentType, await metrics.registry.metrics()));
     }
-    await authenticator.check(exchange.request.headers.authorization);
+    exchange.caller = await authenticator.check(exchange.request.headers.authorization);
     if (exchange.route === 'models') {
       return exchange.finish(answerOf(200, 'application/json', modelList(config.model.servedNames)));
     }

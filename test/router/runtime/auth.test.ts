@@ -17,8 +17,8 @@ beforeAll(async () => {
 
 afterAll(async () => engine.stop());
 
-const start = async (auth: unknown, env: { [name: string]: string } = {}) => {
-  router = await routerFor([{ name: 'engine', role: 'aggregated', protocol: 'openai', url: engine.url }], { auth }, env);
+const start = async (auth: unknown, env: { [name: string]: string } = {}, more: object = {}) => {
+  router = await routerFor([{ name: 'engine', role: 'aggregated', protocol: 'openai', url: engine.url }], { auth, ...more }, env);
 };
 
 /** Whether a caller with this key is let in. */
@@ -135,9 +135,9 @@ describe('JSON Web Tokens', () => {
     await new Promise((resolve) => server.close(resolve));
   });
 
-  const tokenOf = async (claims: { iss?: string; aud?: string; exp?: number | string } = {}, key: any = keyPair.privateKey, alg = 'ES256') => {
-    const { iss = issuer, aud = audience, exp = '1h' } = claims;
-    return new SignJWT({}).setProtectedHeader({ alg, kid: 'k1' }).setIssuer(iss).setAudience(aud).setExpirationTime(exp).sign(key);
+  const tokenOf = async (claims: { iss?: string; aud?: string; exp?: number | string; sub?: string } = {}, key: any = keyPair.privateKey, alg = 'ES256') => {
+    const { iss = issuer, aud = audience, exp = '1h', ...others } = claims;
+    return new SignJWT(others).setProtectedHeader({ alg, kid: 'k1' }).setIssuer(iss).setAudience(aud).setExpirationTime(exp).sign(key);
   };
   const secondsFromNow = (seconds: number) => Math.floor(Date.now() / 1000) + seconds;
 
@@ -163,6 +163,16 @@ describe('JSON Web Tokens', () => {
     expect(await Promise.all(tokens.map(enters))).toEqual(tokens.map(() => false));
     const { status } = await fetch(`${router.url}/v1/models`);
     expect([status, asked]).toEqual([401, ['/keys']]);
+  });
+
+  test('of one subject have its limits together', async () => {
+    await start({ jwt: { issuer, audience } }, {}, { rateLimits: { requestsPerMinute: 1 } });
+    const tokens = [await tokenOf({ sub: 'a' }), await tokenOf({ sub: 'a', exp: '2h' }), await tokenOf({ sub: 'b' })];
+    const statuses = [];
+    for (const token of tokens) {
+      statuses.push((await ask(router.url, chat(), { authorization: `Bearer ${token}` })).status);
+    }
+    expect(statuses).toEqual([200, 429, 200]);
   });
 
   test('are nobody\'s fault while the issuer is down, and are checked once it is up', async () => {

@@ -266,7 +266,8 @@ test('credentials are fetched once, and anew before they expire', async () => {
 });
 
 describe('as the last of several targets, Bedrock', () => {
-  const after = async (url: string, more: object = {}) => start([{ name: 'engine', role: 'aggregated', protocol: 'openai', url, ...more }, target()]);
+  const after = async (url: string, engine: object = {}, more: object = {}) =>
+    start([{ name: 'engine', role: 'aggregated', protocol: 'openai', url, ...engine }, target()], more);
 
   test('answers where no engine is up', async () => {
     const engine = await engineWith();
@@ -302,7 +303,7 @@ describe('as the last of several targets, Bedrock', () => {
       await gate;
       response.end(sse('[DONE]'));
     });
-    await after(engine.url, { maxInFlight: 1 });
+    await after(engine.url, { maxInFlight: 1 }, { queue: { maxRequests: 0 } });
     const running = await ask(router.url, chat({ stream: true }));
     expect((await ask(router.url, chat())).status).toBe(429);
     release();

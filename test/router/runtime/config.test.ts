@@ -37,6 +37,8 @@ test('every default is filled in', () => {
       writeStallSeconds: 30,
       keepAliveSeconds: 75,
     },
+    queue: { maxRequests: 1000, maxPromptTokens: 300000, maxBytes: 134217728, maxWaitSeconds: 30 },
+    rateLimits: {},
     lameduckSeconds: 10,
     drainSeconds: 100,
     auth: 'none',
@@ -50,6 +52,8 @@ test('all that the schema refuses is told at once', () => {
     port: 99999,
     targets: [{ ...TARGET, role: 'draft', maxInflight: 3 }, { name: 'a b', role: 'decode', protocol: 'openai', srv: 's', url: 'u' }],
     limits: { maxBodyBytes: '1' },
+    queue: { maxRequests: -1 },
+    rateLimits: { tokensPerMinute: 0 },
     auth: 'None',
   });
   expect(problems.map(({ path, message }) => `${path}: ${message}`).sort()).toEqual([
@@ -58,6 +62,8 @@ test('all that the schema refuses is told at once', () => {
     'config.model.id: the value must NOT have fewer than 1 characters',
     'config.model: "servedNames" is missing',
     'config.port: the value must be <= 65535',
+    'config.queue.maxRequests: the value must be >= 0',
+    'config.rateLimits.tokensPerMinute: the value must be > 0',
     'config.schema: the value is not the one allowed',
     'config.targets[0].role: the value is not one of those allowed',
     'config.targets[0]: "maxInflight" is not a setting',

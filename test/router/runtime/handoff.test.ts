@@ -165,7 +165,7 @@ describe('the decode engine reads the prompt itself', () => {
   });
 
   test('if the prefill engine has as many prompts as it may have, and callers are refused only if the decode engine is full as well', async () => {
-    await start({}, { maxInFlight: 1 }, { maxInFlight: 2 });
+    await start({ queue: { maxRequests: 0 } }, { maxInFlight: 1 }, { maxInFlight: 2 });
     let open = () => {};
     pair.gate = new Promise((resolve) => {
       open = resolve;

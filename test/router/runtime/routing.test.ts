@@ -76,7 +76,7 @@ describe('without rates', () => {
   });
 
   test('what nothing can take is refused, with the reason', async () => {
-    await start({}, targets({ maxInFlight: 1 }));
+    await start({ queue: { maxRequests: 0 } }, targets({ maxInFlight: 1 }));
     const { closed, open } = gate();
     pair.gate = closed;
     const waiting = route(prompt(600));

@@ -15,6 +15,7 @@ const routed = async (targets: object[], more: object = {}) => {
   return router;
 };
 const target = (url: string, more: object = {}) => ({ name: 'decode', role: 'decode', protocol: 'openai', url, ...more });
+const NOTHING_WAITS = { queue: { maxRequests: 0 } };
 
 afterEach(async () => {
   await Promise.all(routers.splice(0).map(async (router) => router.drain()));
@@ -25,9 +26,9 @@ const targetFor = (addresses: () => Promise<string[]>, maxInFlight = 10) =>
   new Target({ name: 't', role: 'decode', protocol: 'openai', srv: 't', maxInFlight }, undefined, { addresses });
 
 describe('admission', () => {
-  test('beyond what engines may have is 429 with retry-after, and frees up again', async () => {
+  test('beyond what engines may have is 429 with retry-after where nothing may wait, and frees up again', async () => {
     const engine = await engineWith(streamOf(['a', 'b'], 100));
-    const router = await routed([target(engine.url, { maxInFlight: 2 })]);
+    const router = await routed([target(engine.url, { maxInFlight: 2 })], NOTHING_WAITS);
     const answers = await Promise.all([1, 2, 3, 4].map(async () => ask(router.url, chat({ stream: true }))));
     expect(answers.map((answer) => answer.status).sort()).toEqual([200, 200, 429, 429]);
     const refused = answers.find((answer) => answer.status === 429)!;
@@ -59,7 +60,7 @@ describe('admission', () => {
     expect(up.requests).toHaveLength(1);
 
     const busy = await engineWith(streamOf(['a'], 200));
-    const other = await routed([target(busy.url, { maxInFlight: 1 }), target(up.url, { name: 'spare', role: 'aggregated' })]);
+    const other = await routed([target(busy.url, { maxInFlight: 1 }), target(up.url, { name: 'spare', role: 'aggregated' })], NOTHING_WAITS);
     const running = await Promise.all([ask(other.url, chat({ stream: true })), sleep(20).then(async () => ask(other.url, chat()))]);
     expect(running.map((answer) => answer.status)).toEqual([200, 429]);
     await drained(running[0]);

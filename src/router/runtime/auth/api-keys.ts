@@ -35,12 +35,13 @@ export class ApiKeys implements Authenticator {
     return digests !== undefined;
   }
 
-  public check(authorization: string | undefined): void {
+  public check(authorization: string | undefined): string {
     const presented = digest(bearerOf(authorization) ?? '');
     // every key is compared, so that the time taken tells nothing.
     if (!this.digests.reduce((found, key) => timingSafeEqual(key, presented) || found, false)) {
       throw unauthenticated('invalid_api_key', 'the API key is missing or wrong');
     }
+    return presented.toString('base64');
   }
 
   public stop(): void {

@@ -1,5 +1,5 @@
 import { createRemoteJWKSet, errors, jwtVerify } from 'jose';
-import { Authenticator, bearerOf, unauthenticated } from './authenticator';
+import { ANONYMOUS, Authenticator, bearerOf, unauthenticated } from './authenticator';
 import { ApiError } from '../wire/api-error';
 
 /** Signatures that who can check them cannot make. */
@@ -40,7 +40,7 @@ export class JsonWebTokens implements Authenticator {
     this.expected = expected;
   }
 
-  public async check(authorization: string | undefined): Promise<void> {
+  public async check(authorization: string | undefined): Promise<string> {
     const token = bearerOf(authorization);
     if (token === undefined) {
       throw unauthenticated('missing_token', 'the token is missing');
@@ -48,7 +48,10 @@ export class JsonWebTokens implements Authenticator {
     try {
       const { issuer, audience } = this.expected;
       this.keys ??= this.findKeys();
-      await jwtVerify(token, await this.keys, { issuer, audience, algorithms: ALGORITHMS, clockTolerance: CLOCK_SKEW_SECONDS, requiredClaims: ['exp'] });
+      const { payload } = await jwtVerify(token, await this.keys, {
+        issuer, audience, algorithms: ALGORITHMS, clockTolerance: CLOCK_SKEW_SECONDS, requiredClaims: ['exp'],
+      });
+      return payload.sub ?? ANONYMOUS;
     } catch (e) {
       if (OF_TOKEN.some((kind) => e instanceof kind)) {
         throw unauthenticated('invalid_token', 'the token is not valid here');

@@ -5,7 +5,7 @@ import { Exchange } from '../exchange';
 import { MAX_ANSWER_BYTES } from '../relay';
 import { Silence } from '../silence';
 import { ApiError, EngineError, ROUTERS_FAULT } from '../wire/api-error';
-import { chunks, readWhole } from '../wire/whole-answer';
+import { chunks, readWhole, tokensIn } from '../wire/whole-answer';
 
 const EVENT_STREAM = 'application/vnd.amazon.eventstream';
 /** Headers of Bedrock that are part of its answer. */
@@ -25,6 +25,8 @@ export async function relayBedrocksAnswer(exchange: Exchange, response: Dispatch
     // the quota is that of the router's account: the caller's request is none the worse for it.
     throw new ApiError(429, 'rate_limit_error', 'engines_full', 'Bedrock\'s quota is used up', { 'retry-after': retryAfter ?? '1' });
   }
+  // InvokeModel tells it in a header, Converse in the body.
+  exchange.completionTokens = Number(headers['x-amzn-bedrock-output-token-count'] ?? NaN) || tokensIn(body, 'outputTokens');
   await exchange.finish({ status, body, headers: retryAfter === undefined ? headers : { ...headers, 'retry-after': retryAfter } });
 }
 
@@ -61,6 +63,7 @@ export async function relayBedrocksStream(exchange: Exchange, response: Dispatch
     }
   } finally {
     silence.end();
+    exchange.completionTokens = state.answerTokens;
   }
   if (!state.ended) {
     throw new EngineError(502, 'stream_truncated', 'Bedrock ended its answer before it was whole');
@@ -89,6 +92,11 @@ class StreamState {
     return this.whole || this.failed;
   }
 
+  /** Tokens of the answer so far; events stand for them until they are told. */
+  public get answerTokens(): number {
+    return this.tokens ?? this.parts;
+  }
+
   public read({ messageType, eventType, payload }: Frame): void {
     this.failed = this.failed || messageType !== 'event';
     switch (eventType) {
@@ -113,7 +121,7 @@ class StreamState {
     if (this.failed) {
       exchange.failure = 'Bedrock told of an error in its stream';
     }
-    const tokens = this.tokens ?? this.parts;
+    const tokens = this.answerTokens;
     if (!this.failed && tokens > 1) {
       exchange.tpotSeconds = (this.lastSeconds - exchange.ttftSeconds!) / (tokens - 1);
     }

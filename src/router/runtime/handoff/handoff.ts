@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import { RetryBudget } from '../admission/retry-budget';
 import { LimitsConfig } from '../config';
 import { Exchange } from '../exchange';
 import { RouterMetrics } from '../metrics';
@@ -45,11 +46,11 @@ export class Handoff {
   private readonly targets: ReadonlyMap<string, Target>;
   private readonly leg: PrefillLeg;
 
-  constructor(limits: LimitsConfig, targets: Target[], metrics: RouterMetrics) {
+  constructor(limits: LimitsConfig, targets: Target[], metrics: RouterMetrics, retries: RetryBudget) {
     this.limits = limits;
     this.metrics = metrics;
     this.targets = new Map(targets.map((target) => [target.config.name, target]));
-    this.leg = new PrefillLeg(limits, metrics);
+    this.leg = new PrefillLeg(limits, metrics, retries);
   }
 
   /**

@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import { RetryBudget } from '../admission/retry-budget';
 import { LimitsConfig } from '../config';
 import { Exchange } from '../exchange';
 import { RouterMetrics } from '../metrics';
@@ -8,7 +9,7 @@ import { Endpoint, isConnectError } from '../targets/endpoint';
 import { Target } from '../targets/target';
 import { bodyForEngine, EngineRequest } from '../wire/engine-request';
 import { withMembers } from '../wire/json-object';
-import { promptTokensIn, readWhole, WholeAnswer } from '../wire/whole-answer';
+import { readWhole, tokensIn, WholeAnswer } from '../wire/whole-answer';
 
 /** Statuses below 500 that tell of the router's configuration or of the engine's state, not of the caller's request. */
 const NOT_THE_CALLERS = new Set([401, 403, 404, 405, 408, 429]);
@@ -56,10 +57,12 @@ export interface Meeting {
 export class PrefillLeg {
   private readonly limits: LimitsConfig;
   private readonly metrics: RouterMetrics;
+  private readonly retries: RetryBudget;
 
-  constructor(limits: LimitsConfig, metrics: RouterMetrics) {
+  constructor(limits: LimitsConfig, metrics: RouterMetrics, retries: RetryBudget) {
     this.limits = limits;
     this.metrics = metrics;
+    this.retries = retries;
   }
 
   /**
@@ -81,6 +84,10 @@ export class PrefillLeg {
       const result = await this.attempt(exchange, target, endpoint, { path: asked.path, headers, body, promptTokens, signal: exchange.signal });
       if (result !== undefined) {
         return result;
+      }
+      if (!this.retries.withdraw(performance.now())) {
+        this.metrics.throttled.inc({ reason: 'retry_budget' });
+        break;
       }
     }
     return { kind: 'failed', outcome: 'fallback_prefill_failed' };
@@ -152,7 +159,7 @@ export class PrefillLeg {
         endpoint.failed(Date.now());
         return { kind: 'failed', outcome: 'fallback_prefill_failed' };
       }
-      exchange.promptTokens = promptTokensIn(answer.body);
+      exchange.promptTokens = tokensIn(answer.body, 'prompt_tokens');
       this.metrics.prefillSeconds.observe(labels, (answeredAt - askedAt) / 1000);
       return { kind: 'read', answer: answer.body, answeredMillis: answeredAt, endpoint };
     } catch (e) {

@@ -31,6 +31,7 @@ export class Endpoint {
   private readonly asked: Probe;
   private readonly headers: { readonly [name: string]: string };
   private readonly maxInFlight: number;
+  private readonly onRoom: () => void;
   private requests = 0;
   private promptTokens = 0;
   private up = false;
@@ -43,10 +44,12 @@ export class Endpoint {
    * @param apiKey the engine's own API key; undefined if it asks for none.
    * @param maxInFlight requests at once, which is also the number of connections.
    * @param probe how to learn whether it can answer.
+   * @param onRoom called when it may have become able to take a request.
    */
-  constructor(url: string, apiKey: string | undefined, maxInFlight: number, probe: Probe) {
+  constructor(url: string, apiKey: string | undefined, maxInFlight: number, probe: Probe, onRoom: () => void) {
     this.url = url;
     this.maxInFlight = maxInFlight;
+    this.onRoom = onRoom;
     this.asked = probe;
     const { origin, pathname } = new URL(url);
     this.basePath = pathname.replace(/\/$/, '');
@@ -97,6 +100,7 @@ export class Endpoint {
   /** Gives back a slot. */
   public release(): void {
     this.requests--;
+    this.onRoom();
   }
 
   /** The engine has a prompt of so many tokens to read; what is returned is to be called once it was read, and may be called again. */
@@ -150,12 +154,15 @@ export class Endpoint {
       if (statusCode >= 500 || this.asked.refusals.includes(statusCode)) {
         throw new Error(`the engine answers its health probe with ${statusCode}`);
       }
-      this.probesFailed = 0;
-      this.up = true;
     } catch {
       this.probesFailed++;
       this.up = this.up && this.probesFailed < PROBES_TO_FAIL;
+      return;
     }
+    this.probesFailed = 0;
+    this.up = true;
+    // told each time: nothing else tells the end of the time for which it was passed over.
+    this.onRoom();
   }
 
   /** Closes connections once their requests have ended. */

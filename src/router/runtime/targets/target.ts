@@ -24,6 +24,8 @@ export class Target {
   public readonly config: TargetConfig;
   /** Signs what it is sent; undefined where nothing is signed. */
   public readonly signer?: BedrockSigner;
+  /** Called when one of its engines may have become able to take a request. */
+  public onRoom?: () => void;
   private readonly discovery: Discovery;
   private readonly apiKey?: string;
   private readonly timers: NodeJS.Timeout[] = [];
@@ -124,7 +126,7 @@ export class Target {
     }
     if (urls.length > 0) {
       const known = new Map(this.endpoints.map((endpoint) => [endpoint.url, endpoint]));
-      this.endpoints = urls.map((url) => known.get(url) ?? new Endpoint(url, this.apiKey, this.config.maxInFlight, PROBES[this.config.protocol]));
+      this.endpoints = urls.map((url) => known.get(url) ?? this.endpointAt(url));
       for (const endpoint of known.values()) {
         if (!urls.includes(endpoint.url)) {
           // resolves when its requests have ended, which nobody waits for.
@@ -133,6 +135,10 @@ export class Target {
       }
     }
     await this.probe();
+  }
+
+  private endpointAt(url: string): Endpoint {
+    return new Endpoint(url, this.apiKey, this.config.maxInFlight, PROBES[this.config.protocol], () => this.onRoom?.());
   }
 
   private reliable(tried: ReadonlySet<Endpoint>): Endpoint[] {

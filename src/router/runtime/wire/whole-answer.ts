@@ -43,10 +43,11 @@ export async function readWhole(response: Dispatcher.ResponseData, maxBytes: num
   return { status: response.statusCode, headers, body: Buffer.concat(parts) };
 }
 
-/** What an engine says of the length of the prompt that it read; undefined if it does not. A quote within generated text is escaped. */
-export function promptTokensIn(body: Buffer): number | undefined {
-  const at = body.lastIndexOf('"prompt_tokens"');
-  const [, digits] = at === -1 ? [] : /^"prompt_tokens"\s*:\s*(\d{1,9})\b/.exec(body.toString('latin1', at, at + 64)) ?? [];
+/** The tokens that an engine counts in a member of a whole answer, such as `prompt_tokens`; undefined if it does not. A quote within generated text is escaped. */
+export function tokensIn(body: Buffer, member: string): number | undefined {
+  const at = body.lastIndexOf(`"${member}"`);
+  const value = at === -1 ? '' : body.toString('latin1', at + member.length + 2, at + member.length + 34);
+  const [, digits] = /^\s*:\s*(\d{1,9})\b/.exec(value) ?? [];
   return digits === undefined ? undefined : Number(digits);
 }
 

@@ -1,0 +1,135 @@
+import { performance } from 'node:perf_hooks';
+import { DrainRate } from './drain-rate';
+import { FairQueue, Waiting } from './fair-queue';
+import { throttled, ThrottleReason } from './throttled';
+import { Decision } from '../../../routing';
+import { RouterConfig } from '../config';
+import { Exchange } from '../exchange';
+import { RouterMetrics } from '../metrics';
+import { Choice, PathChooser, Routed } from '../path-chooser';
+import { Endpoint } from '../targets/endpoint';
+import { Target } from '../targets/target';
+import { ApiError } from '../wire/api-error';
+
+const NO_SLOT: Decision = { path: 'refuse', reason: 'no_slot' };
+
+/** A request that waits for a slot. */
+interface Place extends Waiting {
+  /** Chooses its path, which ends its wait. Returns false if it has to wait on. */
+  choose(): boolean;
+  /** Ends its wait with a refusal. */
+  refuse(reason: ThrottleReason): void;
+}
+
+/**
+ * Who gets a slot of an engine when there are more requests than slots: requests wait, within bounds, and are woken by the slots that others give back.
+ */
+export class Admission {
+  private readonly queue: FairQueue<Place>;
+  private readonly drainRate = new DrainRate();
+  private readonly maxWaitSeconds: number;
+  private readonly firstByteTimeoutSeconds: number;
+  private readonly paths: PathChooser;
+  private readonly metrics: RouterMetrics;
+
+  constructor({ queue, limits }: RouterConfig, paths: PathChooser, targets: Target[], metrics: RouterMetrics) {
+    this.queue = new FairQueue(queue);
+    this.maxWaitSeconds = queue.maxWaitSeconds;
+    this.firstByteTimeoutSeconds = limits.firstByteTimeoutSeconds;
+    this.paths = paths;
+    this.metrics = metrics;
+    targets.forEach((target) => (target.onRoom = () => this.wake()));
+  }
+
+  /**
+   * Chooses a path for a request, and takes a slot of the engine that answers, once there is one. Rejects with ApiError if the request cannot wait, or not
+   * longer, and with the signal's reason if its exchange is over.
+   *
+   * @param exchange for whom.
+   * @param routed the request.
+   * @param tried engines that are not to answer.
+   */
+  public async admit(exchange: Exchange, routed: Routed, tried: ReadonlySet<Endpoint>): Promise<Choice> {
+    // nobody overtakes those that wait.
+    if (this.queue.requests === 0) {
+      const choice = this.paths.choose(routed, tried);
+      if (choice.decision.reason !== 'no_slot') {
+        return choice;
+      }
+      this.drainRate.began(performance.now());
+    }
+    return this.wait(exchange, routed, tried);
+  }
+
+  private async wait(exchange: Exchange, routed: Routed, tried: ReadonlySet<Endpoint>): Promise<Choice> {
+    const { signal } = exchange;
+    signal.throwIfAborted();
+    let end: { resolve(choice: Choice): void; reject(error: Error): void };
+    const chosen = new Promise<Choice>((resolve, reject) => (end = { resolve, reject }));
+    const place: Place = {
+      tier: routed.tier,
+      caller: exchange.caller,
+      promptTokens: routed.promptTokens,
+      bytes: routed.asked.bytes.length,
+      needs: this.paths.needsOf(routed, tried),
+      choose: () => {
+        const choice = this.paths.choose(routed, tried);
+        if (choice.decision.reason === 'no_slot') {
+          return false;
+        }
+        if (choice.by !== undefined) {
+          this.drainRate.drained(routed.promptTokens, performance.now());
+        }
+        end.resolve(choice);
+        return true;
+      },
+      refuse: (reason) => giveUp(this.refusal(exchange, reason)),
+    };
+    const giveUp = (error: Error) => {
+      this.queue.remove(place);
+      this.tell();
+      end.reject(error);
+    };
+    const displaced = this.queue.push(place);
+    if (displaced === undefined) {
+      throw this.refusal(exchange, 'queue_full');
+    }
+    displaced.forEach((one) => one.refuse('queue_displaced'));
+    const leave = () => giveUp(signal.reason);
+    signal.addEventListener('abort', leave);
+    const beganMillis = performance.now();
+    const seconds = Math.min(this.maxWaitSeconds - (exchange.queuedSeconds ?? 0), this.firstByteTimeoutSeconds - exchange.elapsedSeconds());
+    const timer = setTimeout(() => place.refuse('queue_wait'), seconds * 1000);
+    this.wake();
+    try {
+      return await chosen;
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', leave);
+      const waited = (performance.now() - beganMillis) / 1000;
+      exchange.queuedSeconds = (exchange.queuedSeconds ?? 0) + waited;
+      this.metrics.queueWaitSeconds.observe({ tier: routed.tier }, waited);
+    }
+  }
+
+  /** There may be a slot: whoever is next has it. */
+  private wake(): void {
+    if (this.queue.requests > 0) {
+      while (this.queue.take((place) => place.choose()) !== undefined) {
+        // the next one, until there is no slot for it.
+      }
+      this.tell();
+    }
+  }
+
+  private refusal(exchange: Exchange, reason: ThrottleReason): ApiError {
+    exchange.decision = NO_SLOT;
+    exchange.tellRoute();
+    return throttled(this.metrics, reason, this.drainRate.secondsFor(this.queue.promptTokens, performance.now()));
+  }
+
+  private tell(): void {
+    this.metrics.queueRequests.set(this.queue.requests);
+    this.metrics.queuePromptTokens.set(this.queue.promptTokens);
+  }
+}

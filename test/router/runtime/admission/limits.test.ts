@@ -1,0 +1,92 @@
+import * as fc from 'fast-check';
+import { DrainRate } from '../../../../src/router/runtime/admission/drain-rate';
+import { RateLimits } from '../../../../src/router/runtime/admission/rate-limits';
+import { RetryBudget } from '../../../../src/router/runtime/admission/retry-budget';
+
+const pauses = fc.array(fc.integer({ min: 0, max: 5_000 }), { minLength: 1, maxLength: 100 });
+
+describe('rate limits', () => {
+  test('a minute\'s requests at once, then as they come back; each caller has its own', () => {
+    const limits = new RateLimits({ requestsPerMinute: 2 });
+    const take = (caller: string, millis: number) => limits.take(caller, 1e9, millis);
+    expect([take('a', 0), take('a', 0)]).toEqual([undefined, undefined]);
+    expect(take('a', 0)).toEqual({ limit: 'requests_per_minute', afterSeconds: 30 });
+    expect(take('b', 0)).toBeUndefined();
+    expect(take('a', 20_000)?.afterSeconds).toBeCloseTo(10);
+    expect(take('a', 30_000)).toBeUndefined();
+    expect(take('a', 30_000)?.afterSeconds).toBeCloseTo(30);
+    // whoever is forgotten is as if new.
+    expect([take('b', 200_000), take('b', 200_000), take('b', 200_000)?.limit]).toEqual([undefined, undefined, 'requests_per_minute']);
+  });
+
+  test('tokens of an answer are owed, and what was estimated too high is given back', () => {
+    const limits = new RateLimits({ tokensPerMinute: 600 });
+    expect(limits.take('a', 100, 0)).toBeUndefined();
+    limits.charge('a', 620, 0);
+    expect(limits.take('a', 10, 0)).toEqual({ limit: 'tokens_per_minute', afterSeconds: 13 });
+    expect(limits.take('a', 10, 13_000)).toBeUndefined();
+    limits.charge('a', -10, 13_000);
+    expect(limits.take('a', 11, 13_000)?.afterSeconds).toBeCloseTo(0.1);
+  });
+
+  test('a prompt longer than a minute\'s tokens passes alone', () => {
+    const limits = new RateLimits({ tokensPerMinute: 600 });
+    expect(limits.take('a', 1_000, 0)).toBeUndefined();
+    expect(limits.take('a', 1_000, 0)?.afterSeconds).toBeCloseTo(100);
+  });
+
+  test('never more than a minute\'s and what came back since, and whoever waits as long as told is let in', () => {
+    fc.assert(fc.property(pauses, fc.integer({ min: 1, max: 100 }), fc.integer({ min: 1, max: 100 }), (millis, perMinute, tokens) => {
+      const limits = new RateLimits({ requestsPerMinute: perMinute, tokensPerMinute: 10 * perMinute });
+      let [now, taken] = [1_000, 0];
+      for (const pause of millis) {
+        now += pause;
+        const reached = limits.take('a', tokens, now);
+        if (reached !== undefined) {
+          now += Math.ceil(reached.afterSeconds * 1000);
+          expect(limits.take('a', tokens, now)).toBeUndefined();
+        }
+        taken++;
+        const minutes = 1 + (now - 1_000) / 60_000;
+        expect(taken).toBeLessThanOrEqual(perMinute * minutes + 1e-6);
+        expect(taken * tokens).toBeLessThanOrEqual(10 * perMinute * minutes + tokens);
+      }
+    }));
+  });
+});
+
+test('retries are a fifth of the requests, one a second, and those saved up', () => {
+  fc.assert(fc.property(pauses, fc.integer({ min: 1, max: 20 }), (millis, requests) => {
+    const budget = new RetryBudget();
+    let [now, retries] = [0, 0];
+    millis.forEach((pause, i) => {
+      now += pause;
+      Array.from({ length: requests }).forEach(() => {
+        budget.deposit();
+        retries += budget.withdraw(now) ? 1 : 0;
+      });
+      expect(retries).toBeLessThanOrEqual(20 + 0.2 * (i + 1) * requests + now / 1000 + 1e-6);
+    });
+  }));
+  const budget = new RetryBudget();
+  const withdrawn = (times: number, now: number) => Array.from({ length: times }, () => budget.withdraw(now)).filter(Boolean).length;
+  expect(withdrawn(100, 0)).toBe(20);
+  expect(withdrawn(100, 3_000)).toBe(3);
+  Array.from({ length: 10 }).forEach(() => budget.deposit());
+  expect(withdrawn(100, 3_000)).toBe(2);
+});
+
+test('what is queued drains as fast as others did, the latest the most', () => {
+  const rate = new DrainRate();
+  rate.began(0);
+  expect(rate.secondsFor(100, 5_000)).toBe(5);
+  rate.drained(1_000, 10_000);
+  expect(rate.secondsFor(100, 10_000)).toBeCloseTo(1);
+  // ten seconds in which nothing went.
+  expect(rate.secondsFor(100, 20_000)).toBeCloseTo(2);
+  // nobody waited meanwhile.
+  rate.began(1_000_000);
+  rate.drained(1_000, 1_001_000);
+  expect(rate.secondsFor(100, 1_001_000)).toBeGreaterThan(0.5);
+  expect(rate.secondsFor(100, 1_001_000)).toBeLessThan(0.6);
+});
