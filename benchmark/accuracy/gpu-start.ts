@@ -8,6 +8,7 @@ export const GPU_START: Coefficients = Object.assign(new Coefficients(), {
   prefillLayerSeconds: 3.2e-5,
   prefillTokenLayerSeconds: 2e-8,
   prefillExpertSeconds: 1e-6,
+  prefillPromptSeconds: 1e-3,
   decodeBandwidthUtilisation: 0.83,
   decodeKvBandwidthUtilisation: 0.63,
   decodeLayerSeconds: 5e-5,

@@ -1,39 +1,94 @@
 import { calibrate } from '../../src/estimator/calibration/calibrate';
-import { heldOut } from '../../src/estimator/calibration/held-out';
 import { Compared, MeasuredConfiguration } from '../../src/estimator/calibration/measurements';
-import { Score, score, spreadOf } from '../../src/estimator/calibration/score';
+import { Score, heldOutSigma, score } from '../../src/estimator/calibration/score';
 import { Coefficients } from '../../src/estimator/phases/coefficients';
 
-/** Scores of one group of configurations; undefined where nothing was measured, or no configuration can be left out. */
+/** Configurations beyond these share the measurements that their interval is taken from: each pair of folds costs a fit. */
+const MAX_FOLDS = 4;
+
+export const METRICS = ['ttft', 'tpot'] as const;
+
+type Metric = Compared['metric'];
+
+/** A measured configuration of a group, and its predictions by fits that have not seen it. */
+interface Judged {
+  readonly group: string;
+  readonly configuration: MeasuredConfiguration;
+  readonly fold: number;
+}
+
+/** What is predicted of a configuration, each time beside its standard deviation. */
+type Ranged = Compared & { readonly sigma: number };
+
+/** Predictions of one group: by the set of its device, after calibration on the group, and by both without the configuration that is predicted. */
 export interface GroupScore {
   readonly group: string;
   readonly configurations: number;
-  readonly scores: { readonly [metric in Compared['metric']]: { readonly start?: Score; readonly fitted?: Score; readonly heldOut?: Score } };
+  readonly start: readonly Compared[];
+  readonly fitted: readonly Compared[];
+  readonly shipped: readonly Ranged[];
+  readonly heldOut: readonly Ranged[];
 }
 
 /**
- * Calibrates on all configurations, and on all but one for each of them.
+ * Predicts each configuration of a device twice without it: by the coefficients of the device, and by these calibrated on the rest of its group.
  *
- * @param group name of the group.
- * @param start the coefficients before calibration.
- * @param configurations what was measured.
+ * Intervals are as wide as the same predictions of other configurations were off by, by fits that have seen neither these nor the one that is judged:
+ * those of the group, drawn towards those of the device where they are few.
+ *
+ * @param start the coefficients before any measurement.
+ * @param groups configurations of the device, by engine and kind of model.
  */
-export function scoreGroup(group: string, start: Coefficients, configurations: readonly MeasuredConfiguration[]): GroupScore {
-  const { coefficients } = calibrate(start, configurations);
-  const [before, fitted] = [start, coefficients].map((k) => configurations.flatMap((one) => one.compare(k)));
-  const held = heldOut(start, configurations) ?? [];
-  const scored = (metric: Compared['metric']) => {
-    const only = (compared: readonly Compared[]) => compared.filter((one) => one.metric === metric);
-    if (only(fitted).length === 0) {
-      return {};
-    }
-    const start_ = { start: score(only(before)), fitted: score(only(fitted)) };
-    const own = held.map(only);
-    const all = own.flat();
-    // the interval of a configuration is as wide as what was held out of the others was off by.
-    const inside = own.reduce((sum, one, i) => (
-      one.length === 0 ? sum : sum + one.length * score(one, spreadOf(own.filter((_, j) => j !== i).flat())).coverage!), 0);
-    return all.length === 0 ? start_ : { ...start_, heldOut: { ...score(all), coverage: inside / all.length } };
+export function scoreDevice(start: Coefficients, groups: ReadonlyMap<string, readonly MeasuredConfiguration[]>): GroupScore[] {
+  const all = [...groups].flatMap(([group, of]) => of.map((configuration) => ({ group, configuration })))
+    .map((one, i): Judged => ({ ...one, fold: i % MAX_FOLDS }));
+  const device = calibrate(start, all.map(({ configuration }) => configuration)).coefficients;
+  const predict = ({ group, configuration }: Judged, isKnown: (other: Judged) => boolean, known?: Coefficients) => {
+    const k = known ?? calibrate(start, all.filter(isKnown).map((other) => other.configuration), device).coefficients;
+    const others = groups.size === 1 ? [] : all.filter((other) => other.group === group && isKnown(other)).map((other) => other.configuration);
+    const own = others.length === 0 ? k : calibrate(k, others).coefficients;
+    return { k, shipped: configuration.compare(k), heldOut: configuration.compare(own) };
   };
-  return { group, configurations: configurations.length, scores: { ttft: scored('ttft'), tpot: scored('tpot') } };
+  const judged = all.map((one) => ({ ...one, ...predict(one, (other) => other !== one) }));
+
+  // what is off by how much without two folds: the one that is judged, and its own.
+  const witnesses = Array.from({ length: MAX_FOLDS }, () => new Map<Judged, { shipped: Compared[]; heldOut: Compared[] }>());
+  for (let a = 0; a < MAX_FOLDS; a++) {
+    for (let b = a + 1; b < MAX_FOLDS; b++) {
+      const isKnown = ({ fold }: Judged) => fold !== a && fold !== b;
+      let known: Coefficients | undefined;
+      for (const one of all.filter((other) => !isKnown(other))) {
+        const { k, ...predicted } = predict(one, isKnown, known);
+        known = k;
+        witnesses[one.fold === a ? b : a].set(one, predicted);
+      }
+    }
+  }
+  const ranged = (one: typeof judged[number], by: 'shipped' | 'heldOut'): Ranged[] => {
+    const sigmas = Object.fromEntries(METRICS.map((metric) => {
+      const off = (of: (other: Judged) => boolean) => (
+        [...witnesses[one.fold]].filter(([other]) => of(other))
+          .map(([, predicted]) => predicted[by].filter((compared) => compared.metric === metric)));
+      return [metric, heldOutSigma(off(({ group }) => group === one.group), heldOutSigma(off(() => true)))!];
+    })) as { [metric in Metric]: number };
+    return one[by].map((compared) => ({ ...compared, sigma: sigmas[compared.metric] }));
+  };
+  return [...groups].map(([group, of]): GroupScore => {
+    const own = judged.filter((one) => one.group === group);
+    const { coefficients } = groups.size === 1 ? { coefficients: device } : calibrate(device, of);
+    return {
+      group,
+      configurations: of.length,
+      start: of.flatMap((one) => one.compare(start)),
+      fitted: of.flatMap((one) => one.compare(coefficients)),
+      shipped: own.flatMap((one) => ranged(one, 'shipped')),
+      heldOut: own.flatMap((one) => ranged(one, 'heldOut')),
+    };
+  });
+}
+
+/** The score of predictions of one metric. */
+export function scoreOf(compared: readonly (Compared | Ranged)[], metric: Metric): Score {
+  const own = compared.filter((one) => one.metric === metric);
+  return score(own, own.every((one): one is Ranged => 'sigma' in one) ? (one) => (one as Ranged).sigma : undefined);
 }

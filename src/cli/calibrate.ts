@@ -9,12 +9,14 @@ import { calibrate as fit } from '../estimator/calibration/calibrate';
 import { configurationsOf, heldOut } from '../estimator/calibration/held-out';
 import { EngineOfSpec, MeasuredPool, engineOfSpec } from '../estimator/calibration/measured-engine';
 import { Compared, Measurements } from '../estimator/calibration/measurements';
-import { Score, mean, score } from '../estimator/calibration/score';
+import { Score, heldOutSigma, mean, score } from '../estimator/calibration/score';
 import { Refusal } from '../estimator/estimate';
 import { CoefficientName } from '../estimator/phases/coefficients';
 import { Refused } from '../estimator/resolve';
 import { specProblems } from '../estimator/spec-check';
 import { Problems, ProblemsError } from '../problems';
+
+const METRICS = ['ttft', 'tpot'] as const;
 
 /** `max_num_batched_tokens` of vLLM's server where nobody says otherwise. */
 const DEFAULT_STEP_TOKENS = 2048;
@@ -114,7 +116,7 @@ function calibrated(engine: EngineOfSpec, measurements: Measurements, files: rea
   const configurations = configurationsOf(engine, measurements);
   const { coefficients, relativeSigmas } = fit(engine.start, configurations);
   const [before, fitted] = [engine.start, coefficients].map((k) => configurations.flatMap((one) => one.compare(k)));
-  const held = heldOut(engine.start, configurations, MAX_FOLDS)?.flat();
+  const held = heldOut(engine.start, configurations, MAX_FOLDS);
   const only = (metric: Compared['metric'], all: readonly Compared[]) => all.filter((one) => one.metric === metric);
   const rows = [...relativeSigmas].map(([name, relativeSigma]) => ({ name, before: engine.start[name], fitted: coefficients[name], relativeSigma }));
   const byName = (value: (row: FittedCoefficient) => number) => (
@@ -123,6 +125,10 @@ function calibrated(engine: EngineOfSpec, measurements: Measurements, files: rea
     coefficientSet: engine.coefficientSet,
     [pool]: byName((row) => row.fitted),
     [`${pool}RelativeSigmas`]: byName((row) => row.relativeSigma),
+    ...Object.fromEntries(METRICS.flatMap((metric) => {
+      const sigma = heldOutSigma((held ?? []).map((one) => only(metric, one)), engine.spread[metric]);
+      return sigma === undefined ? [] : [[`${metric}RelativeSigma`, Number(sigma.toPrecision(4))]];
+    })),
     source: `calibrate of ${files.map((file) => basename(file)).join(', ')}: ${fitted.length} times of ${engine.hardware}`,
   };
   if (written !== undefined) {
@@ -140,12 +146,12 @@ function calibrated(engine: EngineOfSpec, measurements: Measurements, files: rea
       requests: measurements.logs.reduce((sum, log) => sum + log.length, 0),
     },
     coefficients: rows,
-    metrics: (['ttft', 'tpot'] as const).filter((metric) => only(metric, fitted).length > 0).map((metric) => ({
+    metrics: METRICS.filter((metric) => only(metric, fitted).length > 0).map((metric) => ({
       metric,
       meanSeconds: mean(only(metric, fitted).map(({ measured }) => measured)),
       before: score(only(metric, before)),
       fitted: score(only(metric, fitted)),
-      heldOut: held && only(metric, held).length > 0 ? score(only(metric, held)) : undefined,
+      heldOut: held && only(metric, held.flat()).length > 0 ? score(only(metric, held.flat())) : undefined,
     })),
     calibration,
   };

@@ -288,6 +288,20 @@ export interface CalibrationSpec {
   readonly decodeRelativeSigmas?: { [name: string]: number };
 
   /**
+   * How far predicted times to the first token were off on measurements that were left out of the fit, as a standard deviation of the logarithm.
+   *
+   * @default 0
+   */
+  readonly ttftRelativeSigma?: number;
+
+  /**
+   * How far predicted times per output token were off on measurements that were left out of the fit, as a standard deviation of the logarithm.
+   *
+   * @default 0
+   */
+  readonly tpotRelativeSigma?: number;
+
+  /**
    * Where these come from.
    *
    * @default - not stated

@@ -1,4 +1,4 @@
-import { fill } from './calibration/calibration';
+import { fill, predictionSigmas } from './calibration/calibration';
 import { END_TO_END, TPOT, TTFT } from './closed-form';
 import { usdPerMillionTokens } from './cost';
 import { Confidence, Estimate, LatencyEstimate, ObjectiveVerdict, Range, StageEstimate } from './estimate';
@@ -48,7 +48,12 @@ export function report(service: Service, prefillInstances: number, decodeInstanc
     unstable += form.stable ? 0 : 1;
     goodputDraws[draw] = service.goodput(false);
   });
-  const ranges = centres.map((centre, i) => interval(centre, latencyDraws[i]));
+  const { ttft: ttftSigma = 0 } = predictionSigmas((resolved.prefill ?? resolved.decode).set, resolved.plant.model);
+  const { tpot: tpotSigma = 0 } = predictionSigmas(resolved.decode.set, resolved.plant.model);
+  const ranges = centres.map((centre, i) => {
+    const ttft = i < TPOT ? 1 : i < END_TO_END ? 0 : Math.min(1, centres[i - END_TO_END] / centre);
+    return interval(centre, latencyDraws[i], ttft * ttftSigma + (1 - ttft) * tpotSigma);
+  });
   const outputTokensPerSecond = interval(offered, tokenDraws);
 
   const usdPerHour = fleetPrice(service, prefillInstances, decodeInstances);

@@ -146,10 +146,10 @@ export function resolve(spec: DeploymentSpec): Resolved {
 }
 
 function measuredCoefficients({ calibration }: DeploymentSpec): { readonly [pool in 'prefill' | 'decode']: MeasuredCoefficients } {
-  const { prefill, prefillRelativeSigmas, decode, decodeRelativeSigmas, source } = calibration ?? {};
+  const { prefill, prefillRelativeSigmas, decode, decodeRelativeSigmas, ...shared } = calibration ?? {};
   return {
-    prefill: { values: prefill, relativeSigmas: prefillRelativeSigmas, source },
-    decode: { values: decode, relativeSigmas: decodeRelativeSigmas, source },
+    prefill: { values: prefill, relativeSigmas: prefillRelativeSigmas, ...shared },
+    decode: { values: decode, relativeSigmas: decodeRelativeSigmas, ...shared },
   };
 }
 

@@ -26,7 +26,7 @@ export interface StageLoad {
 
 const PREFILL: CoefficientName[] = [
   'prefillDenseUtilisation', 'prefillAttentionUtilisation', 'prefillLowPrecisionGain', 'prefillLayerSeconds', 'prefillTokenLayerSeconds',
-  'prefillExpertSeconds', 'gatewaySeconds',
+  'prefillPromptSeconds', 'prefillExpertSeconds', 'gatewaySeconds',
 ];
 const DECODE: CoefficientName[] = [
   'decodeBandwidthUtilisation', 'decodeKvBandwidthUtilisation', 'decodeLayerSeconds', 'decodeSequenceLayerSeconds', 'decodeExpertLayerSeconds',

@@ -2,7 +2,7 @@ import { Hardware } from '../hardware';
 import { ModelArchitecture, Precision } from '../model';
 import { Problem, Problems, ProblemsError } from '../problems';
 import { ServiceLevelObjective, Workload } from '../workload';
-import { COEFFICIENT_SETS, measuredProblems, sigmaProblems } from './calibration/calibration';
+import { COEFFICIENT_SETS, measuredProblems, predictionSigmaProblems, sigmaProblems } from './calibration/calibration';
 import { PURCHASE_OPTIONS } from './cost';
 import { DecodeSpec, DeploymentSpec, SpeculationSpec, PoolSpec } from './deployment-spec';
 
@@ -105,6 +105,9 @@ export function specProblems(spec: DeploymentSpec): Problem[] {
     for (const pool of ['prefill', 'decode'] as const) {
       const sigmas = `${pool}RelativeSigmas` as const;
       problems.push(...measuredProblems(calibration[pool], `calibration.${pool}`), ...sigmaProblems(calibration[sigmas], calibration[pool], `calibration.${sigmas}`));
+    }
+    for (const spread of ['ttftRelativeSigma', 'tpotRelativeSigma'] as const) {
+      problems.push(...predictionSigmaProblems(calibration[spread], `calibration.${spread}`));
     }
   });
   const planned = spec.decode?.instances === undefined || (spec.prefill !== undefined && spec.prefill?.instances === undefined);

@@ -27,14 +27,19 @@ export function latinHypercube(dimensions: number): Float64Array[] {
 }
 
 /**
- * The 80 % interval of the draws, widened to contain the centre. Sorts `draws`.
+ * The 80 % interval of the draws, widened to contain the centre and to what a spread around it covers. Sorts `draws`.
+ *
+ * @param relativeSigma standard deviation of the logarithm by which such figures are known to be off at least.
  */
-export function interval(centre: number, draws: Float64Array): { readonly value: number; readonly low: number; readonly high: number } {
+export function interval(
+  centre: number, draws: Float64Array, relativeSigma = 0,
+): { readonly value: number; readonly low: number; readonly high: number } {
   draws.sort();
+  const times = Math.exp(relativeSigma * normalQuantile(1 - TAIL));
   return {
     value: centre,
-    low: Math.min(centre, quantile(draws, TAIL)),
-    high: Math.max(centre, quantile(draws, 1 - TAIL)),
+    low: Math.min(centre / times, quantile(draws, TAIL)),
+    high: Math.max(centre * times, quantile(draws, 1 - TAIL)),
   };
 }
 

@@ -134,7 +134,7 @@ describe('the command', () => {
     expect(errors['held out'][0]).toBe(6);
     expect(errors['held out'][1]).toBeLessThan(15);
     const calibration = JSON.parse(readFileSync(join(folder, 'calibration.json'), 'utf8'));
-    expect(Object.keys(calibration)).toEqual(['coefficientSet', 'decode', 'decodeRelativeSigmas', 'source']);
+    expect(Object.keys(calibration)).toEqual(['coefficientSet', 'decode', 'decodeRelativeSigmas', 'ttftRelativeSigma', 'tpotRelativeSigma', 'source']);
     expect(calibration.source).toBe('calibrate of steps.json: 6 times of trn1.32xlarge');
 
     const tpotOf = (spec: object) => {
@@ -144,7 +144,7 @@ describe('the command', () => {
     const [byFile, inline, shipped] = [{ ...SPEC, calibration: 'calibration.json' }, { ...SPEC, calibration }, SPEC].map(tpotOf);
     expect(byFile).toEqual(inline);
     expect(byFile.value).toBeGreaterThan(1.2 * shipped.value);
-    expect(byFile.low).toBeLessThan(byFile.value);
+    expect(byFile.value / byFile.low).toBeGreaterThanOrEqual(Math.exp(1.28 * calibration.tpotRelativeSigma));
   });
 
   test.each<[string, object, string[], RegExp, number]>([
@@ -153,6 +153,7 @@ describe('the command', () => {
     ['a file that cannot be written', SPEC, ['--out', 'none/calibration.json'], /\[none\/calibration\.json\] the file cannot be written: ENOENT/, 2],
     ['a calibration that is none', { ...SPEC, calibration: 'steps.json' }, [], /\[steps\.json: /, 2],
     ['a calibration that is missing', { ...SPEC, calibration: 'none.json' }, [], /the spec cannot be read: ENOENT/, 2],
+    ['a spread of predictions that is none', { ...SPEC, calibration: { tpotRelativeSigma: -1 } }, [], /\[calibration\.tpotRelativeSigma\].*the spread is not a number from 0 to 3, got: -1/, 2],
     ['a spread without its coefficient', { ...SPEC, calibration: { decodeRelativeSigmas: { decodeLayerSeconds: 0.1 } } }, [], /the spread is of a coefficient that is not given/, 2],
   ])('%s is refused', (_, spec, more, message, expected) => {
     write('steps.json', STEPS);

@@ -16,6 +16,9 @@ const STEP_TOKENS = 8192;
 /** Shortest lengths of InferenceX's requests: `RANDOM_RANGE_RATIO` of its client. The others are all of one length. */
 const SHORTEST_SHARE = 0.8;
 
+/** `batch_wait_timeout_iters` of InferenceX's script for Llama on TensorRT-LLM, for prompts and answers of 1,024 on fewer than eight devices. */
+const PROMPT_WAIT_STEPS = 20;
+
 /** vLLM's default of `gpu_memory_utilization`. */
 const USABLE_MEMORY = 0.9;
 
@@ -42,6 +45,7 @@ export function gpuServing(): GpuConfiguration[] {
       ttftSeconds: ttftMs / 1e3,
       tpotSeconds: tpotMs / 1e3,
       shortestShare: cells[5] === 'inferencex' ? SHORTEST_SHARE : 1,
+      promptWaitSteps: waitsForPrompts(cells) ? PROMPT_WAIT_STEPS : 0,
     }]);
   }
   return [...loops].map(([key, rows]) => {
@@ -69,6 +73,7 @@ export function gpuServing(): GpuConfiguration[] {
         kvTokens: longest * kvSlots(kvMemoryBytes(memoryBytes, USABLE_MEMORY, model.weightBytes, 0), kvCopies * kvBytes(model, longest)),
       },
       promptsAlone: engine === 'sglang',
+      reservesOutput: engine === 'trtllm',
     };
     return {
       hardware,
@@ -77,4 +82,8 @@ export function gpuServing(): GpuConfiguration[] {
       configuration: new MeasuredConfiguration(measured, { prompts: [], steps: [], loops: rows, logs: [] }),
     };
   });
+}
+
+function waitsForPrompts([, engine, model, , degree, benchmark, inputTokens, outputTokens]: readonly string[]): boolean {
+  return benchmark === 'inferencex' && engine === 'trtllm' && model.startsWith('llama') && Number(degree) < 8 && inputTokens === '1024' && outputTokens === '1024';
 }

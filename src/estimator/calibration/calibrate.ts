@@ -2,11 +2,15 @@ import { FreeCoefficient, Fit, fitCoefficients } from './fit';
 import { MeasuredConfiguration } from './measurements';
 import { CoefficientName, Coefficients } from '../phases/coefficients';
 
+type Spreads = { readonly [name in CoefficientName]?: number };
+
 /** How far coefficients may be from where a fit starts, as standard deviations of the logarithm: wide, as engines and their releases differ. */
-const SPREADS: { readonly [name in CoefficientName]?: number } = {
+const SPREADS: Spreads = {
   prefillDenseUtilisation: 0.4,
   prefillAttentionUtilisation: 0.4,
   prefillLayerSeconds: 0.7,
+  prefillTokenLayerSeconds: 1,
+  prefillPromptSeconds: 1,
   decodeBandwidthUtilisation: 0.2,
   decodeKvBandwidthUtilisation: 0.4,
   decodeLayerSeconds: 0.5,
@@ -14,28 +18,41 @@ const SPREADS: { readonly [name in CoefficientName]?: number } = {
   gatewaySeconds: 1,
 };
 
-const LOW_PRECISION_SPREADS: typeof SPREADS = { prefillLowPrecisionGain: 0.4 };
+const LOW_PRECISION_SPREADS: Spreads = { prefillLowPrecisionGain: 0.2 };
 
-const EXPERT_SPREADS: typeof SPREADS = { decodeExpertLayerSeconds: 1, prefillExpertSeconds: 1.5 };
+const EXPERT_SPREADS: Spreads = { decodeExpertLayerSeconds: 1, prefillExpertSeconds: 1.5 };
 
 /**
  * Fits the coefficients of an accelerator and an engine to measurements, those of several configurations together if there are several.
  *
+ * Where dense models and mixtures of experts are measured, the dense ones say what the two share, and the mixtures what experts add.
+ *
  * @param start the coefficients known before; one that is 0 stays 0.
  * @param configurations what was measured.
+ * @param from where the search begins: nearer to the end if the coefficients of much the same measurements are known.
  */
-export function calibrate(start: Coefficients, configurations: readonly MeasuredConfiguration[]): Fit {
-  const spreads = {
-    ...SPREADS,
-    ...configurations.some(({ measured }) => measured.engine.lowPrecision) ? LOW_PRECISION_SPREADS : {},
-    ...configurations.some(({ measured }) => measured.model.experts > 0) ? EXPERT_SPREADS : {},
-  };
-  const free = Object.entries(spreads).filter(([name]) => start[name as CoefficientName] > 0)
+export function calibrate(start: Coefficients, configurations: readonly MeasuredConfiguration[], from = start): Fit {
+  const dense = configurations.filter(({ measured }) => measured.model.experts === 0);
+  if (dense.length === 0) {
+    return fit(start, { ...SPREADS, ...LOW_PRECISION_SPREADS, ...EXPERT_SPREADS }, configurations, from);
+  }
+  const shared = fit(start, { ...SPREADS, ...LOW_PRECISION_SPREADS }, dense, from);
+  if (dense.length === configurations.length) {
+    return shared;
+  }
+  const mixtures = configurations.filter((one) => !dense.includes(one));
+  const added = fit(shared.coefficients, EXPERT_SPREADS, mixtures, shared.coefficients);
+  return { coefficients: added.coefficients, relativeSigmas: new Map([...shared.relativeSigmas, ...added.relativeSigmas]) };
+}
+
+function fit(start: Coefficients, spreads: Spreads, configurations: readonly MeasuredConfiguration[], from: Coefficients): Fit {
+  const isLow = configurations.some(({ measured }) => measured.engine.lowPrecision);
+  const free = Object.entries(spreads).filter(([name]) => start[name as CoefficientName] > 0 && (isLow || !(name in LOW_PRECISION_SPREADS)))
     .map(([name, relativeSigma]): FreeCoefficient => ({ name: name as CoefficientName, relativeSigma }));
-  const fit = (of: readonly MeasuredConfiguration[], from: Coefficients) => (
-    fitCoefficients(start, free, (k) => of.flatMap((one) => one.compare(k)), from));
+  const search = (of: readonly MeasuredConfiguration[], begin: Coefficients) => (
+    fitCoefficients(start, free, (k) => of.flatMap((one) => one.compare(k)), begin));
   // simulated runs make the landscape rough: what else was measured leads to the right valley.
   const smooth = configurations.filter(({ measurements }) => measurements.logs.length === 0);
-  const led = smooth.length > 0 && smooth.length < configurations.length ? fit(smooth, start).coefficients : start;
-  return fit(configurations, led);
+  const led = smooth.length > 0 && smooth.length < configurations.length ? search(smooth, from).coefficients : from;
+  return search(configurations, led);
 }

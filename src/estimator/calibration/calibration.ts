@@ -8,6 +8,7 @@ import * as trainium3 from './trainium3.json';
 import { nearestNames } from '../../nearest';
 import { Problem } from '../../problems';
 import { COEFFICIENT_NAMES, CoefficientName, Coefficients } from '../phases/coefficients';
+import { ModelShape } from '../phases/shapes';
 
 /** A coefficient with its spread and where it comes from. */
 export interface Coefficient {
@@ -15,6 +16,21 @@ export interface Coefficient {
   /** Standard deviation of the logarithm: 0.2 for about 20 %. */
   readonly relativeSigma: number;
   readonly source: string;
+}
+
+/** How far predictions were off on measurements that were left out of the fit. */
+export interface PredictionSpread {
+  /** Standard deviation of the logarithm. */
+  readonly relativeSigma: number;
+  /** Measurements that were left out, by configuration. */
+  readonly sampleSize: number;
+  readonly source: string;
+}
+
+/** The same by metric; absent where nothing could be left out. */
+export interface PredictionSpreads {
+  readonly ttft?: PredictionSpread;
+  readonly tpot?: PredictionSpread;
 }
 
 /** The coefficients of one accelerator. */
@@ -25,6 +41,8 @@ export interface CoefficientSet {
   readonly confidence: string;
   readonly reason: string;
   readonly coefficients: { readonly [name: string]: Coefficient };
+  /** Of dense models and of mixtures of experts, whatever of it the coefficients' own spreads explain. */
+  readonly predictions?: { readonly dense?: PredictionSpreads; readonly experts?: PredictionSpreads };
 }
 
 const SETS: readonly CoefficientSet[] = [trainium1, trainium2, trainium3, h100, h200, b200, cs3];
@@ -54,18 +72,31 @@ export interface MeasuredCoefficients {
   readonly values?: { readonly [name: string]: number };
   /** Standard deviations of their logarithms; 0 where there is none. */
   readonly relativeSigmas?: { readonly [name: string]: number };
+  /** Spreads of predictions of measurements that were left out; 0 where there is none. */
+  readonly ttftRelativeSigma?: number;
+  readonly tpotRelativeSigma?: number;
   readonly source?: string;
 }
 
 /** The set with coefficients that the user measured in place of the shipped ones. */
-export function withMeasured(set: CoefficientSet, { values, relativeSigmas, source }: MeasuredCoefficients): CoefficientSet {
+export function withMeasured(set: CoefficientSet, measured: MeasuredCoefficients): CoefficientSet {
+  const { values, relativeSigmas, ttftRelativeSigma = 0, tpotRelativeSigma = 0, source = 'given in the spec' } = measured;
   if (values === undefined) {
     return set;
   }
   const own = Object.entries(values).map(([name, value]) => (
-    [name, { value, relativeSigma: relativeSigmas?.[name] ?? 0, source: source ?? 'given in the spec' }]));
-  const reason = `${source ?? 'coefficients given in the spec'}; where those say nothing, ${set.reason}`;
-  return { ...set, reason, coefficients: { ...set.coefficients, ...Object.fromEntries(own) } };
+    [name, { value, relativeSigma: relativeSigmas?.[name] ?? 0, source }]));
+  const spreads = {
+    ttft: { relativeSigma: ttftRelativeSigma, sampleSize: 0, source },
+    tpot: { relativeSigma: tpotRelativeSigma, sampleSize: 0, source },
+  };
+  const reason = `${measured.source ?? 'coefficients given in the spec'}; where those say nothing, ${set.reason}`;
+  return {
+    ...set,
+    reason,
+    coefficients: { ...set.coefficients, ...Object.fromEntries(own) },
+    predictions: { dense: spreads, experts: spreads },
+  };
 }
 
 /** Wrong names or values in coefficients that the user gave. */
@@ -120,6 +151,19 @@ export function sigmaProblems(sigmas: unknown, measured: unknown, path: string):
       rule: 'CalibrationSpreadOutOfRange', path: `${path}.${name}`, value, message: `the spread is not a number from 0 to ${MAX_SIGMA}`, mend: 'give a standard deviation of the logarithm, such as 0.1',
     }];
   });
+}
+
+/** A wrong spread of predictions that the user gave. */
+export function predictionSigmaProblems(sigma: unknown, path: string): Problem[] {
+  return sigma === undefined || typeof sigma === 'number' && sigma >= 0 && sigma <= MAX_SIGMA ? [] : [{
+    rule: 'CalibrationSpreadOutOfRange', path, value: JSON.stringify(sigma), message: `the spread is not a number from 0 to ${MAX_SIGMA}`, mend: 'give a standard deviation of the logarithm, such as 0.1',
+  }];
+}
+
+/** How far a set's predictions of such a model are off, as standard deviations of the logarithm; undefined where nobody knows. */
+export function predictionSigmas({ predictions }: CoefficientSet, model: ModelShape): { readonly ttft?: number; readonly tpot?: number } {
+  const spreads = model.experts > 0 ? predictions?.experts : predictions?.dense;
+  return { ttft: spreads?.ttft?.relativeSigma, tpot: spreads?.tpot?.relativeSigma };
 }
 
 /** Writes the centres of a set into `into`. */

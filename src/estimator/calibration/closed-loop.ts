@@ -35,21 +35,25 @@ interface Request {
  * The steps of an engine in a closed loop, laid out once: which step reads and writes what does not depend on how long steps take, as every request
  * but the first ones is sent when another ends. So the loop's mean times are sums over steps, whatever the coefficients.
  *
- * Sequences that write go first, prompts fill what is left of a step, in order of arrival; a sequence is let in when all of it fits into the KV cache.
+ * Sequences that write go first, prompts fill what is left of a step, in order of arrival. As many are let in as the KV cache holds at their mean
+ * lengths: nothing is thrown out.
  */
 export class ClosedLoopSteps {
   private readonly toFirstToken = new Map<number, Steps>();
   private readonly betweenTokens = new Map<number, Steps>();
 
   constructor(private readonly measured: MeasuredEngine, loop: ClosedLoop) {
-    const { limits, model, promptsAlone = false } = measured;
+    const { limits, model, promptsAlone = false, reservesOutput = false } = measured;
+    const { shortestShare = 1, promptWaitSteps = 0 } = loop;
+    const held = (loop.inputTokens + loop.outputTokens * (reservesOutput ? 1 : 0.5)) * (1 + shortestShare) / 2;
     const total = ROUNDS * loop.concurrency;
-    const slots = Math.max(1, Math.min(limits.sequences, Math.floor(limits.kvTokens / (loop.inputTokens + loop.outputTokens))));
+    const slots = Math.max(1, Math.min(limits.sequences, Math.floor(limits.kvTokens / held)));
     const waiting: Request[] = [];
     let late: Request[] = [];
     let running: Request[] = [];
     let sent = 0;
     let ended = 0;
+    let waited = 0;
     while (ended < total) {
       waiting.push(...late);
       late = [];
@@ -83,12 +87,15 @@ export class ClosedLoopSteps {
           read(request);
         }
       }
-      while (left > 0 && waiting.length > 0 && running.length < slots) {
+      // an engine that waits for more prompts writes in the meantime, unless there is nothing to write.
+      const isHeldBack = promptWaitSteps > waited && writers > 0 && waiting.length > 0;
+      waited = isHeldBack ? waited + 1 : 0;
+      while (left > 0 && waiting.length > 0 && running.length < slots && !isHeldBack) {
         running.push(waiting[0]);
         read(waiting.shift()!);
       }
       // steps in which nothing but the contexts change are one sum, at the mean context.
-      const count = chunks.length > 0 || late.length > 0 ? 1 : fewest;
+      const count = chunks.length > 0 || late.length > 0 || isHeldBack ? 1 : fewest;
       const sequences = promptsAlone && chunks.length > 0 ? 0 : writers;
       const kvBytesRead = sequences === 0 ? 0 : sequences * kvReadBytes(model, context / sequences + (count - 1) / 2);
       let [newTokens, attentionFlops, prompts] = [0, 0, 0];

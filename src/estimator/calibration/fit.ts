@@ -11,7 +11,7 @@ export interface FreeCoefficient {
 /** What a fit found. */
 export interface Fit {
   readonly coefficients: Coefficients;
-  /** Standard deviation of the logarithm of each free coefficient, given the measurements. */
+  /** Standard deviation of the logarithm of each free coefficient, given the measurements and the others: estimates draw each by itself. */
   readonly relativeSigmas: ReadonlyMap<CoefficientName, number>;
 }
 
@@ -21,8 +21,11 @@ const MEASUREMENT_SIGMA = 0.003;
 /** At most this is what they are taken for at first: what is further off then is odd. */
 const FIRST_SIGMA = 0.3;
 
-/** Beyond this many standard deviations a measurement counts as an odd one, which does not pull the rest. */
-const ODD = 2;
+/**
+ * Degrees of freedom of the distribution (Student's) that errors are taken to have: heavy in its tails, as runs that met a compilation or a cache that
+ * nobody wrote down are off by a factor and should not pull the rest.
+ */
+const FREEDOM = 2;
 
 /** Estimates of what the measurements are off by, each after a descent to the bottom. */
 const MAX_PASSES = 8;
@@ -50,7 +53,7 @@ const LONGEST = 1;
 const STEPS = [0.1, 0.02, 1e-3, 1e-5];
 
 /**
- * Fits coefficients to measured times: the most probable ones, given what was known of them before, with Huber's weights for odd measurements.
+ * Fits coefficients to measured times: the most probable ones, given what was known of them before, odd measurements pulling little.
  *
  * Levenberg and Marquardt's method on logarithms. How exact the measurements are is not given but estimated, by metric, from what the fit leaves
  * (MacKay's evidence approximation): what is known before gives way where measurements are exact, and holds where they are few or rough.
@@ -82,17 +85,16 @@ export function fitCoefficients(
     const squares = errors.filter((_, i) => isTtft[i] === ttft).map((error) => error * error);
     return Math.min(FIRST_SIGMA, Math.sqrt((MEASUREMENT_SIGMA ** 2 + squares.reduce((sum, one) => sum + one, 0)) / (1 + squares.length)));
   });
-  let covariance = identity(free.length);
+  let hessian = identity(free.length);
   for (let pass = 0; pass < MAX_PASSES; pass++) {
     const scaled = (of: readonly number[]) => of.map((e, i) => e / sigmas[Number(isTtft[i])]);
-    const loss = (of: readonly number[], point: readonly number[]) => (
-      scaled(of).reduce((sum, e) => sum + (Math.abs(e) < ODD ? e * e : ODD * (2 * Math.abs(e) - ODD)), 0) + point.reduce((sum, e) => sum + e * e, 0)
+    const height = (of: readonly number[], point: readonly number[]) => (
+      scaled(of).reduce((sum, e) => sum + (FREEDOM + 1) * Math.log1p(e * e / FREEDOM), 0) + point.reduce((sum, e) => sum + e * e, 0)
     );
-    let best = loss(errors, x);
+    let best = height(errors, x);
     let damping = FIRST_DAMPING;
     let weights: number[] = [];
     let jacobian: number[][] = [];
-    let hessian: number[][] = [];
     let stride = 0;
     for (let iteration = 0; iteration < MAX_ITERATIONS && stride < STEPS.length; iteration++) {
       const r = scaled(errors);
@@ -100,7 +102,7 @@ export function fitCoefficients(
         const h = STEPS[stride] / free[j].relativeSigma;
         return scaled(off(x.map((value, i) => i === j ? value + h : value))).map((e, i) => (e - r[i]) / h);
       });
-      weights = r.map((e) => Math.abs(e) < ODD ? 1 : ODD / Math.abs(e));
+      weights = r.map((e) => (FREEDOM + 1) / (FREEDOM + e * e));
       hessian = free.map((_, a) => free.map((__, b) => (
         jacobian[a].reduce((sum, e, i) => sum + weights[i] * e * jacobian[b][i], a === b ? 1 : 0))));
       const gradient = x.map((value, a) => value + jacobian[a].reduce((sum, e, i) => sum + weights[i] * e * r[i], 0));
@@ -110,7 +112,7 @@ export function fitCoefficients(
         const longest = Math.max(...step.map(Math.abs));
         const next = x.map((value, i) => value - step[i] * Math.min(1, LONGEST / longest));
         const moved = off(next);
-        const value = loss(moved, next);
+        const value = height(moved, next);
         if (value < best) {
           [x, errors, best] = [next, moved, value];
           damping /= 8;
@@ -124,7 +126,7 @@ export function fitCoefficients(
       }
     }
     // the share of a parameter that the measurements of a metric determine is not theirs to be off by.
-    covariance = identity(free.length).map((unit) => solve(hessian, unit));
+    const covariance = identity(free.length).map((unit) => solve(hessian, unit));
     const before = sigmas;
     sigmas = [false, true].map((ttft) => {
       let [count, determined, squares] = [0, 0, 0];
@@ -142,7 +144,7 @@ export function fitCoefficients(
       break;
     }
   }
-  const relativeSigmas = free.map(({ name, relativeSigma }, i): [CoefficientName, number] => [name, relativeSigma * Math.sqrt(covariance[i][i])]);
+  const relativeSigmas = free.map(({ name, relativeSigma }, i): [CoefficientName, number] => [name, relativeSigma / Math.sqrt(hessian[i][i])]);
   return { coefficients: at(x), relativeSigmas: new Map(relativeSigmas) };
 }
 

@@ -1,4 +1,4 @@
-import { fill } from './calibration';
+import { fill, predictionSigmas } from './calibration';
 import { MeasuredEngine } from './measurements';
 import { DeploymentSpec } from '../deployment-spec';
 import { Coefficients } from '../phases/coefficients';
@@ -15,6 +15,8 @@ export interface EngineOfSpec extends MeasuredEngine {
   /** Name of the coefficient set that it starts from. */
   readonly coefficientSet: string;
   readonly start: Coefficients;
+  /** Spread of what the set predicts of measurements that were left out; undefined where nobody knows. */
+  readonly spread: { readonly ttft?: number; readonly tpot?: number };
 }
 
 /**
@@ -49,5 +51,6 @@ export function engineOfSpec(spec: DeploymentSpec, pool: MeasuredPool, stepToken
     tensorParallelDegree: resolved.tensorParallelDegree,
     coefficientSet: resolved.set.name,
     start: fill(new Coefficients(), resolved.set),
+    spread: predictionSigmas(resolved.set, plant.model),
   };
 }

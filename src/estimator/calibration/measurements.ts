@@ -31,6 +31,8 @@ export interface ClosedLoop {
   readonly tpotSeconds: number;
   /** Lengths are drawn evenly from this share of the named ones up to all of them; 1, all alike, if undefined. */
   readonly shortestShare?: number;
+  /** Steps that the engine lets a prompt wait for others to read with it; 0 if undefined. */
+  readonly promptWaitSteps?: number;
 }
 
 /** A request of a run in which requests came on their own; one whose times are not known is load to the others. */
@@ -58,6 +60,8 @@ export interface MeasuredEngine {
   readonly limits: MixedEngineLimits;
   /** Whether steps that read prompts write nothing, and come before those that do, as SGLang's; steps do both if undefined. */
   readonly promptsAlone?: boolean;
+  /** Whether a sequence is let in when all that it will write fits the KV cache, as by TensorRT-LLM; when its prompt does if undefined. */
+  readonly reservesOutput?: boolean;
 }
 
 /** One measured time beside what coefficients say of it, in seconds. */

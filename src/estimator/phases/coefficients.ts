@@ -14,6 +14,8 @@ export class Coefficients {
   public prefillLayerSeconds = 0;
   /** Serial work of one token in one layer: norms, residuals, all-reduce. */
   public prefillTokenLayerSeconds = 0;
+  /** Serial work of one prompt, whatever its length: scheduling it, and its first token. */
+  public prefillPromptSeconds = 0;
   /** Serial work of one routed expert in prefill. */
   public prefillExpertSeconds = 0;
   /** Share of peak memory bandwidth that decode reaches on weights. */

@@ -35,5 +35,5 @@ export function mixedStepSeconds(
   const layer = Math.max(writing * k.decodeLayerSeconds, reading * k.prefillLayerSeconds)
     + writing * k.decodeSequenceLayerSeconds * (sequences - 1) + k.prefillTokenLayerSeconds * newTokens;
   const expertLayer = Math.max(writing * k.decodeExpertLayerSeconds, reading * experts * k.prefillExpertSeconds);
-  return weights + caches + attention + model.layers * layer + model.expertLayers * expertLayer;
+  return weights + caches + attention + model.layers * layer + model.expertLayers * expertLayer + prompts * k.prefillPromptSeconds;
 }

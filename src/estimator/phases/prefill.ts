@@ -74,7 +74,7 @@ export function prefillSeconds(
   const attention = prompts * prefillAttentionFlops(model, newTokens, cachedTokens) / (engine.flopsPerSecond * k.prefillAttentionUtilisation);
   return Math.max(dense, weights) + attention
     + model.layers * (k.prefillLayerSeconds + k.prefillTokenLayerSeconds * tokens)
-    + model.expertLayers * experts * k.prefillExpertSeconds;
+    + model.expertLayers * experts * k.prefillExpertSeconds + prompts * k.prefillPromptSeconds;
 }
 
 /**
