@@ -73,7 +73,7 @@ export class Forwarder {
     try {
       const routed = this.paths.read(exchange, asked);
       this.limitRate(exchange, routed);
-      this.retries.deposit();
+      this.retries.deposit(performance.now());
       for (;;) {
         const choice = await this.admission.admit(exchange, routed, tried);
         exchange.decision = choice.decision;

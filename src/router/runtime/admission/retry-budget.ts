@@ -1,33 +1,41 @@
-/** Requests that earn a retry: a fifth of them may be retried. */
-const REQUESTS_PER_RETRY = 5;
-/** Retries in a second that are allowed however few requests there are. */
-const FLOOR_PER_SECOND = 1;
-/** Retries that can be saved up. */
-const MOST = 20;
+/** Retries for each recent request. */
+const SHARE = 0.2;
+/** Retries that are allowed besides, so that few requests can be retried as well. */
+const FLOOR = 20;
+/** Recent is what came in this time and up to as much before. */
+const WINDOW_MILLIS = 30_000;
 
 /**
- * How often requests may be sent to another engine after one could not be reached: a share of the requests, so that engines that are left are not asked many
- * times for each of them.
+ * How often requests may be sent to another engine after one could not be reached: a share of the recent requests, so that engines that are left are not asked
+ * many times for each of them.
  */
 export class RetryBudget {
-  /** In requests, so that it stays a whole number. */
-  private saved = MOST * REQUESTS_PER_RETRY;
-  private sinceMillis?: number;
+  private now = { requests: 0, retries: 0 };
+  private before = { requests: 0, retries: 0 };
+  private endMillis = 0;
 
   /** A request came. */
-  public deposit(): void {
-    this.saved = Math.min(MOST * REQUESTS_PER_RETRY, this.saved + 1);
+  public deposit(nowMillis: number): void {
+    this.forget(nowMillis);
+    this.now.requests++;
   }
 
   /** Takes a retry. Returns whether there was one. */
   public withdraw(nowMillis: number): boolean {
-    const earned = FLOOR_PER_SECOND * REQUESTS_PER_RETRY * (nowMillis - (this.sinceMillis ?? nowMillis)) / 1000;
-    this.saved = Math.min(MOST * REQUESTS_PER_RETRY, this.saved + earned);
-    this.sinceMillis = nowMillis;
-    if (this.saved < REQUESTS_PER_RETRY) {
+    this.forget(nowMillis);
+    const { now, before } = this;
+    if (before.retries + now.retries + 1 > FLOOR + SHARE * (before.requests + now.requests)) {
       return false;
     }
-    this.saved -= REQUESTS_PER_RETRY;
+    now.retries++;
     return true;
+  }
+
+  private forget(nowMillis: number): void {
+    if (nowMillis >= this.endMillis) {
+      this.before = nowMillis < this.endMillis + WINDOW_MILLIS ? this.now : { requests: 0, retries: 0 };
+      this.now = { requests: 0, retries: 0 };
+      this.endMillis = nowMillis + WINDOW_MILLIS;
+    }
   }
 }
