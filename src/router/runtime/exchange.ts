@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { ANONYMOUS } from './auth/authenticator';
+import { LimitsConfig } from './config';
 import { HandoffOutcome } from './handoff/handoff';
 import { HttpRequest } from './listener';
 import { Answer, CallerGone, CallerStalled } from './wire/answer';
@@ -118,21 +119,24 @@ export class Exchange {
     await this.tell(cause instanceof ApiError ? cause : new ApiError(500, 'server_error', 'internal_error', 'the router failed'));
   }
 
-  /** The whole body of the request. Throws ApiError if it is longer than allowed. */
-  public async body(maxBytes: number): Promise<Buffer> {
+  /** The whole body of the request. Throws ApiError if it is longer than allowed, CallerStalled if none of it comes for too long. */
+  public async body({ maxBodyBytes, writeStallSeconds }: LimitsConfig): Promise<Buffer> {
     // the caller may have left before its body is looked at.
     this.signal.throwIfAborted();
-    const tooLong = () => new ApiError(413, 'invalid_request_error', 'body_too_long', `the body is longer than ${maxBytes} bytes`);
-    if (Number(this.request.headers['content-length'] ?? 0) > maxBytes) {
+    const tooLong = () => new ApiError(413, 'invalid_request_error', 'body_too_long', `the body is longer than ${maxBodyBytes} bytes`);
+    if (Number(this.request.headers['content-length'] ?? 0) > maxBodyBytes) {
       throw tooLong();
     }
     const chunks: Buffer[] = [];
     let length = 0;
-    return new Promise((resolve, reject) => {
+    let stalled!: NodeJS.Timeout;
+    return new Promise<Buffer>((resolve, reject) => {
       const leave = () => reject(new CallerGone('the caller closed its connection'));
+      stalled = setTimeout(() => reject(new CallerStalled('the caller sent no byte of its request for too long')), writeStallSeconds * 1000);
       this.request.on('data', (chunk: Buffer) => {
+        stalled.refresh();
         length += chunk.length;
-        if (length > maxBytes) {
+        if (length > maxBodyBytes) {
           // the rest is read and dropped, so that the caller gets to read its answer.
           chunks.length = 0;
           reject(tooLong());
@@ -140,10 +144,13 @@ export class Exchange {
           chunks.push(chunk);
         }
       });
-      this.request.once('end', () => resolve(Buffer.concat(chunks)));
+      this.request.once('end', () => {
+        this.request.off('close', leave);
+        resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks));
+      });
       this.request.once('close', leave);
       this.request.once('error', leave);
-    });
+    }).finally(() => clearTimeout(stalled));
   }
 
   /** Tells the caller of an error, as an answer of its own or as the end of one that has begun. */

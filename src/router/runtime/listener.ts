@@ -1,5 +1,5 @@
 import { createServer, IncomingMessage, Server, ServerResponse } from 'node:http';
-import { createServer as createHttp2Server, Http2Server, Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from 'node:http2';
+import { createServer as createHttp2Server, Http2Server, Http2ServerRequest, Http2ServerResponse, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import { AddressInfo, Server as SocketServer, Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 
@@ -50,7 +50,7 @@ export class Listener {
     this.http2.on('session', (session) => {
       this.sessions.add(session);
       session.setLocalWindowSize(WINDOW_BYTES);
-      session.setTimeout(keepAliveTimeout, () => session.close());
+      closeOnceIdle(session, keepAliveTimeout);
       session.once('close', () => this.sessions.delete(session));
     });
     this.http2.on('sessionError', () => {});
@@ -96,30 +96,52 @@ export class Listener {
   }
 }
 
+// A session that was broken by its caller can send nothing more, so that its streams never end by themselves: it is idle once all answers were given.
+function closeOnceIdle(session: ServerHttp2Session, millis: number): void {
+  const streams = new Set<ServerHttp2Stream>();
+  session.on('stream', (stream) => {
+    streams.add(stream);
+    stream.once('close', () => streams.delete(stream));
+  });
+  session.setTimeout(millis);
+  session.on('timeout', () => {
+    session.close();
+    if ([...streams].every(({ closed, writableFinished }) => closed || writableFinished)) {
+      session.destroy();
+    } else {
+      session.setTimeout(millis);
+    }
+  });
+}
+
 // calls back with the first bytes of a connection, which whoever reads next gets too
 function firstBytes(socket: Socket, callback: (bytes: Buffer) => void): void {
   const drop = () => socket.destroy();
   const timer = setTimeout(drop, PREFACE_MILLIS);
+  let bytes: Buffer = Buffer.alloc(0);
   const read = () => {
-    const bytes: Buffer | null = socket.read();
-    if (bytes === null) {
+    const more: Buffer | null = socket.read();
+    if (more === null) {
       return;
     }
-    socket.unshift(bytes);
+    bytes = Buffer.concat([bytes, more]);
     if (bytes.length < PREFACE.length && PREFACE.subarray(0, bytes.length).equals(bytes)) {
-      // too little to tell: the next packet is waited for.
+      // too little to tell: the next packet is waited for. It is not put back yet, as a socket tells of what is put back at once.
       return;
     }
     settle();
+    socket.unshift(bytes);
     callback(bytes);
   };
   const settle = () => {
     clearTimeout(timer);
     socket.off('readable', read);
+    socket.off('end', drop);
     socket.off('error', drop);
     socket.off('close', settle);
   };
   socket.on('readable', read);
+  socket.on('end', drop);
   socket.on('error', drop);
   socket.once('close', settle);
 }

@@ -564,7 +564,7 @@ function forwarderFor(of: Target[], metrics: RouterMetrics) {
   const server = createServer((request, response) => {
     const exchange = new Exchange('id', 'chat_completions', request, new Answer(response, 1), OPENAI_WIRE);
     exchanges.push(exchange);
-    void exchange.body(1e6)
+    void exchange.body(config.limits)
       .then(async (bytes) => forwarder.forward(exchange, parseOpenAi('/v1/chat/completions', bytes, config.model.servedNames)))
       .catch(async (e) => exchange.fail(e));
   });

@@ -25,7 +25,11 @@ export function isEligible({ path, body }: EngineRequest, kvConnector: string | 
 function asksForOneToken(body: EngineRequest['body'], isSet: (name: string) => boolean): boolean {
   return body.tool_choice !== 'required'
     && (!isSet('stream_options') || body.stream === true)
-    && !['max_tokens', 'max_completion_tokens'].some((name) => isSet(name) && Number(body[name]) < 1);
+    && !['max_tokens', 'max_completion_tokens'].some((name) => isSet(name) && !isAtLeastOne(body[name]));
+}
+
+function isAtLeastOne(value: unknown): boolean {
+  return typeof value === 'number' && value >= 1;
 }
 
 /** None, text, or the ids of one prompt's tokens. */

@@ -5,6 +5,8 @@ export type Fields = { readonly [name: string]: unknown };
 
 /** Characters of a wrong value that are repeated to the caller. */
 const MAX_VALUE_LENGTH = 80;
+/** Levels of lists and objects in a request; vLLM's own parser goes as deep. */
+const MAX_DEPTH = 200;
 
 /**
  * Everything that is wrong with a request, field by field.
@@ -98,10 +100,29 @@ export function jsonObject(bytes: Buffer): Fields {
   } catch {
     throw invalid('invalid_json', 'the body is not JSON');
   }
+  if (isTooDeep(value)) {
+    throw invalid('invalid_json', `the body is nested deeper than ${MAX_DEPTH} levels`);
+  }
   if (!isObject(value)) {
     throw invalid('invalid_json', 'the body is not a JSON object');
   }
   return value;
+}
+
+/** Whether a value is nested so deeply that engines would not read it, or that writing it could fill the stack. */
+export function isTooDeep(value: unknown): boolean {
+  let level = [value].filter(isNested);
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth === MAX_DEPTH) {
+      return true;
+    }
+    level = level.flatMap((one) => Object.values(one).filter(isNested));
+  }
+  return false;
+}
+
+function isNested(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
 }
 
 /** Whether a value is a JSON object. */

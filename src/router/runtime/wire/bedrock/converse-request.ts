@@ -1,6 +1,6 @@
 import { contentOf, functionChoice, functionTool, IMAGE_FORMATS } from '../chat-parts';
 import { EngineRequest, reservedMember } from '../engine-request';
-import { defined, FieldProblems, Fields, jsonObject } from '../fields';
+import { defined, FieldProblems, Fields, isTooDeep, jsonObject } from '../fields';
 
 const MAX_STOP_SEQUENCES = 2500;
 /** What is said in a request and cannot be honoured here. */
@@ -260,6 +260,9 @@ function outputFormat(config: unknown, problems: FieldProblems): Fields {
   const { schema, name, description } = problems.object(problems.object(structure, `${path}.structure`).jsonSchema, `${path}.structure.jsonSchema`);
   try {
     const parsed = problems.object(JSON.parse(problems.text(schema, `${path}.structure.jsonSchema.schema`) || '{}'), `${path}.structure.jsonSchema.schema`);
+    if (isTooDeep(parsed)) {
+      problems.add(`${path}.structure.jsonSchema.schema`, 'the schema is nested too deeply');
+    }
     return { ...reasoning, response_format: { type, json_schema: defined({ name: name ?? 'answer', description, schema: parsed, strict: true }) } };
   } catch {
     problems.add(`${path}.structure.jsonSchema.schema`, 'the schema is not JSON');

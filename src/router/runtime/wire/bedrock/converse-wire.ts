@@ -6,7 +6,7 @@ import { BedrockWire } from './bedrock-wire';
 import { completionOf, reasoningOf } from '../completion';
 import { stopReasonOf, tierOf, usageOf } from './completion';
 import { ConverseStream } from './converse-stream';
-import { Fields, isObject } from '../fields';
+import { Fields, isObject, isTooDeep } from '../fields';
 
 /**
  * Callers of Converse and ConverseStream.
@@ -40,12 +40,13 @@ export class ConverseWire extends BedrockWire {
   }
 }
 
-/** A call as Bedrock tells it; undefined where its arguments are not JSON. */
+/** A call as Bedrock tells it; undefined where its arguments are not JSON, or cannot be written. */
 function toolUseOf(call: unknown): Fields | undefined {
   const { id, function: called } = isObject(call) ? call : {} as Fields;
   const { name, arguments: text } = isObject(called) ? called : {} as Fields;
   try {
-    return { toolUse: { toolUseId: id, name, input: JSON.parse(text as string || '{}') } };
+    const input: unknown = JSON.parse(text as string || '{}');
+    return isTooDeep(input) ? undefined : { toolUse: { toolUseId: id, name, input } };
   } catch {
     return undefined;
   }
