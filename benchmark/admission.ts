@@ -13,6 +13,7 @@ import { RateLimits } from '../src/router/runtime/admission/rate-limits';
 import { Exchange } from '../src/router/runtime/exchange';
 import { RouterMetrics } from '../src/router/runtime/metrics';
 import { PathChooser, Routed } from '../src/router/runtime/path-chooser';
+import { Engines } from '../src/router/runtime/targets/engines';
 import { Target } from '../src/router/runtime/targets/target';
 
 const ROUNDS = 20;
@@ -28,8 +29,8 @@ async function main(): Promise<void> {
     targets: [{ name: 'engine', role: 'aggregated', protocol: 'openai', url: `http://127.0.0.1:${(engine.address() as AddressInfo).port}` }],
     auth: 'none',
   }), {});
-  const targets = config.targets.map((target) => new Target(target, undefined));
-  await targets[0].discover();
+  const targets = config.targets.map((target) => new Target(target, new Engines(target, undefined)));
+  await targets[0].engines.discover();
   const paths = new PathChooser(config, targets);
   const asked = { path: '/v1/chat/completions', model: 'm', stream: true, bytes: Buffer.alloc(0), body: {} };
   const routed: Routed = { asked, text: { bytes: 4000, tokens: 0 }, promptTokens: 1000, isEligible: true, tier: 'default' };
@@ -41,7 +42,7 @@ async function main(): Promise<void> {
   const admission = new Admission(config, paths, targets, new RouterMetrics(undefined));
   // nothing of it is read while nobody waits.
   const exchange = {} as Exchange;
-  await measure('the same through the queue, nobody waiting', async () => (await admission.admit(exchange, routed, NONE)).by!.endpoint.release());
+  await measure('the same through the queue, nobody waiting', async () => (await admission.admit(exchange, routed, NONE))!.by!.endpoint.release());
   await measure('limits of a key, on arrival and at the end', () => {
     limits.take('key', 1000, performance.now());
     limits.charge('key', 500, performance.now());
@@ -57,7 +58,7 @@ async function main(): Promise<void> {
     });
   }
   console.table(rows);
-  await targets[0].stop();
+  await targets[0].engines.stop();
   engine.closeAllConnections();
   engine.close();
 }

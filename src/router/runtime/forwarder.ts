@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
+import { isDeepStrictEqual } from 'node:util';
 import { Dispatcher } from 'undici';
 import { Admission } from './admission/admission';
 import { RateLimits } from './admission/rate-limits';
@@ -49,21 +50,39 @@ export class Forwarder {
   private readonly admission: Admission;
   /** Undefined where nothing is limited. */
   private readonly rateLimits?: RateLimits;
-  private readonly retries = new RetryBudget();
+  private readonly retries: RetryBudget;
   private readonly handoff: Handoff;
   private readonly metrics: RouterMetrics;
+  private successor?: Forwarder;
 
-  constructor(config: RouterConfig, targets: Target[], metrics: RouterMetrics) {
+  /**
+   * @param config within which bounds.
+   * @param targets the engines.
+   * @param metrics what is told of it.
+   * @param before who forwarded before, whose knowledge is kept.
+   */
+  constructor(config: RouterConfig, targets: Target[], metrics: RouterMetrics, before?: Forwarder) {
     this.config = config;
-    this.paths = new PathChooser(config, targets);
+    this.paths = new PathChooser(config, targets, before?.paths);
     this.admission = new Admission(config, this.paths, targets, metrics);
-    this.rateLimits = Object.keys(config.rateLimits).length === 0 ? undefined : new RateLimits(config.rateLimits);
+    this.rateLimits = isDeepStrictEqual(config.rateLimits, before?.config.rateLimits) ? before!.rateLimits
+      : Object.keys(config.rateLimits).length === 0 ? undefined : new RateLimits(config.rateLimits);
+    this.retries = before?.retries ?? new RetryBudget();
     this.handoff = new Handoff(config.limits, targets, metrics, this.retries);
     this.metrics = metrics;
   }
 
+  /** Another is to forward what comes from now on, and what no engine has yet. */
+  public giveWayTo(successor: Forwarder): void {
+    this.successor = successor;
+    this.admission.close();
+  }
+
   /** Answers the exchange. Rejects with what went wrong; the exchange is then to be failed. */
   public async forward(exchange: Exchange, asked: EngineRequest): Promise<void> {
+    if (this.successor !== undefined) {
+      return this.successor.forward(exchange, asked);
+    }
     const { requestTimeoutSeconds } = this.config.limits;
     const deadline = setTimeout(
       () => exchange.cancel(new EngineError(504, 'request_timeout', `the answer took longer than ${requestTimeoutSeconds} s`)),
@@ -74,23 +93,7 @@ export class Forwarder {
       const routed = this.paths.read(exchange, asked);
       this.limitRate(exchange, routed);
       this.retries.deposit(performance.now());
-      for (;;) {
-        const choice = await this.admission.admit(exchange, routed, tried);
-        exchange.decision = choice.decision;
-        if (choice.by === undefined) {
-          exchange.tellRoute();
-          throw noEngine();
-        }
-        tried.add(choice.by.endpoint);
-        if (await this.attempt(exchange, asked, choice, choice.by)) {
-          this.paths.learn(exchange, routed, choice);
-          return;
-        }
-        if (!this.retries.withdraw(performance.now())) {
-          this.metrics.throttled.inc({ reason: 'retry_budget' });
-          throw noEngine();
-        }
-      }
+      await this.forwardRead(exchange, routed, tried);
     } finally {
       clearTimeout(deadline);
       this.chargeRate(exchange);
@@ -101,6 +104,32 @@ export class Forwarder {
         this.metrics.handoffs.inc({ outcome: exchange.handoff });
       }
     }
+  }
+
+  /** Lets engines answer, one after the other until one can be reached, or until another forwarder is to go on. */
+  private async forwardRead(exchange: Exchange, routed: Routed, tried: Set<Endpoint>): Promise<void> {
+    while (this.successor === undefined) {
+      const choice = await this.admission.admit(exchange, routed, tried);
+      if (choice === undefined) {
+        break;
+      }
+      exchange.decision = choice.decision;
+      if (choice.by === undefined) {
+        exchange.tellRoute();
+        throw noEngine();
+      }
+      tried.add(choice.by.endpoint);
+      if (await this.attempt(exchange, routed.asked, choice, choice.by)) {
+        this.paths.learn(exchange, routed, choice);
+        return;
+      }
+      if (!this.retries.withdraw(performance.now())) {
+        this.metrics.throttled.inc({ reason: 'retry_budget' });
+        throw noEngine();
+      }
+    }
+    const { paths } = this.successor!;
+    await this.successor!.forwardRead(exchange, paths.read(exchange, routed.asked), tried);
   }
 
   /** Throws ApiError if the caller has asked for too much lately. */

@@ -1,7 +1,7 @@
 import { createServer, IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer as createHttp2Server, Http2Server, Http2ServerRequest, Http2ServerResponse, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import { AddressInfo, Server as SocketServer, Socket } from 'node:net';
-import { createServer as createTlsServer } from 'node:tls';
+import { createServer as createTlsServer, Server as TlsServer } from 'node:tls';
 
 /** What a connection of HTTP/2 begins with, where the caller knows beforehand that it is spoken here. No request of HTTP/1.1 does. */
 const PREFACE = Buffer.from('PRI');
@@ -9,6 +9,8 @@ const PREFACE = Buffer.from('PRI');
 const PREFACE_MILLIS = 10_000;
 /** Room for a long prompt without a round trip for each 64 KiB, which is HTTP/2's default. */
 const WINDOW_BYTES = 1024 * 1024;
+/** What is agreed on with every caller. */
+const TLS = { minVersion: 'TLSv1.2' } as const;
 
 /** A request over either protocol. */
 export type HttpRequest = IncomingMessage | Http2ServerRequest;
@@ -38,19 +40,20 @@ export class Listener {
   private readonly http1: Server;
   private readonly http2: Http2Server;
   private readonly sessions = new Set<ServerHttp2Session>();
+  private keepAliveMillis: number;
 
   /**
    * @param options bounds.
    * @param serve answers a request.
    */
   constructor({ maxHeaderBytes, keepAliveSeconds, tls }: ListenerOptions, serve: (request: HttpRequest, response: HttpResponse) => void) {
-    const keepAliveTimeout = keepAliveSeconds * 1000;
-    this.http1 = createServer({ maxHeaderSize: maxHeaderBytes, keepAliveTimeout, noDelay: true }, serve);
+    this.keepAliveMillis = keepAliveSeconds * 1000;
+    this.http1 = createServer({ maxHeaderSize: maxHeaderBytes, keepAliveTimeout: this.keepAliveMillis, noDelay: true }, serve);
     this.http2 = createHttp2Server({ settings: { initialWindowSize: WINDOW_BYTES, maxHeaderListSize: maxHeaderBytes } }, serve);
     this.http2.on('session', (session) => {
       this.sessions.add(session);
       session.setLocalWindowSize(WINDOW_BYTES);
-      closeOnceIdle(session, keepAliveTimeout);
+      closeOnceIdle(session, this.keepAliveMillis);
       session.once('close', () => this.sessions.delete(session));
     });
     this.http2.on('sessionError', () => {});
@@ -68,7 +71,7 @@ export class Listener {
     if (tls === undefined) {
       this.server = this.http1.on('connection', accept);
     } else {
-      const options = { ...tls, ALPNProtocols: ['h2', 'http/1.1'], minVersion: 'TLSv1.2', handshakeTimeout: PREFACE_MILLIS } as const;
+      const options = { ...tls, ...TLS, ALPNProtocols: ['h2', 'http/1.1'], handshakeTimeout: PREFACE_MILLIS };
       this.server = createTlsServer(options, accept).on('tlsClientError', (_, socket) => socket.destroy());
     }
   }
@@ -80,6 +83,17 @@ export class Listener {
       this.server.listen(port, host, resolve);
     });
     return (this.server.address() as AddressInfo).port;
+  }
+
+  /** Keeps idle connections so long from now on; those of HTTP/2 that there are keep the time they began with. */
+  public keepIdle(seconds: number): void {
+    this.keepAliveMillis = seconds * 1000;
+    this.http1.keepAliveTimeout = this.keepAliveMillis;
+  }
+
+  /** Proves itself with another certificate to new connections. Of a listener with TLS alone. */
+  public prove(certificate: Certificate): void {
+    (this.server as TlsServer).setSecureContext({ ...certificate, ...TLS });
   }
 
   /** Takes no new connection, and lets those that are idle go. */

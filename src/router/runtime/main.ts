@@ -1,5 +1,4 @@
 import { pino } from 'pino';
-import { loadRouterConfig } from './config';
 import { runRouter } from './router';
 import { Problems, ProblemsError } from '../../problems';
 
@@ -7,7 +6,7 @@ import { Problems, ProblemsError } from '../../problems';
 const log = pino(pino.destination({ sync: true }));
 
 async function main(): Promise<void> {
-  await runRouter(loadRouterConfig(process.env), log);
+  await runRouter(process.env, log);
 }
 
 main().catch((error: unknown) => {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { RouterConfig } from './config';
 import { Exchange } from './exchange';
 import { isEligible } from './handoff/eligibility';
@@ -49,17 +50,25 @@ export class PathChooser {
   private readonly named: ReadonlyMap<string, Target>;
   private readonly prompts: PromptTokens;
   private readonly policy: RoutingPolicy & { readonly [path in keyof RoutingState]?: Recalibration };
+  private readonly given: unknown;
 
   /**
    * @param config how to choose.
    * @param targets all of them, the preferred ones first.
+   * @param before who chose before: what it has learnt is kept if the configuration says the same of it.
    */
-  constructor({ routing, expected }: RouterConfig, targets: Target[]) {
+  constructor({ routing, expected }: RouterConfig, targets: Target[], before?: PathChooser) {
+    this.given = { routing, expected };
     this.answering = targets.filter(({ config }) => config.role !== 'prefill');
     this.fleet = this.answering.filter(({ config }) => config.protocol !== 'bedrock');
     this.alone = this.fleet.filter(({ readsPrompts }) => readsPrompts);
     this.bedrock = this.answering.filter(({ config }) => config.protocol === 'bedrock');
     this.named = new Map(targets.map((target) => [target.config.name, target]));
+    if (before !== undefined && isDeepStrictEqual(this.given, before.given)) {
+      this.prompts = before.prompts;
+      this.policy = before.policy;
+      return;
+    }
     this.prompts = new PromptTokens(routing.bytesPerToken);
     const { minPromptTokens, disaggregated, aggregated, bedrock } = routing;
     this.policy = {

@@ -1,13 +1,13 @@
 import type { Logger } from 'pino';
 import { collectDefaultMetrics } from 'prom-client';
-import { ApiKeys } from './auth/api-keys';
-import { Authenticator, EVERYBODY } from './auth/authenticator';
-import { JsonWebTokens } from './auth/json-web-tokens';
-import { RotatingApiKeys } from './auth/rotating-api-keys';
-import { RouterConfig } from './config';
+import { CertificateWatch } from './certificate-watch';
+import { loadRouterConfig, RouterConfig } from './config';
 import { RouterMetrics } from './metrics';
 import { RouterServer } from './server';
-import { Target } from './targets/target';
+import { Service } from './service';
+import { Problems, ProblemsError } from '../../problems';
+
+type Environment = { readonly [name: string]: string | undefined };
 
 /** A router that listens. */
 export interface RunningRouter {
@@ -15,6 +15,11 @@ export interface RunningRouter {
   readonly port: number;
   /** Where its metrics are registered. */
   readonly metrics: RouterMetrics;
+  /**
+   * Serves new requests by another configuration; those that there are end as they began. Resolves once it does; rejects with ProblemsError, and goes on as
+   * before, if the API keys that the environment holds are none. One call is to end before the next.
+   */
+  reload(config: RouterConfig): Promise<void>;
   /** Goes down without losing a request. */
   drain(): Promise<void>;
 }
@@ -28,43 +33,87 @@ export interface RunningRouter {
  * @param env the variables that the configuration names.
  * @param log where to write a line a request.
  */
-export async function startRouter(config: RouterConfig, env: { readonly [name: string]: string | undefined }, log: Logger): Promise<RunningRouter> {
-  const authenticator = authenticatorOf(config.auth, env, log);
-  const targets = config.targets.map((target) => new Target(target, target.apiKeyEnv === undefined ? undefined : env[target.apiKeyEnv]));
+export async function startRouter(config: RouterConfig, env: Environment, log: Logger): Promise<RunningRouter> {
   const metrics = new RouterMetrics(config.expected);
-  const server = new RouterServer({ config, authenticator, targets, metrics, log });
+  const service = new Service({ config, env, metrics, log });
+  const watch = config.tls && new CertificateWatch(config.tls, (certificate) => server.prove(certificate), log);
+  const server = new RouterServer({ service, certificate: watch?.certificate, metrics, log });
   const port = await server.listen();
-  log.info({ port, model: config.model.id, targets: config.targets.map(({ name, role }) => ({ name, role })), auth: authenticator.kind }, 'listening');
-  return { port, metrics, drain: async () => server.drain().finally(() => authenticator.stop()) };
+  log.info({ port, ...summary(service) }, 'listening');
+  return {
+    port,
+    metrics,
+    reload: async (next) => {
+      const replacement = new Service({ config: next, env, metrics, log }, server.current);
+      await replacement.start();
+      server.replace(replacement);
+      if (watch !== undefined && next.tls !== undefined) {
+        watch.read(next.tls);
+      }
+      const settings = fixedSettings(config, next);
+      if (settings.length > 0) {
+        log.warn({ settings }, 'these settings change at a restart alone');
+      }
+      log.info(summary(replacement), 'reloaded');
+    },
+    drain: async () => server.drain().finally(() => watch?.stop()),
+  };
 }
 
-function authenticatorOf(auth: RouterConfig['auth'], env: { readonly [name: string]: string | undefined }, log: Logger): Authenticator {
-  if (auth === 'none') {
-    return EVERYBODY;
-  }
-  if ('jwt' in auth) {
-    return new JsonWebTokens(auth.jwt);
-  }
-  const keys = env[auth.apiKeysEnv]!;
-  return auth.apiKeysSecret === undefined ? new ApiKeys(keys) : new RotatingApiKeys(keys, auth.apiKeysSecret, log);
+function summary({ config, authenticator }: Service): object {
+  return { model: config.model.id, targets: config.targets.map(({ name, role }) => ({ name, role })), auth: authenticator.kind };
+}
+
+/** What differs and cannot be changed while the router runs. */
+function fixedSettings(started: RouterConfig, next: RouterConfig): string[] {
+  const settings: { readonly [path: string]: (config: RouterConfig) => unknown } = {
+    'host': ({ host }) => host,
+    'port': ({ port }) => port,
+    'tls': ({ tls }) => tls === undefined,
+    'limits.maxHeaderBytes': ({ limits }) => limits.maxHeaderBytes,
+    'expected, as boundaries of histograms': ({ expected }) => JSON.stringify([expected?.ttftSeconds, expected?.tpotSeconds]),
+  };
+  return Object.keys(settings).filter((path) => settings[path](started) !== settings[path](next));
 }
 
 /**
- * Runs a router as this process: with the process' own metrics, and until SIGTERM or SIGINT, at which it drains and exits.
+ * Runs a router as this process: with the process' own metrics, and until SIGTERM or SIGINT, at which it drains and exits. At SIGHUP it reads its configuration
+ * and its certificate anew; a configuration that is wrong is told in the log, and that before it stays.
  *
- * Rejects with ProblemsError if the API keys that the environment holds are none.
+ * Rejects with ProblemsError with everything that is wrong with the configuration.
+ *
+ * @param env the environment: what holds or names the configuration, and the variables that it names.
+ * @param log where to write a line a request.
  */
-export async function runRouter(config: RouterConfig, log: Logger): Promise<void> {
-  const router = await startRouter(config, process.env, log);
-  collectDefaultMetrics({ register: router.metrics.registry });
+export async function runRouter(env: Environment, log: Logger): Promise<void> {
+  const starting = startRouter(loadRouterConfig(env), env, log);
   let stopping = false;
   const stop = (signal: string) => {
     if (!stopping) {
       stopping = true;
       log.info({ signal }, 'stopping');
-      void router.drain().then(() => process.exit(0));
+      void starting.then(async (router) => router.drain()).then(() => process.exit(0));
     }
   };
+  let reloaded: Promise<unknown> = starting;
+  // a signal may come as soon as the log says that it listens.
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+  process.on('SIGHUP', () => {
+    reloaded = reloaded.then(async () => (stopping ? undefined : reload(await starting, env, log)));
+  });
+  collectDefaultMetrics({ register: (await starting).metrics.registry });
+}
+
+async function reload(router: RunningRouter, env: Environment, log: Logger): Promise<void> {
+  try {
+    await router.reload(loadRouterConfig(env));
+  } catch (e) {
+    if (e instanceof ProblemsError) {
+      e.problems.forEach((problem) => log.error({ problem }, Problems.format([problem])));
+    } else {
+      log.error(e as Error);
+    }
+    log.error('the configuration is not taken: that before stays');
+  }
 }

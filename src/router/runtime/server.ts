@@ -1,13 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { Authenticator } from './auth/authenticator';
-import { readCertificate, RouterConfig } from './config';
 import { Exchange } from './exchange';
-import { Forwarder } from './forwarder';
-import { HttpRequest, HttpResponse, Listener } from './listener';
+import { Certificate, HttpRequest, HttpResponse, Listener } from './listener';
 import { RouterMetrics } from './metrics';
 import { Operation, operationAt, wireAt } from './operations';
+import { Service } from './service';
 import { Target } from './targets/target';
 import { Answer } from './wire/answer';
 import { ApiError } from './wire/api-error';
@@ -29,9 +27,9 @@ const ROUTES: { readonly [path: string]: { readonly name: string; readonly metho
 
 /** What a server is made of. */
 export interface ServerParts {
-  readonly config: RouterConfig;
-  readonly authenticator: Authenticator;
-  readonly targets: Target[];
+  readonly service: Service;
+  /** With it, the port speaks TLS. */
+  readonly certificate?: Certificate;
   readonly metrics: RouterMetrics;
   readonly log: Logger;
 }
@@ -40,23 +38,46 @@ export interface ServerParts {
  * The HTTP service: routes, authentication, the access log, and the way down.
  */
 export class RouterServer {
-  private readonly parts: ServerParts;
-  private readonly forwarder: Forwarder;
+  private readonly metrics: RouterMetrics;
+  private readonly log: Logger;
   private readonly listener: Listener;
   private readonly exchanges = new Set<Exchange>();
+  private service: Service;
+  /** Resolves when the requests of the services before have ended. */
+  private retired: Promise<unknown> = Promise.resolve();
   private draining = false;
 
-  constructor(parts: ServerParts) {
-    this.parts = parts;
-    this.forwarder = new Forwarder(parts.config, parts.targets, parts.metrics);
-    const { limits, tls } = parts.config;
-    this.listener = new Listener({ ...limits, tls: tls && readCertificate(tls) }, (request, response) => void this.serve(request, response));
+  constructor({ service, certificate, metrics, log }: ServerParts) {
+    this.service = service;
+    this.metrics = metrics;
+    this.log = log;
+    this.listener = new Listener({ ...service.config.limits, tls: certificate }, (request, response) => void this.serve(request, response));
+  }
+
+  /** What new requests come to. */
+  public get current(): Service {
+    return this.service;
   }
 
   /** Starts watching the targets and listening. Resolves to the port. */
   public async listen(): Promise<number> {
-    await Promise.all(this.parts.targets.map(async (target) => target.start()));
-    return this.listener.listen(this.parts.config.port, this.parts.config.host);
+    await this.service.start();
+    return this.listener.listen(this.service.config.port, this.service.config.host);
+  }
+
+  /** Lets new requests come to another service, which has started. What it has no longer is stopped once no request can need it. */
+  public replace(next: Service): void {
+    const before = this.service;
+    this.service = next;
+    next.takeOver(before);
+    this.listener.keepIdle(next.config.limits.keepAliveSeconds);
+    // a request of an earlier service may need what the last one has given up.
+    this.retired = Promise.all([this.retired, before.idle()]).then(async () => before.stop(next));
+  }
+
+  /** Proves itself with another certificate to new connections. */
+  public prove(certificate: Certificate): void {
+    this.listener.prove(certificate);
   }
 
   /**
@@ -64,8 +85,7 @@ export class RouterServer {
    * is unfinished at the end of the drain is broken off, so that no caller takes it for whole.
    */
   public async drain(): Promise<void> {
-    const { lameduckSeconds, drainSeconds } = this.parts.config;
-    const { log } = this.parts;
+    const { service: { config: { lameduckSeconds, drainSeconds } }, log } = this;
     this.draining = true;
     log.info({ inFlight: this.exchanges.size }, 'draining');
     await sleep(lameduckSeconds * 1000);
@@ -81,21 +101,22 @@ export class RouterServer {
       await sleep(20);
     }
     this.listener.closeAllConnections();
-    await Promise.all(this.parts.targets.map(async (target) => target.stop()));
+    await this.service.stop();
     log.info({ cut }, 'drained');
   }
 
   private async serve(request: HttpRequest, response: HttpResponse): Promise<void> {
-    const { config, metrics, log } = this.parts;
+    const { service, metrics, log } = this;
     const asked = request.headers['x-request-id'];
     const id = typeof asked === 'string' && SANE_REQUEST_ID.test(asked) ? asked : randomUUID();
     const path = (request.url ?? '').split('?', 1)[0];
     const operation = operationAt(path);
     const route = operation === undefined ? Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined : { name: operation.name, method: 'POST' };
     const exchange = new Exchange(
-      id, route?.name ?? 'unknown', request, new Answer(response, config.limits.writeStallSeconds), operation?.wire ?? wireAt(path),
+      id, route?.name ?? 'unknown', request, new Answer(response, service.config.limits.writeStallSeconds), operation?.wire ?? wireAt(path),
     );
     this.exchanges.add(exchange);
+    service.began();
     for (const [name, value] of Object.entries({ 'x-request-id': id, ...exchange.wire.headers(exchange) })) {
       exchange.answer.setHeader(name, value);
     }
@@ -107,11 +128,12 @@ export class RouterServer {
       if (route !== undefined && request.method !== route.method) {
         throw new ApiError(405, 'invalid_request_error', 'method_not_allowed', `use ${route.method}`, { allow: route.method });
       }
-      await this.dispatch(exchange, operation);
+      await this.dispatch(service, exchange, operation);
     } catch (e) {
       await exchange.fail(e);
     } finally {
       this.exchanges.delete(exchange);
+      service.ended();
     }
     if (['healthz', 'readyz', 'metrics'].includes(exchange.route)) {
       return;
@@ -144,15 +166,18 @@ export class RouterServer {
     }
   }
 
-  private async dispatch(exchange: Exchange, operation: Operation | undefined): Promise<void> {
-    const { config, authenticator, metrics } = this.parts;
+  private async dispatch(service: Service, exchange: Exchange, operation: Operation | undefined): Promise<void> {
+    const { config, authenticator, targets, forwarder } = service;
+    const { metrics } = this;
     switch (exchange.route) {
       case 'healthz':
         return exchange.finish(answerOf(200, 'application/json', '{"status":"alive"}'));
       case 'readyz':
-        return this.tellReadiness(exchange);
+        return this.tellReadiness(targets, exchange);
       case 'metrics':
-        this.parts.targets.forEach((target) => metrics.upstreamHealthy.set({ target: target.config.name }, target.healthyCount));
+        // those that are gone are told no longer.
+        metrics.upstreamHealthy.reset();
+        targets.forEach((target) => metrics.upstreamHealthy.set({ target: target.config.name }, target.healthyCount));
         return exchange.finish(answerOf(200, metrics.registry.contentType, await metrics.registry.metrics()));
     }
     exchange.caller = await authenticator.check(exchange.request.headers.authorization);
@@ -165,12 +190,12 @@ export class RouterServer {
     const { request, wire } = operation.read(await exchange.body(config.limits), config);
     exchange.wire = wire;
     exchange.streamed = request.stream;
-    return this.forwarder.forward(exchange, request);
+    return forwarder.forward(exchange, request);
   }
 
   /** Ready unless draining: engines that are down are told here and as 503 to callers, but are no reason to replace the router. */
-  private async tellReadiness(exchange: Exchange): Promise<void> {
-    const targets = Object.fromEntries(this.parts.targets.map((target) =>
+  private async tellReadiness(of: Target[], exchange: Exchange): Promise<void> {
+    const targets = Object.fromEntries(of.map((target) =>
       [target.config.name, { endpoints: target.endpointCount, healthy: target.healthyCount }]));
     const body = JSON.stringify({ status: this.draining ? 'draining' : 'ready', targets });
     return exchange.finish(answerOf(this.draining ? 503 : 200, 'application/json', body));

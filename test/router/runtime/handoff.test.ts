@@ -3,8 +3,11 @@ import { AddressInfo } from 'node:net';
 import { ask, chat, chunkOf, configOf, drained, KEY, MockEngine, ROLE, routerFor, sleep, sse, TestRouter, until, whole } from './harness';
 import { VllmPair } from './vllm-pair';
 import { parseRouterConfig, RouterMetrics } from '../../../src/router/runtime';
+import { TargetConfig } from '../../../src/router/runtime/config';
 import { Exchange } from '../../../src/router/runtime/exchange';
 import { Forwarder } from '../../../src/router/runtime/forwarder';
+import { Discovery } from '../../../src/router/runtime/targets/discovery';
+import { Engines } from '../../../src/router/runtime/targets/engines';
 import { Target } from '../../../src/router/runtime/targets/target';
 import { Answer, CallerGone } from '../../../src/router/runtime/wire/answer';
 import { parseOpenAi } from '../../../src/router/runtime/wire/openai';
@@ -374,10 +377,9 @@ describe('a failure', () => {
     await start();
     const second = await MockEngine.start(pair.prefill.behaviour);
     others.push(second);
-    const target = new Target({ ...targets()[1], role: 'prefill', protocol: 'openai', url: undefined, srv: 's', maxInFlight: 9 },
-      undefined, { addresses: async () => [pair.prefill.url, second.url] });
-    const decode = new Target({ ...targets()[0], role: 'decode', protocol: 'openai', maxInFlight: 9 }, undefined);
-    await Promise.all([target.discover(), decode.discover()]);
+    const target = targetOf({ ...targets()[1], url: undefined, srv: 's' }, { addresses: async () => [pair.prefill.url, second.url] });
+    const decode = targetOf(targets()[0]);
+    await Promise.all([target.engines.discover(), decode.engines.discover()]);
     const metrics = new RouterMetrics(undefined);
     const forwarder = forwarderFor([decode, target], metrics);
     // equals take turns, so that either is asked first by one of two.
@@ -387,7 +389,7 @@ describe('a failure', () => {
     }
     await forwarder.stop();
     expect([await outcomes(metrics), await inFlight(metrics)]).toEqual([{ handed_off: 2 }, [0, 0]]);
-    await Promise.all([target.stop(), decode.stop()]);
+    await Promise.all([target.engines.stop(), decode.engines.stop()]);
   });
 
   test('that quotes the parameters is not told on', async () => {
@@ -541,8 +543,8 @@ describe('a caller', () => {
 
   test('that leaves in between leaves a KV cache to its lease, which is counted', async () => {
     await start();
-    const own = targets().map((target) => new Target({ ...target, maxInFlight: 9 } as any, undefined));
-    await Promise.all(own.map(async (target) => target.discover()));
+    const own = targets().map((target) => targetOf(target));
+    await Promise.all(own.map(async (target) => target.engines.discover()));
     const metrics = new RouterMetrics(undefined);
     const forwarder = forwarderFor(own, metrics);
     jest.spyOn(metrics.prefillSeconds, 'observe').mockImplementation(() => forwarder.exchanges[0].cancel(new CallerGone('the caller closed its connection')));
@@ -552,9 +554,14 @@ describe('a caller', () => {
     expect((await metrics.kvCachesDropped.get()).values[0].value).toBe(1);
     expect([await outcomes(metrics), await inFlight(metrics)]).toEqual([{}, [0, 0]]);
     await forwarder.stop();
-    await Promise.all(own.map(async (target) => target.stop()));
+    await Promise.all(own.map(async (target) => target.engines.stop()));
   });
 });
+
+function targetOf(given: object, discovery?: Discovery): Target {
+  const config = { ...given, maxInFlight: 9 } as TargetConfig;
+  return new Target(config, new Engines(config, undefined, discovery));
+}
 
 /** A forwarder behind a server of its own, whose exchanges a test can reach. */
 function forwarderFor(of: Target[], metrics: RouterMetrics) {

@@ -28,6 +28,8 @@ export class MockEngine {
   }
 
   public readonly requests: Received[] = [];
+  /** Requests that it is answering. */
+  public active = 0;
   public healthStatus = 200;
   public behaviour: Behaviour;
   private readonly server: Server;
@@ -62,7 +64,9 @@ export class MockEngine {
     const text = Buffer.concat(chunks).toString();
     const received: Received = { path: request.url!, headers: request.headers, body: text === '' ? undefined : JSON.parse(text), text, aborted: false };
     this.requests.push(received);
+    this.active++;
     response.once('close', () => {
+      this.active--;
       received.aborted = !response.writableFinished;
     });
     await this.behaviour(response, received);
@@ -152,7 +156,7 @@ export async function routerFor(targets: object[], more: object = {}, env: { [na
   }));
   const environment = { KEYS: KEY, ...env };
   const router = await startRouter(parseRouterConfig(JSON.stringify(configOf(targets, more)), environment), environment, log);
-  return { port: router.port, metrics: router.metrics, drain: router.drain, url: `http://127.0.0.1:${router.port}`, lines };
+  return { ...router, url: `http://127.0.0.1:${router.port}`, lines };
 }
 
 /** The body of a chat completion as the OpenAI SDK sends it. */

@@ -1,63 +1,20 @@
-import { ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
-import { buildSync } from 'esbuild';
-import { ask, chat, chunkOf, configOf, drained, KEY, MockEngine, sleep, sse, streamOf } from './harness';
+import { readFileSync } from 'node:fs';
+import { ask, chat, chunkOf, configOf, drained, KEY, MockEngine, sse, streamOf } from './harness';
+import { bundle, OUT, ROOT, RouterProcess } from './router-process';
 
-const ROOT = resolve(__dirname, '../../..');
-const OUT = mkdtempSync(join(tmpdir(), 'router-bundle-'));
-
-/** As projenrc/bundle.mjs does it. */
-const bundle = (name: string) => {
-  const outfile = join(OUT, name);
-  buildSync({
-    absWorkingDir: ROOT,
-    entryPoints: ['src/router/runtime/main.ts'],
-    outfile,
-    bundle: true,
-    platform: 'node',
-    format: 'cjs',
-    target: 'node22',
-    charset: 'utf8',
-    legalComments: 'eof',
-    logLevel: 'error',
-  });
-  return outfile;
-};
-
-const children: ChildProcess[] = [];
+const routers: RouterProcess[] = [];
 let script: string;
 beforeAll(() => {
   script = bundle('index.js');
 });
 afterEach(() => {
-  children.splice(0).forEach((child) => child.kill('SIGKILL'));
+  routers.splice(0).forEach(({ child }) => child.kill('SIGKILL'));
 });
 
 const launch = (config: object, env: { [name: string]: string } = { KEYS: KEY }) => {
-  // nothing of this process's environment: the router gets what a container gets.
-  const child = spawn(process.execPath, [script], { env: { ROUTER_CONFIG: JSON.stringify(config), ...env }, cwd: OUT });
-  children.push(child);
-  const lines: any[] = [];
-  createInterface({ input: child.stdout }).on('line', (line) => lines.push(JSON.parse(line)));
-  let stderr = '';
-  child.stderr.on('data', (data) => {
-    stderr += data;
-  });
-  const exit = new Promise<number | null>((done) => child.once('close', done));
-  const said = async (msg: string) => {
-    for (let i = 0; i < 1000; i++) {
-      const line = lines.find((one) => one.msg === msg);
-      if (line !== undefined) {
-        return line;
-      }
-      await sleep(10);
-    }
-    throw new Error(`the router never said ${msg}: ${JSON.stringify(lines)} ${stderr}`);
-  };
-  return { child, lines, exit, said };
+  const router = new RouterProcess(script, { ROUTER_CONFIG: JSON.stringify(config), ...env });
+  routers.push(router);
+  return router;
 };
 
 test('the bundle is the same in every build and holds no path of the machine', () => {
@@ -70,12 +27,12 @@ test('the bundle is the same in every build and holds no path of the machine', (
 describe('a router that is told to stop', () => {
   test('loses no request: running streams end whole, new ones are served until the listener closes, then it exits with 0', async () => {
     const engine = await MockEngine.start(streamOf(Array.from({ length: 20 }, (_, i) => `${i}`), 60));
-    const { child, exit, said, lines } = launch(configOf(
+    const router = launch(configOf(
       [{ name: 'decode', role: 'decode', protocol: 'openai', url: engine.url }], { lameduckSeconds: 0.5, drainSeconds: 20 }));
-    const url = `http://127.0.0.1:${(await said('listening')).port}`;
+    const url = `http://127.0.0.1:${(await router.said('listening')).port}`;
     const early = await Promise.all(Array.from({ length: 8 }, async () => ask(url, chat({ stream: true }))));
-    child.kill('SIGTERM');
-    await said('draining');
+    router.child.kill('SIGTERM');
+    await router.said('draining');
     const ready = await fetch(`${url}/readyz`);
     expect([ready.status, ready.headers.get('connection')]).toEqual([503, 'close']);
     const late = await Promise.all(Array.from({ length: 4 }, async () => ask(url, chat({ stream: true }))));
@@ -84,43 +41,25 @@ describe('a router that is told to stop', () => {
       expect(broken).toBe(false);
       expect(text).toBe(whole);
     }
-    expect(await exit).toBe(0);
-    expect(lines.filter((line) => line.msg === 'request' && line.code === '200')).toHaveLength(12);
-    expect(await said('drained')).toMatchObject({ cut: 0 });
+    expect(await router.exit).toBe(0);
+    expect(router.lines.filter((line) => line.msg === 'request' && line.code === '200')).toHaveLength(12);
+    expect(await router.said('drained')).toMatchObject({ cut: 0 });
     await expect(fetch(`${url}/readyz`)).rejects.toThrow();
     await engine.stop();
   });
 
   test('breaks off what is unfinished at the end of the drain, so that no caller takes it for whole', async () => {
     const engine = await MockEngine.start(streamOf(Array.from({ length: 1000 }, () => 'a'), 20));
-    const { child, exit, said } = launch(configOf(
+    const router = launch(configOf(
       [{ name: 'decode', role: 'decode', protocol: 'openai', url: engine.url }], { lameduckSeconds: 0, drainSeconds: 0.5 }));
-    const url = `http://127.0.0.1:${(await said('listening')).port}`;
+    const url = `http://127.0.0.1:${(await router.said('listening')).port}`;
     const response = await ask(url, chat({ stream: true }));
-    child.kill('SIGTERM');
+    router.child.kill('SIGTERM');
     const { text, broken } = await drained(response);
     expect(broken).toBe(true);
     expect(text).toContain('"code":"shutting_down"');
-    expect(await exit).toBe(0);
-    expect(await said('drained')).toMatchObject({ cut: 1 });
-    await engine.stop();
-  });
-});
-
-describe('a router that cannot start', () => {
-  const TARGET = { name: 'decode', role: 'decode', protocol: 'openai', url: 'http://127.0.0.1:1' };
-
-  test('tells every problem on a line of its own and exits with 1', async () => {
-    const { exit, lines } = launch(configOf([{ ...TARGET, apiKeyEnv: 'ENGINE_KEY' }]), {});
-    expect(await exit).toBe(1);
-    expect(lines.map(({ level, problem }) => [level, problem.rule])).toEqual([[60, 'RouterTargetKeyMissing'], [60, 'RouterApiKeysMissing']]);
-  });
-
-  test('says why if its port is taken', async () => {
-    const engine = await MockEngine.start(() => undefined);
-    const { exit, lines } = launch(configOf([TARGET], { port: engine.port }));
-    expect(await exit).toBe(1);
-    expect(lines.at(-1)).toMatchObject({ level: 60, err: { code: 'EADDRINUSE' } });
+    expect(await router.exit).toBe(0);
+    expect(await router.said('drained')).toMatchObject({ cut: 1 });
     await engine.stop();
   });
 });

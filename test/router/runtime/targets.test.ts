@@ -1,5 +1,7 @@
 import { ask, chat, drained, MockEngine, routerFor, sleep, streamOf, TestRouter, until, whole } from './harness';
+import { TargetConfig } from '../../../src/router/runtime/config';
 import { SrvDiscovery } from '../../../src/router/runtime/targets/discovery';
+import { Engines } from '../../../src/router/runtime/targets/engines';
 import { Target } from '../../../src/router/runtime/targets/target';
 
 const engines: MockEngine[] = [];
@@ -22,8 +24,9 @@ afterEach(async () => {
   await Promise.all(engines.splice(0).map(async (engine) => engine.stop()));
 });
 
+const targetOf = (config: TargetConfig, addresses: () => Promise<string[]>) => new Target(config, new Engines(config, undefined, { addresses }));
 const targetFor = (addresses: () => Promise<string[]>, maxInFlight = 10) =>
-  new Target({ name: 't', role: 'decode', protocol: 'openai', srv: 't', maxInFlight }, undefined, { addresses });
+  targetOf({ name: 't', role: 'decode', protocol: 'openai', srv: 't', maxInFlight }, addresses);
 
 describe('admission', () => {
   test('beyond what engines may have is 429 with retry-after where nothing may wait, and frees up again', async () => {
@@ -110,18 +113,18 @@ describe('a target', () => {
   test('gives the engine with the fewest requests, equals in turn', async () => {
     const [a, b] = [await engineWith(), await engineWith()];
     const both = targetFor(async () => [a.url, b.url]);
-    await both.discover();
+    await both.engines.discover();
     const first = [1, 2, 3, 4, 5, 6].map(() => take(both));
     expect(first.filter((url) => url === a.url)).toHaveLength(3);
     expect(first.filter((url) => url === b.url)).toHaveLength(3);
-    await both.stop();
+    await both.engines.stop();
   });
 
   test('gives the prefill engine with the fewest tokens to read, and none that is full where another is not', async () => {
     const [a, b] = [await engineWith(), await engineWith()];
     const config = { name: 't', role: 'prefill', protocol: 'openai', srv: 't', maxInFlight: 2 } as const;
-    const both = new Target(config, undefined, { addresses: async () => [a.url, b.url] });
-    await both.discover();
+    const both = targetOf(config, async () => [a.url, b.url]);
+    await both.engines.discover();
     const [first, second] = [both.next(new Set())!, both.next(new Set([both.next(new Set())!]))!];
     const wasRead = first.reads(1000);
     second.reads(10);
@@ -133,13 +136,13 @@ describe('a target', () => {
     wasRead();
     wasRead();
     expect([first.queuedPromptTokens, second.queuedPromptTokens, both.next(new Set())]).toEqual([0, 10, first]);
-    await both.stop();
+    await both.engines.stop();
   });
 
   test('passes over an engine whose requests fail in a row, unless there is no other', async () => {
     const [a, b] = [await engineWith(), await engineWith()];
     const both = targetFor(async () => [a.url, b.url]);
-    await both.discover();
+    await both.engines.discover();
     const fail = (url: string) => {
       for (let failures = 0; failures < 3;) {
         const endpoint = both.next(new Set())!;
@@ -157,55 +160,55 @@ describe('a target', () => {
     fail(b.url);
     expect(both.healthyCount).toBe(0);
     expect(take(both)).toBeDefined();
-    await both.stop();
+    await both.engines.stop();
   });
 
   test('counts an engine as down after two failed probes, as up after one good one', async () => {
     const a = await engineWith();
     const one = targetFor(async () => [a.url]);
-    await one.discover();
+    await one.engines.discover();
     a.healthStatus = 503;
-    await one.discover();
+    await one.engines.discover();
     expect(one.healthyCount).toBe(1);
-    await one.discover();
+    await one.engines.discover();
     expect(take(one)).toBeUndefined();
     a.healthStatus = 404;
-    await one.discover();
+    await one.engines.discover();
     expect(take(one)).toBe(a.url);
-    await one.stop();
+    await one.engines.stop();
   });
 
   test('follows its discovery, and keeps what it knew when that fails or is empty', async () => {
     const [a, b] = [await engineWith(), await engineWith()];
     let answer: () => Promise<string[]> = async () => [a.url];
     const moving = targetFor(async () => answer());
-    await moving.discover();
+    await moving.engines.discover();
     expect(take(moving)).toBe(a.url);
     answer = async () => [b.url];
-    await moving.discover();
+    await moving.engines.discover();
     expect(take(moving)).toBe(b.url);
     answer = async () => Promise.reject(new Error('SERVFAIL'));
-    await moving.discover();
+    await moving.engines.discover();
     expect(take(moving)).toBe(b.url);
     answer = async () => [];
-    await moving.discover();
+    await moving.engines.discover();
     expect(take(moving)).toBe(b.url);
-    await moving.stop();
+    await moving.engines.stop();
   });
 
   test('lets a request finish on an engine that has left', async () => {
     const [leaving, other] = [await engineWith(streamOf(['a', 'b', 'c'], 50)), await engineWith()];
     let urls = [leaving.url];
     const moving = targetFor(async () => urls);
-    await moving.discover();
+    await moving.engines.discover();
     const endpoint = moving.next(new Set())!;
     moving.take(endpoint);
     const response = await endpoint.post('/v1/chat/completions', {}, Buffer.from('{}'), new AbortController().signal);
     urls = [other.url];
-    await moving.discover();
+    await moving.engines.discover();
     expect(await response.body.text()).toContain('[DONE]');
     await until(() => !leaving.requests[0].aborted, 'the request was not aborted');
-    await moving.stop();
+    await moving.engines.stop();
   });
 });
 

@@ -19,6 +19,8 @@ interface Place extends Waiting {
   choose(): boolean;
   /** Ends its wait with a refusal. */
   refuse(reason: ThrottleReason): void;
+  /** Ends its wait with nothing: it is to wait elsewhere. */
+  move(): void;
 }
 
 /**
@@ -31,6 +33,8 @@ export class Admission {
   private readonly firstByteTimeoutSeconds: number;
   private readonly paths: PathChooser;
   private readonly metrics: RouterMetrics;
+  private readonly targets: Target[];
+  private readonly onRoom: () => void;
 
   constructor({ queue, limits }: RouterConfig, paths: PathChooser, targets: Target[], metrics: RouterMetrics) {
     this.queue = new FairQueue(queue);
@@ -38,18 +42,29 @@ export class Admission {
     this.firstByteTimeoutSeconds = limits.firstByteTimeoutSeconds;
     this.paths = paths;
     this.metrics = metrics;
-    targets.forEach((target) => (target.onRoom = () => this.wake()));
+    this.targets = targets;
+    this.onRoom = () => this.wake();
+    targets.forEach(({ engines }) => engines.listen(this.onRoom));
+  }
+
+  /** Lets those that wait go, the next one first, to wait elsewhere. Nobody is to come any more. */
+  public close(): void {
+    this.targets.forEach(({ engines }) => engines.unlisten(this.onRoom));
+    for (let place = this.queue.take(() => true); place !== undefined; place = this.queue.take(() => true)) {
+      place.move();
+    }
+    this.tell();
   }
 
   /**
-   * Chooses a path for a request, and takes a slot of the engine that answers, once there is one. Rejects with ApiError if the request cannot wait, or not
+   * Chooses a path for a request, and takes a slot of the engine that answers, once there is one. Resolves to undefined if it is closed before that. Rejects with ApiError if the request cannot wait, or not
    * longer, and with the signal's reason if its exchange is over.
    *
    * @param exchange for whom.
    * @param routed the request.
    * @param tried engines that are not to answer.
    */
-  public async admit(exchange: Exchange, routed: Routed, tried: ReadonlySet<Endpoint>): Promise<Choice> {
+  public async admit(exchange: Exchange, routed: Routed, tried: ReadonlySet<Endpoint>): Promise<Choice | undefined> {
     // nobody overtakes those that wait.
     if (this.queue.requests === 0) {
       const choice = this.paths.choose(routed, tried);
@@ -61,11 +76,11 @@ export class Admission {
     return this.wait(exchange, routed, tried);
   }
 
-  private async wait(exchange: Exchange, routed: Routed, tried: ReadonlySet<Endpoint>): Promise<Choice> {
+  private async wait(exchange: Exchange, routed: Routed, tried: ReadonlySet<Endpoint>): Promise<Choice | undefined> {
     const { signal } = exchange;
     signal.throwIfAborted();
-    let end: { resolve(choice: Choice): void; reject(error: Error): void };
-    const chosen = new Promise<Choice>((resolve, reject) => (end = { resolve, reject }));
+    let end: { resolve(choice: Choice | undefined): void; reject(error: Error): void };
+    const chosen = new Promise<Choice | undefined>((resolve, reject) => (end = { resolve, reject }));
     const place: Place = {
       tier: routed.tier,
       caller: exchange.caller,
@@ -83,6 +98,7 @@ export class Admission {
         end.resolve(choice);
         return true;
       },
+      move: () => end.resolve(undefined),
       refuse: (reason) => giveUp(this.refusal(exchange, reason)),
     };
     const giveUp = (error: Error) => {

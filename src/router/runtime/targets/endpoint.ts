@@ -30,8 +30,8 @@ export class Endpoint {
   private readonly basePath: string;
   private readonly asked: Probe;
   private readonly headers: { readonly [name: string]: string };
-  private readonly maxInFlight: number;
   private readonly onRoom: () => void;
+  private maxInFlight: number;
   private requests = 0;
   private promptTokens = 0;
   private up = false;
@@ -42,7 +42,7 @@ export class Endpoint {
   /**
    * @param url base URL of the engine.
    * @param apiKey the engine's own API key; undefined if it asks for none.
-   * @param maxInFlight requests at once, which is also the number of connections.
+   * @param maxInFlight requests at once, and so, with a probe's, the number of connections.
    * @param probe how to learn whether it can answer.
    * @param onRoom called when it may have become able to take a request.
    */
@@ -55,8 +55,8 @@ export class Endpoint {
     this.basePath = pathname.replace(/\/$/, '');
     this.headers = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
     this.pool = new Pool(origin, {
-      // one more, so that a full engine can still be probed.
-      connections: maxInFlight + 1,
+      // as many as there are requests at once: who takes a slot has one.
+      connections: null,
       pipelining: 1,
       connectTimeout: CONNECT_TIMEOUT_MILLIS,
       keepAliveTimeout: KEEP_ALIVE_MILLIS,
@@ -90,6 +90,11 @@ export class Endpoint {
   /** Whether the engine is up and its last requests did not fail in a row. */
   public isReliable(now: number): boolean {
     return this.up && now >= this.ejectedUntil;
+  }
+
+  /** Takes so many requests at once from now on; those beyond it end as they would. */
+  public limit(maxInFlight: number): void {
+    this.maxInFlight = maxInFlight;
   }
 
   /** Takes a slot for a request; give it back with `release`. */

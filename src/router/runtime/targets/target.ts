@@ -1,51 +1,43 @@
-import { Discovery, SrvDiscovery, StaticDiscovery } from './discovery';
+import { isDeepStrictEqual } from 'node:util';
 import { Endpoint } from './endpoint';
+import { Engines } from './engines';
 import { BedrockSigner } from '../bedrock/signer';
 import { TargetConfig } from '../config';
 import { SGLANG } from '../handoff/bootstrap';
 import { isEligible } from '../handoff/eligibility';
 import { EngineRequest } from '../wire/engine-request';
 
-const PROBE_INTERVAL_MILLIS = 5_000;
-/** Cerebras has no health to ask for, but tells whether the API key is good, and paid for. */
-const PROBES = {
-  openai: { path: '/health', refusals: [] },
-  cerebras: { path: '/v1/models', refusals: [401, 402, 403] },
-  bedrock: { path: '/health', refusals: [] },
-};
 /** The paths of engines that the protocols have nothing at, the callers of Bedrock's own API aside. */
 const MISSING = { openai: [], cerebras: ['/tokenize'], bedrock: ['/v1/completions'] } as { readonly [protocol: string]: readonly string[] };
 
 /**
- * A set of equal engines that is watched and chosen from.
+ * A set of equal engines that is chosen from.
  */
 export class Target {
   /** What the configuration says of it. */
   public readonly config: TargetConfig;
   /** Signs what it is sent; undefined where nothing is signed. */
   public readonly signer?: BedrockSigner;
-  /** Called when one of its engines may have become able to take a request. */
-  public onRoom?: () => void;
-  private readonly discovery: Discovery;
-  private readonly apiKey?: string;
-  private readonly timers: NodeJS.Timeout[] = [];
-  private endpoints: Endpoint[] = [];
+  /** Its engines, which may be those of other targets, before or after this one, too. */
+  public readonly engines: Engines;
   private turn = 0;
 
   /**
    * @param config what the configuration says of the target.
-   * @param apiKey API key of its engines; undefined if they ask for none.
-   * @param discovery where its engines are.
+   * @param engines its engines.
    */
-  constructor(
-    config: TargetConfig,
-    apiKey: string | undefined,
-    discovery: Discovery = config.srv === undefined ? new StaticDiscovery(config.url!) : new SrvDiscovery(config.srv),
-  ) {
+  constructor(config: TargetConfig, engines: Engines) {
     this.config = config;
     this.signer = config.protocol === 'bedrock' ? new BedrockSigner(config.region!) : undefined;
-    this.apiKey = apiKey;
-    this.discovery = discovery;
+    this.engines = engines;
+  }
+
+  /** The target as another configuration has it, this one if it is the same; undefined if that is a target of other engines. */
+  public as(config: TargetConfig): Target | undefined {
+    if (isDeepStrictEqual(config, this.config)) {
+      return this;
+    }
+    return this.engines.areOf(config) ? new Target(config, this.engines) : undefined;
   }
 
   /** Endpoints that are known. */
@@ -75,21 +67,6 @@ export class Target {
     return isThere && (this.readsPrompts || this.takesKvCacheOf(asked));
   }
 
-  /** Finds and probes the engines, then keeps doing so. Resolves after the first round, whatever it found. */
-  public async start(): Promise<void> {
-    await this.discover();
-    this.timers.push(setInterval(() => void this.probe(), PROBE_INTERVAL_MILLIS));
-    if (this.discovery.refreshMillis !== undefined) {
-      this.timers.push(setInterval(() => void this.discover(), this.discovery.refreshMillis));
-    }
-  }
-
-  /** Stops watching and closes connections. */
-  public async stop(): Promise<void> {
-    this.timers.forEach((timer) => clearInterval(timer));
-    await Promise.all(this.endpoints.map(async (endpoint) => endpoint.close()));
-  }
-
   /**
    * The endpoint with the least to do, which may be full; undefined if none can answer. Its slot is not taken.
    *
@@ -116,29 +93,8 @@ export class Target {
     endpoint.take();
   }
 
-  /** Looks for engines once. What was known stays if nothing can be learnt. */
-  public async discover(): Promise<void> {
-    let urls: string[];
-    try {
-      urls = await this.discovery.addresses();
-    } catch {
-      urls = [];
-    }
-    if (urls.length > 0) {
-      const known = new Map(this.endpoints.map((endpoint) => [endpoint.url, endpoint]));
-      this.endpoints = urls.map((url) => known.get(url) ?? this.endpointAt(url));
-      for (const endpoint of known.values()) {
-        if (!urls.includes(endpoint.url)) {
-          // resolves when its requests have ended, which nobody waits for.
-          void endpoint.close();
-        }
-      }
-    }
-    await this.probe();
-  }
-
-  private endpointAt(url: string): Endpoint {
-    return new Endpoint(url, this.apiKey, this.config.maxInFlight, PROBES[this.config.protocol], () => this.onRoom?.());
+  private get endpoints(): readonly Endpoint[] {
+    return this.engines.endpoints;
   }
 
   private reliable(tried: ReadonlySet<Endpoint>): Endpoint[] {
@@ -157,9 +113,5 @@ export class Target {
     // equals take turns.
     const turn = this.turn % from.length;
     return [...from.slice(turn), ...from.slice(0, turn)].reduce((best, endpoint) => (load(endpoint) < load(best) ? endpoint : best));
-  }
-
-  private async probe(): Promise<void> {
-    await Promise.all(this.endpoints.map(async (endpoint) => endpoint.probe()));
   }
 }

@@ -1,0 +1,119 @@
+import { Discovery, SrvDiscovery, StaticDiscovery } from './discovery';
+import { Endpoint } from './endpoint';
+import { TargetConfig } from '../config';
+
+const PROBE_INTERVAL_MILLIS = 5_000;
+/** Cerebras has no health to ask for, but tells whether the API key is good, and paid for. */
+const PROBES = {
+  openai: { path: '/health', refusals: [] },
+  cerebras: { path: '/v1/models', refusals: [401, 402, 403] },
+  bedrock: { path: '/health', refusals: [] },
+};
+
+/**
+ * The engines at one place, which are found and watched. They outlive what the configuration says of how they are used.
+ */
+export class Engines {
+  private readonly place: string;
+  private readonly protocol: TargetConfig['protocol'];
+  private readonly apiKey?: string;
+  private readonly discovery: Discovery;
+  private readonly timers: NodeJS.Timeout[] = [];
+  private readonly listeners = new Set<() => void>();
+  private maxInFlight: number;
+  private found: Endpoint[] = [];
+  private stopped = false;
+
+  /**
+   * @param config where they are and how they are spoken to.
+   * @param apiKey their API key; undefined if they ask for none.
+   * @param discovery how to find them.
+   */
+  constructor(
+    config: TargetConfig,
+    apiKey: string | undefined,
+    discovery: Discovery = config.srv === undefined ? new StaticDiscovery(config.url!) : new SrvDiscovery(config.srv),
+  ) {
+    this.place = placeOf(config);
+    this.protocol = config.protocol;
+    this.maxInFlight = config.maxInFlight;
+    this.apiKey = apiKey;
+    this.discovery = discovery;
+  }
+
+  /** Those that are known. */
+  public get endpoints(): readonly Endpoint[] {
+    return this.found;
+  }
+
+  /** Whether a target of another configuration has these engines. */
+  public areOf(config: TargetConfig): boolean {
+    return placeOf(config) === this.place;
+  }
+
+  /** Calls back whenever one of them may have become able to take a request. */
+  public listen(onRoom: () => void): void {
+    this.listeners.add(onRoom);
+  }
+
+  /** Calls back no longer. */
+  public unlisten(onRoom: () => void): void {
+    this.listeners.delete(onRoom);
+  }
+
+  /** Gives each engine so many requests at once from now on. */
+  public limit(maxInFlight: number): void {
+    this.maxInFlight = maxInFlight;
+    this.found.forEach((endpoint) => endpoint.limit(maxInFlight));
+  }
+
+  /** Finds and probes them, then keeps doing so. Resolves after the first round, whatever it found. */
+  public async start(): Promise<void> {
+    await this.discover();
+    this.timers.push(setInterval(() => void this.probe(), PROBE_INTERVAL_MILLIS));
+    if (this.discovery.refreshMillis !== undefined) {
+      this.timers.push(setInterval(() => void this.discover(), this.discovery.refreshMillis));
+    }
+  }
+
+  /** Stops watching and closes connections. */
+  public async stop(): Promise<void> {
+    this.stopped = true;
+    this.timers.forEach((timer) => clearInterval(timer));
+    await Promise.all(this.found.map(async (endpoint) => endpoint.close()));
+  }
+
+  /** Looks for them once. What was known stays if nothing can be learnt. */
+  public async discover(): Promise<void> {
+    let urls: string[];
+    try {
+      urls = await this.discovery.addresses();
+    } catch {
+      urls = [];
+    }
+    if (urls.length > 0 && !this.stopped) {
+      const known = new Map(this.found.map((endpoint) => [endpoint.url, endpoint]));
+      this.found = urls.map((url) => known.get(url) ?? this.endpointAt(url));
+      for (const endpoint of known.values()) {
+        if (!urls.includes(endpoint.url)) {
+          // resolves when its requests have ended, which nobody waits for.
+          void endpoint.close();
+        }
+      }
+    }
+    await this.probe();
+  }
+
+  private endpointAt(url: string): Endpoint {
+    return new Endpoint(url, this.apiKey, this.maxInFlight, PROBES[this.protocol], () => this.listeners.forEach((onRoom) => onRoom()));
+  }
+
+  private async probe(): Promise<void> {
+    await Promise.all(this.found.map(async (endpoint) => endpoint.probe()));
+  }
+}
+
+/** What engines cannot keep their connections across a change of. */
+function placeOf({ protocol, srv, url, region, apiKeyEnv }: TargetConfig): string {
+  return JSON.stringify([protocol, srv, url, region, apiKeyEnv]);
+}
