@@ -6,7 +6,7 @@ const NODE_FLOOR = '20.18.1';
 const ROOMS: Record<string, string[]> = {
   'hardware': [],
   'model': [],
-  'workload': [],
+  'workload': ['routing'],
   'routing': [],
   'estimator': ['hardware', 'model', 'workload', 'routing'],
   'validation': ['hardware', 'model'],

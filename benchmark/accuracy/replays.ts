@@ -137,6 +137,7 @@ function smallLlama(): ModelShape {
     kvBytesPerTokenFull: 2 * kvHeads * headSize * layers * 2,
     kvBytesPerTokenWindowed: 0,
     stateBytes: 0,
+    kvTensors: 2 * layers,
     kvShards: kvHeads,
   };
 }

@@ -2,7 +2,7 @@ import { appendFileSync, closeSync } from 'node:fs';
 import {
   FailedRequest, InstanceFailure, SimulatedLatency, SimulatedRequest, Simulation, SimulationObserver, SimulationOutcome, Simulator,
 } from '../estimator/simulation';
-import { ProblemsError } from '../problems';
+import { Problems, ProblemsError } from '../problems';
 import { RequestTrace } from '../workload';
 import { readSpec } from './spec-file';
 import { number, table, time } from './text-table';
@@ -34,7 +34,13 @@ export interface SimulateOptions {
 export function simulate(file: string, options: SimulateOptions, progress: ((text: string) => void) | undefined): SimulationOutcome {
   const spec = readSpec(file, options.set);
   const trace = options.trace === undefined ? undefined : RequestTrace.fromFile(options.trace);
-  const given = (text: string | undefined) => (text === undefined ? undefined : /^\d+$/.test(text) ? Number(text) : NaN);
+  Problems.throwIfAny((['requests', 'seed', 'concurrency', 'route'] as const).flatMap((name) => {
+    const text = options[name];
+    return text === undefined || text === true || /^\d+$/.test(text) ? [] : [{
+      rule: 'SimulationOptionOutOfRange', path: `--${name}`, value: JSON.stringify(text), message: 'this is no whole number', mend: 'give digits alone',
+    }];
+  }));
+  const given = (text: string | undefined) => (text === undefined ? undefined : Number(text));
   const failures = options.fail.map(readFailure);
   const minPromptTokens = options.route === true ? undefined : given(options.route);
   const routing = options.route === undefined ? undefined : { minPromptTokens };

@@ -1,6 +1,6 @@
 import { Coefficients } from './phases/coefficients';
 import { decodeKvSeconds, decodeStepSeconds } from './phases/decode';
-import { kvTransferSeconds, postingSeconds } from './phases/kv-transfer';
+import { kvTransferSeconds, linkRates, postingSeconds } from './phases/kv-transfer';
 import { promptSeconds } from './phases/prefill';
 import { kvBytes, kvReadBytes } from './phases/shapes';
 import { speculativeStepSeconds, tokensPerStep } from './phases/speculation';
@@ -185,11 +185,9 @@ export class ClosedForm {
     let flow = Infinity;
     this.linkLoad = 0;
     if (link !== undefined) {
-      const fromPrefill = link.prefillBytesPerSecond * (link.measured ? 1 : this.prefillSet.linkUtilisation);
-      const intoDecode = link.decodeBytesPerSecond
-        * (decode.wafers === undefined ? this.decodeSet.linkUtilisation : this.decodeSet.waferIngestUtilisation);
-      flow = Math.min(link.measured ? fromPrefill : fromPrefill / prefill!.enginesPerInstance, intoDecode / decode.enginesPerInstance);
-      this.linkLoad = requestsPerSecond * this.meanPromptKvBytes / Math.min(prefillInstances * fromPrefill, decodeInstances * intoDecode);
+      const rates = linkRates(link, this.prefillSet, this.decodeSet, prefill!.enginesPerInstance, decode);
+      flow = rates.flow;
+      this.linkLoad = requestsPerSecond * this.meanPromptKvBytes / Math.min(prefillInstances * rates.fromPrefill, decodeInstances * rates.intoDecode);
     }
     const linkLoad = Math.min(this.linkLoad, FULLEST);
 
@@ -235,6 +233,6 @@ export class ClosedForm {
 
   private setUpSeconds({ blockTokens }: KvLink, inputTokens: number): number {
     const { linkBaseSeconds, linkDescriptorSeconds } = this.prefillSet;
-    return blockTokens === undefined ? linkBaseSeconds : postingSeconds(this.plant.model.layers, inputTokens, blockTokens, linkDescriptorSeconds);
+    return blockTokens === undefined ? linkBaseSeconds : postingSeconds(this.plant.model.kvTensors, inputTokens, blockTokens, linkDescriptorSeconds);
   }
 }

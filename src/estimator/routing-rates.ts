@@ -12,8 +12,8 @@ export interface RoutingRates {
   /** Of a request whose prompt the decode engine reads itself; undefined where there is no basis for an estimate of that. */
   readonly aggregated?: PathRates;
   /**
-   * The shortest prompt that is worth a hand-off, in tokens: it costs its caller no more time than it spares the decode engine. Undefined where there is none, or
-   * no basis for it.
+   * The shortest prompt that is worth a hand-off, in tokens: it costs its caller no more time than it spares the decode engine. One more than the model's context
+   * where none is; undefined where there is no basis for it.
    */
   readonly minPromptTokens?: number;
 }
@@ -32,18 +32,18 @@ export function routingRates(spec: DeploymentSpec): RoutingRates | undefined {
   if (service === undefined) {
     return undefined;
   }
-  const { form, resolved: { plant: { decode } } } = service;
+  const { form, resolved: { plant: { decode, model } } } = service;
   const longest = Math.max(LONG_TOKENS, ...spec.workload.lengthClasses.map(({ inputTokens }) => Math.round(inputTokens)));
   const lengths = requestLengths(service, [1, longest].map((inputTokens) => ({ inputTokens, outputTokens: 1 })));
   // what one request takes does not depend on how many instances there are.
-  const { kinds: { promptSeconds, transferSeconds }, readsHere, overheadSeconds } = fleetTables(service, 1, 1, lengths, 1, true);
+  const { kinds: { promptSeconds, setUpSeconds, transferSeconds }, readsHere, overheadSeconds } = fleetTables(service, 1, 1, lengths, 1, true);
   const stepSeconds = form.stepSeconds(1);
   const stepSecondsPerSequence = decode.slots > 1 ? (form.stepSeconds(decode.slots) - stepSeconds) / (decode.slots - 1) : 0;
-  const [read, sent] = [line(promptSeconds, 0, longest), line(transferSeconds, 0, longest)];
+  const [read, setUp, sent] = [promptSeconds, setUpSeconds, transferSeconds].map((seconds) => line(seconds, 0, longest));
   const disaggregated = rounded({
-    fixedSeconds: overheadSeconds + read.fixedSeconds + sent.fixedSeconds,
+    fixedSeconds: overheadSeconds + read.fixedSeconds + setUp.fixedSeconds + sent.fixedSeconds,
     secondsPerPromptToken: read.secondsPerToken,
-    transferSecondsPerToken: sent.secondsPerToken,
+    transferSecondsPerToken: setUp.secondsPerToken + sent.secondsPerToken,
     stepSeconds,
     stepSecondsPerSequence,
     stallSecondsPerPromptToken: 0,
@@ -63,8 +63,9 @@ export function routingRates(spec: DeploymentSpec): RoutingRates | undefined {
   });
   // what the caller of a prompt of no length waits longer for, less what the decode engine is spared; and how that changes with each token.
   const costSeconds = disaggregated.fixedSeconds - aggregated.fixedSeconds - alone.fixedSeconds;
-  const gainSecondsPerToken = 2 * alone.secondsPerToken - read.secondsPerToken - sent.secondsPerToken;
-  const minPromptTokens = gainSecondsPerToken > 0 ? Math.max(0, Math.ceil(costSeconds / gainSecondsPerToken)) : undefined;
+  const gainSecondsPerToken = 2 * alone.secondsPerToken - read.secondsPerToken - disaggregated.transferSecondsPerToken;
+  // no prompt is as long as the last one
+  const minPromptTokens = gainSecondsPerToken > 0 ? Math.max(0, Math.ceil(costSeconds / gainSecondsPerToken)) : model.maxContextTokens + 1;
   return { disaggregated, aggregated, minPromptTokens };
 }
 

@@ -1,3 +1,5 @@
+import { ServiceTier } from './service-tier';
+
 /** Who serves a request: a prefill and a decode engine, one engine alone, Amazon Bedrock's own models, or nobody. */
 export type Path = 'disaggregated' | 'aggregated' | 'bedrock' | 'refuse';
 
@@ -14,8 +16,6 @@ export type Reason =
   | 'prefill_queue' | 'meets_objective' | 'least_late' | 'faster'
   | 'no_slot' | 'nothing_available';
 
-/** How urgent a caller says that a request is: Bedrock's service tiers. */
-export type ServiceTier = 'priority' | 'default' | 'flex';
 
 /** What is decided for a request. */
 export interface Decision {

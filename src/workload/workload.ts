@@ -2,7 +2,7 @@ import { Problem, Problems } from '../problems';
 import { LengthDistribution } from './length-distribution';
 import { MAX_TOKENS } from './limits';
 import { RequestTrace } from './request-trace';
-import { SERVICE_TIERS } from './service-tiers';
+import { SERVICE_TIERS } from '../routing';
 import { INPUT_CUTS, OUTPUT_CUTS, reduceToClasses } from './strata';
 import { LengthClass, WorkloadSpec } from './workload-spec';
 
@@ -204,7 +204,7 @@ function problemsOf(spec: WorkloadSpec, path: string): Problem[] {
     check(cachedInputTokens >= 0 && (cachedInputTokens < inputTokens || !isLength(inputTokens)), 'WorkloadCachedPrefixTooLong',
       `${at}.cachedInputTokens`, cachedInputTokens, 'the cached prefix is not from 0 to below the prompt length',
       'count at least the last prompt token as not cached');
-    check(SERVICE_TIERS.includes(serviceTier), 'WorkloadServiceTierUnknown', `${at}.serviceTier`, serviceTier, 'there is no service tier of this name',
+    check((SERVICE_TIERS as readonly string[]).includes(serviceTier), 'WorkloadServiceTierUnknown', `${at}.serviceTier`, serviceTier, 'there is no service tier of this name',
       `use one of ${SERVICE_TIERS.join(', ')}, or leave it out`);
   });
   const sum = lengthClasses.reduce((total, lengthClass) => total + lengthClass.weight, 0);

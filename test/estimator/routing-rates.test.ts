@@ -1,6 +1,7 @@
 import { estimateOf, steady, trn2 } from './specs';
 import { DeploymentSpec, Estimate } from '../../src/estimator';
 import { routingRates } from '../../src/estimator/routing-rates';
+import { ModelArchitecture } from '../../src/model';
 import { predictedTpotSeconds, predictedTtftSeconds } from '../../src/routing';
 
 /** So few requests that none meets another. */
@@ -48,8 +49,9 @@ describe('a hand-off is worth it', () => {
   });
 
   test('for no prompt where it takes longer than the engine that answers is spared', () => {
-    expect(least({ link: { bytesPerSecond: 1e8 } })).toBeUndefined();
-    expect(least({ prefill: { hardware: 'trn1.32xlarge', instances: 1 }, decode: h200 })).toBeUndefined();
+    const beyondContext = ModelArchitecture.LLAMA_3_3_70B.spec.maxContextTokens + 1;
+    expect(least({ link: { bytesPerSecond: 1e8 } })).toBe(beyondContext);
+    expect(least({ prefill: { hardware: 'trn1.32xlarge', instances: 1 }, decode: h200 })).toBe(beyondContext);
   });
 });
 

@@ -40,7 +40,7 @@ export class EmulatedFleet {
    */
   public timesOf(inputTokens: number): { readonly promptSeconds: number; readonly transferSeconds: number; readonly overheadSeconds: number } {
     const { kinds, overheadSeconds } = this.tablesFor([{ inputTokens, outputTokens: 1 }], 1);
-    return { promptSeconds: kinds.promptSeconds[0], transferSeconds: kinds.transferSeconds[0], overheadSeconds };
+    return { promptSeconds: kinds.promptSeconds[0], transferSeconds: kinds.setUpSeconds[0] + kinds.transferSeconds[0], overheadSeconds };
   }
 
   private tablesFor(lengths: readonly { readonly inputTokens: number; readonly outputTokens: number }[], requests: number) {

@@ -36,6 +36,8 @@ export interface ModelShape {
   readonly kvBytesPerTokenWindowed: number;
   /** Bytes of recurrent state of one sequence. */
   readonly stateBytes: number;
+  /** Tensors of the KV cache: keys and values of each layer that has them, one of a layer with a latent cache. */
+  readonly kvTensors: number;
   /** Most ranks that the KV cache can be split over without copies: KV heads, or 1 for a latent cache. */
   readonly kvShards: number;
 }

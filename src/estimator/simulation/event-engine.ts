@@ -6,6 +6,7 @@ import { PrefillPool } from './prefill-pool';
 import { Requests } from './requests';
 import { FleetRouting, Routing } from './routing';
 import { SharedLinks } from './shared-links';
+import { TaskHeap } from './task-heap';
 import { Traffic } from './traffic';
 
 /** Who is told of each request that has ended, in the order of ending. */
@@ -39,7 +40,8 @@ export interface Finished {
  * whole KV cache, joins the batch when the running step ends, and leaves after its last token. In aggregated serving, and where the router or a failure has
  * it so, the decode engine reads prompts itself, each before the next decode step. Of equal engines the first one is taken.
  *
- * The clock is the one of the prefill queue: gateway and set-up of the transfer delay each request alike and are added in the end.
+ * The clock is the one of the prefill queue: the gateway delays each request alike and is added in the end, and so is the set-up of transfers where it takes as
+ * long for all.
  */
 export class EventEngine {
   /** None: a sequence is admitted when its whole KV cache has room. */
@@ -49,6 +51,8 @@ export class EventEngine {
 
   private readonly requests = new Requests();
   private readonly prefill: PrefillPool;
+  // transfers that are being set up, by when they begin
+  private readonly settingUp = new TaskHeap();
   private readonly links: SharedLinks;
   private readonly decode: DecodePool;
   private readonly routing?: Routing;
@@ -92,7 +96,7 @@ export class EventEngine {
 
   /** Runs until the last request is answered. */
   public run(): void {
-    const { prefill, links, decode, traffic, outages } = this;
+    const { prefill, settingUp, links, decode, traffic, outages } = this;
     const { events: prefillEvents } = prefill;
     const { events: linkEvents } = links;
     const { events: decodeEvents } = decode;
@@ -100,7 +104,8 @@ export class EventEngine {
       const read = prefillEvents.least;
       const moved = linkEvents.least;
       const changed = decodeEvents.least;
-      const later = moved < changed ? moved : changed;
+      const begun = settingUp.key;
+      const later = begun <= moved && begun <= changed ? begun : moved < changed ? moved : changed;
       // of equal times the earlier stage's is first
       const arrival = traffic.nextSeconds;
       const soonest = arrival < read ? (arrival < later ? arrival : later) : (read < later ? read : later);
@@ -113,6 +118,8 @@ export class EventEngine {
         this.arrive(arrival);
       } else if (read === soonest) {
         this.promptRead(read);
+      } else if (begun === soonest) {
+        this.send(settingUp.pop(), begun);
       } else if (moved <= changed) {
         this.arrived(links.end(linkEvents.winner, moved), moved);
       } else {
@@ -156,8 +163,18 @@ export class EventEngine {
   }
 
   private promptRead(now: number): void {
-    const { fleet, requests, decode, links } = this;
+    const { fleet: { isSetUpAlike, kinds }, requests } = this;
     const place = this.prefill.end(now);
+    if (isSetUpAlike) {
+      this.send(place, now);
+    } else {
+      this.settingUp.push(now + kinds.setUpSeconds[requests.row[place]], requests.number[place], place);
+    }
+  }
+
+  /** A KV cache starts to move to a decode engine. */
+  private send(place: number, now: number): void {
+    const { fleet, requests, decode, links } = this;
     if (decode.loads.least === Infinity) {
       this.fail(place, now);
       return;

@@ -1,8 +1,8 @@
-import { SERVICE_TIERS } from '../../workload/service-tiers';
+import { SERVICE_TIERS } from '../../routing';
 import { fill } from '../calibration/calibration';
 import { Coefficients } from '../phases/coefficients';
 import { decodeKvSeconds, decodeStepSeconds } from '../phases/decode';
-import { kvTransferSeconds, postingSeconds } from '../phases/kv-transfer';
+import { kvTransferSeconds, linkRates, postingSeconds } from '../phases/kv-transfer';
 import { promptSeconds } from '../phases/prefill';
 import { EngineShape, ModelShape, kvBytes, kvReadBytes } from '../phases/shapes';
 import { speculativeStepSeconds, tokensPerStep } from '../phases/speculation';
@@ -35,8 +35,10 @@ export interface FleetTables {
   readonly enginesPerLink: number;
   /** Transfers that one link carries before they slow each other down, at least 1. */
   readonly flowsAtFullSpeed: number;
-  /** What every request takes besides: gateway, and set-up of the transfer. */
+  /** What every request takes besides: gateway, and set-up of the transfer where that takes as long for all. */
   readonly overheadSeconds: number;
+  /** Whether it does; `setUpSeconds` are 0 then. */
+  readonly isSetUpAlike: boolean;
   /** Sequences that one engine decodes at once at most. */
   readonly slots: number;
   /** KV memory of one engine, in bytes. */
@@ -70,6 +72,8 @@ export interface KindTables {
   readonly readsHere: Uint8Array;
   readonly outputTokens: Float64Array;
   readonly promptSeconds: Float64Array;
+  /** From reading the prompt to the begin of the transfer. */
+  readonly setUpSeconds: Float64Array;
   /** Of the transfer alone on its link. */
   readonly transferSeconds: Float64Array;
   /** KV cache at the last token, all copies. */
@@ -120,19 +124,9 @@ export function fleetTables(
     model, (here ? decode : prefill!).engine, here ? tokenSet : promptSet, paddedTokens[i], cachedTokens[i], segmentTokens));
 
   const prefillEngines = prefill === undefined ? 0 : prefillInstances * prefill.enginesPerInstance;
-  let flow = Infinity;
-  let links = 0;
-  let linksAtPrefill = true;
-  let flowsAtFullSpeed = 1;
-  if (link !== undefined) {
-    const fromPrefill = link.prefillBytesPerSecond * (link.measured ? 1 : promptSet.linkUtilisation);
-    const intoDecode = link.decodeBytesPerSecond * (wafer ? tokenSet.waferIngestUtilisation : tokenSet.linkUtilisation);
-    // as in the closed form: one engine sends over its share of the interfaces, and a decode engine takes over its own
-    flow = Math.min(link.measured ? fromPrefill : fromPrefill / prefill!.enginesPerInstance, intoDecode / decode.enginesPerInstance);
-    linksAtPrefill = prefillInstances * fromPrefill <= decodeInstances * intoDecode;
-    links = linksAtPrefill ? prefillInstances : decodeInstances;
-    flowsAtFullSpeed = (linksAtPrefill ? fromPrefill : intoDecode) / flow;
-  }
+  const rates = link && linkRates(link, promptSet, tokenSet, prefill!.enginesPerInstance, decode);
+  const linksAtPrefill = rates === undefined || prefillInstances * rates.fromPrefill <= decodeInstances * rates.intoDecode;
+  const flowsAtFullSpeed = rates === undefined ? 1 : (linksAtPrefill ? rates.fromPrefill : rates.intoDecode) / rates.flow;
   // where a prompt is read, its first token is written
   const { speculation } = decode;
   const pace = speculation === undefined ? 1 : tokensPerStep(speculation);
@@ -149,11 +143,10 @@ export function fleetTables(
   const finalKv = column((i) => kvBytes(model, inputTokens[i] + outputTokens[i]) * decode.engine.kvCopies);
   const least = finalKv.reduce((a, b) => Math.min(a, b), Infinity);
   const slots = Math.min(decode.maxSequences, requests, LARGEST_BATCH, Math.max(1, least > 0 ? Math.floor(decode.kvMemoryBytes / least) : Infinity));
-  // the set-up of a transfer delays all requests alike, unless there may be some without one
+  // a set-up that delays all requests alike is added in the end
   const posted = link?.blockTokens;
-  const setUpSeconds = aggregated || posted !== undefined ? 0 : promptSet.linkBaseSeconds;
-  const setUpInTransfer = column((i) => posted === undefined
-    ? (eitherReads ? setUpSeconds : 0) : postingSeconds(model.layers, inputTokens[i], posted, promptSet.linkDescriptorSeconds));
+  const baseSeconds = aggregated ? 0 : promptSet.linkBaseSeconds;
+  const isAlike = aggregated || (posted === undefined && !eitherReads);
   return {
     aggregated,
     kindCount,
@@ -171,11 +164,12 @@ export function fleetTables(
     },
     prefillEngines,
     decodeEngines: decodeInstances * decode.enginesPerInstance,
-    links,
+    links: link === undefined ? 0 : linksAtPrefill ? prefillInstances : decodeInstances,
     linksAtPrefill,
     enginesPerLink: linksAtPrefill ? prefill?.enginesPerInstance ?? 1 : decode.enginesPerInstance,
     flowsAtFullSpeed,
-    overheadSeconds: promptSet.gatewaySeconds + (eitherReads ? 0 : setUpSeconds),
+    overheadSeconds: promptSet.gatewaySeconds + (isAlike ? baseSeconds : 0),
+    isSetUpAlike: isAlike,
     slots,
     kvMemoryBytes: decode.kvMemoryBytes,
     stepSeconds: Float64Array.from({ length: slots + 1 }, (_, batch) =>
@@ -192,8 +186,10 @@ export function fleetTables(
       ranks: readsHere.map((_, row) => alike ? 0 : kinds.ranks[row % kindCount]),
       readsHere,
       promptSeconds: prompt,
-      transferSeconds: column((i, here) => link === undefined || here ? 0 : setUpInTransfer[i]
-        + kvTransferSeconds(kvBytes(model, inputTokens[i]) * decode.engine.kvCopies, flow, 0, 0, link.overlapLayers, prompt[i])),
+      setUpSeconds: column((i, here) => here || isAlike ? 0
+        : posted === undefined ? baseSeconds : postingSeconds(model.kvTensors, inputTokens[i], posted, promptSet.linkDescriptorSeconds)),
+      transferSeconds: column((i, here) => link === undefined || here ? 0
+        : kvTransferSeconds(kvBytes(model, inputTokens[i]) * decode.engine.kvCopies, rates!.flow, 0, 0, link.overlapLayers, prompt[i])),
       kvBytes: finalKv,
       steps,
       firstReadBytes: start.map((tokens) => kvReadBytes(model, tokens)),

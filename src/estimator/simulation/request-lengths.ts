@@ -1,5 +1,5 @@
+import { SERVICE_TIERS, ServiceTier } from '../../routing';
 import { LengthClass } from '../../workload';
-import { SERVICE_TIERS } from '../../workload/service-tiers';
 import { paddedTokens } from '../phases/prefill';
 import { Service } from '../service';
 
@@ -29,6 +29,6 @@ export function requestLengths(
     cachedTokens,
     paddedTokens: column((i) => paddedTokens(inputTokens[i] - cachedTokens[i], promptBuckets)),
     outputTokens: column((i) => Math.max(1, Math.round(lengths[i].outputTokens))),
-    ranks: Uint8Array.from(lengths, ({ serviceTier = 'default' }) => SERVICE_TIERS.indexOf(serviceTier)),
+    ranks: Uint8Array.from(lengths, ({ serviceTier = 'default' }) => SERVICE_TIERS.indexOf(serviceTier as ServiceTier)),
   };
 }

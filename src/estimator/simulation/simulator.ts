@@ -1,6 +1,5 @@
 import { Problem, Problems } from '../../problems';
-import { DEFAULT_MIN_PROMPT_TOKENS, PathExpectation, PathRates, ServiceTier } from '../../routing';
-import { SERVICE_TIERS } from '../../workload/service-tiers';
+import { PathExpectation, PathRates, SERVICE_TIERS } from '../../routing';
 import { DeploymentSpec } from '../deployment-spec';
 import { Refusal } from '../estimate';
 import { givenCounts, refusalOf } from '../estimator';
@@ -69,8 +68,8 @@ export class Simulator {
         return { refusal: service.shortcoming()! };
       }
       const load = loadOf(service, options);
-      const { failures = [] } = options;
-      Problems.throwIfAny(failureProblems(failures, service, counts));
+      const { failures = [], routing } = options;
+      Problems.throwIfAny([...failureProblems(failures, service, counts), ...routing === undefined ? [] : pathProblems(service)]);
       const most = options.concurrency ?? load.arrivals.requests;
       const fleet = fleetTables(service, counts.prefill, counts.decode, load.lengths, most, failures.length > 0 || options.routing !== undefined);
       const refusal = unfit(service, fleet);
@@ -126,24 +125,21 @@ function run(service: Service, counts: Counts, options: SimulationOptions, load:
   return { simulation };
 }
 
-/** What the router goes by; undefined where there is one path only. */
-function routingOf({ spec }: Service, { minPromptTokens }: SimulatedRouting, lengths: RequestLengths): FleetRouting | undefined {
-  const rates = routingRates(spec);
-  if (rates?.aggregated === undefined) {
-    return undefined;
-  }
+/** What the router goes by. */
+function routingOf({ spec }: Service, { minPromptTokens }: SimulatedRouting, lengths: RequestLengths): FleetRouting {
+  const rates = routingRates(spec)!;
   // the rates are the simulation's own: nothing is to be learnt of them
   const expected = (of: PathRates): PathExpectation => ({ rates: of, ttftFactor: 1, tpotFactor: 1 });
   return {
     policy: {
-      minPromptTokens: minPromptTokens ?? rates.minPromptTokens ?? DEFAULT_MIN_PROMPT_TOKENS,
+      minPromptTokens: minPromptTokens ?? rates.minPromptTokens!,
       ttftSeconds: spec.objective?.ttftSeconds,
       tpotSeconds: spec.objective?.tpotSeconds,
       disaggregated: expected(rates.disaggregated),
-      aggregated: expected(rates.aggregated),
+      aggregated: expected(rates.aggregated!),
     },
     promptTokens: lengths.inputTokens.map((tokens, kind) => tokens - lengths.cachedTokens[kind]),
-    tiers: Array.from(lengths.ranks, (rank) => SERVICE_TIERS[rank] as ServiceTier),
+    tiers: Array.from(lengths.ranks, (rank) => SERVICE_TIERS[rank]),
   };
 }
 
@@ -222,6 +218,13 @@ function unfit(service: Service, { kinds, kvMemoryBytes, aggregated }: FleetTabl
     reason: `${count} of ${kinds.inputTokens.length} kinds of requests have more tokens than the engines take or their KV memory holds`,
     mend: 'leave out requests that cannot be served, or let the engines take longer sequences',
   };
+}
+
+function pathProblems({ aggregated, resolved: { plant } }: Service): Problem[] {
+  const path = aggregated ? 'decode engines read all prompts' : plant.decode.wafers !== undefined ? 'nothing is published of wafers that read prompts' : undefined;
+  return path === undefined ? [] : [{
+    rule: 'SimulationRoutingOnePath', path: 'routing', message: `there is one path only, as ${path}`, mend: 'leave the routing out',
+  }];
 }
 
 function failureProblems(failures: readonly InstanceFailure[], service: Service, counts: Counts): Problem[] {

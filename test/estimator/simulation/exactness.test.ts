@@ -12,8 +12,7 @@ import { Outages } from '../../../src/estimator/simulation/outages';
 import { RequestLengths, requestLengths } from '../../../src/estimator/simulation/request-lengths';
 import { FleetRouting } from '../../../src/estimator/simulation/routing';
 import { ModelArchitecture, ModelSpec } from '../../../src/model';
-import { PathRates, ServiceTier } from '../../../src/routing';
-import { SERVICE_TIERS } from '../../../src/workload/service-tiers';
+import { PathRates, SERVICE_TIERS } from '../../../src/routing';
 import { SCHEMA } from '../specs';
 
 const FLEETS = 2000;
@@ -145,7 +144,7 @@ function routingOf(service: Service, { minPromptTokens }: Fleet, lengths: Reques
       aggregated: expected(rates.aggregated),
     },
     promptTokens: lengths.inputTokens.map((tokens, kind) => tokens - lengths.cachedTokens[kind]),
-    tiers: Array.from(lengths.ranks, (rank) => SERVICE_TIERS[rank] as ServiceTier),
+    tiers: Array.from(lengths.ranks, (rank) => SERVICE_TIERS[rank]),
   };
 }
 

@@ -8,8 +8,7 @@ import { speculativeStepSeconds, tokensPerStep } from '../../../src/estimator/ph
 import { Service } from '../../../src/estimator/service';
 import { InstanceFailure } from '../../../src/estimator/simulation';
 import { FleetRouting } from '../../../src/estimator/simulation/routing';
-import { ServiceTier, decide } from '../../../src/routing';
-import { SERVICE_TIERS } from '../../../src/workload/service-tiers';
+import { SERVICE_TIERS, decide } from '../../../src/routing';
 
 /** A request on its way through the reference. */
 export interface ReferenceRequest {
@@ -34,8 +33,6 @@ interface DecodeEngine extends Engine { assigned: number; waiting: ReferenceRequ
 /**
  * The same fleet, token by token: plain loops over plain lists, every step priced by the phases' own functions. Slow, and easy to check by reading.
  *
- * Where instances fail, the set-up of a transfer is a part of the transfer.
- *
  * Requests are in order of arrival. With clients only the first ones' arrivals are given, the others' are set as they come.
  */
 export function reference(
@@ -52,10 +49,8 @@ export function reference(
   const copies = decode.engine.kvCopies;
 
   const pace = decode.speculation === undefined ? 1 : tokensPerStep(decode.speculation);
-  const setUpSeconds = failures.length > 0 || routing !== undefined || link?.blockTokens !== undefined ? 0 : promptSet.linkBaseSeconds;
-  const setUpInTransfer = (r: ReferenceRequest) => link?.blockTokens === undefined
-    ? promptSet.linkBaseSeconds - setUpSeconds : postingSeconds(model.layers, r.inputTokens, link.blockTokens, promptSet.linkDescriptorSeconds);
-
+  const setUpSeconds = (r: ReferenceRequest) => link?.blockTokens === undefined
+    ? promptSet.linkBaseSeconds : postingSeconds(model.kvTensors, r.inputTokens, link.blockTokens, promptSet.linkDescriptorSeconds);
   const readSeconds = (r: ReferenceRequest, here = aggregated) => promptSeconds(
     model, (here ? decode : prefill!).engine, here ? tokenSet : promptSet,
     paddedTokens(r.inputTokens - r.cachedTokens, buckets), r.cachedTokens, plant.classes.segmentTokens,
@@ -122,7 +117,7 @@ export function reference(
 
   // constant delays on the way, as lists in order of time
   const entering: [number, ReferenceRequest][] = [];
-  const settingUp: [number, ReferenceRequest, number, PrefillEngine][] = [];
+  const settingUp: [number, ReferenceRequest, number, PrefillEngine, number][] = [];
   let sent = 0;
   const send = (now?: number) => {
     if (sent < requests.length) {
@@ -188,7 +183,7 @@ export function reference(
     const toRead = [...(one.reading === undefined ? [] : [one.reading]), ...one.waiting.filter((r) => readHere.has(r))];
     const state = (queuedPromptTokens: number) => ({ isUp: true, freeSlots: Infinity, queuedPromptTokens, sequences: one.assigned });
     return decide(
-      { promptTokens: newTokens([request]), isEligible: true, tier: SERVICE_TIERS[request.rank] as ServiceTier },
+      { promptTokens: newTokens([request]), isEligible: true, tier: SERVICE_TIERS[request.rank] },
       {
         disaggregated: state(newTokens(pair.queue)),
         aggregated: state(newTokens(toRead)),
@@ -256,10 +251,11 @@ export function reference(
       const request = engine.queue.shift()!;
       engine.ends = engine.queue.length > 0 ? now + readSeconds(engine.queue[0]) : Infinity;
       const exposed = kvTransferSeconds(kvBytes(model, request.inputTokens) * copies, flowRate, 0, 0, link!.overlapLayers, readSeconds(request));
-      settingUp.push([now + setUpSeconds, request, setUpInTransfer(request) + exposed, engine]);
+      settingUp.push([now + setUpSeconds(request), request, exposed, engine, engine.life]);
+      settingUp.sort(([a], [b]) => a - b);
     }));
     consider(settingUp.length > 0 ? settingUp[0][0] : Infinity, () => {
-      const [, request, left, from] = settingUp.shift()!;
+      const [, request, left, from, fromLife] = settingUp.shift()!;
       const engine = fewest(decodeEngines, (e) => e.assigned);
       if (engine === undefined) {
         fail(request, now);
@@ -268,7 +264,7 @@ export function reference(
       engine.assigned++;
       const l = atPrefill ? from.link : engine.link;
       moveTo(l, now);
-      l.flows.push({ request, from, fromLife: from.life, engine, life: engine.life, left });
+      l.flows.push({ request, from, fromLife, engine, life: engine.life, left });
     });
     links.forEach((l) => consider(nextFlow(l), () => {
       moveTo(l, now);

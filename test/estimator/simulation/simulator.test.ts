@@ -214,7 +214,19 @@ describe('what cannot be simulated', () => {
     ).readByDecodeRequests);
     expect(shares[0]).toBeLessThan(shares[1]);
     expect(shares[1]).toBeLessThan(shares[2]);
-    expect(simulated(spec, { requests: 3000, routing: {} }).requests).toBe(3000);
+    // the estimator's length hands on everything here, as the deployed router does
+    expect(simulated(spec, { requests: 3000, routing: {} }).readByDecodeRequests).toBe(0);
+  });
+
+  test('a failure after the end changes nothing', () => {
+    const spec = { ...loaded(mixed, 0.6), link: { blockTokens: 16 } };
+    const after = { failures: [{ pool: 'prefill', instance: 0, atSeconds: 1e8 }] };
+    for (const one of [spec, loaded(mixed, 0.6)]) {
+      const [usual, same] = [simulated(one, { requests: 3000 }), simulated(one, { requests: 3000, ...after })];
+      expect(same.endToEndSeconds.avg / usual.endToEndSeconds.avg).toBeCloseTo(1, 9);
+      const busy = (simulation: Simulation) => simulation.stages.map(({ utilisation }) => utilisation.toPrecision(9));
+      expect(busy(same)).toEqual(busy(usual));
+    }
   });
 
   test('a fleet that is down answers nothing, which is no simulation', () => {
@@ -275,6 +287,12 @@ describe('what cannot be simulated', () => {
     }
     expect(thrown).toBeInstanceOf(ProblemsError);
     expect((thrown as ProblemsError).problems.map(({ path }) => path)).toEqual(['routing.minPromptTokens', 'seed', 'requests', 'concurrency', 'concurrency']);
+  });
+
+  test('a router has nothing to decide where there is one path', () => {
+    for (const spec of [aggregated, { ...apart, decode: { hardware: 'cs-3', instances: 1 } }]) {
+      expect(() => Simulator.simulate(spec, { routing: {} })).toThrow(/there is one path only/);
+    }
   });
 
   test('wrong failures are refused all at once', () => {

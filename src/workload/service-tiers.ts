@@ -1,2 +1,0 @@
-/** Bedrock's service tiers, the most urgent first. */
-export const SERVICE_TIERS = ['priority', 'default', 'flex'];
