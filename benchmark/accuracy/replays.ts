@@ -6,8 +6,9 @@ import { halves } from '../../src/estimator/calibration/held-out';
 import { Compared, LoggedRequest, MeasuredConfiguration, MeasuredEngine, Measurements } from '../../src/estimator/calibration/measurements';
 import { Score, mean, score } from '../../src/estimator/calibration/score';
 import { Coefficients } from '../../src/estimator/phases/coefficients';
+import { kvTokens } from '../../src/estimator/phases/memory';
 import { modelShape } from '../../src/estimator/phases/model-shape';
-import { ModelShape, kvBytes } from '../../src/estimator/phases/shapes';
+import { ModelShape } from '../../src/estimator/phases/shapes';
 import { ModelArchitecture } from '../../src/model';
 
 /** A run of a real engine, request by request, beside its replay. */
@@ -67,7 +68,7 @@ export function replayScores(): ReplayScore[] {
       limits: {
         sequences: 128,
         stepTokens: 2048,
-        kvTokens: Math.floor((0.9 * RTX_PRO_6000_PAIR_BYTES - QWEN3_32B.weightBytes) / kvBytes(QWEN3_32B, 1)),
+        kvTokens: kvTokens(QWEN3_32B, 0.9 * RTX_PRO_6000_PAIR_BYTES - QWEN3_32B.weightBytes),
       },
     }),
     unloadedToLoaded(),

@@ -1,4 +1,4 @@
-import { closeSync, writeFileSync } from 'node:fs';
+import { closeSync, ftruncateSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { readMeasurements } from './measurement-file';
 import { readSpec } from './spec-file';
@@ -132,6 +132,7 @@ function calibrated(engine: EngineOfSpec, measurements: Measurements, files: rea
     source: `calibrate of ${files.map((file) => basename(file)).join(', ')}: ${fitted.length} times of ${engine.hardware}`,
   };
   if (written !== undefined) {
+    ftruncateSync(written);
     writeFileSync(written, `${JSON.stringify(calibration, undefined, 2)}\n`);
     closeSync(written);
   }

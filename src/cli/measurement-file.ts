@@ -83,6 +83,14 @@ function add(row: Row, into: Gathered, log: LoggedRequest[], problems: Problem[]
     problems.push({
       rule: 'MeasurementNotANumber', path: place, value: JSON.stringify(row[wrong[0]]), message: `${wrong[0]} is not a number above 0`, mend: 'leave such records out',
     });
+  } else if (has(ttft, endToEnd, outputTokens) && outputTokens > 1 && !(endToEnd > ttft)) {
+    problems.push({
+      rule: 'MeasurementWithoutTime',
+      path: place,
+      value: `ttft ${ttft}, endToEnd ${endToEnd}`,
+      message: `${outputTokens} tokens were written in no time after the first`,
+      mend: 'leave such records out',
+    });
   } else if (has(sequences, contextTokens, step)) {
     into.steps.push({ sequences, contextTokens, stepSeconds: step });
   } else if (has(concurrency, inputTokens, outputTokens, ttft) && (has(tpot) || outputTokens < 2)) {
@@ -133,7 +141,7 @@ function recordRows(record: unknown, place: string): Row[] {
   if (Array.isArray(object.input_lens) && Array.isArray(object.ttfts)) {
     return vllmRows(object, place);
   }
-  if (object.metrics !== undefined && object.metadata !== undefined) {
+  if (object.metrics !== undefined && isObject(object.metadata)) {
     return aiperfRows(object, place);
   }
   return object.time_to_first_token?.avg === undefined ? [flatRow(object, place)] : [summaryRow(object, place)];
@@ -152,7 +160,7 @@ function vllmRows(result: { [name: string]: any }, place: string): Row[] {
     inputTokens,
     outputTokens: outputs[i],
     ttft: ttfts[i],
-    endToEnd: ttfts[i] + (itls[i] as number[]).reduce((sum, gap) => sum + gap, 0),
+    endToEnd: ttfts[i] + (Array.isArray(itls[i]) ? itls[i] as number[] : [NaN]).reduce((sum, gap) => sum + gap, 0),
   }]);
 }
 
@@ -191,7 +199,7 @@ function guidellmRows(benchmark: unknown, place: string): Row[] {
   if (!Array.isArray(requests)) {
     throw refused('MeasurementsIncomplete', place, 'the benchmark has no requests.successful', 'give benchmarks.json as guidellm writes it');
   }
-  return (requests as { [name: string]: any }[]).map((request, i) => ({
+  return requests.map(Object).map((request: { [name: string]: any }, i) => ({
     place: `${place} request ${i + 1}`,
     arrival: request.request_start_time,
     inputTokens: request.prompt_tokens,
@@ -228,4 +236,8 @@ function cells(line: string): string[] {
 
 function refused(rule: string, path: string, message: string, mend: string): ProblemsError {
   return new ProblemsError([{ rule, path, message, mend }]);
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
 }

@@ -1,4 +1,4 @@
-import { appendFileSync, closeSync } from 'node:fs';
+import { appendFileSync, closeSync, ftruncateSync } from 'node:fs';
 import {
   FailedRequest, InstanceFailure, SimulatedLatency, SimulatedRequest, Simulation, SimulationObserver, SimulationOutcome, Simulator,
 } from '../estimator/simulation';
@@ -36,8 +36,9 @@ export function simulate(file: string, options: SimulateOptions, progress: ((tex
   const trace = options.trace === undefined ? undefined : RequestTrace.fromFile(options.trace);
   Problems.throwIfAny((['requests', 'seed', 'concurrency', 'route'] as const).flatMap((name) => {
     const text = options[name];
-    return text === undefined || text === true || /^\d+$/.test(text) ? [] : [{
-      rule: 'SimulationOptionOutOfRange', path: `--${name}`, value: JSON.stringify(text), message: 'this is no whole number', mend: 'give digits alone',
+    const least = name === 'requests' || name === 'concurrency' ? 1 : 0;
+    return text === undefined || text === true || (/^\d+$/.test(text) && Number(text) >= least) ? [] : [{
+      rule: 'SimulationOptionOutOfRange', path: `--${name}`, value: JSON.stringify(text), message: `this is no whole number from ${least} on`, mend: 'give digits alone',
     }];
   }));
   const given = (text: string | undefined) => (text === undefined ? undefined : Number(text));
@@ -144,6 +145,7 @@ class Watch extends SimulationObserver {
 class Lines {
   private readonly file: number;
   private piece = '';
+  private isEmptied = false;
 
   constructor(path: string) {
     this.file = openToWrite(path);
@@ -162,6 +164,11 @@ class Lines {
   }
 
   private flush(): void {
+    // a simulation that is refused leaves the file as it was
+    if (!this.isEmptied && this.piece !== '') {
+      ftruncateSync(this.file);
+      this.isEmptied = true;
+    }
     appendFileSync(this.file, this.piece);
     this.piece = '';
   }

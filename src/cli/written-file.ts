@@ -2,7 +2,7 @@ import { openSync } from 'node:fs';
 import { ProblemsError } from '../problems';
 
 /**
- * Opens a file to write, empty; what takes long is done after that.
+ * Opens a file to write at its end, so that what takes long is done after it is known to be writable; what is in it stays until it is emptied.
  *
  * @param path of the file.
  * @returns its descriptor.
@@ -10,7 +10,7 @@ import { ProblemsError } from '../problems';
  */
 export function openToWrite(path: string): number {
   try {
-    return openSync(path, 'w');
+    return openSync(path, 'a');
   } catch (error) {
     throw new ProblemsError([{
       rule: 'FileNotWritable',

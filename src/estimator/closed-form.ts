@@ -7,7 +7,7 @@ import { speculativeStepSeconds, tokensPerStep } from './phases/speculation';
 import { waferTokenSeconds } from './phases/wafer-decode';
 import { KvLink, Plant } from './plant';
 import { batchVariance, meanBatch } from './queueing/batch';
-import { conditionalWaitSeconds, erlangC } from './queueing/erlang-c';
+import { conditionalWaitSeconds, erlangC, erlangCOfMany } from './queueing/erlang-c';
 import { WaitingMixture } from './queueing/waiting-mixture';
 
 /** Shares of the requests that percentiles are given for, and the standard normal's quantiles of them. */
@@ -71,6 +71,7 @@ export class ClosedForm {
   constructor(plant: Plant) {
     this.plant = plant;
     const { classes, model } = plant;
+    this.pace = plant.decode.speculation === undefined ? 1 : tokensPerStep(plant.decode.speculation);
     const n = classes.weights.length;
     // one each, as every mixture keeps its classes in the order of the last solve
     this.firstToken = new WaitingMixture(classes.weights);
@@ -83,15 +84,16 @@ export class ClosedForm {
     let prompt = 0;
     let later = 0;
     for (let i = 0; i < n; i++) {
-      output += classes.weights[i] * classes.outputTokens[i];
+      // steps are whole, so that the last one may write more than is left
+      const written = this.pace === 1 ? classes.outputTokens[i] : Math.ceil(classes.outputTokens[i] / this.pace - 1e-9) * this.pace;
+      output += classes.weights[i] * written;
       // a step meets a sequence in proportion to the tokens that it generates
-      context += classes.weights[i] * classes.outputTokens[i] * this.contextKvBytes[i];
-      later += classes.weights[i] * Math.max(0, classes.outputTokens[i] - 1);
+      context += classes.weights[i] * written * this.contextKvBytes[i];
+      later += classes.weights[i] * Math.max(0, written - this.pace);
       prompt += classes.weights[i] * this.promptKvBytes[i];
     }
     this.meanOutputTokens = output;
     this.laterTokens = later;
-    this.pace = plant.decode.speculation === undefined ? 1 : tokensPerStep(plant.decode.speculation);
     this.meanKvBytes = context / output;
     this.meanPromptKvBytes = prompt;
     let spread = 0;
@@ -178,8 +180,9 @@ export class ClosedForm {
     const plainStep = this.stepSeconds(seen);
     const step = plainStep * this.inflation;
     const held = Math.min(this.batch, FULLEST * decode.slots);
-    const admissionWaits = this.batch + 8 * Math.sqrt(this.batch) + 8 < decode.slots ? 0 : erlangC(decode.slots, held);
-    const admission = this.meanOutputTokens * step / (decode.slots - held);
+    // the router finds a free slot wherever there is one, so that the slots of all engines are one queue's servers
+    const admissionWaits = erlangCOfMany(Math.round(decode.slots * decodeEngines), held * decodeEngines);
+    const admission = this.meanOutputTokens * step / ((decode.slots - held) * decodeEngines);
 
     // link: processor sharing
     let flow = Infinity;

@@ -168,7 +168,7 @@ export interface DecodeSpec extends PoolSpec {
   /**
    * Tokens of one step, read and written ones together, where engines read prompts in the steps that write tokens (chunked prefill, vLLM's
    * `max_num_batched_tokens`). For aggregated serving on engines without compiled prompt lengths. A simulation takes such steps one by one, the closed form
-   * takes prompts as read between steps.
+   * takes the chunks as read between steps.
    *
    * @default - a prompt is read whole, between two steps
    */
@@ -200,7 +200,7 @@ export interface DecodeSpec extends PoolSpec {
  * Speculative decoding.
  */
 export interface SpeculationSpec {
-  /** Tokens of a draft, a whole number from 1. */
+  /** Tokens of a draft, a whole number from 1 to 128. */
   readonly draftTokens: number;
 
   /** Chance that a token of the draft is accepted if those before it are, from 0 to 1; a step writes `(1 - a^(n + 1)) / (1 - a)` tokens on average. */

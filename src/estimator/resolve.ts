@@ -223,7 +223,8 @@ function classTable(spec: DeploymentSpec, buckets: readonly number[], model: Mod
     inputTokens: column((i) => lengthClasses[i].inputTokens),
     cachedTokens: column((i) => lengthClasses[i].cachedInputTokens ?? 0),
     paddedTokens: column((i) => paddedTokens(lengthClasses[i].inputTokens - (lengthClasses[i].cachedInputTokens ?? 0), buckets)),
-    segmentTokens: buckets[buckets.length - 1] ?? Infinity,
+    // read in chunks, or in compiled lengths
+    segmentTokens: spec.decode.maxBatchedTokens ?? buckets[buckets.length - 1] ?? Infinity,
     outputTokens: column((i) => lengthClasses[i].outputTokens),
   };
 }
@@ -318,8 +319,10 @@ function waferPool(
   for (let i = 0; i < classes.weights.length; i++) {
     longest = Math.max(longest, kvBytes(model, classes.inputTokens[i] + classes.outputTokens[i]));
   }
-  while (pool.wafersPerReplica === undefined && kvSlots(free(count), longest) < 1) {
-    count++;
+  if (pool.wafersPerReplica === undefined) {
+    // what the longest request needs beside the weights, and one more where rounding fell short.
+    count = Math.max(count, Math.ceil((longest + model.weightBytes) / (wafer.sramBytesPerWafer * WAFER_USABLE_SHARE)));
+    count += kvSlots(free(count), longest) < 1 ? 1 : 0;
   }
   // pipelined wafers hold as many streams as their memory does, unless the spec says fewer
   const slots = slotsOf({ ...pool, maxConcurrentSequences: pool.maxConcurrentSequences ?? Number.MAX_SAFE_INTEGER }, free(count), 1, model, classes, 'decode');

@@ -12,6 +12,9 @@ export const DEPLOYMENT_SCHEMA = 'cdk-disaggregated-inference/deployment-spec/v1
 const OVERLAPS = ['layerwise', 'after-prefill'];
 const PATHS = ['device-direct', 'host-staged'];
 
+/** Beyond any draft in use. */
+const MAX_DRAFT_TOKENS = 128;
+
 /** Growth beyond this is another workload. */
 const MAX_GROWTH = 100;
 
@@ -240,7 +243,15 @@ function chunkProblems(problems: Problem[], { decode, prefill }: DeploymentSpec)
 }
 
 function speculationProblems(problems: Problem[], { draftTokens, acceptanceRate, draftStepShare = 0 }: SpeculationSpec, pool: DecodeSpec): void {
-  numberProblem(problems, draftTokens ?? NaN, 'decode.speculation.draftTokens', true, 'give a whole number from 1, such as 3');
+  if (!(Number.isInteger(draftTokens) && draftTokens >= 1 && draftTokens <= MAX_DRAFT_TOKENS)) {
+    problems.push({
+      rule: 'SpeculationDraftOutOfRange',
+      path: 'decode.speculation.draftTokens',
+      value: json(draftTokens),
+      message: `this is not a whole number from 1 to ${MAX_DRAFT_TOKENS}`,
+      mend: 'give such a number, such as 3',
+    });
+  }
   for (const [name, value, most] of [['acceptanceRate', acceptanceRate, 1], ['draftStepShare', draftStepShare, 10]] as const) {
     if (!(typeof value === 'number' && value >= 0 && value <= most)) {
       problems.push({

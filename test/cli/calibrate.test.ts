@@ -98,6 +98,8 @@ describe('measurements', () => {
     ['a result of vLLM without its requests', 'a.json', { input_lens: [1], ttfts: [1] }, /the result lacks output_lens, ttfts, itls or start_times/],
     ['a summary of an open loop', 'a.json', { time_to_first_token: { avg: 1, unit: 'ms' } }, /the summary is of no closed loop/],
     ['a benchmark without requests', 'a.json', { benchmarks: [{}] }, /the benchmark has no requests\.successful/],
+    ['a last token before the first', 'a.json', [{ arrivalSeconds: 0, inputTokens: 10, outputTokens: 5, ttftSeconds: 2, endToEndSeconds: 2 }], /5 tokens were written in no time/],
+    ['records that are none', 'a.json', { metrics: null, metadata: null }, /is no measurement/],
     ['many wrong records', 'a.csv', `inputTokens,ttftMs\n${'100,0\n'.repeat(30)}`, /so are 10 more records/],
   ])('of %s are refused', (_, name, content, message) => {
     expect(refusal(name, content)).toMatch(message);

@@ -67,12 +67,16 @@ test('exit codes tell a missed objective, wrong input and an overload apart', ()
   const odd = cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--fail', 'decode:0']);
   expect(odd.status).toBe(2);
   expect(odd.stderr).toContain('this is no failure of an instance, got: "decode:0"');
-  const wrong = cli.run(['simulate', EXAMPLE, '--seed', '-1', '--requests', 'many', '--jsonl', folder]);
+  const wrong = cli.run(['simulate', EXAMPLE, '--jsonl', folder]);
   expect(wrong.status).toBe(2);
   expect(wrong.stderr).toContain('[FileNotWritable]');
   const options = cli.run(['simulate', EXAMPLE, '--seed=-1', '--requests', 'many', '--concurrency', '0']);
   expect(options.status).toBe(2);
   expect(options.stderr.match(/\[SimulationOptionOutOfRange\]/g)).toHaveLength(3);
+  const kept = join(folder, 'kept.jsonl');
+  writeFileSync(kept, 'before');
+  expect(cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--jsonl', kept, '--fail', 'decode:7@1']).status).toBe(2);
+  expect(readFileSync(kept, 'utf8')).toBe('before');
   const overload = cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--set', 'workload.requestsPerSecond=2000']);
   expect(overload.status).toBe(3);
   expect(overload.stdout).toMatch(/^no estimate, unstable at decode: .* \(short by \d+ instances\)$/m);

@@ -3,7 +3,7 @@ import { configurationsOf } from '../../src/estimator/calibration/held-out';
 import { ClosedLoop, MeasuredConfiguration, MeasuredEngine, Measurements } from '../../src/estimator/calibration/measurements';
 import { Coefficients } from '../../src/estimator/phases/coefficients';
 import { modelShape } from '../../src/estimator/phases/model-shape';
-import { MixedEngine } from '../../src/estimator/simulation/mixed-engine';
+import { MixedEngine, MixedRequest } from '../../src/estimator/simulation/mixed-engine';
 import { ModelArchitecture } from '../../src/model';
 
 const ENGINE = {
@@ -73,7 +73,8 @@ describe('a closed loop', () => {
 
   test('of one client takes as long as the engine that is simulated request by request', () => {
     for (const [inputTokens, outputTokens] of [[1000, 20], [2500, 7], [30, 300]]) {
-      const [request] = new MixedEngine(engine.model, engine.engine, TRUE, engine.limits).closedLoop(1, 1, inputTokens, outputTokens);
+      const request: MixedRequest = { arrivalSeconds: 0, inputTokens, outputTokens, firstTokenSeconds: NaN, lastTokenSeconds: NaN };
+      new MixedEngine(engine.model, engine.engine, TRUE, engine.limits).replay([request]);
       const [ttft, tpot] = loop({ inputTokens, outputTokens }, engine);
       expect(ttft).toBeCloseTo(TRUE.gatewaySeconds + request.firstTokenSeconds, 9);
       expect(tpot).toBeCloseTo((request.lastTokenSeconds - request.firstTokenSeconds) / (outputTokens - 1), 9);

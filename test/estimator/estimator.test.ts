@@ -273,7 +273,7 @@ describe('wrong specs', () => {
     const speculation = { draftTokens: 3, acceptanceRate: 0.7 };
     expect(drafted({ speculation, maxBatchedTokens: 2048 })).toEqual(['decode.speculation SpeculationElsewhere']);
     expect(drafted({ speculation: { draftTokens: 0, acceptanceRate: 1.1, draftStepShare: NaN } })).toEqual([
-      'decode.speculation.draftTokens CountNotPositive', 'decode.speculation.acceptanceRate SpeculationShareOutOfRange',
+      'decode.speculation.draftTokens SpeculationDraftOutOfRange', 'decode.speculation.acceptanceRate SpeculationShareOutOfRange',
       'decode.speculation.draftStepShare SpeculationShareOutOfRange',
     ]);
     expect(problemsOf(trn2({ decode: { hardware: 'cs-3', instances: 1, speculation } }))).toEqual(['decode.speculation SpeculationElsewhere']);

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { batchVariance, meanBatch } from '../../src/estimator/queueing/batch';
-import { conditionalWaitSeconds, erlangC } from '../../src/estimator/queueing/erlang-c';
+import { conditionalWaitSeconds, erlangC, erlangCOfMany } from '../../src/estimator/queueing/erlang-c';
 import { WaitingMixture } from '../../src/estimator/queueing/waiting-mixture';
 import { DRAWS, interval, latinHypercube, normalQuantile } from '../../src/estimator/uncertainty';
 
@@ -109,4 +109,16 @@ describe('draws', () => {
   test('an interval contains its centre', () => {
     expect(interval(5, Float64Array.from([1, 2, 3]))).toEqual({ value: 5, low: expect.closeTo(1.2, 9), high: 5 });
   });
+});
+
+test('of many servers the limit is within a hundredth, and there is no wait where nobody waits', () => {
+  for (const servers of [500, 2000, 8000]) {
+    for (const margin of [0.1, 0.5, 1, 2, 3]) {
+      const load = servers - margin * Math.sqrt(servers);
+      expect(Math.abs(erlangCOfMany(servers, load) - erlangC(servers, load))).toBeLessThan(0.01);
+    }
+    expect(erlangCOfMany(servers, servers)).toBe(1);
+    expect(erlangCOfMany(servers, servers / 4)).toBeLessThan(1e-18);
+  }
+  expect(erlangCOfMany(20, 15)).toBe(erlangC(20, 15));
 });

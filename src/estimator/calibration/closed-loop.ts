@@ -55,7 +55,7 @@ export class ClosedLoopSteps {
     let ended = 0;
     let waited = 0;
     while (ended < total) {
-      waiting.push(...late);
+      late.forEach((request) => waiting.push(request));
       late = [];
       while (sent < total && sent - ended < loop.concurrency) {
         // of requests that are sent together, the engine takes the first at once, and the others when they have passed the host.

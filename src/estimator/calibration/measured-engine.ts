@@ -2,7 +2,7 @@ import { fill, predictionSigmas } from './calibration';
 import { MeasuredEngine } from './measurements';
 import { DeploymentSpec } from '../deployment-spec';
 import { Coefficients } from '../phases/coefficients';
-import { kvBytes } from '../phases/shapes';
+import { kvTokens } from '../phases/memory';
 import { Refused, resolve } from '../resolve';
 
 /** Which pool of a deployment is measured. */
@@ -45,7 +45,7 @@ export function engineOfSpec(spec: DeploymentSpec, pool: MeasuredPool, stepToken
     limits: {
       sequences: pool === 'prefill' ? 1 : plant.decode.maxSequences,
       stepTokens,
-      kvTokens: pool === 'prefill' ? Infinity : Math.floor(plant.decode.kvMemoryBytes / (engine.kvCopies * kvBytes(plant.model, 1))),
+      kvTokens: pool === 'prefill' ? Infinity : kvTokens(plant.model, plant.decode.kvMemoryBytes / engine.kvCopies),
     },
     hardware: resolved.hardware,
     tensorParallelDegree: resolved.tensorParallelDegree,

@@ -1,8 +1,17 @@
+import { ModelShape } from './shapes';
+
 /**
  * Bytes left for KV cache: usable memory less weights less what activations and compiled graphs take; negative if the model does not fit.
  */
 export function kvMemoryBytes(memoryBytes: number, usableShare: number, weightBytes: number, reserveBytes: number): number {
   return memoryBytes * usableShare - weightBytes - reserveBytes;
+}
+
+/**
+ * Tokens whose KV cache fits, each in all layers, one copy; state of sequences left out.
+ */
+export function kvTokens(model: ModelShape, freeBytes: number): number {
+  return freeBytes / (model.kvBytesPerTokenFull + model.kvBytesPerTokenWindowed);
 }
 
 /**

@@ -3,6 +3,7 @@ import { fill } from '../calibration/calibration';
 import { Coefficients } from '../phases/coefficients';
 import { decodeKvSeconds, decodeStepSeconds } from '../phases/decode';
 import { kvTransferSeconds, linkRates, postingSeconds } from '../phases/kv-transfer';
+import { kvTokens } from '../phases/memory';
 import { promptSeconds } from '../phases/prefill';
 import { EngineShape, ModelShape, kvBytes, kvReadBytes } from '../phases/shapes';
 import { speculativeStepSeconds, tokensPerStep } from '../phases/speculation';
@@ -159,7 +160,7 @@ export function fleetTables(
       limits: {
         sequences: decode.maxSequences,
         stepTokens: decode.stepTokens,
-        kvTokens: decode.kvMemoryBytes / decode.engine.kvCopies / (model.kvBytesPerTokenFull + model.kvBytesPerTokenWindowed),
+        kvTokens: kvTokens(model, decode.kvMemoryBytes / decode.engine.kvCopies),
       },
     },
     prefillEngines,

@@ -1,3 +1,4 @@
+import { Deque } from './deque';
 import { Coefficients } from '../phases/coefficients';
 import { mixedStepSeconds } from '../phases/mixed';
 import { prefillAttentionFlops } from '../phases/prefill';
@@ -58,8 +59,8 @@ interface Work {
 /**
  * One engine that reads prompts and writes tokens in the same steps, as vLLM and the like do with chunked prefill.
  *
- * Sequences that write go first; prompts fill what is left of a step, in order of arrival; where the KV cache is full, the newest sequence loses its
- * place and is read again later. Steps between two events, in which nothing but the contexts change, are taken in one piece of arithmetic.
+ * Sequences that write go first; prompts fill what is left of a step, the most urgent first and then in order of arrival; where the KV cache is full, of
+ * the least urgent sequences the newest loses its place and is read again later. Steps between two events, in which nothing but the contexts change, are taken in one piece of arithmetic.
  */
 export class MixedEngine {
   /** When the work in hand ends; Infinity if there is none. */
@@ -72,7 +73,9 @@ export class MixedEngine {
   public preemptions = 0;
 
   private readonly running: Sequence[] = [];
-  private readonly waiting: Sequence[] = [];
+  /** Who waits, by rank. */
+  private readonly waiting: Deque<Sequence>[] = [];
+  private waitingCount = 0;
   private readonly kvLimitBytes: number;
   private readonly kvBytesPerToken: number;
   private work?: Work;
@@ -106,46 +109,17 @@ export class MixedEngine {
   }
 
   /**
-   * Answers requests of clients that each send the next one when the last is answered.
-   *
-   * @param clients how many; all send their first request at once.
-   * @param requests how many in all.
-   * @param inputTokens of each.
-   * @param outputTokens of each.
-   * @returns the requests in order of arrival.
-   */
-  public closedLoop(clients: number, requests: number, inputTokens: number, outputTokens: number): MixedRequest[] {
-    const all: MixedRequest[] = [];
-    const send = (now: number) => {
-      if (all.length < requests) {
-        all.push({ arrivalSeconds: now, inputTokens, outputTokens, firstTokenSeconds: NaN, lastTokenSeconds: NaN });
-        this.join(all[all.length - 1], now);
-      }
-    };
-    for (let client = 0; client < clients; client++) {
-      send(0);
-    }
-    while (this.endsSeconds < Infinity) {
-      this.end(({ lastTokenSeconds }) => send(lastTokenSeconds));
-    }
-    return all;
-  }
-
-  /**
    * Takes a request, which waits for the running step to end.
    *
    * @param now when it comes, no later than the end of the work in hand.
    */
   public join(request: MixedRequest, now: number): void {
-    const { waiting } = this;
-    const sequence: Sequence = { request, toRead: request.inputTokens, read: cachedOf(request), written: 0, heldBytes: 0 };
-    let at = waiting.length;
-    while (at > 0 && rankOf(waiting[at - 1].request) > rankOf(request)) {
-      at -= 1;
-    }
-    waiting.splice(at, 0, sequence);
+    const { rank = 0 } = request;
+    const isNext = this.waiting.every((queue, other) => queue.size === 0 || other > rank);
+    this.queueOf(rank).push({ request, toRead: request.inputTokens, read: cachedOf(request), written: 0, heldBytes: 0 });
+    this.waitingCount += 1;
     if (this.work !== undefined) {
-      if (at === 0 && this.running.length < this.limits.sequences) {
+      if (isNext && this.running.length < this.limits.sequences) {
         this.cut(this.work, now);
       }
     } else if (this.endsSeconds === Infinity) {
@@ -171,11 +145,11 @@ export class MixedEngine {
 
   /** Goes down and loses what it has; returns the requests. It takes others at once. */
   public fail(now: number): MixedRequest[] {
-    const lost = [...this.running, ...this.waiting].map(({ request }) => request);
+    const lost = [...this.running, ...this.waiting.flatMap((queue) => queue.clear())].map(({ request }) => request);
     this.busySeconds += this.work === undefined ? 0 : now - this.work.startSeconds;
     this.work = undefined;
     this.running.length = 0;
-    this.waiting.length = 0;
+    this.waitingCount = 0;
     this.usedBytes = 0;
     this.endsSeconds = Infinity;
     return lost;
@@ -223,7 +197,7 @@ export class MixedEngine {
   private begin(now: number): void {
     const { limits, running } = this;
     this.endsSeconds = Infinity;
-    if (running.length === 0 && this.waiting.length === 0) {
+    if (running.length === 0 && this.waitingCount === 0) {
       return;
     }
     let budget = limits.stepTokens;
@@ -236,8 +210,15 @@ export class MixedEngine {
       }
       const context = contextOf(sequence);
       const more = kvBytes(this.model, context) - sequence.heldBytes;
-      while (this.usedBytes + more > this.kvLimitBytes && running.length > i + 1) {
-        this.throwOut();
+      let isOut = false;
+      while (this.usedBytes + more > this.kvLimitBytes && running.length > 1 && !isOut) {
+        const victim = this.leastUrgent(i);
+        this.throwOut(victim);
+        isOut = victim === i;
+      }
+      if (isOut) {
+        i -= 1;
+        continue;
       }
       budget -= 1;
       writers += 1;
@@ -275,9 +256,13 @@ export class MixedEngine {
       }
     }
     // one that alone is larger than the cache is let in, as nothing would come of waiting.
-    while (left > 0 && waiting.length > 0 && running.length < limits.sequences
-      && (this.usedBytes + kvBytes(this.model, waiting[0].toRead) <= this.kvLimitBytes || running.length === 0)) {
-      const sequence = waiting.shift()!;
+    while (left > 0 && this.waitingCount > 0 && running.length < limits.sequences) {
+      const queue = waiting.find(({ size }) => size > 0)!;
+      if (this.usedBytes + kvBytes(this.model, queue.first!.toRead) > this.kvLimitBytes && running.length > 0) {
+        break;
+      }
+      const sequence = queue.shift();
+      this.waitingCount -= 1;
       running.push(sequence);
       this.hold(sequence, sequence.toRead);
       read(sequence);
@@ -324,18 +309,34 @@ export class MixedEngine {
     this.endsSeconds = startSeconds + secondsOf(work, count);
   }
 
-  private throwOut(): void {
-    const sequence = this.running.pop()!;
+  /** Of the sequences from a place on, the last of the least urgent. */
+  private leastUrgent(from: number): number {
+    const { running } = this;
+    let least = from;
+    for (let i = from + 1; i < running.length; i++) {
+      if (rankOf(running[i].request) >= rankOf(running[least].request)) {
+        least = i;
+      }
+    }
+    return least;
+  }
+
+  /** A sequence loses its place, and is first of its rank to get one again. */
+  private throwOut(place: number): void {
+    const [sequence] = this.running.splice(place, 1);
     this.release(sequence);
     this.preemptions += 1;
+    this.waitingCount += 1;
     sequence.toRead = contextOf(sequence);
     sequence.read = cachedOf(sequence.request);
-    const { waiting } = this;
-    let at = 0;
-    while (at < waiting.length && rankOf(waiting[at].request) < rankOf(sequence.request)) {
-      at += 1;
+    this.queueOf(rankOf(sequence.request)).unshift(sequence);
+  }
+
+  private queueOf(rank: number): Deque<Sequence> {
+    while (this.waiting.length <= rank) {
+      this.waiting.push(new Deque());
     }
-    waiting.splice(at, 0, sequence);
+    return this.waiting[rank];
   }
 
   private hold(sequence: Sequence, tokens: number): void {

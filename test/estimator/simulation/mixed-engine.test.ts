@@ -157,17 +157,3 @@ test('a step that does both takes longer than either, and less than both', () =>
     expect(both).toBeLessThanOrEqual((write + read) * (1 + 1e-12));
   }));
 });
-
-test('clients of a closed loop have as many requests in the engine as there are clients', () => {
-  const [model] = MODELS;
-  const requests = new MixedEngine(model, ENGINE, K, { sequences: Infinity, stepTokens: 2048, kvTokens: Infinity }).closedLoop(8, 40, 500, 50);
-  expect(requests).toHaveLength(40);
-  expect(requests.filter(({ arrivalSeconds }) => arrivalSeconds === 0)).toHaveLength(8);
-  const ends = requests.map(({ lastTokenSeconds }) => lastTokenSeconds);
-  requests.slice(8).forEach(({ arrivalSeconds }) => expect(ends).toContain(arrivalSeconds));
-  // Little's law: requests in the engine are the rate times the time of each.
-  const makespan = Math.max(...ends);
-  const inside = requests.reduce((sum, { arrivalSeconds, lastTokenSeconds }) => sum + lastTokenSeconds - arrivalSeconds, 0) / makespan;
-  expect(inside).toBeLessThanOrEqual(8);
-  expect(inside).toBeGreaterThan(7);
-});

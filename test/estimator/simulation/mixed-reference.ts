@@ -81,11 +81,19 @@ class SteppedEngine {
         continue;
       }
       const context = running[i].request.inputTokens + running[i].written;
-      while (used() + kvBytes(model, context) - kvBytes(model, running[i].held) > limit && running.length > i + 1) {
-        const lost = running.pop()!;
-        const at = waiting.findIndex((one) => (one.request.rank ?? 0) >= (lost.request.rank ?? 0));
+      const own = running[i];
+      while (running.includes(own) && running.length > 1 && used() + kvBytes(model, context) - kvBytes(model, own.held) > limit) {
+        const others = running.slice(i);
+        const worst = Math.max(...others.map((one) => one.request.rank ?? 0));
+        const lost = others.filter((one) => (one.request.rank ?? 0) === worst).pop()!;
+        running.splice(running.indexOf(lost), 1);
+        const at = waiting.findIndex((one) => (one.request.rank ?? 0) >= worst);
         const again = { ...lost, toRead: lost.request.inputTokens + lost.written, read: readAtFirst(lost.request), held: 0 };
         waiting.splice(at < 0 ? waiting.length : at, 0, again);
+      }
+      if (!running.includes(own)) {
+        i -= 1;
+        continue;
       }
       running[i].held = context;
       budget -= 1;

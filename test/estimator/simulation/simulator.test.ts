@@ -67,6 +67,13 @@ describe('against the closed form', () => {
     expect(endToEndSeconds.max / endToEndSeconds.min).toBeCloseTo(1, 9);
   });
 
+  test('engines with few slots wait for those of all engines', () => {
+    const spec = loaded({ ...apart, decode: { ...single, instances: 8, maxConcurrentSequences: 2 }, prefill: { ...single, instances: 8 } }, 0.6);
+    const { form } = solved(spec);
+    const { ttftSeconds } = simulated(spec, { requests: 50_000 });
+    expect(Math.abs(ttftSeconds.avg / form.latencies[0] - 1)).toBeLessThan(0.15);
+  });
+
   test('stages are as busy as their loads', () => {
     const spec = loaded(mixed, 0.6);
     const { form } = solved(spec);
