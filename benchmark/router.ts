@@ -1,117 +1,101 @@
 /**
- * What the router adds to a request: `npx tsx --tsconfig test/tsconfig.json benchmark/router.ts`.
+ * What the router adds to a request, beside others: `npx tsx --tsconfig benchmark/tsconfig.json benchmark/router.ts [seconds] [Python environment...]`.
  *
- * One client, one engine that answers at once, with and without the router's bundle (assets/router/index.js) between them.
- * All three share the machine's cores, so rates are lower bounds and the difference of the medians is what to read.
+ * An engine that costs next to nothing answers at once; the same client asks it through each gateway and without one. The gateway has the first core, client and
+ * engine share the second, so no figure is above what those two can do together: the row of the engine alone. Added is the difference to that row at the same rate of
+ * an open loop, the highest of some that is held. In brackets is what a second of a core's time was enough for, which a machine that has other things to do
+ * distorts less. LiteLLM, sglang-router and smg are taken from the environments that are named (`python3 -m venv a &&
+ * a/bin/pip install 'litellm[proxy]' sglang-router smg`). The router is the bundle in `assets/`: build it first, `node projenrc/bundle.mjs`.
  */
-import { spawn } from 'node:child_process';
-import { createServer } from 'node:http';
-import { AddressInfo } from 'node:net';
+import { execFileSync, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { loadavg } from 'node:os';
 import { join } from 'node:path';
-import { performance } from 'node:perf_hooks';
-import { createInterface } from 'node:readline';
-import { Pool } from 'undici';
+import { Gateway, KEY, ours, peers, RunningGateway, start } from './router/gateways';
+import { closedLoop, EVENTS, EVENTS_A_WRITE, openLoop, post } from './router/load';
 
-const KEY = 'benchmark';
-const TOKENS = 100;
-const EVENT = `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: ' token' } }] })}\n\n`;
-const WHOLE = JSON.stringify({ choices: [{ index: 0, message: { role: 'assistant', content: ' token'.repeat(TOKENS) } }] });
+const RATES = [5000, 2000, 1000, 500, 200, 100, 50];
+const PROMPT_BYTES = 1_000;
+const LONG_PROMPT_BYTES = 220_000;
+const WARM_UP_SECONDS = 10;
 
-async function main(): Promise<void> {
-  const engine = createServer((request, response) => {
-    let streamed = false;
-    request.on('data', (chunk: Buffer) => {
-      streamed = streamed || chunk.includes('"stream":true');
-    });
-    request.on('end', () => {
-      if (!streamed) {
-        response.writeHead(200, { 'content-type': 'application/json' }).end(WHOLE);
-        return;
-      }
-      response.writeHead(200, { 'content-type': 'text/event-stream' });
-      for (let i = 0; i < TOKENS; i++) {
-        response.write(EVENT);
-      }
-      response.end('data: [DONE]\n\n');
-    });
-  });
-  await new Promise<void>((resolve) => engine.listen(0, '127.0.0.1', resolve));
-  const engineUrl = `http://127.0.0.1:${(engine.address() as AddressInfo).port}`;
-  const router = spawn(process.execPath, [join(__dirname, '..', 'assets', 'router', 'index.js')], {
-    env: {
-      KEY,
-      ROUTER_CONFIG: JSON.stringify({
-        schema: 'cdk-disaggregated-inference/router-config/v1',
-        model: { id: 'm', servedNames: ['m'] },
-        port: 0,
-        targets: [{ name: 'engine', role: 'aggregated', protocol: 'openai', url: engineUrl }],
-        auth: { apiKeysEnv: 'KEY' },
-        lameduckSeconds: 0,
-      }),
-    },
-  });
-  const port = await new Promise<number>((resolve, reject) => {
-    router.once('exit', () => reject(new Error('the router did not start: bundle it first')));
-    createInterface({ input: router.stdout }).on('line', (line) => {
-      const { msg, port: told } = JSON.parse(line);
-      if (msg === 'listening') {
-        resolve(told);
-      }
-    });
-  });
-  const urls = { direct: engineUrl, routed: `http://127.0.0.1:${port}` };
-  const rows: object[] = [];
-  const loads = [['whole', false, 1_000, 4000], ['whole', false, 220_000, 800], ['stream of 100 events', true, 1_000, 2000]] as const;
-  for (const [kind, stream, bytes, requests] of loads) {
-    for (const concurrency of [1, 64]) {
-      const direct = await load(urls.direct, stream, bytes, concurrency, requests);
-      const routed = await load(urls.routed, stream, bytes, concurrency, requests);
-      rows.push({
-        'answer': kind,
-        'prompt bytes': bytes,
-        'in flight': concurrency,
-        'direct p50 ms': direct.p50,
-        'routed p50 ms': routed.p50,
-        'routed p99 ms': routed.p99,
-        'routed req/s': routed.perSecond,
-      });
-    }
-  }
-  console.table(rows);
-  router.kill('SIGTERM');
-  engine.closeAllConnections();
-  engine.close();
+/** An API, and a gateway that has it. */
+interface Way {
+  readonly gateway: Gateway;
+  readonly api: string;
+  readonly ask: (promptBytes: number, stream: boolean) => Buffer;
 }
 
-async function load(url: string, stream: boolean, bytes: number, concurrency: number, requests: number) {
-  const pool = new Pool(url, { connections: concurrency });
-  const body = JSON.stringify({ model: 'm', stream, messages: [{ role: 'user', content: 'x'.repeat(bytes) }] });
-  const ask = async () => {
-    const start = performance.now();
-    const response = await pool.request({
-      path: '/v1/chat/completions', method: 'POST', headers: { 'authorization': `Bearer ${KEY}`, 'content-type': 'application/json' }, body,
-    });
-    const text = await response.body.text();
-    if (response.statusCode !== 200 || (stream && !text.endsWith('data: [DONE]\n\n'))) {
-      throw new Error(`a request was lost: ${response.statusCode}`);
+const openAi: Way['ask'] = (promptBytes, stream) =>
+  post('/v1/chat/completions', KEY, { model: 'm', stream, messages: [{ role: 'user', content: 'word '.repeat(promptBytes / 5) }] });
+const converse: Way['ask'] = (promptBytes, stream) =>
+  post(`/model/m/converse${stream ? '-stream' : ''}`, KEY, { messages: [{ role: 'user', content: [{ text: 'word '.repeat(promptBytes / 5) }] }] });
+
+const single = ours('this router', (url) => [{ name: 'engine', role: 'aggregated', protocol: 'openai', url, maxInFlight: 1024 }]);
+// whatever is asked is handed off.
+const pair = ours('this router', (url) => [
+  { name: 'decode', role: 'decode', protocol: 'openai', url, kvConnector: 'NixlConnector', prefill: 'prefill', maxInFlight: 1024 },
+  { name: 'prefill', role: 'prefill', protocol: 'openai', url, kvConnector: 'NixlConnector', maxInFlight: 1024 },
+], { minPromptTokens: 0 });
+
+async function main(): Promise<void> {
+  const [seconds = 5] = process.argv.slice(2, 3).map(Number);
+  execFileSync('taskset', ['-cp', '1', String(process.pid)]);
+  // inherits the core.
+  const engine = fork(join(__dirname, 'router', 'engine.ts'));
+  const [enginePort] = await once(engine, 'message') as [number];
+  const others = peers(process.argv.slice(3));
+  const missing = others.filter(({ command }) => command === undefined).map(({ name }) => name);
+  const ways: Way[] = [
+    { gateway: single, api: 'OpenAI', ask: openAi },
+    { gateway: single, api: 'Converse', ask: converse },
+    { gateway: pair, api: 'OpenAI, handed off', ask: openAi },
+    { gateway: pair, api: 'Converse, handed off', ask: converse },
+    ...others.filter(({ command }) => command !== undefined).map((gateway) => ({ gateway, api: 'OpenAI', ask: openAi })),
+  ];
+  console.log(`Load of the machine before: ${loadavg()[0].toFixed(1)}. ${missing.length === 0 ? '' : `Not installed: ${missing.join(', ')}. `}`
+    + `Prompts of ${PROMPT_BYTES} bytes unless told; streams of ${EVENTS} tokens, ${EVENTS_A_WRITE} in a write of the engine's.\n`);
+  console.log('| gateway | API | req/s, open loop | added p50 ms | added p99 ms | most req/s | most req/s, 220 KB | most tokens/s, streamed |');
+  console.log('|---|---|---|---|---|---|---|---|');
+  try {
+    await measure('none', { api: 'OpenAI', ask: openAi }, enginePort, enginePort, seconds);
+    for (const way of ways) {
+      try {
+        const gateway = await start(way.gateway, `http://127.0.0.1:${enginePort}`);
+        await measure(way.gateway.name, way, gateway.port, enginePort, seconds, gateway).finally(async () => gateway.stop());
+      } catch (e) {
+        console.log(`| ${way.gateway.name} | ${way.api} | ${(e as Error).message.replaceAll('\n', ' ')} | | | | | |`);
+      }
     }
-    return performance.now() - start;
-  };
-  for (let i = 0; i < 200; i++) {
-    await ask();
+  } finally {
+    engine.kill();
   }
-  const times: number[] = [];
-  const start = performance.now();
-  await Promise.all(Array.from({ length: concurrency }, async () => {
-    while (times.length < requests) {
-      times.push(await ask());
+}
+
+async function measure(
+  name: string, { api, ask }: Pick<Way, 'api' | 'ask'>, port: number, enginePort: number, seconds: number, gateway?: RunningGateway,
+): Promise<void> {
+  const short = { port, bytes: ask(PROMPT_BYTES, false) };
+  // what runs for the first time is slow, and some load most of their code then.
+  await closedLoop(short, WARM_UP_SECONDS);
+  let added: string[] = ['none is held', '', ''];
+  for (const rate of RATES) {
+    const routed = await openLoop(short, rate, seconds);
+    if (routed !== undefined) {
+      const direct = await openLoop({ port: enginePort, bytes: openAi(PROMPT_BYTES, false) }, rate, seconds);
+      added = [String(rate), (routed.p50Millis - direct!.p50Millis).toFixed(2), (routed.p99Millis - direct!.p99Millis).toFixed(2)];
+      break;
     }
-  }));
-  const seconds = (performance.now() - start) / 1000;
-  await pool.close();
-  times.sort((a, b) => a - b);
-  const at = (share: number) => Number(times[Math.floor(times.length * share)].toFixed(2));
-  return { p50: at(0.5), p99: at(0.99), perSecond: Math.round(times.length / seconds) };
+  }
+  const most = async (promptBytes: number, stream: boolean) => {
+    const before = gateway?.cpuSeconds();
+    const { requests, perSecond } = await closedLoop({ port, bytes: ask(promptBytes, stream) }, seconds);
+    const units = stream ? EVENTS : 1;
+    const ofACore = gateway === undefined ? '' : ` (${Math.round(units * requests / (gateway.cpuSeconds() - before!))})`;
+    return `${Math.round(units * perSecond)}${ofACore}`;
+  };
+  const figures = [await most(PROMPT_BYTES, false), await most(LONG_PROMPT_BYTES, false), await most(PROMPT_BYTES, true)];
+  console.log(`| ${[name, api, ...added, ...figures].join(' | ')} |`);
 }
 
 void main();

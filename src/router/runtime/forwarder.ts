@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { isDeepStrictEqual } from 'node:util';
 import { Dispatcher } from 'undici';
@@ -378,7 +378,7 @@ function headersForEngines(exchange: Exchange, stream: boolean): { [name: string
     'content-type': 'application/json',
     'accept': stream ? 'text/event-stream' : 'application/json',
     // engines key a request's state by this: two callers with one id must not meet there.
-    'x-request-id': `${exchange.id}.${randomBytes(6).toString('hex')}`,
+    'x-request-id': `${exchange.id}.${randomUUID().replaceAll('-', '').slice(0, 12)}`,
   };
   for (const name of FORWARDED) {
     const value = exchange.request.headers[name];

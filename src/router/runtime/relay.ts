@@ -5,13 +5,15 @@ import { tellsOfKvParams, withoutKvParams } from './handoff/kv-params';
 import { Silence } from './silence';
 import { EngineError, ROUTERS_FAULT } from './wire/api-error';
 import { CallerStream } from './wire/caller-wire';
-import { isPartOfAnswer, readStreamEvent } from './wire/openai';
+import { isPartOfAnswer, moreThanText, readStreamEvent } from './wire/openai';
 import { errorEvent } from './wire/openai-wire';
-import { SseEvent, SseEventTooLong, SseSplitter } from './wire/sse';
+import { SseEventTooLong, SseSplitter } from './wire/sse';
 import { chunks, passOn, readWhole, tokensIn } from './wire/whole-answer';
 
 /** Far above any event of a chat completion; an engine that sends more is not speaking the protocol. */
 const MAX_EVENT_BYTES = 4 * 1024 * 1024;
+/** What events end with. */
+const BLANK_LINE = Buffer.from('\n\n');
 /** Far above any answer that is not a stream. */
 export const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 
@@ -41,7 +43,6 @@ export async function relayStream(exchange: Exchange, response: Dispatcher.Respo
     throw new EngineError(502, 'engine_failed', 'the engine answers a stream with something else');
   }
   const stream = new StreamState(exchange);
-  const splitter = new SseSplitter(MAX_EVENT_BYTES);
   const silence = new Silence(exchange, limits);
   try {
     silence.begin(false);
@@ -50,7 +51,7 @@ export async function relayStream(exchange: Exchange, response: Dispatcher.Respo
       if (stream.done) {
         continue;
       }
-      const bytes = stream.read(split(splitter, chunk));
+      const bytes = stream.read(chunk);
       if (bytes.length > 0) {
         if (!exchange.answer.started) {
           exchange.answer.start(200, stream.caller.headers);
@@ -92,6 +93,7 @@ class StreamState {
   /** What the caller is told; before the answer begins, nothing of it: an engine that then tells of an error has said nothing yet. */
   public readonly caller: CallerStream;
   private readonly exchange: Exchange;
+  private readonly splitter = new SseSplitter(MAX_EVENT_BYTES);
   private failed = false;
   private dataEvents = 0;
   private heldBytes = 0;
@@ -114,8 +116,9 @@ class StreamState {
   }
 
   /** The bytes to pass on: nothing until the answer begins, then everything up to and with `[DONE]`. */
-  public read(events: SseEvent[]): Buffer {
-    for (const { bytes, data } of events) {
+  public read(chunk: Uint8Array): Buffer {
+    const passed = this.pass(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length));
+    for (const { bytes, data } of split(this.splitter, chunk.subarray(passed))) {
       if (this.done) {
         break;
       }
@@ -145,6 +148,24 @@ class StreamState {
     if (!this.failed && tokens > 1) {
       this.exchange.tpotSeconds = (this.lastSeconds - this.exchange.ttftSeconds!) / (tokens - 1);
     }
+  }
+
+  /** Passes on, as one, the events at the front of a chunk that say nothing but text, where the caller is told as it comes. Returns their length. */
+  private pass(chunk: Buffer): number {
+    if (!this.begun || this.ended || !this.caller.tellsAsItComes || !this.splitter.isBetweenEvents) {
+      return 0;
+    }
+    const told = moreThanText(chunk);
+    let length = 0;
+    for (let at = chunk.indexOf(BLANK_LINE); at !== -1 && at < told; at = chunk.indexOf(BLANK_LINE, length)) {
+      length = at + BLANK_LINE.length;
+      this.dataEvents++;
+    }
+    if (length > 0) {
+      this.lastSeconds = this.exchange.elapsedSeconds();
+      this.caller.event(chunk.subarray(0, length), undefined);
+    }
+    return length;
   }
 
   /** Learns from an event, and passes on what of it the caller may see. */

@@ -34,6 +34,8 @@ export interface StreamFailure {
  */
 export interface CallerStream {
   readonly headers: { readonly [name: string]: string };
+  /** Whether events are told as they come, so that many may be at once. */
+  readonly tellsAsItComes?: true;
 
   /**
    * An event of the engine's stream.

@@ -83,6 +83,11 @@ function refusal(status: number, error: unknown): ApiError | undefined {
     typeof message === 'string' ? message : 'the engine refused the request', status === 429 ? { 'retry-after': '1' } : {});
 }
 
+/** Where events may first say something of the answer besides its text: what `readStreamEvent` reads, or what is between the engines. */
+export function moreThanText(events: Buffer): number {
+  return Math.min(...['[DONE]', '"error"', '"usage"', 'kv_transfer_params'].map((told) => events.indexOf(told)).map((at) => (at === -1 ? events.length : at)));
+}
+
 /** Whether the `data` of an event holds a part of the answer: engines begin with a role, which they tell even if they then cannot answer. */
 export function isPartOfAnswer(data: string): boolean {
   const isNothing = (value: unknown) => value === null || value === '' || (Array.isArray(value) && value.length === 0);

@@ -33,6 +33,11 @@ export class SseSplitter {
     this.maxEventBytes = maxEventBytes;
   }
 
+  /** Whether what was pushed ended with an event. */
+  public get isBetweenEvents(): boolean {
+    return this.pending.length === 0;
+  }
+
   /**
    * Events that the chunk completes.
    *
@@ -63,7 +68,12 @@ export class SseSplitter {
 }
 
 function dataOf(bytes: Buffer): string | undefined {
-  const lines = bytes.toString('utf8').split('\n')
+  const text = bytes.toString('utf8');
+  // what nearly every event is: one line of data.
+  if (text.startsWith('data: ') && text.indexOf('\n') === text.length - 2 && text.charCodeAt(text.length - 3) !== CR) {
+    return text.slice('data: '.length, -2);
+  }
+  const lines = text.split('\n')
     .filter((line) => line.startsWith('data:'))
     .map((line) => line.replace(/^data: ?/, '').replace(/\r$/, ''));
   return lines.length === 0 ? undefined : lines.join('\n');

@@ -1,0 +1,48 @@
+import { ask, chat, chunkOf, MockEngine, routerFor, sse, TestRouter } from './harness';
+
+let engine: MockEngine;
+let router: TestRouter;
+beforeEach(async () => {
+  engine = await MockEngine.start(() => {});
+  router = await routerFor([{ name: 'engine', role: 'aggregated', protocol: 'openai', url: engine.url }]);
+});
+afterEach(async () => {
+  await router.drain();
+  await engine.stop();
+});
+
+/** What a caller gets of a stream whose first event comes alone and whose others come in two pieces. */
+async function streamed(rest: Buffer, cut: number): Promise<string> {
+  let goOn = () => {};
+  const read = new Promise<void>((resolve) => (goOn = resolve));
+  engine.behaviour = async (response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).write(sse(chunkOf('first')));
+    await read;
+    response.write(rest.subarray(0, cut));
+    await new Promise(setImmediate);
+    response.end(rest.subarray(cut));
+  };
+  const reader = (await ask(router.url, chat({ stream: true }))).body!.getReader();
+  const decoder = new TextDecoder();
+  let text = decoder.decode((await reader.read()).value, { stream: true });
+  goOn();
+  for (let { value, done } = await reader.read(); !done; { value, done } = await reader.read()) {
+    text += decoder.decode(value, { stream: true });
+  }
+  return text;
+}
+
+test('wherever a stream is cut into pieces, callers get its text as it came and nothing that is between the engines', async () => {
+  const told = chunkOf(' é');
+  const usage = { object: 'chat.completion.chunk', choices: [], usage: { prompt_tokens: 3, completion_tokens: 5 } };
+  const events = (secret: object) => [sse(chunkOf('a')), sse(chunkOf('😀b')), sse({ ...told, ...secret }), sse(chunkOf('c')), sse(usage), sse('[DONE]')].join('');
+  const rest = Buffer.from(events({ kv_transfer_params: { remote_host: '10.0.0.1' } }));
+  for (let cut = 0; cut <= rest.length; cut += 11) {
+    expect(await streamed(rest, cut)).toBe(sse(chunkOf('first')) + events({}));
+  }
+});
+
+test('an error among text that comes at once is told, and what comes before it', async () => {
+  const error = sse({ error: { message: 'it failed', type: 'server_error', code: 500 } });
+  expect(await streamed(Buffer.from(sse(chunkOf('a')) + error), 0)).toBe(sse(chunkOf('first')) + sse(chunkOf('a')) + error);
+});
