@@ -2,6 +2,7 @@
  * What the router withstands: `npx tsx --tsconfig benchmark/tsconfig.json benchmark/router-fuzz.ts [inputs] [seed]`.
  *
  * Changed requests of every operation, raw bytes and frames of HTTP/2 are sent to the router as it ships, over a pair of engines that answer as they should.
+ * The engines are in the process that asks: where it gets no time for seconds they count as down, which is told as a finding too (503).
  * It fails with what it finds: a crash, an answer that is not documented, something that hangs, stays or is held on to, an engine that is asked what it should not be.
  */
 import { performance } from 'node:perf_hooks';

@@ -78,15 +78,6 @@ async function measure(
   const short = { port, bytes: ask(PROMPT_BYTES, false) };
   // what runs for the first time is slow, and some load most of their code then.
   await closedLoop(short, WARM_UP_SECONDS);
-  let added: string[] = ['none is held', '', ''];
-  for (const rate of RATES) {
-    const routed = await openLoop(short, rate, seconds);
-    if (routed !== undefined) {
-      const direct = await openLoop({ port: enginePort, bytes: openAi(PROMPT_BYTES, false) }, rate, seconds);
-      added = [String(rate), (routed.p50Millis - direct!.p50Millis).toFixed(2), (routed.p99Millis - direct!.p99Millis).toFixed(2)];
-      break;
-    }
-  }
   const most = async (promptBytes: number, stream: boolean) => {
     const before = gateway?.cpuSeconds();
     const { requests, perSecond } = await closedLoop({ port, bytes: ask(promptBytes, stream) }, seconds);
@@ -95,6 +86,16 @@ async function measure(
     return `${Math.round(units * perSecond)}${ofACore}`;
   };
   const figures = [await most(PROMPT_BYTES, false), await most(LONG_PROMPT_BYTES, false), await most(PROMPT_BYTES, true)];
+  let added: string[] = ['none is held', '', ''];
+  // one that cannot hold a rate would still be busy with what it was asked when it is asked anew.
+  for (const rate of RATES.filter((one) => one < parseFloat(figures[0]))) {
+    const routed = await openLoop(short, rate, seconds);
+    const direct = routed && await openLoop({ port: enginePort, bytes: openAi(PROMPT_BYTES, false) }, rate, seconds);
+    if (routed !== undefined && direct !== undefined) {
+      added = [String(rate), (routed.p50Millis - direct.p50Millis).toFixed(2), (routed.p99Millis - direct.p99Millis).toFixed(2)];
+      break;
+    }
+  }
   console.log(`| ${[name, api, ...added, ...figures].join(' | ')} |`);
 }
 

@@ -76,7 +76,11 @@ export function peers(environments: readonly string[]): Gateway[] {
           general_settings: { master_key: KEY },
           litellm_settings: { telemetry: false },
         }));
-        return { argv: [litellm, '--config', config, '--host', '127.0.0.1', '--port', String(port), '--num_workers', '1'] };
+        return {
+          argv: [litellm, '--config', config, '--host', '127.0.0.1', '--port', String(port), '--num_workers', '1'],
+          // it would ask the internet for prices.
+          env: { LITELLM_LOCAL_MODEL_COST_MAP: 'True' },
+        };
       },
     },
     { name: 'sglang-router', ready: '/health', command: sglang === undefined ? undefined : launch(sglang) },

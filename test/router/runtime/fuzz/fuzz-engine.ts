@@ -30,6 +30,8 @@ export class FuzzEngine {
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
       request.on('end', () => this.serve(request, response, Buffer.concat(chunks)));
     });
+    // this process may be slow: a connection that it closes while the router takes it for open is no finding.
+    this.server.keepAliveTimeout = 0;
   }
 
   public get url(): string {
