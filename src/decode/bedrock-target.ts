@@ -13,8 +13,8 @@ export interface BedrockTargetProps {
 }
 
 /**
- * A model in Amazon Bedrock: an aggregated target, and the usual fallback. As the last of a router's `engines` it answers where none before it is up, not
- * where they are full.
+ * A model in Amazon Bedrock: an aggregated target, and the usual fallback. Among a router's `engines` it answers where no other is up, not where
+ * they are full.
  */
 export class BedrockTarget extends Construct implements IInferenceTarget {
   public readonly endpoint: EngineEndpoint;

@@ -1,4 +1,5 @@
 import { Token } from 'aws-cdk-lib';
+import { isBaseUrl } from '../base-url';
 import { Problem } from '../problems';
 
 /**
@@ -8,12 +9,11 @@ export function urlProblems(url: string, path: string): Problem[] {
   if (Token.isUnresolved(url)) {
     return [];
   }
-  const fits = URL.canParse(url) && /^https?:$/.test(new URL(url).protocol) && !url.endsWith('/') && new URL(url).search === '';
-  return fits ? [] : [{
+  return isBaseUrl(url) && !url.endsWith('/') ? [] : [{
     rule: 'EndpointUrl',
     path,
     value: JSON.stringify(url),
     message: 'this is not the base URL of an HTTP API',
-    mend: 'use a URL such as https://host.example:8443, without a trailing slash or query',
+    mend: 'use a URL such as https://host.example:8443, without credentials, a trailing slash, query or fragment',
   }];
 }

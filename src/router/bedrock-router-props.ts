@@ -173,7 +173,7 @@ export interface BedrockRouterProps extends BedrockRouterOptions {
   readonly vpc: ec2.IVpc;
 
   /**
-   * The engines, the preferred ones first: the first pool with an engine that is up gets the request.
+   * The engines, of equal ones the preferred first; which of them gets a request is decided by its prompt and by how busy they are.
    * A prefill engine reads prompts for the decode engines of the same `kvConnector`.
    */
   readonly engines: EngineEndpoint[];

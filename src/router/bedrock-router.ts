@@ -145,8 +145,8 @@ abstract class BedrockRouterBase extends Resource implements IBedrockRouter {
 }
 
 /**
- * Answers Bedrock's Converse, ConverseStream, InvokeModel, InvokeModelWithResponseStream and CountTokens, and OpenAI's chat completions and completions at
- * `/v1` and `/openai/v1`: Fargate tasks behind an Application Load Balancer forward each request to an engine, pass its stream on, bound what engines get,
+ * Answers Bedrock's Converse, ConverseStream, InvokeModel, InvokeModelWithResponseStream and CountTokens, and OpenAI's responses, chat completions and
+ * completions at `/v1` and `/openai/v1`: Fargate tasks behind an Application Load Balancer forward each request to an engine, pass its stream on, bound what engines get,
  * and drain before they stop.
  *
  * A decode engine is paired with the first prefill engine of the same `kvConnector`: the router lets the prefill engine read the prompt and hands
@@ -162,7 +162,8 @@ abstract class BedrockRouterBase extends Resource implements IBedrockRouter {
  * accepted. AWS' SDK for JavaScript speaks HTTP/2 to Bedrock: it needs a listener with TLS, or a `NodeHttpHandler`.
  *
  * Throws a `ProblemsError` with every problem: a model that is not known (`RouterModelUnknown`), no engine that answers
- * (`RouterNothingAnswers`), engines (`RouterEngine…`), times (`RouterTime`) or a spec that cannot be configured, fewer than two zones (`RouterZones`),
+ * (`RouterNothingAnswers`), engines (`RouterEngine…`), times (`RouterTime`), limits (`RouterRateLimit`, `RouterMaxRequests`, `RouterMinPromptTokens`) or a spec that
+ * cannot be configured, fewer than two zones (`RouterZones`),
  * public subnets (`RouterSubnetsPublic`), or counts of tasks that are none (`RouterTasks`).
  */
 export class BedrockRouter extends BedrockRouterBase {

@@ -1,4 +1,5 @@
 import { aws_secretsmanager as secretsmanager, Token } from 'aws-cdk-lib';
+import { isBaseUrl } from '../base-url';
 import { EngineEndpoint, EngineProtocol, EngineRole } from '../decode';
 import { DeploymentSpec } from '../estimator';
 import { RoutingRates, routingRates } from '../estimator/routing-rates';
@@ -72,7 +73,8 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
       protocol: engine.protocol,
       ...(engine.discoverySrvName === undefined ? { url: engine.url } : { srv: engine.discoverySrvName }),
       region: engine.protocol === EngineProtocol.BEDROCK ? input.region : undefined,
-      maxInFlight: input.maxRequestsPerEngine ?? spec?.decode.maxConcurrentSequences,
+      // what one engine of the fleet can do says nothing of a hosted API.
+      maxInFlight: HOSTED[engine.protocol] === undefined ? input.maxRequestsPerEngine ?? spec?.decode.maxConcurrentSequences : undefined,
       apiKeyEnv: engine.apiKeySecret === undefined ? undefined : variable,
       modelName: engine.bedrockModel?.invocationId ?? engine.modelName,
       kvConnector: engine.kvConnector,
@@ -142,6 +144,10 @@ function problemsOf(input: RouterConfigInput): Problem[] {
   if (input.servedModelNames?.length === 0) {
     refuse('RouterModelUnknown', 'servedModelNames', [], 'no model is served', 'name at least one model');
   }
+  const served = (input.servedModelNames ?? []).filter((name) => !Token.isUnresolved(name));
+  if (served.some((name, i) => name === '' || served.indexOf(name) < i)) {
+    refuse('RouterModelNames', 'servedModelNames', served, 'a name is empty, or there twice', 'give each name once');
+  }
   if (!engines.some((engine) => engine.role !== EngineRole.PREFILL)) {
     refuse('RouterNothingAnswers', 'engines', undefined, 'no engine answers requests', 'add an engine whose role is DECODE or AGGREGATED');
   }
@@ -164,6 +170,9 @@ function problemsOf(input: RouterConfigInput): Problem[] {
     }
     if ((engine.discoverySrvName === undefined) === (engine.url === undefined)) {
       refuse('RouterEngineAddress', at, engine.name, 'an engine is reached in exactly one way', 'give one of discoverySrvName and url');
+    }
+    if (engine.url !== undefined && !Token.isUnresolved(engine.url) && !isBaseUrl(engine.url)) {
+      refuse('RouterEngineUrl', `${at}.url`, engine.url, 'the URL is not a base URL', 'give http:// or https://, a host, and no credentials, query or fragment');
     }
     if (engine.role === EngineRole.DECODE && engine.kvConnector === 'sglang' && !prefillOf.has(engine)) {
       refuse('RouterEngineUnpaired', `${at}.kvConnector`, engine.kvConnector, 'decode engines of SGLang read no prompts', 'add a PREFILL engine with the same kvConnector');

@@ -373,7 +373,8 @@ describe('Bedrock among the engines', () => {
   }).endpoint;
 
   test('is called in the region of the stack, by tasks that may invoke that model alone', () => {
-    const { template } = synth((stack) => ({ engines: [CLOUD, fallback(stack)] }), { region: 'eu-west-1', account: '111122223333' });
+    const { template } = synth((stack) => ({ engines: [CLOUD, fallback(stack)], maxRequestsPerEngine: 4 }), { region: 'eu-west-1', account: '111122223333' });
+    // what an engine of the fleet may have says nothing of Bedrock
     expect(parseRouterConfig(JSON.stringify(configIn(template)), { ROUTER_API_KEYS: 'k' }).targets[1]).toEqual({
       name: 'Fallback',
       role: 'aggregated',
@@ -427,6 +428,14 @@ describe('AwsSolutions', () => {
 });
 
 describe('wrong input', () => {
+  test('a URL that the service would refuse at its start, and names that are there twice or empty', () => {
+    const named = (url: string) => () => inStack(() => ({ engines: [{ ...CLOUD, url }], servedModelNames: ['a', '', 'a'] }));
+    for (const url of ['https://engine.example?key=1', 'https://me:secret@engine.example', 'ftp://engine.example', 'engine']) {
+      expect(named(url)).toThrow(/RouterEngineUrl/);
+      expect(named(url)).toThrow(/RouterModelNames/);
+    }
+  });
+
   test('is refused with every problem at once', () => {
     const refused = () => inStack(() => ({
       servedModelNames: undefined,

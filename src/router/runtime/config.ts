@@ -6,6 +6,7 @@ import { KeysSecret } from './auth/rotating-api-keys';
 import { SGLANG } from './handoff/bootstrap';
 import { Certificate } from './listener';
 import schema from './router-config.v1.schema.json';
+import { isBaseUrl } from '../../base-url';
 import { JsonSyntaxError, parseJson } from '../../json-text';
 import { nearestNames } from '../../nearest';
 import { Problem, Problems } from '../../problems';
@@ -286,12 +287,4 @@ function crossProblems(config: RouterConfig, env: Environment): Problem[] {
       `give at most drainSeconds, ${config.drainSeconds}`);
   }
   return problems;
-}
-
-function isBaseUrl(text: string): boolean {
-  if (!URL.canParse(text)) {
-    return false;
-  }
-  const url = new URL(text);
-  return ['http:', 'https:'].includes(url.protocol) && url.username === '' && url.password === '' && url.search === '' && url.hash === '';
 }

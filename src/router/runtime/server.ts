@@ -101,6 +101,7 @@ export class RouterServer {
       await sleep(20);
     }
     this.listener.closeAllConnections();
+    await this.retired;
     await this.service.stop();
     log.info({ cut }, 'drained');
   }

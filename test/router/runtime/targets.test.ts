@@ -28,6 +28,23 @@ const targetOf = (config: TargetConfig, addresses: () => Promise<string[]>) => n
 const targetFor = (addresses: () => Promise<string[]>, maxInFlight = 10) =>
   targetOf({ name: 't', role: 'decode', protocol: 'openai', srv: 't', maxInFlight }, addresses);
 
+test('an engine that is no longer found is still asked by who has a slot of it', async () => {
+  const engine = await engineWith();
+  let addresses = [engine.url];
+  const found = targetFor(async () => addresses);
+  await found.engines.start();
+  const [endpoint] = found.engines.endpoints;
+  found.take(endpoint);
+  addresses = ['http://127.0.0.1:9'];
+  await found.engines.discover();
+  const body = Buffer.from(JSON.stringify(chat()));
+  const answer = await endpoint.post('/v1/chat/completions', { 'content-type': 'application/json' }, body, AbortSignal.timeout(5000));
+  expect(answer.statusCode).toBe(200);
+  await answer.body.dump();
+  endpoint.release();
+  await found.engines.stop();
+});
+
 describe('admission', () => {
   test('beyond what engines may have is 429 with retry-after where nothing may wait, and frees up again', async () => {
     const engine = await engineWith(streamOf(['a', 'b'], 100));

@@ -33,6 +33,7 @@ export class Endpoint {
   private readonly onRoom: () => void;
   private maxInFlight: number;
   private requests = 0;
+  private isClosing = false;
   private promptTokens = 0;
   private up = false;
   private probesFailed = 0;
@@ -105,6 +106,9 @@ export class Endpoint {
   /** Gives back a slot. */
   public release(): void {
     this.requests--;
+    if (this.isClosing && this.requests === 0) {
+      void this.pool.close();
+    }
     this.onRoom();
   }
 
@@ -170,9 +174,12 @@ export class Endpoint {
     this.onRoom();
   }
 
-  /** Closes connections once their requests have ended. */
+  /** Closes connections once nobody has a slot any more: who has one may have to ask yet. */
   public async close(): Promise<void> {
-    await this.pool.close();
+    this.isClosing = true;
+    if (this.requests === 0) {
+      await this.pool.close();
+    }
   }
 }
 
