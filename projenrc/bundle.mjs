@@ -12,6 +12,8 @@ const shared = {
   absWorkingDir: root,
   bundle: true,
   platform: 'node',
+  // ES modules first, of which what is not used is left out.
+  mainFields: ['module', 'main'],
   charset: 'utf8',
   legalComments: 'eof',
   logLevel: 'warning',

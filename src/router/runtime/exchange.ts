@@ -3,6 +3,7 @@ import { ANONYMOUS } from './auth/authenticator';
 import { LimitsConfig } from './config';
 import { HandoffOutcome } from './handoff/handoff';
 import { HttpRequest } from './listener';
+import type { RequestTrace } from './tracing';
 import { Answer, CallerGone, CallerStalled } from './wire/answer';
 import { ApiError, EngineError } from './wire/api-error';
 import { CallerWire } from './wire/caller-wire';
@@ -47,6 +48,8 @@ export class Exchange {
   public handoffLate = false;
   /** HTTP status as the caller got it, `499` if the caller left, `stream_error` if the answer broke off or told of an error after its status was sent. */
   public code?: string;
+  /** What is told of it to OpenTelemetry; undefined if nothing is. */
+  public trace?: RequestTrace;
   /** What went wrong. */
   public failure?: string;
   /** Time from arrival to the first token of a streamed answer, in seconds. */

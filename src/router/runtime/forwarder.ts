@@ -35,6 +35,8 @@ interface Leg {
   readonly signal: AbortSignal;
   /** Whether the KV cache is kept for it, until it is fetched or its lease ends. */
   readonly fetches?: boolean;
+  /** Whether another header would break its signature. */
+  readonly isSigned?: boolean;
   /** Whether it answers as Bedrock does, to a caller that asked as Bedrock is asked. */
   readonly inBedrocksFormat?: boolean;
 }
@@ -306,6 +308,19 @@ export class Forwarder {
 
   /** Lets an engine answer. Resolves to its status once the caller has all of it, to undefined if no connection could be made. */
   private async answer(exchange: Exchange, asked: EngineRequest, leg: Leg): Promise<number | undefined> {
+    const span = exchange.trace?.leg('decode', leg.endpoint.url);
+    let status: number | undefined;
+    try {
+      // what is signed stays as it is.
+      status = await this.send(exchange, asked, span === undefined || leg.isSigned ? leg : { ...leg, headers: { ...leg.headers, ...span.headers } });
+      return status;
+    } finally {
+      span?.end(exchange.code === 'stream_error' ? undefined : status);
+    }
+  }
+
+  /** Does so, without telling OpenTelemetry. */
+  private async send(exchange: Exchange, asked: EngineRequest, leg: Leg): Promise<number | undefined> {
     const response = await this.post(exchange, asked, leg);
     const status = response?.statusCode;
     if (leg.fetches && (status === undefined || (status >= 400 && status < 500))) {
@@ -364,7 +379,7 @@ async function signedLeg(exchange: Exchange, asked: EngineRequest, { signer, con
   }
   const request = requestToBedrock(exchange, asked, config.modelName!, leg);
   const headers = await signer.sign(leg.endpoint.urlOf(request.path), request.headers, request.body);
-  return { ...leg, ...request, headers, inBedrocksFormat: asked.bedrock !== undefined };
+  return { ...leg, ...request, headers, isSigned: true, inBedrocksFormat: asked.bedrock !== undefined };
 }
 
 /** What the caller is told if no engine can answer. */

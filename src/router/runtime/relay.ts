@@ -25,6 +25,7 @@ export async function relayWhole(exchange: Exchange, response: Dispatcher.Respon
     throw new EngineError(502, 'engine_refused', `the engine refuses the router with status ${statusCode}`);
   }
   const answer = await readWhole(response, MAX_ANSWER_BYTES);
+  exchange.trace?.read(answer.body.toString('latin1'));
   exchange.promptTokens = tokensIn(answer.body, 'prompt_tokens') ?? exchange.promptTokens;
   exchange.completionTokens = tokensIn(answer.body, 'completion_tokens');
   await passOn(exchange, answer);
@@ -171,6 +172,7 @@ class StreamState {
   /** Learns from an event, and passes on what of it the caller may see. */
   private readData(data: string, bytes: Buffer): void {
     const meaning = readStreamEvent(data);
+    this.exchange.trace?.read(data);
     if (!this.begun) {
       if (meaning.kind === 'error') {
         throw meaning.error ?? new EngineError(502, 'engine_failed', 'the engine told of an error before its first token');

@@ -5,6 +5,7 @@ import { loadRouterConfig, RouterConfig } from './config';
 import { RouterMetrics } from './metrics';
 import { RouterServer } from './server';
 import { Service } from './service';
+import { Tracing } from './tracing';
 import { Problems, ProblemsError } from '../../problems';
 
 type Environment = { readonly [name: string]: string | undefined };
@@ -36,8 +37,10 @@ export interface RunningRouter {
 export async function startRouter(config: RouterConfig, env: Environment, log: Logger): Promise<RunningRouter> {
   const metrics = new RouterMetrics(config.expected);
   const service = new Service({ config, env, metrics, log });
+  const isTraced = env.OTEL_EXPORTER_OTLP_ENDPOINT !== undefined || env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT !== undefined;
+  const tracing = isTraced ? new Tracing() : undefined;
   const watch = config.tls && new CertificateWatch(config.tls, (certificate) => server.prove(certificate), log);
-  const server = new RouterServer({ service, certificate: watch?.certificate, metrics, log });
+  const server = new RouterServer({ service, certificate: watch?.certificate, metrics, tracing, log });
   const port = await server.listen();
   log.info({ port, ...summary(service) }, 'listening');
   return {
@@ -56,7 +59,11 @@ export async function startRouter(config: RouterConfig, env: Environment, log: L
       }
       log.info(summary(replacement), 'reloaded');
     },
-    drain: async () => server.drain().finally(() => watch?.stop()),
+    drain: async () => {
+      watch?.stop();
+      await server.drain();
+      await tracing?.stop();
+    },
   };
 }
 

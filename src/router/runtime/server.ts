@@ -7,6 +7,7 @@ import { RouterMetrics } from './metrics';
 import { Operation, operationAt, wireAt } from './operations';
 import { Service } from './service';
 import { Target } from './targets/target';
+import type { Tracing } from './tracing';
 import { Answer } from './wire/answer';
 import { ApiError } from './wire/api-error';
 import { modelList } from './wire/openai';
@@ -31,6 +32,8 @@ export interface ServerParts {
   /** With it, the port speaks TLS. */
   readonly certificate?: Certificate;
   readonly metrics: RouterMetrics;
+  /** With it, requests are told to OpenTelemetry. */
+  readonly tracing?: Tracing;
   readonly log: Logger;
 }
 
@@ -39,6 +42,7 @@ export interface ServerParts {
  */
 export class RouterServer {
   private readonly metrics: RouterMetrics;
+  private readonly tracing?: Tracing;
   private readonly log: Logger;
   private readonly listener: Listener;
   private readonly exchanges = new Set<Exchange>();
@@ -47,9 +51,10 @@ export class RouterServer {
   private retired: Promise<unknown> = Promise.resolve();
   private draining = false;
 
-  constructor({ service, certificate, metrics, log }: ServerParts) {
+  constructor({ service, certificate, metrics, tracing, log }: ServerParts) {
     this.service = service;
     this.metrics = metrics;
+    this.tracing = tracing;
     this.log = log;
     this.listener = new Listener({ ...service.config.limits, tls: certificate }, (request, response) => void this.serve(request, response));
   }
@@ -117,6 +122,9 @@ export class RouterServer {
       id, route?.name ?? 'unknown', request, new Answer(response, service.config.limits.writeStallSeconds), operation?.wire ?? wireAt(path),
     );
     this.exchanges.add(exchange);
+    if (operation !== undefined) {
+      exchange.trace = this.tracing?.begin(exchange, service.config.model.id);
+    }
     service.began();
     for (const [name, value] of Object.entries({ 'x-request-id': id, ...exchange.wire.headers(exchange) })) {
       exchange.answer.setHeader(name, value);
@@ -135,6 +143,7 @@ export class RouterServer {
     } finally {
       this.exchanges.delete(exchange);
       service.ended();
+      exchange.trace?.end(exchange);
     }
     if (['healthz', 'readyz', 'metrics'].includes(exchange.route)) {
       return;

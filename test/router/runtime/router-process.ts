@@ -19,6 +19,7 @@ export function bundle(name: string): string {
     outfile,
     bundle: true,
     platform: 'node',
+    mainFields: ['module', 'main'],
     format: 'cjs',
     target: 'node22',
     charset: 'utf8',

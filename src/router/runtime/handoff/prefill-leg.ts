@@ -145,12 +145,15 @@ export class PrefillLeg {
     this.metrics.inFlight.inc(labels);
     const timeout = new AbortController();
     const timer = setTimeout(() => timeout.abort(), this.limits.prefillTimeoutSeconds * 1000);
+    const span = exchange.trace?.leg('prefill', endpoint.url);
+    let status: number | undefined;
     const askedAt = performance.now();
     try {
-      const response = await endpoint.post(path, { ...headers, accept: 'application/json' }, body, AbortSignal.any([signal, timeout.signal]));
+      const response = await endpoint.post(path, { ...headers, accept: 'application/json', ...span?.headers }, body, AbortSignal.any([signal, timeout.signal]));
       // the lease began when the engine was done, just before its status.
       const answeredAt = performance.now();
       const answer = await readWhole(response, MAX_ANSWER_BYTES);
+      status = answer.status;
       if (answer.status >= 400 && answer.status < 500 && !NOT_THE_CALLERS.has(answer.status)) {
         endpoint.succeeded();
         return { kind: 'refused', answer, endpoint };
@@ -173,6 +176,7 @@ export class PrefillLeg {
       endpoint.failed(Date.now());
       return { kind: 'failed', outcome: 'fallback_prefill_failed' };
     } finally {
+      span?.end(status);
       clearTimeout(timer);
       wasRead();
       endpoint.release();

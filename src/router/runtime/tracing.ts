@@ -1,0 +1,127 @@
+import { Attributes, Context, ROOT_CONTEXT, Span, SpanKind, SpanStatusCode, trace, Tracer } from '@opentelemetry/api';
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
+import { detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
+import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
+import { Exchange } from './exchange';
+
+/** W3C trace context, of which later versions may have more. Its last flag says whether the trace is kept. */
+const TRACEPARENT = /^(?!ff)[\da-f]{2}-(?!0{32})([\da-f]{32})-(?!0{16})([\da-f]{16})-([\da-f]{2})(?:-.*)?$/;
+/** A quote within generated text is escaped. */
+const FINISH_REASON = /"(?:finish_reason|stopReason)"\s*:\s*"(\w{1,40})"/;
+/** What OpenTelemetry calls the routes; it has no name for others. */
+const OPERATIONS: { readonly [route: string]: string } = {
+  chat_completions: 'chat', responses: 'chat', converse: 'chat', converse_stream: 'chat', completions: 'text_completion',
+};
+
+/**
+ * Spans by OpenTelemetry's conventions for generative AI, sent by OTLP over HTTP as the variables `OTEL_…` of the environment say. Nothing that callers or
+ * engines write is in them.
+ */
+export class Tracing {
+  private readonly provider: BasicTracerProvider;
+  private readonly tracer: Tracer;
+
+  constructor() {
+    this.provider = new BasicTracerProvider({
+      resource: resourceFromAttributes({ 'service.name': 'router' }).merge(detectResources({ detectors: [envDetector] })),
+      spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter())],
+    });
+    this.tracer = this.provider.getTracer('cdk-disaggregated-inference');
+  }
+
+  /** The trace of a request that has come, within that of its caller. */
+  public begin(exchange: Exchange, modelId: string): RequestTrace {
+    return new RequestTrace(this.tracer, exchange, modelId);
+  }
+
+  /** Sends what is unsent. */
+  public async stop(): Promise<void> {
+    // a collector that is gone must not keep the router from going.
+    await this.provider.shutdown().catch(() => undefined);
+  }
+}
+
+/** What is told of one request: a span of its own, and one for each engine that had it. */
+export class RequestTrace {
+  private readonly tracer: Tracer;
+  private readonly span: Span;
+  private readonly context: Context;
+  private finishReason?: string;
+
+  constructor(tracer: Tracer, { route, request }: Exchange, modelId: string) {
+    this.tracer = tracer;
+    const operation = OPERATIONS[route];
+    const parent = contextOf(request.headers.traceparent);
+    this.span = tracer.startSpan(operation === undefined ? route : `${operation} ${modelId}`, {
+      kind: SpanKind.SERVER,
+      attributes: { 'http.request.method': request.method, 'http.route': route, 'gen_ai.operation.name': operation, 'gen_ai.request.model': modelId },
+    }, parent);
+    this.context = trace.setSpan(parent, this.span);
+  }
+
+  /** An engine is asked. */
+  public leg(name: 'prefill' | 'decode', url: string): LegTrace {
+    const { hostname, port, protocol } = new URL(url);
+    const attributes = { 'server.address': hostname, 'server.port': Number(port) || (protocol === 'https:' ? 443 : 80) };
+    return new LegTrace(this.tracer.startSpan(name, { kind: SpanKind.CLIENT, attributes }, this.context));
+  }
+
+  /** Looks for what the answer, or an event of it, says of its end. */
+  public read(answer: string): void {
+    this.finishReason = FINISH_REASON.exec(answer)?.[1] ?? this.finishReason;
+  }
+
+  /** The request has ended. */
+  public end({ code = '499', target, decision, handoff, promptTokens, completionTokens, ttftSeconds }: Exchange): void {
+    const status = Number(code);
+    this.span.setAttributes({
+      'http.response.status_code': status || 200,
+      'router.target': target,
+      'router.path': decision?.path,
+      'router.reason': decision?.reason,
+      'router.handoff': handoff,
+      'gen_ai.usage.input_tokens': promptTokens,
+      'gen_ai.usage.output_tokens': completionTokens,
+      'gen_ai.response.finish_reasons': this.finishReason === undefined ? undefined : [this.finishReason],
+      'gen_ai.response.time_to_first_chunk': ttftSeconds,
+    });
+    endSpan(this.span, status < 400 ? undefined : code, !(status < 500));
+  }
+}
+
+/** What is told of one engine that is asked. */
+export class LegTrace {
+  /** What makes the engine's spans those of this one. */
+  public readonly headers: { readonly traceparent: string };
+  private readonly span: Span;
+
+  constructor(span: Span) {
+    this.span = span;
+    const { traceId, spanId, traceFlags } = span.spanContext();
+    this.headers = { traceparent: `00-${traceId}-${spanId}-0${traceFlags % 2}` };
+  }
+
+  /** The engine has answered with a status, or not at all. */
+  public end(status: number | undefined): void {
+    const attributes: Attributes = { 'http.response.status_code': status };
+    this.span.setAttributes(attributes);
+    endSpan(this.span, status === 200 ? undefined : String(status ?? '_OTHER'), status !== 200);
+  }
+}
+
+function endSpan(span: Span, errorType: string | undefined, failed: boolean): void {
+  if (errorType !== undefined) {
+    span.setAttribute('error.type', errorType);
+  }
+  if (failed) {
+    span.setStatus({ code: SpanStatusCode.ERROR });
+  }
+  span.end();
+}
+
+/** The caller's span; its trace state is handed on as it is. */
+function contextOf(traceparent: string | string[] | undefined): Context {
+  const [, traceId, spanId, flags] = TRACEPARENT.exec(String(traceparent)) ?? [];
+  return traceId === undefined ? ROOT_CONTEXT
+    : trace.setSpanContext(ROOT_CONTEXT, { traceId, spanId, traceFlags: parseInt(flags, 16) % 2, isRemote: true });
+}

@@ -1,0 +1,139 @@
+import { createServer, Server } from 'node:http';
+import { AddressInfo } from 'node:net';
+import { ask, chat, configOf, delta, drained, KEY, MockEngine, MODEL, streaming, until, whole } from './harness';
+import { bundle, RouterProcess } from './router-process';
+import { VllmPair } from './vllm-pair';
+
+const CALLERS = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331' };
+const TRACEPARENT = `00-${CALLERS.traceId}-${CALLERS.spanId}-01`;
+
+let script: string;
+let collector: Server;
+let received: { path?: string; type?: string; text: string }[];
+let running: RouterProcess;
+const closing: (() => Promise<unknown>)[] = [];
+
+beforeAll(() => {
+  script = bundle('tracing.js');
+});
+beforeEach(async () => {
+  received = [];
+  collector = createServer(async (request, response) => {
+    let text = '';
+    for await (const chunk of request.setEncoding('utf8')) {
+      text += chunk;
+    }
+    received.push({ path: request.url, type: request.headers['content-type'], text });
+    response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
+  });
+  await new Promise<void>((resolve) => collector.listen(0, '127.0.0.1', resolve));
+});
+afterEach(async () => {
+  running.child.kill('SIGKILL');
+  await running.exit;
+  collector.closeAllConnections();
+  await new Promise((resolve) => collector.close(resolve));
+  await Promise.all(closing.splice(0).map(async (close) => close()));
+});
+
+const start = async (targets: object[], env: { [name: string]: string } = {}, more: object = {}) => {
+  running = new RouterProcess(script, { ROUTER_CONFIG: JSON.stringify(configOf(targets, more)), KEYS: KEY, ...env });
+  return `http://127.0.0.1:${(await running.said('listening')).port}`;
+};
+const exporting = () => ({
+  OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${(collector.address() as AddressInfo).port}`, OTEL_BSP_SCHEDULE_DELAY: '50', OTEL_SERVICE_NAME: 'chat-router',
+});
+const engineWith = async (behaviour = whole) => {
+  const engine = await MockEngine.start(behaviour);
+  closing.push(async () => engine.stop());
+  return engine;
+};
+const one = (engine: MockEngine) => [{ name: 'engine', role: 'aggregated', protocol: 'openai', url: engine.url }];
+
+const spans = (): any[] => received.flatMap(({ text }) => JSON.parse(text).resourceSpans)
+  .flatMap(({ scopeSpans }) => scopeSpans).flatMap((scope) => scope.spans);
+const plain = (value: any): unknown => value.stringValue ?? value.intValue ?? value.doubleValue ?? value.arrayValue?.values.map(plain);
+const attributesOf = (of: { attributes: any[] }) => Object.fromEntries(of.attributes.map(({ key, value }) => [key, plain(value)]));
+const told = async (count: number) => {
+  await until(() => spans().length >= count, `${count} spans are told`);
+  return spans();
+};
+
+test('a request that is handed on is a span of its caller\'s trace, with one for each engine, which has that for its parent', async () => {
+  const pair = await VllmPair.start();
+  closing.push(async () => pair.stop());
+  const url = await start([
+    { name: 'decode', role: 'decode', protocol: 'openai', url: pair.decode.url, kvConnector: 'nixl', prefill: 'prefill' },
+    { name: 'prefill', role: 'prefill', protocol: 'openai', url: pair.prefill.url, kvConnector: 'nixl' },
+  ], exporting(), { routing: { minPromptTokens: 0 } });
+  const { broken } = await drained(await ask(url, chat({ stream: true }), { traceparent: TRACEPARENT, tracestate: 'vendor=1' }));
+  expect(broken).toBe(false);
+  const all = await told(3);
+  const [prefill, decode, server] = ['prefill', 'decode', `chat ${MODEL}`].map((name) => all.find((span) => span.name === name));
+  expect(new Set(all.map(({ traceId }) => traceId))).toEqual(new Set([CALLERS.traceId]));
+  expect([server.parentSpanId, server.kind]).toEqual([CALLERS.spanId, 2]);
+  expect([prefill.parentSpanId, decode.parentSpanId]).toEqual([server.spanId, server.spanId]);
+  const engines = [pair.prefill.requests[0], pair.decode.requests[0]];
+  expect(engines.map(({ headers }) => [headers.traceparent, headers.tracestate])).toEqual(
+    [prefill, decode].map(({ spanId }) => [`00-${CALLERS.traceId}-${spanId}-01`, 'vendor=1']));
+  expect(attributesOf(server)).toMatchObject({
+    'gen_ai.operation.name': 'chat',
+    'gen_ai.request.model': MODEL,
+    'http.response.status_code': 200,
+    'router.path': 'disaggregated',
+    'router.reason': expect.any(String),
+    'router.handoff': 'handed_off',
+  });
+  expect(attributesOf(decode)).toMatchObject({ 'server.address': '127.0.0.1', 'server.port': Number(new URL(pair.decode.url).port), 'http.response.status_code': 200 });
+  expect(attributesOf(JSON.parse(received[0].text).resourceSpans[0].resource)).toMatchObject({ 'service.name': 'chat-router' });
+  expect(received[0]).toMatchObject({ path: '/v1/traces', type: 'application/json' });
+});
+
+test('tokens and the reason of the end are told, and nothing that callers or engines write', async () => {
+  const engine = await engineWith(streaming([
+    delta({ content: 'a secret answer with "finish_reason":"forged"' }), delta({}, 'length'),
+    { object: 'chat.completion.chunk', choices: [], usage: { prompt_tokens: 7, completion_tokens: 3 } },
+  ]));
+  const url = await start(one(engine), exporting());
+  await drained(await ask(url, chat({ stream: true })));
+  const [, server] = await told(2);
+  expect(attributesOf(server)).toMatchObject({
+    'gen_ai.usage.input_tokens': 7, 'gen_ai.usage.output_tokens': 3, 'gen_ai.response.finish_reasons': ['length'], 'router.path': 'aggregated',
+  });
+  engine.behaviour = whole;
+  await ask(url, chat());
+  expect(attributesOf((await told(4))[3])).toMatchObject({ 'gen_ai.response.finish_reasons': ['stop'] });
+  expect(received.map(({ text }) => text).join()).not.toMatch(/secret|forged|hello|key-of-a-caller/);
+});
+
+test('an engine that fails is told by its span and by that of the request', async () => {
+  const engine = await engineWith((response) => void response.destroy());
+  const url = await start(one(engine), exporting());
+  expect((await ask(url, chat())).status).toBe(502);
+  const [leg, server] = await told(2);
+  expect([leg.status.code, server.status.code]).toEqual([2, 2]);
+  expect([attributesOf(leg)['error.type'], attributesOf(server)['error.type']]).toEqual(['_OTHER', '502']);
+});
+
+test('what is unsent is sent before the router goes', async () => {
+  const url = await start(one(await engineWith()), { ...exporting(), OTEL_BSP_SCHEDULE_DELAY: '600000' });
+  expect((await ask(url, chat())).status).toBe(200);
+  running.child.kill('SIGTERM');
+  expect(await running.exit).toBe(0);
+  expect(spans().map(({ name }) => name)).toEqual(['decode', `chat ${MODEL}`]);
+});
+
+test('a collector that is gone costs no request and does not keep the router from going', async () => {
+  const url = await start(one(await engineWith()), { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1', OTEL_EXPORTER_OTLP_TIMEOUT: '500' });
+  expect((await ask(url, chat())).status).toBe(200);
+  running.child.kill('SIGTERM');
+  expect(await running.exit).toBe(0);
+});
+
+test('without an endpoint nothing is told, and the caller\'s trace goes on to the engine', async () => {
+  const engine = await engineWith();
+  const url = await start(one(engine));
+  expect((await ask(url, chat(), { traceparent: TRACEPARENT })).status).toBe(200);
+  expect(engine.requests[0].headers.traceparent).toBe(TRACEPARENT);
+  expect(received).toEqual([]);
+});
