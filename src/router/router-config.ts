@@ -199,8 +199,8 @@ function problemsOf(input: RouterConfigInput): Problem[] {
   }
   for (const where of ['requestsPerMinutePerKey', 'tokensPerMinutePerKey'] as const) {
     const limit = input[where];
-    if (limit !== undefined && !Token.isUnresolved(limit) && !(limit > 0 && limit < Infinity)) {
-      refuse('RouterRateLimit', where, limit, 'this is no limit', 'give a number above 0, or leave it out for no limit');
+    if (limit !== undefined && !Token.isUnresolved(limit) && !(limit >= 1 && limit < Infinity)) {
+      refuse('RouterRateLimit', where, limit, 'this is no limit', 'give a number from 1 on, or leave it out for no limit');
     }
   }
   if (input.maxRequestsPerEngine !== undefined && !Token.isUnresolved(input.maxRequestsPerEngine)

@@ -143,11 +143,14 @@ function routingOf({ spec }: Service, { minPromptTokens }: SimulatedRouting, len
   };
 }
 
-function verdicts({ promises }: Service, { firstToken, perToken, endToEnd }: Recorder): SimulatedVerdict[] {
+// a request that was answered with an error is one that missed every promise
+function verdicts({ promises }: Service, { firstToken, perToken, endToEnd, failures }: Recorder): SimulatedVerdict[] {
   const figures: { [metric: string]: Histogram } = { ttftSeconds: firstToken, tpotSeconds: perToken, endToEndSeconds: endToEnd };
   return promises.map(({ metric, percentile, seconds }) => {
-    const simulatedSeconds = figures[metric].quantile(percentile / 100);
-    return { metric, percentile, objectiveSeconds: seconds, simulatedSeconds, held: simulatedSeconds <= seconds };
+    const { count } = figures[metric];
+    const share = percentile / 100 * (count + failures) / count;
+    const simulatedSeconds = figures[metric].quantile(Math.min(1, share));
+    return { metric, percentile, objectiveSeconds: seconds, simulatedSeconds, held: share <= 1 && simulatedSeconds <= seconds };
   });
 }
 

@@ -72,7 +72,8 @@ export class Listener {
       this.server = this.http1.on('connection', accept);
     } else {
       const options = { ...tls, ...TLS, ALPNProtocols: ['h2', 'http/1.1'], handshakeTimeout: PREFACE_MILLIS };
-      this.server = createTlsServer(options, accept).on('tlsClientError', (_, socket) => socket.destroy());
+      // it never listens itself, which is when it would begin to watch the time that its connections take.
+      this.server = createTlsServer(options, accept).on('tlsClientError', (_, socket) => socket.destroy()).once('listening', () => this.http1.emit('listening'));
     }
   }
 

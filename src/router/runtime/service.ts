@@ -40,7 +40,7 @@ export class Service {
   constructor({ config, env, metrics, log }: ServiceParts, before?: Service) {
     this.config = config;
     const isSameAuth = before !== undefined && isDeepStrictEqual(config.auth, before.config.auth);
-    this.authenticator = isSameAuth ? before.authenticator : authenticatorOf(config.auth, env, log);
+    this.authenticator = isSameAuth ? before.authenticator : authenticatorOf(config.auth, env, log, before?.authenticator);
     const known = new Map(before?.targets.map((target) => [target.config.name, target]));
     this.targets = config.targets.map((target) => known.get(target.name)?.as(target)
       ?? new Target(target, new Engines(target, target.apiKeyEnv === undefined ? undefined : env[target.apiKeyEnv])));
@@ -96,7 +96,7 @@ export class Service {
   }
 }
 
-function authenticatorOf(auth: RouterConfig['auth'], env: ServiceParts['env'], log: Logger): Authenticator {
+function authenticatorOf(auth: RouterConfig['auth'], env: ServiceParts['env'], log: Logger, before: Authenticator | undefined): Authenticator {
   if (auth === 'none') {
     return EVERYBODY;
   }
@@ -104,5 +104,10 @@ function authenticatorOf(auth: RouterConfig['auth'], env: ServiceParts['env'], l
     return new JsonWebTokens(auth.jwt);
   }
   const keys = env[auth.apiKeysEnv]!;
-  return auth.apiKeysSecret === undefined ? new ApiKeys(keys) : new RotatingApiKeys(keys, auth.apiKeysSecret, log);
+  if (auth.apiKeysSecret === undefined) {
+    return new ApiKeys(keys);
+  }
+  const rotating = new RotatingApiKeys(keys, auth.apiKeysSecret, log);
+  rotating.continue(before);
+  return rotating;
 }

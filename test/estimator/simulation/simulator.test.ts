@@ -190,6 +190,12 @@ describe('what cannot be simulated', () => {
     const observed = new Seen();
     const decodeFails = simulated(spec, { requests: 5000, failures: [{ pool: 'decode', instance: 1, atSeconds: span / 3, untilSeconds: span / 2 }], observer: observed });
     expect(decodeFails.failedRequests).toBeGreaterThan(0);
+    // who got an error got nothing in time: here about a third of the requests
+    const promised = (percentile: number) => simulated({ ...spec, objective: { endToEndSeconds: 1e6, percentile } }, {
+      requests: 5000,
+      failures: [0, 1].map((instance) => ({ pool: 'decode', instance, atSeconds: 2 * span / 3 })),
+    }).objectives[0].held;
+    expect([promised(50), promised(90)]).toEqual([true, false]);
     expect(decodeFails.ttftSeconds.avg).toBeGreaterThan(usual.ttftSeconds.avg);
     expect(observed.requests.length).toBe(5000 - decodeFails.failedRequests);
     expect(observed.failed.length).toBe(decodeFails.failedRequests);

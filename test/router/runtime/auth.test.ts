@@ -84,6 +84,7 @@ describe('a secret in Secrets Manager', () => {
     ['cannot be read', refused, 'AccessDeniedException'],
     ['holds no keys', holding('[]'), 'the secret holds no keys'],
     ['holds no text', holding(undefined), 'the secret holds no keys'],
+    ['holds an object', holding('{\n  "apiKey": "s3cret"\n}'), 'the secret holds no keys'],
   ])('that %s leaves the keys as they were, and says so', async (_, behaviour, failure) => {
     manager.behaviour = behaviour;
     await until(() => router.lines.some((line) => line.failure === failure), 'it is logged');

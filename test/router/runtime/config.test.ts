@@ -63,7 +63,7 @@ test('all that the schema refuses is told at once', () => {
     'config.model: "servedNames" is missing',
     'config.port: the value must be <= 65535',
     'config.queue.maxRequests: the value must be >= 0',
-    'config.rateLimits.tokensPerMinute: the value must be > 0',
+    'config.rateLimits.tokensPerMinute: the value must be >= 1',
     'config.schema: the value is not the one allowed',
     'config.targets[0].role: the value is not one of those allowed',
     'config.targets[0]: "maxInflight" is not a setting',

@@ -44,7 +44,9 @@ export class RouterProcess {
    */
   constructor(script: string, env: { [name: string]: string }) {
     this.child = spawn(process.execPath, [script], { env, cwd: OUT, stdio: ['ignore', 'pipe', 'pipe'] });
-    createInterface({ input: this.child.stdout! }).on('line', (line) => this.lines.push(JSON.parse(line)));
+    // a process that is killed may reset its pipes.
+    [this.child.stdout!, this.child.stderr!].forEach((pipe) => pipe.on('error', () => undefined));
+    createInterface({ input: this.child.stdout! }).on('error', () => undefined).on('line', (line) => this.lines.push(JSON.parse(line)));
     this.child.stderr!.on('data', (data) => {
       this.stderr += data;
     });

@@ -238,4 +238,9 @@ describe('SRV discovery', () => {
     ]);
     expect(await discovery.addresses()).toEqual(['http://a.local:8001', 'http://b.local:8000']);
   });
+
+  test('takes the root for no service', async () => {
+    const none = new SrvDiscovery('_engine._tcp.local', async () => [{ name: '', port: 0, priority: 0, weight: 0 }]);
+    expect(await none.addresses()).toEqual([]);
+  });
 });

@@ -141,3 +141,15 @@ test.each<[string, object, RegExp]>([
 ])('%s is refused', (_, tls, message) => {
   expect(() => parseRouterConfig(JSON.stringify(configOf([{ name: 'a', role: 'aggregated', protocol: 'openai', url: 'http://a' }], { tls })), { KEYS: KEY })).toThrow(message);
 });
+
+test('a caller that never ends its headers is let go when the router goes down', async () => {
+  const socket = connectTls({ host: '127.0.0.1', port: router.port, ca, ALPNProtocols: ['http/1.1'], servername: 'localhost' });
+  await new Promise((resolve) => { socket.once('secureConnect', resolve); });
+  const closed = new Promise((resolve) => { socket.once('close', resolve); });
+  socket.on('error', () => undefined).write('POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n');
+  // it has been read by the time that another caller is answered
+  expect((await overHttp1()).status).toBe(200);
+  await router.drain();
+  await closed;
+  router = await routerFor([{ name: 'engine', role: 'aggregated', protocol: 'openai', url: engine.url }], { tls: FILES });
+});

@@ -7,7 +7,7 @@ import { Problems } from '../../../problems';
  */
 export class ApiKeys implements Authenticator {
   public readonly kind = 'apiKeys';
-  private digests: Buffer[];
+  protected digests: Buffer[];
 
   /**
    * Throws ProblemsError if there is no key.
@@ -56,7 +56,8 @@ function digestsOf(text: string): Buffer[] | undefined {
 }
 
 function parseKeys(text: string): string[] | undefined {
-  if (!text.trimStart().startsWith('[')) {
+  // other JSON than a list is no key: a line of it would be one that anybody can guess.
+  if (!/^\s*[[{]/.test(text)) {
     return text.split('\n').map((line) => line.trim()).filter((line) => line !== '');
   }
   try {

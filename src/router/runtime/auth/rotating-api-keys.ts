@@ -1,6 +1,7 @@
 import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import type { Logger } from 'pino';
 import { ApiKeys } from './api-keys';
+import { Authenticator } from './authenticator';
 
 /** How long Secrets Manager may take to answer. */
 const TIMEOUT_MILLIS = 10_000;
@@ -37,6 +38,13 @@ export class RotatingApiKeys extends ApiKeys {
       region: secret.arn.split(':')[3], requestHandler: { connectionTimeout: TIMEOUT_MILLIS, requestTimeout: TIMEOUT_MILLIS, throwOnRequestTimeout: true },
     });
     this.timer = setInterval(() => void this.refresh(), secret.refreshSeconds * 1000).unref();
+  }
+
+  /** Goes on with the keys that were read last of the same secret: those of the environment may have been revoked. */
+  public continue(before: Authenticator | undefined): void {
+    if (before instanceof RotatingApiKeys && before.secret.arn === this.secret.arn) {
+      this.digests = before.digests;
+    }
   }
 
   public stop(): void {

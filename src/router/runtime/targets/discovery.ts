@@ -35,7 +35,8 @@ export class SrvDiscovery implements Discovery {
   }
 
   public async addresses(): Promise<string[]> {
-    const records = await this.resolve(this.name);
+    // RFC 2782: a name that is the root says that there is no such service.
+    const records = (await this.resolve(this.name)).filter((record) => record.name !== '' && record.name !== '.' && record.port > 0);
     // RFC 2782: the lowest number is tried first, the others only if it has no host that can be reached.
     const first = Math.min(...records.map((record) => record.priority));
     return records.filter((record) => record.priority === first).map((record) => `http://${record.name}:${record.port}`).sort();

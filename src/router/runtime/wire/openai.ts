@@ -1,6 +1,7 @@
 import { ApiError, invalid, ROUTERS_FAULT } from './api-error';
 import { EngineRequest } from './engine-request';
 import { checkServed, jsonObject } from './fields';
+import { refuseRemoteMedia } from './media';
 import { kvMemberOf } from '../handoff/kv-params';
 
 /**
@@ -21,6 +22,9 @@ export function parseOpenAi(path: '/v1/chat/completions' | '/v1/completions', by
   }
   if (path === '/v1/chat/completions' && !Array.isArray(messages)) {
     throw invalid('invalid_messages', 'messages is not a list', 'messages');
+  }
+  if (Array.isArray(messages)) {
+    refuseRemoteMedia(messages, 'messages');
   }
   if (path === '/v1/completions' && typeof prompt !== 'string' && !Array.isArray(prompt)) {
     throw invalid('invalid_prompt', 'prompt is neither a string nor a list', 'prompt');

@@ -6,6 +6,7 @@ import { WholeAnswer } from '../whole-answer';
 import { BedrockWire } from './bedrock-wire';
 import { parsePrompt } from './converse-request';
 import { FieldProblems, Fields, jsonObject } from '../fields';
+import { refuseRemoteMedia } from '../media';
 
 /**
  * Translates a request of CountTokens into one for vLLM's `/tokenize`, which renders the chat template as a completion would.
@@ -34,6 +35,7 @@ function promptOf(base64: unknown, problems: FieldProblems): Fields {
   if (typeof prompt === 'string') {
     return { prompt };
   }
+  refuseRemoteMedia(Array.isArray(messages) ? messages : [], 'input.invokeModel.body.messages');
   return { messages: problems.list(messages, 'input.invokeModel.body.messages', 1), ...(Array.isArray(tools) && { tools }) };
 }
 

@@ -8,6 +8,7 @@ import { BedrockWire } from './bedrock-wire';
 import { chunkOf, completionOf } from '../completion';
 import { EventFrame } from './event-stream';
 import { FieldProblems, Fields, isObject, jsonObject } from '../fields';
+import { refuseRemoteMedia } from '../media';
 
 const CHUNK = EventFrame.event('chunk');
 const MODEL_STREAM_ERROR = EventFrame.exception('modelStreamErrorException');
@@ -27,6 +28,7 @@ export interface Invocation {
 export function parseInvocation(bytes: Buffer, model: string, stream: boolean): Invocation {
   const body = jsonObject(bytes);
   if (Array.isArray(body.messages)) {
+    refuseRemoteMedia(body.messages, 'messages');
     return { request: chatRequest(body, model, stream), wire: new InvokeModelWire(false) };
   }
   if (body.prompt !== undefined) {
