@@ -60,7 +60,7 @@ export function emulationText(estimate: Estimate, url: string): string {
 TTFT p50 ${time(ttftSeconds.p50.value)}, TPOT p50 ${time(tpotSeconds.p50.value)} at ${number(spec.workload.requestsPerSecond)} requests/s; alone you are served sooner
 
 A Bedrock endpoint listens at ${url}. Point any client of Bedrock's runtime API at it:
-  export AWS_ENDPOINT_URL_BEDROCK_RUNTIME=${url} AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any AWS_REGION=us-east-2
+  export AWS_ENDPOINT_URL_BEDROCK_RUNTIME=${url} AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any AWS_REGION=us-east-2 AWS_DEFAULT_REGION=us-east-2
   aws bedrock-runtime converse --model-id ${spec.model.id} --messages '[{"role":"user","content":[{"text":"Hello"}]}]'
 or one of OpenAI's API:
   curl ${url}/v1/chat/completions -d '{"model":"${spec.model.id}","stream":true,"messages":[{"role":"user","content":"Hello"}]}'
