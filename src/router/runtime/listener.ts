@@ -48,7 +48,7 @@ export class Listener {
    */
   constructor({ maxHeaderBytes, keepAliveSeconds, tls }: ListenerOptions, serve: (request: HttpRequest, response: HttpResponse) => void) {
     this.keepAliveMillis = keepAliveSeconds * 1000;
-    this.http1 = createServer({ maxHeaderSize: maxHeaderBytes, keepAliveTimeout: this.keepAliveMillis, noDelay: true }, serve);
+    this.http1 = createServer({ maxHeaderSize: maxHeaderBytes, keepAliveTimeout: this.keepAliveMillis, noDelay: true }, inTurn(serve));
     this.http2 = createHttp2Server({ settings: { initialWindowSize: WINDOW_BYTES, maxHeaderListSize: maxHeaderBytes } }, serve);
     this.http2.on('session', (session) => {
       this.sessions.add(session);
@@ -109,6 +109,34 @@ export class Listener {
     this.http1.closeAllConnections();
     this.sessions.forEach((session) => session.destroy());
   }
+}
+
+/**
+ * Answers the requests of a connection one after the other: of a pipelined one whose turn has not come, nothing tells that its caller has left.
+ */
+function inTurn(serve: (request: IncomingMessage, response: ServerResponse) => void): (request: IncomingMessage, response: ServerResponse) => void {
+  const waiting = new WeakMap<Socket, (() => void)[]>();
+  return (request, response) => {
+    const { socket } = request;
+    const begin = () => {
+      response.once('close', () => {
+        const next = socket.destroyed ? undefined : waiting.get(socket)!.shift();
+        if (next === undefined) {
+          waiting.delete(socket);
+        } else {
+          next();
+        }
+      });
+      serve(request, response);
+    };
+    const before = waiting.get(socket);
+    if (before === undefined) {
+      waiting.set(socket, []);
+      begin();
+    } else {
+      before.push(begin);
+    }
+  };
 }
 
 // A session that was broken by its caller can send nothing more, so that its streams never end by themselves: it is idle once all answers were given.

@@ -359,6 +359,25 @@ describe('a caller', () => {
     socket.destroy();
   });
 
+  test('that sends requests without waiting for answers gets them in turn, and leaves none behind when it goes', async () => {
+    await start();
+    const pipelined = (body: string) => `POST /v1/chat/completions HTTP/1.1\r\nhost: r\r\nauthorization: Bearer ${KEY}\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+    const socket = connect(router.port, '127.0.0.1');
+    let text = '';
+    socket.on('error', () => undefined).setEncoding('utf8').on('data', (piece) => { text += piece; });
+    socket.write([JSON.stringify(chat()), '{', JSON.stringify(chat())].map(pipelined).join(''));
+    await until(() => text.match(/HTTP\/1\.1 \d+/g)?.length === 3, 'all are answered');
+    expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 400', 'HTTP/1.1 200']);
+
+    engine.behaviour = () => undefined;
+    const asked = engine.requests.length;
+    socket.write(pipelined(JSON.stringify(chat())).repeat(4));
+    await until(() => engine.requests.length > asked, 'the first is asked');
+    socket.destroy();
+    await until(async () => (await router.metrics.registry.getSingleMetricAsString('router_in_flight')).includes('{target="decode"} 0'), 'nothing is in flight');
+    expect(engine.requests.length).toBe(asked + 1);
+  });
+
   test.each<[string, unknown, number, string, string | null]>([
     ['that is not JSON', '{', 400, 'invalid_json', null],
     ['that is a list', [], 400, 'invalid_json', null],

@@ -214,6 +214,7 @@ describe('a response', () => {
 
   test.each([
     ['was aborted', wholly(completion({ content: 'hel' }, 'abort'))],
+    ['failed', wholly(completion({ content: 'hel' }, 'error'))],
     ['has no end', wholly({ choices: [{ message: { content: 'hel' } }] })],
     ['is no completion', wholly({ object: 'list' })],
   ])('that %s is a failure of the engine', async (_, behaviour) => {
@@ -371,6 +372,7 @@ describe('a streamed response', () => {
     ['ends without a reason', []],
     ['tells of an error', [{ error: { message: 'at 10.0.0.9', code: 500 } }]],
     ['is aborted', [delta({}, 'abort')]],
+    ['fails', [delta({}, 'error')]],
     ['sends something else', ['hm']],
   ])('of an engine that %s ends in response.failed and an error that the SDK throws', async (_, rest, end = sse('[DONE]')) => {
     let told = () => {};

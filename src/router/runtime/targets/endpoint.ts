@@ -45,7 +45,7 @@ export class Endpoint {
    * @param apiKey the engine's own API key; undefined if it asks for none.
    * @param maxInFlight requests at once, and so, with a probe's, the number of connections.
    * @param probe how to learn whether it can answer.
-   * @param onRoom called when it may have become able to take a request.
+   * @param onRoom called when it may have become able to take a request, or no longer is.
    */
   constructor(url: string, apiKey: string | undefined, maxInFlight: number, probe: Probe, onRoom: () => void) {
     this.url = url;
@@ -165,7 +165,12 @@ export class Endpoint {
       }
     } catch {
       this.probesFailed++;
-      this.up = this.up && this.probesFailed < PROBES_TO_FAIL;
+      const wasUp = this.up;
+      this.up = wasUp && this.probesFailed < PROBES_TO_FAIL;
+      if (wasUp && !this.up) {
+        // who waits for it learns that there is nothing to wait for.
+        this.onRoom();
+      }
       return;
     }
     this.probesFailed = 0;

@@ -8,6 +8,11 @@ export function reasoningOf(message: Fields): string | undefined {
   return typeof told === 'string' && told !== '' ? told : undefined;
 }
 
+/** Whether an engine says with the reason for its end that it gave up: vLLM's `abort` and `error`. */
+export function isGivenUp(finishReason: unknown): boolean {
+  return finishReason === 'abort' || finishReason === 'error';
+}
+
 /** A whole completion. Throws EngineError if it is none. */
 export function completionOf({ body }: WholeAnswer): Fields & { readonly choices: Fields[] } {
   try {

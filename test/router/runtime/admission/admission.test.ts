@@ -241,6 +241,16 @@ describe('a request that finds every engine full', () => {
     expect([(await first).status, (await waiting).status]).toEqual([502, 503]);
   });
 
+  test('is told when its engine says that it is no longer well', async () => {
+    const { engine, router, first } = await full();
+    const waiting = asks(router, 'waiting');
+    await waits(router, 1);
+    engine.engine.healthStatus = 503;
+    expect((await waiting).status).toBe(503);
+    engine.answer();
+    expect((await first).status).toBe(200);
+  }, 30_000);
+
   test('is passed over by one that needs another engine, not by one that needs the same', async () => {
     const pair = await VllmPair.start();
     engines.push(pair);

@@ -1,7 +1,7 @@
 import { Exchange } from '../../exchange';
 import { EngineError } from '../api-error';
 import { CallerStream } from '../caller-wire';
-import { chunkOf, reasoningOf } from '../completion';
+import { chunkOf, isGivenUp, reasoningOf } from '../completion';
 import { stopReasonOf, tierOf, usageOf } from './completion';
 import { EventFrame } from './event-stream';
 import { Fields, isObject } from '../fields';
@@ -98,7 +98,7 @@ export class ConverseStream implements CallerStream {
         delta.tool_calls.filter(isObject).forEach((call) => this.toolCall(call));
       }
     }
-    if (finishReason === 'abort') {
+    if (isGivenUp(finishReason)) {
       throw new EngineError(502, 'stream_truncated', 'the engine ended its answer before it was whole');
     }
     if (typeof finishReason === 'string' && this.stopReason === undefined) {

@@ -5,7 +5,7 @@ import { CallerStream } from '../caller-wire';
 import { EngineRequest } from '../engine-request';
 import { WholeAnswer } from '../whole-answer';
 import { BedrockWire } from './bedrock-wire';
-import { chunkOf, completionOf } from '../completion';
+import { chunkOf, completionOf, isGivenUp } from '../completion';
 import { EventFrame } from './event-stream';
 import { FieldProblems, Fields, isObject, jsonObject } from '../fields';
 import { refuseRemoteMedia } from '../media';
@@ -127,7 +127,7 @@ class ChunkStream implements CallerStream {
     this.usage = isObject(chunk.usage) ? chunk.usage : this.usage;
     const choice = Array.isArray(chunk.choices) ? chunk.choices[0] : undefined;
     const reason = isObject(choice) ? choice.finish_reason : undefined;
-    this.stopped = this.stopped || (typeof reason === 'string' && reason !== 'abort');
+    this.stopped = this.stopped || (typeof reason === 'string' && !isGivenUp(reason));
     if (!this.llama) {
       this.chunk(data);
     } else if (isObject(choice) && typeof choice.text === 'string') {

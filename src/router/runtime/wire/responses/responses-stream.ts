@@ -1,7 +1,7 @@
 import { Exchange } from '../../exchange';
 import { ApiError, EngineError } from '../api-error';
 import { CallerStream } from '../caller-wire';
-import { chunkOf, reasoningOf } from '../completion';
+import { chunkOf, isGivenUp, reasoningOf } from '../completion';
 import { Fields, isObject } from '../fields';
 import { SSE_HEADERS } from '../sse';
 import { contentOf, endOf, itemOf, newItem, OutputItem, ResponseObject, usageOf } from './response-object';
@@ -95,7 +95,7 @@ export class ResponsesStream implements CallerStream {
         delta.tool_calls.filter(isObject).forEach((call) => this.call(call));
       }
     }
-    if (finishReason === 'abort') {
+    if (isGivenUp(finishReason)) {
       throw new EngineError(502, 'stream_truncated', 'the engine ended its answer before it was whole');
     }
     if (typeof finishReason === 'string') {
