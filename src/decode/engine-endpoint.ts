@@ -98,4 +98,11 @@ export interface EngineEndpoint {
    * @default - the engines neither give nor take a KV cache
    */
   readonly kvConnector?: string;
+
+  /**
+   * Path of the Prometheus metrics at which engines of vLLM or SGLang tell their load, so that a router knows what others than itself ask of them.
+   *
+   * @default - each engine is taken to have no requests but the router's own
+   */
+  readonly metricsPath?: string;
 }

@@ -18,8 +18,8 @@ interface HostedSettings {
 }
 
 const HOSTED: { readonly [protocol: string]: HostedSettings } = {
-  [EngineProtocol.BEDROCK]: { needed: ['bedrockModel'], unknown: ['discoverySrvName', 'apiKeySecret', 'kvConnector'] },
-  [EngineProtocol.CEREBRAS]: { needed: ['url', 'apiKeySecret'], unknown: ['discoverySrvName', 'bedrockModel', 'kvConnector'] },
+  [EngineProtocol.BEDROCK]: { needed: ['bedrockModel'], unknown: ['discoverySrvName', 'apiKeySecret', 'kvConnector', 'metricsPath'] },
+  [EngineProtocol.CEREBRAS]: { needed: ['url', 'apiKeySecret'], unknown: ['discoverySrvName', 'bedrockModel', 'kvConnector', 'metricsPath'] },
 };
 
 /** What the construct knows when it configures the service. Times are in seconds. */
@@ -79,6 +79,7 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
       modelName: engine.bedrockModel?.invocationId ?? engine.modelName,
       kvConnector: engine.kvConnector,
       prefill: prefillOf.get(engine)?.name,
+      metrics: engine.metricsPath === undefined ? undefined : { path: engine.metricsPath },
     };
   });
   const paired = new Set<EngineEndpoint>([...prefillOf.keys(), ...prefillOf.values()]);
@@ -176,6 +177,9 @@ function problemsOf(input: RouterConfigInput): Problem[] {
     }
     if (engine.role === EngineRole.DECODE && engine.kvConnector === 'sglang' && !prefillOf.has(engine)) {
       refuse('RouterEngineUnpaired', `${at}.kvConnector`, engine.kvConnector, 'decode engines of SGLang read no prompts', 'add a PREFILL engine with the same kvConnector');
+    }
+    if (engine.metricsPath !== undefined && !Token.isUnresolved(engine.metricsPath) && !engine.metricsPath.startsWith('/')) {
+      refuse('RouterEngineMetrics', `${at}.metricsPath`, engine.metricsPath, 'this is no path', 'begin it with /');
     }
     if (portOf(engine) === undefined) {
       refuse('RouterEnginePort', `${at}.port`, engine.name, 'the port to open towards the engine is not known', 'give port');

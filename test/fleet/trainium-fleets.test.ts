@@ -209,6 +209,7 @@ describe('a prefill fleet in a Capacity Block', () => {
       port: 8100,
       connections: fleet.connections,
       kvConnector: 'NixlConnector',
+      metricsPath: '/metrics',
     });
     expect(fleet.poolSpec).toEqual({
       hardware: 'trn2.48xlarge',

@@ -52,6 +52,7 @@ export interface TargetConfig {
   /** Defined for SGLang alone. */
   readonly bootstrapPort?: number;
   readonly prefill?: string;
+  readonly metrics?: { readonly path: string; readonly intervalSeconds: number };
 }
 
 /** How the path of a request is chosen. */

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { RouterConfig } from './config';
+import { Target } from './targets/target';
 
 /** Boundaries around 1, for a latency that is expected. */
 const AROUND = [0.1, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 5, 10, 30];
@@ -41,6 +42,12 @@ export class RouterMetrics {
   public readonly throttled: Counter<'reason'>;
   /** Endpoints of a target that answered their last probes and requests. */
   public readonly upstreamHealthy: Gauge<'target'>;
+  /** Endpoints of a target that told their load lately. */
+  public readonly upstreamReporting: Gauge<'target'>;
+  /** Requests that these said to have. */
+  public readonly upstreamRequests: Gauge<'target' | 'state'>;
+  /** The fullest of their KV caches. */
+  public readonly upstreamKvCacheUsage: Gauge<'target'>;
 
   /**
    * @param expected latencies that become boundaries of their histograms.
@@ -103,6 +110,35 @@ export class RouterMetrics {
     this.upstreamHealthy = new Gauge({
       name: 'router_upstream_healthy', help: 'Endpoints that answered their last probes and requests.', labelNames: ['target'], registers,
     });
+    this.upstreamReporting = new Gauge({
+      name: 'router_upstream_reporting', help: 'Endpoints that told their load lately.', labelNames: ['target'], registers,
+    });
+    this.upstreamRequests = new Gauge({
+      name: 'router_upstream_requests',
+      help: 'Requests, of any router, that endpoints lately said to run, or to have waiting.',
+      labelNames: ['target', 'state'],
+      registers,
+    });
+    this.upstreamKvCacheUsage = new Gauge({
+      name: 'router_upstream_kv_cache_usage', help: 'Share, 0 to 1, of the KV cache that was lately the fullest of a target.', labelNames: ['target'], registers,
+    });
+  }
+
+  /** Learns how the engines are. Those that are gone are told no longer. */
+  public tellUpstreams(targets: readonly Target[]): void {
+    [this.upstreamHealthy, this.upstreamReporting, this.upstreamRequests, this.upstreamKvCacheUsage].forEach((gauge) => gauge.reset());
+    for (const { config, healthyCount, engines } of targets) {
+      const target = config.name;
+      this.upstreamHealthy.set({ target }, healthyCount);
+      if (config.metrics === undefined) {
+        continue;
+      }
+      const reports = engines.endpoints.flatMap(({ reported }) => reported.latest ?? []);
+      this.upstreamReporting.set({ target }, reports.length);
+      this.upstreamRequests.set({ target, state: 'running' }, reports.reduce((sum, { running }) => sum + running, 0));
+      this.upstreamRequests.set({ target, state: 'waiting' }, reports.reduce((sum, { waiting }) => sum + waiting, 0));
+      this.upstreamKvCacheUsage.set({ target }, Math.max(0, ...reports.map(({ kvCacheUsage }) => kvCacheUsage)));
+    }
   }
 }
 

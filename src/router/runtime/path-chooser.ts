@@ -162,8 +162,8 @@ export class PathChooser {
         const state = {
           isUp: true,
           freeSlots: Math.min(decode.freeSlots, prefill.freeSlots),
-          queuedPromptTokens: prefill.queuedPromptTokens,
-          sequences: decode.inFlight,
+          queuedPromptTokens: prefill.everybodysPromptTokens,
+          sequences: decode.sequences,
         };
         return { target, endpoint: decode, state };
       }
@@ -176,7 +176,7 @@ export class PathChooser {
     for (const target of targets) {
       const endpoint = target.canAnswer(asked) ? target.next(tried) : undefined;
       if (endpoint !== undefined) {
-        const { freeSlots, queuedPromptTokens, inFlight: sequences } = endpoint;
+        const { freeSlots, queuedPromptTokens, sequences } = endpoint;
         return { target, endpoint, state: { isUp: true, freeSlots, queuedPromptTokens, sequences } };
       }
     }

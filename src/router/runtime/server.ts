@@ -185,9 +185,7 @@ export class RouterServer {
       case 'readyz':
         return this.tellReadiness(targets, exchange);
       case 'metrics':
-        // those that are gone are told no longer.
-        metrics.upstreamHealthy.reset();
-        targets.forEach((target) => metrics.upstreamHealthy.set({ target: target.config.name }, target.healthyCount));
+        metrics.tellUpstreams(targets);
         return exchange.finish(answerOf(200, metrics.registry.contentType, await metrics.registry.metrics()));
     }
     exchange.caller = await authenticator.check(exchange.request.headers.authorization);

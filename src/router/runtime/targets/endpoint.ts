@@ -1,4 +1,5 @@
 import { Dispatcher, Pool } from 'undici';
+import { readEngineReport, ReportedLoad } from './reported-load';
 
 /** What undici and Node call a connection that was never made, so that no byte of the request has left. */
 const CONNECT_CODES = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT']);
@@ -9,6 +10,15 @@ const EJECTION_MILLIS = 10_000;
 /** Probes in a row that fail before an endpoint counts as down. */
 const PROBES_TO_FAIL = 2;
 const PROBE_TIMEOUT_MILLIS = 2_000;
+const REPORT_TIMEOUT_MILLIS = 2_000;
+/** Far above the metrics of any engine. */
+const MAX_REPORT_BYTES = 4 * 1024 * 1024;
+/** Reports that may fail in a row before the last one no longer counts. */
+const REPORTS_TO_MISS = 2;
+/** Share of a full KV cache from which on an engine soon puts requests off that it has begun. */
+const NEARLY_FULL = 0.95;
+/** Weight of the newest prompt in the mean of their lengths. */
+const PROMPT_WEIGHT = 0.1;
 const CONNECT_TIMEOUT_MILLIS = 3_000;
 /** Below the 5 s after which vLLM's server closes an idle connection, so that no request meets a closing one. */
 const KEEP_ALIVE_MILLIS = 3_000;
@@ -26,6 +36,8 @@ export interface Probe {
 export class Endpoint {
   /** Base URL of the engine. */
   public readonly url: string;
+  /** What the engine says of its load. */
+  public readonly reported = new ReportedLoad();
   private readonly pool: Pool;
   private readonly basePath: string;
   private readonly asked: Probe;
@@ -35,6 +47,8 @@ export class Endpoint {
   private requests = 0;
   private isClosing = false;
   private promptTokens = 0;
+  private meanPromptTokens = 0;
+  private isAskedForReport = false;
   private up = false;
   private probesFailed = 0;
   private failures = 0;
@@ -68,9 +82,9 @@ export class Endpoint {
     });
   }
 
-  /** Requests that the engine has of this router. */
-  public get inFlight(): number {
-    return this.requests;
+  /** Requests that the engine has: of this router, and of others as far as it tells. */
+  public get sequences(): number {
+    return this.requests + this.reported.othersRequests;
   }
 
   /** Requests that it may get besides. */
@@ -81,6 +95,16 @@ export class Endpoint {
   /** Tokens of the prompts that the engine has of this router and has yet to read, as far as engines tell. */
   public get queuedPromptTokens(): number {
     return this.promptTokens;
+  }
+
+  /** The same with the prompts of others, where the engine reads prompts alone: each is taken for one of mean length. */
+  public get everybodysPromptTokens(): number {
+    return this.promptTokens + this.reported.othersRequests * this.meanPromptTokens;
+  }
+
+  /** Whether it says that it has hardly any room in its KV cache. */
+  public get isNearlyFull(): boolean {
+    return (this.reported.latest?.kvCacheUsage ?? 0) >= NEARLY_FULL;
   }
 
   /** Whether the engine answered its last probes. */
@@ -115,6 +139,7 @@ export class Endpoint {
   /** The engine has a prompt of so many tokens to read; what is returned is to be called once it was read, and may be called again. */
   public reads(promptTokens: number): () => void {
     this.promptTokens += promptTokens;
+    this.meanPromptTokens += (this.meanPromptTokens === 0 ? 1 : PROMPT_WEIGHT) * (promptTokens - this.meanPromptTokens);
     let left = promptTokens;
     return () => {
       this.promptTokens -= left;
@@ -177,6 +202,43 @@ export class Endpoint {
     this.up = true;
     // told each time: nothing else tells the end of the time for which it was passed over.
     this.onRoom();
+  }
+
+  /**
+   * Asks the engine for its load. If it does not tell, nothing is known of it after a while, and nothing else follows.
+   *
+   * @param path of its metrics.
+   * @param intervalSeconds when it is asked again.
+   */
+  public async askForReport(path: string, intervalSeconds: number): Promise<void> {
+    if (this.isAskedForReport) {
+      return;
+    }
+    this.isAskedForReport = true;
+    const ownBefore = this.requests;
+    try {
+      const { statusCode, body } = await this.pool.request({
+        path: `${this.basePath}${path}`, method: 'GET', headers: this.headers, signal: AbortSignal.timeout(REPORT_TIMEOUT_MILLIS),
+      });
+      const own = Math.max(ownBefore, this.requests);
+      const parts: Uint8Array[] = [];
+      let bytes = 0;
+      for await (const part of body) {
+        bytes += part.length;
+        if (bytes > MAX_REPORT_BYTES) {
+          return;
+        }
+        parts.push(part);
+      }
+      const report = statusCode === 200 ? readEngineReport(Buffer.concat(parts).toString('latin1')) : undefined;
+      if (report !== undefined) {
+        this.reported.take(report, own, intervalSeconds * (REPORTS_TO_MISS + 1));
+      }
+    } catch {
+      // probes and requests tell whether the engine is well.
+    } finally {
+      this.isAskedForReport = false;
+    }
   }
 
   /** Closes connections once nobody has a slot any more: who has one may have to ask yet. */

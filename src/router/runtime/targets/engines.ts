@@ -17,6 +17,7 @@ export class Engines {
   private readonly place: string;
   private readonly protocol: TargetConfig['protocol'];
   private readonly apiKey?: string;
+  private readonly metrics: TargetConfig['metrics'];
   private readonly discovery: Discovery;
   private readonly timers: NodeJS.Timeout[] = [];
   private readonly listeners = new Set<() => void>();
@@ -38,6 +39,7 @@ export class Engines {
     this.protocol = config.protocol;
     this.maxInFlight = config.maxInFlight;
     this.apiKey = apiKey;
+    this.metrics = config.metrics;
     this.discovery = discovery;
   }
 
@@ -71,6 +73,12 @@ export class Engines {
   public async start(): Promise<void> {
     await this.discover();
     this.timers.push(setInterval(() => void this.probe(), PROBE_INTERVAL_MILLIS));
+    if (this.metrics !== undefined) {
+      const { path, intervalSeconds } = this.metrics;
+      const ask = () => this.found.forEach((endpoint) => void endpoint.askForReport(path, intervalSeconds));
+      ask();
+      this.timers.push(setInterval(ask, intervalSeconds * 1000));
+    }
     if (this.discovery.refreshMillis !== undefined) {
       this.timers.push(setInterval(() => void this.discover(), this.discovery.refreshMillis));
     }
@@ -114,6 +122,6 @@ export class Engines {
 }
 
 /** What engines cannot keep their connections across a change of. */
-function placeOf({ protocol, srv, url, region, apiKeyEnv }: TargetConfig): string {
-  return JSON.stringify([protocol, srv, url, region, apiKeyEnv]);
+function placeOf({ protocol, srv, url, region, apiKeyEnv, metrics }: TargetConfig): string {
+  return JSON.stringify([protocol, srv, url, region, apiKeyEnv, metrics]);
 }

@@ -105,13 +105,21 @@ export class Target {
   private least(candidates: Endpoint[]): Endpoint | undefined {
     const open = candidates.filter((endpoint) => endpoint.freeSlots > 0);
     const from = open.length > 0 ? open : candidates;
-    if (from.length === 0) {
-      return undefined;
+    let best: Endpoint | undefined;
+    for (let i = 0; i < from.length; i++) {
+      // equals take turns.
+      const endpoint = from[(this.turn + i) % from.length];
+      best = best === undefined || this.isFreer(endpoint, best) ? endpoint : best;
     }
-    // who reads prompts alone has as much to do as they are long.
-    const load = (endpoint: Endpoint) => (this.config.role === 'prefill' ? endpoint.queuedPromptTokens : endpoint.inFlight);
-    // equals take turns.
-    const turn = this.turn % from.length;
-    return [...from.slice(turn), ...from.slice(0, turn)].reduce((best, endpoint) => (load(endpoint) < load(best) ? endpoint : best));
+    return best;
+  }
+
+  private isFreer(one: Endpoint, other: Endpoint): boolean {
+    return one.isNearlyFull === other.isNearlyFull ? this.load(one) < this.load(other) : other.isNearlyFull;
+  }
+
+  /** Who reads prompts alone has as much to do as they are long. */
+  private load(endpoint: Endpoint): number {
+    return this.config.role === 'prefill' ? endpoint.everybodysPromptTokens : endpoint.sequences;
   }
 }
