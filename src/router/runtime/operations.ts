@@ -1,3 +1,4 @@
+import { IncomingHttpHeaders } from 'node:http';
 import { RouterConfig } from './config';
 import { BedrockWire } from './wire/bedrock/bedrock-wire';
 import { parseConverse } from './wire/bedrock/converse-request';
@@ -28,8 +29,9 @@ export interface Operation {
    *
    * @param body the body.
    * @param config what is served.
+   * @param headers its headers.
    */
-  read(body: Buffer, config: RouterConfig): Call;
+  read(body: Buffer, config: RouterConfig, headers: IncomingHttpHeaders): Call;
 }
 
 /** `/model/{modelId}/{operation}`: the id is one segment of the raw path, in which a slash or a colon is encoded. */
@@ -67,12 +69,12 @@ export function wireAt(path: string): CallerWire {
 
 function bedrockOperation(model: string, operation: string): Operation {
   const name = operation.replaceAll('-', '_');
-  const on = (wire: BedrockWire, call: (body: Buffer, images: boolean) => Call): Operation => ({
+  const on = (wire: BedrockWire, call: (body: Buffer, images: boolean, headers: IncomingHttpHeaders) => Call): Operation => ({
     name,
     wire,
-    read: (body, config) => {
+    read: (body, config, headers) => {
       checkServed(model, config.model.servedNames);
-      const { request, wire: answered } = call(body, config.model.images);
+      const { request, wire: answered } = call(body, config.model.images, headers);
       return { request: { ...request, bedrock: { operation, bytes: body } }, wire: answered };
     },
   });
@@ -83,7 +85,7 @@ function bedrockOperation(model: string, operation: string): Operation {
     case 'count-tokens':
       return on(COUNT_TOKENS, (body, images) => ({ request: parseCountTokens(body, model, images), wire: COUNT_TOKENS }));
     default:
-      return on(INVOKE, (body) => parseInvocation(body, model, operation === 'invoke-with-response-stream'));
+      return on(INVOKE, (body, _, headers) => parseInvocation(body, headers, model, operation === 'invoke-with-response-stream'));
   }
 }
 

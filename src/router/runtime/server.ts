@@ -195,7 +195,7 @@ export class RouterServer {
     if (operation === undefined) {
       throw new ApiError(404, 'invalid_request_error', 'not_found', 'there is nothing at this path');
     }
-    const { request, wire } = operation.read(await exchange.body(config.limits), config);
+    const { request, wire } = operation.read(await exchange.body(config.limits), config, exchange.request.headers);
     exchange.wire = wire;
     exchange.streamed = request.stream;
     return forwarder.forward(exchange, request);

@@ -1,6 +1,7 @@
+import { generateKeyPairSync, sign } from 'node:crypto';
 import { createServer, Server } from 'node:http';
 import { AddressInfo } from 'node:net';
-import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { exportJWK, generateKeyPair, JWTPayload, SignJWT } from 'jose';
 import OpenAI from 'openai';
 import { ask, chat, KEY, MockEngine, routerFor, TestRouter, until, whole, wholly } from './harness';
 
@@ -113,13 +114,19 @@ describe('JSON Web Tokens', () => {
   let asked: string[] = [];
   let isUp = true;
   let keyPair: Awaited<ReturnType<typeof generateKeyPair>>;
+  // jose neither makes a key as short as this nor signs with one.
+  const weak = generateKeyPairSync('rsa', { modulusLength: 1024 });
 
   beforeAll(async () => {
     keyPair = await generateKeyPair('ES256');
-    const jwk = { ...await exportJWK(keyPair.publicKey), kid: 'k1', alg: 'ES256' };
+    const keys = [
+      { ...await exportJWK(keyPair.publicKey), kid: 'k1', alg: 'ES256' },
+      { ...weak.publicKey.export({ format: 'jwk' }), kid: 'weak', alg: 'RS256' },
+      { kty: 'EC', crv: 'P-256', x: 'AA', y: 'AA', kid: 'broken', alg: 'ES256' },
+    ];
     server = createServer((request, response) => {
       asked.push(request.url!);
-      const told = request.url === '/keys' ? { keys: [jwk] } : { issuer, jwks_uri: `${issuer}/keys` };
+      const told = request.url === '/keys' ? { keys } : { issuer, jwks_uri: `${issuer}/keys` };
       response.writeHead(isUp ? 200 : 500, { 'content-type': 'application/json' }).end(isUp ? JSON.stringify(told) : '{}');
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -136,9 +143,11 @@ describe('JSON Web Tokens', () => {
     await new Promise((resolve) => server.close(resolve));
   });
 
-  const tokenOf = async (claims: { iss?: string; aud?: string; exp?: number | string; sub?: string } = {}, key: any = keyPair.privateKey, alg = 'ES256') => {
+  const tokenOf = async (
+    claims: { iss?: string; aud?: string; exp?: number | string; sub?: unknown } = {}, key: any = keyPair.privateKey, alg = 'ES256', kid = 'k1',
+  ) => {
     const { iss = issuer, aud = audience, exp = '1h', ...others } = claims;
-    return new SignJWT(others).setProtectedHeader({ alg, kid: 'k1' }).setIssuer(iss).setAudience(aud).setExpirationTime(exp).sign(key);
+    return new SignJWT(others as JWTPayload).setProtectedHeader({ alg, kid }).setIssuer(iss).setAudience(aud).setExpirationTime(exp).sign(key);
   };
   const secondsFromNow = (seconds: number) => Math.floor(Date.now() / 1000) + seconds;
 
@@ -155,11 +164,15 @@ describe('JSON Web Tokens', () => {
   test('that are wrong in any way do not', async () => {
     await start({ jwt: { issuer, audience, jwksUrl: `${issuer}/keys` } });
     const other = await generateKeyPair('ES256');
-    const unsigned = [{ alg: 'none' }, { iss: issuer, aud: audience, exp: secondsFromNow(600) }]
-      .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
+    const claims = { iss: issuer, aud: audience, exp: secondsFromNow(600) };
+    const partsOf = (header: object) => [header, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
+    const unsigned = partsOf({ alg: 'none' });
+    const weakly = partsOf({ alg: 'RS256', kid: 'weak' });
     const tokens = [
       'no-token', `${unsigned}.`, await tokenOf({ iss: 'https://other.example' }), await tokenOf({ aud: 'other' }), await tokenOf({ exp: secondsFromNow(-120) }),
       await tokenOf({}, other.privateKey), await tokenOf({}, new TextEncoder().encode('k'.repeat(32)), 'HS256'),
+      `${weakly}.${sign('sha256', Buffer.from(weakly), weak.privateKey).toString('base64url')}`, await tokenOf({}, keyPair.privateKey, 'ES256', 'broken'),
+      await tokenOf({}, keyPair.privateKey, 'ES256', 'unknown'), await tokenOf({ sub: ['a'] }), await tokenOf({ sub: 7 }), await tokenOf({ sub: null }),
     ];
     expect(await Promise.all(tokens.map(enters))).toEqual(tokens.map(() => false));
     const { status } = await fetch(`${router.url}/v1/models`);
@@ -183,5 +196,8 @@ describe('JSON Web Tokens', () => {
     expect([status, headers.get('retry-after')]).toEqual([503, '1']);
     isUp = true;
     expect(await enters(await tokenOf())).toBe(true);
+    isUp = false;
+    // what is cached is enough to tell that a key is none of them.
+    expect(await Promise.all([tokenOf(), tokenOf({}, keyPair.privateKey, 'ES256', 'unknown')].map(async (token) => enters(await token)))).toEqual([true, false]);
   });
 });

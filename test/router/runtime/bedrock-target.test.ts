@@ -127,6 +127,15 @@ describe.each([['HTTP/2', false], ['HTTP/1.1', true]])('a caller of Bedrock\'s A
     expect(JSON.stringify(headers)).not.toContain(KEY);
   });
 
+  test('InvokeModel with a guardrail, which is refused before anybody is asked', async () => {
+    await start();
+    const asked = new InvokeModelCommand({ modelId: MODEL, body: JSON.stringify(chat()), guardrailIdentifier: 'gr-1', guardrailVersion: '1' });
+    await expect(sdk(http1).send(asked)).rejects.toMatchObject({
+      name: 'ValidationException', message: expect.stringMatching(/x-amzn-bedrock-guardrailidentifier.*x-amzn-bedrock-guardrailversion/s),
+    });
+    expect(bedrock.requests).toEqual([]);
+  });
+
   test('InvokeModelWithResponseStream', async () => {
     await start();
     bedrock.behaviour = streaming([chunkFrame({ generation: 'hello', stop_reason: null }), chunkFrame({ generation: '', stop_reason: 'stop', ...METRICS })]);
@@ -182,6 +191,21 @@ describe('a request', () => {
     const response = await ask(router.url, { messages: USER }, {}, `/model/${MODEL}/converse-stream`);
     expect(response.headers.get('content-type')).toBe('application/vnd.amazon.eventstream');
     expect(Buffer.from(await response.arrayBuffer()).equals(Buffer.concat(STREAM))).toBe(true);
+  });
+
+  test('has no headers signed but parameters that Bedrock documents', async () => {
+    await start();
+    bedrock.behaviour = answering(200, {});
+    const given = {
+      'x-amzn-bedrock-service-tier': 'flex', 'x-amzn-bedrock-request-metadata': '{"team":"a"}', 'x-amzn-bedrock-performanceconfig-latency': 'standard',
+    };
+    const strange = { 'x-amzn-bedrock-source-account': '999999999999', 'x-amz-security-token': 'stolen', 'x-amzn-bedrock-accept-eula': 'true' };
+    expect((await ask(router.url, chat(), { ...given, ...strange }, `/model/${MODEL}/invoke`)).status).toBe(200);
+    const [{ headers }] = bedrock.requests;
+    expect(headers).toMatchObject(given);
+    expect(headers['x-amz-security-token']).not.toBe('stolen');
+    const signed = /SignedHeaders=([^,]+)/.exec(headers.authorization!)![1].split(';').filter((name) => name.startsWith('x-amzn-'));
+    expect([signed, Object.keys(headers).filter((name) => name.startsWith('x-amzn-')).sort()]).toEqual([Object.keys(given).sort(), Object.keys(given).sort()]);
   });
 
   test('of the OpenAI API goes to Bedrock\'s own, signed, under Bedrock\'s name of the model', async () => {

@@ -113,8 +113,8 @@ function mutated(value: unknown, steps: readonly number[], other: unknown): unkn
 
 test.each<[string, unknown, (bytes: Buffer) => unknown]>([
   ['Converse', FULL, (bytes) => parseConverse(bytes, 'm', true, true).body],
-  ['InvokeModel', { messages: [{ role: 'user', content: 'hi' }], vllm_xargs: { a: 1 } }, (bytes) => parseInvocation(bytes, 'm', true).request.body],
-  ['InvokeModel of Llama', { prompt: 'hi', max_gen_len: 5, temperature: 0.5, top_p: 1 }, (bytes) => parseInvocation(bytes, 'm', false).request.body],
+  ['InvokeModel', { messages: [{ role: 'user', content: 'hi' }], vllm_xargs: { a: 1 } }, (bytes) => parseInvocation(bytes, {}, 'm', true).request.body],
+  ['InvokeModel of Llama', { prompt: 'hi', max_gen_len: 5, temperature: 0.5, top_p: 1 }, (bytes) => parseInvocation(bytes, {}, 'm', false).request.body],
   ['CountTokens', { input: { converse: FULL } }, (bytes) => parseCountTokens(bytes, 'm', true).body],
 ])('law: whatever %s is sent is a request for an engine or is refused in a sentence', (_, valid, parse) => {
   const anything = fc.oneof(fc.anything({ withNullPrototype: false }), fc.constantFrom(undefined, [], {}), fc.double(), fc.string());

@@ -17,7 +17,7 @@ describe.each([
   });
 
   test('in an InvokeModel, and where its tokens are counted', () => {
-    expect(() => parseInvocation(bytes({ messages: messages(part) }), 'm', false)).toThrow(refusal);
+    expect(() => parseInvocation(bytes({ messages: messages(part) }), {}, 'm', false)).toThrow(refusal);
     const body = bytes({ messages: messages(part) }).toString('base64');
     expect(() => parseCountTokens(bytes({ input: { invokeModel: { body } } }), 'm', false)).toThrow(refusal);
   });

@@ -1,8 +1,14 @@
 import { Exchange } from '../exchange';
 import { EngineRequest } from '../wire/engine-request';
 
-/** Headers of a caller that are part of what it asks of Bedrock; none can name an upstream or carry a credential. */
-const ASKED = /^(?:content-type|accept|x-amzn-bedrock-.+)$/;
+/**
+ * The headers that are signed as a caller gives them: those that Bedrock documents as parameters of a request, but for guardrails, which are not a caller's to
+ * choose. What else there is, and will be, would be asked in the name of the router's role.
+ */
+const ASKED = [
+  'content-type', 'accept', 'x-amzn-bedrock-accept', 'x-amzn-bedrock-trace', 'x-amzn-bedrock-performanceconfig-latency', 'x-amzn-bedrock-service-tier',
+  'x-amzn-bedrock-request-metadata',
+];
 
 /** What Bedrock is sent, before it is signed. */
 export interface RequestToBedrock {
@@ -26,8 +32,9 @@ export function requestToBedrock(
     return { path: `/openai${path}`, headers: openAi.headers, body: openAi.body };
   }
   const headers: { [name: string]: string } = {};
-  for (const [name, value] of Object.entries(exchange.request.headers)) {
-    if (ASKED.test(name) && typeof value === 'string') {
+  for (const name of ASKED) {
+    const value = exchange.request.headers[name];
+    if (typeof value === 'string') {
       headers[name] = value;
     }
   }

@@ -1,3 +1,4 @@
+import { IncomingHttpHeaders } from 'node:http';
 import { Exchange } from '../../exchange';
 import { kvMemberOf } from '../../handoff/kv-params';
 import { EngineError, invalid } from '../api-error';
@@ -13,6 +14,9 @@ import { refuseRemoteMedia } from '../media';
 const CHUNK = EventFrame.event('chunk');
 const MODEL_STREAM_ERROR = EventFrame.exception('modelStreamErrorException');
 
+/** Headers with which callers choose a guardrail, as Converse's `guardrailConfig` does: engines have none. */
+const GUARDRAIL = ['x-amzn-bedrock-guardrailidentifier', 'x-amzn-bedrock-guardrailversion'];
+
 /** A request of InvokeModel, and how its caller expects the answer. */
 export interface Invocation {
   readonly request: EngineRequest;
@@ -25,7 +29,10 @@ export interface Invocation {
  *
  * Throws ApiError with everything that is wrong with it.
  */
-export function parseInvocation(bytes: Buffer, model: string, stream: boolean): Invocation {
+export function parseInvocation(bytes: Buffer, headers: IncomingHttpHeaders, model: string, stream: boolean): Invocation {
+  const problems = new FieldProblems();
+  GUARDRAIL.filter((name) => headers[name] !== undefined).forEach((name) => problems.add(name, 'this is not supported here'));
+  problems.throwIfAny();
   const body = jsonObject(bytes);
   if (Array.isArray(body.messages)) {
     refuseRemoteMedia(body.messages, 'messages');
