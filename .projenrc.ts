@@ -56,6 +56,7 @@ const project = new awscdk.AwsCdkConstructLibrary({
   release: false,
   depsUpgrade: false,
   sampleCode: false,
+  npmignoreEnabled: false,
   docgen: true,
   experimentalIntegRunner: false,
   lambdaAutoDiscover: false,
@@ -132,7 +133,8 @@ const project = new awscdk.AwsCdkConstructLibrary({
   gitignore: ['/assets/', '/bin/', 'cdk.out', '.cdk.staging', '/jest-*.json', '.DS_Store', '*.log', '/tsconfig.tsbuildinfo', '/.venv/', '/.venv-deploy/', '/.venv-engines/'],
 });
 
-project.npmignore?.exclude(...['/*.tgz', '/.venv', '/.venv-deploy', '/.venv-engines', '/cdk.json', '/cdk.context.json', '/cdk.out', '/examples', '/benchmark', '/.ci', '/test', '/docs', '/.jsii.tabl.json', '/jest-*.json', '/CONTRIBUTING.md', '/RULES.md', '/POLICY.md', '/.projenrc.ts']);
+// an allowlist: what is new in the checkout is not shipped until it is named here. npm adds LICENSE, README.md and package.json.
+project.package.addField('files', ['.jsii', 'API.md', 'assets', 'bin', 'lib']);
 
 // the banner about Node 20's end of life, which jsii prints at every run.
 project.compileTask.env('JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION', '1');

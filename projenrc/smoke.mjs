@@ -12,9 +12,18 @@ const installed = join(modules, 'cdk-disaggregated-inference');
 mkdirSync(installed, { recursive: true });
 
 const [{ filename, files }] = JSON.parse(execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', app], { cwd: root, encoding: 'utf8' }));
-const foreign = files.map((file) => file.path).filter((path) => !/^(lib|assets|bin)\/|^(\.jsii|API\.md|LICENSE|NOTICE|README\.md|package\.json|tsconfig\.json)$/.test(path));
+const paths = files.map((file) => file.path);
+const foreign = paths.filter((path) => !/^(lib|assets|bin)\/|^(\.jsii|API\.md|LICENSE|README\.md|package\.json)$/.test(path));
 if (foreign.length > 0) {
   throw new Error(`the package ships files that no user needs: ${foreign.join(', ')}`);
+}
+const schemas = readdirSync(join(root, 'assets/schema')).map((name) => `assets/schema/${name}`);
+const needed = [
+  '.jsii', 'LICENSE', 'README.md', 'lib/index.js', 'lib/index.d.ts', 'bin/cdk-disaggregated-inference.mjs', 'assets/router/index.js', 'assets/router/Dockerfile', ...schemas,
+];
+const missing = needed.filter((path) => !paths.includes(path));
+if (missing.length > 0) {
+  throw new Error(`the package lacks what users need: ${missing.join(', ')}`);
 }
 execFileSync('tar', ['-xzf', join(app, filename), '-C', installed, '--strip-components=1']);
 for (const peer of ['aws-cdk-lib', 'constructs', 'cdk-nag']) {
