@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
-import { isDeepStrictEqual } from 'node:util';
 import { Dispatcher } from 'undici';
 import { Admission } from './admission/admission';
 import { RateLimits } from './admission/rate-limits';
@@ -17,6 +16,7 @@ import { Choice, PathChooser, Routed } from './path-chooser';
 import { relayStream, relayWhole } from './relay';
 import { Endpoint, isConnectError } from './targets/endpoint';
 import { Target } from './targets/target';
+import { CallerGone } from './wire/answer';
 import { ApiError, EngineError } from './wire/api-error';
 import { bodyForEngine, EngineRequest } from './wire/engine-request';
 import { passOn } from './wire/whole-answer';
@@ -24,6 +24,9 @@ import { passOn } from './wire/whole-answer';
 /** The only headers of a caller that reach an engine: none can name an upstream or carry a credential. */
 const FORWARDED = ['traceparent', 'tracestate'];
 const RETRY_AFTER = { 'retry-after': '1' };
+
+/** Reads a request as a configuration has it. Throws ApiError if it is none that is served by it. */
+export type ReadRequest = (config: RouterConfig) => EngineRequest;
 
 /** What one engine is asked. */
 interface Leg {
@@ -50,8 +53,7 @@ export class Forwarder {
   private readonly config: RouterConfig;
   private readonly paths: PathChooser;
   private readonly admission: Admission;
-  /** Undefined where nothing is limited. */
-  private readonly rateLimits?: RateLimits;
+  private readonly rateLimits: RateLimits;
   private readonly retries: RetryBudget;
   private readonly handoff: Handoff;
   private readonly metrics: RouterMetrics;
@@ -67,8 +69,7 @@ export class Forwarder {
     this.config = config;
     this.paths = new PathChooser(config, targets, before?.paths);
     this.admission = new Admission(config, this.paths, targets, metrics);
-    this.rateLimits = isDeepStrictEqual(config.rateLimits, before?.config.rateLimits) ? before!.rateLimits
-      : Object.keys(config.rateLimits).length === 0 ? undefined : new RateLimits(config.rateLimits);
+    this.rateLimits = before?.rateLimits ?? new RateLimits(config.rateLimits);
     this.retries = before?.retries ?? new RetryBudget();
     this.handoff = new Handoff(config.limits, targets, metrics, this.retries);
     this.metrics = metrics;
@@ -77,13 +78,14 @@ export class Forwarder {
   /** Another is to forward what comes from now on, and what no engine has yet. */
   public giveWayTo(successor: Forwarder): void {
     this.successor = successor;
+    this.rateLimits.limit(successor.config.rateLimits, performance.now());
     this.admission.close();
   }
 
   /** Answers the exchange. Rejects with what went wrong; the exchange is then to be failed. */
-  public async forward(exchange: Exchange, asked: EngineRequest): Promise<void> {
+  public async forward(exchange: Exchange, read: ReadRequest): Promise<void> {
     if (this.successor !== undefined) {
-      return this.successor.forward(exchange, asked);
+      return this.successor.forward(exchange, read);
     }
     const { requestTimeoutSeconds } = this.config.limits;
     const deadline = setTimeout(
@@ -92,10 +94,10 @@ export class Forwarder {
     );
     const tried = new Set<Endpoint>();
     try {
-      const routed = this.paths.read(exchange, asked);
+      const routed = this.paths.read(exchange, read(this.config));
       this.limitRate(exchange, routed);
       this.retries.deposit(performance.now());
-      await this.forwardRead(exchange, routed, tried);
+      await this.forwardRead(exchange, read, routed, tried);
     } finally {
       clearTimeout(deadline);
       this.chargeRate(exchange);
@@ -109,7 +111,7 @@ export class Forwarder {
   }
 
   /** Lets engines answer, one after the other until one can be reached, or until another forwarder is to go on. */
-  private async forwardRead(exchange: Exchange, routed: Routed, tried: Set<Endpoint>): Promise<void> {
+  private async forwardRead(exchange: Exchange, read: ReadRequest, routed: Routed, tried: Set<Endpoint>): Promise<void> {
     while (this.successor === undefined) {
       const choice = await this.admission.admit(exchange, routed, tried);
       if (choice === undefined) {
@@ -130,24 +132,29 @@ export class Forwarder {
         throw noEngine();
       }
     }
-    const { paths } = this.successor!;
-    await this.successor!.forwardRead(exchange, paths.read(exchange, routed.asked), tried);
+    // what was served may be no longer, or be another model now.
+    const { paths, config } = this.successor!;
+    await this.successor!.forwardRead(exchange, read, paths.read(exchange, read(config)), tried);
   }
 
   /** Throws ApiError if the caller has asked for too much lately. */
   private limitRate(exchange: Exchange, { promptTokens }: Routed): void {
-    const reached = this.rateLimits?.take(exchange.caller, promptTokens, performance.now());
+    const reached = this.rateLimits.take(exchange.caller, promptTokens, performance.now());
     if (reached !== undefined) {
       throw throttled(this.metrics, reached.limit, reached.afterSeconds);
     }
     exchange.chargedTokens = promptTokens;
   }
 
-  /** What was estimated of a request is made good: nothing is charged for one that no engine answered. */
-  private chargeRate({ caller, target, chargedTokens, promptTokens = chargedTokens, completionTokens = 0 }: Exchange): void {
-    if (chargedTokens !== undefined) {
-      const used = target === undefined ? 0 : promptTokens! + completionTokens;
-      this.rateLimits?.charge(caller, used - chargedTokens, performance.now());
+  /** What was estimated of a request is made good: one that no engine answered has no tokens, and is none if it was refused. */
+  private chargeRate({ caller, target, signal, chargedTokens, promptTokens = chargedTokens, completionTokens = 0 }: Exchange): void {
+    if (chargedTokens === undefined) {
+      return;
+    }
+    const used = target === undefined ? 0 : promptTokens! + completionTokens;
+    this.rateLimits.charge(caller, used - chargedTokens, performance.now());
+    if (target === undefined && !(signal.reason instanceof CallerGone)) {
+      this.rateLimits.giveBack(caller, performance.now());
     }
   }
 

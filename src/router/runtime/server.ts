@@ -195,10 +195,13 @@ export class RouterServer {
     if (operation === undefined) {
       throw new ApiError(404, 'invalid_request_error', 'not_found', 'there is nothing at this path');
     }
-    const { request, wire } = operation.read(await exchange.body(config.limits), config, exchange.request.headers);
-    exchange.wire = wire;
-    exchange.streamed = request.stream;
-    return forwarder.forward(exchange, request);
+    const body = await exchange.body(config.limits);
+    return forwarder.forward(exchange, (by) => {
+      const { request, wire } = operation.read(body, by, exchange.request.headers);
+      exchange.wire = wire;
+      exchange.streamed = request.stream;
+      return request;
+    });
   }
 
   /** Ready unless draining: engines that are down are told here and as 503 to callers, but are no reason to replace the router. */

@@ -4,7 +4,7 @@ import { ApiKeys } from './auth/api-keys';
 import { Authenticator, EVERYBODY } from './auth/authenticator';
 import { JsonWebTokens } from './auth/json-web-tokens';
 import { RotatingApiKeys } from './auth/rotating-api-keys';
-import { RouterConfig } from './config';
+import { RouterConfig, TargetConfig } from './config';
 import { Forwarder } from './forwarder';
 import { RouterMetrics } from './metrics';
 import { Engines } from './targets/engines';
@@ -27,7 +27,8 @@ export class Service {
   public readonly authenticator: Authenticator;
   public readonly targets: Target[];
   public readonly forwarder: Forwarder;
-  private readonly added: Engines[];
+  /** Those of services before it that had their own engines, which may still have requests. */
+  private readonly earlier: Target[];
   private requests = 0;
   private onIdle?: () => void;
 
@@ -41,27 +42,21 @@ export class Service {
     this.config = config;
     const isSameAuth = before !== undefined && isDeepStrictEqual(config.auth, before.config.auth);
     this.authenticator = isSameAuth ? before.authenticator : authenticatorOf(config.auth, env, log, before?.authenticator);
-    const known = new Map(before?.targets.map((target) => [target.config.name, target]));
-    this.targets = config.targets.map((target) => known.get(target.name)?.as(target)
-      ?? new Target(target, new Engines(target, target.apiKeyEnv === undefined ? undefined : env[target.apiKeyEnv])));
-    this.added = this.targets.map(({ engines }) => engines).filter((engines) => !before?.has(engines));
+    const known = before === undefined ? [] : [...before.targets, ...before.earlier].filter(({ engines }) => !engines.isStopped);
+    this.targets = targetsOf(config.targets, known, env);
+    this.earlier = known.filter(({ engines }) => !this.targets.some((target) => target.engines === engines));
     this.forwarder = new Forwarder(config, this.targets, metrics, before?.forwarder);
   }
 
   /** Starts to watch the engines that were not known before. Resolves after the first round, whatever it found. */
   public async start(): Promise<void> {
-    await Promise.all(this.added.map(async (engines) => engines.start()));
+    await Promise.all(this.targets.map(async ({ engines }) => engines.start()));
   }
 
   /** Requests come to it from now on, and those that wait are its own. */
   public takeOver(before: Service): void {
     this.targets.forEach(({ engines, config }) => engines.limit(config.maxInFlight));
     before.forwarder.giveWayTo(this.forwarder);
-  }
-
-  /** Whether a target of it has these engines. */
-  public has(engines: Engines): boolean {
-    return this.targets.some((target) => target.engines === engines);
   }
 
   /** A request came to it. */
@@ -86,14 +81,25 @@ export class Service {
     }
   }
 
-  /** Stops what it has and its successor does not. */
+  /** Stops what it has and its successor, or another, does not. */
   public async stop(successor?: Service): Promise<void> {
     if (this.authenticator !== successor?.authenticator) {
       this.authenticator.stop();
     }
-    const engines = this.targets.map((target) => target.engines).filter((of) => !successor?.has(of));
-    await Promise.all(engines.map(async (of) => of.stop()));
+    await Promise.all(this.targets.map(async ({ engines }) => engines.stop()));
   }
+}
+
+/** The targets of a configuration: with the engines that are known by their name, or else by another, so that requests that they have are counted. */
+function targetsOf(configs: TargetConfig[], known: Target[], env: ServiceParts['env']): Target[] {
+  const left = [...known];
+  const take = (config: TargetConfig, isIt: (target: Target) => boolean) => {
+    const at = left.findIndex((target) => isIt(target) && target.engines.areOf(config));
+    return at === -1 ? undefined : left.splice(at, 1)[0].as(config);
+  };
+  const named = configs.map((config) => take(config, (target) => target.config.name === config.name));
+  return configs.map((config, i) => named[i] ?? take(config, () => true)
+    ?? new Target(config, new Engines(config, config.apiKeyEnv === undefined ? undefined : env[config.apiKeyEnv])));
 }
 
 function authenticatorOf(auth: RouterConfig['auth'], env: ServiceParts['env'], log: Logger, before: Authenticator | undefined): Authenticator {

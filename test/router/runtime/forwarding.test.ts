@@ -393,6 +393,22 @@ describe('a caller', () => {
     expect(engine.requests).toHaveLength(0);
   });
 
+  test.each<[string, unknown]>([
+    ['text and a token', ['text', 1]], ['tokens and text', [1, 'text']], ['tokens and prompts', [[1], 2]], ['texts and tokens', ['text', [1]]], ['nothing', []],
+    ['a prompt without a token', [[1], []]], ['a half token', [1.5]], ['a truth', [true]], ['no list', { text: 'text' }],
+  ])('that completes a prompt of %s is refused', async (_, prompt) => {
+    await start();
+    const response = await ask(router.url, { model: MODEL, prompt }, {}, '/v1/completions');
+    expect([response.status, (await response.json() as any).error]).toMatchObject([400, { code: 'invalid_prompt', param: 'prompt' }]);
+    expect(engine.requests).toHaveLength(0);
+  });
+
+  test.each<[string, unknown]>([['texts', ['a', 'b']], ['tokens', [1, 2]], ['prompts of tokens', [[1, 2], [3]]]])('that completes %s is passed on', async (_, prompt) => {
+    await start();
+    expect((await ask(router.url, { model: MODEL, prompt }, {}, '/v1/completions')).status).toBe(200);
+    expect(engine.requests[0].body.prompt).toEqual(prompt);
+  });
+
   test('may not send more than the limits allow', async () => {
     await start({ limits: { maxBodyBytes: 1000, maxHeaderBytes: 2048 } });
     const long = await ask(router.url, chat({ user: 'x'.repeat(2000) }));

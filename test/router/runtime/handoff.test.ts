@@ -199,7 +199,7 @@ describe('the decode engine reads the prompt itself', () => {
     expect((await ask(router.url, prompt('again'))).headers.get('x-router-route')).toBe('aggregated; reason=no_pair');
   });
 
-  test.each([500, 503, 429, 401, 404, 302])('if the prefill engine answers %d', async (status) => {
+  test.each([500, 503, 429, 401, 402, 404, 302])('if the prefill engine answers %d', async (status) => {
     await start();
     pair.prefill.behaviour = (response) => {
       response.writeHead(status).end('no');
@@ -544,7 +544,7 @@ describe('a caller', () => {
   test('that leaves in between leaves a KV cache to its lease, which is counted', async () => {
     await start();
     const own = targets().map((target) => targetOf(target));
-    await Promise.all(own.map(async (target) => target.engines.discover()));
+    await Promise.all(own.map(async (target) => target.engines.start()));
     const metrics = new RouterMetrics(undefined);
     const forwarder = forwarderFor(own, metrics);
     jest.spyOn(metrics.prefillSeconds, 'observe').mockImplementation(() => forwarder.exchanges[0].cancel(new CallerGone('the caller closed its connection')));
@@ -572,7 +572,7 @@ function forwarderFor(of: Target[], metrics: RouterMetrics) {
     const exchange = new Exchange('id', 'chat_completions', request, new Answer(response, 1), OPENAI_WIRE);
     exchanges.push(exchange);
     void exchange.body(config.limits)
-      .then(async (bytes) => forwarder.forward(exchange, parseOpenAi('/v1/chat/completions', bytes, config.model.servedNames)))
+      .then(async (bytes) => forwarder.forward(exchange, ({ model }) => parseOpenAi('/v1/chat/completions', bytes, model.servedNames)))
       .catch(async (e) => exchange.fail(e));
   });
   const listening = new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -1,10 +1,13 @@
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect as connectHttp2 } from 'node:http2';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { localCertificate } from './certificate';
-import { ask, chat, chunkOf, configOf, drained, KEY, MockEngine, routerFor, sse, streamOf, TestRouter, until, whole } from './harness';
+import {
+  ask, chat, chunkOf, COMPLETION, configOf, drained, KEY, MockEngine, MODEL, routerFor, sleep, sse, streamOf, TestRouter, until, whole, wholly,
+} from './harness';
 import { bundle, RouterProcess } from './router-process';
 import { parseRouterConfig } from '../../../src/router/runtime';
 
@@ -204,6 +207,87 @@ test('requests that wait for a target that is removed are answered by another', 
   expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([200, 200, 200, 200, 200]);
   expect([full.requests.length, other.requests.length]).toEqual([1, 4]);
   expect((await router.metrics.queueRequests.get()).values[0].value).toBe(0);
+});
+
+/** A router whose only slot is taken, and what gives it back. */
+async function fullRouter(more: object = {}) {
+  let release = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const engine = await engineWith(async (response, received) => {
+    await held;
+    await whole(response, received);
+  });
+  const router = here = await routerFor([target('engine', engine, { maxInFlight: 1 })], more);
+  const first = ask(router.url, chat());
+  await until(() => engine.requests.length === 1, 'the engine has a request');
+  const reload = async (targets: object[], next: object = more) =>
+    router.reload(parseRouterConfig(JSON.stringify(configOf(targets, next)), { KEYS: KEY }));
+  const waiting = async (requests: number) =>
+    until(async () => (await router.metrics.queueRequests.get()).values[0].value === requests, `${requests} requests wait`);
+  return { engine, router, first, release, reload, waiting };
+}
+
+test('requests that wait for a model that is served no longer are refused, and those for one that still is are answered', async () => {
+  const { engine, router, first, release, reload, waiting } = await fullRouter({ model: { id: 'a', servedNames: [MODEL, 'both'] } });
+  const [gone, stays] = [ask(router.url, chat()), ask(router.url, chat({ model: 'both' }))];
+  const bedrock = ask(router.url, { messages: [{ role: 'user', content: [{ text: 'hello' }] }] }, {}, `/model/${MODEL}/converse`);
+  await waiting(3);
+  const other = await engineWith();
+  await reload([target('other', other)], { model: { id: 'b', servedNames: ['both'] } });
+  const refused = await gone;
+  expect([refused.status, (await refused.json() as any).error.code]).toEqual([404, 'model_not_found']);
+  expect([(await bedrock).status, (await bedrock).headers.get('x-amzn-errortype')]).toEqual([400, 'ValidationException']);
+  expect((await stays).status).toBe(200);
+  release();
+  expect((await first).status).toBe(200);
+  expect([engine.requests.length, other.requests.map(({ body }) => body.model)]).toEqual([1, ['both']]);
+});
+
+test('a request whose body is still on its way at a reload is read as the new configuration has it', async () => {
+  const engine = await engineWith();
+  const router = here = await routerFor([target('engine', engine)]);
+  const body = JSON.stringify(chat());
+  const slow = connect(router.port, '127.0.0.1');
+  const head = ['POST /v1/chat/completions HTTP/1.1', 'host: router', 'connection: close', `authorization: Bearer ${KEY}`, `content-length: ${body.length}`];
+  slow.write(`${head.join('\r\n')}\r\n\r\n${body.slice(0, 10)}`);
+  // it was seen: whatever is asked after it, on another connection, comes later.
+  await sleep(50);
+  expect((await ask(router.url, chat())).status).toBe(200);
+  await router.reload(parseRouterConfig(JSON.stringify(configOf([target('engine', engine)], { model: { id: 'b', servedNames: ['b'] } })), { KEYS: KEY }));
+  slow.end(body.slice(10));
+  let answer = '';
+  for await (const chunk of slow) {
+    answer += chunk;
+  }
+  expect(answer).toMatch(/^HTTP\/1\.1 404 /);
+  expect(engine.requests).toHaveLength(1);
+});
+
+test('a target that is renamed, or comes back, has no more slots for it', async () => {
+  const { engine, router, first, release, reload } = await fullRouter({ queue: { maxRequests: 0 } });
+  await reload([target('renamed', engine, { maxInFlight: 1 })]);
+  expect((await ask(router.url, chat())).status).toBe(429);
+  const other = await engineWith();
+  await reload([target('other', other)]);
+  expect((await ask(router.url, chat())).status).toBe(200);
+  await reload([target('again', engine, { maxInFlight: 1 })]);
+  expect((await ask(router.url, chat())).status).toBe(429);
+  release();
+  expect((await first).status).toBe(200);
+  expect((await ask(router.url, chat())).status).toBe(200);
+  expect([engine.requests.length, other.requests.length]).toEqual([2, 1]);
+});
+
+test('what a caller has used of its limits counts after they are changed', async () => {
+  const engine = await engineWith(wholly({ ...COMPLETION, usage: { prompt_tokens: 60, completion_tokens: 1140 } }));
+  const limits = (tokensPerMinute: number) => ({ rateLimits: { tokensPerMinute } });
+  const router = here = await routerFor([target('engine', engine)], limits(600));
+  const reload = async (more: object) => router.reload(parseRouterConfig(JSON.stringify(configOf([target('engine', engine)], more)), { KEYS: KEY }));
+  expect([(await ask(router.url, chat())).status, (await ask(router.url, chat())).status]).toEqual([200, 429]);
+  await reload(limits(300));
+  expect((await ask(router.url, chat())).status).toBe(429);
+  await reload(limits(1e6));
+  expect((await ask(router.url, chat())).status).toBe(200);
 });
 
 test('API keys of another variable are asked for at once', async () => {

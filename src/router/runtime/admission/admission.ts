@@ -65,12 +65,14 @@ export class Admission {
    * @param tried engines that are not to answer.
    */
   public async admit(exchange: Exchange, routed: Routed, tried: ReadonlySet<Endpoint>): Promise<Choice | undefined> {
-    // nobody overtakes those that wait.
-    if (this.queue.requests === 0) {
+    // nobody overtakes those that wait for the same.
+    if (this.queue.requests === 0 || !this.queue.waitsFor(this.paths.needsOf(routed, tried))) {
       const choice = this.paths.choose(routed, tried);
       if (choice.decision.reason !== 'no_slot') {
         return choice;
       }
+    }
+    if (this.queue.requests === 0) {
       this.drainRate.began(performance.now());
     }
     return this.wait(exchange, routed, tried);

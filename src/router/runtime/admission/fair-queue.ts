@@ -36,9 +36,11 @@ class Load {
   }
 }
 
-/** What of one caller waits in one tier, first come first. */
+/** What of one caller waits in one tier, in the order in which it came. */
 interface Line<T> {
   readonly items: T[];
+  /** How many of them need the same. */
+  readonly needs: Map<unknown, number>;
   readonly load: Load;
   /** Tokens that the caller has had, as the tier counts them: the line with the fewest is next. */
   had: number;
@@ -51,11 +53,12 @@ class Tier<T extends Waiting> {
   private reached = 0;
 
   public push(item: T): void {
-    const line = this.lines.get(item.caller) ?? { items: [], load: new Load(), had: this.reached };
+    const line = this.lines.get(item.caller) ?? { items: [], needs: new Map<unknown, number>(), load: new Load(), had: this.reached };
     if (line.items.length === 0) {
       line.had = Math.max(line.had, this.reached);
     }
     line.items.push(item);
+    line.needs.set(item.needs, (line.needs.get(item.needs) ?? 0) + 1);
     line.load.add(item, 1);
     this.lines.set(item.caller, line);
     this.requests++;
@@ -65,11 +68,17 @@ class Tier<T extends Waiting> {
   public remove(item: T): boolean {
     const line = this.lines.get(item.caller);
     const at = line?.items.indexOf(item) ?? -1;
-    if (at === -1) {
+    if (line === undefined || at === -1) {
       return false;
     }
-    line!.items.splice(at, 1);
-    line!.load.add(item, -1);
+    line.items.splice(at, 1);
+    const alike = line.needs.get(item.needs)! - 1;
+    if (alike === 0) {
+      line.needs.delete(item.needs);
+    } else {
+      line.needs.set(item.needs, alike);
+    }
+    line.load.add(item, -1);
     this.requests--;
     if (this.requests === 0) {
       // nobody is owed anything once nobody waits.
@@ -79,7 +88,12 @@ class Tier<T extends Waiting> {
     return true;
   }
 
-  /** The first of the line that is next, of those whose first needs nothing that is refused. */
+  /** Whether one waits that needs this. */
+  public waitsFor(needs: unknown): boolean {
+    return [...this.lines.values()].some((line) => line.needs.has(needs));
+  }
+
+  /** The first that needs nothing that is refused, of the line that is next among those that have one. */
   public first(refused: ReadonlySet<unknown>): T | undefined {
     let next: Line<T> | undefined;
     for (const [caller, line] of this.lines) {
@@ -87,14 +101,14 @@ class Tier<T extends Waiting> {
         if (line.had <= this.reached) {
           this.lines.delete(caller);
         }
-      } else if ((next === undefined || line.had < next.had) && !refused.has(line.items[0].needs)) {
+      } else if ((next === undefined || line.had < next.had) && [...line.needs.keys()].some((needs) => !refused.has(needs))) {
         next = line;
       }
     }
-    return next?.items[0];
+    return next?.items.find(({ needs }) => !refused.has(needs));
   }
 
-  /** The first of a line gets what it waited for. */
+  /** One gets what it waited for. */
   public serve(item: T): void {
     const line = this.lines.get(item.caller)!;
     this.reached = Math.max(this.reached, line.had);
@@ -104,7 +118,8 @@ class Tier<T extends Waiting> {
 }
 
 /**
- * Who is next, of requests that wait: the more urgent tier first; within a tier callers have equal shares, in tokens of prompts; of one caller, first come first.
+ * Who is next, of requests that wait: the more urgent tier first; within a tier callers have equal shares, in tokens of prompts; of one caller, of those that need
+ * the same, first come first.
  * It never holds more than its bounds: when it is full, one that comes displaces the last of a less urgent tier, or of a caller who has more of the room.
  */
 export class FairQueue<T extends Waiting> {
@@ -126,6 +141,11 @@ export class FairQueue<T extends Waiting> {
     return this.load.promptTokens;
   }
 
+  /** Whether one waits that needs this. */
+  public waitsFor(needs: unknown): boolean {
+    return TIERS.some((tier) => this.tiers[tier].waitsFor(needs));
+  }
+
   /** Lets one wait. Returns those that it displaces; undefined if there is no room for it. */
   public push(item: T): T[] | undefined {
     const displaced = this.roomFor(item);
@@ -145,7 +165,7 @@ export class FairQueue<T extends Waiting> {
   }
 
   /**
-   * Takes the next one out that can have what it needs; undefined if none can. A caller whose first cannot is passed over, and keeps its turn.
+   * Takes the next one out that can have what it needs; undefined if none can. One that cannot is passed over, and keeps its turn.
    *
    * @param offer gives one what it needs, if that is there; asked once for each need that is not.
    */

@@ -24,8 +24,8 @@ export interface LimitReached {
  * Limits on what each caller may ask for, and be answered, within a minute.
  */
 export class RateLimits {
-  private readonly requestsPerMinute: number;
-  private readonly tokensPerMinute: number;
+  private requestsPerMinute: number;
+  private tokensPerMinute: number;
   private readonly allowances = new Map<string, Allowance>();
   private sweptMillis = 0;
 
@@ -33,6 +33,17 @@ export class RateLimits {
    * @param limits the same for every caller; what is left out is not limited.
    */
   constructor({ requestsPerMinute = Infinity, tokensPerMinute = Infinity }: RateLimitsConfig) {
+    this.requestsPerMinute = requestsPerMinute;
+    this.tokensPerMinute = tokensPerMinute;
+  }
+
+  /** Limits them otherwise from now on. What they have had lately counts; nobody comes to owe anything by it, and nobody is forgiven a debt. */
+  public limit({ requestsPerMinute = Infinity, tokensPerMinute = Infinity }: RateLimitsConfig, nowMillis: number): void {
+    for (const allowance of this.allowances.values()) {
+      this.refill(allowance, nowMillis);
+      allowance.requests = carried(allowance.requests, this.requestsPerMinute, requestsPerMinute);
+      allowance.tokens = carried(allowance.tokens, this.tokensPerMinute, tokensPerMinute);
+    }
     this.requestsPerMinute = requestsPerMinute;
     this.tokensPerMinute = tokensPerMinute;
   }
@@ -57,6 +68,12 @@ export class RateLimits {
   public charge(caller: string, tokens: number, nowMillis: number): void {
     const allowance = this.allowanceOf(caller, nowMillis);
     allowance.tokens = Math.min(this.tokensPerMinute, allowance.tokens - tokens);
+  }
+
+  /** Gives a request back: it was refused. */
+  public giveBack(caller: string, nowMillis: number): void {
+    const allowance = this.allowanceOf(caller, nowMillis);
+    allowance.requests = Math.min(this.requestsPerMinute, allowance.requests + 1);
   }
 
   private allowanceOf(caller: string, nowMillis: number): Allowance {
@@ -93,4 +110,9 @@ export class RateLimits {
       }
     }
   }
+}
+
+/** What is left of a limit that was another before. */
+function carried(left: number, before: number, now: number): number {
+  return before === Infinity ? now : Math.max(Math.min(left, 0), now - (before - left));
 }

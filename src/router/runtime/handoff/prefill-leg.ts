@@ -7,12 +7,13 @@ import { withRoom } from './bootstrap';
 import { ASK_FOR_KV_CACHE } from './kv-params';
 import { Endpoint, isConnectError } from '../targets/endpoint';
 import { Target } from '../targets/target';
+import { ROUTERS_FAULT } from '../wire/api-error';
 import { bodyForEngine, EngineRequest } from '../wire/engine-request';
 import { withMembers } from '../wire/json-object';
 import { readWhole, tokensIn, WholeAnswer } from '../wire/whole-answer';
 
 /** Statuses below 500 that tell of the router's configuration or of the engine's state, not of the caller's request. */
-const NOT_THE_CALLERS = new Set([401, 403, 404, 405, 408, 429]);
+const NOT_THE_CALLERS = new Set([...ROUTERS_FAULT, 408, 429]);
 /** Above the one token of an answer with all that can be asked for about it. */
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 

@@ -23,6 +23,8 @@ export class Engines {
   private readonly listeners = new Set<() => void>();
   private maxInFlight: number;
   private found: Endpoint[] = [];
+  private users = 0;
+  private watched?: Promise<void>;
   private stopped = false;
 
   /**
@@ -69,26 +71,26 @@ export class Engines {
     this.found.forEach((endpoint) => endpoint.limit(maxInFlight));
   }
 
-  /** Finds and probes them, then keeps doing so. Resolves after the first round, whatever it found. */
-  public async start(): Promise<void> {
-    await this.discover();
-    this.timers.push(setInterval(() => void this.probe(), PROBE_INTERVAL_MILLIS));
-    if (this.metrics !== undefined) {
-      const { path, intervalSeconds } = this.metrics;
-      const ask = () => this.found.forEach((endpoint) => void endpoint.askForReport(path, intervalSeconds));
-      ask();
-      this.timers.push(setInterval(ask, intervalSeconds * 1000));
-    }
-    if (this.discovery.refreshMillis !== undefined) {
-      this.timers.push(setInterval(() => void this.discover(), this.discovery.refreshMillis));
-    }
+  /** Whether nobody uses them any more. */
+  public get isStopped(): boolean {
+    return this.stopped;
   }
 
-  /** Stops watching and closes connections. */
+  /** Somebody is to use them: finds and probes them, then keeps doing so. Resolves after the first round, whatever it found. */
+  public async start(): Promise<void> {
+    this.users++;
+    this.watched ??= this.watch();
+    return this.watched;
+  }
+
+  /** Somebody who started them uses them no longer: after the last one it stops watching and closes connections. */
   public async stop(): Promise<void> {
-    this.stopped = true;
-    this.timers.forEach((timer) => clearInterval(timer));
-    await Promise.all(this.found.map(async (endpoint) => endpoint.close()));
+    this.users--;
+    if (this.users === 0) {
+      this.stopped = true;
+      this.timers.forEach((timer) => clearInterval(timer));
+      await Promise.all(this.found.map(async (endpoint) => endpoint.close()));
+    }
   }
 
   /** Looks for them once. What was known stays if nothing can be learnt. */
@@ -110,6 +112,23 @@ export class Engines {
       }
     }
     await this.probe();
+  }
+
+  private async watch(): Promise<void> {
+    await this.discover();
+    // the first round may have outlived its users.
+    if (!this.stopped) {
+      this.timers.push(setInterval(() => void this.probe(), PROBE_INTERVAL_MILLIS));
+      if (this.metrics !== undefined) {
+        const { path, intervalSeconds } = this.metrics;
+        const ask = () => this.found.forEach((endpoint) => void endpoint.askForReport(path, intervalSeconds));
+        ask();
+        this.timers.push(setInterval(ask, intervalSeconds * 1000));
+      }
+      if (this.discovery.refreshMillis !== undefined) {
+        this.timers.push(setInterval(() => void this.discover(), this.discovery.refreshMillis));
+      }
+    }
   }
 
   private endpointAt(url: string): Endpoint {

@@ -26,14 +26,22 @@ export function parseOpenAi(path: '/v1/chat/completions' | '/v1/completions', by
   if (Array.isArray(messages)) {
     refuseRemoteMedia(messages, 'messages');
   }
-  if (path === '/v1/completions' && typeof prompt !== 'string' && !Array.isArray(prompt)) {
-    throw invalid('invalid_prompt', 'prompt is neither a string nor a list', 'prompt');
+  if (path === '/v1/completions' && !isPrompt(prompt)) {
+    throw invalid('invalid_prompt', 'prompt is neither a string, nor the ids of its tokens, nor a list of the one or of the other', 'prompt');
   }
   const kvMember = kvMemberOf(body);
   if (kvMember !== undefined) {
     throw invalid('kv_transfer_params_refused', `${kvMember} is not for callers to give`, kvMember);
   }
   return { path, model, stream: stream === true, bytes, body };
+}
+
+/** Text, the ids of one prompt's tokens, or prompts of one of these kinds. */
+function isPrompt(prompt: unknown): boolean {
+  const isText = (one: unknown) => typeof one === 'string';
+  const isId = (one: unknown) => Number.isSafeInteger(one) && one as number >= 0;
+  const isIds = (one: unknown) => Array.isArray(one) && one.length > 0 && one.every(isId);
+  return isText(prompt) || isIds(prompt) || (Array.isArray(prompt) && prompt.length > 0 && (prompt.every(isText) || prompt.every(isIds)));
 }
 
 /** The answer of `GET /v1/models`. */

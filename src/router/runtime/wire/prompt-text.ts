@@ -2,19 +2,24 @@
 export interface PromptText {
   /** Bytes of text, names of members included: about what a chat template makes of them. */
   readonly bytes: number;
-  /** Tokens that are given as such, and those that images stand for, about. */
+  /** Tokens that are given as such, and those that images and sounds stand for, about. */
   readonly tokens: number;
 }
 
-/** Of one picture: common encoders make some hundred to some thousand of it. */
-const IMAGE_TOKENS = 1024;
+/** Of one picture, or of what else is no text: common encoders make some hundred to some thousand of it. */
+const MEDIA_TOKENS = 1024;
+/** Members that hold such. */
+const MEDIA = new Set(['image_url', 'video_url', 'audio_url', 'input_audio']);
+/** Members of a request that chat templates make text of, besides its messages. */
+const RENDERED = ['tools', 'documents', 'chat_template_kwargs'];
 /** Bytes of a number or of a truth value, about. */
 const SCALAR_BYTES = 4;
 
 /** How much there is to read in a request of OpenAI's format. */
-export function promptTextOf({ messages, tools, prompt }: { readonly [name: string]: unknown }): PromptText {
+export function promptTextOf(request: { readonly [name: string]: unknown }): PromptText {
+  const { messages, prompt } = request;
   const ids = Array.isArray(prompt) ? prompt.flat().filter((token) => typeof token === 'number').length : 0;
-  const left: unknown[] = [ids > 0 ? undefined : prompt, messages, tools];
+  const left: unknown[] = [ids > 0 ? undefined : prompt, messages, ...RENDERED.map((name) => request[name])];
   let bytes = 0;
   let tokens = ids;
   // no recursion: callers nest as deeply as they like.
@@ -28,8 +33,8 @@ export function promptTextOf({ messages, tools, prompt }: { readonly [name: stri
       value.forEach((one) => left.push(one));
     } else if (typeof value === 'object' && value !== null) {
       for (const [name, member] of Object.entries(value)) {
-        if (name === 'image_url') {
-          tokens += IMAGE_TOKENS;
+        if (MEDIA.has(name)) {
+          tokens += MEDIA_TOKENS;
         } else {
           bytes += name.length;
           left.push(member);

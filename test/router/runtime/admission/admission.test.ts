@@ -259,13 +259,15 @@ describe('a request that finds every engine full', () => {
       one(alone.engine.url, { name: 'alone' }),
       { name: 'decode', role: 'decode', protocol: 'openai', url: pair.decode.url, kvConnector: 'NixlConnector', prefill: 'prefill', maxInFlight: 1 },
       { name: 'prefill', role: 'prefill', protocol: 'openai', url: pair.prefill.url, kvConnector: 'NixlConnector' },
-    ]);
+    ], { queue: { maxRequests: 1 } });
     void asks(router, 'first');
     await alone.has(1);
     // two answers cannot be had from one KV cache.
     const stuck = asks(router, 'two', { n: 2 });
     await waits(router, 1);
     expect((await asks(router, 'by-pair', {}, BY_OTHER)).headers.get('x-router-route')).toBe('disaggregated; reason=only_path');
+    // nor does it keep its own caller, or a queue that is full, from an engine that has nothing to do.
+    expect((await asks(router, 'by-pair-too')).status).toBe(200);
     alone.answer();
     await alone.has(2);
     alone.answer();
@@ -360,6 +362,18 @@ describe('rate limits', () => {
     const router = await limited({ tokensPerMinute: 600 }, streaming([chunkOf('a'), usage]));
     expect((await asks(router, '1', { stream: true })).status).toBe(200);
     expect((await asks(router, '2', { stream: true })).status).toBe(429);
+  });
+
+  test('on requests do not count what was refused', async () => {
+    const { engine, router, first } = await full({ queue: { maxRequests: 0 }, rateLimits: { requestsPerMinute: 2 } });
+    const codes = [await asks(router, '1'), await asks(router, '2'), await asks(router, '3')].map(({ text }) => JSON.parse(text).error.code);
+    expect(codes).toEqual(['engines_full', 'engines_full', 'engines_full']);
+    engine.answer();
+    expect((await first).status).toBe(200);
+    const second = asks(router, 'second');
+    await engine.has(2);
+    engine.answer();
+    expect([(await second).status, JSON.parse((await asks(router, 'third')).text).error.code]).toEqual([200, 'rate_limit_exceeded']);
   });
 
   test('on tokens do not count what no engine answered', async () => {

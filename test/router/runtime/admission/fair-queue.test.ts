@@ -63,7 +63,8 @@ test('nothing is lost or twice, its bounds hold, and urgent tiers and those who 
         gone(one);
       } else if ('take' in step) {
         const before = (one: Item) => waiting.slice(0, waiting.indexOf(one));
-        const heads = waiting.filter((one) => !before(one).some(({ tier, caller }) => tier === one.tier && caller === one.caller));
+        const line = ({ tier, caller, needs }: Item) => [tier, caller, needs].join();
+        const heads = waiting.filter((one) => !before(one).some((other) => line(other) === line(one)));
         const able = heads.filter(({ needs }) => step.take.includes(needs as string));
         const taken = queue.take(({ needs }) => step.take.includes(needs as string));
         expect(taken === undefined).toBe(able.length === 0);
@@ -132,7 +133,7 @@ test('one that waits has its turn although others ask without end, and silence e
   }));
 });
 
-test('a caller whose first cannot have what it needs is passed over, is asked once for all alike, and keeps its turn', () => {
+test('one that cannot have what it needs is passed over, by others of its caller too, is asked once for all alike, and keeps its turn', () => {
   const queue = new FairQueue<Item>(ROOM);
   const [a, b, c, urgent] = [
     item({ needs: 'other' }), item({ caller: 'b', needs: 'other' }), item({ caller: 'c' }), item({ caller: 'd', tier: 'priority', needs: 'other' }),
@@ -141,8 +142,13 @@ test('a caller whose first cannot have what it needs is passed over, is asked on
   const asked: Item[] = [];
   expect(queue.take((one) => asked.push(one) > 0 && one.needs === 'slot')).toBe(c);
   expect(asked).toEqual([urgent, c]);
+  const own = item();
+  queue.push(own);
+  expect([queue.waitsFor('slot'), queue.waitsFor('other'), queue.waitsFor('none')]).toEqual([true, true, false]);
+  expect(queue.take(({ needs }) => needs === 'slot')).toBe(own);
+  expect(queue.waitsFor('slot')).toBe(false);
   queue.push(item({ caller: 'c' }));
-  expect(all(queue, ({ needs }) => needs === 'other')).toEqual([urgent, a, b]);
+  expect(all(queue, ({ needs }) => needs === 'other')).toEqual([urgent, b, a]);
 });
 
 describe('when there is no room', () => {

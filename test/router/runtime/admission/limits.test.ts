@@ -35,6 +35,27 @@ describe('rate limits', () => {
     expect(limits.take('a', 1_000, 0)?.afterSeconds).toBeCloseTo(100);
   });
 
+  test('what was had counts against a limit that is changed; nobody comes to owe by it, and a debt stays', () => {
+    const limits = new RateLimits({ requestsPerMinute: 4, tokensPerMinute: 600 });
+    [limits.take('a', 100, 0), limits.take('a', 100, 0), limits.take('a', 100, 0)].forEach((reached) => expect(reached).toBeUndefined());
+    limits.take('b', 100, 0);
+    limits.charge('b', 520, 0);
+    limits.limit({ requestsPerMinute: 2, tokensPerMinute: 300 }, 0);
+    expect([limits.take('a', 1, 0)?.afterSeconds, limits.take('b', 1, 0)?.afterSeconds]).toEqual([30, 4.2]);
+    limits.limit({ tokensPerMinute: 6000 }, 0);
+    expect(limits.take('b', 5981, 0)?.afterSeconds).toBeCloseTo(3.01);
+    limits.limit({}, 0);
+    expect(limits.take('b', 1e9, 0)).toBeUndefined();
+  });
+
+  test('a request that is given back can be had again', () => {
+    const limits = new RateLimits({ requestsPerMinute: 1 });
+    limits.giveBack('a', 0);
+    expect(limits.take('a', 1, 0)).toBeUndefined();
+    limits.giveBack('a', 0);
+    expect([limits.take('a', 1, 0), limits.take('a', 1, 0)?.limit]).toEqual([undefined, 'requests_per_minute']);
+  });
+
   test('never more than a minute\'s and what came back since, and whoever waits as long as told is let in', () => {
     fc.assert(fc.property(pauses, fc.integer({ min: 1, max: 100 }), fc.integer({ min: 1, max: 100 }), (millis, perMinute, tokens) => {
       const limits = new RateLimits({ requestsPerMinute: perMinute, tokensPerMinute: 10 * perMinute });
