@@ -93,8 +93,7 @@ export function resolve(spec: DeploymentSpec): Resolved {
     });
   }
   const speculation = spec.decode.speculation && { ...spec.decode.speculation, draftStepShare: spec.decode.speculation.draftStepShare ?? 0 };
-  const longest = promptSpec.maxSequenceTokens ?? model.maxContextTokens;
-  const promptBuckets = promptSpec.promptBuckets ?? (promptMachine.staticShapes ? defaultBuckets(longest) : []);
+  const promptBuckets = bucketsOf(promptSpec, promptMachine, model);
   const classes = classTable(spec, promptBuckets, model);
 
   let decode: ResolvedPool;
@@ -112,7 +111,7 @@ export function resolve(spec: DeploymentSpec): Resolved {
       tensorParallelDegree: machine.tensorParallelDegree,
       set,
       price: poolPrice(spec.decode),
-      promptBuckets: aggregated ? promptBuckets : [],
+      promptBuckets: bucketsOf(spec.decode, machine, model),
     };
     const free = freeKvBytes(machine.engine, machine.tensorParallelDegree, model, spec.decode.hardware, machine.stage);
     const slots = slotsOf(spec.decode, free, machine.engine.kvCopies, model, classes, machine.stage);
@@ -244,7 +243,11 @@ function checkLongest(sequenceTokens: number[], pool: PoolSpec, stage: string, m
 }
 
 // vLLM Neuron's default: powers of two from 128, and the longest prompt
-function defaultBuckets(longest: number): number[] {
+function bucketsOf({ promptBuckets, maxSequenceTokens }: PoolSpec, { staticShapes }: Machine, { maxContextTokens }: ModelShape): readonly number[] {
+  if (promptBuckets !== undefined || !staticShapes) {
+    return promptBuckets ?? [];
+  }
+  const longest = maxSequenceTokens ?? maxContextTokens;
   const buckets: number[] = [];
   for (let tokens = 128; tokens < longest; tokens *= 2) {
     buckets.push(tokens);

@@ -34,7 +34,7 @@ export function routingRates(spec: DeploymentSpec): RoutingRates | undefined {
   }
   const { form, resolved: { plant: { decode, model } } } = service;
   const longest = Math.max(LONG_TOKENS, ...spec.workload.lengthClasses.map(({ inputTokens }) => Math.round(inputTokens)));
-  const lengths = requestLengths(service, [1, longest].map((inputTokens) => ({ inputTokens, outputTokens: 1 })));
+  const lengths = requestLengths([1, longest].map((inputTokens) => ({ inputTokens, outputTokens: 1 })));
   // what one request takes does not depend on how many instances there are.
   const { kinds: { promptSeconds, setUpSeconds, transferSeconds }, readsHere, overheadSeconds } = fleetTables(service, 1, 1, lengths, 1, true);
   const stepSeconds = form.stepSeconds(1);

@@ -59,7 +59,7 @@ export function parseCsvTrace(text: string, problems: TraceProblems): TraceReque
     first = Number.isNaN(first) ? seconds : first;
     const inputTokens = readLength(row, inputColumn, 'the input length', problems);
     const outputTokens = readLength(row, outputColumn, 'the output length', problems);
-    requests.push({ arrivalSeconds: seconds - first, inputTokens, cachedInputTokens: 0, outputTokens });
+    requests.push({ line: row.line, arrivalSeconds: seconds - first, inputTokens, cachedInputTokens: 0, outputTokens });
   }
   return requests;
 }

@@ -51,6 +51,7 @@ export function parseJsonlTrace(text: string, problems: TraceProblems): TraceReq
     const hits = firstMiss < 0 ? ids.length : firstMiss;
     ids.forEach((id) => cache.add(id));
     requests.push({
+      line,
       arrivalSeconds: (latest - (first ?? latest)) / 1000,
       inputTokens,
       // the last token is always computed: its logits give the first output token.

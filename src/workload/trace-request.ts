@@ -2,6 +2,9 @@
  * One request of a trace.
  */
 export interface TraceRequest {
+  /** Its line in the trace, from 1. */
+  readonly line: number;
+
   /** Arrival, in seconds after the first request. */
   readonly arrivalSeconds: number;
 

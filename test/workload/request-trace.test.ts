@@ -24,7 +24,7 @@ describe('formats', () => {
     const trace = RequestTrace.fromFile(AZURE);
     expect(trace.name).toBe('azure-2023-conv.csv');
     expect(trace.requests).toHaveLength(19366);
-    expect(trace.requests[0]).toEqual({ arrivalSeconds: 0, inputTokens: 374, cachedInputTokens: 0, outputTokens: 44 });
+    expect(trace.requests[0]).toEqual({ line: 2, arrivalSeconds: 0, inputTokens: 374, cachedInputTokens: 0, outputTokens: 44 });
     // 18:15:50.9951690 - 18:15:46.6805900
     expect(trace.requests[1].arrivalSeconds).toBeCloseTo(4.314579, 7);
     expect(trace.requestsPerSecond).toBeCloseTo(5.5304, 4);
@@ -41,9 +41,10 @@ describe('formats', () => {
     ['dates over a minute', 'TIMESTAMP,ContextTokens,GeneratedTokens\n2024-02-29 23:59:58.5000000,5,6\n2024-03-01T00:00:01,7,8\n'],
     ['time zones', 'TIMESTAMP,ContextTokens,GeneratedTokens\n2024-05-10 00:00:00.5+02:00,5,6\n2024-05-09 22:00:03Z,7,8\n'],
   ])('%s', (_, text) => {
+    const lastLine = text.trimEnd().split('\n').length;
     expect(RequestTrace.fromText(text, 'a/b.csv').requests).toEqual([
-      { arrivalSeconds: 0, inputTokens: 5, cachedInputTokens: 0, outputTokens: 6 },
-      { arrivalSeconds: 2.5, inputTokens: 7, cachedInputTokens: 0, outputTokens: 8 },
+      { line: 2, arrivalSeconds: 0, inputTokens: 5, cachedInputTokens: 0, outputTokens: 6 },
+      { line: lastLine, arrivalSeconds: 2.5, inputTokens: 7, cachedInputTokens: 0, outputTokens: 8 },
     ]);
   });
 

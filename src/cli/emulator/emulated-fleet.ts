@@ -45,6 +45,6 @@ export class EmulatedFleet {
 
   private tablesFor(lengths: readonly { readonly inputTokens: number; readonly outputTokens: number }[], requests: number) {
     const { prefill, decode } = this.service.spec;
-    return fleetTables(this.service, prefill?.instances ?? 0, decode.instances!, requestLengths(this.service, lengths), requests, false);
+    return fleetTables(this.service, prefill?.instances ?? 0, decode.instances!, requestLengths(lengths), requests, false);
   }
 }

@@ -4,7 +4,7 @@ import { Coefficients } from '../phases/coefficients';
 import { decodeKvSeconds, decodeStepSeconds } from '../phases/decode';
 import { kvTransferSeconds, linkRates, postingSeconds } from '../phases/kv-transfer';
 import { kvTokens } from '../phases/memory';
-import { promptSeconds } from '../phases/prefill';
+import { paddedTokens, promptSeconds } from '../phases/prefill';
 import { EngineShape, ModelShape, kvBytes, kvReadBytes } from '../phases/shapes';
 import { speculativeStepSeconds, tokensPerStep } from '../phases/speculation';
 import { Service } from '../service';
@@ -111,18 +111,22 @@ export function fleetTables(
   service: Service, prefillInstances: number, decodeInstances: number, kinds: RequestLengths, requests: number, eitherReads: boolean,
 ): FleetTables {
   const { resolved, form, aggregated } = service;
-  const { model, prefill, link, decode, classes: { segmentTokens } } = resolved.plant;
+  const { model, prefill, link, decode, classes } = resolved.plant;
   const promptSet = fill(new Coefficients(), (resolved.prefill ?? resolved.decode).set);
   const tokenSet = fill(new Coefficients(), resolved.decode.set);
   const wafer = decode.wafers !== undefined;
-  const { inputTokens, outputTokens, cachedTokens, paddedTokens } = kinds;
+  const { inputTokens, outputTokens, cachedTokens } = kinds;
   const kindCount = inputTokens.length;
   const alike = kinds.ranks.every((rank) => rank === kinds.ranks[0]);
   const twice = eitherReads && !aggregated && !wafer;
   const readsHere = Uint8Array.from({ length: twice ? 2 * kindCount : kindCount }, (_, row) => aggregated || row >= kindCount ? 1 : 0);
   const column = (value: (kind: number, here: number) => number) => Float64Array.from(readsHere, (here, row) => value(row % kindCount, here));
+  // each pool pads to its own lengths; of one pool, and of the first of two, the classes tell the longest
+  const buckets = [resolved.prefill?.promptBuckets ?? [], resolved.decode.promptBuckets];
+  const segments = [classes.segmentTokens, aggregated ? classes.segmentTokens : buckets[1][buckets[1].length - 1] ?? Infinity];
   const prompt = column((i, here) => promptSeconds(
-    model, (here ? decode : prefill!).engine, here ? tokenSet : promptSet, paddedTokens[i], cachedTokens[i], segmentTokens));
+    model, (here ? decode : prefill!).engine, here ? tokenSet : promptSet,
+    paddedTokens(inputTokens[i] - cachedTokens[i], buckets[here]), cachedTokens[i], segments[here]));
 
   const prefillEngines = prefill === undefined ? 0 : prefillInstances * prefill.enginesPerInstance;
   const rates = link && linkRates(link, promptSet, tokenSet, prefill!.enginesPerInstance, decode);

@@ -1,25 +1,18 @@
 import { SERVICE_TIERS, ServiceTier } from '../../routing';
 import { LengthClass } from '../../workload';
-import { paddedTokens } from '../phases/prefill';
-import { Service } from '../service';
 
 /** The lengths that occur, one column each; a request is of one kind. */
 export interface RequestLengths {
   readonly inputTokens: Float64Array;
   /** Leading prompt tokens whose KV cache is there already. */
   readonly cachedTokens: Float64Array;
-  /** New prompt tokens after padding to compiled lengths. */
-  readonly paddedTokens: Float64Array;
   readonly outputTokens: Float64Array;
   /** Place of each in `SERVICE_TIERS`: the lowest is first wherever requests wait. */
   readonly ranks: Uint8Array;
 }
 
-/** Whole tokens of the given lengths, padded as the fleet that reads them does. */
-export function requestLengths(
-  service: Service, lengths: readonly Omit<LengthClass, 'weight'>[],
-): RequestLengths {
-  const { promptBuckets } = service.resolved.prefill ?? service.resolved.decode;
+/** Whole tokens of the given lengths. */
+export function requestLengths(lengths: readonly Omit<LengthClass, 'weight'>[]): RequestLengths {
   const column = (value: (index: number) => number) => Float64Array.from(lengths, (_, index) => value(index));
   // classes of a trace have mean lengths; a simulated request has whole tokens
   const inputTokens = column((i) => Math.max(1, Math.round(lengths[i].inputTokens)));
@@ -27,7 +20,6 @@ export function requestLengths(
   return {
     inputTokens,
     cachedTokens,
-    paddedTokens: column((i) => paddedTokens(inputTokens[i] - cachedTokens[i], promptBuckets)),
     outputTokens: column((i) => Math.max(1, Math.round(lengths[i].outputTokens))),
     ranks: Uint8Array.from(lengths, ({ serviceTier = 'default' }) => SERVICE_TIERS.indexOf(serviceTier as ServiceTier)),
   };

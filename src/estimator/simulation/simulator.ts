@@ -1,5 +1,6 @@
 import { Problem, Problems } from '../../problems';
 import { PathExpectation, PathRates, SERVICE_TIERS } from '../../routing';
+import { RequestTrace } from '../../workload';
 import { DeploymentSpec } from '../deployment-spec';
 import { Refusal } from '../estimate';
 import { givenCounts, refusalOf } from '../estimator';
@@ -15,11 +16,16 @@ import { Outages } from './outages';
 import { Recorder } from './recorder';
 import { RequestLengths, requestLengths } from './request-lengths';
 import { FleetRouting } from './routing';
-import { InstanceFailure, SimulatedLatency, SimulatedRouting, SimulatedStage, SimulatedVerdict, Simulation, SimulationOptions, SimulationOutcome } from './simulation';
+import {
+  InstanceFailure, SimulatedLatency, SimulatedRouting, SimulatedStage, SimulatedVerdict, Simulation, SimulationObserver, SimulationOptions,
+  SimulationOutcome,
+} from './simulation';
 
 const DEFAULT_REQUESTS = 10_000;
 const MAX_REQUESTS = 2_000_000_000;
 const MAX_CLIENTS = 10_000_000;
+/** Requests that a refusal names. */
+const MOST_TOLD = 5;
 
 type FleetRun = EventEngine | MixedFleet;
 
@@ -55,6 +61,7 @@ export class Simulator {
    * @param options what to simulate.
    */
   public static simulate(spec: DeploymentSpec, options: SimulationOptions = {}): SimulationOutcome {
+    Problems.throwIfAny(shapeProblems(options));
     Problems.throwIfAny(optionProblems(options));
     try {
       const service = new Service(spec);
@@ -72,7 +79,7 @@ export class Simulator {
       Problems.throwIfAny([...failureProblems(failures, service, counts), ...routing === undefined ? [] : pathProblems(service)]);
       const most = options.concurrency ?? load.arrivals.requests;
       const fleet = fleetTables(service, counts.prefill, counts.decode, load.lengths, most, failures.length > 0 || options.routing !== undefined);
-      const refusal = unfit(service, fleet);
+      const refusal = unfit(service, fleet, options.trace);
       return refusal === undefined ? run(service, counts, options, load, fleet) : { refusal };
     } catch (error) {
       return refusalOf(error);
@@ -194,31 +201,36 @@ function loadOf(service: Service, { trace, concurrency, seed, requests }: Simula
     const { classes: { weights }, arrivalScv } = service.resolved.plant;
     return {
       name: concurrency === undefined ? 'open-loop' : 'closed-loop',
-      lengths: requestLengths(service, workload.lengthClasses),
+      lengths: requestLengths(workload.lengthClasses),
       arrivals: new RandomArrivals(seed ?? 0, requests ?? DEFAULT_REQUESTS, concurrency ?? 0, service.rate, arrivalScv, weights),
     };
   }
   const replayed = requests === undefined ? trace.requests : trace.requests.slice(0, requests);
   return {
     name: 'trace',
-    lengths: requestLengths(service, replayed),
+    lengths: requestLengths(replayed),
     arrivals: new RecordedArrivals(
       Float64Array.from(replayed, (request) => request.arrivalSeconds), Int32Array.from(replayed, (_, i) => i),
     ),
   };
 }
 
-function unfit(service: Service, { kinds, kvMemoryBytes, aggregated }: FleetTables): Refusal | undefined {
+function unfit(service: Service, { kinds, kvMemoryBytes, aggregated }: FleetTables, trace: RequestTrace | undefined): Refusal | undefined {
   const { spec, resolved: { plant: { model } } } = service;
   const most = (limit: number | undefined) => limit ?? model.maxContextTokens;
-  const count = kinds.inputTokens.reduce((sum, input, i) => {
-    const fits = input + kinds.outputTokens[i] <= most(spec.decode.maxSequenceTokens) && kinds.kvBytes[i] <= kvMemoryBytes
-      && (aggregated || input + 1 <= most(spec.prefill!.maxSequenceTokens));
-    return fits ? sum : sum + 1;
-  }, 0);
-  return count === 0 ? undefined : {
+  const unfitting = Array.from(kinds.inputTokens.keys()).filter((i) => {
+    const input = kinds.inputTokens[i];
+    return input + kinds.outputTokens[i] > most(spec.decode.maxSequenceTokens) || kinds.kvBytes[i] > kvMemoryBytes
+      || (!aggregated && input + 1 > most(spec.prefill!.maxSequenceTokens));
+  });
+  const told = unfitting.slice(0, MOST_TOLD).map((i) => {
+    const tokens = `${kinds.inputTokens[i]} + ${kinds.outputTokens[i]} tokens`;
+    return trace === undefined ? tokens : `${trace.name}:${trace.requests[i].line} has ${tokens}`;
+  });
+  return unfitting.length === 0 ? undefined : {
     kind: 'infeasible',
-    reason: `${count} of ${kinds.inputTokens.length} kinds of requests have more tokens than the engines take or their KV memory holds`,
+    reason: `${unfitting.length} of ${kinds.inputTokens.length} ${trace === undefined ? 'kinds of requests' : 'requests'} have more tokens than the engines take or `
+      + `their KV memory holds: ${told.join(', ')}${unfitting.length > told.length ? ', ...' : ''}`,
     mend: 'leave out requests that cannot be served, or let the engines take longer sequences',
   };
 }
@@ -248,6 +260,27 @@ function failureProblems(failures: readonly InstanceFailure[], service: Service,
       refuse(`failures[${i}].untilSeconds`, untilSeconds, 'this is no time after the failure', 'give more than atSeconds, or leave it out');
     }
   });
+  return problems;
+}
+
+/** What is not of the type that it is declared as, as callers in JavaScript have it. */
+function shapeProblems(options: unknown): Problem[] {
+  const problems: Problem[] = [];
+  const check = (ok: boolean, path: string, value: unknown, what: string, mend: string) => {
+    if (!ok) {
+      problems.push({ rule: 'SimulationOptionMistyped', path, value: JSON.stringify(value), message: `this is no ${what}`, mend });
+    }
+  };
+  const isObject = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value);
+  check(isObject(options), 'options', options, 'object', 'give the options of a simulation, or leave them out');
+  if (problems.length === 0) {
+    const { trace, routing, failures, observer } = options as { readonly [name in keyof SimulationOptions]: unknown };
+    check(trace === undefined || trace instanceof RequestTrace, 'trace', trace, 'trace', 'give what RequestTrace.fromFile returns, or leave it out');
+    check(routing === undefined || isObject(routing), 'routing', routing, 'object', 'give {} for the estimator\'s own threshold, or leave it out');
+    check(failures === undefined || Array.isArray(failures), 'failures', failures, 'list', 'give a list of failures, or leave it out');
+    (Array.isArray(failures) ? failures : []).forEach((failure, i) => check(isObject(failure), `failures[${i}]`, failure, 'object', 'give pool, instance and atSeconds'));
+    check(observer === undefined || typeof (observer as SimulationObserver | null)?.onRequest === 'function', 'observer', observer, 'observer', 'extend SimulationObserver');
+  }
   return problems;
 }
 

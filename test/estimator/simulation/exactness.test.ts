@@ -55,6 +55,7 @@ const fleets: fc.Arbitrary<Fleet> = fc.record({
   counts: fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 })),
   scv: fc.constantFrom(0, 0.3, 1, 3),
   maxConcurrentSequences: fc.constantFrom(undefined, 1, 2, 5),
+  decodeBuckets: fc.constantFrom<number[] | undefined>(undefined, undefined, [700, 6000]),
   bytesPerSecond: fc.constantFrom(undefined, 1e8, 3e9),
   blockTokens: fc.constantFrom(undefined, undefined, 16, 128),
   speculation: fc.option(fc.record({
@@ -90,7 +91,7 @@ const fleets: fc.Arbitrary<Fleet> = fc.record({
     objective: r.objective,
     prefill: r.prefill && { hardware: r.prefill, instances: r.counts[0], enginesPerInstance: r.prefillEngines },
     link: { overlap: r.overlap, bytesPerSecond: r.bytesPerSecond, blockTokens: r.blockTokens },
-    decode: { hardware: r.decode, instances: r.counts[1], maxConcurrentSequences: r.maxConcurrentSequences, speculation: r.decode === 'cs-3' ? undefined : r.speculation },
+    decode: { hardware: r.decode, instances: r.counts[1], maxConcurrentSequences: r.maxConcurrentSequences, ...r.decode !== 'cs-3' && { speculation: r.speculation, promptBuckets: r.decodeBuckets } },
   },
   prefill: r.prefill ? r.counts[0] : 0,
   decode: r.counts[1],
@@ -158,7 +159,7 @@ test(`per-request times equal a token-by-token simulation's to 1e-9 over ${FLEET
     const { classes: { weights }, arrivalScv } = service!.resolved.plant;
     const { requests, clients, seed } = fleet;
     const draws = new RandomArrivals(seed, requests, 0, service!.rate, arrivalScv, weights);
-    const lengths = requestLengths(service!, Array.from({ length: requests }, (_, i) => {
+    const lengths = requestLengths(Array.from({ length: requests }, (_, i) => {
       const drawn = service!.spec.workload.lengthClasses[draws.kind()];
       return { ...drawn, inputTokens: drawn.inputTokens + i, cachedInputTokens: drawn.cachedInputTokens! + i };
     }));

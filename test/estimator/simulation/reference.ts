@@ -45,16 +45,18 @@ export function reference(
   const aggregated = prefill === undefined;
   const promptSet = fill(new Coefficients(), (resolvedPrefill ?? resolvedDecode).set);
   const tokenSet = fill(new Coefficients(), resolvedDecode.set);
-  const buckets = (resolvedPrefill ?? resolvedDecode).promptBuckets;
   const copies = decode.engine.kvCopies;
 
   const pace = decode.speculation === undefined ? 1 : tokensPerStep(decode.speculation);
   const setUpSeconds = (r: ReferenceRequest) => link?.blockTokens === undefined
     ? promptSet.linkBaseSeconds : postingSeconds(model.kvTensors, r.inputTokens, link.blockTokens, promptSet.linkDescriptorSeconds);
-  const readSeconds = (r: ReferenceRequest, here = aggregated) => promptSeconds(
-    model, (here ? decode : prefill!).engine, here ? tokenSet : promptSet,
-    paddedTokens(r.inputTokens - r.cachedTokens, buckets), r.cachedTokens, plant.classes.segmentTokens,
-  );
+  const readSeconds = (r: ReferenceRequest, here = aggregated) => {
+    const buckets = here ? resolvedDecode.promptBuckets : resolvedPrefill!.promptBuckets;
+    return promptSeconds(
+      model, (here ? decode : prefill!).engine, here ? tokenSet : promptSet,
+      paddedTokens(r.inputTokens - r.cachedTokens, buckets), r.cachedTokens, buckets.at(-1) ?? Infinity,
+    );
+  };
   const readHere = new Set<ReferenceRequest>();
   const inOrder = (queue: ReferenceRequest[], request: ReferenceRequest) => {
     const at = queue.findIndex(({ rank }) => rank > request.rank);

@@ -287,7 +287,21 @@ describe('what cannot be simulated', () => {
 
   test('a recorded prompt that no engine takes is refused', () => {
     const trace = RequestTrace.fromText('arrivalSeconds,inputTokens,outputTokens\n0,10,10\n1,1000000,10', 'long.csv');
-    expect(Simulator.simulate(apart, { trace }).refusal).toMatchObject({ kind: 'infeasible', reason: expect.stringMatching(/^1 of 2 /) });
+    expect(Simulator.simulate(apart, { trace }).refusal).toMatchObject({ kind: 'infeasible', reason: expect.stringMatching(/^1 of 2 requests .*: long\.csv:3 has 1000000 \+ 10 tokens$/) });
+  });
+
+  test.each<[unknown, string[]]>([
+    [null, ['options']],
+    ['x', ['options']],
+    [{ trace: [], routing: null, failures: 'x', observer: {} }, ['trace', 'routing', 'failures', 'observer']],
+    [{ failures: [null, 3] }, ['failures[0]', 'failures[1]']],
+  ])('options of other types are refused by name: %j', (options, paths) => {
+    expect.assertions(1);
+    try {
+      Simulator.simulate(apart, options as SimulationOptions);
+    } catch (error) {
+      expect((error as ProblemsError).problems.map(({ path }) => path)).toEqual(paths);
+    }
   });
 
   test('wrong options are refused all at once', () => {
