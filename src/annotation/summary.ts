@@ -56,7 +56,7 @@ export function infoLine(estimate: Estimate): string {
 function latencyText(estimate: Estimate, name: string, metric: 'ttftSeconds' | 'tpotSeconds'): string {
   const promise = estimate.objectives.find((objective) => objective.metric === metric);
   if (promise) {
-    return `${name} p${promise.percentile} ${milliseconds(promise.estimateSeconds)} of ${toSignificant(promise.objectiveSeconds * 1000, 3)} ms promised`;
+    return `${name} p${promise.percentile} ${promise.verdict} at ${milliseconds(promise.estimateSeconds)} of ${toSignificant(promise.objectiveSeconds * 1000, 3)} ms promised`;
   }
   return `${name} p95 ${milliseconds(estimate[metric].p95)}`;
 }

@@ -123,6 +123,8 @@ function calibrated(engine: EngineOfSpec, measurements: Measurements, files: rea
     Object.fromEntries(rows.map((row) => [row.name, Number(value(row).toPrecision(4))])));
   const calibration: CalibrationSpec = {
     coefficientSet: engine.coefficientSet,
+    accelerator: engine.accelerator,
+    weights: engine.weights,
     [pool]: byName((row) => row.fitted),
     [`${pool}RelativeSigmas`]: byName((row) => row.relativeSigma),
     ...Object.fromEntries(METRICS.flatMap((metric) => {

@@ -84,7 +84,7 @@ function verdicts(estimate: Estimate): string {
       time(verdict.objectiveSeconds),
       time(verdict.estimateSeconds.value),
       interval(verdict.estimateSeconds, time),
-      verdict.held ? 'held' : 'missed',
+      verdict.verdict,
     ]),
   ], 1, 5);
 }

@@ -97,7 +97,7 @@ async function main(): Promise<void> {
 
   specCommand(program, 'search', 'the cheapest fleet of everything that could serve the workload, and what more money buys')
     .addHelpText('after', '\nAs JSON the answer is a fleet search (fleet-search.v1.schema.json).')
-    .addOption(listOption('--hardware <name>', 'hardware that either pool may be of', 'what has coefficients and a price'))
+    .addOption(listOption('--hardware <name>', 'hardware that either pool may be of', 'the spec\'s, and what has coefficients, a price and is served by the default image'))
     .addOption(listOption('--purchase-option <name>', 'a way to buy that is open', 'on-demand, capacity-block'))
     .addOption(listOption('--tensor-parallel-degree <ranks>', 'a degree that either pool may have', 'powers of two'))
     .addOption(listOption('--serving <name>', 'disaggregated or aggregated', 'both'))
@@ -190,6 +190,15 @@ async function main(): Promise<void> {
       }
     });
 
+  program.command('models')
+    .description('the models that a spec can name; any other is given in full')
+    .addOption(formatOption('text', 'json'))
+    .action(async ({ format }: { format: string }) => {
+      const { listedModels, modelsText } = await import('./models.js');
+      const models = listedModels();
+      process.stdout.write(`${format === 'json' ? JSON.stringify(models, undefined, 2) : modelsText(models)}\n`);
+    });
+
   program.command('rules')
     .description('the rules of check')
     .addOption(formatOption('text', 'json', 'markdown'))
@@ -213,7 +222,7 @@ function specCommand(program: Command, name: string, description: string, format
     })
     .description(description)
     .argument('<spec>', 'a deployment spec, see deployment-spec.v1.schema.json; - for standard input')
-    .option('--set <path=value>', 'puts a value into the spec, such as decode.instances=4; may be repeated', collect, [])
+    .option('--set <path=value>', 'puts a value into the spec, such as decode.instances=4, or takes it out, as prefill=null; may be repeated', collect, [])
     .addHelpText('after', SPEC_EXIT_CODES);
   return formats ? command.addOption(formatOption('text', 'json')) : command;
 }

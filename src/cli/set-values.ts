@@ -7,10 +7,14 @@ type Container = { [name: string]: unknown } | unknown[];
  * Puts values into a parsed spec, in the order given.
  *
  * @param spec the parsed spec, which is changed.
- * @param assignments `path=value` each; the value is JSON, or else a string. Objects on the way that are missing are made: whether the
- * path exists in the format is for the schema to say.
+ * @param assignments `path=value` each; the value is JSON, or else a string, and `null` takes out what is there. Objects on the way that are missing are
+ * made: whether the path exists in the format is for the schema to say. The name of a spec whose model is another one goes with the old model.
  */
 export function setValues(spec: unknown, assignments: string[]): void {
+  const sets = (path: RegExp) => assignments.some((assignment) => path.test(assignment));
+  if (sets(/^model(\.id)?=/) && !sets(/^name=/)) {
+    delete (Object(spec) as { name?: unknown }).name;
+  }
   Problems.throwIfAny(assignments.flatMap((assignment) => setValue(spec, assignment)));
 }
 
@@ -32,6 +36,10 @@ function setValue(spec: unknown, assignment: string): Problem[] {
     }
     const present = Object.hasOwn(container, step) ? (container as { [name: string]: unknown })[step] : {};
     const value = i === steps.length - 1 ? parseValue(match[2]) : present;
+    if (value === null && !Array.isArray(container)) {
+      delete container[step];
+      break;
+    }
     // not an assignment, which would reach a prototype by the name __proto__.
     Object.defineProperty(container, step, { value, enumerable: true, configurable: true, writable: true });
     container = value as Container;

@@ -93,7 +93,7 @@ export function simulationText(simulation: Simulation): string {
       row('end to end', simulation.endToEndSeconds),
       ['output tokens per second', number(simulation.outputTokensPerSecond), '', '', '', '', '', ''],
       ['requests per second', number(simulation.requestsPerSecond), '', '', '', '', '', ''],
-      ['goodput, requests per second', number(simulation.goodputRequestsPerSecond), '', '', '', '', '', ''],
+      ['requests per second that kept the objective', number(simulation.keptRequestsPerSecond), '', '', '', '', '', ''],
     ], 1),
     table([
       ['stage', 'engines', 'busy', 'mean batch'],

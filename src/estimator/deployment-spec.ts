@@ -253,11 +253,25 @@ export interface LinkSpec {
  */
 export interface CalibrationSpec {
   /**
-   * Name of a shipped coefficient set to start from, such as `trainium2`.
+   * Name of a shipped coefficient set that the pools with coefficients start from, such as `trainium2`: their accelerator's own, if it has one.
    *
    * @default - the set of the pool's accelerator
    */
   readonly coefficientSet?: string;
+
+  /**
+   * Accelerator that was measured, such as `trainium2`: pools of others that coefficients are given for are refused.
+   *
+   * @default - the coefficients are taken for what the pool is of
+   */
+  readonly accelerator?: string;
+
+  /**
+   * Number format of the weights that were measured, such as `bf16`: a spec of another one is refused.
+   *
+   * @default - the coefficients are taken for the format of the spec
+   */
+  readonly weights?: string;
 
   /**
    * Coefficients by name, in the units of the shipped set, for the prefill pool (for the only pool if aggregated).

@@ -90,6 +90,8 @@ export interface ObjectiveVerdict {
   readonly estimateSeconds: Range;
   /** Whether the centre of the estimate keeps the promise. */
   readonly held: boolean;
+  /** `held` or `missed` where the whole interval says so, `likely held` or `likely missed` where its centre does and an end does not. */
+  readonly verdict: string;
 }
 
 /**

@@ -97,6 +97,7 @@ export function report(service: Service, prefillInstances: number, decodeInstanc
       objectiveSeconds: promise.seconds,
       estimateSeconds: ranges[promise.index],
       held: centres[promise.index] <= promise.seconds,
+      verdict: verdictOf(ranges[promise.index], promise.seconds),
     })),
     solver: 'closed-form',
     confidence: confidence(service, unstable),
@@ -110,6 +111,12 @@ export function fleetPrice(service: Service, prefillInstances: number, decodeIns
     return undefined;
   }
   return prefillInstances * (prefill?.price?.usdPerHour ?? 0) + decodeInstances * decode.price.usdPerHour;
+}
+
+// the interval may lie on both sides of the promise
+function verdictOf({ value, low, high }: Range, promisedSeconds: number): string {
+  const likely = value <= promisedSeconds ? 'held' : 'missed';
+  return low <= promisedSeconds && promisedSeconds < high ? `likely ${likely}` : likely;
 }
 
 function latency(ranges: Range[], at: number): LatencyEstimate {

@@ -1,5 +1,6 @@
 import { Hardware, WaferScaleSystem } from '../hardware';
 import { ModelArchitecture, Precision } from '../model';
+import { isCalibrated } from './calibration/calibrated-pools';
 import { CoefficientSet, MeasuredCoefficients, setNamed, setOf, withMeasured } from './calibration/calibration';
 import { Price, poolPrice } from './cost';
 import { DEFAULT_DECODE_SEQUENCES, defaultTensorParallelDegree } from './defaults';
@@ -68,7 +69,7 @@ export function resolve(spec: DeploymentSpec): Resolved {
   const lowPrecision = !['bf16', 'fp16', 'int8', 'int4'].includes(spec.precision?.weights ?? Precision.BF16);
   const heads = architecture.spec.attentionHeads;
   const aggregated = spec.prefill === undefined;
-  const base = spec.calibration?.coefficientSet;
+  const baseOf = (pool: 'prefill' | 'decode') => isCalibrated(spec, pool) ? spec.calibration?.coefficientSet : undefined;
   const measured = measuredCoefficients(spec);
 
   const wafer = Hardware.wafer(spec.decode.hardware);
@@ -81,7 +82,7 @@ export function resolve(spec: DeploymentSpec): Resolved {
       mend: 'let prefill.maxConcurrentSequences be 1',
     });
   }
-  const promptMachine = hbmMachine(promptSpec, aggregated ? 'aggregated' : 'prefill', heads, model, lowPrecision, base);
+  const promptMachine = hbmMachine(promptSpec, aggregated ? 'aggregated' : 'prefill', heads, model, lowPrecision, baseOf(aggregated ? 'decode' : 'prefill'));
   const promptSet = withMeasured(promptMachine.set, measured.prefill);
   const stepTokens = spec.decode.maxBatchedTokens;
   if (stepTokens !== undefined && promptMachine.staticShapes) {
@@ -103,7 +104,7 @@ export function resolve(spec: DeploymentSpec): Resolved {
     ({ decode, pool } = waferPool(spec.decode, wafer, model, classes, spec));
     tokenEfa = wafer.ioBytesPerSecondPerWafer * pool.wafers!;
   } else {
-    const machine = aggregated ? promptMachine : hbmMachine(spec.decode, 'decode', heads, model, lowPrecision, base);
+    const machine = aggregated ? promptMachine : hbmMachine(spec.decode, 'decode', heads, model, lowPrecision, baseOf('decode'));
     // aggregated: one pool, so coefficients given for either phase are of its accelerator
     const set = withMeasured(aggregated ? promptSet : machine.set, measured.decode);
     decode = {

@@ -2,6 +2,7 @@ import { Hardware } from '../hardware';
 import { ModelArchitecture, Precision } from '../model';
 import { Problem, Problems, ProblemsError } from '../problems';
 import { ServiceLevelObjective, Workload } from '../workload';
+import { foreignCalibrationProblems } from './calibration/calibrated-pools';
 import { COEFFICIENT_SETS, measuredProblems, predictionSigmaProblems, sigmaProblems } from './calibration/calibration';
 import { PURCHASE_OPTIONS } from './cost';
 import { DecodeSpec, DeploymentSpec, SpeculationSpec, PoolSpec } from './deployment-spec';
@@ -89,6 +90,15 @@ export function specProblems(spec: DeploymentSpec): Problem[] {
       });
     }
   });
+  if (spec.link !== undefined && spec.prefill === undefined) {
+    problems.push({
+      rule: 'LinkWithoutPrefill',
+      path: 'link',
+      value: json(spec.link),
+      message: 'nothing is sent over it, as there is no prefill pool',
+      mend: 'leave it out, or give a prefill pool',
+    });
+  }
   part(problems, spec.decode, 'decode', true, (pool) => {
     poolProblems(problems, pool, 'decode', contextTokens);
     chunkProblems(problems, spec);
@@ -105,6 +115,7 @@ export function specProblems(spec: DeploymentSpec): Problem[] {
         mend: `use one of ${COEFFICIENT_SETS.join(', ')}`,
       });
     }
+    problems.push(...foreignCalibrationProblems(spec));
     for (const pool of ['prefill', 'decode'] as const) {
       const sigmas = `${pool}RelativeSigmas` as const;
       problems.push(...measuredProblems(calibration[pool], `calibration.${pool}`), ...sigmaProblems(calibration[sigmas], calibration[pool], `calibration.${sigmas}`));

@@ -220,7 +220,7 @@ export class ModelArchitecture {
         path,
         value: JSON.stringify(idOrAlias),
         message: 'there is no shipped model of this name',
-        mend: `${nearest.length > 0 ? `use ${nearest.join(', ')}, or` : 'use the id of a shipped model, or'} give the architecture in full`,
+        mend: `${nearest.length > 0 ? `use ${nearest.join(', ')}, or` : 'use the id of a shipped model, which the command "models" lists, or'} give the architecture in full`,
       }]);
     }
     return found;
@@ -228,6 +228,9 @@ export class ModelArchitecture {
 
   /** Id, such as `llama-3.3-70b`. */
   public readonly id: string;
+
+  /** Other names that a shipped one is found by, its Hugging Face name among them. */
+  public readonly aliases: string[];
 
   /** Where the dimensions come from. */
   public readonly source: string;
@@ -237,6 +240,7 @@ export class ModelArchitecture {
 
   private constructor(id: string, source: string, given?: ArchitectureSpec) {
     this.id = id;
+    this.aliases = given === undefined ? [...MODELS[id].aliases] : [];
     this.source = source;
     this.given = given;
   }
@@ -296,5 +300,5 @@ export class ModelArchitecture {
 }
 
 const BY_NAME = new Map(
-  ModelArchitecture.all().flatMap((model) => [model.id, ...MODELS[model.id].aliases].map((name) => [name.toLowerCase(), model])),
+  ModelArchitecture.all().flatMap((model) => [model.id, ...model.aliases].map((name) => [name.toLowerCase(), model])),
 );

@@ -136,7 +136,7 @@ describe('the command', () => {
     expect(errors['held out'][0]).toBe(6);
     expect(errors['held out'][1]).toBeLessThan(15);
     const calibration = JSON.parse(readFileSync(join(folder, 'calibration.json'), 'utf8'));
-    expect(Object.keys(calibration)).toEqual(['coefficientSet', 'decode', 'decodeRelativeSigmas', 'ttftRelativeSigma', 'tpotRelativeSigma', 'source']);
+    expect(Object.keys(calibration)).toEqual(['coefficientSet', 'accelerator', 'weights', 'decode', 'decodeRelativeSigmas', 'ttftRelativeSigma', 'tpotRelativeSigma', 'source']);
     expect(calibration.source).toBe('calibrate of steps.json: 6 times of trn1.32xlarge');
 
     const tpotOf = (spec: object) => {

@@ -100,6 +100,15 @@ test('serve says everything that is wrong with its configuration', () => {
   expect(run(['serve', '--config', `${file}x`]).stderr).toMatch(/the configuration cannot be read: ENOENT/);
 });
 
+test('models lists what a spec can name', () => {
+  const { status, stdout } = run(['models']);
+  expect(status).toBe(0);
+  expect(stdout).toMatch(/^llama-3\.3-70b +70\.6 +69\.5 +131072 +327680 +meta-llama\/Llama-3\.3-70B-Instruct$/m);
+  const listed: { id: string }[] = JSON.parse(run(['models', '--format', 'json']).stdout);
+  expect(listed.map(({ id }) => id)).toEqual(expect.arrayContaining(['llama-3.1-8b', 'deepseek-v3', 'gpt-oss-120b']));
+  expect(run(['estimate', EXAMPLE, '--set', 'model.id=zzzzzz']).stderr).toContain('the command "models" lists');
+});
+
 test('simulate as JSON follows its schema', () => {
   const simulation = JSON.parse(run(['simulate', EXAMPLE, '--requests', '500', '--format', 'json']).stdout);
   const validate = validator('simulation');

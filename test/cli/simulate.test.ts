@@ -22,7 +22,7 @@ test('a deployment as text', () => {
   for (const row of ['time to first token', 'time per output token', 'end to end']) {
     expect(stdout).toMatch(new RegExp(`^${row}( +[\\d.,]+ m?s){7}$`, 'm'));
   }
-  expect(stdout).toMatch(/^goodput, requests per second +[\d.]+$/m);
+  expect(stdout).toMatch(/^requests per second that kept the objective +[\d.]+$/m);
   expect(stdout).toMatch(/^ttftSeconds p95 .*: held$/m);
   expect(stdout).not.toMatch(/NaN|undefined|\[object/);
 });

@@ -130,3 +130,11 @@ test('a trace that is malformed is named by line and column', () => {
   const trace = specFile('arrivalSeconds,inputTokens,outputTokens\n0,x,1\n');
   expect(problemsOf(EXAMPLE, `workload.trace=${trace}`)).toEqual([expect.objectContaining({ rule: 'TraceLengthNotAnInteger', path: `${trace}:2:3` })]);
 });
+
+test('--set of null takes a part out, and of another model the name of the old one', () => {
+  const other = readSpec(EXAMPLE, ['prefill=null', 'model.id=qwen3-32b']);
+  expect(other).not.toHaveProperty('prefill');
+  expect([other.model.id, other.name]).toEqual(['qwen3-32b', undefined]);
+  expect(readSpec(EXAMPLE, ['model.id=qwen3-32b', 'name=mine']).name).toBe('mine');
+  expect(readSpec(EXAMPLE, ['decode.instances=null']).name).toMatch(/^Llama 3.3 70B/);
+});

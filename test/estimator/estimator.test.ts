@@ -302,3 +302,45 @@ test('ranges are ordered in every example above', () => {
     expect(range.high).toBeGreaterThanOrEqual(range.value);
   }
 });
+
+describe('a calibration', () => {
+  const decode = { decodeLayerSeconds: 1e-4 };
+  const on = (hardware: string, calibration: DeploymentSpec['calibration'], rest: Partial<DeploymentSpec> = {}) => (
+    problemsOf(trn2({ decode: { hardware, instances: 1, tensorParallelDegree: 8 }, prefill: undefined, calibration, ...rest })));
+
+  test.each<[string, string, DeploymentSpec['calibration'], Partial<DeploymentSpec>, string[]]>([
+    ['of another accelerator', 'trn2.48xlarge', { accelerator: 'h100', decode }, {}, ['calibration.accelerator CalibrationOfOtherHardware']],
+    ['that starts from another accelerator\'s set', 'trn2.48xlarge', { coefficientSet: 'h100', decode }, {}, ['calibration.coefficientSet CalibrationOfOtherHardware']],
+    ['of other weights', 'p5.48xlarge', { accelerator: 'h100', weights: 'bf16', decode }, { precision: { weights: 'fp8' } }, ['calibration.weights CalibrationOfOtherPrecision']],
+    ['of the same', 'p5.48xlarge', { accelerator: 'h100', coefficientSet: 'h100', weights: 'bf16', decode }, {}, []],
+    ['of what nobody else has measured, with a borrowed set', 'inf2.48xlarge', { accelerator: 'inferentia2', coefficientSet: 'trainium1', decode }, {}, []],
+    ['of the prefill pool alone, beside wafers', 'cs-3', { accelerator: 'trainium2', coefficientSet: 'trainium2', prefill: { prefillLayerSeconds: 1e-4 } }, {
+      prefill: { hardware: 'trn2.48xlarge', instances: 1 }, decode: { hardware: 'cs-3', instances: 1 },
+    }, []],
+  ])('%s', (_, hardware, calibration, rest, problems) => {
+    expect(on(hardware, calibration, rest)).toEqual(problems);
+  });
+
+  test('of one pool leaves the other what it is', () => {
+    const prefill = { hardware: 'trn1.32xlarge', instances: 1 };
+    const spec = trn2({ prefill, link: { path: 'host-staged' } });
+    const calibrated = estimateOf({ ...spec, calibration: { coefficientSet: 'trainium2', decode } });
+    expect(calibrated.stages[0]).toEqual(estimateOf(spec).stages[0]);
+  });
+});
+
+test('a link without a prefill pool is refused, as it would have no effect', () => {
+  expect(problemsOf(trn2({ prefill: undefined, link: { bytesPerSecond: 1e9 } }))).toEqual(['link LinkWithoutPrefill']);
+});
+
+test('a verdict knows the interval', () => {
+  const { p95 } = estimateOf(trn2()).ttftSeconds;
+  const verdictAt = (ttftSeconds: number) => {
+    const [{ held, verdict }] = estimateOf(trn2({ objective: { ttftSeconds } })).objectives;
+    return [held, verdict];
+  };
+  expect(verdictAt(p95.high * 1.001)).toEqual([true, 'held']);
+  expect(verdictAt((p95.value + p95.high) / 2)).toEqual([true, 'likely held']);
+  expect(verdictAt((p95.low + p95.value) / 2)).toEqual([false, 'likely missed']);
+  expect(verdictAt(p95.low * 0.999)).toEqual([false, 'missed']);
+});

@@ -35,7 +35,7 @@ export class WildSpecs {
       headroom: this.maybe(0.2, () => (
         { growth: this.maybe(0.5, () => this.number(1e-2, 3)), spareInstances: this.maybe(0.5, () => this.whole(4)) })),
       prefill: aggregated ? undefined : { ...this.pool(), maxConcurrentSequences: this.maybe(0.02, () => 2) },
-      link: this.maybe(0.3, () => ({
+      link: this.maybe(aggregated ? 0.02 : 0.3, () => ({
         bytesPerSecond: this.maybe(0.5, () => this.number(1e6, 1e12)),
         overlap: this.maybe(0.6, () => this.name(['layerwise', 'after-prefill'], 'never')),
         blockTokens: this.maybe(0.2, () => this.number(1, 512)),

@@ -1,5 +1,7 @@
+import { chipOf } from './calibrated-pools';
 import { fill, predictionSigmas } from './calibration';
 import { MeasuredEngine } from './measurements';
+import { Precision } from '../../model';
 import { DeploymentSpec } from '../deployment-spec';
 import { Coefficients } from '../phases/coefficients';
 import { kvTokens } from '../phases/memory';
@@ -11,6 +13,9 @@ export type MeasuredPool = 'prefill' | 'decode';
 /** An engine of a deployment, as it was measured, and what is known of it before. */
 export interface EngineOfSpec extends MeasuredEngine {
   readonly hardware: string;
+  readonly accelerator: string;
+  /** Number format of its weights. */
+  readonly weights: string;
   readonly tensorParallelDegree: number;
   /** Name of the coefficient set that it starts from. */
   readonly coefficientSet: string;
@@ -48,6 +53,8 @@ export function engineOfSpec(spec: DeploymentSpec, pool: MeasuredPool, stepToken
       kvTokens: pool === 'prefill' ? Infinity : kvTokens(plant.model, plant.decode.kvMemoryBytes / engine.kvCopies),
     },
     hardware: resolved.hardware,
+    accelerator: chipOf(resolved.hardware)!,
+    weights: spec.precision?.weights ?? Precision.BF16,
     tensorParallelDegree: resolved.tensorParallelDegree,
     coefficientSet: resolved.set.name,
     start: fill(new Coefficients(), resolved.set),

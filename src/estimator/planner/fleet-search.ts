@@ -8,7 +8,7 @@ export interface FleetSearchOptions {
   /**
    * Names of instance types, UltraServers or wafer systems that either pool may be of.
    *
-   * @default - every instance type with measured coefficients and a price of `purchaseOptions`, and the hardware of the spec
+   * @default - every instance type with measured coefficients and a price of `purchaseOptions` whose chips the default image serves, and the hardware of the spec
    */
   readonly hardware?: string[];
 

@@ -12,7 +12,8 @@ export const SERVINGS = ['disaggregated', 'aggregated'];
  * Everything that is wrong with what a search is asked for.
  */
 export function searchProblems(spec: DeploymentSpec, options: FleetSearchOptions): Problem[] {
-  const problems = specProblems(spec).filter(({ rule }) => rule !== 'CountWithoutObjective');
+  // counts are searched for, and some of what is considered has a link
+  const problems = specProblems(spec).filter(({ rule }) => rule !== 'CountWithoutObjective' && rule !== 'LinkWithoutPrefill');
   if (problems.length === 0 && spec.objective === undefined) {
     problems.push({ rule: 'SearchWithoutObjective', path: 'objective', message: 'nothing is promised that a fleet could be searched for', mend: 'give an objective' });
   }

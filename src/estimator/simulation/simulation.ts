@@ -231,7 +231,7 @@ export interface Simulation {
   /** Answered requests per second. */
   readonly requestsPerSecond: number;
   /** Answered requests per second that kept every promise of the objective; all of them without an objective. */
-  readonly goodputRequestsPerSecond: number;
+  readonly keptRequestsPerSecond: number;
   /** Most requests that were in the service at once. */
   readonly mostInFlight: number;
   /** Times that a request lost its place in an engine because the KV cache was full, and was read again later. */

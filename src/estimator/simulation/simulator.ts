@@ -122,7 +122,7 @@ function run(service: Service, counts: Counts, options: SimulationOptions, load:
     endToEndSeconds: latency(recorder.endToEnd),
     outputTokensPerSecond: recorder.outputTokens / durationSeconds,
     requestsPerSecond: answered / durationSeconds,
-    goodputRequestsPerSecond: recorder.good / durationSeconds,
+    keptRequestsPerSecond: recorder.good / durationSeconds,
     mostInFlight: engine.traffic.mostInFlight,
     preemptions: engine.preemptions,
     backlogGrows: options.concurrency === undefined && grows(engine, fleet, load.arrivals.requests),

@@ -1,11 +1,9 @@
 import { Token } from 'aws-cdk-lib';
 import { NeuronVllmEngine } from './neuron-vllm-engine';
+import { UNSUPPORTED_BY_DEFAULT_IMAGE } from '../../estimator/defaults';
 import { NeuronInstanceType } from '../../hardware';
 import { ModelArchitecture } from '../../model';
 import { Problem } from '../../problems';
-
-/** chips that the default image has no support for: https://awsdocs-neuron.readthedocs-hosted.com/en/v2.33.0/setup/pytorch/dlc.html */
-const UNSUPPORTED_BY_DEFAULT_IMAGE = ['trainium1', 'inferentia2'];
 
 /** what to do instead of giving an argument that the fleet gives or the estimator assumes. */
 const TAKEN_ARGUMENTS: { readonly [flag: string]: string } = {

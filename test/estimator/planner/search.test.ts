@@ -43,15 +43,26 @@ test('what it chooses is what estimate and simulate say of its spec', () => {
   expect(JSON.stringify(FleetPlanner.search(wanted()))).toBe(JSON.stringify(FleetPlanner.search(wanted())));
 });
 
+test('what the default image does not serve is considered where it is asked for alone', () => {
+  const considered = (hardware?: string[]) => {
+    const { front, rejected } = FleetPlanner.search(wanted(), { simulate: false, hardware });
+    return [...front, ...rejected].map(({ decode }) => decode.hardware);
+  };
+  expect(considered().filter((name) => name.startsWith('trn'))).not.toContain('trn1.32xlarge');
+  expect(considered()).toContain('trn2.48xlarge');
+  expect(considered(['trn1.32xlarge'])).toContain('trn1.32xlarge');
+});
+
 test('nothing that a plan of one combination finds is cheaper', () => {
-  const combinations = ['p5.48xlarge', 'p5en.48xlarge', 'trn1.32xlarge', 'trn2.48xlarge'].flatMap((hardware) => [
-    { prefill: undefined, decode: { hardware } }, { prefill: { hardware }, decode: { hardware } },
+  const hardware = ['p5.48xlarge', 'p5en.48xlarge', 'trn1.32xlarge', 'trn2.48xlarge'];
+  const combinations = hardware.flatMap((name) => [
+    { prefill: undefined, decode: { hardware: name } }, { prefill: { hardware: name }, decode: { hardware: name } },
   ]);
   fc.assert(fc.property(
     fc.double({ min: 0.5, max: 60, noNaN: true }), fc.double({ min: 0.3, max: 3, noNaN: true }), fc.double({ min: 0.015, max: 0.08, noNaN: true }),
     (rate, ttftSeconds, tpotSeconds) => {
       const spec = wanted({ workload: steady(rate, 1000, 200), objective: { ttftSeconds, tpotSeconds } });
-      const { outcome } = FleetPlanner.search(spec, { simulate: false });
+      const { outcome } = FleetPlanner.search(spec, { simulate: false, hardware });
       for (const pools of combinations) {
         const { estimate } = FleetPlanner.plan({ ...spec, ...pools }).outcome;
         if (estimate?.objectives.every(({ held }) => held)) {

@@ -158,9 +158,9 @@ describe('promises', () => {
   test('goodput counts the requests that keep all of them', () => {
     const observer = new Seen();
     const objective = { ttftSeconds: 1, tpotSeconds: 0.03, percentile: 90 };
-    const { goodputRequestsPerSecond, durationSeconds, objectives, ttftSeconds } = simulated({ ...loaded(mixed, 0.8), objective }, { observer });
+    const { keptRequestsPerSecond, durationSeconds, objectives, ttftSeconds } = simulated({ ...loaded(mixed, 0.8), objective }, { observer });
     const good = observer.requests.filter((r) => r.ttftSeconds <= 1 && (r.tpotSeconds ?? 0) <= 0.03).length;
-    expect(goodputRequestsPerSecond * durationSeconds).toBeCloseTo(good, 6);
+    expect(keptRequestsPerSecond * durationSeconds).toBeCloseTo(good, 6);
     expect(objectives.map(({ metric, held }) => [metric, held])).toEqual([
       ['ttftSeconds', ttftSeconds.p90 <= 1], ['tpotSeconds', expect.any(Boolean)],
     ]);
