@@ -101,6 +101,7 @@ const project = new awscdk.AwsCdkConstructLibrary({
     '@opentelemetry/exporter-trace-otlp-http@~0.223.0',
     '@opentelemetry/resources@~2.12.0',
     '@opentelemetry/sdk-trace-base@~2.12.0',
+    'iovalkey@~0.4.0',
     'jose@~5.10.0',
     'pino@^10.4.0',
     'prom-client@^15.1.3',

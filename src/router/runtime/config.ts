@@ -89,6 +89,17 @@ export interface QueueConfig {
 export interface RateLimitsConfig {
   readonly requestsPerMinute?: number;
   readonly tokensPerMinute?: number;
+  readonly valkey?: ValkeyConfig;
+}
+
+/** A server of allowances that several routers share. */
+export interface ValkeyConfig {
+  readonly url: string;
+  readonly username?: string;
+  readonly passwordEnv?: string;
+  readonly cluster: boolean;
+  readonly keyPrefix: string;
+  readonly timeoutSeconds: number;
 }
 
 type Environment = { readonly [name: string]: string | undefined };
@@ -274,6 +285,19 @@ function crossProblems(config: RouterConfig, env: Environment): Problem[] {
     refuse('RouterApiKeysMissing', 'auth.apiKeysEnv', config.auth.apiKeysEnv, 'the variable of the API keys is not set',
       'set it, or set auth to "none" where the network is the only guard');
   }
+  const { requestsPerMinute, tokensPerMinute, valkey } = config.rateLimits;
+  if (valkey !== undefined) {
+    if (requestsPerMinute === undefined && tokensPerMinute === undefined) {
+      refuse('RouterValkeyUnused', 'rateLimits.valkey', undefined, 'there is no limit to share', 'give requestsPerMinute or tokensPerMinute, or remove valkey');
+    }
+    if (!URL.canParse(valkey.url) || !isValkeyAddress(new URL(valkey.url))) {
+      refuse('RouterValkeyUrl', 'rateLimits.valkey.url', undefined, 'the URL is not the address of a Valkey server',
+        'give valkey://host:port, or valkeys://host:port for TLS, and a password by passwordEnv alone');
+    }
+    if (valkey.passwordEnv !== undefined && !env[valkey.passwordEnv]) {
+      refuse('RouterValkeyPasswordMissing', 'rateLimits.valkey.passwordEnv', valkey.passwordEnv, 'the variable of Valkey\'s password is not set', 'set it, or remove passwordEnv');
+    }
+  }
   if (config.tls !== undefined) {
     const { certificateFile, keyFile } = config.tls;
     try {
@@ -288,4 +312,8 @@ function crossProblems(config: RouterConfig, env: Environment): Problem[] {
       `give at most drainSeconds, ${config.drainSeconds}`);
   }
   return problems;
+}
+
+function isValkeyAddress({ protocol, hostname, username, password, pathname, search, hash }: URL): boolean {
+  return ['valkey:', 'valkeys:'].includes(protocol) && hostname !== '' && [username, password, search, hash].every((part) => part === '') && ['', '/'].includes(pathname);
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { Dispatcher } from 'undici';
 import { Admission } from './admission/admission';
-import { RateLimits } from './admission/rate-limits';
+import { RateLimiter } from './admission/rate-limits';
 import { RetryBudget } from './admission/retry-budget';
 import { throttled } from './admission/throttled';
 import { relayBedrocksAnswer, relayBedrocksStream } from './bedrock/relay';
@@ -53,7 +53,7 @@ export class Forwarder {
   private readonly config: RouterConfig;
   private readonly paths: PathChooser;
   private readonly admission: Admission;
-  private readonly rateLimits: RateLimits;
+  private readonly rateLimits: RateLimiter;
   private readonly retries: RetryBudget;
   private readonly handoff: Handoff;
   private readonly metrics: RouterMetrics;
@@ -62,14 +62,15 @@ export class Forwarder {
   /**
    * @param config within which bounds.
    * @param targets the engines.
+   * @param rateLimits what callers may have.
    * @param metrics what is told of it.
    * @param before who forwarded before, whose knowledge is kept.
    */
-  constructor(config: RouterConfig, targets: Target[], metrics: RouterMetrics, before?: Forwarder) {
+  constructor(config: RouterConfig, targets: Target[], rateLimits: RateLimiter, metrics: RouterMetrics, before?: Forwarder) {
     this.config = config;
     this.paths = new PathChooser(config, targets, before?.paths);
     this.admission = new Admission(config, this.paths, targets, metrics);
-    this.rateLimits = before?.rateLimits ?? new RateLimits(config.rateLimits);
+    this.rateLimits = rateLimits;
     this.retries = before?.retries ?? new RetryBudget();
     this.handoff = new Handoff(config.limits, targets, metrics, this.retries);
     this.metrics = metrics;
@@ -78,7 +79,6 @@ export class Forwarder {
   /** Another is to forward what comes from now on, and what no engine has yet. */
   public giveWayTo(successor: Forwarder): void {
     this.successor = successor;
-    this.rateLimits.limit(successor.config.rateLimits, performance.now());
     this.admission.close();
   }
 
@@ -95,7 +95,7 @@ export class Forwarder {
     const tried = new Set<Endpoint>();
     try {
       const routed = this.paths.read(exchange, read(this.config));
-      this.limitRate(exchange, routed);
+      await this.limitRate(exchange, routed);
       this.retries.deposit(performance.now());
       await this.forwardRead(exchange, read, routed, tried);
     } finally {
@@ -137,9 +137,9 @@ export class Forwarder {
     await this.successor!.forwardRead(exchange, read, paths.read(exchange, read(config)), tried);
   }
 
-  /** Throws ApiError if the caller has asked for too much lately. */
-  private limitRate(exchange: Exchange, { promptTokens }: Routed): void {
-    const reached = this.rateLimits.take(exchange.caller, promptTokens, performance.now());
+  /** Rejects with ApiError if the caller has asked for too much lately. */
+  private async limitRate(exchange: Exchange, { promptTokens }: Routed): Promise<void> {
+    const reached = await this.rateLimits.take(exchange.caller, promptTokens, performance.now());
     if (reached !== undefined) {
       throw throttled(this.metrics, reached.limit, reached.afterSeconds);
     }

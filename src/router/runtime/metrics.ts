@@ -40,6 +40,8 @@ export class RouterMetrics {
   public readonly queueWaitSeconds: Histogram<'tier'>;
   /** Requests that were refused though they might be answered at another time, and retries that were not made. */
   public readonly throttled: Counter<'reason'>;
+  /** Requests whose limits this router judged by itself, as Valkey could not be asked. */
+  public readonly rateLimitsAlone: Counter;
   /** Endpoints of a target that answered their last probes and requests. */
   public readonly upstreamHealthy: Gauge<'target'>;
   /** Endpoints of a target that told their load lately. */
@@ -106,6 +108,9 @@ export class RouterMetrics {
       help: 'Requests that were refused for what others, or the same caller, had asked; and retries that were not made (retry_budget).',
       labelNames: ['reason'],
       registers,
+    });
+    this.rateLimitsAlone = new Counter({
+      name: 'router_rate_limits_alone_total', help: 'Requests whose limits this router judged by itself, as Valkey could not be asked.', registers,
     });
     this.upstreamHealthy = new Gauge({
       name: 'router_upstream_healthy', help: 'Endpoints that answered their last probes and requests.', labelNames: ['target'], registers,

@@ -1,5 +1,8 @@
+import { performance } from 'node:perf_hooks';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
+import { RateLimits } from './admission/rate-limits';
+import { SharedRateLimits } from './admission/shared-rate-limits';
 import { ApiKeys } from './auth/api-keys';
 import { Authenticator, EVERYBODY } from './auth/authenticator';
 import { JsonWebTokens } from './auth/json-web-tokens';
@@ -29,6 +32,9 @@ export class Service {
   public readonly forwarder: Forwarder;
   /** Those of services before it that had their own engines, which may still have requests. */
   private readonly earlier: Target[];
+  private readonly rateLimits: RateLimits;
+  /** Undefined where routers limit callers each by itself. */
+  private readonly sharedLimits?: SharedRateLimits;
   private requests = 0;
   private onIdle?: () => void;
 
@@ -38,24 +44,28 @@ export class Service {
    * @param parts what it is made from.
    * @param before what was served before: what the configuration does not change goes on, connections, health, and what was learnt.
    */
-  constructor({ config, env, metrics, log }: ServiceParts, before?: Service) {
+  constructor(parts: ServiceParts, before?: Service) {
+    const { config, env, metrics, log } = parts;
     this.config = config;
     const isSameAuth = before !== undefined && isDeepStrictEqual(config.auth, before.config.auth);
     this.authenticator = isSameAuth ? before.authenticator : authenticatorOf(config.auth, env, log, before?.authenticator);
     const known = before === undefined ? [] : [...before.targets, ...before.earlier].filter(({ engines }) => !engines.isStopped);
     this.targets = targetsOf(config.targets, known, env);
     this.earlier = known.filter(({ engines }) => !this.targets.some((target) => target.engines === engines));
-    this.forwarder = new Forwarder(config, this.targets, metrics, before?.forwarder);
+    this.rateLimits = before?.rateLimits ?? new RateLimits(config.rateLimits);
+    this.sharedLimits = isDeepStrictEqual(config.rateLimits, before?.config.rateLimits) ? before!.sharedLimits : sharedLimitsOf(parts, this.rateLimits);
+    this.forwarder = new Forwarder(config, this.targets, this.sharedLimits ?? this.rateLimits, metrics, before?.forwarder);
   }
 
-  /** Starts to watch the engines that were not known before. Resolves after the first round, whatever it found. */
+  /** Starts to watch the engines that were not known before, and connects. Resolves after the first round, whatever it found. */
   public async start(): Promise<void> {
-    await Promise.all(this.targets.map(async ({ engines }) => engines.start()));
+    await Promise.all([...this.targets.map(async ({ engines }) => engines.start()), this.sharedLimits?.start()]);
   }
 
   /** Requests come to it from now on, and those that wait are its own. */
   public takeOver(before: Service): void {
     this.targets.forEach(({ engines, config }) => engines.limit(config.maxInFlight));
+    this.rateLimits.limit(this.config.rateLimits, performance.now());
     before.forwarder.giveWayTo(this.forwarder);
   }
 
@@ -85,6 +95,9 @@ export class Service {
   public async stop(successor?: Service): Promise<void> {
     if (this.authenticator !== successor?.authenticator) {
       this.authenticator.stop();
+    }
+    if (this.sharedLimits !== successor?.sharedLimits) {
+      this.sharedLimits?.stop();
     }
     await Promise.all(this.targets.map(async ({ engines }) => engines.stop()));
   }
@@ -116,4 +129,9 @@ function authenticatorOf(auth: RouterConfig['auth'], env: ServiceParts['env'], l
   const rotating = new RotatingApiKeys(keys, auth.apiKeysSecret, log);
   rotating.continue(before);
   return rotating;
+}
+
+function sharedLimitsOf({ config: { rateLimits }, env, metrics, log }: ServiceParts, local: RateLimits): SharedRateLimits | undefined {
+  const { valkey } = rateLimits;
+  return valkey && new SharedRateLimits({ limits: rateLimits, valkey, password: valkey.passwordEnv === undefined ? undefined : env[valkey.passwordEnv], local, metrics, log });
 }

@@ -3,6 +3,7 @@ import { AddressInfo } from 'node:net';
 import { ask, chat, chunkOf, configOf, drained, KEY, MockEngine, ROLE, routerFor, sleep, sse, TestRouter, until, whole } from './harness';
 import { VllmPair } from './vllm-pair';
 import { parseRouterConfig, RouterMetrics } from '../../../src/router/runtime';
+import { RateLimits } from '../../../src/router/runtime/admission/rate-limits';
 import { TargetConfig } from '../../../src/router/runtime/config';
 import { Exchange } from '../../../src/router/runtime/exchange';
 import { Forwarder } from '../../../src/router/runtime/forwarder';
@@ -566,7 +567,7 @@ function targetOf(given: object, discovery?: Discovery): Target {
 /** A forwarder behind a server of its own, whose exchanges a test can reach. */
 function forwarderFor(of: Target[], metrics: RouterMetrics) {
   const config = parseRouterConfig(JSON.stringify(configOf(targets(), { routing: ALWAYS })), { KEYS: KEY });
-  const forwarder = new Forwarder(config, of, metrics);
+  const forwarder = new Forwarder(config, of, new RateLimits({}), metrics);
   const exchanges: Exchange[] = [];
   const server = createServer((request, response) => {
     const exchange = new Exchange('id', 'chat_completions', request, new Answer(response, 1), OPENAI_WIRE);

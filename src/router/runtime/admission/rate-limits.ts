@@ -20,10 +20,20 @@ export interface LimitReached {
   readonly afterSeconds: number;
 }
 
+/** Who judges whether a caller may have more. */
+export interface RateLimiter {
+  /** Takes a request off the caller's allowance, or tells which limit it has reached. A prompt longer than the limit passes if nothing else did lately. */
+  take(caller: string, promptTokens: number, nowMillis: number): LimitReached | undefined | Promise<LimitReached | undefined>;
+  /** Takes more tokens off, or gives some back, once it is known how many a request took. */
+  charge(caller: string, tokens: number, nowMillis: number): void;
+  /** Gives a request back: it was refused. */
+  giveBack(caller: string, nowMillis: number): void;
+}
+
 /**
  * Limits on what each caller may ask for, and be answered, within a minute.
  */
-export class RateLimits {
+export class RateLimits implements RateLimiter {
   private requestsPerMinute: number;
   private tokensPerMinute: number;
   private readonly allowances = new Map<string, Allowance>();
@@ -48,7 +58,6 @@ export class RateLimits {
     this.tokensPerMinute = tokensPerMinute;
   }
 
-  /** Takes a request off the caller's allowance, or tells which limit it has reached. A prompt longer than the limit passes if nothing else did lately. */
   public take(caller: string, promptTokens: number, nowMillis: number): LimitReached | undefined {
     const allowance = this.allowanceOf(caller, nowMillis);
     const short = (needed: number, left: number, perMinute: number) => (needed > left + ROUNDING ? (needed - left) * 60 / perMinute : 0);
@@ -64,13 +73,11 @@ export class RateLimits {
     return undefined;
   }
 
-  /** Takes more tokens off, or gives some back, once it is known how many a request took. */
   public charge(caller: string, tokens: number, nowMillis: number): void {
     const allowance = this.allowanceOf(caller, nowMillis);
     allowance.tokens = Math.min(this.tokensPerMinute, allowance.tokens - tokens);
   }
 
-  /** Gives a request back: it was refused. */
   public giveBack(caller: string, nowMillis: number): void {
     const allowance = this.allowanceOf(caller, nowMillis);
     allowance.requests = Math.min(this.requestsPerMinute, allowance.requests + 1);

@@ -1,0 +1,63 @@
+import { createServer, Server } from 'node:net';
+import { ProblemsError } from '../../../../src/problems';
+import { parseRouterConfig } from '../../../../src/router/runtime';
+import { ask, chat, configOf, MockEngine, routerFor, TestRouter, whole } from '../harness';
+
+const LOST = 'Valkey cannot be asked: this router limits callers by itself';
+
+let engine: MockEngine;
+let router: TestRouter;
+
+beforeAll(async () => {
+  engine = await MockEngine.start(whole);
+});
+afterAll(async () => engine.stop());
+
+const start = async (port: number, cluster: boolean) => {
+  const valkey = { url: `valkey://127.0.0.1:${port}`, timeoutSeconds: 0.05, cluster };
+  router = await routerFor([{ name: 'engine', role: 'aggregated', protocol: 'openai', url: engine.url }], { rateLimits: { requestsPerMinute: 2, valkey } });
+};
+const listening = async (server: Server) => {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return (server.address() as { port: number }).port;
+};
+
+describe.each([['a server', false], ['a cluster', true]])('without %s that could be asked, a router limits callers by itself and tells of it', (_, cluster) => {
+  test.each([
+    ['nobody listens', false],
+    ['whoever listens says nothing', true],
+  ])('%s', async (__, isThere) => {
+    const server = createServer((socket) => socket.on('error', () => undefined).resume());
+    const port = await listening(server);
+    if (!isThere) {
+      await new Promise((resolve) => server.close(resolve));
+    }
+    await start(port, cluster);
+    const statuses = [];
+    for (let i = 0; i < 3; i++) {
+      statuses.push((await ask(router.url, chat())).status);
+    }
+    expect(statuses).toEqual([200, 200, 429]);
+    expect(router.lines.filter(({ msg }) => msg === LOST)).toHaveLength(1);
+    expect(await (await fetch(`${router.url}/metrics`)).text()).toContain('router_rate_limits_alone_total 3');
+    await router.drain();
+    server.close();
+  });
+});
+
+test.each([
+  ['no limit to share', { valkey: { url: 'valkey://h' } }, 'RouterValkeyUnused config.rateLimits.valkey'],
+  ['another protocol', { requestsPerMinute: 1, valkey: { url: 'http://h' } }, 'RouterValkeyUrl config.rateLimits.valkey.url'],
+  ['a password where everybody may read it', { requestsPerMinute: 1, valkey: { url: 'valkey://:secret@h' } }, 'RouterValkeyUrl config.rateLimits.valkey.url'],
+  ['a password that is not there', { requestsPerMinute: 1, valkey: { url: 'valkeys://h', passwordEnv: 'NONE' } }, 'RouterValkeyPasswordMissing config.rateLimits.valkey.passwordEnv'],
+])('is refused: %s', (_, rateLimits, problem) => {
+  const config = configOf([{ name: 'engine', role: 'aggregated', protocol: 'openai', url: 'http://h' }], { rateLimits });
+  let problems: string[] = [];
+  try {
+    parseRouterConfig(JSON.stringify(config), { KEYS: 'k' });
+  } catch (e) {
+    problems = (e as ProblemsError).problems.map(({ rule, path }) => `${rule} ${path}`);
+    expect((e as Error).message).not.toContain('secret@');
+  }
+  expect(problems).toEqual([problem]);
+});
