@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { ANONYMOUS } from './auth/authenticator';
+import { Cancellation } from './cancellation';
 import { LimitsConfig } from './config';
 import { HandoffOutcome } from './handoff/handoff';
 import { HttpRequest } from './listener';
@@ -58,8 +59,9 @@ export class Exchange {
   public tpotSeconds?: number;
   /** Whether the answer is a stream of events. */
   public streamed = false;
+  /** Cancelled when nothing more is to be done for the caller. */
+  public readonly cancellation = new Cancellation();
   private readonly arrivedAt = performance.now();
-  private readonly controller = new AbortController();
 
   constructor(id: string, route: string, request: HttpRequest, answer: Answer, wire: CallerWire) {
     this.id = id;
@@ -69,11 +71,6 @@ export class Exchange {
     this.wire = wire;
   }
 
-  /** Aborted when nothing more is to be done for the caller. */
-  public get signal(): AbortSignal {
-    return this.controller.signal;
-  }
-
   /** Seconds since the request arrived. */
   public elapsedSeconds(): number {
     return (performance.now() - this.arrivedAt) / 1000;
@@ -81,7 +78,7 @@ export class Exchange {
 
   /** Stops the work for this request: its engine is told by the closing of its connection. */
   public cancel(reason: Error): void {
-    this.controller.abort(reason);
+    this.cancellation.cancel(reason);
   }
 
   /** The caller closed its connection before its answer was whole. */
@@ -111,9 +108,9 @@ export class Exchange {
 
   /** Ends an exchange that has failed, in the way that its state still allows. */
   public async fail(error: unknown): Promise<void> {
-    const cause = this.signal.aborted ? this.signal.reason : error;
-    this.failure = loggable(cause as Error);
-    this.cancel(cause as Error);
+    const cause = this.cancellation.reason ?? error as Error;
+    this.failure = loggable(cause);
+    this.cancel(cause);
     if (cause instanceof CallerGone || cause instanceof CallerStalled) {
       this.code = '499';
       this.answer.breakOff();
@@ -125,7 +122,7 @@ export class Exchange {
   /** The whole body of the request. Throws ApiError if it is longer than allowed, CallerStalled if none of it comes for too long. */
   public async body({ maxBodyBytes, writeStallSeconds }: LimitsConfig): Promise<Buffer> {
     // the caller may have left before its body is looked at.
-    this.signal.throwIfAborted();
+    this.cancellation.throwIfCancelled();
     const tooLong = () => new ApiError(413, 'invalid_request_error', 'body_too_long', `the body is longer than ${maxBodyBytes} bytes`);
     if (Number(this.request.headers['content-length'] ?? 0) > maxBodyBytes) {
       throw tooLong();

@@ -265,7 +265,7 @@ describe('a refusal', () => {
     bedrock.behaviour = streaming(frames);
     const { stream } = await sdk().send(new ConverseStreamCommand({ modelId: MODEL, messages: USER }));
     await expect(all(stream)).rejects.toMatchObject({ name: 'ThrottlingException', message: 'slow down' });
-    expect(await lastLine()).toMatchObject({ code: 'stream_error', failure: 'Bedrock told of an error in its stream' });
+    expect(await lastLine()).toMatchObject({ code: 'stream_error', failure: 'the engine told of an error in its stream' });
   });
 
   test('is all there is without credentials', async () => {

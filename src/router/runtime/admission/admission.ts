@@ -58,7 +58,7 @@ export class Admission {
 
   /**
    * Chooses a path for a request, and takes a slot of the engine that answers, once there is one. Resolves to undefined if it is closed before that. Rejects with ApiError if the request cannot wait, or not
-   * longer, and with the signal's reason if its exchange is over.
+   * longer, and with the reason of its cancellation if its exchange is over.
    *
    * @param exchange for whom.
    * @param routed the request.
@@ -79,8 +79,8 @@ export class Admission {
   }
 
   private async wait(exchange: Exchange, routed: Routed, tried: ReadonlySet<Endpoint>): Promise<Choice | undefined> {
-    const { signal } = exchange;
-    signal.throwIfAborted();
+    const { cancellation } = exchange;
+    cancellation.throwIfCancelled();
     let end: { resolve(choice: Choice | undefined): void; reject(error: Error): void };
     const chosen = new Promise<Choice | undefined>((resolve, reject) => (end = { resolve, reject }));
     const place: Place = {
@@ -113,8 +113,7 @@ export class Admission {
       throw this.refusal(exchange, 'queue_full');
     }
     displaced.forEach((one) => one.refuse('queue_displaced'));
-    const leave = () => giveUp(signal.reason);
-    signal.addEventListener('abort', leave);
+    cancellation.listen(giveUp);
     const beganMillis = performance.now();
     const seconds = Math.min(this.maxWaitSeconds - (exchange.queuedSeconds ?? 0), this.firstByteTimeoutSeconds - exchange.elapsedSeconds());
     const timer = setTimeout(() => place.refuse('queue_wait'), seconds * 1000);
@@ -123,7 +122,7 @@ export class Admission {
       return await chosen;
     } finally {
       clearTimeout(timer);
-      signal.removeEventListener('abort', leave);
+      cancellation.unlisten(giveUp);
       const waited = (performance.now() - beganMillis) / 1000;
       exchange.queuedSeconds = (exchange.queuedSeconds ?? 0) + waited;
       this.metrics.queueWaitSeconds.observe({ tier: routed.tier }, waited);

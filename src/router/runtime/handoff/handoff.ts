@@ -88,9 +88,9 @@ export class Handoff {
     if (kept === undefined) {
       return { body, outcome: 'fallback_params_invalid' };
     }
-    if (exchange.signal.aborted) {
+    if (exchange.cancellation.reason !== undefined) {
       this.drop();
-      throw exchange.signal.reason;
+      throw exchange.cancellation.reason;
     }
     const params = kept.take(performance.now(), this.limits.kvLeaseSeconds);
     if (params === undefined) {

@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { RetryBudget } from '../admission/retry-budget';
+import { Cancellation } from '../cancellation';
 import { LimitsConfig } from '../config';
 import { Exchange } from '../exchange';
 import { RouterMetrics } from '../metrics';
@@ -35,8 +36,8 @@ interface Reading {
   readonly body: Buffer;
   /** Tokens of the prompt, about. */
   readonly promptTokens: number;
-  /** Aborted when nobody awaits it any longer. */
-  readonly signal: AbortSignal;
+  /** Cancelled when nobody awaits it any longer. */
+  readonly cancellation: Cancellation;
 }
 
 /** A prefill engine that reads the prompt while another awaits the KV cache. */
@@ -44,8 +45,8 @@ export interface Meeting {
   readonly endpoint: Endpoint;
   /** What the engine that answers is sent. */
   readonly body: Buffer;
-  /** Aborted if the prefill engine fails or refuses before the other has said anything, which would await it. */
-  readonly failed: AbortSignal;
+  /** Cancelled if the prefill engine fails or refuses before the other has said anything, which would await it. */
+  readonly failed: Cancellation;
   /** The prefill engine's answer, if it refused. */
   refusal?: WholeAnswer;
   /** Tells the prefill engine that it is awaited no longer. Resolves when it has no more to do with it. */
@@ -82,7 +83,8 @@ export class PrefillLeg {
     const tried = new Set<Endpoint>();
     for (let endpoint = target.nextReliable(tried); endpoint !== undefined && endpoint.freeSlots > 0; endpoint = target.nextReliable(tried)) {
       tried.add(endpoint);
-      const result = await this.attempt(exchange, target, endpoint, { path: asked.path, headers, body, promptTokens, signal: exchange.signal });
+      const reading = { path: asked.path, headers, body, promptTokens, cancellation: exchange.cancellation };
+      const result = await this.attempt(exchange, target, endpoint, reading);
       if (result !== undefined) {
         return result;
       }
@@ -112,45 +114,45 @@ export class PrefillLeg {
     if (endpoint === undefined || endpoint.freeSlots === 0) {
       return undefined;
     }
-    const [failed, left] = [new AbortController(), new AbortController()];
+    const [failed, left] = [exchange.cancellation.part(), exchange.cancellation.part()];
     const body = withRoom(bodyForEngine(asked, target.config), endpoint.url, target.config.bootstrapPort!);
     const read = this.attempt(exchange, target, endpoint, {
-      path: asked.path, headers, promptTokens, body: withMembers(body, WHOLE), signal: AbortSignal.any([exchange.signal, left.signal]),
+      path: asked.path, headers, promptTokens, body: withMembers(body, WHOLE), cancellation: left,
     });
     const meeting: Meeting = {
       endpoint,
       body,
-      failed: failed.signal,
+      failed,
       leave: async () => {
-        left.abort();
+        left.cancel(new Error('nobody awaits the prompt any longer'));
         await settled;
       },
     };
     const settled = read.then((result) => {
       if (result?.kind !== 'read' && !exchange.answer.started) {
         meeting.refusal = result?.kind === 'refused' ? result.answer : undefined;
-        failed.abort();
+        failed.cancel(new Error('the prompt is not read'));
       }
       // whoever left, or the caller who did, knows.
     }, () => undefined);
     return meeting;
   }
 
-  /** Lets one endpoint read the prompt, and takes its slot for that. Resolves to undefined if no connection could be made; rejects if the signal is aborted. */
+  /** Lets one endpoint read the prompt, and takes its slot for that. Resolves to undefined if no connection could be made; rejects if it is cancelled. */
   private async attempt(
-    exchange: Exchange, target: Target, endpoint: Endpoint, { path, headers, body, promptTokens, signal }: Reading,
+    exchange: Exchange, target: Target, endpoint: Endpoint, { path, headers, body, promptTokens, cancellation }: Reading,
   ): Promise<PrefillResult | undefined> {
     const labels = { target: target.config.name };
     target.take(endpoint);
     const wasRead = endpoint.reads(promptTokens);
     this.metrics.inFlight.inc(labels);
-    const timeout = new AbortController();
-    const timer = setTimeout(() => timeout.abort(), this.limits.prefillTimeoutSeconds * 1000);
+    const attempt = cancellation.part();
+    const timer = setTimeout(() => attempt.cancel(new Error('the prompt was not read in time')), this.limits.prefillTimeoutSeconds * 1000);
     const span = exchange.trace?.leg('prefill', endpoint.url);
     let status: number | undefined;
     const askedAt = performance.now();
     try {
-      const response = await endpoint.post(path, { ...headers, accept: 'application/json', ...span?.headers }, body, AbortSignal.any([signal, timeout.signal]));
+      const response = await endpoint.post(path, { ...headers, accept: 'application/json', ...span?.headers }, body, attempt);
       // the lease began when the engine was done, just before its status.
       const answeredAt = performance.now();
       const answer = await readWhole(response, MAX_ANSWER_BYTES);
@@ -167,10 +169,10 @@ export class PrefillLeg {
       this.metrics.prefillSeconds.observe(labels, (answeredAt - askedAt) / 1000);
       return { kind: 'read', answer: answer.body, answeredMillis: answeredAt, endpoint };
     } catch (e) {
-      if (signal.aborted) {
+      if (cancellation.reason !== undefined) {
         throw e;
       }
-      if (!timeout.signal.aborted && isConnectError(e)) {
+      if (attempt.reason === undefined && isConnectError(e)) {
         endpoint.unreachable();
         return undefined;
       }

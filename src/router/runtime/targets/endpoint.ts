@@ -1,5 +1,7 @@
-import { Dispatcher, Pool } from 'undici';
+import { Pool } from 'undici';
+import { EngineResponse } from './engine-response';
 import { readEngineReport, ReportedLoad } from './reported-load';
+import { Cancellation } from '../cancellation';
 
 /** What undici and Node call a connection that was never made, so that no byte of the request has left. */
 const CONNECT_CODES = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT']);
@@ -171,11 +173,16 @@ export class Endpoint {
     return new URL(`${this.basePath}${path}`, this.url);
   }
 
-  /** Sends a request to the engine. */
+  /** Sends a request to the engine. Resolves once its answer begins, and rejects if it does not. */
   public async post(
-    path: string, headers: { readonly [name: string]: string }, body: Uint8Array, signal: AbortSignal,
-  ): Promise<Dispatcher.ResponseData> {
-    return this.pool.request({ path: `${this.basePath}${path}`, method: 'POST', headers: { ...headers, ...this.headers }, body, signal });
+    path: string, headers: { readonly [name: string]: string }, body: Uint8Array, cancellation: Cancellation,
+  ): Promise<EngineResponse> {
+    return new Promise((resolve, reject) => {
+      const response = new EngineResponse(cancellation, (error) => (error === undefined ? resolve(response) : reject(error)));
+      if (cancellation.reason === undefined) {
+        this.pool.dispatch({ path: `${this.basePath}${path}`, method: 'POST', headers: { ...headers, ...this.headers }, body }, response);
+      }
+    });
   }
 
   /** Asks the engine for its health. Most answers below 500 count: hosted engines have no `/health`. */

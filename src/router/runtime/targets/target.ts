@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
+import { BedrockSigner } from './bedrock-signer';
 import { Endpoint } from './endpoint';
 import { Engines } from './engines';
-import { BedrockSigner } from '../bedrock/signer';
 import { TargetConfig } from '../config';
 import { SGLANG } from '../handoff/bootstrap';
 import { isEligible } from '../handoff/eligibility';

@@ -34,8 +34,6 @@ export interface StreamFailure {
  */
 export interface CallerStream {
   readonly headers: { readonly [name: string]: string };
-  /** Whether events are told as they come, so that many may be at once. */
-  readonly tellsAsItComes?: true;
 
   /**
    * An event of the engine's stream.
@@ -44,6 +42,9 @@ export interface CallerStream {
    * @param data what it says; undefined for a comment.
    */
   event(bytes: Buffer, data: string | undefined): void;
+
+  /** Events that say nothing but text, as they came. */
+  texts(bytes: Buffer): void;
 
   /** An event in which the engine says that it failed. */
   engineError(bytes: Buffer): void;

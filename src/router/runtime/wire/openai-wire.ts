@@ -23,10 +23,13 @@ function errorBody({ message, type, param, code }: ApiError): Buffer {
 
 class OpenAiStream implements CallerStream {
   public readonly headers = SSE_HEADERS;
-  public readonly tellsAsItComes = true;
   private parts: Buffer[] = [];
 
   public event(bytes: Buffer): void {
+    this.parts.push(bytes);
+  }
+
+  public texts(bytes: Buffer): void {
     this.parts.push(bytes);
   }
 

@@ -43,8 +43,8 @@ export class SseSplitter {
    *
    * Throws SseEventTooLong if what is left over is longer than an event may be.
    */
-  public push(chunk: Uint8Array): SseEvent[] {
-    this.pending = this.pending.length === 0 ? Buffer.from(chunk) : Buffer.concat([this.pending, chunk]);
+  public push(chunk: Buffer): SseEvent[] {
+    this.pending = this.pending.length === 0 ? chunk : Buffer.concat([this.pending, chunk]);
     const events: SseEvent[] = [];
     let eventStart = 0;
     let at: number;
@@ -52,7 +52,8 @@ export class SseSplitter {
       const end = at > this.lineStart && this.pending[at - 1] === CR ? at - 1 : at;
       if (end === this.lineStart) {
         const bytes = this.pending.subarray(eventStart, at + 1);
-        events.push({ bytes, data: dataOf(bytes) });
+        // without the blank line and the line feed before it.
+        events.push({ bytes, data: dataOf(bytes.toString('utf8', 0, end - eventStart - 1)) });
         eventStart = at + 1;
       }
       this.lineStart = this.scanned = at + 1;
@@ -67,13 +68,17 @@ export class SseSplitter {
   }
 }
 
-function dataOf(bytes: Buffer): string | undefined {
-  const text = bytes.toString('utf8');
+/** What the `data:` lines of events say that end with blank lines of line feeds alone. */
+export function dataOfEach(events: Buffer): string[] {
+  return events.toString('utf8').split('\n\n').map(dataOf).filter((data) => data !== undefined);
+}
+
+function dataOf(event: string): string | undefined {
   // what nearly every event is: one line of data.
-  if (text.startsWith('data: ') && text.indexOf('\n') === text.length - 2 && text.charCodeAt(text.length - 3) !== CR) {
-    return text.slice('data: '.length, -2);
+  if (event.startsWith('data: ') && !event.includes('\n') && !event.includes('\r')) {
+    return event.slice('data: '.length);
   }
-  const lines = text.split('\n')
+  const lines = event.split('\n')
     .filter((line) => line.startsWith('data:'))
     .map((line) => line.replace(/^data: ?/, '').replace(/\r$/, ''));
   return lines.length === 0 ? undefined : lines.join('\n');

@@ -1,8 +1,9 @@
-import { Dispatcher } from 'undici';
+import type { IncomingHttpHeaders } from 'node:http';
 import { Exchange } from '../exchange';
 import { ApiError, EngineError } from './api-error';
 import { OPENAI_WIRE } from './openai-wire';
 import { tellsOfKvParams, withoutKvParams } from '../handoff/kv-params';
+import { EngineResponse } from '../targets/engine-response';
 
 const RETURNED = ['content-type', 'retry-after'];
 const RESET = 'x-ratelimit-reset-';
@@ -20,7 +21,7 @@ export interface WholeAnswer {
  *
  * Throws EngineError if it breaks off or is longer than allowed.
  */
-export async function readWhole(response: Dispatcher.ResponseData, maxBytes: number): Promise<WholeAnswer> {
+export async function readWhole(response: EngineResponse, maxBytes: number): Promise<WholeAnswer> {
   const headers: { [name: string]: string } = {};
   for (const name of RETURNED) {
     const value = response.headers[name];
@@ -28,19 +29,20 @@ export async function readWhole(response: Dispatcher.ResponseData, maxBytes: num
       headers[name] = value;
     }
   }
-  if (response.statusCode === 429) {
+  if (response.status === 429) {
     headers['retry-after'] ??= String(secondsToWait(response.headers));
   }
-  const parts: Uint8Array[] = [];
+  const parts: Buffer[] = [];
   let length = 0;
-  for await (const chunk of chunks(response.body)) {
+  for (let chunk = await response.next(); chunk !== undefined; chunk = await response.next()) {
     length += chunk.length;
     if (length > maxBytes) {
+      response.breakOff();
       throw new EngineError(502, 'engine_failed', `the answer is longer than ${maxBytes} bytes`);
     }
     parts.push(chunk);
   }
-  return { status: response.statusCode, headers, body: Buffer.concat(parts) };
+  return { status: response.status, headers, body: parts.length === 1 ? parts[0] : Buffer.concat(parts) };
 }
 
 /** The tokens that an engine counts in a member of a whole answer, such as `prompt_tokens`; undefined if it does not. A quote within generated text is escaped. */
@@ -55,7 +57,7 @@ export function tokensIn(body: Buffer, member: string): number | undefined {
  * How long to wait before an engine is asked again that has had too much, in whole seconds: until the last of its used-up quotas is there again, as hosted
  * engines tell in headers such as `x-ratelimit-remaining-tokens-minute` and `x-ratelimit-reset-tokens-minute`, and at most a minute, as SDKs really wait.
  */
-function secondsToWait(headers: Dispatcher.ResponseData['headers']): number {
+function secondsToWait(headers: IncomingHttpHeaders): number {
   const number = (name: string) => parseFloat(String(headers[name]));
   const resets = Object.keys(headers).filter((name) => name.startsWith(RESET))
     // a request may have been too large for what remains.
@@ -74,13 +76,4 @@ export async function passOn(exchange: Exchange, answer: WholeAnswer): Promise<v
       new ApiError(status, status < 500 ? 'invalid_request_error' : 'server_error', 'engine_refused', 'the engine refused the request')));
   }
   await exchange.finish(exchange.wire.whole({ ...answer, body }, exchange));
-}
-
-/** The chunks of an engine's answer; whatever breaks it is the engine's failure. */
-export async function* chunks(body: Dispatcher.ResponseData['body']): AsyncGenerator<Uint8Array> {
-  try {
-    yield* body;
-  } catch {
-    throw new EngineError(502, 'engine_failed', 'the engine broke off its answer');
-  }
 }

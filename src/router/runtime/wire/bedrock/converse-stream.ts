@@ -5,6 +5,7 @@ import { chunkOf, isGivenUp, reasoningOf } from '../completion';
 import { stopReasonOf, tierOf, usageOf } from './completion';
 import { EventFrame } from './event-stream';
 import { Fields, isObject } from '../fields';
+import { dataOfEach } from '../sse';
 
 const MESSAGE_START = EventFrame.event('messageStart');
 const BLOCK_START = EventFrame.event('contentBlockStart');
@@ -50,6 +51,10 @@ export class ConverseStream implements CallerStream {
     if (isObject(choice)) {
       this.choice(choice);
     }
+  }
+
+  public texts(bytes: Buffer): void {
+    dataOfEach(bytes).forEach((data) => this.event(bytes, data));
   }
 
   public engineError(): void {

@@ -10,6 +10,7 @@ import { chunkOf, completionOf, isGivenUp } from '../completion';
 import { EventFrame } from './event-stream';
 import { FieldProblems, Fields, isObject, jsonObject } from '../fields';
 import { refuseRemoteMedia } from '../media';
+import { dataOfEach } from '../sse';
 
 const CHUNK = EventFrame.event('chunk');
 const MODEL_STREAM_ERROR = EventFrame.exception('modelStreamErrorException');
@@ -142,6 +143,10 @@ class ChunkStream implements CallerStream {
       const told = { generation: choice.text, prompt_token_count: null, generation_token_count: this.tokens, stop_reason: reason ?? null };
       this.chunk(JSON.stringify(told));
     }
+  }
+
+  public texts(bytes: Buffer): void {
+    dataOfEach(bytes).forEach((data) => this.event(bytes, data));
   }
 
   public engineError(): void {

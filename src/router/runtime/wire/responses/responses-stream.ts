@@ -3,7 +3,7 @@ import { ApiError, EngineError } from '../api-error';
 import { CallerStream } from '../caller-wire';
 import { chunkOf, isGivenUp, reasoningOf } from '../completion';
 import { Fields, isObject } from '../fields';
-import { SSE_HEADERS } from '../sse';
+import { dataOfEach, SSE_HEADERS } from '../sse';
 import { contentOf, endOf, itemOf, newItem, OutputItem, ResponseObject, usageOf } from './response-object';
 
 /**
@@ -45,6 +45,10 @@ export class ResponsesStream implements CallerStream {
     if (isObject(choice)) {
       this.choice(choice);
     }
+  }
+
+  public texts(bytes: Buffer): void {
+    dataOfEach(bytes).forEach((data) => this.event(bytes, data));
   }
 
   public engineError(): void {

@@ -25,8 +25,8 @@ export class FrameSplitter {
   private pending: Buffer = Buffer.alloc(0);
 
   /** Messages that the chunk completes. Throws EngineError for bytes that are none. */
-  public push(chunk: Uint8Array): Frame[] {
-    this.pending = this.pending.length === 0 ? Buffer.from(chunk) : Buffer.concat([this.pending, chunk]);
+  public push(chunk: Buffer): Frame[] {
+    this.pending = this.pending.length === 0 ? chunk : Buffer.concat([this.pending, chunk]);
     const frames: Frame[] = [];
     while (this.pending.length >= 4) {
       const length = this.pending.readUInt32BE(0);

@@ -1,0 +1,112 @@
+import { Cancellation } from './cancellation';
+import { LimitsConfig } from './config';
+import { Exchange } from './exchange';
+import { Handoff } from './handoff/handoff';
+import { BedrockEngineStream, relayBedrocksAnswer } from './relay/bedrock-stream';
+import { OpenAiEngineStream } from './relay/openai-stream';
+import { relayStream, relayWhole } from './relay/relay';
+import { Silence } from './relay/silence';
+import { requestToBedrock } from './targets/bedrock-request';
+import { Endpoint, isConnectError } from './targets/endpoint';
+import { EngineResponse } from './targets/engine-response';
+import { Target } from './targets/target';
+import { EngineError } from './wire/api-error';
+import { EngineRequest } from './wire/engine-request';
+
+/** What one engine is asked. */
+export interface Leg {
+  readonly endpoint: Endpoint;
+  readonly path: string;
+  readonly headers: { readonly [name: string]: string };
+  readonly body: Buffer;
+  /** Cancelled when the engine is no longer to answer. */
+  readonly cancellation: Cancellation;
+  /** Whether the KV cache is kept for it, until it is fetched or its lease ends. */
+  readonly fetches?: boolean;
+  /** Whether another header would break its signature. */
+  readonly isSigned?: boolean;
+  /** Whether it answers as Bedrock does, to a caller that asked as Bedrock is asked. */
+  readonly inBedrocksFormat?: boolean;
+}
+
+/**
+ * The leg of a request that answers it: one engine is asked, and what it says is passed on.
+ */
+export class AnswerLeg {
+  private readonly limits: LimitsConfig;
+  private readonly handoff: Handoff;
+
+  /**
+   * @param limits within which bounds.
+   * @param handoff what is told of KV caches that the engine does not fetch.
+   */
+  constructor(limits: LimitsConfig, handoff: Handoff) {
+    this.limits = limits;
+    this.handoff = handoff;
+  }
+
+  /** Lets an engine answer. Resolves to its status once the caller has all of it, to undefined if no connection could be made. */
+  public async run(exchange: Exchange, asked: EngineRequest, leg: Leg): Promise<number | undefined> {
+    const span = exchange.trace?.leg('decode', leg.endpoint.url);
+    let status: number | undefined;
+    try {
+      // what is signed stays as it is.
+      status = await this.send(exchange, asked, span === undefined || leg.isSigned ? leg : { ...leg, headers: { ...leg.headers, ...span.headers } });
+      return status;
+    } finally {
+      span?.end(exchange.code === 'stream_error' ? undefined : status);
+    }
+  }
+
+  /** Does so, without telling OpenTelemetry. */
+  private async send(exchange: Exchange, asked: EngineRequest, leg: Leg): Promise<number | undefined> {
+    const silence = asked.stream ? new Silence(exchange, this.limits) : undefined;
+    try {
+      const response = await post(leg);
+      const status = response?.status;
+      if (leg.fetches && (status === undefined || (status >= 400 && status < 500))) {
+        // it refused the request without a look at the KV cache, or never had it.
+        this.handoff.drop();
+      }
+      if (response === undefined) {
+        return undefined;
+      }
+      exchange.tellRoute();
+      if (exchange.handoff === 'handed_off' && response.status >= 500) {
+        await response.discard();
+        throw new EngineError(502, 'engine_failed', `the engine answers a hand-off with status ${status}`);
+      }
+      if (silence !== undefined && status === 200) {
+        const stream = leg.inBedrocksFormat ? new BedrockEngineStream(exchange, response) : new OpenAiEngineStream(exchange);
+        await relayStream(exchange, response, stream, silence);
+      } else {
+        await (leg.inBedrocksFormat ? relayBedrocksAnswer : relayWhole)(exchange, response);
+      }
+      return status;
+    } finally {
+      silence?.end();
+    }
+  }
+}
+
+/** The engine's answer, from its status on; undefined if no connection could be made. */
+async function post({ endpoint, path, headers, body, cancellation }: Leg): Promise<EngineResponse | undefined> {
+  try {
+    return await endpoint.post(path, headers, body, cancellation);
+  } catch (e) {
+    if (cancellation.reason === undefined && isConnectError(e)) {
+      return undefined;
+    }
+    throw new EngineError(502, 'engine_failed', 'the engine broke off before it answered');
+  }
+}
+
+/** The leg as Bedrock is to be sent it; as it is for engines, which nothing is signed for. */
+export async function signedLeg(exchange: Exchange, asked: EngineRequest, { signer, config }: Target, leg: Leg): Promise<Leg> {
+  if (signer === undefined) {
+    return leg;
+  }
+  const request = requestToBedrock(exchange, asked, config.modelName!, leg);
+  const headers = await signer.sign(leg.endpoint.urlOf(request.path), request.headers, request.body);
+  return { ...leg, ...request, headers, isSigned: true, inBedrocksFormat: asked.bedrock !== undefined };
+}

@@ -1,0 +1,215 @@
+import { randomUUID } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
+import { AnswerLeg, Leg, signedLeg } from './answer-leg';
+import { LimitsConfig } from './config';
+import { Exchange } from './exchange';
+import { Handoff, Prepared } from './handoff/handoff';
+import { Meeting } from './handoff/prefill-leg';
+import { RouterMetrics } from './metrics';
+import { Choice } from './path-chooser';
+import { Endpoint } from './targets/endpoint';
+import { Target } from './targets/target';
+import { EngineError } from './wire/api-error';
+import { bodyForEngine, EngineRequest } from './wire/engine-request';
+import { passOn } from './wire/whole-answer';
+
+/** The only headers of a caller that reach an engine: none can name an upstream or carry a credential. */
+const FORWARDED = ['traceparent', 'tracestate'];
+
+/**
+ * Lets engines that were chosen answer. Where it is chosen that a prefill engine reads the prompt, it does so first, and the engine that answers fetches the KV
+ * cache from it. If that fails before the caller was sent anything, the same engine is asked once more, to read the prompt itself.
+ */
+export class Attempts {
+  private readonly handoff: Handoff;
+  private readonly leg: AnswerLeg;
+  private readonly metrics: RouterMetrics;
+
+  /**
+   * @param limits within which bounds.
+   * @param handoff how prompts are read by other engines.
+   * @param metrics what is told of it.
+   */
+  constructor(limits: LimitsConfig, handoff: Handoff, metrics: RouterMetrics) {
+    this.handoff = handoff;
+    this.leg = new AnswerLeg(limits, handoff);
+    this.metrics = metrics;
+  }
+
+  /** Lets one endpoint answer, and gives its slot back. Resolves to false if no connection could be made. */
+  public async make(exchange: Exchange, asked: EngineRequest, choice: Choice, { target, endpoint }: NonNullable<Choice['by']>): Promise<boolean> {
+    const { name } = target.config;
+    const leg = { endpoint, path: asked.path, headers: headersForEngines(exchange, asked.stream), cancellation: exchange.cancellation };
+    let prepared: Prepared | undefined;
+    let wasRead = () => {};
+    // whichever of two engines fails a hand-off, neither is to be trusted with many more.
+    const atWork = () => [endpoint, ...(exchange.handoff === 'handed_off' && prepared!.prefill !== undefined ? [prepared!.prefill] : [])];
+    this.metrics.inFlight.inc({ target: name });
+    try {
+      // the slot is taken before the prompt is read: a KV cache that had to wait for one could outlive its lease.
+      prepared = await this.handoff.prepare(exchange, asked, choice, target, leg.headers);
+      exchange.handoff = prepared.outcome;
+      if (prepared.refusal !== undefined) {
+        exchange.target = target.config.prefill;
+        exchange.endpoint = prepared.prefill!.url;
+        await passOn(exchange, prepared.refusal);
+        return true;
+      }
+      // of an answer that is not a stream nothing tells when its prompt was read, and Bedrock's prompts do not wait for each other.
+      if (prepared.outcome !== 'handed_off' && asked.stream && target.signer === undefined) {
+        wasRead = endpoint.reads(choice.promptTokens);
+        exchange.onBegun = wasRead;
+      }
+      const status = await this.answerPrepared(exchange, asked, choice, target, { ...leg, body: prepared.body }, prepared);
+      if (status === undefined) {
+        exchange.handoff = undefined;
+        endpoint.unreachable();
+        return false;
+      }
+      exchange.target = name;
+      exchange.endpoint = endpoint.url;
+      const failed = exchange.code === 'stream_error' || status >= 500;
+      atWork().forEach((engine) => (failed ? engine.failed(Date.now()) : engine.succeeded()));
+      return true;
+    } catch (e) {
+      if (prepared !== undefined && prepared.refusal === undefined) {
+        exchange.target = name;
+        exchange.endpoint = endpoint.url;
+        if ((exchange.cancellation.reason ?? e) instanceof EngineError) {
+          atWork().forEach((engine) => engine.failed(Date.now()));
+        }
+      }
+      throw e;
+    } finally {
+      wasRead();
+      endpoint.release();
+      this.metrics.inFlight.dec({ target: name });
+    }
+  }
+
+  /** Lets an engine answer as its prompt was, or will be, read. Resolves as its leg does. */
+  private async answerPrepared(
+    exchange: Exchange, asked: EngineRequest, choice: Choice, target: Target, leg: Leg, prepared: Prepared,
+  ): Promise<number | undefined> {
+    if (prepared.meeting !== undefined) {
+      return this.answerMeeting(exchange, asked, choice, target, leg, prepared.meeting);
+    }
+    return prepared.outcome === 'handed_off'
+      ? this.answerHandedOff(exchange, asked, target, { ...leg, fetches: true }, prepared)
+      : this.leg.run(exchange, asked, await signedLeg(exchange, asked, target, leg));
+  }
+
+  /** Lets an engine answer from a KV cache or, if that fails or comes too late for the lease, from the prompt. Resolves as its leg does. */
+  private async answerHandedOff(exchange: Exchange, asked: EngineRequest, target: Target, leg: Leg, prepared: Prepared): Promise<number | undefined> {
+    const cancellation = leg.cancellation.part();
+    let late = false;
+    const timer = setTimeout(() => {
+      late = !exchange.answer.started;
+      // an answer that is not a stream says nothing before its end, so that its silence does not tell whether the KV cache was fetched in time.
+      if (late && asked.stream) {
+        cancellation.cancel(new Error('the KV cache was not fetched in time'));
+      }
+    }, Math.max(0, prepared.leaseEndMillis! - performance.now()));
+    try {
+      const status = await this.leg.run(exchange, asked, { ...leg, cancellation });
+      if (late && status === 200) {
+        exchange.handoffLate = true;
+        this.metrics.handoffsLate.inc();
+      }
+      return status;
+    } catch (e) {
+      if (!mayBeAskedAgain(exchange, e)) {
+        throw e;
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+    exchange.handoff = cancellation.reason !== undefined ? 'fallback_lease' : 'fallback_decode_failed';
+    exchange.tellRoute();
+    if (exchange.handoff === 'fallback_decode_failed') {
+      prepared.prefill!.failed(Date.now());
+    }
+    // another id, as the engine may not have forgotten the request yet.
+    const again = { ...leg, fetches: false, headers: headersForEngines(exchange, asked.stream), body: bodyForEngine(asked, target.config) };
+    const status = await this.leg.run(exchange, asked, again);
+    if (status === undefined) {
+      // it had accepted the request, which may be what it died of: no other engine is to have it.
+      leg.endpoint.unreachable();
+      throw new EngineError(502, 'engine_failed', 'the engine failed a hand-off and can no longer be reached');
+    }
+    return status;
+  }
+
+  /**
+   * Lets an engine answer while another reads the prompt for it. If either fails, the other does not wait for it, and both are asked once more, in another room,
+   * by another prefill engine if it was that one that failed, unless the caller was sent something. Resolves as its leg does.
+   */
+  private async answerMeeting(
+    exchange: Exchange, asked: EngineRequest, { promptTokens }: Choice, target: Target, leg: Leg, meeting: Meeting,
+  ): Promise<number | undefined> {
+    const failed = new Set<Endpoint>();
+    try {
+      return await this.answerIn(exchange, asked, leg, meeting);
+    } catch (e) {
+      if (!mayBeAskedAgain(exchange, e)) {
+        throw e;
+      }
+      if (meeting.failed.reason !== undefined) {
+        failed.add(meeting.endpoint);
+      } else {
+        meeting.endpoint.failed(Date.now());
+      }
+    }
+    const headers = headersForEngines(exchange, asked.stream);
+    const next = this.handoff.meet(exchange, asked, promptTokens, target, headers, failed);
+    const status = await this.answerIn(exchange, asked, { ...leg, headers }, next);
+    if (status === undefined) {
+      leg.endpoint.unreachable();
+      throw new EngineError(502, 'engine_failed', 'the engine failed a hand-off and can no longer be reached');
+    }
+    return status;
+  }
+
+  /** Lets an engine answer from what a prefill engine reads meanwhile. A prefill engine that refuses the request answers it. */
+  private async answerIn(exchange: Exchange, asked: EngineRequest, leg: Leg, meeting: Meeting): Promise<number | undefined> {
+    try {
+      const status = await this.leg.run(exchange, asked, { ...leg, body: meeting.body, cancellation: meeting.failed });
+      if (status === 200) {
+        meeting.endpoint.succeeded();
+      } else {
+        await meeting.leave();
+      }
+      return status;
+    } catch (e) {
+      await meeting.leave();
+      if (meeting.refusal === undefined || !mayBeAskedAgain(exchange, e)) {
+        throw e;
+      }
+      exchange.handoff = 'rejected';
+      await passOn(exchange, meeting.refusal);
+      return meeting.refusal.status;
+    }
+  }
+}
+
+/** Whether a hand-off failed before the caller was sent anything, and by no fault of the caller's. */
+function mayBeAskedAgain(exchange: Exchange, e: unknown): boolean {
+  return exchange.cancellation.reason === undefined && !exchange.answer.started && e instanceof EngineError && e.code !== 'engine_refused';
+}
+
+/** The headers of both legs of a request. */
+function headersForEngines(exchange: Exchange, stream: boolean): { [name: string]: string } {
+  const headers: { [name: string]: string } = {
+    'content-type': 'application/json',
+    'accept': stream ? 'text/event-stream' : 'application/json',
+    // engines key a request's state by this: two callers with one id must not meet there.
+    'x-request-id': `${exchange.id}.${randomUUID().slice(-12)}`,
+  };
+  for (const name of FORWARDED) {
+    const value = exchange.request.headers[name];
+    if (typeof value === 'string') {
+      headers[name] = value;
+    }
+  }
+  return headers;
+}

@@ -1,0 +1,93 @@
+import { EngineStream } from './engine-stream';
+import { Frame, FrameSplitter } from './event-frames';
+import { MAX_ANSWER_BYTES } from './relay';
+import { Exchange } from '../exchange';
+import { EngineResponse } from '../targets/engine-response';
+import { ApiError, EngineError, ROUTERS_FAULT } from '../wire/api-error';
+import { readWhole, tokensIn } from '../wire/whole-answer';
+
+/** Headers of Bedrock that are part of its answer. */
+const RETURNED = /^(?:content-type|retry-after|x-amzn-errortype|x-amzn-bedrock-.+)$/;
+/** What the last chunk of InvokeModelWithResponseStream says, whatever the model: Bedrock's own metrics, or a model's reason to stop. */
+const LAST_CHUNK = /"(?:amazon-bedrock-invocationMetrics|stop_reason|finish_reason|stopReason|completionReason)"\s*:\s*["{]/;
+
+/** Passes an answer of Bedrock that is not a stream on to a caller of Bedrock's API, byte for byte, once it is whole. */
+export async function relayBedrocksAnswer(exchange: Exchange, response: EngineResponse): Promise<void> {
+  const { status, body, headers: { 'retry-after': retryAfter } } = await readWhole(response, MAX_ANSWER_BYTES);
+  const headers = returned(response);
+  const name = String(headers['x-amzn-errortype'] ?? '').split(':', 1)[0];
+  if (status < 200 || (status >= 300 && status < 400) || ROUTERS_FAULT.has(status)) {
+    throw new EngineError(502, 'engine_refused', `Bedrock refuses the router with status ${status}${name === '' ? '' : `, ${name}`}`);
+  }
+  if (name === 'ServiceQuotaExceededException') {
+    // the quota is that of the router's account: the caller's request is none the worse for it.
+    throw new ApiError(429, 'rate_limit_error', 'engines_full', 'Bedrock\'s quota is used up', { 'retry-after': retryAfter ?? '1' });
+  }
+  // InvokeModel tells it in a header, Converse in the body.
+  exchange.completionTokens = Number(headers['x-amzn-bedrock-output-token-count'] ?? NaN) || tokensIn(body, 'outputTokens');
+  await exchange.finish({ status, body, headers: retryAfter === undefined ? headers : { ...headers, 'retry-after': retryAfter } });
+}
+
+/**
+ * A stream of Bedrock, on its way to a caller of Bedrock's API, byte for byte.
+ */
+export class BedrockEngineStream extends EngineStream {
+  public readonly contentType = 'application/vnd.amazon.eventstream';
+  public readonly headers: { readonly [name: string]: string };
+  private readonly splitter = new FrameSplitter();
+  private whole = false;
+
+  constructor(exchange: Exchange, response: EngineResponse) {
+    super(exchange);
+    this.headers = returned(response);
+  }
+
+  public get ended(): boolean {
+    return this.whole || this.failed;
+  }
+
+  public read(chunk: Buffer): Buffer {
+    const frames = this.splitter.push(chunk);
+    frames.forEach((frame) => this.readFrame(frame));
+    return Buffer.concat(frames.map(({ bytes }) => bytes));
+  }
+
+  private readFrame({ messageType, eventType, payload }: Frame): void {
+    this.failed = this.failed || messageType !== 'event';
+    switch (eventType) {
+      case 'contentBlockDelta':
+        return this.count(1);
+      case 'messageStop':
+        this.whole = true;
+        return;
+      case 'metadata':
+        this.tokens = (json(payload) as { usage?: { outputTokens?: number } }).usage?.outputTokens;
+        return;
+      case 'chunk':
+        this.count(1);
+        this.readChunk(Buffer.from(String((json(payload) as { bytes?: unknown }).bytes), 'base64').toString('utf8'));
+    }
+  }
+
+  private readChunk(text: string): void {
+    if (LAST_CHUNK.test(text)) {
+      this.whole = true;
+      const metrics = (json(Buffer.from(text)) as { 'amazon-bedrock-invocationMetrics'?: { outputTokenCount?: number } })['amazon-bedrock-invocationMetrics'];
+      this.tokens = metrics?.outputTokenCount ?? this.tokens;
+    }
+  }
+}
+
+function returned(response: EngineResponse): { [name: string]: string } {
+  const all = Object.entries(response.headers).filter((header): header is [string, string] => RETURNED.test(header[0]) && typeof header[1] === 'string');
+  return Object.fromEntries(all);
+}
+
+/** A payload; an empty object if it is no JSON, which is the caller's to find out. */
+function json(payload: Buffer): object {
+  try {
+    return Object(JSON.parse(payload.toString('utf8')));
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,132 @@
+import { EngineStream } from './engine-stream';
+import { Exchange } from '../exchange';
+import { tellsOfKvParams, withoutKvParams } from '../handoff/kv-params';
+import { EngineError } from '../wire/api-error';
+import { CallerStream } from '../wire/caller-wire';
+import { isPartOfAnswer, moreThanText, readStreamEvent } from '../wire/openai';
+import { errorEvent } from '../wire/openai-wire';
+import { SseEventTooLong, SseSplitter } from '../wire/sse';
+
+/** Far above any event of a chat completion; an engine that sends more is not speaking the protocol. */
+const MAX_EVENT_BYTES = 4 * 1024 * 1024;
+/** What events end with. */
+const BLANK_LINE = '\n\n';
+const NOTHING = Buffer.alloc(0);
+
+/** A stream of OpenAI's server-sent events, on its way to a caller of any API. It is whole only with its `[DONE]`. */
+export class OpenAiEngineStream extends EngineStream {
+  public readonly contentType = 'text/event-stream';
+  /** What the caller is told; before the answer begins, nothing of it: an engine that then tells of an error has said nothing yet. */
+  private readonly caller: CallerStream;
+  private readonly splitter = new SseSplitter(MAX_EVENT_BYTES);
+  private heldBytes = 0;
+
+  constructor(exchange: Exchange) {
+    super(exchange);
+    this.caller = exchange.wire.stream(exchange);
+  }
+
+  public get headers(): { readonly [name: string]: string } {
+    return this.caller.headers;
+  }
+
+  public get ended(): boolean {
+    return this.done || this.failed;
+  }
+
+  /** The bytes to pass on: nothing until the answer begins, then everything up to and with `[DONE]`. */
+  public read(chunk: Buffer): Buffer {
+    let rest = chunk;
+    if (this.begun && !this.splitter.isBetweenEvents) {
+      // the end of an event that was cut is read with its beginning; whole ones may follow.
+      const at = rest.indexOf(BLANK_LINE);
+      const end = at === -1 ? rest.length : at + BLANK_LINE.length;
+      this.readEvents(rest.subarray(0, end));
+      rest = rest.subarray(end);
+    }
+    this.readEvents(rest.subarray(this.readTexts(rest)));
+    if (!this.begun) {
+      if (this.heldBytes > MAX_EVENT_BYTES) {
+        throw new EngineError(502, 'engine_failed', `the engine sends more than ${MAX_EVENT_BYTES} bytes before its first token`);
+      }
+      return NOTHING;
+    }
+    return this.caller.take();
+  }
+
+  /** Reads, as one, the events at the front of a chunk that say nothing but text, as nearly all do. Returns their length. */
+  private readTexts(chunk: Buffer): number {
+    if (!this.begun || this.ended || !this.splitter.isBetweenEvents) {
+      return 0;
+    }
+    const text = chunk.toString('latin1');
+    const told = moreThanText(text);
+    let length = 0;
+    let events = 0;
+    for (let at = text.indexOf(BLANK_LINE); at !== -1 && at < told; at = text.indexOf(BLANK_LINE, length)) {
+      length = at + BLANK_LINE.length;
+      events++;
+    }
+    if (events > 0) {
+      this.count(events);
+      this.caller.texts(chunk.subarray(0, length));
+    }
+    return length;
+  }
+
+  private readEvents(chunk: Buffer): void {
+    if (chunk.length === 0) {
+      return;
+    }
+    for (const { bytes, data } of split(this.splitter, chunk)) {
+      if (this.done) {
+        break;
+      }
+      if (data === undefined) {
+        this.caller.event(bytes, undefined);
+      } else {
+        this.readData(data, bytes);
+      }
+      this.heldBytes += bytes.length;
+    }
+  }
+
+  /** Learns from an event, and passes on what of it the caller may see. */
+  private readData(data: string, bytes: Buffer): void {
+    const meaning = readStreamEvent(data);
+    this.exchange.trace?.read(data);
+    if (!this.begun) {
+      if (meaning.kind === 'error') {
+        throw meaning.error ?? new EngineError(502, 'engine_failed', 'the engine told of an error before its first token');
+      }
+      if (meaning.kind === 'done' || isPartOfAnswer(data)) {
+        this.count(0);
+      }
+    }
+    this.tokens = meaning.completionTokens ?? this.tokens;
+    this.exchange.promptTokens = meaning.promptTokens ?? this.exchange.promptTokens;
+    if (meaning.kind === 'error') {
+      this.failed = true;
+      this.caller.engineError(tellsOfKvParams(Buffer.from(data)) ? errorEvent(new EngineError(502, 'engine_failed', 'the engine failed')) : bytes);
+      return;
+    }
+    if (meaning.kind === 'done') {
+      this.caller.done(bytes);
+      this.done = true;
+      return;
+    }
+    if (this.begun) {
+      this.count(1);
+    }
+    const shown = data.includes('kv_transfer_params') ? withoutKvParams(Buffer.from(data)).toString('utf8') : data;
+    this.caller.event(shown === data ? bytes : Buffer.from(`data: ${shown.replace(/\n/g, '\ndata: ')}\n\n`), shown);
+  }
+}
+
+function split(splitter: SseSplitter, chunk: Buffer) {
+  try {
+    return splitter.push(chunk);
+  } catch (e) {
+    throw e instanceof SseEventTooLong ? new EngineError(502, 'engine_failed', e.message) : e;
+  }
+}

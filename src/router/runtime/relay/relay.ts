@@ -1,0 +1,78 @@
+import { EngineStream } from './engine-stream';
+import { Silence } from './silence';
+import { Exchange } from '../exchange';
+import { EngineResponse } from '../targets/engine-response';
+import { EngineError, ROUTERS_FAULT } from '../wire/api-error';
+import { passOn, readWhole, tokensIn } from '../wire/whole-answer';
+
+/** Far above any answer that is not a stream. */
+export const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
+
+/** Passes on an answer that is not a stream, status and all, once it is whole. */
+export async function relayWhole(exchange: Exchange, response: EngineResponse): Promise<void> {
+  const { status } = response;
+  if (status < 200 || (status >= 300 && status < 400) || ROUTERS_FAULT.has(status)) {
+    await response.discard();
+    throw new EngineError(502, 'engine_refused', `the engine refuses the router with status ${status}`);
+  }
+  const answer = await readWhole(response, MAX_ANSWER_BYTES);
+  exchange.trace?.read(answer.body.toString('latin1'));
+  exchange.promptTokens = tokensIn(answer.body, 'prompt_tokens') ?? exchange.promptTokens;
+  exchange.completionTokens = tokensIn(answer.body, 'completion_tokens');
+  await passOn(exchange, answer);
+}
+
+/**
+ * Passes on an answer that is streamed, as it comes.
+ *
+ * The status goes out with the first token, so that an engine that fails before it is told as an HTTP error, and a load
+ * balancer's response time is the time to first token. SDKs take some streams that are cut for whole ones, so each is watched for its end.
+ */
+export async function relayStream(exchange: Exchange, response: EngineResponse, stream: EngineStream, silence: Silence): Promise<void> {
+  const { answer } = exchange;
+  if (response.headers['content-type']?.startsWith(stream.contentType) !== true) {
+    await response.discard();
+    throw new EngineError(502, 'engine_failed', 'the engine answers a stream with something else');
+  }
+  try {
+    for (let chunk = await response.next(); chunk !== undefined; chunk = await response.next()) {
+      if (stream.done) {
+        continue;
+      }
+      const bytes = stream.read(chunk);
+      if (stream.begun) {
+        silence.end();
+      }
+      if (!answer.started && (bytes.length > 0 || stream.done)) {
+        answer.start(200, stream.headers);
+      }
+      if (stream.done) {
+        await answer.end(bytes);
+        silence.afterDone(response);
+        continue;
+      }
+      if (bytes.length > 0) {
+        await answer.write(bytes);
+      }
+      if (stream.begun) {
+        silence.begin();
+      }
+    }
+  } catch (e) {
+    // what happens to the engine's connection after the last event does not matter to anybody.
+    if (!stream.ended || !(e instanceof EngineError)) {
+      throw e;
+    }
+  } finally {
+    silence.end();
+    exchange.completionTokens = stream.answerTokens;
+  }
+  if (!stream.ended) {
+    throw new EngineError(502, 'stream_truncated', 'the engine ended its answer before it was whole');
+  }
+  if (!stream.done) {
+    // some engines say nothing more once they have told of an error, and Bedrock's last event is known by the end alone.
+    await answer.end();
+  }
+  stream.conclude();
+}
