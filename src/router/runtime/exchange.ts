@@ -96,7 +96,7 @@ export class Exchange {
   public tellRoute(): void {
     const { path, reason } = this.decision!;
     const isFallback = this.handoff?.startsWith('fallback_');
-    this.answer.setHeader('x-router-route', isFallback ? `aggregated; reason=${this.handoff!.replace('fallback_', '')}` : `${path}; reason=${reason}`);
+    this.answer.setHeaders({ 'x-router-route': isFallback ? `aggregated; reason=${this.handoff!.replace('fallback_', '')}` : `${path}; reason=${reason}` });
   }
 
   /** Sends a whole answer. */
@@ -129,10 +129,13 @@ export class Exchange {
     }
     const chunks: Buffer[] = [];
     let length = 0;
-    let stalled!: NodeJS.Timeout;
-    return new Promise<Buffer>((resolve, reject) => {
+    return new Promise<Buffer>((resolve, fail) => {
+      const reject = (error: Error) => {
+        clearTimeout(stalled);
+        fail(error);
+      };
       const leave = () => reject(new CallerGone('the caller closed its connection'));
-      stalled = setTimeout(() => reject(new CallerStalled('the caller sent no byte of its request for too long')), writeStallSeconds * 1000);
+      const stalled = setTimeout(() => reject(new CallerStalled('the caller sent no byte of its request for too long')), writeStallSeconds * 1000);
       this.request.on('data', (chunk: Buffer) => {
         stalled.refresh();
         length += chunk.length;
@@ -145,12 +148,13 @@ export class Exchange {
         }
       });
       this.request.once('end', () => {
+        clearTimeout(stalled);
         this.request.off('close', leave);
         resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks));
       });
       this.request.once('close', leave);
       this.request.once('error', leave);
-    }).finally(() => clearTimeout(stalled));
+    });
   }
 
   /** Tells the caller of an error, as an answer of its own or as the end of one that has begun. */

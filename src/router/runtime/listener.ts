@@ -115,26 +115,29 @@ export class Listener {
  * Answers the requests of a connection one after the other: of a pipelined one whose turn has not come, nothing tells that its caller has left.
  */
 function inTurn(serve: (request: IncomingMessage, response: ServerResponse) => void): (request: IncomingMessage, response: ServerResponse) => void {
-  const waiting = new WeakMap<Socket, (() => void)[]>();
+  const busy = new WeakMap<Socket, { isBusy: boolean; readonly waiting: (() => void)[] }>();
   return (request, response) => {
     const { socket } = request;
+    let connection = busy.get(socket);
+    if (connection === undefined) {
+      connection = { isBusy: false, waiting: [] };
+      busy.set(socket, connection);
+    }
+    const turn = connection;
     const begin = () => {
+      turn.isBusy = true;
       response.once('close', () => {
-        const next = socket.destroyed ? undefined : waiting.get(socket)!.shift();
-        if (next === undefined) {
-          waiting.delete(socket);
-        } else {
-          next();
+        turn.isBusy = false;
+        if (!socket.destroyed) {
+          turn.waiting.shift()?.();
         }
       });
       serve(request, response);
     };
-    const before = waiting.get(socket);
-    if (before === undefined) {
-      waiting.set(socket, []);
-      begin();
+    if (turn.isBusy) {
+      turn.waiting.push(begin);
     } else {
-      before.push(begin);
+      begin();
     }
   };
 }

@@ -1,9 +1,12 @@
 import { pino } from 'pino';
+import { LogLines } from './log-lines';
 import { runRouter } from './router';
 import { Problems, ProblemsError } from '../../problems';
 
-// synchronous, so that no line is lost or overtaken at the exit.
-const log = pino(pino.destination({ sync: true }));
+const lines = new LogLines(pino.destination({ sync: true }));
+const log = pino(lines);
+// no line is lost or overtaken at the exit.
+process.on('exit', () => lines.flush());
 
 async function main(): Promise<void> {
   await runRouter(process.env, log);

@@ -35,28 +35,26 @@ export interface Operation {
 }
 
 /** `/model/{modelId}/{operation}`: the id is one segment of the raw path, in which a slash or a colon is encoded. */
+const OPENAI_PREFIX = '/openai';
 const BEDROCK_PATH = /^\/model\/([^/]+)\/(converse|converse-stream|invoke|invoke-with-response-stream|count-tokens)$/;
-const OPENAI_PATH = /^(?:\/openai)?(\/v1\/(?:chat\/)?completions)$/;
-const RESPONSES_PATH = /^(?:\/openai)?\/v1\/responses$/;
 
-const OPENAI_NAMES: { readonly [path: string]: string } = { '/v1/chat/completions': 'chat_completions', '/v1/completions': 'completions' };
-const RESPONSES: Operation = { name: 'responses', wire: OPENAI_WIRE, read: (body, { model }) => parseResponses(body, model) };
+const openAi = (name: string, path: '/v1/chat/completions' | '/v1/completions'): Operation => ({
+  name, wire: OPENAI_WIRE, read: (body, { model }) => ({ request: parseOpenAi(path, body, model.servedNames), wire: OPENAI_WIRE }),
+});
+const OPENAI: ReadonlyMap<string, Operation> = new Map([
+  ['/v1/chat/completions', openAi('chat_completions', '/v1/chat/completions')],
+  ['/v1/completions', openAi('completions', '/v1/completions')],
+  ['/v1/responses', { name: 'responses', wire: OPENAI_WIRE, read: (body, { model }) => parseResponses(body, model) }],
+]);
 const CONVERSE = new ConverseWire();
 const COUNT_TOKENS = new CountTokensWire();
 const INVOKE = new InvokeModelWire(false);
 
 /** The operation at a path; undefined if there is none. */
 export function operationAt(path: string): Operation | undefined {
-  if (RESPONSES_PATH.test(path)) {
-    return RESPONSES;
-  }
-  const [, openAi] = OPENAI_PATH.exec(path) ?? [];
-  if (openAi !== undefined) {
-    return {
-      name: OPENAI_NAMES[openAi],
-      wire: OPENAI_WIRE,
-      read: (body, { model }) => ({ request: parseOpenAi(openAi as '/v1/completions', body, model.servedNames), wire: OPENAI_WIRE }),
-    };
+  const known = OPENAI.get(path.startsWith(OPENAI_PREFIX) ? path.slice(OPENAI_PREFIX.length) : path);
+  if (known !== undefined) {
+    return known;
   }
   const [, segment, operation] = BEDROCK_PATH.exec(path) ?? [];
   return segment === undefined ? undefined : bedrockOperation(decoded(segment), operation);

@@ -126,9 +126,7 @@ export class RouterServer {
       exchange.trace = this.tracing?.begin(exchange, service.config.model.id);
     }
     service.began();
-    for (const [name, value] of Object.entries({ 'x-request-id': id, ...exchange.wire.headers(exchange) })) {
-      exchange.answer.setHeader(name, value);
-    }
+    exchange.answer.setHeaders({ 'x-request-id': id, ...exchange.wire.headers(exchange) });
     if (this.draining) {
       exchange.answer.askToReconnect();
     }

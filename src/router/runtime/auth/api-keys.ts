@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 import { Authenticator, bearerOf, unauthenticated } from './authenticator';
 import { Problems } from '../../../problems';
 
@@ -69,5 +69,5 @@ function parseKeys(text: string): string[] | undefined {
 }
 
 function digest(key: string): Buffer {
-  return createHash('sha256').update(key, 'utf8').digest();
+  return hash('sha256', key, 'buffer');
 }

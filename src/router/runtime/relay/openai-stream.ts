@@ -37,14 +37,17 @@ export class OpenAiEngineStream extends EngineStream {
   /** The bytes to pass on: nothing until the answer begins, then everything up to and with `[DONE]`. */
   public read(chunk: Buffer): Buffer {
     let rest = chunk;
-    if (this.begun && !this.splitter.isBetweenEvents) {
-      // the end of an event that was cut is read with its beginning; whole ones may follow.
+    // until the answer has begun, and to the end of an event that was cut, event by event.
+    while (rest.length > 0 && !(this.begun && this.splitter.isBetweenEvents)) {
       const at = rest.indexOf(BLANK_LINE);
       const end = at === -1 ? rest.length : at + BLANK_LINE.length;
       this.readEvents(rest.subarray(0, end));
       rest = rest.subarray(end);
     }
-    this.readEvents(rest.subarray(this.readTexts(rest)));
+    rest = rest.subarray(this.readTexts(rest));
+    if (rest.length > 0) {
+      this.readEvents(rest);
+    }
     if (!this.begun) {
       if (this.heldBytes > MAX_EVENT_BYTES) {
         throw new EngineError(502, 'engine_failed', `the engine sends more than ${MAX_EVENT_BYTES} bytes before its first token`);
@@ -56,7 +59,7 @@ export class OpenAiEngineStream extends EngineStream {
 
   /** Reads, as one, the events at the front of a chunk that say nothing but text, as nearly all do. Returns their length. */
   private readTexts(chunk: Buffer): number {
-    if (!this.begun || this.ended || !this.splitter.isBetweenEvents) {
+    if (this.ended || chunk.length === 0) {
       return 0;
     }
     const text = chunk.toString('latin1');
@@ -75,9 +78,6 @@ export class OpenAiEngineStream extends EngineStream {
   }
 
   private readEvents(chunk: Buffer): void {
-    if (chunk.length === 0) {
-      return;
-    }
     for (const { bytes, data } of split(this.splitter, chunk)) {
       if (this.done) {
         break;

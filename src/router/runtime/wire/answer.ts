@@ -15,6 +15,8 @@ export class Answer {
   /** What bytes are written to. HTTP/2 has a stream that says truly how it ended, which its response does not. */
   private readonly out: ServerResponse | ServerHttp2Stream;
   private readonly stallMillis: number;
+  /** What is to be sent with the status: one list of headers costs a response less than headers that are set one by one. */
+  private readonly headers: { [name: string]: string } = {};
 
   constructor(response: ServerResponse | Http2ServerResponse, writeStallSeconds: number) {
     this.response = response;
@@ -36,22 +38,22 @@ export class Answer {
     });
   }
 
-  /** A header of the answer, whatever becomes of it. */
-  public setHeader(name: string, value: string): void {
-    this.response.setHeader(name, value);
+  /** Headers of the answer, whatever becomes of it. */
+  public setHeaders(headers: { readonly [name: string]: string }): void {
+    Object.assign(this.headers, headers);
   }
 
   /** Asks the caller to take its next request elsewhere. HTTP/2 tells this of the connection, not in an answer. */
   public askToReconnect(): void {
     if (this.response instanceof ServerResponse) {
-      this.response.setHeader('connection', 'close');
+      this.headers.connection = 'close';
     }
   }
 
   /** Sends status and headers. */
   public start(status: number, headers: { readonly [name: string]: string }): void {
     // each class has a writeHead of its own type.
-    (this.response as ServerResponse).writeHead(status, headers);
+    (this.response as ServerResponse).writeHead(status, { ...this.headers, ...headers });
   }
 
   /** Sends bytes; resolves when the caller can take more. */

@@ -69,8 +69,8 @@ export class SseSplitter {
 }
 
 /** What the `data:` lines of events say that end with blank lines of line feeds alone. */
-export function dataOfEach(events: Buffer): string[] {
-  return events.toString('utf8').split('\n\n').map(dataOf).filter((data) => data !== undefined);
+export function dataOfEach(events: string): string[] {
+  return events.split('\n\n').map(dataOf).filter((data) => data !== undefined);
 }
 
 function dataOf(event: string): string | undefined {

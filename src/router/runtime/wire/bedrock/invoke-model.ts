@@ -146,7 +146,7 @@ class ChunkStream implements CallerStream {
   }
 
   public texts(bytes: Buffer): void {
-    dataOfEach(bytes).forEach((data) => this.event(bytes, data));
+    dataOfEach(bytes.toString('utf8')).forEach((data) => this.event(bytes, data));
   }
 
   public engineError(): void {

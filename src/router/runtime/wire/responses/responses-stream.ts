@@ -1,9 +1,8 @@
 import { Exchange } from '../../exchange';
 import { ApiError, EngineError } from '../api-error';
-import { CallerStream } from '../caller-wire';
-import { chunkOf, isGivenUp, reasoningOf } from '../completion';
+import { CompletionStream } from '../completion-stream';
 import { Fields, isObject } from '../fields';
-import { dataOfEach, SSE_HEADERS } from '../sse';
+import { SSE_HEADERS } from '../sse';
 import { contentOf, endOf, itemOf, newItem, OutputItem, ResponseObject, usageOf } from './response-object';
 
 /**
@@ -13,13 +12,12 @@ import { contentOf, endOf, itemOf, newItem, OutputItem, ResponseObject, usageOf 
  * Text that arrives together is told in one event. A call of a tool is open until the end, as engines may mix the arguments of several. A stream that
  * fails ends in `response.failed` and an `error` that SDKs throw, so that a cut answer is not taken for a whole one.
  */
-export class ResponsesStream implements CallerStream {
+export class ResponsesStream extends CompletionStream {
   public readonly headers = SSE_HEADERS;
   private readonly response: ResponseObject;
   private readonly exchange: Exchange;
   private frames: string[] = [];
   private sequence = 0;
-  private failed = false;
   private readonly items: OutputItem[] = [];
   private readonly open = new Set<OutputItem>();
   /** The open item that text is added to. */
@@ -27,45 +25,15 @@ export class ResponsesStream implements CallerStream {
   /** Its text that was not told yet. */
   private pending = '';
   private readonly calls = new Map<unknown, OutputItem>();
-  private finishReason?: string;
-  private usage: unknown;
 
   constructor(response: ResponseObject, exchange: Exchange) {
+    super();
     this.response = response;
     this.exchange = exchange;
   }
 
-  public event(_: Buffer, data: string | undefined): void {
-    if (data === undefined || this.failed) {
-      return;
-    }
-    const { choices, usage } = chunkOf(data);
-    this.usage = usage ?? this.usage;
-    const choice = Array.isArray(choices) ? choices[0] : undefined;
-    if (isObject(choice)) {
-      this.choice(choice);
-    }
-  }
-
-  public texts(bytes: Buffer): void {
-    dataOfEach(bytes).forEach((data) => this.event(bytes, data));
-  }
-
   public engineError(): void {
     this.fail(new EngineError(502, 'engine_failed', 'the engine failed'));
-  }
-
-  public done(): void {
-    if (this.failed) {
-      return;
-    }
-    if (this.finishReason === undefined) {
-      throw new EngineError(502, 'stream_truncated', 'the engine ended its answer without a reason');
-    }
-    this.flush();
-    const end = endOf(this.items, this.finishReason, usageOf(this.usage, this.exchange.handoff === 'handed_off'));
-    this.open.forEach((item) => this.end(item, end.output[this.items.indexOf(item)]));
-    this.tell(`response.${end.status}`, { response: this.response.in(end) });
   }
 
   public take(): Buffer {
@@ -81,47 +49,28 @@ export class ResponsesStream implements CallerStream {
     return this.take();
   }
 
-  private choice({ delta, finish_reason: finishReason }: Fields): void {
-    if (this.sequence === 0) {
-      const response = this.response.in({ status: 'in_progress', output: [] });
-      this.tell('response.created', { response });
-      this.tell('response.in_progress', { response });
-    }
-    if (isObject(delta)) {
-      const reasoning = reasoningOf(delta);
-      if (reasoning !== undefined) {
-        this.text('reasoning', reasoning);
-      }
-      if (typeof delta.content === 'string' && delta.content !== '') {
-        this.text('message', delta.content);
-      }
-      if (Array.isArray(delta.tool_calls)) {
-        delta.tool_calls.filter(isObject).forEach((call) => this.call(call));
-      }
-    }
-    if (isGivenUp(finishReason)) {
-      throw new EngineError(502, 'stream_truncated', 'the engine ended its answer before it was whole');
-    }
-    if (typeof finishReason === 'string') {
-      this.finishReason ??= finishReason;
-    }
+  protected begin(): void {
+    const response = this.response.in({ status: 'in_progress', output: [] });
+    this.tell('response.created', { response });
+    this.tell('response.in_progress', { response });
   }
 
-  private text(type: 'reasoning' | 'message', text: string): void {
+  protected text(kind: 'text' | 'reasoning', text: string): void {
+    const type = kind === 'text' ? 'message' : kind;
     if (this.writing?.type !== type) {
       this.endText();
-      this.writing = this.begin(newItem(type));
+      this.writing = this.beginItem(newItem(type));
       this.tell('response.content_part.added', { ...this.place(this.writing), content_index: 0, part: contentOf(this.writing) });
     }
     this.pending += text;
   }
 
-  private call({ index, id, function: called }: Fields): void {
+  protected toolCall({ index, id, function: called }: Fields): void {
     const { name, arguments: input } = isObject(called) ? called : {} as Fields;
     let item = this.calls.get(index);
     if (item === undefined) {
       this.endText();
-      item = this.begin(newItem('function_call', '', id, name));
+      item = this.beginItem(newItem('function_call', '', id, name));
       this.calls.set(index, item);
     }
     if (typeof input === 'string' && input !== '') {
@@ -130,7 +79,18 @@ export class ResponsesStream implements CallerStream {
     }
   }
 
-  private begin(item: OutputItem): OutputItem {
+  protected stop(): void {
+    // told in the end, with the usage.
+  }
+
+  protected end(finishReason: string): void {
+    this.flush();
+    const end = endOf(this.items, finishReason, usageOf(this.usage, this.exchange.handoff === 'handed_off'));
+    this.open.forEach((item) => this.endItem(item, end.output[this.items.indexOf(item)]));
+    this.tell(`response.${end.status}`, { response: this.response.in(end) });
+  }
+
+  private beginItem(item: OutputItem): OutputItem {
     this.items.push(item);
     this.open.add(item);
     this.tell('response.output_item.added', { output_index: this.items.length - 1, item: itemOf(item, 'in_progress') });
@@ -140,12 +100,12 @@ export class ResponsesStream implements CallerStream {
   private endText(): void {
     this.flush();
     if (this.writing !== undefined) {
-      this.end(this.writing, itemOf(this.writing, 'completed'));
+      this.endItem(this.writing, itemOf(this.writing, 'completed'));
       this.writing = undefined;
     }
   }
 
-  private end(item: OutputItem, ended: Fields): void {
+  private endItem(item: OutputItem, ended: Fields): void {
     this.open.delete(item);
     const place = this.place(item);
     if (item.type === 'function_call') {
