@@ -1,4 +1,4 @@
-import { aws_iam as iam, aws_secretsmanager as secretsmanager } from 'aws-cdk-lib';
+import { Token, aws_iam as iam, aws_secretsmanager as secretsmanager } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import { Problem, Problems } from '../problems';
 import { IInferenceTarget } from './decode-capacity';
@@ -21,14 +21,22 @@ export interface CerebrasCloudTargetProps {
    * @default 'https://api.cerebras.ai'
    */
   readonly baseUrl?: string;
+
+  /**
+   * Longest answer, in tokens, that the router asks for callers that set no limit.
+   *
+   * @default 8192
+   */
+  readonly defaultMaxTokens?: number;
 }
 
 /**
  * Cerebras' inference cloud: it reads the prompt and writes the tokens itself, so it is an aggregated target.
  *
- * Its quotas count a request as the longest answer that it allows until it has ended, so the router allows callers that set no limit 8192 tokens.
+ * Its quotas count a request as the longest answer that it allows until it has ended, so the router sets one for callers that set
+ * none.
  *
- * Throws a `ProblemsError` if the URL is none (`EndpointUrl`) or the model id is empty (`ModelIdEmpty`).
+ * Throws a `ProblemsError` if the URL is none (`EndpointUrl`), the model id is empty (`ModelIdEmpty`) or the longest answer is none (`MaxTokens`).
  *
  * @see https://inference-docs.cerebras.ai/
  */
@@ -42,7 +50,19 @@ export class CerebrasCloudTarget extends Construct implements IInferenceTarget {
     const empty: Problem = {
       rule: 'ModelIdEmpty', path: `${this.node.path}.modelId`, value: '""', message: 'the model id is empty', mend: 'name a model of your account',
     };
-    Problems.throwIfAny([...urlProblems(url, `${this.node.path}.baseUrl`), ...(props.modelId === '' ? [empty] : [])]);
+    const { defaultMaxTokens } = props;
+    const none: Problem = {
+      rule: 'MaxTokens',
+      path: `${this.node.path}.defaultMaxTokens`,
+      value: String(defaultMaxTokens),
+      message: 'no answer is as long',
+      mend: 'give a whole number from 1',
+    };
+    Problems.throwIfAny([
+      ...urlProblems(url, `${this.node.path}.baseUrl`),
+      ...(props.modelId === '' ? [empty] : []),
+      ...(defaultMaxTokens === undefined || Token.isUnresolved(defaultMaxTokens) || (Number.isInteger(defaultMaxTokens) && defaultMaxTokens >= 1) ? [] : [none]),
+    ]);
     this.apiKey = props.apiKey;
     this.endpoint = {
       name: this.node.id,
@@ -51,6 +71,7 @@ export class CerebrasCloudTarget extends Construct implements IInferenceTarget {
       modelName: props.modelId,
       url,
       apiKeySecret: props.apiKey,
+      defaultMaxTokens,
     };
   }
 

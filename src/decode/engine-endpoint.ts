@@ -105,4 +105,11 @@ export interface EngineEndpoint {
    * @default - each engine is taken to have no requests but the router's own
    */
   readonly metricsPath?: string;
+
+  /**
+   * Longest answer, in tokens, to callers that set no limit. Heeded with `CEREBRAS` alone, whose quotas count a request as its limit until it has ended.
+   *
+   * @default 8192
+   */
+  readonly defaultMaxTokens?: number;
 }

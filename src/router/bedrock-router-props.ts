@@ -2,6 +2,8 @@ import {
   Duration, RemovalPolicy, aws_ec2 as ec2, aws_ecs as ecs, aws_kms as kms, aws_logs as logs, aws_s3 as s3, aws_secretsmanager as secretsmanager,
 } from 'aws-cdk-lib';
 import { RouterListener } from './router-listener';
+import { RouterBedrockRates, RouterQueue, RouterTokenIssuer } from './router-options';
+import { RouterValkey } from './router-valkey';
 import { EngineEndpoint } from '../decode';
 import { DeploymentSpec } from '../estimator';
 
@@ -33,9 +35,30 @@ export interface BedrockRouterOptions {
   /**
    * API keys that callers present as bearer tokens: a JSON list, or one a line. Tasks read them when they start, and every five minutes.
    *
-   * @default - a new secret with one generated key
+   * @default - a new secret with one generated key, unless there is a `tokenIssuer`
    */
   readonly apiKeysSecret?: secretsmanager.ISecret;
+
+  /**
+   * Whose JSON Web Tokens callers present as bearer tokens, instead of API keys. Each subject has limits and a share of its own.
+   *
+   * @default - callers present API keys
+   */
+  readonly tokenIssuer?: RouterTokenIssuer;
+
+  /**
+   * Whether the model reads images; callers of Bedrock's API or of OpenAI's Responses API that send one are refused if not.
+   *
+   * @default false
+   */
+  readonly images?: boolean;
+
+  /**
+   * Namespace of the metrics that the tasks tell CloudWatch.
+   *
+   * @default 'DisaggregatedInference'
+   */
+  readonly metricsNamespace?: string;
 
   /**
    * Subnets of the tasks, and of the load balancer unless it faces the internet.
@@ -74,18 +97,40 @@ export interface BedrockRouterOptions {
   readonly maxRequestsPerEngine?: number;
 
   /**
-   * Requests in a minute that one task takes of one API key, all at once if they come so; it answers 429 beyond.
+   * Requests in a minute that one task, or all that share a `valkey`, takes of one API key, all at once if they come so; it answers 429 beyond.
    *
    * @default - no limit
    */
   readonly requestsPerMinutePerKey?: number;
 
   /**
-   * Tokens in a minute, of prompts and answers, that one task takes of one API key, all at once if they come so; it answers 429 beyond.
+   * Tokens in a minute, of prompts and answers, that one task, or all that share a `valkey`, takes of one API key, all at once if they come so; it answers 429
+   * beyond.
    *
    * @default - no limit
    */
   readonly tokensPerMinutePerKey?: number;
+
+  /**
+   * Where the tasks share the limits of API keys.
+   *
+   * @default - each task limits by itself
+   */
+  readonly valkey?: RouterValkey;
+
+  /**
+   * What waits while every engine is full.
+   *
+   * @default - the defaults of `RouterQueue`
+   */
+  readonly queue?: RouterQueue;
+
+  /**
+   * What a request takes that Bedrock answers. With it, and a spec with an objective, Bedrock answers what the engines are too full for or would answer too late.
+   *
+   * @default - Bedrock answers only where no engine is up
+   */
+  readonly bedrockRates?: RouterBedrockRates;
 
   /**
    * Tokens of the shortest prompt that is rather handed from a prefill to a decode engine than read by the engine that answers; 0 for every prompt.

@@ -2,147 +2,25 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import {
-  Duration, IResource, Lazy, RemovalPolicy, Resource, Stack, Token, Validations,
-  aws_cloudwatch as cloudwatch, aws_ec2 as ec2, aws_ecr_assets as ecrAssets, aws_ecs as ecs, aws_elasticloadbalancingv2 as elbv2,
+  Duration, Lazy, Names, RemovalPolicy, Stack, Validations,
+  aws_ec2 as ec2, aws_ecr_assets as ecrAssets, aws_ecs as ecs, aws_elasticloadbalancingv2 as elbv2,
   aws_iam as iam, aws_kms as kms, aws_logs as logs, aws_secretsmanager as secretsmanager, aws_ssm as ssm,
 } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import { EngineEndpoint } from '../decode';
 import { encryptedLogs } from '../encrypted-logs';
 import { ManagedRole } from '../managed-role';
-import { Problem, Problems } from '../problems';
+import { Problems } from '../problems';
 import { InferenceRules } from '../validation';
+import { BedrockRouterBase } from './bedrock-router-base';
+import { BedrockRouterAttributes, IBedrockRouter } from './bedrock-router-interface';
 import { BedrockRouterProps } from './bedrock-router-props';
-import { API_KEYS_VARIABLE, buildRouterConfig, portOf, ROUTER_PORT } from './router-config';
+import { buildRouterConfig, METRICS_NAMESPACE, portOf, ROUTER_PORT } from './router-config';
 import { RouterListener } from './router-listener';
+import { placeProblems } from './router-placement';
 
 /** Longest idle timeout of an Application Load Balancer, in seconds. */
 const MAX_IDLE_SECONDS = 4000;
-
-/**
- * A service that answers inference requests of clients with the help of engines.
- */
-export interface IBedrockRouter extends IResource, ec2.IConnectable {
-  /** Base URL of the service, without a trailing slash: the endpoint of AWS' SDKs. OpenAI clients use `<url>/v1` or `<url>/openai/v1`. */
-  readonly url: string;
-
-  /**
-   * The API keys that callers present.
-   *
-   * @default - not known for an imported router
-   */
-  readonly apiKeysSecret?: secretsmanager.ISecret;
-
-  /**
-   * Lets somebody read the API keys, and so call the router.
-   *
-   * Throws if an imported router was given no secret.
-   *
-   * @param grantee who may read.
-   */
-  grantReadApiKeys(grantee: iam.IGrantable): iam.Grant;
-
-  /**
-   * Any metric of the router's part of its load balancer, in the namespace `AWS/ApplicationELB`.
-   *
-   * @param metricName name of the metric, such as `RequestCount`.
-   * @param props what differs from the sum over five minutes.
-   */
-  metric(metricName: string, props?: cloudwatch.MetricOptions): cloudwatch.Metric;
-
-  /**
-   * Requests that reached a router task.
-   *
-   * @param props what differs from the sum over five minutes.
-   */
-  metricRequests(props?: cloudwatch.MetricOptions): cloudwatch.Metric;
-
-  /**
-   * Time until a router task sends the status of its answer, in seconds: for a streamed answer the time to first token,
-   * for any other the time to the whole answer.
-   *
-   * @param props what differs from the 95th percentile over five minutes.
-   */
-  metricResponseTime(props?: cloudwatch.MetricOptions): cloudwatch.Metric;
-
-  /**
-   * Answers with a status of 500 and above. Answers that broke off after their status was sent are not among them: the
-   * service's own metric `router_requests_total{code="stream_error"}` counts those.
-   *
-   * @param props what differs from the sum over five minutes.
-   */
-  metricServerErrors(props?: cloudwatch.MetricOptions): cloudwatch.Metric;
-}
-
-/**
- * What tells of a router that exists.
- */
-export interface BedrockRouterAttributes {
-  /** Base URL of the service, without a trailing slash. */
-  readonly url: string;
-
-  /** Security groups of its load balancer. */
-  readonly securityGroups: ec2.ISecurityGroup[];
-
-  /**
-   * TCP port of its listener.
-   *
-   * @default 443
-   */
-  readonly port?: number;
-
-  /** The `LoadBalancer` dimension of its metrics, such as `app/name/0123456789abcdef`. */
-  readonly loadBalancerFullName: string;
-
-  /** The `TargetGroup` dimension of its metrics, such as `targetgroup/name/0123456789abcdef`. */
-  readonly targetGroupFullName: string;
-
-  /**
-   * The API keys that callers present.
-   *
-   * @default - `grantReadApiKeys` throws
-   */
-  readonly apiKeysSecret?: secretsmanager.ISecret;
-}
-
-abstract class BedrockRouterBase extends Resource implements IBedrockRouter {
-  public abstract readonly url: string;
-  public abstract readonly apiKeysSecret?: secretsmanager.ISecret;
-  public abstract readonly connections: ec2.Connections;
-  protected abstract readonly loadBalancerFullName: string;
-  protected abstract readonly targetGroupFullName: string;
-
-  public grantReadApiKeys(grantee: iam.IGrantable): iam.Grant {
-    if (this.apiKeysSecret === undefined) {
-      Problems.throwIfAny([{
-        rule: 'RouterApiKeysUnknown', path: this.node.path, message: 'the secret of this router is not known', mend: 'give apiKeysSecret when importing it',
-      }]);
-    }
-    return this.apiKeysSecret!.grantRead(grantee);
-  }
-
-  public metric(metricName: string, props?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return new cloudwatch.Metric({
-      namespace: 'AWS/ApplicationELB',
-      metricName,
-      dimensionsMap: { LoadBalancer: this.loadBalancerFullName, TargetGroup: this.targetGroupFullName },
-      statistic: cloudwatch.Stats.SUM,
-      ...props,
-    }).attachTo(this);
-  }
-
-  public metricRequests(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.metric('RequestCount', props);
-  }
-
-  public metricResponseTime(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.metric('TargetResponseTime', { statistic: cloudwatch.Stats.percentile(95), ...props });
-  }
-
-  public metricServerErrors(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.metric('HTTPCode_Target_5XX_Count', props);
-  }
-}
 
 /**
  * Answers Bedrock's Converse, ConverseStream, InvokeModel, InvokeModelWithResponseStream and CountTokens, and OpenAI's responses, chat completions and
@@ -159,11 +37,11 @@ abstract class BedrockRouterBase extends Resource implements IBedrockRouter {
  * the invocation of that model and of no other.
  *
  * Callers present an API key of the router as a bearer token, which AWS' SDKs take from `AWS_BEARER_TOKEN_BEDROCK`; signatures of AWS credentials are not
- * accepted. AWS' SDK for JavaScript speaks HTTP/2 to Bedrock: it needs a listener with TLS, or a `NodeHttpHandler`.
+ * accepted; or, with a `tokenIssuer`, a JSON Web Token in its place. AWS' SDK for JavaScript speaks HTTP/2 to Bedrock: it needs a listener with TLS, or a `NodeHttpHandler`.
  *
  * Throws a `ProblemsError` with every problem: a model that is not known (`RouterModelUnknown`), no engine that answers
- * (`RouterNothingAnswers`), engines (`RouterEngine…`), times (`RouterTime`), limits (`RouterRateLimit`, `RouterMaxRequests`, `RouterMinPromptTokens`) or a spec that
- * cannot be configured, fewer than two zones (`RouterZones`),
+ * (`RouterNothingAnswers`), engines (`RouterEngine…`), times (`RouterTime`), limits (`RouterRateLimit`, `RouterValkeyUnused`, `RouterQueue`, `RouterMaxRequests`, `RouterMinPromptTokens`),
+ * callers (`RouterAuthTwice`, `RouterTokenIssuer`), rates (`RouterBedrockRates`) or a spec that cannot be configured, fewer than two zones (`RouterZones`),
  * public subnets (`RouterSubnetsPublic`), or counts of tasks that are none (`RouterTasks`).
  */
 export class BedrockRouter extends BedrockRouterBase {
@@ -181,6 +59,8 @@ export class BedrockRouter extends BedrockRouterBase {
       public readonly connections = new ec2.Connections({ securityGroups: attrs.securityGroups, defaultPort: ec2.Port.tcp(attrs.port ?? 443) });
       protected readonly loadBalancerFullName = attrs.loadBalancerFullName;
       protected readonly targetGroupFullName = attrs.targetGroupFullName;
+      protected readonly metricsName = attrs.metricsName;
+      protected readonly metricsNamespace = attrs.metricsNamespace ?? METRICS_NAMESPACE;
     }
     return new Import(scope, id);
   }
@@ -197,6 +77,8 @@ export class BedrockRouter extends BedrockRouterBase {
   public readonly logGroup: logs.LogGroup;
   protected readonly loadBalancerFullName: string;
   protected readonly targetGroupFullName: string;
+  protected readonly metricsName?: string;
+  protected readonly metricsNamespace: string;
 
   constructor(scope: Construct, id: string, props: BedrockRouterProps) {
     super(scope, id);
@@ -204,33 +86,26 @@ export class BedrockRouter extends BedrockRouterBase {
     const requestTimeout = props.requestTimeout ?? Duration.minutes(15);
     const drainTimeout = props.drainTimeout ?? Duration.seconds(100);
     const idleSeconds = Math.min(MAX_IDLE_SECONDS, requestTimeout.toSeconds() + 60);
-    this.apiKeysSecret = props.apiKeysSecret ?? new secretsmanager.Secret(this, 'ApiKeys', {
-      description: 'API keys of the router: a JSON list, or one a line',
-      // seen as imported, the key does not get the execution role's ARN into its policy: a key of another stack would then depend on this one.
-      encryptionKey: props.encryptionKey && kms.Key.fromKeyArn(this, 'ApiKeysKey', props.encryptionKey.keyArn),
-      removalPolicy: props.removalPolicy ?? RemovalPolicy.RETAIN,
-      generateSecretString: { passwordLength: 48, excludePunctuation: true },
-    });
-    const { config, engineKeys, unpairedEngines } = buildRouterConfig({
+    this.metricsName = Names.uniqueResourceName(this, { maxLength: 255 });
+    this.metricsNamespace = props.metricsNamespace ?? METRICS_NAMESPACE;
+    this.apiKeysSecret = props.tokenIssuer === undefined ? props.apiKeysSecret ?? this.generateApiKeys(props) : undefined;
+    const { config, secrets, unpairedEngines } = buildRouterConfig({
+      ...props,
       path: this.node.path,
       region: Stack.of(this).region,
-      engines: props.engines,
-      spec: props.spec,
-      servedModelNames: props.servedModelNames,
-      maxRequestsPerEngine: props.maxRequestsPerEngine,
-      minPromptTokens: props.minPromptTokens,
-      requestsPerMinutePerKey: props.requestsPerMinutePerKey,
-      tokensPerMinutePerKey: props.tokensPerMinutePerKey,
       requestTimeoutSeconds: requestTimeout.toSeconds(),
       firstTokenTimeoutSeconds: (props.firstTokenTimeout ?? Duration.minutes(2)).toSeconds(),
       loadBalancerIdleSeconds: idleSeconds,
       drainSeconds: drainTimeout.toSeconds(),
-      apiKeysSecretArn: this.apiKeysSecret.secretArn,
+      apiKeys: this.apiKeysSecret,
+      metricsName: this.metricsName,
+      metricsNamespace: this.metricsNamespace,
     });
 
     this.logGroup = encryptedLogs(this, 'Logs', props);
-    this.service = this.defineService(props, config, engineKeys, drainTimeout);
+    this.service = this.defineService(props, config, secrets, drainTimeout);
     openEngines(this.service, props.engines);
+    props.valkey?._open(this.service.connections);
 
     const listener = props.listener ?? RouterListener.plaintextInternal();
     if (props.listener === undefined) {
@@ -269,8 +144,18 @@ export class BedrockRouter extends BedrockRouterBase {
     InferenceRules.checkOnSynth(this);
   }
 
+  private generateApiKeys({ encryptionKey, removalPolicy }: BedrockRouterProps): secretsmanager.ISecret {
+    return new secretsmanager.Secret(this, 'ApiKeys', {
+      description: 'API keys of the router: a JSON list, or one a line',
+      // seen as imported, the key does not get the execution role's ARN into its policy: a key of another stack would then depend on this one.
+      encryptionKey: encryptionKey && kms.Key.fromKeyArn(this, 'ApiKeysKey', encryptionKey.keyArn),
+      removalPolicy: removalPolicy ?? RemovalPolicy.RETAIN,
+      generateSecretString: { passwordLength: 48, excludePunctuation: true },
+    });
+  }
+
   private defineService(
-    props: BedrockRouterProps, config: object, engineKeys: { [variable: string]: secretsmanager.ISecret }, drainTimeout: Duration,
+    props: BedrockRouterProps, config: object, secretOf: { [variable: string]: secretsmanager.ISecret }, drainTimeout: Duration,
   ): ecs.FargateService {
     const stack = Stack.of(this);
     const parameter = new ssm.StringParameter(this, 'Config', {
@@ -289,7 +174,7 @@ export class BedrockRouter extends BedrockRouterBase {
     });
     props.engines.forEach(({ bedrockModel }) => bedrockModel?._grantInvoke(this, taskRole));
     // the tasks read it anew while they run: what a variable holds is what the secret was at their start.
-    this.apiKeysSecret!.grantRead(taskRole);
+    this.apiKeysSecret?.grantRead(taskRole);
     taskRole.completePolicy();
     const taskDefinition = new ecs.FargateTaskDefinition(this, 'Task', {
       executionRole,
@@ -300,9 +185,8 @@ export class BedrockRouter extends BedrockRouterBase {
     });
     const secrets: { [variable: string]: ecs.Secret } = {
       ROUTER_CONFIG: ecs.Secret.fromSsmParameter(parameter),
-      [API_KEYS_VARIABLE]: ecs.Secret.fromSecretsManager(this.apiKeysSecret!),
     };
-    for (const [variable, secret] of Object.entries(engineKeys)) {
+    for (const [variable, secret] of Object.entries(secretOf)) {
       secrets[variable] = ecs.Secret.fromSecretsManager(secret);
     }
     taskDefinition.addContainer('Router', {
@@ -392,50 +276,6 @@ export class BedrockRouter extends BedrockRouterBase {
     scaling.scaleOnRequestCount('Requests', { targetGroup, requestsPerTarget: props.requestsPerTaskPerMinute ?? 6000 });
     scaling.scaleOnCpuUtilization('Cpu', { targetUtilizationPercent: 60 });
   }
-}
-
-/** What is wrong with where and how many tasks run. */
-function placeProblems(props: BedrockRouterProps, path: string): Problem[] {
-  const problems: Problem[] = [];
-  const { subnets } = props.vpc.selectSubnets(props.vpcSubnets);
-  const zones = new Set(subnets.map((subnet) => subnet.availabilityZone));
-  if (zones.size < 2) {
-    problems.push({
-      rule: 'RouterZones',
-      path: `${path}.vpcSubnets`,
-      value: JSON.stringify(subnets.map((subnet) => subnet.node.path)),
-      message: 'an Application Load Balancer needs subnets in two Availability Zones',
-      mend: 'use a VPC with private subnets in two zones, or select such subnets',
-    });
-  }
-  const open = subnets.filter((subnet) => props.vpc.publicSubnets.includes(subnet));
-  if (open.length > 0) {
-    problems.push({
-      rule: 'RouterSubnetsPublic',
-      path: `${path}.vpcSubnets`,
-      value: JSON.stringify(open.map((subnet) => subnet.node.path)),
-      message: 'tasks have no public IP address, so in a public subnet they cannot pull their image',
-      mend: 'use private subnets with a NAT gateway or VPC endpoints',
-    });
-  }
-  const { minTasks = 2, maxTasks = 10 } = props;
-  for (const [name, count] of Object.entries({ minTasks, maxTasks })) {
-    if (!Token.isUnresolved(count) && !(Number.isInteger(count) && count >= 1)) {
-      problems.push({
-        rule: 'RouterTasks', path: `${path}.${name}`, value: JSON.stringify(count), message: 'this is not a number of tasks', mend: 'give a whole number from 1',
-      });
-    }
-  }
-  if (![minTasks, maxTasks].some((count) => Token.isUnresolved(count)) && minTasks > maxTasks) {
-    problems.push({
-      rule: 'RouterTasks',
-      path: `${path}.minTasks`,
-      value: JSON.stringify(minTasks),
-      message: `the fewest tasks are more than the most, ${maxTasks}`,
-      mend: 'lower minTasks or raise maxTasks, which is 10 unless given',
-    });
-  }
-  return problems;
 }
 
 /** Lets the tasks reach engines whose security groups are known, and whatever port the others have. */

@@ -1,4 +1,6 @@
 import { aws_secretsmanager as secretsmanager, Token } from 'aws-cdk-lib';
+import { bedrockRatesOf, issuerOf, queueOf, RouterSettings, settingsProblems } from './router-settings';
+import schema from './runtime/router-config.v1.schema.json';
 import { isBaseUrl } from '../base-url';
 import { EngineEndpoint, EngineProtocol, EngineRole } from '../decode';
 import { DeploymentSpec } from '../estimator';
@@ -8,8 +10,12 @@ import { Problem, Problems } from '../problems';
 
 /** Port of the router's container. */
 export const ROUTER_PORT = 8080;
+/** Namespace of the metrics that tasks tell CloudWatch. */
+export const METRICS_NAMESPACE = schema.properties.emf.properties.namespace.default;
 /** Name of the variable with the callers' API keys. */
-export const API_KEYS_VARIABLE = 'ROUTER_API_KEYS';
+const API_KEYS_VARIABLE = 'ROUTER_API_KEYS';
+/** Name of the variable with Valkey's password. */
+const VALKEY_PASSWORD_VARIABLE = 'VALKEY_PASSWORD';
 
 /** Settings of an endpoint that a hosted service needs, and those that it has not. */
 interface HostedSettings {
@@ -18,34 +24,31 @@ interface HostedSettings {
 }
 
 const HOSTED: { readonly [protocol: string]: HostedSettings } = {
-  [EngineProtocol.BEDROCK]: { needed: ['bedrockModel'], unknown: ['discoverySrvName', 'apiKeySecret', 'kvConnector', 'metricsPath'] },
+  [EngineProtocol.BEDROCK]: { needed: ['bedrockModel'], unknown: ['discoverySrvName', 'apiKeySecret', 'kvConnector', 'metricsPath', 'defaultMaxTokens'] },
   [EngineProtocol.CEREBRAS]: { needed: ['url', 'apiKeySecret'], unknown: ['discoverySrvName', 'bedrockModel', 'kvConnector', 'metricsPath'] },
 };
 
 /** What the construct knows when it configures the service. Times are in seconds. */
-export interface RouterConfigInput {
+export interface RouterConfigInput extends RouterSettings {
   readonly path: string;
   /** AWS region of the router. */
   readonly region: string;
   readonly engines: EngineEndpoint[];
   readonly spec?: DeploymentSpec;
-  readonly servedModelNames?: string[];
-  readonly maxRequestsPerEngine?: number;
-  readonly minPromptTokens?: number;
-  readonly requestsPerMinutePerKey?: number;
-  readonly tokensPerMinutePerKey?: number;
   readonly requestTimeoutSeconds: number;
   readonly firstTokenTimeoutSeconds: number;
   readonly loadBalancerIdleSeconds: number;
   readonly drainSeconds: number;
-  /** The secret of the callers' API keys. */
-  readonly apiKeysSecretArn: string;
+  /** The secret of the callers' API keys; undefined if they present tokens. */
+  readonly apiKeys?: secretsmanager.ISecret;
+  readonly metricsName: string;
+  readonly metricsNamespace: string;
 }
 
 /** The configuration of the service, and the secrets that its variables hold. */
 export interface BuiltRouterConfig {
   readonly config: object;
-  readonly engineKeys: { [variable: string]: secretsmanager.ISecret };
+  readonly secrets: { [variable: string]: secretsmanager.ISecret };
   /** Names of prefill engines that no decode engine takes KV caches of, and beside prefill engines of decode engines that take none. */
   readonly unpairedEngines: string[];
 }
@@ -59,13 +62,16 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
   Problems.throwIfAny(problemsOf(input));
   const { spec } = input;
   const objective = spec?.objective;
-  const engineKeys: { [variable: string]: secretsmanager.ISecret } = {};
+  const secrets: { [variable: string]: secretsmanager.ISecret } = {
+    ...(input.apiKeys !== undefined && { [API_KEYS_VARIABLE]: input.apiKeys }),
+    ...(input.valkey?._passwordSecret !== undefined && { [VALKEY_PASSWORD_VARIABLE]: input.valkey._passwordSecret }),
+  };
   const prefillOf = pairs(input.engines);
   const servedNames = input.servedModelNames ?? [spec!.model.id];
   const targets = input.engines.map((engine, i) => {
     const variable = `ENGINE_API_KEY_${i}`;
     if (engine.apiKeySecret !== undefined) {
-      engineKeys[variable] = engine.apiKeySecret;
+      secrets[variable] = engine.apiKeySecret;
     }
     return {
       name: engine.name,
@@ -77,6 +83,7 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
       maxInFlight: HOSTED[engine.protocol] === undefined ? input.maxRequestsPerEngine ?? spec?.decode.maxConcurrentSequences : undefined,
       apiKeyEnv: engine.apiKeySecret === undefined ? undefined : variable,
       modelName: engine.bedrockModel?.invocationId ?? engine.modelName,
+      defaultMaxTokens: engine.defaultMaxTokens,
       kvConnector: engine.kvConnector,
       prefill: prefillOf.get(engine)?.name,
       metrics: engine.metricsPath === undefined ? undefined : { path: engine.metricsPath },
@@ -84,16 +91,20 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
   });
   const paired = new Set<EngineEndpoint>([...prefillOf.keys(), ...prefillOf.values()]);
   return {
-    engineKeys,
+    secrets,
     unpairedEngines: input.engines.some((engine) => engine.role === EngineRole.PREFILL)
       ? input.engines.filter((engine) => engine.role !== EngineRole.AGGREGATED && !paired.has(engine)).map((engine) => engine.name)
       : [],
     config: {
       schema: 'cdk-disaggregated-inference/router-config/v1',
-      model: { id: spec?.model.id ?? servedNames[0], servedNames },
+      model: { id: spec?.model.id ?? servedNames[0], servedNames, images: input.images },
       port: ROUTER_PORT,
       targets,
-      routing: { ...routingOf(input, prefillOf), ...(input.minPromptTokens !== undefined && { minPromptTokens: input.minPromptTokens }) },
+      routing: {
+        ...routingOf(input, prefillOf),
+        bedrock: input.bedrockRates && bedrockRatesOf(input.bedrockRates),
+        ...(input.minPromptTokens !== undefined && { minPromptTokens: input.minPromptTokens }),
+      },
       limits: {
         requestTimeoutSeconds: input.requestTimeoutSeconds,
         firstByteTimeoutSeconds: input.firstTokenTimeoutSeconds,
@@ -102,12 +113,18 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
         // a load balancer must be the one that closes an idle connection, or it sends a request into a closing one.
         keepAliveSeconds: input.loadBalancerIdleSeconds + 5,
       },
+      queue: input.queue && queueOf(input.queue),
       rateLimits: input.requestsPerMinutePerKey === undefined && input.tokensPerMinutePerKey === undefined ? undefined : {
-        requestsPerMinute: input.requestsPerMinutePerKey, tokensPerMinute: input.tokensPerMinutePerKey,
+        requestsPerMinute: input.requestsPerMinutePerKey,
+        tokensPerMinute: input.tokensPerMinutePerKey,
+        valkey: input.valkey?._config(VALKEY_PASSWORD_VARIABLE),
       },
       lameduckSeconds: Math.min(10, input.drainSeconds / 2),
       drainSeconds: input.drainSeconds,
-      auth: { apiKeysEnv: API_KEYS_VARIABLE, apiKeysSecret: { arn: input.apiKeysSecretArn } },
+      auth: input.tokenIssuer === undefined
+        ? { apiKeysEnv: API_KEYS_VARIABLE, apiKeysSecret: { arn: input.apiKeys!.secretArn } }
+        : { jwt: issuerOf(input.tokenIssuer) },
+      emf: { namespace: input.metricsNamespace, router: input.metricsName },
       expected: objective === undefined ? undefined : { ttftSeconds: objective.ttftSeconds, tpotSeconds: objective.tpotSeconds },
     },
   };
@@ -181,6 +198,9 @@ function problemsOf(input: RouterConfigInput): Problem[] {
     if (engine.metricsPath !== undefined && !Token.isUnresolved(engine.metricsPath) && !engine.metricsPath.startsWith('/')) {
       refuse('RouterEngineMetrics', `${at}.metricsPath`, engine.metricsPath, 'this is no path', 'begin it with /');
     }
+    if (engine.defaultMaxTokens !== undefined) {
+      refuse('RouterEngineMaxTokens', `${at}.defaultMaxTokens`, engine.defaultMaxTokens, 'engines like these set a limit themselves', 'remove it');
+    }
     if (portOf(engine) === undefined) {
       refuse('RouterEnginePort', `${at}.port`, engine.name, 'the port to open towards the engine is not known', 'give port');
     }
@@ -201,12 +221,8 @@ function problemsOf(input: RouterConfigInput): Problem[] {
   if (minPromptTokens !== undefined && !Token.isUnresolved(minPromptTokens) && !(minPromptTokens >= 0 && minPromptTokens < Infinity)) {
     refuse('RouterMinPromptTokens', 'minPromptTokens', minPromptTokens, 'this is no number of tokens', 'give a number from 0 on');
   }
-  for (const where of ['requestsPerMinutePerKey', 'tokensPerMinutePerKey'] as const) {
-    const limit = input[where];
-    if (limit !== undefined && !Token.isUnresolved(limit) && !(limit >= 1 && limit < Infinity)) {
-      refuse('RouterRateLimit', where, limit, 'this is no limit', 'give a number from 1 on, or leave it out for no limit');
-    }
-  }
+  const weighsBedrock = input.spec?.objective !== undefined && engines.some(({ protocol }) => protocol === EngineProtocol.BEDROCK);
+  problems.push(...settingsProblems(input, path, weighsBedrock));
   if (input.maxRequestsPerEngine !== undefined && !Token.isUnresolved(input.maxRequestsPerEngine)
     && !(Number.isInteger(input.maxRequestsPerEngine) && input.maxRequestsPerEngine >= 1)) {
     refuse('RouterMaxRequests', 'maxRequestsPerEngine', input.maxRequestsPerEngine, 'the number of requests is not a whole number above 0', 'change it');

@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
-  App, Duration, Lazy, RemovalPolicy, Stack,
-  aws_certificatemanager as acm, aws_ec2 as ec2, aws_ecs as ecs, aws_iam as iam, aws_kms as kms, aws_s3 as s3, aws_secretsmanager as secretsmanager,
+  App, Duration, Lazy, RemovalPolicy, Size, Stack,
+  aws_certificatemanager as acm, aws_ec2 as ec2, aws_ecs as ecs, aws_elasticache as elasticache, aws_iam as iam, aws_kms as kms, aws_s3 as s3,
+  aws_secretsmanager as secretsmanager,
 } from 'aws-cdk-lib';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import { AssetManifestArtifact } from 'aws-cdk-lib/cx-api';
@@ -10,7 +11,7 @@ import { AwsSolutionsChecks } from 'cdk-nag';
 import { BedrockModel, BedrockTarget, CerebrasCloudTarget, EngineEndpoint, EngineProtocol, EngineRole } from '../../src/decode';
 import { DeploymentSpec } from '../../src/estimator';
 import { routingRates } from '../../src/estimator/routing-rates';
-import { BedrockRouter, BedrockRouterProps, RouterListener } from '../../src/router';
+import { BedrockRouter, BedrockRouterProps, RouterListener, RouterValkey } from '../../src/router';
 import { parseRouterConfig } from '../../src/router/runtime';
 
 const image = ecs.ContainerImage.fromRegistry('router.example/router:1');
@@ -363,6 +364,10 @@ test('Cerebras\' cloud is given a limit for callers that set none, and its key',
   const { template } = synth((stack) => ({
     engines: [new CerebrasCloudTarget(stack, 'Cloud', { apiKey: new secretsmanager.Secret(stack, 'Key'), modelId: 'gpt-oss-120b' }).endpoint],
   }));
+  const { template: short } = synth((stack) => ({
+    engines: [new CerebrasCloudTarget(stack, 'Cloud', { apiKey: new secretsmanager.Secret(stack, 'Key'), modelId: 'gpt-oss-120b', defaultMaxTokens: 500 }).endpoint],
+  }));
+  expect(configIn(short).targets[0].defaultMaxTokens).toBe(500);
   const [target] = parseRouterConfig(JSON.stringify(configIn(template)), { ROUTER_API_KEYS: 'k', ENGINE_API_KEY_0: 'k' }).targets;
   expect(target).toMatchObject({ protocol: 'cerebras', url: 'https://api.cerebras.ai', apiKeyEnv: 'ENGINE_API_KEY_0', modelName: 'gpt-oss-120b', defaultMaxTokens: 8192 });
 });
@@ -427,7 +432,108 @@ describe('AwsSolutions', () => {
   });
 });
 
+describe('callers with tokens of an issuer', () => {
+  const tokenIssuer = { issuerUrl: 'https://login.example.com', audience: 'llm', clockSkew: Duration.seconds(5) };
+
+  test('need no API keys, and there are none', () => {
+    const { template, stack, router } = synth(() => ({ tokenIssuer }));
+    const { auth } = parseRouterConfig(JSON.stringify(configIn(template)), {});
+    expect(auth).toEqual({ jwt: { issuer: 'https://login.example.com', audience: 'llm', clockSkewSeconds: 5 } });
+    template.resourceCountIs('AWS::SecretsManager::Secret', 0);
+    expect(container(template).Secrets.map(({ Name }: any) => Name)).toEqual(['ROUTER_CONFIG']);
+    expect(JSON.stringify(template.findResources('AWS::IAM::ManagedPolicy'))).not.toContain('secretsmanager');
+    expect(router.apiKeysSecret).toBeUndefined();
+    expect(() => router.grantReadApiKeys(new iam.Role(stack, 'Reader', { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com') }))).toThrow('RouterApiKeysUnknown');
+  });
+});
+
+describe('limits that tasks share', () => {
+  test('are in a serverless cache, which is opened to the tasks alone', () => {
+    const { template } = synth((stack, vpc) => {
+      const group = new ec2.SecurityGroup(stack, 'CacheGroup', { vpc });
+      const cache = new elasticache.CfnServerlessCache(stack, 'Cache', { engine: 'valkey', serverlessCacheName: 'limits', securityGroupIds: [group.securityGroupId] });
+      return {
+        requestsPerMinutePerKey: 60,
+        valkey: RouterValkey.serverlessCache(cache, {
+          connections: group, username: 'router', passwordSecret: secretsmanager.Secret.fromSecretNameV2(stack, 'Password', 'valkey'),
+        }),
+      };
+    });
+    template.hasResourceProperties('AWS::EC2::SecurityGroupIngress', {
+      GroupId: { 'Fn::GetAtt': [Match.stringLikeRegexp('CacheGroup'), 'GroupId'] },
+      SourceSecurityGroupId: { 'Fn::GetAtt': [Match.stringLikeRegexp('RouterTaskSecurityGroup'), 'GroupId'] },
+      FromPort: 6379,
+      ToPort: 6380,
+    });
+    const { rateLimits } = configIn(template);
+    expect(rateLimits).toEqual({
+      requestsPerMinute: 60, valkey: { url: 'valkeys://token:token', username: 'router', passwordEnv: 'VALKEY_PASSWORD', cluster: true },
+    });
+    expect(container(template).Secrets.map(({ Name }: any) => Name)).toContain('VALKEY_PASSWORD');
+  });
+
+  test('are at any other server, whose port the tasks may reach', () => {
+    const { template } = synth(() => ({ tokensPerMinutePerKey: 1000, valkey: RouterValkey.server({ host: 'valkey.example', port: 7000 }) }));
+    const { rateLimits } = parseRouterConfig(JSON.stringify(configIn(template)), { ROUTER_API_KEYS: 'k' });
+    expect(rateLimits.valkey).toEqual({ url: 'valkeys://valkey.example:7000', cluster: false, keyPrefix: 'router:limits:', timeoutSeconds: 0.1 });
+    template.hasResourceProperties('AWS::EC2::SecurityGroup', {
+      GroupDescription: 'Tasks of the router', SecurityGroupEgress: Match.arrayWith([Match.objectLike({ FromPort: 7000, ToPort: 7000 })]),
+    });
+  });
+});
+
+test('what else the service can do is said in the template', () => {
+  const spec: DeploymentSpec = {
+    schema: 'cdk-disaggregated-inference/deployment-spec/v1',
+    model: { id: 'llama-3.3-70b' },
+    workload: { source: 'steady', requestsPerSecond: 1, lengthClasses: [{ inputTokens: 1000, outputTokens: 100, weight: 1 }] },
+    objective: { percentile: 95, ttftSeconds: 1, tpotSeconds: 0.05 },
+    decode: { hardware: 'trn2.48xlarge' },
+  };
+  const { template } = synth((stack) => ({
+    spec,
+    engines: [CLOUD, new BedrockTarget(stack, 'Bedrock', { model: BedrockModel.foundationModel('meta.llama3-3-70b-instruct-v1:0') }).endpoint],
+    images: true,
+    queue: { maxRequests: 10, maxPromptTokens: 1000, maxBodies: Size.mebibytes(1), maxWait: Duration.millis(1500) },
+    bedrockRates: { perRequest: Duration.millis(400), perThousandPromptTokens: Duration.millis(50), perThousandOutputTokens: Duration.seconds(12) },
+    metricsNamespace: 'My/Own',
+  }), { region: 'eu-west-1', account: '111122223333' });
+  expect(parseRouterConfig(JSON.stringify(configIn(template)), { ROUTER_API_KEYS: 'k' })).toMatchObject({
+    model: { images: true },
+    queue: { maxRequests: 10, maxPromptTokens: 1000, maxBytes: 1048576, maxWaitSeconds: 1.5 },
+    routing: { bedrock: { fixedSeconds: 0.4, secondsPerPromptToken: 0.00005, stepSeconds: 0.012, stepSecondsPerSequence: 0 } },
+    emf: { namespace: 'My/Own', router: expect.stringMatching(/^StackRouter/), intervalSeconds: 60 },
+  });
+});
+
 describe('wrong input', () => {
+  test('of settings is refused with every problem at once', () => {
+    let problems: any[] = [];
+    try {
+      inStack((stack) => ({
+        apiKeysSecret: secretsmanager.Secret.fromSecretNameV2(stack, 'Keys', 'keys'),
+        tokenIssuer: { issuerUrl: 'http://login.example.com', audience: 'llm', jwksUrl: 'keys' },
+        valkey: RouterValkey.server({ host: 'valkey.example' }),
+        queue: { maxRequests: 0.5, maxPromptTokens: 0, maxWait: Duration.seconds(0) },
+        bedrockRates: { perRequest: Duration.millis(1), perThousandOutputTokens: Duration.millis(1) },
+        engines: [{ ...CLOUD, defaultMaxTokens: 5 }],
+      }));
+    } catch (e) {
+      problems = (e as any).problems;
+    }
+    expect(problems.map(({ rule, path }) => `${rule} ${path}`)).toEqual([
+      'RouterEngineMaxTokens Stack/Router.engines[0].defaultMaxTokens',
+      'RouterValkeyUnused Stack/Router.valkey',
+      'RouterQueue Stack/Router.queue.maxRequests',
+      'RouterQueue Stack/Router.queue.maxPromptTokens',
+      'RouterQueue Stack/Router.queue.maxWait',
+      'RouterAuthTwice Stack/Router.tokenIssuer',
+      'RouterTokenIssuer Stack/Router.tokenIssuer.issuerUrl',
+      'RouterTokenIssuer Stack/Router.tokenIssuer.jwksUrl',
+      'RouterBedrockRates Stack/Router.bedrockRates',
+    ]);
+  });
+
   test('a URL that the service would refuse at its start, and names that are there twice or empty', () => {
     const named = (url: string) => () => inStack(() => ({ engines: [{ ...CLOUD, url }], servedModelNames: ['a', '', 'a'] }));
     for (const url of ['https://engine.example?key=1', 'https://me:secret@engine.example', 'ftp://engine.example', 'engine']) {
@@ -523,7 +629,10 @@ describe('a user of the router', () => {
     expect(router.metricRequests().dimensions).toEqual({ LoadBalancer: 'app/a/1', TargetGroup: 'targetgroup/t/2' });
     router.connections.allowDefaultPortFrom(ec2.Peer.ipv4('10.0.0.0/8'));
     Template.fromStack(stack).hasResourceProperties('AWS::EC2::SecurityGroupIngress', { GroupId: 'sg-1', FromPort: 443, CidrIp: '10.0.0.0/8' });
+    expect(() => router.metricThrottles()).toThrow('[Stack/Router] what the tasks of this router tell is not known (give metricsName when importing it) [RouterMetricsUnknown]');
+    const told = BedrockRouter.fromBedrockRouterAttributes(stack, 'Told', { ...attributes, metricsName: 'r' }).metricTimeToFirstToken();
+    expect([told.namespace, told.statistic, told.dimensions]).toEqual(['DisaggregatedInference', 'p95', { Router: 'r' }]);
     const role = new iam.Role(stack, 'Reader', { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com') });
-    expect(() => router.grantReadApiKeys(role)).toThrow('[Stack/Router] the secret of this router is not known (give apiKeysSecret when importing it) [RouterApiKeysUnknown]');
+    expect(() => router.grantReadApiKeys(role)).toThrow('[Stack/Router] the secret of this router is not known, or it has none as it takes tokens of an issuer (give apiKeysSecret when importing it) [RouterApiKeysUnknown]');
   });
 });

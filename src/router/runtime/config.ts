@@ -30,6 +30,7 @@ export interface RouterConfig {
   readonly drainSeconds: number;
   readonly tls?: { readonly certificateFile: string; readonly keyFile: string };
   readonly auth: 'none' | { readonly apiKeysEnv: string; readonly apiKeysSecret?: KeysSecret } | { readonly jwt: TokenIssuer };
+  readonly emf?: EmfConfig;
   readonly expected?: { readonly ttftSeconds?: number; readonly tpotSeconds?: number };
 }
 
@@ -100,6 +101,13 @@ export interface ValkeyConfig {
   readonly cluster: boolean;
   readonly keyPrefix: string;
   readonly timeoutSeconds: number;
+}
+
+/** As what CloudWatch is told of requests, and how often. */
+export interface EmfConfig {
+  readonly namespace: string;
+  readonly router: string;
+  readonly intervalSeconds: number;
 }
 
 type Environment = { readonly [name: string]: string | undefined };

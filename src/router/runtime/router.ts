@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { collectDefaultMetrics } from 'prom-client';
 import { CertificateWatch } from './certificate-watch';
 import { loadRouterConfig, RouterConfig } from './config';
+import { EmbeddedMetrics } from './embedded-metrics';
 import { RouterMetrics } from './metrics';
 import { RouterServer } from './server';
 import { Service } from './service';
@@ -40,7 +41,8 @@ export async function startRouter(config: RouterConfig, env: Environment, log: L
   const isTraced = env.OTEL_EXPORTER_OTLP_ENDPOINT !== undefined || env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT !== undefined;
   const tracing = isTraced ? new Tracing() : undefined;
   const watch = config.tls && new CertificateWatch(config.tls, (certificate) => server.prove(certificate), log);
-  const server = new RouterServer({ service, certificate: watch?.certificate, metrics, tracing, log });
+  const embedded = config.emf && new EmbeddedMetrics(config.emf, metrics, () => server.current.targets, log);
+  const server: RouterServer = new RouterServer({ service, certificate: watch?.certificate, metrics, embedded, tracing, log });
   const port = await server.listen();
   log.info({ port, ...summary(service) }, 'listening');
   return {
@@ -62,6 +64,7 @@ export async function startRouter(config: RouterConfig, env: Environment, log: L
     drain: async () => {
       watch?.stop();
       await server.drain();
+      await embedded?.stop();
       await tracing?.stop();
     },
   };
@@ -77,6 +80,7 @@ function fixedSettings(started: RouterConfig, next: RouterConfig): string[] {
     'host': ({ host }) => host,
     'port': ({ port }) => port,
     'tls': ({ tls }) => tls === undefined,
+    'emf': ({ emf }) => JSON.stringify([emf?.namespace, emf?.router, emf?.intervalSeconds]),
     'limits.maxHeaderBytes': ({ limits }) => limits.maxHeaderBytes,
     'expected, as boundaries of histograms': ({ expected }) => JSON.stringify([expected?.ttftSeconds, expected?.tpotSeconds]),
   };

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import type { EmbeddedMetrics } from './embedded-metrics';
 import { Exchange } from './exchange';
 import { Certificate, HttpRequest, HttpResponse, Listener } from './listener';
 import { RouterMetrics } from './metrics';
@@ -32,6 +33,8 @@ export interface ServerParts {
   /** With it, the port speaks TLS. */
   readonly certificate?: Certificate;
   readonly metrics: RouterMetrics;
+  /** With it, CloudWatch is told of requests. */
+  readonly embedded?: EmbeddedMetrics;
   /** With it, requests are told to OpenTelemetry. */
   readonly tracing?: Tracing;
   readonly log: Logger;
@@ -42,6 +45,7 @@ export interface ServerParts {
  */
 export class RouterServer {
   private readonly metrics: RouterMetrics;
+  private readonly embedded?: EmbeddedMetrics;
   private readonly tracing?: Tracing;
   private readonly log: Logger;
   private readonly listener: Listener;
@@ -51,9 +55,10 @@ export class RouterServer {
   private retired: Promise<unknown> = Promise.resolve();
   private draining = false;
 
-  constructor({ service, certificate, metrics, tracing, log }: ServerParts) {
+  constructor({ service, certificate, metrics, embedded, tracing, log }: ServerParts) {
     this.service = service;
     this.metrics = metrics;
+    this.embedded = embedded;
     this.tracing = tracing;
     this.log = log;
     this.listener = new Listener({ ...service.config.limits, tls: certificate }, (request, response) => void this.serve(request, response));
@@ -154,6 +159,7 @@ export class RouterServer {
     if (exchange.tpotSeconds !== undefined) {
       metrics.tpotSeconds.observe(labels, exchange.tpotSeconds);
     }
+    this.embedded?.observe(exchange);
     log.info({
       requestId: id,
       method: request.method,

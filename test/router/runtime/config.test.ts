@@ -45,6 +45,13 @@ test('every default is filled in', () => {
   });
 });
 
+test('editors may be told of the schema, and what is optional has its defaults', () => {
+  const config = { ...configOf([TARGET]), $schema: './router-config.v1.schema.json', auth: { jwt: { issuer: 'https://a', audience: 'b' } }, emf: { router: 'r' } };
+  expect(parseRouterConfig(JSON.stringify(config), {})).toMatchObject({
+    auth: { jwt: { clockSkewSeconds: 60 } }, emf: { namespace: 'DisaggregatedInference', router: 'r', intervalSeconds: 60 },
+  });
+});
+
 test('all that the schema refuses is told at once', () => {
   const problems = problemsOf({
     schema: 'v0',

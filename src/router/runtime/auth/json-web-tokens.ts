@@ -4,8 +4,6 @@ import { ApiError } from '../wire/api-error';
 
 /** Signatures that who can check them cannot make. */
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'];
-/** How far the issuer's clock may be from the router's. */
-const CLOCK_SKEW_SECONDS = 60;
 const TIMEOUT_MILLIS = 5_000;
 
 type Keys = ReturnType<typeof createRemoteJWKSet>;
@@ -18,6 +16,7 @@ export interface TokenIssuer {
   readonly audience: string;
   /** Where the issuer's public keys are. */
   readonly jwksUrl?: string;
+  readonly clockSkewSeconds: number;
 }
 
 /**
@@ -69,10 +68,10 @@ export class JsonWebTokens implements Authenticator {
 
   /** What a token says. Rejects with ApiError, whatever is wrong: the key that it names may be none of the issuer's, or one that nobody should trust. */
   private async claims(token: string, keys: Keys): Promise<JWTPayload> {
-    const { issuer, audience } = this.expected;
+    const { issuer, audience, clockSkewSeconds } = this.expected;
     try {
       return (await jwtVerify(token, keys, {
-        issuer, audience, algorithms: ALGORITHMS, clockTolerance: CLOCK_SKEW_SECONDS, requiredClaims: ['exp'],
+        issuer, audience, algorithms: ALGORITHMS, clockTolerance: clockSkewSeconds, requiredClaims: ['exp'],
       })).payload;
     } catch {
       throw invalidToken();

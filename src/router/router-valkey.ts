@@ -1,0 +1,117 @@
+import { Token, aws_ec2 as ec2, aws_elasticache as elasticache, aws_secretsmanager as secretsmanager } from 'aws-cdk-lib';
+
+/**
+ * How the tasks of a router log in to a Valkey server.
+ */
+export interface RouterValkeyOptions {
+  /**
+   * Whose security group lets the tasks in.
+   *
+   * @default - the tasks may connect to any IPv4 address at the port; letting them in is up to you
+   */
+  readonly connections?: ec2.IConnectable;
+
+  /**
+   * Name of the user.
+   *
+   * @default - the server's default user
+   */
+  readonly username?: string;
+
+  /**
+   * Secret whose value is the password.
+   *
+   * @default - no password
+   */
+  readonly passwordSecret?: secretsmanager.ISecret;
+}
+
+/**
+ * Where a Valkey server is.
+ */
+export interface RouterValkeyServerOptions extends RouterValkeyOptions {
+  /** Its host name or address. */
+  readonly host: string;
+
+  /**
+   * Its TCP port.
+   *
+   * @default 6379
+   */
+  readonly port?: number;
+
+  /**
+   * Whether it is a cluster, whose nodes each hold a part of the keys.
+   *
+   * @default false
+   */
+  readonly cluster?: boolean;
+}
+
+/**
+ * A Valkey server by which the tasks of a router share the limits of API keys. Connections are encrypted. While it cannot be asked, each task limits callers
+ * by what it has admitted itself.
+ */
+export class RouterValkey {
+  /**
+   * A serverless cache of ElastiCache.
+   *
+   * @param cache the cache.
+   * @param options how to log in.
+   */
+  public static serverlessCache(cache: elasticache.CfnServerlessCache, options: RouterValkeyOptions = {}): RouterValkey {
+    // its second port has the replicas, which clients of a cluster may ask where keys are.
+    return new RouterValkey(`${cache.attrEndpointAddress}:${cache.attrEndpointPort}`, ec2.Port.tcpRange(6379, 6380), true, options);
+  }
+
+  /**
+   * Any other server, version 6.2 or newer, with a certificate that a public authority vouches for.
+   *
+   * @param options where it is and how to log in.
+   */
+  public static server(options: RouterValkeyServerOptions): RouterValkey {
+    const { host, port = 6379, cluster = false } = options;
+    return new RouterValkey(`${host}:${Token.asString(port)}`, ec2.Port.tcp(port), cluster, options);
+  }
+
+  /**
+   * @internal
+   */
+  public readonly _passwordSecret?: secretsmanager.ISecret;
+
+  private constructor(
+    private readonly address: string,
+    private readonly ports: ec2.Port,
+    private readonly cluster: boolean,
+    private readonly options: RouterValkeyOptions,
+  ) {
+    this._passwordSecret = options.passwordSecret;
+  }
+
+  /**
+   * The server as the service reads it.
+   *
+   * @internal
+   */
+  public _config(passwordVariable: string): object {
+    return {
+      url: `valkeys://${this.address}`,
+      username: this.options.username,
+      passwordEnv: this._passwordSecret && passwordVariable,
+      cluster: this.cluster,
+    };
+  }
+
+  /**
+   * Lets the tasks reach it.
+   *
+   * @internal
+   */
+  public _open(tasks: ec2.Connections): void {
+    if (this.options.connections === undefined) {
+      tasks.allowToAnyIpv4(this.ports, 'router to Valkey');
+    } else {
+      tasks.allowTo(this.options.connections, this.ports, 'router to Valkey');
+    }
+  }
+}
