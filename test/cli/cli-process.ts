@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { copyFileSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,5 +31,15 @@ export class CliProcess {
   public run(args: string[], input?: string | Buffer, cwd = ROOT): Run {
     const { status, stdout, stderr } = spawnSync(process.execPath, [this.file, ...args], { input, cwd, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
     return { status, stdout, stderr };
+  }
+
+  /**
+   * Starts it, to run beside the test.
+   *
+   * @param args of the command line.
+   * @param env variables beside those of this process.
+   */
+  public spawn(args: string[], env: { [name: string]: string }): ChildProcess {
+    return spawn(process.execPath, [this.file, ...args], { cwd: ROOT, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] });
   }
 }
