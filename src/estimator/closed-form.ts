@@ -7,7 +7,7 @@ import { speculativeStepSeconds, tokensPerStep } from './phases/speculation';
 import { waferTokenSeconds } from './phases/wafer-decode';
 import { KvLink, Plant } from './plant';
 import { batchVariance, meanBatch } from './queueing/batch';
-import { conditionalWaitSeconds, erlangC, erlangCOfMany } from './queueing/erlang-c';
+import { conditionalWaitSeconds, peakedness, waitingProbability } from './queueing/bursty-queue';
 import { WaitingMixture } from './queueing/waiting-mixture';
 
 /** Shares of the requests that percentiles are given for, and the standard normal's quantiles of them. */
@@ -165,8 +165,14 @@ export class ClosedForm {
     const offered = requestsPerSecond * meanPrefill;
     const promptLoad = offered / prefillEngines;
     const arrivals = promptLoad < FULLEST ? requestsPerSecond : FULLEST * prefillEngines / meanPrefill;
-    const waits = erlangC(prefillEngines, arrivals * meanPrefill);
-    const wait = conditionalWaitSeconds(prefillEngines, arrivals, meanPrefill, arrivalScv, this.serviceScv);
+    // an engine that writes too is chosen for what it writes, so that each has a queue of prompts of its own
+    const queues = aggregated ? prefillEngines : 1;
+    const servers = prefillEngines / queues;
+    const queueScv = 1 + (arrivalScv - 1) / queues;
+    const waits = waitingProbability(servers, arrivals / queues, (busy) => busy / meanPrefill, queueScv);
+    // and a prompt waits for the engine that it is given to, not for the first that is free, unless prompts come in turn
+    const wait = conditionalWaitSeconds(servers, arrivals / queues, meanPrefill, queueScv, this.serviceScv)
+      + (1 - 1 / servers) * Math.min(1, arrivalScv) * meanPrefill * (1 + this.serviceScv) / 2;
     this.prefillQueueSeconds = waits * wait;
 
     // decode pool: Little's fixed point; where the pool reads prompts too, they take their share of every engine's time
@@ -179,10 +185,18 @@ export class ClosedForm {
     const seen = Math.min(1 + this.batch, decode.slots);
     const plainStep = this.stepSeconds(seen);
     const step = plainStep * this.inflation;
-    const held = Math.min(this.batch, FULLEST * decode.slots);
     // the router finds a free slot wherever there is one, so that the slots of all engines are one queue's servers
-    const admissionWaits = erlangCOfMany(Math.round(decode.slots * decodeEngines), held * decodeEngines);
-    const admission = this.meanOutputTokens * step / ((decode.slots - held) * decodeEngines);
+    const slots = Math.round(decode.slots * decodeEngines);
+    const first = this.stepSeconds(1);
+    const growth = decode.slots > 1 ? (this.stepSeconds(decode.slots) - first) / (decode.slots - 1) : 0;
+    // seconds that a request holds its slot beside so many others in all, whose prompts an aggregated engine reads too
+    const heldSeconds = (busy: number) => {
+      const batch = Math.max(1, busy / decodeEngines);
+      return this.meanOutputTokens * (first + growth * (batch - 1)) + (aggregated ? batch * meanPrefill : 0);
+    };
+    const admitted = Math.min(requestsPerSecond, FULLEST * slots / heldSeconds(slots));
+    const admissionWaits = waitingProbability(slots, admitted, (busy) => busy / heldSeconds(busy), arrivalScv);
+    const admission = conditionalWaitSeconds(slots, admitted, heldSeconds(slots), arrivalScv, 1);
 
     // link: processor sharing
     let flow = Infinity;
@@ -220,7 +234,8 @@ export class ClosedForm {
 
     // time per token: the batch fluctuates around its mean, and a request's own context is longer or shorter than the others'
     const next = this.stepSeconds(seen + 1) * this.inflation;
-    const deviation = Math.sqrt(batchVariance(this.batch, step, next));
+    const burstiness = (peakedness(this.batch * decodeEngines, arrivalScv) - 1) / decodeEngines;
+    const deviation = Math.sqrt(batchVariance(this.batch, step, next) * (1 + burstiness));
     const own = decode.wafers === undefined ? decodeKvSeconds(decode.engine, this.decodeSet, 1, this.kvSpreadBytes) / this.pace * this.inflation : 0;
     latencies[TPOT] = step;
     for (let q = 0; q < SHARES.length; q++) {

@@ -4,6 +4,7 @@ import { usdPerMillionTokens } from './cost';
 import { Confidence, Estimate, LatencyEstimate, ObjectiveVerdict, Range, StageEstimate } from './estimate';
 import { Coefficients } from './phases/coefficients';
 import { decodeKvSeconds, decodeLayerSeconds, decodeWeightSeconds } from './phases/decode';
+import { burstRate } from './queueing/bursty-queue';
 import { Service } from './service';
 import { DRAWS, interval } from './uncertainty';
 
@@ -202,10 +203,16 @@ function confidence(service: Service, unstable: number): Confidence {
     low = true;
     reasons.push(`in ${unstable} of ${DRAWS} draws of the coefficients the load exceeds the capacity`);
   }
+  const burst = service.form.decodeLoad * burstRate(plant.arrivalScv);
+  if (burst > 1) {
+    low = true;
+    reasons.push(`bursts bring ${(burst * 100).toFixed(0)} % of what the engines write at most, and the closed form sees too few requests wait for a slot then: `
+      + 'simulate tells how long');
+  }
   const measured = ['prefill', 'kv-transfer', 'decode', 'aggregated']
     .filter((stage) => service.stages().some((existing) => existing.name === stage))
     .flatMap((stage) => service.coefficients(stage));
-  if (measured.every((coefficient) => coefficient.relativeSigma === 0)) {
+  if (burst <= 1 && measured.every((coefficient) => coefficient.relativeSigma === 0)) {
     return { level: 'high', reason: 'every coefficient is measured by the user' };
   }
   return { level: low ? 'low' : 'medium', reason: [...new Set(reasons)].join('; ') };

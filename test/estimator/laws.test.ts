@@ -30,8 +30,7 @@ const specs: fc.Arbitrary<DeploymentSpec> = fc.record({
   precision: { weights: r.weights },
   workload: { source: 'law', requestsPerSecond: r.rate, interarrivalScv: r.scv, lengthClasses: r.lengthClasses },
   objective: { ttftSeconds: 2, tpotSeconds: 0.05, percentile: 90 },
-  prefill: r.prefill && { hardware: r.prefill, instances: r.counts[0] },
-  link: { overlap: r.overlap },
+  ...(r.prefill && { prefill: { hardware: r.prefill, instances: r.counts[0] }, link: { overlap: r.overlap } }),
   decode: { hardware: r.decode, instances: r.counts[1] },
 }));
 

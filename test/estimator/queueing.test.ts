@@ -1,7 +1,9 @@
 import * as fc from 'fast-check';
 import { batchVariance, meanBatch } from '../../src/estimator/queueing/batch';
-import { conditionalWaitSeconds, erlangC, erlangCOfMany } from '../../src/estimator/queueing/erlang-c';
+import { conditionalWaitSeconds, peakedness, waitingProbability } from '../../src/estimator/queueing/bursty-queue';
 import { WaitingMixture } from '../../src/estimator/queueing/waiting-mixture';
+import { RandomArrivals } from '../../src/estimator/simulation/arrivals';
+import { Random } from '../../src/estimator/simulation/random';
 import { DRAWS, interval, latinHypercube, normalQuantile } from '../../src/estimator/uncertainty';
 
 function quantiles(weights: number[], fixed: number[], waits: [number, number, number, number], shares: number[]): number[] {
@@ -33,15 +35,58 @@ function within(x: number, weights: number[], fixed: number[], [c1, m1, c2, m2]:
   return weights.reduce((total, weight, i) => total + weight * sum(x - fixed[i]), 0);
 }
 
-describe('Erlang C', () => {
-  test.each([[1, 0.7, 0.7], [2, 1, 1 / 3], [3, 2, 4 / 9], [10, 10, 1]])('%d servers, %d Erlangs: %d', (servers, load, probability) => {
-    expect(erlangC(servers, load)).toBeCloseTo(probability, 12);
+// Erlang C by the recursion of Erlang B
+function erlangC(servers: number, load: number): number {
+  let blocking = 1;
+  for (let i = 1; i <= servers; i++) {
+    blocking = load * blocking / (i + load * blocking);
+  }
+  return load >= servers ? 1 : blocking / (1 - load / servers * (1 - blocking));
+}
+
+describe('a queue', () => {
+  test.each([[1, 0.7, 0.7], [2, 1, 1 / 3], [3, 2, 4 / 9], [10, 10, 1]])('of Poisson arrivals at %d servers, %d Erlangs: %d', (servers, load, probability) => {
+    expect(waitingProbability(servers, load, (busy) => busy, 1)).toBeCloseTo(probability, 12);
+  });
+
+  test('of Poisson arrivals is Erlang C at any number of servers', () => {
+    fc.assert(fc.property(fc.integer({ min: 1, max: 3000 }), fc.double({ min: 0.01, max: 1.1, noNaN: true }), (servers, load) => {
+      expect(waitingProbability(servers, load * servers, (busy) => busy, 1)).toBeCloseTo(erlangC(servers, load * servers), 9);
+    }));
+    expect(waitingProbability(1e9, 0.999e9, (busy) => busy, 1)).toBe(0);
   });
 
   test('one server: the mean wait of M/M/1, and half of it with constant service', () => {
     const rho = 0.8;
-    expect(erlangC(1, rho) * conditionalWaitSeconds(1, rho, 1, 1, 1)).toBeCloseTo(rho / (1 - rho), 12);
-    expect(erlangC(1, rho) * conditionalWaitSeconds(1, rho, 1, 1, 0)).toBeCloseTo(rho / (1 - rho) / 2, 12);
+    expect(rho * conditionalWaitSeconds(1, rho, 1, 1, 1)).toBeCloseTo(rho / (1 - rho), 12);
+    expect(rho * conditionalWaitSeconds(1, rho, 1, 1, 0)).toBeCloseTo(rho / (1 - rho) / 2, 12);
+  });
+
+  // GI/M/c with the arrivals of the simulation
+  test.each([[1, 0.3, 20], [1, 0.8, 4], [4, 0.6, 20], [16, 0.8, 4], [16, 0.9, 20]])('%d servers, load %d, scv %d: as simulated', (servers, load, scv) => {
+    const arrivals = new RandomArrivals(1, 1e6, 0, 1, scv, Float64Array.of(1));
+    const service = new Random(2, 0);
+    const free = new Float64Array(servers);
+    let [waiting, seconds] = [0, 0];
+    const count = 400_000;
+    for (let i = 0; i < count; i++) {
+      const now = arrivals.seconds();
+      const first = free.reduce((least, at, server) => (at < free[least] ? server : least), 0);
+      const wait = Math.max(0, free[first] - now);
+      waiting += wait > 0 ? 1 : 0;
+      seconds += wait;
+      free[first] = now + wait + load * servers * service.exponential();
+    }
+    const chance = waitingProbability(servers, 1, (busy) => busy / (load * servers), scv);
+    expect(chance / (waiting / count)).toBeGreaterThan(0.97);
+    expect(chance / (waiting / count)).toBeLessThan(1.03);
+    expect(conditionalWaitSeconds(servers, 1, load * servers, scv, 1) / (seconds / waiting)).toBeGreaterThan(0.85);
+    expect(conditionalWaitSeconds(servers, 1, load * servers, scv, 1) / (seconds / waiting)).toBeLessThan(1.15);
+  });
+
+  test('peakedness is 1 for Poisson arrivals, and half of what the gaps vary more by where many are served', () => {
+    expect(peakedness(12, 1)).toBe(1);
+    expect(peakedness(1e6, 20)).toBeCloseTo((1 + 20) / 2, 3);
   });
 });
 
@@ -109,16 +154,4 @@ describe('draws', () => {
   test('an interval contains its centre', () => {
     expect(interval(5, Float64Array.from([1, 2, 3]))).toEqual({ value: 5, low: expect.closeTo(1.2, 9), high: 5 });
   });
-});
-
-test('of many servers the limit is within a hundredth, and there is no wait where nobody waits', () => {
-  for (const servers of [500, 2000, 8000]) {
-    for (const margin of [0.1, 0.5, 1, 2, 3]) {
-      const load = servers - margin * Math.sqrt(servers);
-      expect(Math.abs(erlangCOfMany(servers, load) - erlangC(servers, load))).toBeLessThan(0.01);
-    }
-    expect(erlangCOfMany(servers, servers)).toBe(1);
-    expect(erlangCOfMany(servers, servers / 4)).toBeLessThan(1e-18);
-  }
-  expect(erlangCOfMany(20, 15)).toBe(erlangC(20, 15));
 });
