@@ -11,14 +11,18 @@ import { modelShape } from '../../src/estimator/phases/model-shape';
 import { ModelShape } from '../../src/estimator/phases/shapes';
 import { ModelArchitecture } from '../../src/model';
 
+/** Measured times beside what is predicted of them. */
+export interface Scored {
+  readonly meanSeconds: { readonly [metric in Compared['metric']]: { readonly measured: number; readonly predicted: number } };
+  readonly scores: { readonly [metric in Compared['metric']]: Score };
+}
+
 /** A run of a real engine, request by request, beside its replay. */
-export interface ReplayScore {
+export interface ReplayScore extends Scored {
   readonly name: string;
   /** What the coefficients were fitted to. */
   readonly fittedTo: string;
   readonly requests: number;
-  readonly meanSeconds: { readonly [metric in Compared['metric']]: { readonly measured: number; readonly predicted: number } };
-  readonly scores: { readonly [metric in Compared['metric']]: Score };
 }
 
 const NOTHING: Measurements = { prompts: [], steps: [], loops: [], logs: [] };
@@ -27,7 +31,7 @@ const NOTHING: Measurements = { prompts: [], steps: [], loops: [], logs: [] };
 const LOG_START = Object.assign(new Coefficients(), GPU_START, { gatewaySeconds: 0 });
 
 /** A core has no published peaks of its own: shares of these round ones are fitted. */
-const CPU_START = Object.assign(new Coefficients(), {
+export const CPU_START = Object.assign(new Coefficients(), {
   prefillDenseUtilisation: 0.3,
   prefillAttentionUtilisation: 0.1,
   prefillLayerSeconds: 1e-3,
@@ -43,8 +47,12 @@ const QWEN3_32B = modelShape(ModelArchitecture.of('qwen3-32b').spec, 2, 2);
 
 const RTX_PRO_6000_PAIR_BYTES = 2 * 96e9;
 
-/** A Llama of 185 million weights with random values, as the runs on a CPU served it. */
-const SMALL_LLAMA = smallLlama();
+/** An engine that serves a Llama of 185 million random weights on one core of a CPU. */
+export const SMALL_LLAMA_ON_A_CORE: MeasuredEngine = {
+  model: smallLlama(),
+  engine: { flopsPerSecond: 2e12, memoryBytesPerSecond: 2e11, memoryBytes: 24e9, kvCopies: 1, lowPrecision: false },
+  limits: { sequences: 32, stepTokens: 2048, kvTokens: Infinity },
+};
 
 /** Accuracy of replays. */
 export function replayScores(): ReplayScore[] {
@@ -80,31 +88,26 @@ function firstToSecond(name: string, file: string, engine: MeasuredEngine): Repl
   const log = lines<LoggedRequest>(file);
   const [first, second] = halves(log).map((half) => new MeasuredConfiguration(engine, { ...NOTHING, logs: [half] }));
   const { coefficients } = calibrate(LOG_START, [first]);
-  return scored(name, `the first ${log.length / 2} of its ${log.length} requests`, second.compare(coefficients));
+  const compared = scored(second.compare(coefficients));
+  return { name, fittedTo: `the first ${log.length / 2} of its ${log.length} requests`, requests: compared.scores.ttft.count, ...compared };
 }
 
 function unloadedToLoaded(): ReplayScore {
-  const engine: MeasuredEngine = {
-    model: SMALL_LLAMA,
-    engine: { flopsPerSecond: 2e12, memoryBytesPerSecond: 2e11, memoryBytes: 24e9, kvCopies: 1, lowPrecision: false },
-    limits: { sequences: 32, stepTokens: 2048, kvTokens: Infinity },
-  };
   const rows = lines<any>('vllm-cpu-unloaded.jsonl');
   const measurements = { ...NOTHING, prompts: rows.filter((row) => row.ttftSeconds), steps: rows.filter((row) => row.stepSeconds) };
-  const k = calibrate(CPU_START, [new MeasuredConfiguration(engine, measurements)]).coefficients;
+  const k = calibrate(CPU_START, [new MeasuredConfiguration(SMALL_LLAMA_ON_A_CORE, measurements)]).coefficients;
   const log = lines<LoggedRequest>('vllm-cpu-poisson.jsonl');
   const name = 'Llama of 185 M, vLLM 0.32, one CPU core, 1 request/s';
-  return scored(name, `${rows.length} unloaded prompts and decode steps`, new MeasuredConfiguration(engine, { ...NOTHING, logs: [log] }).compare(k));
+  const compared = new MeasuredConfiguration(SMALL_LLAMA_ON_A_CORE, { ...NOTHING, logs: [log] }).compare(k);
+  return { name, fittedTo: `${rows.length} unloaded prompts and decode steps`, requests: log.length, ...scored(compared) };
 }
 
-function scored(name: string, fittedTo: string, compared: readonly Compared[]): ReplayScore {
+/** Scores of each metric. */
+export function scored(compared: readonly Compared[]): Scored {
   const [ttft, tpot] = (['ttft', 'tpot'] as const).map((metric) => compared.filter((one) => one.metric === metric));
   const means = (of: readonly Compared[]) => (
     { measured: mean(of.map(({ measured }) => measured)), predicted: mean(of.map(({ predicted }) => predicted)) });
   return {
-    name,
-    fittedTo,
-    requests: ttft.length,
     meanSeconds: { ttft: means(ttft), tpot: means(tpot) },
     scores: { ttft: score(ttft), tpot: score(tpot) },
   };

@@ -100,6 +100,13 @@ export interface EngineEndpoint {
   readonly kvConnector?: string;
 
   /**
+   * Tokens in a block of the KV cache. With it, a router hands no KV cache on that has fewer blocks than its tokens fill, of which decode engines of vLLM die.
+   *
+   * @default - the lengths of KV caches are not checked
+   */
+  readonly kvBlockTokens?: number;
+
+  /**
    * Path of the Prometheus metrics at which engines of vLLM or SGLang tell their load, so that a router knows what others than itself ask of them.
    *
    * @default - each engine is taken to have no requests but the router's own

@@ -151,6 +151,7 @@ export abstract class TrainiumFleetBase extends Construct implements ITrainiumFl
       port: apiPort(role),
       connections: this.connections,
       kvConnector: kvConnector(role, model),
+      kvBlockTokens: engine.blockSizeTokens,
       metricsPath: '/metrics',
     };
     InferenceRules.checkOnSynth(this);

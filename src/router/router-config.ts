@@ -1,9 +1,9 @@
 import { aws_secretsmanager as secretsmanager, Token } from 'aws-cdk-lib';
 import { bedrockRatesOf, issuerOf, queueOf, RouterSettings, settingsProblems } from './router-settings';
-import schema from './runtime/router-config.v1.schema.json';
 import { isBaseUrl } from '../base-url';
 import { EngineEndpoint, EngineProtocol, EngineRole } from '../decode';
 import { DeploymentSpec } from '../estimator';
+import schema from './runtime/router-config.v1.schema.json';
 import { RoutingRates, routingRates } from '../estimator/routing-rates';
 import { specProblems } from '../estimator/spec-check';
 import { Problem, Problems } from '../problems';
@@ -24,8 +24,11 @@ interface HostedSettings {
 }
 
 const HOSTED: { readonly [protocol: string]: HostedSettings } = {
-  [EngineProtocol.BEDROCK]: { needed: ['bedrockModel'], unknown: ['discoverySrvName', 'apiKeySecret', 'kvConnector', 'metricsPath', 'defaultMaxTokens'] },
-  [EngineProtocol.CEREBRAS]: { needed: ['url', 'apiKeySecret'], unknown: ['discoverySrvName', 'bedrockModel', 'kvConnector', 'metricsPath'] },
+  [EngineProtocol.BEDROCK]: {
+    needed: ['bedrockModel'],
+    unknown: ['discoverySrvName', 'apiKeySecret', 'kvConnector', 'kvBlockTokens', 'metricsPath', 'defaultMaxTokens'],
+  },
+  [EngineProtocol.CEREBRAS]: { needed: ['url', 'apiKeySecret'], unknown: ['discoverySrvName', 'bedrockModel', 'kvConnector', 'kvBlockTokens', 'metricsPath'] },
 };
 
 /** What the construct knows when it configures the service. Times are in seconds. */
@@ -85,6 +88,7 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
       modelName: engine.bedrockModel?.invocationId ?? engine.modelName,
       defaultMaxTokens: engine.defaultMaxTokens,
       kvConnector: engine.kvConnector,
+      kvBlockTokens: engine.kvBlockTokens,
       prefill: prefillOf.get(engine)?.name,
       metrics: engine.metricsPath === undefined ? undefined : { path: engine.metricsPath },
     };
@@ -200,6 +204,10 @@ function problemsOf(input: RouterConfigInput): Problem[] {
     }
     if (engine.defaultMaxTokens !== undefined) {
       refuse('RouterEngineMaxTokens', `${at}.defaultMaxTokens`, engine.defaultMaxTokens, 'engines like these set a limit themselves', 'remove it');
+    }
+    if (engine.kvBlockTokens !== undefined && !Token.isUnresolved(engine.kvBlockTokens)
+      && !(Number.isInteger(engine.kvBlockTokens) && engine.kvBlockTokens >= 1)) {
+      refuse('RouterEngineBlocks', `${at}.kvBlockTokens`, engine.kvBlockTokens, 'the number of tokens is not a whole number above 0', 'give what --block-size of the engines is');
     }
     if (portOf(engine) === undefined) {
       refuse('RouterEnginePort', `${at}.port`, engine.name, 'the port to open towards the engine is not known', 'give port');

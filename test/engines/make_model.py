@@ -1,4 +1,4 @@
-"""Makes a small Llama with grouped-query attention, a byte-level tokenizer and random weights: make_model.py FOLDER."""
+"""Makes a small Llama with grouped-query attention, a byte-level tokenizer and random weights: make_model.py FOLDER 3m|185m."""
 import glob
 import sys
 import sysconfig
@@ -7,7 +7,12 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-folder = sys.argv[1]
+folder, size = sys.argv[1:]
+SIZES = {
+    # logits far apart: a greedy answer is the same for whoever computes it.
+    "3m": dict(hidden_size=256, intermediate_size=512, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2, initializer_range=0.06),
+    "185m": dict(hidden_size=1024, intermediate_size=2816, num_hidden_layers=16, num_attention_heads=16, num_key_value_heads=4, initializer_range=0.02),
+}
 SPECIAL = ["<|bos|>", "<|eos|>", "<|pad|>", "<|im_start|>", "<|im_end|>"]
 TEMPLATE = """\
 {% if tools %}<|im_start|>system
@@ -31,7 +36,6 @@ wrapped.save_pretrained(folder)
 
 torch.manual_seed(0)
 config = LlamaConfig(
-    vocab_size=len(wrapped), hidden_size=256, intermediate_size=512, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2, head_dim=64,
-    max_position_embeddings=8192, bos_token_id=0, eos_token_id=1, pad_token_id=2, tie_word_embeddings=True, initializer_range=0.06,
+    vocab_size=len(wrapped), head_dim=64, max_position_embeddings=8192, bos_token_id=0, eos_token_id=1, pad_token_id=2, tie_word_embeddings=True, **SIZES[size],
 )
 LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)

@@ -1,84 +1,139 @@
-import { createServer, Server } from 'node:http';
-import { AddressInfo } from 'node:net';
-import {
-  BedrockRuntimeClient, ConverseCommand, ConverseStreamCommand, CountTokensCommand, InvokeModelCommand, InvokeModelWithResponseStreamCommand,
-} from '@aws-sdk/client-bedrock-runtime';
-import { NodeHttpHandler } from '@smithy/node-http-handler';
-import OpenAI from 'openai';
-import { boto3 } from './boto3';
-import { EnginePair, LEASE_SECONDS, MODEL } from './engine-pair';
+import { BedrockRuntimeClient, ConverseCommand, ConverseStreamCommand, CountTokensCommand } from '@aws-sdk/client-bedrock-runtime';
+import { Asker, ASKERS, chat, CONVERSE_GREEDY, GREEDY, openaiFor, sdkFor, TOKENS, user } from './askers';
+import { Between } from './between';
+import { Boto3, OPERATIONS } from './boto3';
+import { BLOCK_TOKENS, EnginePair, LEASE_SECONDS, MODEL } from './engine-pair';
 import { KEY, routerFor, sleep, TestRouter, until } from '../router/runtime/harness';
 
 // two engines and their transports share the cores of one machine.
-jest.setTimeout(300_000);
+jest.setTimeout(600_000);
 
-/** Tokens of every answer: greedy, and not ended by the model. */
-const TOKENS = 16;
-const GREEDY = { temperature: 0, ignore_eos: true };
-const CONVERSE_GREEDY = { inferenceConfig: { maxTokens: TOKENS, temperature: 0 }, additionalModelRequestFields: { ignore_eos: true } };
+const METRICS = { path: '/metrics' };
+const EXPIRED = 'vllm:nixl_num_kv_expired_reqs_total';
 
 let pair: EnginePair;
+/** A router of the pair. */
 let router: TestRouter;
+/** A router of the decode engine alone. */
+let alone: TestRouter;
 let others: TestRouter[] = [];
 let clients: BedrockRuntimeClient[] = [];
 let sequence = 0;
 
 /** A prompt that no engine has seen. */
-const prompt = (words = 120) => Array.from({ length: words }, (_, i) => `def f${sequence++}_${i}(x): return x`).join('\n');
-const user = (text: string) => [{ role: 'user' as const, content: [{ text }] }];
-const chat = (text: string) => [{ role: 'user' as const, content: text }];
+const prompt = (lines = 40) => Array.from({ length: lines }, (_, i) => `def f${sequence++}_${i}(x): return x`).join('\n');
 
-const targets = (prefill = pair.prefill.url) => [
-  { name: 'prefill', role: 'prefill', protocol: 'openai', url: prefill, kvConnector: 'nixl' },
-  { name: 'decode', role: 'decode', protocol: 'openai', url: pair.decode.url, kvConnector: 'nixl', prefill: 'prefill' },
-];
-const start = async (limits: object = {}, prefill?: string) => routerFor(targets(prefill), {
+const start = async ({ prefill = pair.prefill.url, decode = pair.decode.url, limits = {} }) => routerFor([
+  { name: 'prefill', role: 'prefill', protocol: 'openai', url: prefill, kvConnector: 'nixl', kvBlockTokens: BLOCK_TOKENS, metrics: METRICS },
+  { name: 'decode', role: 'decode', protocol: 'openai', url: decode, kvConnector: 'nixl', prefill: 'prefill', metrics: METRICS },
+], {
   model: { id: MODEL, servedNames: [MODEL] },
   routing: { minPromptTokens: 0 },
-  limits: { kvLeaseSeconds: LEASE_SECONDS - 5, prefillTimeoutSeconds: 90, ...limits },
+  limits: { kvLeaseSeconds: LEASE_SECONDS - 5, prefillTimeoutSeconds: 90, firstByteTimeoutSeconds: 240, ...limits },
 });
 
-/** How the last request was served. */
-const lastHandoff = (of = router) => of.lines.filter(({ msg }) => msg === 'request').at(-1)?.handoff;
-
 /** A router of one test's own. */
-async function another(limits: object = {}, prefill?: string): Promise<TestRouter> {
-  const other = await start(limits, prefill);
+async function another(how: Parameters<typeof start>[0]): Promise<TestRouter> {
+  const other = await start(how);
   others.push(other);
+  await areUp(other, ['prefill', 'decode']);
   return other;
 }
 
-/** AWS' SDK with its own retries, as an engine on a busy machine may miss a probe. */
-function sdk(http1 = false, of = router): BedrockRuntimeClient {
-  const client = new BedrockRuntimeClient({
-    endpoint: of.url,
-    region: 'us-east-2',
-    token: { token: KEY },
-    authSchemePreference: ['httpBearerAuth'],
-    ...(http1 && { requestHandler: new NodeHttpHandler() }),
-  });
+/** Waits until a router counts its targets as well: an engine that is starved of a core may miss a probe. */
+async function areUp({ url }: TestRouter, targets: string[]): Promise<void> {
+  await eventually(async () => {
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    return targets.every((target) => metrics.includes(`router_upstream_healthy{target="${target}"} 1`));
+  }, 120);
+}
+
+function sdk(of = router, http1 = false): BedrockRuntimeClient {
+  const client = sdkFor(of.url, http1);
   clients.push(client);
   return client;
 }
 
-async function converse(text: string, of = router): Promise<string> {
-  const { output } = await sdk(true, of).send(new ConverseCommand({ modelId: MODEL, messages: user(text), ...CONVERSE_GREEDY }));
-  return output!.message!.content!.map((block) => block.text ?? '').join('');
+/** An answer, and how the request was served. */
+async function served<T>(of: TestRouter, ask: () => Promise<T>): Promise<{ answer: T; handoff: string | undefined }> {
+  const requests = () => of.lines.filter(({ msg }) => msg === 'request');
+  const before = requests().length;
+  const answer = await ask();
+  await until(() => requests().length > before, 'the request is logged');
+  return { answer, handoff: requests().at(-1)!.handoff };
+}
+
+/** What is told in JSON. */
+const jsonOf = async (response: Response): Promise<any> => response.json();
+
+const post = async (url: string, body: object, signal?: AbortSignal) => fetch(`${url}/v1/chat/completions`, {
+  method: 'POST',
+  headers: { 'authorization': `Bearer ${KEY}`, 'content-type': 'application/json' },
+  body: JSON.stringify({ model: MODEL, max_tokens: TOKENS, ...GREEDY, ...body }),
+  signal,
+});
+
+/** The text of a greedy answer. Throws if there is none, or it is told to be broken. */
+async function textOf(url: string, text: string, stream: boolean): Promise<string> {
+  const response = await post(url, { messages: chat(text), stream });
+  const told = await response.text();
+  expect([response.status, told.includes('"error"') ? told : 'well']).toEqual([200, 'well']);
+  if (!stream) {
+    return JSON.parse(told).choices[0].message.content;
+  }
+  const events = told.split('\n\n').filter((event) => event !== '');
+  expect(events.pop()).toBe('data: [DONE]');
+  return events.map((event) => JSON.parse(event.slice('data: '.length)).choices[0]?.delta.content ?? '').join('');
 }
 
 /** The truth: what one engine answers that reads the prompt itself. */
-async function truth(text: string, completions = false): Promise<string> {
-  const openai = new OpenAI({ baseURL: `${pair.prefill.url}/v1`, apiKey: 'none' });
-  const asked = { model: MODEL, max_tokens: TOKENS, ...GREEDY };
-  return completions
+async function truth(text: string, kind?: Asker['kind']): Promise<string> {
+  const openai = openaiFor(pair.prefill.url);
+  const asked = { model: MODEL, max_tokens: TOKENS, temperature: 0, ignore_eos: kind !== 'responses' };
+  return kind === 'completions'
     ? (await openai.completions.create({ ...asked, prompt: text })).choices[0].text
     : (await openai.chat.completions.create({ ...asked, messages: chat(text) })).choices[0].message.content!;
 }
 
+/** Both engines serve on. */
+async function expectBothWell(): Promise<void> {
+  expect([await pair.prefill.isWell(), await pair.decode.isWell()]).toEqual([true, true]);
+}
+
+/** Both engines have nothing to do, and hold nothing. */
+async function expectFreed(): Promise<void> {
+  const { prefill, decode } = pair;
+  await eventually(async () => await decode.metric('vllm:num_requests_running') + await decode.metric('vllm:num_requests_waiting') === 0, 120);
+  await eventually(async () => {
+    // what was read, or has expired, is freed at the engine's next step.
+    await truth('x');
+    return await prefill.metric('vllm:kv_cache_usage_perc') === 0;
+  }, 3 * LEASE_SECONDS);
+  await expectBothWell();
+}
+
+/** Waits for what engines do in their own time. */
+async function eventually(holds: () => Promise<boolean>, seconds: number): Promise<void> {
+  for (const end = Date.now() + seconds * 1000; !await holds();) {
+    if (Date.now() > end) {
+      throw new Error(`not within ${seconds} s: ${holds}`);
+    }
+    await sleep(500);
+  }
+}
+
 beforeAll(async () => {
   pair = await EnginePair.start();
-  router = await start();
-}, 600_000);
+  router = await start({});
+  alone = await routerFor([{ name: 'engine', role: 'aggregated', protocol: 'openai', url: pair.decode.url }], { model: { id: MODEL, servedNames: [MODEL] } });
+  // the first transfer of a pair is the one that connects them.
+  await textOf(router.url, prompt(1), false);
+}, 1_200_000);
+
+beforeEach(async () => {
+  await areUp(alone, ['engine']);
+  await areUp(router, pair.prefill.isKilled ? ['decode'] : ['prefill', 'decode']);
+});
 
 afterEach(async () => {
   clients.forEach((client) => client.destroy());
@@ -87,238 +142,270 @@ afterEach(async () => {
 });
 
 afterAll(async () => {
-  await router?.drain();
-  await pair?.stop();
+  await Promise.all([router?.drain(), alone?.drain()]);
+  pair?.stop();
 });
 
-describe('a greedy answer through the pair is the one of a single engine', () => {
-  const decode = (bytes: Uint8Array | undefined) => JSON.parse(new TextDecoder().decode(bytes));
-  const askers: [string, (text: string) => Promise<string>][] = [
-    ...[false, true].flatMap((http1): [string, (text: string) => Promise<string>][] => [
-      [`AWS' SDK, Converse, HTTP/${http1 ? 1 : 2}`, async (text) => {
-        const client = sdk(http1);
-        const { output, usage, stopReason } = await client.send(new ConverseCommand({
-          modelId: MODEL, messages: user(text), ...CONVERSE_GREEDY,
-        }));
-        expect([usage!.outputTokens, stopReason]).toEqual([TOKENS, 'max_tokens']);
-        return output!.message!.content![0].text!;
-      }],
-      [`AWS' SDK, ConverseStream, HTTP/${http1 ? 1 : 2}`, async (text) => {
-        const client = sdk(http1);
-        const { stream } = await client.send(new ConverseStreamCommand({
-          modelId: MODEL, messages: user(text), ...CONVERSE_GREEDY,
-        }));
-        let answer = '';
-        let usage;
-        for await (const { contentBlockDelta, metadata } of stream!) {
-          answer += contentBlockDelta?.delta?.text ?? '';
-          usage = metadata?.usage ?? usage;
-        }
-        expect(usage!.outputTokens).toBe(TOKENS);
-        return answer;
-      }],
-      [`AWS' SDK, InvokeModel, HTTP/${http1 ? 1 : 2}`, async (text) => {
-        const client = sdk(http1);
-        const { body } = await client.send(new InvokeModelCommand({
-          modelId: MODEL, body: JSON.stringify({ messages: chat(text), max_tokens: TOKENS, ...GREEDY }),
-        }));
-        return decode(body).choices[0].message.content;
-      }],
-      [`AWS' SDK, InvokeModelWithResponseStream, HTTP/${http1 ? 1 : 2}`, async (text) => {
-        const client = sdk(http1);
-        const { body } = await client.send(new InvokeModelWithResponseStreamCommand({
-          modelId: MODEL, body: JSON.stringify({ messages: chat(text), max_tokens: TOKENS, ...GREEDY }),
-        }));
-        let answer = '';
-        for await (const { chunk } of body!) {
-          answer += decode(chunk?.bytes).choices?.[0]?.delta.content ?? '';
-        }
-        return answer;
-      }],
-    ]),
-    ['boto3, Converse', async (text) => boto3(router.url, 'Converse', text, TOKENS)],
-    ['boto3, ConverseStream', async (text) => boto3(router.url, 'ConverseStream', text, TOKENS)],
-    ['boto3, InvokeModel', async (text) => boto3(router.url, 'InvokeModel', text, TOKENS)],
-    ['boto3, InvokeModelWithResponseStream', async (text) => boto3(router.url, 'InvokeModelWithResponseStream', text, TOKENS)],
-    ['OpenAI\'s SDK, chat completions', async (text) => {
-      const openai = new OpenAI({ baseURL: `${router.url}/openai/v1`, apiKey: KEY });
-      const { choices } = await openai.chat.completions.create({ model: MODEL, messages: chat(text), max_tokens: TOKENS, ...GREEDY });
-      return choices[0].message.content!;
-    }],
-    ['OpenAI\'s SDK, streamed chat completions', async (text) => {
-      const openai = new OpenAI({ baseURL: `${router.url}/v1`, apiKey: KEY });
-      let answer = '';
-      const stream = await openai.chat.completions.create({ model: MODEL, messages: chat(text), max_tokens: TOKENS, stream: true, ...GREEDY });
-      for await (const chunk of stream) {
-        answer += chunk.choices[0]?.delta.content ?? '';
-      }
-      return answer;
-    }],
-    ['OpenAI\'s SDK, completions', async (text) => {
-      const openai = new OpenAI({ baseURL: `${router.url}/v1`, apiKey: KEY });
-      return (await openai.completions.create({ model: MODEL, prompt: text, max_tokens: TOKENS, ...GREEDY })).choices[0].text;
-    }],
-  ];
+describe('a greedy answer is the one of a single engine, whoever reads the prompt', () => {
+  const bySdks: { [url: string]: Boto3 } = {};
+  afterAll(async () => Promise.all(Object.values(bySdks).map(async (boto3) => boto3.stop())));
 
-  test.each(askers)('%s', async (client, ask) => {
-    const text = prompt();
-    const answer = await ask(text);
-    expect(lastHandoff()).toBe('handed_off');
-    expect(answer).toBe(await truth(text, client.endsWith('SDK, completions')));
+  test.each<Asker>([...ASKERS, ...OPERATIONS.map((operation) => ({
+    name: `boto3, ${operation}`,
+    ask: async (url: string, text: string) => (bySdks[url] ??= new Boto3(url)).ask(operation, text, TOKENS),
+  }))])('$name', async ({ ask, kind }) => {
+    for (const [of, expected] of [[router, 'handed_off'], [alone, undefined]] as const) {
+      const text = prompt();
+      const { answer, handoff } = await served(of, async () => ask(of.url, text));
+      expect([handoff, answer]).toEqual([expected, await truth(text, kind)]);
+    }
   });
 
   test('prompts of every length, those of a block and less included', async () => {
-    for (const words of [1, 2, 5, 13, 34]) {
-      const text = prompt(words);
-      expect([words, await converse(text)]).toEqual([words, await truth(text)]);
-      expect(lastHandoff()).toBe('handed_off');
+    for (const lines of [0, 1, 2, 3, 5, 13, 34]) {
+      const text = `${lines}${prompt(lines)}`;
+      const { answer, handoff } = await served(router, async () => textOf(router.url, text, true));
+      expect([lines, handoff, answer]).toEqual([lines, 'handed_off', await truth(text)]);
     }
   });
 
   test('many at once', async () => {
     const texts = Array.from({ length: 12 }, () => prompt(20));
-    const answers = await Promise.all(texts.map(async (text) => converse(text)));
+    const answers = await Promise.all(texts.map(async (text, i) => textOf(router.url, text, i % 2 === 0)));
     expect(answers).toEqual(await Promise.all(texts.map(async (text) => truth(text))));
   });
 });
 
 test('CountTokens counts what the engine then reads', async () => {
-  const client = sdk();
   const messages = user(prompt(30));
-  const { inputTokens } = await client.send(new CountTokensCommand({ modelId: MODEL, input: { converse: { messages } } }));
-  const { usage } = await client.send(new ConverseCommand({ modelId: MODEL, messages, inferenceConfig: { maxTokens: 1 } }));
+  const { inputTokens } = await sdk().send(new CountTokensCommand({ modelId: MODEL, input: { converse: { messages } } }));
+  const { usage } = await sdk().send(new ConverseCommand({ modelId: MODEL, messages, inferenceConfig: { maxTokens: 1 } }));
   expect(inputTokens).toBe(usage!.inputTokens);
 });
 
-describe('what would go silently wrong', () => {
-  const ask = async (body: object) => fetch(`${router.url}/v1/chat/completions`, {
-    method: 'POST', headers: { 'authorization': `Bearer ${KEY}`, 'content-type': 'application/json' }, body: JSON.stringify({ model: MODEL, ...GREEDY, ...body }),
-  });
+test('engines tell the router what others ask of them', async () => {
+  const tells = async (line: string) => (await (await fetch(`${router.url}/metrics`)).text()).split('\n').includes(line);
+  const running = (requests: number) => `router_upstream_requests{target="decode",state="running"} ${requests}`;
+  await eventually(async () => await tells('router_upstream_reporting{target="prefill"} 1') && await tells(running(0)), 120);
+  const caller = new AbortController();
+  await post(pair.decode.url, { messages: chat(prompt(1)), max_tokens: 3000, stream: true }, caller.signal);
+  await eventually(async () => tells(running(1)), 120);
+  caller.abort();
+  await eventually(async () => tells(running(0)), 120);
+});
 
-  test('the prefill engine writes one token, whichever limits the caller gives', async () => {
-    const text = prompt(40);
+describe('a request', () => {
+  test('has one token written by the prefill engine, whichever limits the caller gives', async () => {
+    const text = prompt();
     const before = await pair.prefill.metric('vllm:generation_tokens_total');
-    const response = await ask({
+    const { answer, handoff } = await served(router, async () => post(router.url, {
       messages: chat(text), max_tokens: 9, max_completion_tokens: TOKENS, min_tokens: 5, stream: true, stream_options: { include_usage: true },
-    });
-    const told = await response.text();
-    expect([response.status, lastHandoff()]).toEqual([200, 'handed_off']);
+    }).then(async (response) => response.text()));
+    expect(handoff).toBe('handed_off');
     expect(await pair.prefill.metric('vllm:generation_tokens_total') - before).toBe(1);
-    expect(told).toContain(`"completion_tokens":${TOKENS}`);
-    expect(told).not.toContain('kv_transfer_params');
+    expect(answer).toContain(`"completion_tokens":${TOKENS}`);
+    expect(answer).not.toContain('kv_transfer_params');
   });
 
-  test.each<[string, object]>([
-    ['several answers', { n: 2, temperature: 1 }],
-    ['a tool that must be called', { tools: [{ type: 'function', function: { name: 'f', parameters: { type: 'object' } } }], tool_choice: 'required', max_tokens: 60 }],
-  ])('%s are read by the engine that answers', async (_, more) => {
-    const response = await ask({ messages: chat(prompt(20)), max_tokens: TOKENS, ...more });
-    expect([response.status, lastHandoff()]).toEqual([200, 'not_eligible']);
+  test('for the ids of its tokens is handed on, and told the right ones', async () => {
+    const asked = { messages: chat(prompt()), return_token_ids: true };
+    const { answer, handoff } = await served(router, async () => jsonOf(await post(router.url, asked)));
+    const { prompt_token_ids, choices } = await jsonOf(await post(pair.prefill.url, asked));
+    expect(handoff).toBe('handed_off');
+    expect(prompt_token_ids.length).toBeGreaterThan(BLOCK_TOKENS);
+    expect(answer.prompt_token_ids).toEqual(prompt_token_ids);
+    expect(answer.choices[0].token_ids).toEqual(choices[0].token_ids);
+    expect(answer).not.toHaveProperty('kv_transfer_params');
   });
 
-  test('several prompts in one request are read by the engine that answers', async () => {
+  const FUNCTION = { type: 'function', function: { name: 'f', parameters: { type: 'object', properties: { a: { type: 'string' } } } } };
+  test.each<[string, object, unknown]>([
+    ['left to choose', { tool_choice: 'auto' }, 'handed_off'],
+    ['forbidden', { tool_choice: 'none' }, 'handed_off'],
+    ['named', { tool_choice: { type: 'function', function: { name: 'f' } }, max_tokens: 60 }, 'handed_off'],
+    ['required', { tool_choice: 'required', max_tokens: 60 }, 'not_eligible'],
+  ])('with a tool that is %s is answered as by one engine', async (_, more, expected) => {
+    const asked = { messages: chat(prompt(20)), tools: [FUNCTION], ...more };
+    const { answer, handoff } = await served(router, async () => post(router.url, asked));
+    const said = async (response: Response) => {
+      const { choices: [{ message: { content, tool_calls: calls }, finish_reason: reason }] } = await jsonOf(response);
+      return { content, reason, calls: (calls ?? []).map((call: any) => call.function) };
+    };
+    expect([answer.status, handoff]).toEqual([200, expected]);
+    expect(await said(answer)).toEqual(await said(await post(pair.prefill.url, asked)));
+  });
+
+  test('for several answers is read by the engine that answers, which refuses greedy ones', async () => {
+    const statuses = [];
+    for (const temperature of [1, 0]) {
+      const { answer, handoff } = await served(router, async () => post(router.url, { messages: chat(prompt(20)), n: 2, temperature }));
+      statuses.push([answer.status, handoff, (await jsonOf(answer)).choices?.length]);
+    }
+    expect(statuses).toEqual([[200, 'not_eligible', 2], [400, 'not_eligible', undefined]]);
+  });
+
+  test('of several prompts is read by the engine that answers', async () => {
     const prompts = [prompt(10), prompt(10)];
-    const openai = new OpenAI({ baseURL: `${router.url}/v1`, apiKey: KEY });
-    const { choices } = await openai.completions.create({ model: MODEL, prompt: prompts, max_tokens: TOKENS, ...GREEDY });
-    expect(lastHandoff()).toBe('not_eligible');
-    expect(choices.map(({ text }) => text)).toEqual(await Promise.all(prompts.map(async (text) => truth(text, true))));
+    const { answer: { choices }, handoff } = await served(router, async () => (
+      openaiFor(router.url).completions.create({ model: MODEL, prompt: prompts, max_tokens: TOKENS, ...GREEDY })));
+    expect(handoff).toBe('not_eligible');
+    expect(choices.map(({ text }) => text)).toEqual(await Promise.all(prompts.map(async (text) => truth(text, 'completions'))));
   });
 
-  test('the same prompt again, and another one after it, are answered rightly', async () => {
-    const [one, other] = [prompt(60), prompt(60)];
-    const want = [await converse(one), await converse(one), await converse(other)];
-    expect(want).toEqual([await truth(one), await truth(one), await truth(other)]);
-  });
-
-  test('a caller that leaves frees both engines', async () => {
-    const controller = new AbortController();
-    const response = await fetch(`${router.url}/v1/chat/completions`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${KEY}` },
-      signal: controller.signal,
-      body: JSON.stringify({ model: MODEL, messages: chat(prompt(60)), max_tokens: 1500, stream: true, ...GREEDY }),
-    });
-    await response.body!.getReader().read();
-    controller.abort();
-    await until(async () => await pair.decode.metric('vllm:num_requests_running') === 0, 'the decode engine was let go');
-    // blocks that a transfer has read are freed at the engine's next step.
-    await truth(prompt(1));
-    await until(async () => await pair.prefill.metric('vllm:kv_cache_usage_perc') === 0, 'the prefill engine has freed its blocks');
+  test('that names a KV cache is refused, in every way to ask, and reaches no engine', async () => {
+    const params = { do_remote_prefill: true, remote_block_ids: [[1]], remote_engine_id: 'e', remote_request_id: 'r', remote_host: '127.0.0.1', remote_port: 1 };
+    for (const kv_transfer_params of [params, { do_remote_prefill: true }, {}, null, 'x'] as any[]) {
+      expect((await post(router.url, { messages: chat(prompt(1)), kv_transfer_params })).status).toBe(400);
+      await expect(sdk().send(new ConverseCommand({
+        modelId: MODEL, messages: user(prompt(1)), additionalModelRequestFields: { kv_transfer_params },
+      }))).rejects.toMatchObject({ name: 'ValidationException' });
+    }
+    await expectBothWell();
   });
 });
 
-describe('a prefill engine that lies', () => {
-  let liar: Server;
-  let disguise: (params: any) => unknown;
-
-  beforeAll(async () => {
-    liar = createServer((request, response) => {
-      const chunks: Buffer[] = [];
-      request.on('data', (chunk) => chunks.push(chunk)).on('end', () => {
-        void fetch(pair.prefill.url + request.url!, {
-          method: request.method, headers: { 'content-type': 'application/json' }, body: request.method === 'POST' ? Buffer.concat(chunks) : undefined,
-        }).then(async (answer) => {
-          const text = await answer.text();
-          const told = text.startsWith('{') ? JSON.parse(text) : undefined;
-          response.writeHead(answer.status, { 'content-type': 'application/json' })
-            .end(told === undefined ? text : JSON.stringify({ ...told, kv_transfer_params: disguise(told.kv_transfer_params) }));
-        });
-      });
-    });
-    await new Promise<void>((resolve) => liar.listen(0, '127.0.0.1', resolve));
+describe('a KV cache', () => {
+  test('is used once: the same prompt again, and another one after it, are answered rightly', async () => {
+    const [one, other] = [prompt(), prompt()];
+    for (const text of [one, one, other]) {
+      const { answer, handoff } = await served(router, async () => textOf(router.url, text, true));
+      expect([handoff, answer]).toEqual(['handed_off', await truth(text)]);
+    }
   });
-  afterAll(() => liar.close());
+
+  test.each([true, false])('that is older than its lease is not used, nor left in the cache of the engine that answers, stream %p', async (stream) => {
+    // every KV cache is older than that.
+    const other = await another({ limits: { kvLeaseSeconds: 1e-9 } });
+    const text = prompt();
+    const { answer, handoff } = await served(other, async () => textOf(other.url, text, stream));
+    expect([handoff, answer, await textOf(alone.url, text, stream)]).toEqual(['fallback_lease', await truth(text), answer]);
+  });
+
+  test('that nobody fetches is freed at the end of its lease', async () => {
+    const between = await Between.start(pair.prefill.url);
+    try {
+      const other = await another({ prefill: between.url });
+      const expired = await pair.prefill.metric(EXPIRED);
+      const caller = new AbortController();
+      between.onAnswer = (answer) => {
+        caller.abort();
+        return answer;
+      };
+      await expect(post(other.url, { messages: chat(prompt()) }, caller.signal)).rejects.toThrow('abort');
+      await expectFreed();
+      expect(await pair.prefill.metric(EXPIRED)).toBeGreaterThan(expired);
+    } finally {
+      between.stop();
+    }
+  });
+});
+
+describe('a caller that leaves frees both engines', () => {
+  const LONG = { max_tokens: 1500, stream: true };
+
+  test('in the middle of the answer', async () => {
+    const caller = new AbortController();
+    const response = await post(router.url, { messages: chat(prompt()), ...LONG }, caller.signal);
+    await response.body!.getReader().read();
+    caller.abort();
+    await expectFreed();
+  });
+
+  test('as soon as the KV cache is handed on', async () => {
+    const between = await Between.start(pair.decode.url);
+    try {
+      const other = await another({ decode: between.url });
+      const caller = new AbortController();
+      between.onRequest = () => {
+        setTimeout(() => caller.abort(), 20);
+      };
+      await expect(post(other.url, { messages: chat(prompt()), ...LONG }, caller.signal)).rejects.toThrow('abort');
+      await expectFreed();
+    } finally {
+      between.stop();
+    }
+  });
+});
+
+describe('a prefill engine', () => {
+  let between: Between;
+  beforeAll(async () => {
+    between = await Between.start(pair.prefill.url);
+  });
+  afterAll(() => between.stop());
 
   test.each<[string, (params: any) => unknown, string]>([
-    ['of no KV cache', () => undefined, 'fallback_params_invalid'],
-    ['of an empty one', () => ({}), 'fallback_params_invalid'],
-    ['in text', () => 'x', 'fallback_params_invalid'],
-    ['without blocks', (params) => ({ ...params, remote_block_ids: [[]] }), 'fallback_params_invalid'],
-    ['without the id of the request', ({ remote_request_id: _, ...params }) => params, 'fallback_params_invalid'],
-    ['of a remote prefill alone', () => ({ do_remote_prefill: true }), 'fallback_params_invalid'],
-    ['of an engine that is not there', (params) => ({ ...params, remote_engine_id: 'nope', remote_port: 5999 }), 'fallback_decode_failed'],
-  ])('%s costs neither the answer nor an engine', async (_, lie, outcome) => {
-    disguise = lie;
-    const other = await another({}, `http://127.0.0.1:${(liar.address() as AddressInfo).port}`);
-    const text = prompt(40);
-    expect(await converse(text, other)).toBe(await truth(text));
-    expect(lastHandoff(other)).toBe(outcome);
-    expect([await pair.prefill.isWell(), await pair.decode.isWell()]).toEqual([true, true]);
+    ['no KV cache', () => undefined, 'fallback_params_invalid'],
+    ['null', () => null, 'fallback_params_invalid'],
+    ['an empty one', () => ({}), 'fallback_params_invalid'],
+    ['one in text', () => 'x', 'fallback_params_invalid'],
+    ['one without blocks', (params) => ({ ...params, remote_block_ids: [[]] }), 'fallback_params_invalid'],
+    ['one of too few blocks', (params) => ({ ...params, remote_block_ids: params.remote_block_ids.map((ids: number[]) => ids.slice(1)) }), 'fallback_params_invalid'],
+    ['one without the id of the request', ({ remote_request_id: _, ...params }) => params, 'fallback_params_invalid'],
+    ['a remote prefill alone', () => ({ do_remote_prefill: true }), 'fallback_params_invalid'],
+    ['one of an engine that is not there', (params) => ({ ...params, remote_engine_id: 'nope', remote_port: 5999 }), 'fallback_decode_failed'],
+  ])('that tells of %s costs neither the answer nor an engine', async (_, lie, expected) => {
+    between.onAnswer = (answer) => ({ ...answer, kv_transfer_params: lie(answer.kv_transfer_params) });
+    const other = await another({ prefill: between.url });
+    for (const stream of [false, true]) {
+      const text = prompt();
+      const { answer, handoff } = await served(other, async () => textOf(other.url, text, stream));
+      expect([handoff, answer]).toEqual([expected, await truth(text)]);
+    }
+    await expectBothWell();
   });
 
-  test('a KV cache that is older than its lease is not used', async () => {
-    const other = await another({ kvLeaseSeconds: 0.001 });
-    const text = prompt(40);
-    expect(await converse(text, other)).toBe(await truth(text));
-    expect(lastHandoff(other)).toMatch(/^fallback_(lease|decode_failed)$/);
+  test('that stands still is not waited for', async () => {
+    const other = await another({ limits: { prefillTimeoutSeconds: 2 } });
+    const text = prompt();
+    const want = await truth(text);
+    pair.prefill.pause();
+    try {
+      const { answer, handoff } = await served(other, async () => textOf(other.url, text, true));
+      expect([handoff, answer]).toEqual(['fallback_prefill_failed', want]);
+    } finally {
+      pair.prefill.resume();
+    }
+    await eventually(async () => pair.prefill.isWell(), 60);
+  });
+
+  test('that dies before its KV cache is fetched, or was dead before, costs no answer', async () => {
+    const texts = [prompt(), prompt(), prompt()];
+    const want = [];
+    for (const text of texts) {
+      want.push(await truth(text));
+    }
+    let told: any;
+    between.onAnswer = (answer) => {
+      told = answer;
+      pair.prefill.kill();
+      return answer;
+    };
+    const other = await another({ prefill: between.url });
+    const first = await served(other, async () => textOf(other.url, texts[0], true));
+    expect([first.handoff, first.answer]).toEqual(['fallback_decode_failed', want[0]]);
+
+    // as if its death was not known yet.
+    between.instead = told;
+    const second = await served(other, async () => textOf(other.url, texts[1], false));
+    expect([second.handoff, second.answer]).toEqual(['fallback_decode_failed', want[1]]);
+
+    const third = await served(router, async () => textOf(router.url, texts[2], true));
+    expect([third.handoff, third.answer]).toEqual([expect.stringMatching(/^(no_pair|fallback_prefill_failed)$/), want[2]]);
+    expect(await pair.decode.isWell()).toBe(true);
   });
 });
 
-describe('an engine that dies', () => {
-  test('while it reads a prompt: the other engine answers', async () => {
-    const text = prompt(100);
-    const want = await truth(text);
-    pair.prefill.pause();
-    const asked = converse(text);
-    await sleep(500);
-    pair.prefill.kill();
-    expect(await asked).toBe(want);
-    expect(lastHandoff()).toBe('fallback_prefill_failed');
-    expect(await converse(text)).toBe(want);
-    expect(lastHandoff()).toMatch(/^(no_pair|fallback_prefill_failed)$/);
-  });
-
-  test('while it answers: the caller is told, and never that the answer is whole', async () => {
-    const client = sdk();
-    const { stream } = await client.send(new ConverseStreamCommand({
-      modelId: MODEL, messages: user(prompt(10)), inferenceConfig: { maxTokens: 1500 }, additionalModelRequestFields: { ignore_eos: true },
-    }));
-    const iterator = stream![Symbol.asyncIterator]();
-    await iterator.next();
-    pair.decode.kill();
-    await expect((async () => {
-      while (!(await iterator.next()).done);
-    })()).rejects.toMatchObject({ name: 'ModelStreamErrorException' });
-    await expect(converse(prompt(1))).rejects.toMatchObject({ name: expect.stringMatching(/^(ServiceUnavailableException|ModelErrorException)$/) });
-  });
+test('a decode engine that dies while it answers: the caller is told, and never that the answer is whole', async () => {
+  const { stream } = await sdk().send(new ConverseStreamCommand({
+    modelId: MODEL, messages: user(prompt(10)), inferenceConfig: { maxTokens: 1500 }, additionalModelRequestFields: { ignore_eos: true },
+  }));
+  const iterator = stream![Symbol.asyncIterator]();
+  await iterator.next();
+  pair.decode.kill();
+  await expect((async () => {
+    while (!(await iterator.next()).done);
+  })()).rejects.toMatchObject({ name: 'ModelStreamErrorException' });
+  await expect(sdk(router, true).send(new ConverseCommand({ modelId: MODEL, messages: user(prompt(1)), ...CONVERSE_GREEDY })))
+    .rejects.toMatchObject({ name: expect.stringMatching(/^(ServiceUnavailableException|ModelErrorException)$/) });
 });

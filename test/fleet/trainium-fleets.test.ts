@@ -268,6 +268,7 @@ describe('a decode fleet', () => {
       '--kv-transfer-config', expect.stringContaining('"kv_role":"kv_consumer"'),
       '--max-logprobs', '0',
     ]);
+    expect(decode.endpoint.kvBlockTokens).toBe(64);
     const lines = engine.EntryPoint[2].split('\n');
     expect(lines).toContain('export VLLM_NIXL_SIDE_CHANNEL_PORT=\'5659\'');
     expect(lines).toContain('export GREETING=\'it\'\\\'\'s\'');

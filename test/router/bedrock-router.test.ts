@@ -548,7 +548,7 @@ describe('wrong input', () => {
       engines: [
         { name: 'a b', role: EngineRole.PREFILL, protocol: EngineProtocol.OPENAI },
         { name: 'x', role: EngineRole.PREFILL, protocol: EngineProtocol.BEDROCK, kvConnector: 'NixlConnector' },
-        { name: 'x', role: EngineRole.PREFILL, protocol: EngineProtocol.OPENAI, discoverySrvName: 's', metricsPath: 'metrics' },
+        { name: 'x', role: EngineRole.PREFILL, protocol: EngineProtocol.OPENAI, discoverySrvName: 's', metricsPath: 'metrics', kvBlockTokens: 0 },
       ],
       requestTimeout: Duration.hours(2),
       drainTimeout: Duration.minutes(3),
@@ -580,6 +580,7 @@ describe('wrong input', () => {
       'RouterEngineHosted Stack/Router.engines[1].kvConnector',
       'RouterEngineName Stack/Router.engines[2].name',
       'RouterEngineMetrics Stack/Router.engines[2].metricsPath',
+      'RouterEngineBlocks Stack/Router.engines[2].kvBlockTokens',
       'RouterEnginePort Stack/Router.engines[2].port',
       'RouterTime Stack/Router.requestTimeout',
       'RouterTime Stack/Router.drainTimeout',

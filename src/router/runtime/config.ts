@@ -50,6 +50,7 @@ export interface TargetConfig {
   /** Defined for Cerebras alone. */
   readonly defaultMaxTokens?: number;
   readonly kvConnector?: string;
+  readonly kvBlockTokens?: number;
   /** Defined for SGLang alone. */
   readonly bootstrapPort?: number;
   readonly prefill?: string;

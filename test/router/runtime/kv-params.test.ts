@@ -6,7 +6,8 @@ import { membersOf, withMembers } from '../../../src/router/runtime/wire/json-ob
 const PARAMS = {
   do_remote_prefill: true, remote_block_ids: [[1, 2]], remote_engine_id: 'e', remote_request_id: 'r', remote_host: 'h', remote_port: 5559,
 };
-const read = (params: unknown) => KvParams.read(Buffer.from(JSON.stringify({ choices: [], kv_transfer_params: params })), 1_000);
+const read = (params: unknown, blockTokens?: number) => (
+  KvParams.read(Buffer.from(JSON.stringify({ choices: [], kv_transfer_params: params })), 1_000, blockTokens));
 
 describe('parameters of a KV cache', () => {
   test('are there once', () => {
@@ -22,6 +23,18 @@ describe('parameters of a KV cache', () => {
 
   test.each([[[1, 2]], [[[1], []]], [[[0]]]])('may list blocks as %j', (remote_block_ids) => {
     expect(read({ ...PARAMS, remote_block_ids })).toBeDefined();
+  });
+
+  test.each<[number, object]>([
+    [64, {}],
+    [64, { remote_block_ids: [1, 2] }],
+    [64, { remote_block_ids: [[1], [1, 2]] }],
+    [128, { dcp_size: 2 }],
+  ])('are of at most %d tokens in blocks of 32, %j', (tokens, more) => {
+    expect(read({ ...PARAMS, ...more, remote_num_tokens: tokens }, 32)).toBeDefined();
+    expect(read({ ...PARAMS, ...more, remote_num_tokens: tokens + 1 }, 32)).toBeUndefined();
+    expect(read({ ...PARAMS, ...more, remote_num_tokens: tokens + 1 })).toBeDefined();
+    expect(read({ ...PARAMS, ...more }, 32)).toBeDefined();
   });
 
   test.each(['', '[]', 'null', '{"kv_transfer_params":', '{"choices":[{"kv_transfer_params":{}}]}'])('are not read from %j', (answer) => {

@@ -84,7 +84,7 @@ export class Handoff {
       case 'failed':
         return { body, outcome: read.outcome };
     }
-    const kept = KvParams.read(read.answer, read.answeredMillis);
+    const kept = KvParams.read(read.answer, read.answeredMillis, this.targets.get(prefill)!.config.kvBlockTokens);
     if (kept === undefined) {
       return { body, outcome: 'fallback_params_invalid' };
     }

@@ -28,8 +28,9 @@ export class KvParams {
    *
    * @param answer the body of the answer.
    * @param millis when the answer began, by a clock that never goes back.
+   * @param blockTokens tokens in a block of the KV cache; what is told of its length is not checked if undefined.
    */
-  public static read(answer: Buffer, millis: number): KvParams | undefined {
+  public static read(answer: Buffer, millis: number, blockTokens?: number): KvParams | undefined {
     let params: unknown;
     let text: string;
     try {
@@ -40,7 +41,7 @@ export class KvParams {
     } catch {
       return undefined;
     }
-    return text.length <= MAX_PARAMS_BYTES && isUsable(params) ? new KvParams(text, millis) : undefined;
+    return text.length <= MAX_PARAMS_BYTES && isUsable(params, blockTokens) ? new KvParams(text, millis) : undefined;
   }
 
   /** When the lease began, in milliseconds, by the clock that `read` was given. */
@@ -93,7 +94,7 @@ export function kvMemberOf(body: { readonly [name: string]: unknown }): string |
   return inExtra ? MEMBER : [MEMBER, ...BOOTSTRAP_MEMBERS].find((name) => Object.hasOwn(body, name));
 }
 
-function isUsable(value: unknown): boolean {
+function isUsable(value: unknown, blockTokens: number | undefined): boolean {
   if (typeof value !== 'object' || value === null) {
     return false;
   }
@@ -102,6 +103,7 @@ function isUsable(value: unknown): boolean {
   const port = params.remote_port;
   return params.do_remote_prefill === true
     && hasBlocks(params.remote_block_ids)
+    && (blockTokens === undefined || hasRoom(params, blockTokens))
     && isName(params.remote_engine_id) && isName(params.remote_request_id) && isName(params.remote_host)
     && typeof port === 'number' && Number.isInteger(port) && port >= 1 && port <= 65535;
 }
@@ -113,4 +115,12 @@ function hasBlocks(value: unknown): boolean {
     return false;
   }
   return isList(value) || (value.every(isList) && value.some((list) => list.length > 0));
+}
+
+/** Whether the longest list has a block for every token, where their number is told. With decode context parallelism each rank has a part of a block. */
+function hasRoom(params: { readonly [name: string]: unknown }, blockTokens: number): boolean {
+  const { remote_num_tokens: tokens, dcp_size: ranks } = params;
+  const lists = params.remote_block_ids as number[] | number[][];
+  const longest = Math.max(...lists.map((list) => Array.isArray(list) ? list.length : lists.length));
+  return typeof tokens !== 'number' || tokens <= longest * blockTokens * (typeof ranks === 'number' ? ranks : 1);
 }
