@@ -33,6 +33,8 @@ export interface ClassTable {
 export interface PromptPool {
   readonly engine: EngineShape;
   readonly enginesPerInstance: number;
+  /** Memory of one engine for the KV cache, all copies together, in bytes. */
+  readonly kvMemoryBytes: number;
 }
 
 /** Engines, or wafer replicas, that write tokens. */

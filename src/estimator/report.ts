@@ -5,6 +5,7 @@ import { Confidence, Estimate, LatencyEstimate, ObjectiveVerdict, Range, StageEs
 import { Coefficients } from './phases/coefficients';
 import { decodeKvSeconds, decodeLayerSeconds, decodeWeightSeconds } from './phases/decode';
 import { burstRate } from './queueing/bursty-queue';
+import { ratesOf } from './routing-rates';
 import { Service } from './service';
 import { DRAWS, interval } from './uncertainty';
 
@@ -208,6 +209,13 @@ function confidence(service: Service, unstable: number): Confidence {
     low = true;
     reasons.push(`bursts bring ${(burst * 100).toFixed(0)} % of what the engines write at most, and the closed form sees too few requests wait for a slot then: `
       + 'simulate tells how long');
+  }
+  const { minPromptTokens = 0 } = service.aggregated ? {} : ratesOf(service);
+  const { weights, inputTokens, cachedTokens } = plant.classes;
+  const kept = weights.reduce((sum, weight, i) => sum + (inputTokens[i] - cachedTokens[i] < minPromptTokens ? weight : 0), 0);
+  if (kept > 0) {
+    reasons.push(`a router lets decode engines read prompts below ${minPromptTokens} tokens, ${Number((kept * 100).toPrecision(2))} % of them, which are taken as handed on `
+      + 'here: simulate --route tells what that changes');
   }
   const measured = ['prefill', 'kv-transfer', 'decode', 'aggregated']
     .filter((stage) => service.stages().some((existing) => existing.name === stage))

@@ -130,7 +130,7 @@ export function resolve(spec: DeploymentSpec): Resolved {
       model,
       classes,
       arrivalScv: spec.workload.interarrivalScv ?? 1,
-      prefill: { engine: promptMachine.engine, enginesPerInstance: promptMachine.enginesPerInstance },
+      prefill: { engine: promptMachine.engine, enginesPerInstance: promptMachine.enginesPerInstance, kvMemoryBytes: freePrefill },
       link: kvLink(spec, model, promptMachine, tokenEfa, wafer !== undefined),
       decode: pool,
     },

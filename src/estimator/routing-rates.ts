@@ -29,11 +29,13 @@ const LONG_TOKENS = 2048;
  */
 export function routingRates(spec: DeploymentSpec): RoutingRates | undefined {
   const service = spec.prefill === undefined ? undefined : serviceOf(spec);
-  if (service === undefined) {
-    return undefined;
-  }
+  return service && ratesOf(service);
+}
+
+/** The same of a service that has a prefill pool. */
+export function ratesOf(service: Service): RoutingRates {
   const { form, resolved: { plant: { decode, model } } } = service;
-  const longest = Math.max(LONG_TOKENS, ...spec.workload.lengthClasses.map(({ inputTokens }) => Math.round(inputTokens)));
+  const longest = Math.max(LONG_TOKENS, ...service.spec.workload.lengthClasses.map(({ inputTokens }) => Math.round(inputTokens)));
   const lengths = requestLengths([1, longest].map((inputTokens) => ({ inputTokens, outputTokens: 1 })));
   // what one request takes does not depend on how many instances there are.
   const { kinds: { promptSeconds, setUpSeconds, transferSeconds }, readsHere, overheadSeconds } = fleetTables(service, 1, 1, lengths, 1, true);

@@ -1,5 +1,6 @@
 import { estimateOf, rangesOf, steady, trn2 } from './specs';
 import { DeploymentSpec, Estimator, FleetPlanner } from '../../src/estimator';
+import { routingRates } from '../../src/estimator/routing-rates';
 import { ProblemsError } from '../../src/problems';
 
 const problemsOf = (spec: unknown): string[] => {
@@ -343,4 +344,13 @@ test('a verdict knows the interval', () => {
   expect(verdictAt((p95.value + p95.high) / 2)).toEqual([true, 'likely held']);
   expect(verdictAt((p95.low + p95.value) / 2)).toEqual([false, 'likely missed']);
   expect(verdictAt(p95.low * 0.999)).toEqual([false, 'missed']);
+});
+
+test('an estimate says which prompts a router would not hand on', () => {
+  // a slow link: no prompt of these is worth it
+  const slow = trn2({ workload: steady(0.2, 300, 200), link: { bytesPerSecond: 1e8 } });
+  const { minPromptTokens } = routingRates(slow)!;
+  expect(minPromptTokens).toBeGreaterThan(300);
+  expect(estimateOf(slow).confidence.reason).toContain(`a router lets decode engines read prompts below ${minPromptTokens} tokens, 100 % of them`);
+  expect(estimateOf(trn2()).confidence.reason).not.toContain('a router lets');
 });

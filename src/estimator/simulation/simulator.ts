@@ -4,6 +4,7 @@ import { RequestTrace } from '../../workload';
 import { DeploymentSpec } from '../deployment-spec';
 import { Refusal } from '../estimate';
 import { givenCounts, refusalOf } from '../estimator';
+import { kvBytes } from '../phases/shapes';
 import { Counts, cheapest, hopeless } from '../planner/counts';
 import { routingRates } from '../routing-rates';
 import { Service } from '../service';
@@ -216,12 +217,12 @@ function loadOf(service: Service, { trace, concurrency, seed, requests }: Simula
 }
 
 function unfit(service: Service, { kinds, kvMemoryBytes, aggregated }: FleetTables, trace: RequestTrace | undefined): Refusal | undefined {
-  const { spec, resolved: { plant: { model } } } = service;
+  const { spec, resolved: { plant: { model, prefill } } } = service;
   const most = (limit: number | undefined) => limit ?? model.maxContextTokens;
   const unfitting = Array.from(kinds.inputTokens.keys()).filter((i) => {
     const input = kinds.inputTokens[i];
     return input + kinds.outputTokens[i] > most(spec.decode.maxSequenceTokens) || kinds.kvBytes[i] > kvMemoryBytes
-      || (!aggregated && input + 1 > most(spec.prefill!.maxSequenceTokens));
+      || (!aggregated && (input + 1 > most(spec.prefill!.maxSequenceTokens) || kvBytes(model, input) * prefill!.engine.kvCopies > prefill!.kvMemoryBytes));
   });
   const told = unfitting.slice(0, MOST_TOLD).map((i) => {
     const tokens = `${kinds.inputTokens[i]} + ${kinds.outputTokens[i]} tokens`;

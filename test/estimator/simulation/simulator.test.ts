@@ -285,6 +285,14 @@ describe('what cannot be simulated', () => {
     expect(outputTokensPerSecond * durationSeconds).toBeCloseTo(500 * 8000, 3);
   });
 
+  test('a trace whose prompts the memory of the prefill engines does not hold is refused', () => {
+    // 40 GB are left beside the weights, and the second prompt takes 43
+    const small = trn2({ prefill: { hardware: 'trn2.48xlarge', instances: 1, tensorParallelDegree: 8 } });
+    const trace = RequestTrace.fromText('arrivalSeconds,inputTokens,outputTokens\n0,10,10\n1,130000,10', 'long.csv');
+    expect(Simulator.simulate(trn2(), { trace }).simulation).toBeDefined();
+    expect(Simulator.simulate(small, { trace }).refusal).toMatchObject({ kind: 'infeasible', reason: expect.stringMatching(/^1 of 2 requests .*: long\.csv:3 has 130000 \+ 10 tokens$/) });
+  });
+
   test('a recorded prompt that no engine takes is refused', () => {
     const trace = RequestTrace.fromText('arrivalSeconds,inputTokens,outputTokens\n0,10,10\n1,1000000,10', 'long.csv');
     expect(Simulator.simulate(apart, { trace }).refusal).toMatchObject({ kind: 'infeasible', reason: expect.stringMatching(/^1 of 2 requests .*: long\.csv:3 has 1000000 \+ 10 tokens$/) });
