@@ -2,13 +2,13 @@ import { closeSync, ftruncateSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { readMeasurements } from './measurement-file';
 import { readSpec } from './spec-file';
-import { table, time } from './text-table';
+import { NO_PROGRESS_BAR, progressBar, table, time } from './text-table';
 import { openToWrite } from './written-file';
 import { CalibrationSpec } from '../estimator';
 import { calibrate as fit } from '../estimator/calibration/calibrate';
 import { configurationsOf, heldOut } from '../estimator/calibration/held-out';
 import { EngineOfSpec, MeasuredPool, engineOfSpec } from '../estimator/calibration/measured-engine';
-import { Compared, Measurements } from '../estimator/calibration/measurements';
+import { Compared, LoggedRequest, Measurements } from '../estimator/calibration/measurements';
 import { Score, heldOutSigma, mean, score } from '../estimator/calibration/score';
 import { Refusal } from '../estimator/estimate';
 import { CoefficientName } from '../estimator/phases/coefficients';
@@ -23,6 +23,9 @@ const DEFAULT_STEP_TOKENS = 2048;
 
 /** Configurations beyond these are held out together: each fold costs a fit. */
 const MAX_FOLDS = 6;
+
+/** Requests that a fit is of, in all runs together: each step of a fit replays them, and more hardly change it. */
+const MAX_FITTED_REQUESTS = 1000;
 
 /** Options of `calibrate`, as commander gives them. */
 export interface CalibrateOptions {
@@ -51,6 +54,8 @@ export interface MeasuredCounts {
   readonly runs: number;
   /** Of all runs. */
   readonly requests: number;
+  /** Those of them that the fit is of: the first of each run; the errors before and after it are of all. */
+  readonly fittedRequests: number;
 }
 
 /** A coefficient before and after the fit. */
@@ -84,9 +89,10 @@ export interface CalibrationOutcome {
  *
  * @param files of measurements.
  * @param options as given.
+ * @param progress takes text for a terminal; undefined where there is none.
  * @throws ProblemsError if a file, the spec or an option is wrong.
  */
-export function calibrate(files: readonly string[], options: CalibrateOptions): CalibrationOutcome {
+export function calibrate(files: readonly string[], options: CalibrateOptions, progress?: (text: string) => void): CalibrationOutcome {
   const spec = readSpec(options.spec, options.set);
   const { maxNumBatchedTokens: given } = options;
   if (given !== undefined && !/^[1-9]\d*$/.test(given)) {
@@ -102,7 +108,7 @@ export function calibrate(files: readonly string[], options: CalibrateOptions): 
   const measurements = files.map(readMeasurements).reduce(joined);
   try {
     const engine = engineOfSpec(spec, options.pool, Number(given ?? spec.decode.maxBatchedTokens ?? DEFAULT_STEP_TOKENS));
-    return { calibration: calibrated(engine, measurements, files, options) };
+    return { calibration: calibrated(engine, measurements, files, options, progress) };
   } catch (error) {
     if (error instanceof Refused) {
       return { refusal: error.refusal };
@@ -111,12 +117,21 @@ export function calibrate(files: readonly string[], options: CalibrateOptions): 
   }
 }
 
-function calibrated(engine: EngineOfSpec, measurements: Measurements, files: readonly string[], { pool, out }: CalibrateOptions): Calibration {
+function calibrated(
+  engine: EngineOfSpec, measurements: Measurements, files: readonly string[], { pool, out }: CalibrateOptions, progress?: (text: string) => void,
+): Calibration {
   const written = out === undefined ? undefined : openToWrite(out);
-  const configurations = configurationsOf(engine, measurements);
+  const mostOfRun = Math.floor(MAX_FITTED_REQUESTS / measurements.logs.length);
+  const looked = { ...measurements, logs: measurements.logs.map((log) => beginning(log, mostOfRun)) };
+  const configurations = configurationsOf(engine, looked);
+  progress?.(progressBar(0));
   const { coefficients, relativeSigmas } = fit(engine.start, configurations);
-  const [before, fitted] = [engine.start, coefficients].map((k) => configurations.flatMap((one) => one.compare(k)));
-  const held = heldOut(engine.start, configurations, MAX_FOLDS);
+  const ofHeldOut = 1 - 1 / (1 + Math.min(MAX_FOLDS, configurations.length));
+  progress?.(progressBar(1 - ofHeldOut));
+  const held = heldOut(engine.start, configurations, MAX_FOLDS, (share) => progress?.(progressBar(1 - ofHeldOut * (1 - share))));
+  progress?.(NO_PROGRESS_BAR);
+  const everything = configurationsOf(engine, measurements);
+  const [before, fitted] = [engine.start, coefficients].map((k) => everything.flatMap((one) => one.compare(k)));
   const only = (metric: Compared['metric'], all: readonly Compared[]) => all.filter((one) => one.metric === metric);
   const rows = [...relativeSigmas].map(([name, relativeSigma]) => ({ name, before: engine.start[name], fitted: coefficients[name], relativeSigma }));
   const byName = (value: (row: FittedCoefficient) => number) => (
@@ -147,6 +162,7 @@ function calibrated(engine: EngineOfSpec, measurements: Measurements, files: rea
       loops: measurements.loops.length,
       runs: measurements.logs.length,
       requests: measurements.logs.reduce((sum, log) => sum + log.length, 0),
+      fittedRequests: measurements.logs.reduce((sum, log) => sum + Math.min(log.length, mostOfRun), 0),
     },
     coefficients: rows,
     metrics: METRICS.filter((metric) => only(metric, fitted).length > 0).map((metric) => ({
@@ -158,6 +174,14 @@ function calibrated(engine: EngineOfSpec, measurements: Measurements, files: rea
     })),
     calibration,
   };
+}
+
+/** The first requests of a run, those that came while these were served as load to them alone. */
+function beginning(log: readonly LoggedRequest[], count: number): readonly LoggedRequest[] {
+  const kept = log.slice(0, count);
+  const end = kept.reduce((latest, { arrivalSeconds, endToEndSeconds = 0 }) => Math.max(latest, arrivalSeconds + endToEndSeconds), 0);
+  const load = log.slice(count).filter(({ arrivalSeconds }) => arrivalSeconds < end);
+  return [...kept, ...load.map(({ arrivalSeconds, inputTokens, outputTokens }) => ({ arrivalSeconds, inputTokens, outputTokens }))];
 }
 
 /** A calibration as text for a terminal. */
@@ -179,6 +203,9 @@ export function calibrationText({ hardware, tensorParallelDegree, measured, coef
       ...metrics.flatMap(({ metric, meanSeconds, before, fitted, heldOut: held }) => ([['before', before], ['fitted', fitted], ['held out', held]] as const)
         .map(([name, one]) => [`${metric.toUpperCase()} ${name}`, String(one?.count ?? 0), time(meanSeconds), ...errors(one)])),
     ], 1),
+    ...measured.fittedRequests < measured.requests ? [
+      `the fit, and what was held out, are of the first ${measured.fittedRequests} of ${measured.requests} requests; the errors before and fitted are of all`,
+    ] : [],
     ...metrics.some((one) => one.heldOut === undefined) ? ['there is one configuration: what others would be off by is not known'] : [],
     out === undefined ? 'write it with --out, and name the file as "calibration" of a spec' : `written to ${out}: name it as "calibration" of a spec`,
   ].join('\n\n');

@@ -141,7 +141,7 @@ async function main(): Promise<void> {
       subject = files.join(', ');
       const { calibrate, calibrationText } = await import('./calibrate.js');
       const { refusalText } = await import('./estimate-text.js');
-      const outcome = calibrate(files, options);
+      const outcome = calibrate(files, options, process.stderr.isTTY ? (text) => process.stderr.write(text) : undefined);
       const { calibration } = outcome;
       print(options, calibration ?? outcome, () => calibration ? calibrationText(calibration, options.out) : refusalText(outcome.refusal!));
       process.exitCode = calibration ? ExitCode.GOOD : ExitCode.REFUSED;

@@ -179,8 +179,10 @@ function aiperfRows({ metadata, metrics, error }: { [name: string]: any }, place
 /** Means of a whole run, of aiperf or genai-perf. */
 function summaryRow(summary: { [name: string]: any }, place: string): Row {
   const mean = (name: string) => summary[name]?.avg * (summary[name]?.unit === 'ms' ? 1e-3 : 1);
-  const { loadgen, perf_analyzer: analyzer } = summary.input_config ?? {};
-  const concurrency: unknown = loadgen?.concurrency ?? analyzer?.stimulus?.concurrency;
+  const { loadgen, perf_analyzer: analyzer, phases } = summary.input_config ?? {};
+  // aiperf tells the phases of a run since 0.13, of which one is measured
+  const measured = Array.isArray(phases) ? phases.find((phase) => phase?.kind === 'profiling' && phase.type === 'concurrency') : undefined;
+  const concurrency: unknown = measured?.concurrency ?? loadgen?.concurrency ?? analyzer?.stimulus?.concurrency;
   if (typeof concurrency !== 'number') {
     throw refused('MeasurementsIncomplete', place, 'the summary is of no closed loop: input_config has no concurrency', 'give profile_export.jsonl in its place');
   }

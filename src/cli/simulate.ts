@@ -5,7 +5,7 @@ import {
 import { Problems, ProblemsError } from '../problems';
 import { RequestTrace } from '../workload';
 import { readSpec } from './spec-file';
-import { number, table, time } from './text-table';
+import { NO_PROGRESS_BAR, number, progressBar, table, time } from './text-table';
 import { openToWrite } from './written-file';
 
 /** Lines are written in pieces of about this many characters. */
@@ -57,7 +57,7 @@ export function simulate(file: string, options: SimulateOptions, progress: ((tex
   } finally {
     lines?.close();
     if (watched) {
-      progress!('\r\u001b[K');
+      progress!(NO_PROGRESS_BAR);
     }
   }
 }
@@ -135,8 +135,7 @@ class Watch extends SimulationObserver {
   private ended(request: object): void {
     this.lines?.add(JSON.stringify(request));
     if (this.progress !== undefined && ++this.count % Math.ceil(this.expected / 100) === 0) {
-      const share = this.count / this.expected;
-      this.progress(`\r[${'='.repeat(Math.floor(share * 40)).padEnd(40)}] ${Math.round(share * 100)} %`);
+      this.progress(progressBar(this.count / this.expected));
     }
   }
 }

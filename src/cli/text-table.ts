@@ -29,3 +29,11 @@ export function time(seconds: number): string {
 export function interval(range: Range, format: (value: number) => string): string {
   return `${format(range.low)}..${format(range.high)}`;
 }
+
+/** How far something is, in place of what a terminal's line showed before. */
+export function progressBar(share: number): string {
+  return `\r[${'='.repeat(Math.floor(share * 40)).padEnd(40)}] ${Math.round(share * 100)} %`;
+}
+
+/** Takes a progress bar off a terminal's line. */
+export const NO_PROGRESS_BAR = '\r\u001b[K';

@@ -165,3 +165,44 @@ describe('the command', () => {
     expect(status).toBe(expected);
   });
 });
+
+// runs of 12 requests, one after the other, against `emulate` of this deployment; prompts and answers are taken out
+describe('what tools wrote of an emulated engine', () => {
+  const spec = {
+    schema: 'cdk-disaggregated-inference/deployment-spec/v1',
+    model: { id: 'llama-3.3-70b' },
+    workload: { source: 'small', requestsPerSecond: 1, lengthClasses: [{ weight: 1, inputTokens: 500, outputTokens: 40 }] },
+    decode: { hardware: 'trn2.48xlarge', instances: 1, tensorParallelDegree: 64, promptBuckets: [128, 256, 512, 1024, 2048] },
+  };
+  const EXPORTS = join(__dirname, 'exports');
+  let cli: CliProcess;
+
+  beforeAll(() => {
+    cli = new CliProcess();
+  });
+
+  test.each([
+    ['aiperf-0.13.0-profile_export.jsonl', 12, 0.03], ['aiperf-0.13.0-profile_export_aiperf.json', 1, 0.03], ['guidellm-0.8.1-benchmarks.json', 12, 0.12],
+  ])('%s gives the steps of the engine back', (name, times, error) => {
+    const { status, stdout, stderr } = cli.run(['calibrate', join(EXPORTS, name), '--spec', write('spec.json', spec), '--format', 'json']);
+    expect([status, stderr]).toEqual([0, '']);
+    const { metrics, coefficients } = JSON.parse(stdout);
+    const tpot = metrics.find((one: { metric: string }) => one.metric === 'tpot');
+    // before the fit the coefficients are those that were emulated
+    expect(tpot.before).toMatchObject({ count: times });
+    expect(tpot.before.mape).toBeLessThan(error);
+    const { before, fitted } = coefficients.find((one: { name: string }) => one.name === 'decodeLayerSeconds');
+    expect(fitted / before).toBeGreaterThan(0.9);
+    expect(fitted / before).toBeLessThan(1.1);
+  });
+
+  test('of long runs the first requests are fitted to, and the answer says so', () => {
+    const log = join(folder, 'log.jsonl');
+    const file = write('spec.json', spec);
+    expect(cli.run(['simulate', file, '--requests', '1100', '--jsonl', log]).status).toBe(0);
+    const { status, stdout, stderr } = cli.run(['calibrate', log, '--spec', file]);
+    expect([status, stderr]).toEqual([0, '']);
+    expect(stdout).toContain('the fit, and what was held out, are of the first 1000 of 1100 requests; the errors before and fitted are of all');
+    expect(stdout).toMatch(/^TPOT fitted +1100 /m);
+  });
+});

@@ -10,13 +10,20 @@ const NOTHING: Measurements = { prompts: [], steps: [], loops: [], logs: [] };
  * @param start the coefficients known before.
  * @param configurations what was measured, by what is alike and so left out together.
  * @param folds configurations beyond these are held out together, some at a time: each fold costs a fit.
+ * @param fitted called after each fit with the share of them that are done.
  */
-export function heldOut(start: Coefficients, configurations: readonly MeasuredConfiguration[], folds = Infinity): Compared[][] | undefined {
+export function heldOut(
+  start: Coefficients, configurations: readonly MeasuredConfiguration[], folds = Infinity, fitted?: (share: number) => void,
+): Compared[][] | undefined {
   if (configurations.length < 2) {
     return undefined;
   }
   const count = Math.min(folds, configurations.length);
-  const fits = Array.from({ length: count }, (_, fold) => calibrate(start, configurations.filter((__, i) => i % count !== fold)).coefficients);
+  const fits = Array.from({ length: count }, (_, fold) => {
+    const { coefficients } = calibrate(start, configurations.filter((__, i) => i % count !== fold));
+    fitted?.((fold + 1) / count);
+    return coefficients;
+  });
   return configurations.map((one, i) => one.compare(fits[i % count]));
 }
 
