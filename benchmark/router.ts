@@ -79,6 +79,7 @@ async function measure(
   // what runs for the first time is slow, and some load most of their code then.
   await closedLoop(short, WARM_UP_SECONDS);
   const most = async (promptBytes: number, stream: boolean) => {
+    await gateway?.idle();
     const before = gateway?.cpuSeconds();
     const { requests, perSecond } = await closedLoop({ port, bytes: ask(promptBytes, stream) }, seconds);
     const units = stream ? EVENTS : 1;
@@ -89,6 +90,7 @@ async function measure(
   let added: string[] = ['none is held', '', ''];
   // one that cannot hold a rate would still be busy with what it was asked when it is asked anew.
   for (const rate of RATES.filter((one) => one < parseFloat(figures[0]))) {
+    await gateway?.idle();
     const routed = await openLoop(short, rate, seconds);
     const direct = routed && await openLoop({ port: enginePort, bytes: openAi(PROMPT_BYTES, false) }, rate, seconds);
     if (routed !== undefined && direct !== undefined) {

@@ -8,6 +8,10 @@ import { join } from 'node:path';
 /** The key that callers have. */
 export const KEY = 'sk-benchmark';
 const START_MILLIS = 120_000;
+const IDLE_MILLIS = 60_000;
+const IDLE_CHECK_MILLIS = 500;
+/** Share of a core that is used for nothing that was asked: probes, timers, what a process tells of itself. */
+const IDLE_SHARE = 0.04;
 
 /** What a gateway is started with. */
 interface Command {
@@ -29,6 +33,8 @@ export interface RunningGateway {
   readonly port: number;
   /** What its processes have used of a core until now, in seconds. */
   cpuSeconds(): number;
+  /** Resolves once it has done with what it was asked, or after a minute: some go on for long after they have answered. */
+  idle(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -103,7 +109,18 @@ export async function start({ name, command, ready }: Gateway, engineUrl: string
     }
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
-  return { port, cpuSeconds: () => cpuSecondsOf(child.pid!), stop: async () => stop(child) };
+  const cpuSeconds = () => cpuSecondsOf(child.pid!);
+  return { port, cpuSeconds, idle: async () => idle(cpuSeconds), stop: async () => stop(child) };
+}
+
+async function idle(cpuSeconds: () => number): Promise<void> {
+  const end = Date.now() + IDLE_MILLIS;
+  let used = Infinity;
+  for (let before = 0; used - before > IDLE_SHARE * IDLE_CHECK_MILLIS / 1000 && Date.now() < end;) {
+    before = cpuSeconds();
+    await new Promise((resolve) => setTimeout(resolve, IDLE_CHECK_MILLIS));
+    used = cpuSeconds();
+  }
 }
 
 /** What the processes of a group have used, as /proc tells it in hundredths of a second. */
