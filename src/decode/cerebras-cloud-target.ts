@@ -51,6 +51,7 @@ export class CerebrasCloudTarget extends Construct implements IInferenceTarget {
       rule: 'ModelIdEmpty', path: `${this.node.path}.modelId`, value: '""', message: 'the model id is empty', mend: 'name a model of your account',
     };
     const { defaultMaxTokens } = props;
+    const isLength = defaultMaxTokens === undefined || Token.isUnresolved(defaultMaxTokens) || (Number.isInteger(defaultMaxTokens) && defaultMaxTokens >= 1);
     const none: Problem = {
       rule: 'MaxTokens',
       path: `${this.node.path}.defaultMaxTokens`,
@@ -61,7 +62,7 @@ export class CerebrasCloudTarget extends Construct implements IInferenceTarget {
     Problems.throwIfAny([
       ...urlProblems(url, `${this.node.path}.baseUrl`),
       ...(props.modelId === '' ? [empty] : []),
-      ...(defaultMaxTokens === undefined || Token.isUnresolved(defaultMaxTokens) || (Number.isInteger(defaultMaxTokens) && defaultMaxTokens >= 1) ? [] : [none]),
+      ...(isLength ? [] : [none]),
     ]);
     this.apiKey = props.apiKey;
     this.endpoint = {
