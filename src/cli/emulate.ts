@@ -81,6 +81,7 @@ async function startEmulatedRouter({ spec }: Estimate, engineUrl: string, port: 
     // the rates are those of one engine, and behind one URL here are all.
     routing: { minPromptTokens: routingRates(spec)?.minPromptTokens },
     auth: 'none',
+    priorityCallers: ['*'],
     lameduckSeconds: 0,
     drainSeconds: 1,
   };

@@ -27,6 +27,13 @@ Exit codes:
   ${ExitCode.REFUSED}   no estimate: unstable, infeasible, or without a published basis
   ${ExitCode.DEFECT}  a defect of this program`;
 
+const EMULATE_HELP = `
+Exit codes:
+  ${ExitCode.GOOD}   it was stopped
+  ${ExitCode.WRONG_INPUT}   wrong input: every problem is on standard error
+  ${ExitCode.REFUSED}   no estimate: unstable, infeasible, or without a published basis
+  ${ExitCode.DEFECT}  a defect of this program`;
+
 const CHECK_HELP = `
 All that is given is one set: references between the templates are followed, and so are the templates of nested stacks.
 
@@ -129,8 +136,9 @@ async function main(): Promise<void> {
 
   program.command('calibrate')
     .description('coefficients of an engine, fitted to measurements of it, and how far its predictions are off then')
+    .usage('--spec <file> [options] <measurements...>')
     .argument('<measurements...>', 'files of measurements; - for standard input')
-    .requiredOption('--spec <file>', 'a deployment spec whose pool was measured; without a prefill pool, its decode pool reads prompts too')
+    .requiredOption('--spec <file>', 'needed: a deployment spec whose pool was measured; without a prefill pool, its decode pool reads prompts too')
     .option('--set <path=value>', 'puts a value into the spec; may be repeated', collect, [])
     .addOption(new Option('--pool <pool>', 'the pool that was measured').choices(['prefill', 'decode']).default('decode'))
     .option('--max-num-batched-tokens <tokens>', 'tokens of a step of the engine; the spec\'s decode.maxBatchedTokens, or 2048, unless given')
@@ -147,7 +155,8 @@ async function main(): Promise<void> {
       process.exitCode = calibration ? ExitCode.GOOD : ExitCode.REFUSED;
     });
 
-  specCommand(program, 'emulate', 'a Bedrock endpoint on this machine that answers as fast as the deployment would', false)
+  specArguments(program, 'emulate', 'a Bedrock endpoint on this machine that answers as fast as the deployment would')
+    .addHelpText('after', EMULATE_HELP)
     .option('--port <port>', 'TCP port to listen on; 0 takes a free one', '8080')
     .action(async (file: string, options: EmulateOptions) => {
       const { emulate, emulationText } = await import('./emulate.js');
@@ -164,7 +173,8 @@ async function main(): Promise<void> {
 
   program.command('serve')
     .description('the router, over engines that are there')
-    .requiredOption('--config <file>', 'a router configuration, see router-config.v1.schema.json')
+    .usage('--config <file>')
+    .requiredOption('--config <file>', 'needed: a router configuration, see router-config.v1.schema.json')
     .action(async ({ config }: { config: string }) => {
       subject = config;
       const { serve } = await import('./serve.js');
@@ -215,16 +225,18 @@ function printVersion(): never {
   throw new CommanderError(ExitCode.GOOD, 'commander.version', '');
 }
 
-function specCommand(program: Command, name: string, description: string, formats = true): Command {
-  const command = program.command(name)
+function specCommand(program: Command, name: string, description: string): Command {
+  return specArguments(program, name, description).addOption(formatOption('text', 'json')).addHelpText('after', SPEC_EXIT_CODES);
+}
+
+function specArguments(program: Command, name: string, description: string): Command {
+  return program.command(name)
     .hook('preAction', ({ args: [file] }) => {
       subject = file === '-' ? 'standard input' : file;
     })
     .description(description)
     .argument('<spec>', 'a deployment spec, see deployment-spec.v1.schema.json; - for standard input')
-    .option('--set <path=value>', 'puts a value into the spec, such as decode.instances=4, or takes it out, as prefill=null; may be repeated', collect, [])
-    .addHelpText('after', SPEC_EXIT_CODES);
-  return formats ? command.addOption(formatOption('text', 'json')) : command;
+    .option('--set <path=value>', 'puts a value into the spec, such as decode.instances=4, or takes it out, as prefill=null; may be repeated', collect, []);
 }
 
 function formatOption(...formats: string[]): Option {

@@ -33,7 +33,7 @@ export interface BedrockRouterOptions {
   readonly image?: ecs.ContainerImage;
 
   /**
-   * API keys that callers present as bearer tokens: a JSON list, or one a line. Tasks read them when they start, and every five minutes.
+   * API keys that callers present as bearer tokens: a JSON list of keys or of `{"name", "key"}`, or one a line. Tasks read them when they start, and every five minutes.
    *
    * @default - a new secret with one generated key, unless there is a `tokenIssuer`
    */
@@ -131,6 +131,13 @@ export interface BedrockRouterOptions {
    * @default - Bedrock answers only where no engine is up
    */
   readonly bedrockRates?: RouterBedrockRates;
+
+  /**
+   * Names of API keys that may ask for Bedrock's service tier `priority`, which is served before all others; `*` is every key. Others are refused it.
+   *
+   * @default - none
+   */
+  readonly priorityCallers?: string[];
 
   /**
    * Tokens of the shortest prompt that is rather handed from a prefill to a decode engine than read by the engine that answers; 0 for every prompt.

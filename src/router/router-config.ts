@@ -123,6 +123,7 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
         tokensPerMinute: input.tokensPerMinutePerKey,
         valkey: input.valkey?._config(VALKEY_PASSWORD_VARIABLE),
       },
+      priorityCallers: input.priorityCallers,
       lameduckSeconds: Math.min(10, input.drainSeconds / 2),
       drainSeconds: input.drainSeconds,
       auth: input.tokenIssuer === undefined

@@ -11,6 +11,7 @@ export interface RouterSettings {
   readonly minPromptTokens?: number;
   readonly requestsPerMinutePerKey?: number;
   readonly tokensPerMinutePerKey?: number;
+  readonly priorityCallers?: string[];
   readonly valkey?: RouterValkey;
   readonly queue?: RouterQueue;
   readonly tokenIssuer?: RouterTokenIssuer;

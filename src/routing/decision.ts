@@ -7,7 +7,7 @@ export type Path = 'disaggregated' | 'aggregated' | 'bedrock' | 'refuse';
  * Why a path was chosen. Part of the public contract: it is in a header, the log and a metric.
  *
  * Why the preferred path is preferred: `long_prompt`, `short_prompt`, `not_eligible` (no hand-off of such a request), `no_pair` (no prefill and decode engine
- * that belong together are up), `pair_full`, `only_path`. Why another is taken: `prefill_queue` (the hand-off would hold the objective but for the prompts that
+ * that belong together are up), `pair_full`, `only_path` (there is, or is left, no other). Why another is taken: `prefill_queue` (the hand-off would hold the objective but for the prompts that
  * wait for it), `meets_objective` (the first that holds it), `least_late` (none holds it), `faster` (asked for with priority). Why there is none: `no_slot`,
  * `nothing_available`.
  */
@@ -46,7 +46,8 @@ export interface PathState {
 
 /** All paths at this moment. */
 export interface RoutingState {
-  readonly disaggregated: PathState;
+  /** Undefined where no engines are there for it, up or not. */
+  readonly disaggregated?: PathState;
   readonly aggregated: PathState;
   readonly bedrock: PathState;
 }
@@ -95,9 +96,11 @@ const LONG_PROMPT = decision('disaggregated', 'long_prompt');
 const PAIR_ALONE = decision('disaggregated', 'only_path');
 const SHORT_PROMPT = decision('aggregated', 'short_prompt');
 const NOT_ELIGIBLE = decision('aggregated', 'not_eligible');
+const ONE_ALONE = decision('aggregated', 'only_path');
 const NO_PAIR = decision('aggregated', 'no_pair');
 const PAIR_FULL = decision('aggregated', 'pair_full');
 const PREFILL_QUEUE = decision('aggregated', 'prefill_queue');
+const NO_PATH: PathState = { isUp: false, freeSlots: 0, queuedPromptTokens: 0, sequences: 0 };
 const BEDROCK_ALONE = decision('bedrock', 'only_path');
 const NO_SLOT = decision('refuse', 'no_slot');
 const NOTHING_AVAILABLE = decision('refuse', 'nothing_available');
@@ -119,7 +122,7 @@ const MARGIN = 1.25;
  * down, but costs money that nobody may have meant to spend, so that it stands in for slow or full ones only where it has rates.
  */
 export function decide(request: RoutedRequest, state: RoutingState, policy: RoutingPolicy): Decision {
-  const { disaggregated, aggregated, bedrock } = state;
+  const { disaggregated = NO_PATH, aggregated, bedrock } = state;
   const { promptTokens, isEligible, tier } = request;
   const toPair = isEligible && takes(disaggregated);
   const toOne = takes(aggregated);
@@ -132,7 +135,7 @@ export function decide(request: RoutedRequest, state: RoutingState, policy: Rout
   const isLong = promptTokens >= policy.minPromptTokens;
   const handOff = toPair && (isLong || !toOne);
   const preferred = handOff ? (isLong ? LONG_PROMPT : PAIR_ALONE)
-    : toPair ? SHORT_PROMPT : !isEligible ? NOT_ELIGIBLE : disaggregated.isUp ? PAIR_FULL : NO_PAIR;
+    : toPair ? SHORT_PROMPT : disaggregated === NO_PATH ? ONE_ALONE : !isEligible ? NOT_ELIGIBLE : disaggregated.isUp ? PAIR_FULL : NO_PAIR;
 
   const isKnown = (!toPair || policy.disaggregated !== undefined) && (!toOne || policy.aggregated !== undefined);
   const hasObjective = policy.ttftSeconds !== undefined || policy.tpotSeconds !== undefined;

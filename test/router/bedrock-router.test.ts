@@ -296,6 +296,12 @@ describe('a deployment spec', () => {
     expect(limits({ requestsPerMinutePerKey: 60, tokensPerMinutePerKey: 1e5 })).toEqual({ requestsPerMinute: 60, tokensPerMinute: 1e5 });
   });
 
+  test('lets the keys ask for priority that it names', () => {
+    const callers = (more: Partial<BedrockRouterProps>) =>
+      parseRouterConfig(JSON.stringify(configIn(synth(() => ({ spec, ...more })).template)), { ROUTER_API_KEYS: 'k' }).priorityCallers;
+    expect([callers({}), callers({ priorityCallers: ['chat'] })]).toEqual([[], ['chat']]);
+  });
+
   test('yields to what is said of the router itself', () => {
     const { template } = synth(() => ({ spec, maxRequestsPerEngine: 7 }));
     expect(configIn(template)).toMatchObject({ model: { id: 'llama-3.3-70b', servedNames: ['llama'] }, targets: [{ maxInFlight: 7 }] });

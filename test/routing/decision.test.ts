@@ -44,6 +44,7 @@ describe('without an objective', () => {
     ['aggregated short_prompt', request(511), state()],
     ['aggregated not_eligible', request(9999, { isEligible: false }), state()],
     ['aggregated no_pair', request(9999), state({ disaggregated: DOWN })],
+    ['aggregated only_path', request(9999, { isEligible: false }), state({ disaggregated: undefined })],
     ['aggregated pair_full', request(9999), state({ disaggregated: FULL })],
     ['disaggregated only_path', request(1), state({ aggregated: DOWN })],
     ['bedrock only_path', request(1), state({ aggregated: DOWN, disaggregated: DOWN, bedrock: IDLE })],

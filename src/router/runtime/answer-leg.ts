@@ -62,7 +62,7 @@ export class AnswerLeg {
   private async send(exchange: Exchange, asked: EngineRequest, leg: Leg): Promise<number | undefined> {
     const silence = asked.stream ? new Silence(exchange, this.limits) : undefined;
     try {
-      const response = await post(leg);
+      const response = await post(leg, exchange.via);
       const status = response?.status;
       if (leg.fetches && (status === undefined || (status >= 400 && status < 500))) {
         // it refused the request without a look at the KV cache, or never had it.
@@ -90,9 +90,10 @@ export class AnswerLeg {
 }
 
 /** The engine's answer, from its status on; undefined if no connection could be made. */
-async function post({ endpoint, path, headers, body, cancellation }: Leg): Promise<EngineResponse | undefined> {
+async function post({ endpoint, path, headers, body, cancellation }: Leg, via: string): Promise<EngineResponse | undefined> {
   try {
-    return await endpoint.post(path, headers, body, cancellation);
+    // proxies may add to `via`, so that it is not signed.
+    return await endpoint.post(path, { ...headers, via }, body, cancellation);
   } catch (e) {
     if (cancellation.reason === undefined && isConnectError(e)) {
       return undefined;

@@ -26,6 +26,7 @@ export interface RouterConfig {
   readonly limits: LimitsConfig;
   readonly queue: QueueConfig;
   readonly rateLimits: RateLimitsConfig;
+  readonly priorityCallers: string[];
   readonly lameduckSeconds: number;
   readonly drainSeconds: number;
   readonly tls?: { readonly certificateFile: string; readonly keyFile: string };
@@ -75,6 +76,7 @@ export interface LimitsConfig {
   readonly idleTimeoutSeconds: number;
   readonly prefillTimeoutSeconds: number;
   readonly kvLeaseSeconds: number;
+  readonly bodyTimeoutSeconds: number;
   readonly writeStallSeconds: number;
   readonly keepAliveSeconds: number;
 }
@@ -185,6 +187,16 @@ function read(file: string): string {
   }
 }
 
+/** Whether a URL is that of the router's port on this machine, as far as that can be told. */
+function isRouterItself(url: string, { host, port, tls }: RouterConfig): boolean {
+  if (!isBaseUrl(url)) {
+    return false;
+  }
+  const { hostname, port: given, protocol } = new URL(url);
+  const isHere = hostname === host || /^(?:localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|\[::1?\])$/.test(hostname);
+  return isHere && Number(given || (protocol === 'https:' ? 443 : 80)) === port && (protocol === 'https:') === (tls !== undefined);
+}
+
 /** One problem for each thing that the schema refuses. */
 function schemaProblems(errors: ErrorObject[], root: unknown): Problem[] {
   return errors
@@ -251,6 +263,10 @@ function crossProblems(config: RouterConfig, env: Environment): Problem[] {
       refuse('RouterTargetUrl', `targets[${i}].url`, target.url, 'the URL is not a base URL',
         'give http:// or https://, a host, and no credentials, query or fragment');
     }
+    if (target.url !== undefined && isRouterItself(target.url, config)) {
+      refuse('RouterTargetItself', `targets[${i}].url`, target.url, 'the target is this router',
+        'give the engine\'s URL; that of Bedrock is the variable AWS_ENDPOINT_URL_BEDROCK_RUNTIME unless the target has one');
+    }
     if (target.apiKeyEnv !== undefined && !env[target.apiKeyEnv]) {
       refuse('RouterTargetKeyMissing', `targets[${i}].apiKeyEnv`, target.apiKeyEnv, 'the variable of the target\'s API key is not set', 'set it, or remove apiKeyEnv');
     }
@@ -306,6 +322,9 @@ function crossProblems(config: RouterConfig, env: Environment): Problem[] {
     if (valkey.passwordEnv !== undefined && !env[valkey.passwordEnv]) {
       refuse('RouterValkeyPasswordMissing', 'rateLimits.valkey.passwordEnv', valkey.passwordEnv, 'the variable of Valkey\'s password is not set', 'set it, or remove passwordEnv');
     }
+  }
+  if (config.auth === 'none' && config.priorityCallers.some((caller) => caller !== '*')) {
+    refuse('RouterPriorityCallersUnknown', 'priorityCallers', config.priorityCallers, 'callers are not told apart', 'give ["*"] or [], or set auth');
   }
   if (config.tls !== undefined) {
     const { certificateFile, keyFile } = config.tls;

@@ -31,6 +31,8 @@ export class Exchange {
   public serviceTier: ServiceTier = 'default';
   /** Who was chosen to answer it. */
   public decision?: Decision;
+  /** The routers that it comes through, as its engine is told. */
+  public via = '';
   /** Who asks, as far as shares and limits depend on it. */
   public caller = ANONYMOUS;
   /** Time that it waited for a slot of an engine, in seconds; undefined if it did not. */
@@ -119,8 +121,8 @@ export class Exchange {
     await this.tell(cause instanceof ApiError ? cause : new ApiError(500, 'server_error', 'internal_error', 'the router failed'));
   }
 
-  /** The whole body of the request. Throws ApiError if it is longer than allowed, CallerStalled if none of it comes for too long. */
-  public async body({ maxBodyBytes, writeStallSeconds }: LimitsConfig): Promise<Buffer> {
+  /** The whole body of the request. Throws ApiError if it is longer than allowed, CallerStalled if it, or any of it, takes too long to come. */
+  public async body({ maxBodyBytes, bodyTimeoutSeconds, writeStallSeconds }: LimitsConfig): Promise<Buffer> {
     // the caller may have left before its body is looked at.
     this.cancellation.throwIfCancelled();
     const tooLong = () => new ApiError(413, 'invalid_request_error', 'body_too_long', `the body is longer than ${maxBodyBytes} bytes`);
@@ -132,10 +134,13 @@ export class Exchange {
     return new Promise<Buffer>((resolve, fail) => {
       const reject = (error: Error) => {
         clearTimeout(stalled);
+        clearTimeout(late);
         fail(error);
       };
       const leave = () => reject(new CallerGone('the caller closed its connection'));
       const stalled = setTimeout(() => reject(new CallerStalled('the caller sent no byte of its request for too long')), writeStallSeconds * 1000);
+      const late = setTimeout(
+        () => reject(new CallerStalled(`the caller took longer than ${bodyTimeoutSeconds} s to send its request`)), bodyTimeoutSeconds * 1000);
       this.request.on('data', (chunk: Buffer) => {
         stalled.refresh();
         length += chunk.length;
@@ -149,6 +154,7 @@ export class Exchange {
       });
       this.request.once('end', () => {
         clearTimeout(stalled);
+        clearTimeout(late);
         this.request.off('close', leave);
         resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks));
       });

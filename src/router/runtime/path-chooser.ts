@@ -48,21 +48,25 @@ export class PathChooser {
   private readonly alone: Target[];
   private readonly bedrock: Target[];
   private readonly named: ReadonlyMap<string, Target>;
+  private readonly hasPairs: boolean;
   private readonly prompts: PromptTokens;
   private readonly policy: RoutingPolicy & { readonly [path in keyof RoutingState]?: Recalibration };
   private readonly given: unknown;
+  private readonly priorityCallers: ReadonlySet<string>;
 
   /**
    * @param config how to choose.
    * @param targets all of them, the preferred ones first.
    * @param before who chose before: what it has learnt is kept if the configuration says the same of it.
    */
-  constructor({ routing, expected }: RouterConfig, targets: Target[], before?: PathChooser) {
+  constructor({ routing, expected, priorityCallers }: RouterConfig, targets: Target[], before?: PathChooser) {
     this.given = { routing, expected };
+    this.priorityCallers = new Set(priorityCallers);
     this.answering = targets.filter(({ config }) => config.role !== 'prefill');
     this.fleet = this.answering.filter(({ config }) => config.protocol !== 'bedrock');
     this.alone = this.fleet.filter(({ readsPrompts }) => readsPrompts);
     this.bedrock = this.answering.filter(({ config }) => config.protocol === 'bedrock');
+    this.hasPairs = this.fleet.some(({ config }) => config.prefill !== undefined);
     this.named = new Map(targets.map((target) => [target.config.name, target]));
     if (before !== undefined && isDeepStrictEqual(this.given, before.given)) {
       this.prompts = before.prompts;
@@ -80,13 +84,13 @@ export class PathChooser {
     };
   }
 
-  /** What of a request its path depends on. Throws ApiError if it is for an operation that no target has, up or not. */
+  /** What of a request its path depends on. Throws ApiError if it is for an operation that no target has, up or not, or for a tier that is not its caller's. */
   public read(exchange: Exchange, asked: EngineRequest): Routed {
     if (!this.answering.some((target) => target.canAnswer(asked))) {
       throw new ApiError(404, 'invalid_request_error', 'not_found', 'no engine here has this operation, or can do it as it is asked');
     }
     const text = promptTextOf(asked.body);
-    exchange.serviceTier = serviceTierOf(exchange.request.headers, asked);
+    exchange.serviceTier = serviceTierOf(exchange, asked, this.priorityCallers);
     return {
       asked,
       text,
@@ -108,7 +112,9 @@ export class PathChooser {
     const aggregated = this.first(this.alone, asked, tried);
     const bedrock = this.first(this.bedrock, asked, tried);
     const decision = decide(routed, {
-      disaggregated: disaggregated?.state ?? NONE, aggregated: aggregated?.state ?? NONE, bedrock: bedrock?.state ?? NONE,
+      disaggregated: disaggregated?.state ?? (this.hasPairs ? NONE : undefined),
+      aggregated: aggregated?.state ?? NONE,
+      bedrock: bedrock?.state ?? NONE,
     }, this.policy);
     if (decision.path === 'refuse') {
       return { decision, promptTokens };

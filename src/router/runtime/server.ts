@@ -9,6 +9,7 @@ import { Operation, operationAt, wireAt } from './operations';
 import { Service } from './service';
 import { Target } from './targets/target';
 import type { Tracing } from './tracing';
+import { Via } from './via';
 import { Answer } from './wire/answer';
 import { ApiError } from './wire/api-error';
 import { modelList } from './wire/openai';
@@ -50,6 +51,7 @@ export class RouterServer {
   private readonly log: Logger;
   private readonly listener: Listener;
   private readonly exchanges = new Set<Exchange>();
+  private readonly via = new Via();
   private service: Service;
   /** Resolves when the requests of the services before have ended. */
   private retired: Promise<unknown> = Promise.resolve();
@@ -199,6 +201,7 @@ export class RouterServer {
     if (operation === undefined) {
       throw new ApiError(404, 'invalid_request_error', 'not_found', 'there is nothing at this path');
     }
+    exchange.via = this.via.of(exchange.request.headers.via);
     const body = await exchange.body(config.limits);
     return forwarder.forward(exchange, (by) => {
       const { request, wire } = operation.read(body, by, exchange.request.headers);

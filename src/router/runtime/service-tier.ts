@@ -1,12 +1,37 @@
-import { IncomingHttpHeaders } from 'node:http';
+import { Exchange } from './exchange';
+import { ApiError, invalid } from './wire/api-error';
 import { EngineRequest } from './wire/engine-request';
 import { SERVICE_TIERS, ServiceTier } from '../../routing';
 
 /** Where callers of InvokeModel say it. */
 const HEADER = 'x-amzn-bedrock-service-tier';
+/** Stands for every caller. */
+const ANYBODY = '*';
 
-/** The tier that a request asks for; what is none that is known here is `default`. */
-export function serviceTierOf(headers: IncomingHttpHeaders, { serviceTier, body }: EngineRequest): ServiceTier {
-  const asked = headers[HEADER] ?? serviceTier ?? body.service_tier;
-  return SERVICE_TIERS.includes(asked as ServiceTier) ? asked as ServiceTier : 'default';
+/**
+ * The tier that a request asks for; one of OpenAI's that is none here is `default`.
+ *
+ * Throws ApiError for a tier of Bedrock's that there is none of here, and, as Bedrock does where a policy denies a tier, for one that its caller may not have.
+ *
+ * @param exchange whose it is.
+ * @param asked what was asked.
+ * @param priorityCallers who may ask for priority.
+ */
+export function serviceTierOf(
+  { request: { headers }, caller }: Exchange, { serviceTier, body }: EngineRequest, priorityCallers: ReadonlySet<string>,
+): ServiceTier {
+  const header = headers[HEADER];
+  if (header !== undefined && !isTier(header)) {
+    throw invalid('invalid_service_tier', `${HEADER}: ${SERVICE_TIERS.join(', ')} are supported here`, HEADER);
+  }
+  const said = [header, serviceTier, body.service_tier];
+  // wherever it is said: engines and Bedrock are sent all of it.
+  if (said.includes('priority') && !priorityCallers.has(ANYBODY) && !priorityCallers.has(caller)) {
+    throw new ApiError(403, 'permission_error', 'priority_not_allowed', 'service tier: this caller may not ask for priority', {}, 'service_tier');
+  }
+  return said.find(isTier) ?? 'default';
+}
+
+function isTier(value: unknown): value is ServiceTier {
+  return SERVICE_TIERS.includes(value as ServiceTier);
 }

@@ -35,6 +35,7 @@ describe('API keys', () => {
   test.each([
     ['one a line', 'first\n second \n'],
     ['a JSON list', '["first", "second"]'],
+    ['a JSON list with names', '[{"name": "chat", "key": "first"}, "second"]'],
   ])('are %s, and nothing else lets anybody in', async (_, KEYS) => {
     await start({ apiKeysEnv: 'KEYS' }, { KEYS });
     expect(await Promise.all(['first', 'second', 'third', 'firs'].map(enters))).toEqual([true, true, false, false]);
@@ -45,6 +46,10 @@ describe('API keys', () => {
     await expect(stranger.models.list()).rejects.toThrow(OpenAI.AuthenticationError);
     expect(router.lines.find(({ msg }) => msg === 'listening').auth).toBe('apiKeys');
   });
+});
+
+test.each(['[{"name": "chat"}]', '[{"key": ""}]', '[{"name": 1, "key": "k"}]', '[null]', '[["k"]]', '[]', '{"key": "k"}'])('%s are no API keys', async (KEYS) => {
+  await expect(start({ apiKeysEnv: 'KEYS' }, { KEYS })).rejects.toThrow('the API keys are not a list of keys');
 });
 
 describe('a secret in Secrets Manager', () => {

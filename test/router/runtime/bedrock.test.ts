@@ -44,6 +44,7 @@ beforeAll(async () => {
   engine = await MockEngine.start(wholly(HELLO));
   router = await routerFor([{ name: 'engine', role: 'aggregated', protocol: 'openai', url: engine.url }], {
     model: { id: MODEL, servedNames: [MODEL, 'us.meta.llama3-3-70b-instruct-v1:0'] },
+    priorityCallers: ['*'],
   });
 });
 

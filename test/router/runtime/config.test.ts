@@ -34,11 +34,13 @@ test('every default is filled in', () => {
       idleTimeoutSeconds: 60,
       prefillTimeoutSeconds: 60,
       kvLeaseSeconds: 25,
+      bodyTimeoutSeconds: 120,
       writeStallSeconds: 30,
       keepAliveSeconds: 75,
     },
     queue: { maxRequests: 1000, maxPromptTokens: 300000, maxBytes: 134217728, maxWaitSeconds: 30 },
     rateLimits: {},
+    priorityCallers: [],
     lameduckSeconds: 10,
     drainSeconds: 100,
     auth: 'none',
@@ -50,6 +52,22 @@ test('editors may be told of the schema, and what is optional has its defaults',
   expect(parseRouterConfig(JSON.stringify(config), {})).toMatchObject({
     auth: { jwt: { clockSkewSeconds: 60 } }, emf: { namespace: 'DisaggregatedInference', router: 'r', intervalSeconds: 60 },
   });
+});
+
+test.each([
+  ['http://127.0.0.1:8080', {}], ['http://localhost:8080/base', {}], ['http://[::1]:8080', {}], ['http://router.internal:8080', { host: 'router.internal' }],
+])('a target that is the router itself, %s, is refused', (url, more) => {
+  const bedrock = { name: 'bedrock', role: 'aggregated', protocol: 'bedrock', region: 'us-east-1', modelName: 'm' };
+  const config = { ...configOf([{ ...TARGET, url }, bedrock]), port: 8080, ...more };
+  const problems = problemsOf(config, { KEYS: 'k', AWS_ENDPOINT_URL_BEDROCK_RUNTIME: url });
+  expect(problems.map(({ rule, path }) => [rule, path])).toEqual([['RouterTargetItself', 'config.targets[0].url'], ['RouterTargetItself', 'config.targets[1].url']]);
+  expect(problemsOf({ ...config, port: 8081 }, { KEYS: 'k', AWS_ENDPOINT_URL_BEDROCK_RUNTIME: url })).toEqual([]);
+});
+
+test('callers that are not told apart cannot be named', () => {
+  const config = { ...configOf([TARGET]), auth: 'none' };
+  expect(problemsOf({ ...config, priorityCallers: ['chat'] }, {}).map(({ rule }) => rule)).toEqual(['RouterPriorityCallersUnknown']);
+  expect(problemsOf({ ...config, priorityCallers: ['*'] }, {})).toEqual([]);
 });
 
 test('all that the schema refuses is told at once', () => {

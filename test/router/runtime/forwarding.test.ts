@@ -1,5 +1,9 @@
+import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
-import { ask, chat, chunkOf, COMPLETION, drained, KEY, MockEngine, MODEL, ROLE, routerFor, sleep, sse, streamOf, TestRouter, until, whole } from './harness';
+import {
+  ask, chat, chunkOf, COMPLETION, configOf, drained, KEY, MockEngine, MODEL, ROLE, routerFor, sleep, sse, streamOf, TestRouter, until, whole,
+} from './harness';
+import { parseRouterConfig } from '../../../src/router/runtime';
 
 let engine: MockEngine;
 let router: TestRouter;
@@ -409,6 +413,31 @@ describe('a caller', () => {
     expect(engine.requests[0].body.prompt).toEqual(prompt);
   });
 
+  test.each([1, 2])('whose body is dripped is cut off over HTTP/%d', async (version) => {
+    await start({ limits: { bodyTimeoutSeconds: 0.3, writeStallSeconds: 5 } });
+    const socket = version === 1 ? connect(router.port, '127.0.0.1') : connectHttp2(router.url);
+    const stream = 'request' in socket ? socket.request({ ':method': 'POST', ':path': '/v1/chat/completions', 'authorization': `Bearer ${KEY}` }) : socket;
+    if (version === 1) {
+      stream.write(`POST /v1/chat/completions HTTP/1.1\r\nhost: router\r\nauthorization: Bearer ${KEY}\r\ncontent-length: 1000000\r\n\r\n`);
+    }
+    stream.on('error', () => undefined);
+    const drip = setInterval(() => stream.write(' '), 20);
+    await new Promise((resolve) => stream.once('close', resolve));
+    clearInterval(drip);
+    socket.destroy();
+    expect(await lastLine()).toMatchObject({ code: '499', failure: 'the caller took longer than 0.3 s to send its request' });
+  });
+
+  test('whose target leads back to the router is told so, through others as well', async () => {
+    await start();
+    const target = (url: string) => [{ name: 'router', role: 'aggregated', protocol: 'openai', url, apiKeyEnv: 'KEYS' }];
+    const other = await routerFor(target(router.url));
+    await router.reload(parseRouterConfig(JSON.stringify(configOf(target(other.url))), { KEYS: KEY }));
+    const response = await ask(router.url, chat());
+    await other.drain();
+    expect([response.status, (await response.json() as any).error.code]).toEqual([508, 'loop_detected']);
+  });
+
   test('may not send more than the limits allow', async () => {
     await start({ limits: { maxBodyBytes: 1000, maxHeaderBytes: 2048 } });
     const long = await ask(router.url, chat({ user: 'x'.repeat(2000) }));
@@ -439,7 +468,8 @@ describe('headers', () => {
     const { headers } = engine.requests[0];
     expect(headers).toMatchObject({ traceparent, 'authorization': 'Bearer key-of-the-engine', 'content-type': 'application/json' });
     expect(Object.keys(headers).sort()).toEqual(
-      ['accept', 'authorization', 'connection', 'content-length', 'content-type', 'host', 'traceparent', 'x-request-id']);
+      ['accept', 'authorization', 'connection', 'content-length', 'content-type', 'host', 'traceparent', 'via', 'x-request-id']);
+    expect(headers.via).toMatch(/^1\.1 router-[\da-f-]{36}$/);
   });
 
   test('give engines an id of their own for each request', async () => {

@@ -15,7 +15,7 @@ const targets = (decode: object = {}) => [
   { name: 'prefill', role: 'prefill', protocol: 'openai', url: pair.prefill.url, kvConnector: 'NixlConnector' },
 ];
 const start = async (more: object = {}, of: object[] = targets()) => {
-  router = await routerFor(of, more);
+  router = await routerFor(of, { priorityCallers: ['*'], ...more });
 };
 const route = async (body: unknown, headers = {}) => {
   const response = await ask(router.url, body, headers);

@@ -2,46 +2,55 @@ import { hash, timingSafeEqual } from 'node:crypto';
 import { Authenticator, bearerOf, unauthenticated } from './authenticator';
 import { Problems } from '../../../problems';
 
+/** A key that lets a caller in. */
+interface Key {
+  readonly digest: Buffer;
+  /** Whose it is. */
+  readonly caller: string;
+}
+
 /**
- * Callers present one of several keys as `Authorization: Bearer <key>`: several allow a rotation without a gap.
+ * Callers present one of several keys as `Authorization: Bearer <key>`: several allow a rotation without a gap. A key that has a name is its caller's as well
+ * as every other of that name; one that has none is a caller of its own.
  */
 export class ApiKeys implements Authenticator {
   public readonly kind = 'apiKeys';
-  protected digests: Buffer[];
+  protected keys: readonly Key[];
 
   /**
    * Throws ProblemsError if there is no key.
    *
-   * @param text a JSON list of keys, or one key a line.
+   * @param text a JSON list of keys, each a string or `{"name", "key"}`, or one key a line.
    */
   constructor(text: string) {
-    const digests = digestsOf(text);
-    if (digests === undefined) {
+    const keys = keysOf(text);
+    if (keys === undefined) {
       Problems.throwIfAny([{
         rule: 'RouterApiKeysEmpty',
         path: 'config.auth.apiKeysEnv',
         // the value is a secret: it is not told.
         message: 'the API keys are not a list of keys',
-        mend: 'give a JSON list of non-empty strings, or one key a line',
+        mend: 'give a JSON list of non-empty strings or of {"name", "key"}, or one key a line',
       }]);
     }
-    this.digests = digests!;
+    this.keys = keys!;
   }
 
   /** Takes other keys, if the text has any. Returns whether it has. */
   public replace(text: string): boolean {
-    const digests = digestsOf(text);
-    this.digests = digests ?? this.digests;
-    return digests !== undefined;
+    const keys = keysOf(text);
+    this.keys = keys ?? this.keys;
+    return keys !== undefined;
   }
 
   public check(authorization: string | undefined): string {
     const presented = digest(bearerOf(authorization) ?? '');
     // every key is compared, so that the time taken tells nothing.
-    if (!this.digests.reduce((found, key) => timingSafeEqual(key, presented) || found, false)) {
+    const caller = this.keys.reduce<string | undefined>((found, key) => (timingSafeEqual(key.digest, presented) ? key.caller : found), undefined);
+    if (caller === undefined) {
       throw unauthenticated('invalid_api_key', 'the API key is missing or wrong');
     }
-    return presented.toString('base64');
+    return caller;
   }
 
   public stop(): void {
@@ -49,23 +58,32 @@ export class ApiKeys implements Authenticator {
   }
 }
 
-/** Digests of the keys in a text; undefined if there are none. */
-function digestsOf(text: string): Buffer[] | undefined {
-  const keys = parseKeys(text);
-  return keys === undefined || keys.length === 0 ? undefined : keys.map(digest);
+/** The keys in a text; undefined if there are none. */
+function keysOf(text: string): Key[] | undefined {
+  const given = parseKeys(text);
+  return given === undefined || given.length === 0 ? undefined : given.map(({ name, key }) => {
+    const of = digest(key);
+    return { digest: of, caller: name ?? of.toString('base64') };
+  });
 }
 
-function parseKeys(text: string): string[] | undefined {
+function parseKeys(text: string): { readonly name?: string; readonly key: string }[] | undefined {
   // other JSON than a list is no key: a line of it would be one that anybody can guess.
   if (!/^\s*[[{]/.test(text)) {
-    return text.split('\n').map((line) => line.trim()).filter((line) => line !== '');
+    return text.split('\n').map((line) => line.trim()).filter((line) => line !== '').map((key) => ({ key }));
   }
   try {
     const list: unknown = JSON.parse(text);
-    return Array.isArray(list) && list.every((key) => typeof key === 'string' && key.trim() !== '') ? list : undefined;
+    const keys = Array.isArray(list) ? list.map((one) => (typeof one === 'string' ? { key: one } : one)) : [];
+    return keys.every(isNamedKey) ? keys : undefined;
   } catch {
     return undefined;
   }
+}
+
+function isNamedKey(one: any): boolean {
+  const isText = (value: unknown) => typeof value === 'string' && value.trim() !== '';
+  return isText(one?.key) && (one.name === undefined || isText(one.name));
 }
 
 function digest(key: string): Buffer {

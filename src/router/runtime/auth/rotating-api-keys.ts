@@ -43,7 +43,7 @@ export class RotatingApiKeys extends ApiKeys {
   /** Goes on with the keys that were read last of the same secret: those of the environment may have been revoked. */
   public continue(before: Authenticator | undefined): void {
     if (before instanceof RotatingApiKeys && before.secret.arn === this.secret.arn) {
-      this.digests = before.digests;
+      this.keys = before.keys;
     }
   }
 

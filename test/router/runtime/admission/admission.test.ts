@@ -55,7 +55,7 @@ class HeldEngine {
 }
 
 const routed = async (targets: object[], more: object = {}, env = {}) => {
-  const router = await routerFor(targets, more, { KEYS: JSON.stringify(['key-of-a-caller', OTHER_KEY]), ...env });
+  const router = await routerFor(targets, { priorityCallers: ['*'], ...more }, { KEYS: JSON.stringify(['key-of-a-caller', OTHER_KEY]), ...env });
   routers.push(router);
   return router;
 };
@@ -101,7 +101,7 @@ describe('a request that finds every engine full', () => {
     expect([await gauge(router, 'queueRequests'), await gauge(router, 'queuePromptTokens')]).toEqual([0, 0]);
     engine.answer();
     const { status, headers } = await second;
-    expect([status, headers.get('x-router-route')]).toEqual([200, 'aggregated; reason=no_pair']);
+    expect([status, headers.get('x-router-route')]).toEqual([200, 'aggregated; reason=only_path']);
     await until(() => router.lines.filter(({ msg }) => msg === 'request').length === 2, 'two lines');
     const lines = router.lines.filter(({ msg }) => msg === 'request');
     expect(lines.map(({ queuedSeconds }) => typeof queuedSeconds)).toEqual(['undefined', 'number']);
@@ -327,6 +327,46 @@ test('engines that cannot be reached are not all tried for one request', async (
   await Promise.all(dead.map(async (engine) => engine.stop()));
   expect((await asks(router, 'first')).status).toBe(503);
   expect([await throttled(router), alive.requests.length]).toEqual([{ retry_budget: 1 }, 0]);
+});
+
+describe('the tier priority', () => {
+  const NAMED = { KEYS: JSON.stringify(['key-of-a-caller', { name: 'chat', key: OTHER_KEY }]) };
+  const start = async (more: object) => {
+    const engine = await MockEngine.start(whole);
+    engines.push(engine);
+    return { engine, router: await routed([one(engine.url)], more, NAMED) };
+  };
+
+  test.each<[string, object, string, { [name: string]: string }, object]>([
+    ['Chat Completions', chat({ service_tier: 'priority' }), '/v1/chat/completions', {}, { error: { code: 'priority_not_allowed', param: 'service_tier' } }],
+    ['Converse', { messages: [{ role: 'user', content: [{ text: 'hi' }] }], serviceTier: { type: 'priority' } }, `/model/${MODEL}/converse`, {}, {}],
+    ['InvokeModel', chat(), `/model/${MODEL}/invoke`, { 'x-amzn-bedrock-service-tier': 'priority' }, {}],
+    ['InvokeModel, beside a lower one', chat({ service_tier: 'priority' }), `/model/${MODEL}/invoke`, { 'x-amzn-bedrock-service-tier': 'flex' }, {}],
+  ])('is for callers that are named, by %s', async (_, body, path, headers, told) => {
+    const { engine, router } = await start({ priorityCallers: ['chat'] });
+    const refused = await ask(router.url, body, headers, path);
+    expect([refused.status, await refused.json()]).toMatchObject([403, told]);
+    expect(refused.headers.get('x-amzn-errortype')).toBe(path.startsWith('/v1') ? null : 'AccessDeniedException');
+    expect(engine.requests).toHaveLength(0);
+    expect((await ask(router.url, body, { ...headers, ...BY_OTHER }, path)).status).toBe(200);
+  });
+
+  test('is nobody\'s unless it is said, and other tiers are everybody\'s', async () => {
+    const { router } = await start({ priorityCallers: [] });
+    expect((await asks(router, 'a', { service_tier: 'priority' }, BY_OTHER)).status).toBe(403);
+    expect((await asks(router, 'a', { service_tier: 'flex' })).status).toBe(200);
+    expect((await asks(router, 'a', { service_tier: 'auto' })).status).toBe(200);
+    const reserved = await ask(router.url, chat(), { 'x-amzn-bedrock-service-tier': 'reserved' }, `/model/${MODEL}/invoke`);
+    expect([reserved.status, reserved.headers.get('x-amzn-errortype')]).toEqual([400, 'ValidationException']);
+  });
+
+  test('and limits are for all keys of one name together', async () => {
+    const engine = await MockEngine.start(whole);
+    engines.push(engine);
+    const keys = JSON.stringify([{ name: 'chat', key: 'key-of-a-caller' }, { name: 'chat', key: OTHER_KEY }]);
+    const router = await routed([one(engine.url)], { rateLimits: { requestsPerMinute: 1 } }, { KEYS: keys });
+    expect([(await asks(router, 'a')).status, (await asks(router, 'a', {}, BY_OTHER)).status]).toEqual([200, 429]);
+  });
 });
 
 describe('rate limits', () => {
