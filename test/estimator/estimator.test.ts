@@ -348,7 +348,7 @@ test('a verdict knows the interval', () => {
 
 test('an estimate says which prompts a router would not hand on', () => {
   // a slow link: no prompt of these is worth it
-  const slow = trn2({ workload: steady(0.2, 300, 200), link: { bytesPerSecond: 1e8 } });
+  const slow = trn2({ workload: steady(0.05, 300, 200), link: { bytesPerSecond: 1e8 } });
   const { minPromptTokens } = routingRates(slow)!;
   expect(minPromptTokens).toBeGreaterThan(300);
   expect(estimateOf(slow).confidence.reason).toContain(`a router lets decode engines read prompts below ${minPromptTokens} tokens, 100 % of them`);

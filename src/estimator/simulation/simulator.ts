@@ -222,7 +222,8 @@ function unfit(service: Service, { kinds, kvMemoryBytes, aggregated }: FleetTabl
   const unfitting = Array.from(kinds.inputTokens.keys()).filter((i) => {
     const input = kinds.inputTokens[i];
     return input + kinds.outputTokens[i] > most(spec.decode.maxSequenceTokens) || kinds.kvBytes[i] > kvMemoryBytes
-      || (!aggregated && (input + 1 > most(spec.prefill!.maxSequenceTokens) || kvBytes(model, input) * prefill!.engine.kvCopies > prefill!.kvMemoryBytes));
+      || (!aggregated && (input + 1 > most(spec.prefill!.maxSequenceTokens)
+        || kvBytes(model, input) * prefill!.engine.kvCopies > prefill!.kvMemoryBytes));
   });
   const told = unfitting.slice(0, MOST_TOLD).map((i) => {
     const tokens = `${kinds.inputTokens[i]} + ${kinds.outputTokens[i]} tokens`;
