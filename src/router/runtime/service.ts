@@ -133,5 +133,6 @@ function authenticatorOf(auth: RouterConfig['auth'], env: ServiceParts['env'], l
 
 function sharedLimitsOf({ config: { rateLimits }, env, metrics, log }: ServiceParts, local: RateLimits): SharedRateLimits | undefined {
   const { valkey } = rateLimits;
-  return valkey && new SharedRateLimits({ limits: rateLimits, valkey, password: valkey.passwordEnv === undefined ? undefined : env[valkey.passwordEnv], local, metrics, log });
+  const password = valkey?.passwordEnv === undefined ? undefined : env[valkey.passwordEnv];
+  return valkey && new SharedRateLimits({ limits: rateLimits, valkey, password, local, metrics, log });
 }
