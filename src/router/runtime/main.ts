@@ -4,7 +4,7 @@ import { runRouter } from './router';
 import { Problems, ProblemsError } from '../../problems';
 
 const lines = new LogLines(pino.destination({ sync: true }));
-const log = pino(lines);
+const log = pino({}, lines);
 // no line is lost or overtaken at the exit.
 process.on('exit', () => lines.flush());
 
