@@ -30,11 +30,12 @@ include disaggregated and data-parallel ones, which are not in the table below, 
 
 ${targets(groups, scores)}
 
-Where it is missed, most times to the first token that are off by a factor are of runs that seem to have met what their records do not name: DeepSeek at 4 bit on
-B200 waits 7 s at any load, as if kernels were compiled in the first burst; Llama-3.1-8B on H200 answers sooner than its prompt can be read, as if that were in
-a cache; TensorRT-LLM 1.0 on H100 takes longer than the model by one mean time between answers, as if one request always waited. Times per output token of a
-configuration are within a few per cent once its group is measured, and miss where all that is known of an engine is another model's: Qwen3-32B by vLLM on H100,
-Llama-3.1-8B by vLLM on H200. In a replay where the cache overflows, a few requests lose their place in the engine that keep it in the model, or the other way round.
+What measurements of one thing differ by bounds what any model can reach. Llama-3.3-70B on Trainium 2 read 10,000 tokens in 814 ms by one page of the Neuron SDK
+and in 576 ms by another, 41 % apart. Llama-3.1-8B by TensorRT-LLM on one H100 with 8 clients lets prompts of 2,048 tokens wait for 265 ms and
+692 ms where answers have 128 and 512 tokens, and for 205 ms where they have 256. Beyond that, errors are of causes that the records do not name: DeepSeek at 4 bit on B200 waits 7 s at any load,
+as if kernels were compiled in the first burst; with 64 and more clients TensorRT-LLM and SGLang on 4 and 8 devices answer late by a share of the answer's time, as a
+host does that 10,000 to 20,000 tokens a second pass through. Where all that is known of an engine is one model, another one's times are off by more.
+In a replay where the cache overflows, a few requests lose their place in the engine that keep it in the model, or the other way round.
 
 ## Closed loops and tables
 
@@ -43,10 +44,14 @@ ${table(groups)}
 Rows: \`gpu-serving.csv\` holds every aggregated row of aiconfigurator's \`silicon_sample.csv\` (Apache-2.0) on H100, H200 and B200 with one data-parallel replica and
 a tensor parallel degree of at most 8, identical rows once. Left out are disaggregated serving, data parallel attention, several instances, and devices without a
 coefficient set. A blank precision is taken for that of the checkpoint: fp8 for DeepSeek and Qwen3-235B, else bf16; the KV cache for 8 bit where weights have 8 bit
-or fewer. Loops are replayed from their first burst, ten requests for each client; InferenceX drew lengths from 80 % to all of the named ones, the others used one
-length. SGLang reads prompts before it writes, the others do both in one step; TensorRT-LLM lets a sequence in when its whole answer fits the cache, the others
+or fewer. One configuration is left out, Llama-3.1-8B by vLLM on H200: to read its prompts it would need up to 0.9 of the peak, every other loop at most 0.48, so that
+it had them in a cache. Loops are replayed from their first burst, ten requests for each client; InferenceX drew lengths from 80 % to all of the named ones. The others
+are taken to vary by 5 % either way, as in a loop of one length all requests stay in step for ever, and waits for the first token would grow with the number of clients
+as only those of SGLang 0.5.1 on H100 do, which are left in step. TensorRT-LLM 1.0 is taken to hold one request back in the runs of aiconfigurator: at each of four
+degrees waits fall with the number of clients as the time of an answer over it. These two are read off the measurements, as no record has them. SGLang reads prompts before it writes, the others do both in one step; TensorRT-LLM lets a sequence in when its whole answer fits the cache, the others
 when its prompt does. Llama by TensorRT-LLM in InferenceX waits up to 20 steps for more prompts where prompts and answers have 1,024 tokens, as its script says.
-Trainium rows are the tables of the AWS Neuron SDK, all of them.
+Trainium rows are the tables of the AWS Neuron SDK, all of them; a step of Trainium 1 reads the length that its graph was compiled for.
+The set of Trainium 2 that ships counts two releases' figures of one run as one.
 
 ## Replays
 

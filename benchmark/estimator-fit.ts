@@ -1,7 +1,8 @@
 /**
  * Fits the coefficients of src/estimator/calibration to the published measurements in test/estimator/data, and prints them with the fit's errors.
  *
- * Run with `npx tsx --tsconfig benchmark/tsconfig.json benchmark/estimator-fit.ts`, with `--rows` for every row, with `--write` to write the sets.
+ * Run with `npx tsx --tsconfig benchmark/tsconfig.json benchmark/estimator-fit.ts`, with `--rows` for every row, with `--write` to write the sets;
+ * names of sets after these fit them alone.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,11 +23,16 @@ import { Row, configurationsOfRows } from '../test/estimator/predict';
 
 const [withRows, isWriting] = ['--rows', '--write'].map((option) => process.argv.includes(option));
 
+const asked = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
+
 const DATE = new Date().toISOString().slice(0, 10);
 
 const KINDS = [['dense', false], ['experts', true]] as const;
 
-function fit(name: string, source: string, start: Coefficients, configurations: readonly MeasuredConfiguration[], isWhole = true): void {
+function fit(name: string, source: string, start: Coefficients, configurations: readonly MeasuredConfiguration[]): void {
+  if (asked.length > 0 && !asked.includes(name)) {
+    return;
+  }
   const { coefficients, relativeSigmas } = calibrate(start, configurations);
   const compared = configurations.flatMap((one) => one.compare(coefficients));
   const held = heldOut(start, configurations)!;
@@ -56,15 +62,24 @@ function fit(name: string, source: string, start: Coefficients, configurations: 
     }
   }
   if (isWriting) {
-    const file = join(__dirname, `../src/estimator/calibration/${name}.json`);
-    const set = JSON.parse(readFileSync(file, 'utf8'));
-    // where few rows were measured the sets keep coefficients that were fitted in parts, those held that the rows cannot tell.
-    const fitted = isWhole ? [...relativeSigmas] : [];
-    const byName = fitted.map(([coefficient, sigma]) => (
-      [coefficient, { value: rounded(coefficients[coefficient]), relativeSigma: rounded(sigma), source: `fit of ${source}`, date: DATE, sampleSize: compared.length }]));
-    writeFileSync(file, `${JSON.stringify(
-      { ...set, coefficients: { ...set.coefficients, ...Object.fromEntries(byName) }, predictions }, undefined, 2)}\n`);
+    write(name, [...relativeSigmas].map(([coefficient, sigma]) => (
+      [coefficient, { value: rounded(coefficients[coefficient]), relativeSigma: rounded(sigma), source: `fit of ${source}`, date: DATE, sampleSize: compared.length }])), predictions);
   }
+}
+
+/** Coefficients that were not fitted stay as they are. */
+function write(name: string, fitted: readonly (readonly [string, object])[], predictions?: object): void {
+  const file = join(__dirname, `../src/estimator/calibration/${name}.json`);
+  const set = JSON.parse(readFileSync(file, 'utf8'));
+  writeFileSync(file, `${JSON.stringify(
+    { ...set, coefficients: { ...set.coefficients, ...Object.fromEntries(fitted) }, ...(predictions && { predictions }) }, undefined, 2)}\n`);
+}
+
+/** Nothing of Trainium 3 is measured: it is taken to reach the shares and floors of Trainium 2, give or take a half more. */
+function fitTrainium3(): void {
+  const { coefficients } = JSON.parse(readFileSync(join(__dirname, '../src/estimator/calibration/trainium2.json'), 'utf8'));
+  write('trainium3', Object.entries(coefficients as { [name: string]: { value: number; relativeSigma: number } }).map(([name, { value, relativeSigma }]) => (
+    [name, { value, relativeSigma: rounded(Math.min(1, Math.hypot(relativeSigma, 0.5))), source: 'as trainium2: no public measurement of Trainium3', date: DATE, sampleSize: 0 }])));
 }
 
 function rounded(value: number): number {
@@ -78,17 +93,40 @@ function fitWafer(): void {
   const mean = logs.reduce((s, v) => s + v, 0) / logs.length;
   const sigma = Math.sqrt(logs.reduce((s, v) => s + (v - mean) ** 2, 0) / (logs.length - 1));
   console.log(`\ncs-3\n  ${layers.length} rows, seconds per layer ${Math.exp(mean).toPrecision(3)}, relative sigma ${sigma.toFixed(2)}`);
+  if (isWriting) {
+    write('cs-3', [['waferLayerSeconds', {
+      value: Number(Math.exp(mean).toPrecision(3)), relativeSigma: rounded(sigma), source: `geometric mean over ${layers.length} published stream speeds of CS-3 services, speculation included where the vendor uses it`, date: DATE, sampleSize: layers.length,
+    }]]);
+  }
   if (withRows) {
     layers.forEach((row) => console.log(`  ${row.id} ${(row.seconds * 1e6).toFixed(1)} us`));
   }
 }
 
+/** What two releases say of one run differs by up to 41 %, so that a fit to both would go to one of them: they count as one, of their geometric means. */
+function oneOfEachRun(rows: readonly Row[]): Row[] {
+  const runs = new Map<string, Row[]>();
+  for (const row of rows) {
+    const run = [row.model, row.hardware, row.tensorParallelDegree, row.weights, row.batch, row.inputTokens, row.bucketTokens].join(' ');
+    runs.set(run, [...runs.get(run) ?? [], row]);
+  }
+  const middle = (values: readonly (number | undefined)[]) => {
+    const known = values.filter((value): value is number => value !== undefined);
+    return known.length === 0 ? undefined : Math.exp(known.reduce((sum, value) => sum + Math.log(value), 0) / known.length);
+  };
+  return [...runs.values()].map((run) => (
+    { ...run[0], ttftSeconds: middle(run.map(({ ttftSeconds }) => ttftSeconds)), tpotSeconds: middle(run.map(({ tpotSeconds }) => tpotSeconds)) }));
+}
+
 // sequences of 16,384 are a compilation of their own, slower than any bandwidth or floor explains; 13B and Mistral had no flash attention in that release.
 const flash = (trn1.rows as Row[]).filter((row) => row.inputTokens < 8192 && !/13b|mistral/.test(row.model));
-fit('trainium1', 'decoder tables of the AWS Neuron SDK 2.18', TRAINIUM_START, configurationsOfRows(flash, true), false);
-fit('trainium2', 'single-stream rows of AWS Neuron tutorials', TRAINIUM_2_START, configurationsOfRows(trn2.rows as Row[], false), false);
+fit('trainium1', 'decoder tables of the AWS Neuron SDK 2.18', TRAINIUM_START, configurationsOfRows(flash, true));
+fit('trainium2', 'single-stream rows of AWS Neuron tutorials', TRAINIUM_2_START, configurationsOfRows(oneOfEachRun(trn2.rows as Row[]), false));
 for (const accelerator of ['h100', 'h200', 'b200']) {
   fit(accelerator, 'closed loops of vLLM, TensorRT-LLM and SGLang (aiconfigurator silicon_sample.csv)', GPU_START,
     gpuServing().filter((one) => one.accelerator === accelerator).map(({ configuration }) => configuration));
 }
 fitWafer();
+if (isWriting) {
+  fitTrainium3();
+}

@@ -40,6 +40,7 @@ export const CPU_START = Object.assign(new Coefficients(), {
   decodeKvBandwidthUtilisation: 0.05,
   decodeLayerSeconds: 5e-4,
   decodeSequenceLayerSeconds: 3e-5,
+  engineStepSeconds: 1e-3,
   gatewaySeconds: 5e-3,
 });
 
@@ -50,7 +51,7 @@ const RTX_PRO_6000_PAIR_BYTES = 2 * 96e9;
 /** An engine that serves a Llama of 185 million random weights on one core of a CPU. */
 export const SMALL_LLAMA_ON_A_CORE: MeasuredEngine = {
   model: smallLlama(),
-  engine: { flopsPerSecond: 2e12, memoryBytesPerSecond: 2e11, memoryBytes: 24e9, kvCopies: 1, lowPrecision: false },
+  engine: { flopsPerSecond: 2e12, memoryBytesPerSecond: 2e11, memoryBytes: 24e9, ranks: 1, chips: 1, linkBytesPerSecond: 0, kvCopies: 1, lowPrecision: false },
   limits: { sequences: 32, stepTokens: 2048, kvTokens: Infinity },
 };
 
@@ -59,7 +60,7 @@ export function replayScores(): ReplayScore[] {
   return [
     firstToSecond('Llama-3.1-8B, vLLM 0.19, RTX 4090', 'vllm-rtx-4090.jsonl', {
       model: modelShape(ModelArchitecture.of('llama-3.1-8b').spec, 2, 2),
-      engine: { flopsPerSecond: 165e12, memoryBytesPerSecond: 1.008e12, memoryBytes: 24e9, kvCopies: 1, lowPrecision: false },
+      engine: { flopsPerSecond: 165e12, memoryBytesPerSecond: 1.008e12, memoryBytes: 24e9, ranks: 1, chips: 1, linkBytesPerSecond: 0, kvCopies: 1, lowPrecision: false },
       // its log: 2,588 blocks of 16 tokens.
       limits: { sequences: 256, stepTokens: 2048, kvTokens: 41_408 },
     }),
@@ -69,6 +70,10 @@ export function replayScores(): ReplayScore[] {
         flopsPerSecond: 2 * 252e12,
         memoryBytesPerSecond: 2 * 1.792e12,
         memoryBytes: RTX_PRO_6000_PAIR_BYTES,
+        ranks: 2,
+        chips: 2,
+        // PCI Express 5.0, 16 lanes: these cards have no NVLink.
+        linkBytesPerSecond: 64e9,
         kvCopies: 1,
         lowPrecision: false,
       },
@@ -123,6 +128,7 @@ function smallLlama(): ModelShape {
   const bytes = 2 * (layers * ofLayer + vocabulary * hidden);
   return {
     layers,
+    activationBytes: 2 * hidden,
     maxContextTokens: 8192,
     denseFlopsPerToken: 2 * layers * ofLayer,
     headFlopsPerToken: 2 * vocabulary * hidden,

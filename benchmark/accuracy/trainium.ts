@@ -16,6 +16,9 @@ export const TRAINIUM_START: Coefficients = Object.assign(new Coefficients(), {
   decodeLayerSeconds: 1.5e-4,
   decodeSequenceLayerSeconds: 2e-6,
   decodeExpertLayerSeconds: 1e-4,
+  engineStepSeconds: 1e-3,
+  collectiveHopSeconds: 2e-6,
+  collectiveBandwidthUtilisation: 0.8,
 });
 
 /** The same with the time of a request outside the engine: what was known before Trainium 2 was measured. */

@@ -1,6 +1,7 @@
 import { Coefficients } from './phases/coefficients';
-import { decodeKvSeconds, decodeStepSeconds } from './phases/decode';
+import { decodeStepSeconds } from './phases/decode';
 import { kvTransferSeconds, linkRates, postingSeconds } from './phases/kv-transfer';
+import { kvSeconds } from './phases/mixed';
 import { promptSeconds } from './phases/prefill';
 import { kvBytes, kvReadBytes } from './phases/shapes';
 import { speculativeStepSeconds, tokensPerStep } from './phases/speculation';
@@ -236,7 +237,7 @@ export class ClosedForm {
     const next = this.stepSeconds(seen + 1) * this.inflation;
     const burstiness = (peakedness(this.batch * decodeEngines, arrivalScv) - 1) / decodeEngines;
     const deviation = Math.sqrt(batchVariance(this.batch, step, next) * (1 + burstiness));
-    const own = decode.wafers === undefined ? decodeKvSeconds(decode.engine, this.decodeSet, 1, this.kvSpreadBytes) / this.pace * this.inflation : 0;
+    const own = decode.wafers === undefined ? kvSeconds(decode.engine, this.decodeSet, this.kvSpreadBytes) / this.pace * this.inflation : 0;
     latencies[TPOT] = step;
     for (let q = 0; q < SHARES.length; q++) {
       const z = NORMAL_QUANTILES[q];

@@ -3,7 +3,9 @@ import { END_TO_END, TPOT, TTFT } from './closed-form';
 import { usdPerMillionTokens } from './cost';
 import { Confidence, Estimate, LatencyEstimate, ObjectiveVerdict, Range, StageEstimate } from './estimate';
 import { Coefficients } from './phases/coefficients';
-import { decodeKvSeconds, decodeLayerSeconds, decodeWeightSeconds } from './phases/decode';
+import { communicationSeconds } from './phases/communication';
+import { kvSeconds, layerSeconds } from './phases/mixed';
+import { weightSeconds } from './phases/roofline';
 import { burstRate } from './queueing/bursty-queue';
 import { ratesOf } from './routing-rates';
 import { Service } from './service';
@@ -142,15 +144,20 @@ function bound(service: Service, stage: string): string {
     const segments = weights.reduce((sum, weight, i) => sum + weight * Math.max(1, Math.ceil(paddedTokens[i] / segmentTokens)), 0);
     const floor = model.layers * (k.prefillLayerSeconds * segments + k.prefillTokenLayerSeconds * tokens);
     const compute = tokens * model.denseFlopsPerToken / (prefill!.engine.flopsPerSecond * k.prefillDenseUtilisation);
-    return floor > compute ? 'layer-latency' : 'compute';
+    const exchanged = communicationSeconds(model, prefill!.engine, k, tokens);
+    return exchanged > Math.max(floor, compute) ? 'interconnect' : floor > compute ? 'layer-latency' : 'compute';
   }
   if (decode.wafers !== undefined) {
     return 'layer-latency';
   }
   const batch = Math.min(decode.slots, 1 + form.batch);
-  const floor = decodeLayerSeconds(model, k, batch);
-  const weights = decodeWeightSeconds(model, decode.engine, k, batch);
-  const bytes = weights + decodeKvSeconds(decode.engine, k, batch, form.meanKvBytes);
+  const floor = layerSeconds(model, k, batch, 0);
+  const weights = weightSeconds(model, decode.engine, k, batch, batch);
+  const bytes = weights + kvSeconds(decode.engine, k, batch * form.meanKvBytes);
+  const exchanged = communicationSeconds(model, decode.engine, k, batch);
+  if (exchanged > Math.max(floor, bytes)) {
+    return 'interconnect';
+  }
   if (floor > bytes) {
     return 'layer-latency';
   }

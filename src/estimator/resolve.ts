@@ -6,12 +6,16 @@ import { Price, poolPrice } from './cost';
 import { DEFAULT_DECODE_SEQUENCES, defaultTensorParallelDegree } from './defaults';
 import { DecodeSpec, DeploymentSpec, PoolSpec } from './deployment-spec';
 import { Refusal } from './estimate';
+import { engineShape } from './phases/engine-shape';
 import { kvMemoryBytes, kvSlots } from './phases/memory';
 import { modelShape } from './phases/model-shape';
 import { paddedTokens } from './phases/prefill';
 import { EngineShape, ModelShape, kvBytes } from './phases/shapes';
 import { wafersForWeights } from './phases/wafer-decode';
 import { ClassTable, KvLink, Plant, TokenPool } from './plant';
+
+/** What wafers do not have. */
+const ALONE = { ranks: 1, chips: 1, linkBytesPerSecond: 0, kvCopies: 1, lowPrecision: false };
 
 /** Share of device memory that an engine takes: vLLM's default of `gpu_memory_utilization`. */
 const USABLE_MEMORY = 0.9;
@@ -180,7 +184,10 @@ function hbmMachine(
   }
   const chip = type.accelerator;
   const set = base === undefined ? setOf(chip.name) : setNamed(base);
-  if (set === undefined || chip.bf16FlopsPerSecond === undefined) {
+  const ranks = type.acceleratorCount * (chip.logicalNeuronCores ?? 1);
+  const tensorParallelDegree = pool.tensorParallelDegree ?? defaultTensorParallelDegree(heads, ranks);
+  const engine = engineShape(chip, tensorParallelDegree, model, lowPrecision);
+  if (set === undefined || engine === undefined) {
     throw new Refused({
       kind: 'unknown',
       stage,
@@ -188,22 +195,12 @@ function hbmMachine(
       mend: 'use trn1, trn2, p5, p5en or p6-b200, or name a coefficient set in calibration.coefficientSet and give measured coefficients',
     });
   }
-  const ranksOfChip = chip.logicalNeuronCores ?? 1;
-  const ranks = type.acceleratorCount * ranksOfChip;
-  const tensorParallelDegree = pool.tensorParallelDegree ?? defaultTensorParallelDegree(heads, ranks);
-  const chips = tensorParallelDegree / ranksOfChip;
   return {
     stage,
     set,
     tensorParallelDegree,
     enginesPerInstance: pool.enginesPerInstance ?? Math.floor(ranks / tensorParallelDegree),
-    engine: {
-      flopsPerSecond: chip.bf16FlopsPerSecond * chips,
-      memoryBytesPerSecond: chip.hbmBytesPerSecond * chips,
-      memoryBytes: chip.hbmBytes * chips,
-      kvCopies: Math.max(1, tensorParallelDegree / model.kvShards),
-      lowPrecision,
-    },
+    engine,
     efaBytesPerSecond: server?.efaBytesPerSecond ?? Hardware.accelerated(hardware)?.efa?.bytesPerSecond,
     staticShapes: chip.logicalNeuronCores !== undefined,
   };
@@ -339,7 +336,7 @@ function waferPool(
       promptBuckets: [],
     },
     pool: {
-      engine: { flopsPerSecond: 1, memoryBytesPerSecond: 1, memoryBytes: wafer.sramBytesPerWafer * count, kvCopies: 1, lowPrecision: false },
+      engine: { flopsPerSecond: 1, memoryBytesPerSecond: 1, memoryBytes: wafer.sramBytesPerWafer * count, ...ALONE },
       enginesPerInstance: 1,
       ...slots,
       wafers: count,

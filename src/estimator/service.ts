@@ -26,10 +26,12 @@ export interface StageLoad {
 
 const PREFILL: CoefficientName[] = [
   'prefillDenseUtilisation', 'prefillAttentionUtilisation', 'prefillLowPrecisionGain', 'prefillLayerSeconds', 'prefillTokenLayerSeconds',
-  'prefillPromptSeconds', 'prefillExpertSeconds', 'gatewaySeconds',
+  'prefillPromptSeconds', 'prefillExpertSeconds', 'decodeBandwidthUtilisation', 'engineStepSeconds',
+  'collectiveHopSeconds', 'collectiveBandwidthUtilisation', 'gatewaySeconds',
 ];
 const DECODE: CoefficientName[] = [
   'decodeBandwidthUtilisation', 'decodeKvBandwidthUtilisation', 'decodeLayerSeconds', 'decodeSequenceLayerSeconds', 'decodeExpertLayerSeconds',
+  'engineStepSeconds', 'collectiveHopSeconds', 'collectiveBandwidthUtilisation',
 ];
 const WAFER: CoefficientName[] = ['waferLayerSeconds', 'waferHopSeconds'];
 
@@ -83,12 +85,12 @@ export class Service {
       stages.push([this.resolved.prefill!, this.prefillSet, ['linkUtilisation', this.setUp]]);
       stages.push([narrow, into, ['waferIngestUtilisation']]);
       stages.push([this.resolved.decode, this.decodeSet, ['linkUtilisation']]);
-      stages.push([this.resolved.prefill!, this.prefillSet, ['decodeBandwidthUtilisation']]);
     }
     for (const [pool, into, names] of stages) {
       for (const name of names) {
         const coefficient = pool.set.coefficients[name];
-        if (coefficient !== undefined && coefficient.relativeSigma > 0 && coefficient.value > 0) {
+        const isDrawn = this.drawn.some((one) => one.into === into && one.name === name);
+        if (!isDrawn && coefficient !== undefined && coefficient.relativeSigma > 0 && coefficient.value > 0) {
           this.drawn.push({ into, name, coefficient });
         }
       }
@@ -265,7 +267,7 @@ export class Service {
       case 'decode':
         return pick(decode, this.names('decode'));
       default:
-        return pick(decode, [...this.names('prefill'), ...this.names('decode')]);
+        return pick(decode, [...new Set([...this.names('prefill'), ...this.names('decode')])]);
     }
   }
 
@@ -296,9 +298,9 @@ export class Service {
     if (phase === 'decode' && decode.wafers !== undefined) {
       return decode.tokenSeconds === undefined ? WAFER : [];
     }
-    const { lowPrecision } = (phase === 'prefill' ? prefill ?? decode : decode).engine;
-    return (phase === 'prefill' ? PREFILL : DECODE)
-      .filter((name) => (!name.includes('Expert') || model.experts > 0) && (name !== 'prefillLowPrecisionGain' || lowPrecision));
+    const { lowPrecision, ranks } = (phase === 'prefill' ? prefill ?? decode : decode).engine;
+    return (phase === 'prefill' ? PREFILL : DECODE).filter((name) => (
+      (!name.includes('Expert') || model.experts > 0) && (name !== 'prefillLowPrecisionGain' || lowPrecision) && (!name.startsWith('collective') || ranks > 1)));
   }
 }
 

@@ -8,6 +8,7 @@ interface AcceleratorData {
   readonly fp8?: Figure;
   readonly hbm: Figure;
   readonly hbmBandwidth: Figure;
+  readonly link?: Figure;
   readonly logicalNeuronCores?: Figure;
 }
 
@@ -99,6 +100,13 @@ export class Accelerator {
   public readonly hbmBytesPerSecond: number;
 
   /**
+   * Bandwidth to the other chips of its instance over NVLink or NeuronLink, one way, in bytes per second.
+   *
+   * @default - unknown
+   */
+  public readonly linkBytesPerSecond?: number;
+
+  /**
    * Logical NeuronCores of one chip at the default configuration, each a rank of tensor parallelism.
    *
    * @default - not a Neuron device: the chip is one rank
@@ -115,8 +123,10 @@ export class Accelerator {
     this.fp8FlopsPerSecond = optionalFigure(entry.fp8);
     this.hbmBytes = requiredFigure(entry.hbm);
     this.hbmBytesPerSecond = requiredFigure(entry.hbmBandwidth);
+    const bothWays = optionalFigure(entry.link);
+    this.linkBytesPerSecond = bothWays === undefined ? undefined : bothWays / 2;
     this.logicalNeuronCores = optionalFigure(entry.logicalNeuronCores);
-    this.source = sourcesOf([entry.bf16, entry.fp8, entry.hbm, entry.hbmBandwidth, entry.logicalNeuronCores]);
+    this.source = sourcesOf([entry.bf16, entry.fp8, entry.hbm, entry.hbmBandwidth, entry.link, entry.logicalNeuronCores]);
   }
 }
 

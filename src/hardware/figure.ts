@@ -12,6 +12,7 @@ const UNITS: { readonly [unit: string]: readonly [number, number] } = {
   'GB': [1e9, 1],
   'GiB': [1024 ** 3, 1],
   'GB/s': [1e9, 1],
+  'GiB/s': [1024 ** 3, 1],
   'TB/s': [1e12, 1],
   'Gbps': [1e9, 8],
   'Tb/s': [1e12, 8],

@@ -8,7 +8,7 @@ import { ModelArchitecture } from '../../src/model';
 
 const ENGINE = {
   model: modelShape(ModelArchitecture.of('llama-3.1-8b').spec, 2, 2),
-  engine: { flopsPerSecond: 1e15, memoryBytesPerSecond: 3e12, memoryBytes: 8e10, kvCopies: 1, lowPrecision: false },
+  engine: { flopsPerSecond: 1e15, memoryBytesPerSecond: 3e12, memoryBytes: 8e10, ranks: 1, chips: 1, linkBytesPerSecond: 0, kvCopies: 1, lowPrecision: false },
   limits: { sequences: 64, stepTokens: 2048, kvTokens: Infinity },
 };
 const START = Object.assign(new Coefficients(), {
@@ -67,9 +67,24 @@ test.each<[string, Partial<Coefficients>]>([
 describe('a closed loop', () => {
   const engine = { ...ENGINE, limits: { sequences: Infinity, stepTokens: 1000, kvTokens: 1e5 } };
   const loop = (of: Partial<ClosedLoop>, measured: MeasuredEngine) => {
-    const whole = { concurrency: 1, inputTokens: 1000, outputTokens: 20, ttftSeconds: 1, tpotSeconds: 1, ...of };
+    const whole = { concurrency: 1, inputTokens: 1000, outputTokens: 20, ttftSeconds: 1, tpotSeconds: 1, shortestShare: 1, ...of };
     return new MeasuredConfiguration(measured, { ...NOTHING, loops: [whole] }).compare(TRUE).map(({ predicted }) => predicted);
   };
+
+  test('falls out of step where nothing says that all lengths are one', () => {
+    const [together] = loop({ concurrency: 9, outputTokens: 200 }, engine);
+    const [apart] = loop({ concurrency: 9, outputTokens: 200, shortestShare: undefined }, engine);
+    expect(apart).toBeLessThan(0.9 * together);
+  });
+
+  test('waits for an answer to end where the engine holds a request back', () => {
+    const [ttft, tpot] = loop({ concurrency: 4, outputTokens: 200 }, engine);
+    const [heldTtft, heldTpot] = loop({ concurrency: 4, outputTokens: 200, heldBack: 1 }, engine);
+    const answerSeconds = heldTtft + 199 * heldTpot - TRUE.gatewaySeconds;
+    expect(heldTtft - ttft).toBeGreaterThan(0.5 * answerSeconds / 4);
+    expect(heldTtft - ttft).toBeLessThan(1.2 * answerSeconds / 4);
+    expect(heldTpot).toBeLessThan(tpot);
+  });
 
   test('of one client takes as long as the engine that is simulated request by request', () => {
     for (const [inputTokens, outputTokens] of [[1000, 20], [2500, 7], [30, 300]]) {

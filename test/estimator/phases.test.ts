@@ -1,16 +1,21 @@
 import { Coefficients } from '../../src/estimator/phases/coefficients';
+import { communicationSeconds } from '../../src/estimator/phases/communication';
 import { decodeStepSeconds } from '../../src/estimator/phases/decode';
+import { engineShape } from '../../src/estimator/phases/engine-shape';
 import { kvTransferSeconds, postingSeconds } from '../../src/estimator/phases/kv-transfer';
 import { kvMemoryBytes, kvSlots } from '../../src/estimator/phases/memory';
+import { mixedStepSeconds } from '../../src/estimator/phases/mixed';
 import { modelShape } from '../../src/estimator/phases/model-shape';
-import { causalPairs, distinctExperts, paddedTokens, prefillAttentionFlops, prefillSeconds, promptSeconds } from '../../src/estimator/phases/prefill';
+import { causalPairs, paddedTokens, prefillAttentionFlops, prefillSeconds, promptSeconds } from '../../src/estimator/phases/prefill';
+import { distinctExperts } from '../../src/estimator/phases/roofline';
 import { EngineShape, ModelShape, kvBytes, kvReadBytes } from '../../src/estimator/phases/shapes';
 import { Speculation, speculativeStepSeconds, tokensPerStep } from '../../src/estimator/phases/speculation';
 import { waferTokenSeconds, wafersForWeights } from '../../src/estimator/phases/wafer-decode';
+import { Accelerator } from '../../src/hardware';
 import { ModelArchitecture } from '../../src/model';
 
 const shape = (id: string): ModelShape => modelShape(ModelArchitecture.of(id).spec, 2, 2);
-const ENGINE: EngineShape = { flopsPerSecond: 1e15, memoryBytesPerSecond: 1e13, memoryBytes: 1e12, kvCopies: 1, lowPrecision: false };
+const ENGINE: EngineShape = { flopsPerSecond: 1e15, memoryBytesPerSecond: 1e13, memoryBytes: 1e12, ranks: 1, chips: 1, linkBytesPerSecond: 0, kvCopies: 1, lowPrecision: false };
 
 describe('model shape', () => {
   test('Llama-3.3-70B caches 327,680 bytes a token and multiplies 2 FLOPs a weight', () => {
@@ -87,7 +92,7 @@ describe('prefill', () => {
 
   test.each([[256, 8, 1, 8], [256, 8, 16, 102], [256, 8, 64, 222], [128, 4, 32, 82]])(
     'of %d experts with %d a token, %d tokens visit about %d', (experts, each, tokens, visited) => {
-      expect(distinctExperts(experts, each, tokens)).toBeCloseTo(visited, -0.4);
+      expect(distinctExperts({ ...shape('deepseek-v3'), experts, expertsPerToken: each }, tokens)).toBeCloseTo(visited, -0.4);
     },
   );
 });
@@ -108,6 +113,40 @@ describe('decode', () => {
     const k = new Coefficients();
     const flops = 4096 * (model.denseFlopsPerToken + model.headFlopsPerToken);
     expect(decodeStepSeconds(model, ENGINE, k, 4096, 0)).toBeCloseTo(flops / 1e15, 9);
+  });
+});
+
+describe('communication between ranks', () => {
+  const model = shape('llama-3.3-70b');
+  const k = Object.assign(new Coefficients(), { collectiveHopSeconds: 2e-6, collectiveBandwidthUtilisation: 0.5 });
+  const over = (ranks: number, chips = ranks): EngineShape => ({ ...ENGINE, ranks, chips, linkBytesPerSecond: 450e9 });
+  const seconds = (engine: EngineShape, tokens: number) => communicationSeconds(model, engine, k, tokens);
+
+  test('two sums a layer: latency by doublings of the ranks, and 2 (c - 1) / c of the activations over a link', () => {
+    expect(seconds(over(8), 16)).toBeCloseTo(2 * 80 * (3 * 2e-6 + 2 * 7 / 8 * 16 * 2 * 8192 / 225e9), 12);
+    expect(seconds(over(4, 1), 16)).toBeCloseTo(2 * 80 * 2 * 2e-6, 12);
+    expect(seconds(over(1), 16)).toBe(0);
+  });
+
+  test('prefill, decode and mixed steps all have it', () => {
+    const alone = { ...over(8), ranks: 1 };
+    const added = (step: (engine: EngineShape) => number) => step(over(8)) - step(alone);
+    expect(added((engine) => decodeStepSeconds(model, engine, k, 16, 1e6))).toBeCloseTo(seconds(over(8), 16), 12);
+    expect(added((engine) => prefillSeconds(model, engine, k, 512, 0, 2))).toBeCloseTo(seconds(over(8), 1024), 12);
+    expect(added((engine) => mixedStepSeconds(model, engine, k, 16, 1e6, 512, 1e9, 1))).toBeCloseTo(seconds(over(8), 528), 12);
+  });
+});
+
+describe('an engine of an accelerator', () => {
+  test('heads that the ranks do not divide are padded, fewer heads than ranks copied', () => {
+    const copies = (kvShards: number, ranks: number) => (
+      engineShape(Accelerator.TRAINIUM1, ranks, { ...shape('llama-3.1-8b'), kvShards }, false)!.kvCopies);
+    expect([copies(40, 32), copies(8, 32), copies(32, 32), copies(64, 32)]).toEqual([1.6, 4, 1, 1]);
+  });
+
+  test('the links between its chips have to be known where it has several', () => {
+    expect(engineShape(Accelerator.B300, 8, shape('llama-3.1-8b'), false)).toBeUndefined();
+    expect(engineShape(Accelerator.H100, 8, shape('llama-3.1-8b'), false)).toMatchObject({ chips: 8, linkBytesPerSecond: 450e9 });
   });
 });
 

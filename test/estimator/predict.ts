@@ -4,11 +4,12 @@
 import { MeasuredConfiguration } from '../../src/estimator/calibration/measurements';
 import { Coefficients } from '../../src/estimator/phases/coefficients';
 import { decodeStepSeconds } from '../../src/estimator/phases/decode';
+import { engineShape } from '../../src/estimator/phases/engine-shape';
 import { modelShape } from '../../src/estimator/phases/model-shape';
 import { prefillSeconds } from '../../src/estimator/phases/prefill';
 import { EngineShape, ModelShape, kvReadBytes } from '../../src/estimator/phases/shapes';
 import { Hardware } from '../../src/hardware';
-import { ModelArchitecture, Precision } from '../../src/model';
+import { ArchitectureSpec, ModelArchitecture, Precision } from '../../src/model';
 
 /** A published measurement of one configuration. */
 export interface Row {
@@ -21,27 +22,31 @@ export interface Row {
   readonly inputTokens: number;
   readonly outputTokens?: number | null;
   readonly bucketTokens?: number;
+  /** A release of the model that attends to everything where the one that the library knows has a window. */
+  readonly withoutWindow?: boolean;
   /** Context that a step reads where the engine was compiled for one length. */
   readonly contextTokens?: number;
   readonly ttftSeconds?: number;
   readonly tpotSeconds?: number;
 }
 
+function architectureOf({ model, withoutWindow = false }: Row): ArchitectureSpec {
+  const { spec } = ModelArchitecture.of(model);
+  return !withoutWindow ? spec : {
+    ...spec,
+    fullAttentionLayers: spec.fullAttentionLayers + spec.windowAttentionLayers,
+    windowAttentionLayers: 0,
+    kvElementsPerTokenFull: spec.kvElementsPerTokenFull + spec.kvElementsPerTokenWindowed,
+    kvElementsPerTokenWindowed: 0,
+  };
+}
+
 function shapes(row: Row): { model: ModelShape; engine: EngineShape } {
   const type = Hardware.accelerated(row.hardware)!;
-  const chip = type.accelerator;
-  const ranks = chip.logicalNeuronCores ?? 1;
-  const chips = row.tensorParallelDegree / ranks;
-  const model = modelShape(ModelArchitecture.of(row.model).spec, Precision.bytesPerElement(row.weights), 2);
+  const model = modelShape(architectureOf(row), Precision.bytesPerElement(row.weights), 2);
   return {
     model,
-    engine: {
-      flopsPerSecond: chip.bf16FlopsPerSecond! * chips,
-      memoryBytesPerSecond: chip.hbmBytesPerSecond * chips,
-      memoryBytes: chip.hbmBytes * chips,
-      kvCopies: Math.max(1, row.tensorParallelDegree / model.kvShards),
-      lowPrecision: row.weights !== 'bf16' && row.weights !== 'int8',
-    },
+    engine: engineShape(type.accelerator, row.tensorParallelDegree, model, row.weights !== 'bf16' && row.weights !== 'int8')!,
   };
 }
 

@@ -35,7 +35,7 @@ test('the more an engine has to write, the longer a step, up to what it holds', 
 });
 
 describe('a hand-off is worth it', () => {
-  const h200 = { hardware: 'p5en.48xlarge', instances: 1 };
+  const h100 = { hardware: 'p5.48xlarge', instances: 1 };
   const least = (overrides: Partial<DeploymentSpec>) => routingRates(trn2({ workload: steady(1, 4000, 200), ...overrides }))!.minPromptTokens;
 
   test('for every prompt where the shortest keeps an engine busy for longer than a hand-off takes', () => {
@@ -43,7 +43,7 @@ describe('a hand-off is worth it', () => {
   });
 
   test('from a length on that a small model on fast engines reaches later', () => {
-    const [small, large] = ['llama-3.1-8b', 'llama-3.3-70b'].map((id) => least({ model: { id }, prefill: h200, decode: h200 })!);
+    const [small, large] = ['llama-3.1-8b', 'llama-3.3-70b'].map((id) => least({ model: { id }, prefill: h100, decode: h100 })!);
     expect(small).toBeGreaterThan(100);
     expect(large).toBeLessThan(small);
   });
@@ -51,7 +51,7 @@ describe('a hand-off is worth it', () => {
   test('for no prompt where it takes longer than the engine that answers is spared', () => {
     const beyondContext = ModelArchitecture.LLAMA_3_3_70B.spec.maxContextTokens + 1;
     expect(least({ link: { bytesPerSecond: 1e8 } })).toBe(beyondContext);
-    expect(least({ prefill: { hardware: 'trn1.32xlarge', instances: 1 }, decode: h200 })).toBe(beyondContext);
+    expect(least({ prefill: { hardware: 'trn1.32xlarge', instances: 1 }, decode: h100 })).toBe(beyondContext);
   });
 });
 

@@ -20,23 +20,24 @@ const INSTANCE_TYPES: AcceleratedInstanceType[] = [...NeuronInstanceType.all(), 
 
 describe('accelerators', () => {
   test.each([
-    [Accelerator.TRAINIUM1, 190e12, 190e12, 32 * 1024 ** 3, 820e9, 2],
-    [Accelerator.INFERENTIA2, 190e12, 190e12, 32 * 1024 ** 3, 820e9, 2],
-    [Accelerator.TRAINIUM2, 667e12, 1299e12, 96 * 1024 ** 3, 2.9e12, 4],
-    [Accelerator.TRAINIUM3, 671e12, 2517e12, 144 * 1024 ** 3, 4.9e12, 4],
-    [Accelerator.A100_40GB, 312e12, undefined, 40 * 1024 ** 3, 1.555e12, undefined],
-    [Accelerator.A100_80GB, 312e12, undefined, 80 * 1024 ** 3, 2.039e12, undefined],
-    [Accelerator.H100, 989e12, 1979e12, 80 * 1024 ** 3, 3.35e12, undefined],
-    [Accelerator.H200, 989e12, 1979e12, 141e9, 4.8e12, undefined],
-    [Accelerator.B200, 2250e12, 4500e12, 179 * 1024 ** 3, 8e12, undefined],
-    [Accelerator.B300, undefined, undefined, 268 * 1024 ** 3, 8e12, undefined],
-    [Accelerator.GB200, 2500e12, 5000e12, 185 * 1024 ** 3, 8e12, undefined],
-  ])('%#: peaks, memory and cores', (accelerator, bf16, fp8, bytes, bytesPerSecond, cores) => {
+    [Accelerator.TRAINIUM1, 190e12, 190e12, 32 * 1024 ** 3, 820e9, 2, 192e9],
+    [Accelerator.INFERENTIA2, 190e12, 190e12, 32 * 1024 ** 3, 820e9, 2, 96 * 1024 ** 3],
+    [Accelerator.TRAINIUM2, 667e12, 1299e12, 96 * 1024 ** 3, 2.9e12, 4, 512e9],
+    [Accelerator.TRAINIUM3, 671e12, 2517e12, 144 * 1024 ** 3, 4.9e12, 4, 1280e9],
+    [Accelerator.A100_40GB, 312e12, undefined, 40 * 1024 ** 3, 1.555e12, undefined, 300e9],
+    [Accelerator.A100_80GB, 312e12, undefined, 80 * 1024 ** 3, 2.039e12, undefined, 300e9],
+    [Accelerator.H100, 989e12, 1979e12, 80 * 1024 ** 3, 3.35e12, undefined, 450e9],
+    [Accelerator.H200, 989e12, 1979e12, 141e9, 4.8e12, undefined, 450e9],
+    [Accelerator.B200, 2250e12, 4500e12, 179 * 1024 ** 3, 8e12, undefined, 900e9],
+    [Accelerator.B300, undefined, undefined, 268 * 1024 ** 3, 8e12, undefined, undefined],
+    [Accelerator.GB200, 2500e12, 5000e12, 185 * 1024 ** 3, 8e12, undefined, 900e9],
+  ])('%#: peaks, memory, cores and links', (accelerator, bf16, fp8, bytes, bytesPerSecond, cores, link) => {
     expect(accelerator.bf16FlopsPerSecond).toBe(bf16);
     expect(accelerator.fp8FlopsPerSecond).toBe(fp8);
     expect(accelerator.hbmBytes).toBe(bytes);
     expect(accelerator.hbmBytesPerSecond).toBe(bytesPerSecond);
     expect(accelerator.logicalNeuronCores).toBe(cores);
+    expect(accelerator.linkBytesPerSecond).toBe(link);
     expect(accelerator.source).not.toBe('');
     expect(Accelerator.of(accelerator.name)).toBe(accelerator);
   });

@@ -15,6 +15,9 @@ const SPREADS: Spreads = {
   decodeKvBandwidthUtilisation: 0.4,
   decodeLayerSeconds: 0.5,
   decodeSequenceLayerSeconds: 1,
+  engineStepSeconds: 1,
+  collectiveHopSeconds: 1,
+  collectiveBandwidthUtilisation: 0.4,
   gatewaySeconds: 1,
 };
 

@@ -1,4 +1,5 @@
 import { ClosedLoop, MeasuredEngine } from './measurements';
+import { mean } from './score';
 import { Coefficients } from '../phases/coefficients';
 import { mixedStepSeconds } from '../phases/mixed';
 import { prefillAttentionFlops } from '../phases/prefill';
@@ -13,6 +14,9 @@ const STEPS_PER_DOUBLING = 32;
 /** Shares whose multiples' fractions fill a range evenly (Roberts's sequence): lengths are drawn by them. */
 const INPUT_STRIDE = 0.7548776662466927;
 const OUTPUT_STRIDE = 0.5698402909980532;
+
+/** Lengths that nobody drew vary by this share either way: requests of the same length would stay in step for ever, and no loop of a real server does. */
+const LEAST_VARIATION = 0.05;
 
 /** How often the mean request waits for steps that are alike, and sums over them. */
 interface Steps {
@@ -44,10 +48,10 @@ export class ClosedLoopSteps {
 
   constructor(private readonly measured: MeasuredEngine, loop: ClosedLoop) {
     const { limits, model, promptsAlone = false, reservesOutput = false } = measured;
-    const { shortestShare = 1, promptWaitSteps = 0 } = loop;
-    const held = (loop.inputTokens + loop.outputTokens * (reservesOutput ? 1 : 0.5)) * (1 + shortestShare) / 2;
+    const { promptWaitSteps = 0, heldBack = 0 } = loop;
+    const held = (loop.inputTokens + loop.outputTokens * (reservesOutput ? 1 : 0.5)) * mean(sharesOf(loop));
     const total = ROUNDS * loop.concurrency;
-    const slots = Math.max(1, Math.min(limits.sequences, Math.floor(limits.kvTokens / held)));
+    const slots = Math.max(1, Math.min(limits.sequences, loop.concurrency - heldBack, Math.floor(limits.kvTokens / held)));
     const waiting: Request[] = [];
     let late: Request[] = [];
     let running: Request[] = [];
@@ -63,7 +67,7 @@ export class ClosedLoopSteps {
       }
       let writers = 0;
       let writeShare = 0;
-      let fewest = loop.outputTokens;
+      let fewest = Infinity;
       let context = 0;
       for (const request of running) {
         if (request.read === request.inputTokens) {
@@ -143,9 +147,15 @@ export class ClosedLoopSteps {
   }
 }
 
-function requestOf({ inputTokens, outputTokens, shortestShare = 1 }: ClosedLoop, index: number): Request {
-  const length = (longest: number, stride: number) => Math.max(1, Math.round(longest * (shortestShare + (1 - shortestShare) * (index * stride % 1))));
-  return { inputTokens: length(inputTokens, INPUT_STRIDE), outputTokens: length(outputTokens, OUTPUT_STRIDE), read: 0, written: 0 };
+/** Between which shares of the named lengths a loop's lengths are. */
+function sharesOf({ shortestShare }: ClosedLoop): [number, number] {
+  return shortestShare === undefined ? [1 - LEAST_VARIATION, 1 + LEAST_VARIATION] : [shortestShare, 1];
+}
+
+function requestOf(loop: ClosedLoop, index: number): Request {
+  const [least, most] = sharesOf(loop);
+  const length = (named: number, stride: number) => Math.max(1, Math.round(named * (least + (most - least) * (index * stride % 1))));
+  return { inputTokens: length(loop.inputTokens, INPUT_STRIDE), outputTokens: length(loop.outputTokens, OUTPUT_STRIDE), read: 0, written: 0 };
 }
 
 function add(to: Map<number, Steps>, step: Omit<Steps, 'count'>, count: number): void {

@@ -29,10 +29,12 @@ export interface ClosedLoop {
   readonly ttftSeconds: number;
   /** After the first token. */
   readonly tpotSeconds: number;
-  /** Lengths are drawn evenly from this share of the named ones up to all of them; 1, all alike, if undefined. */
+  /** Lengths are drawn evenly from this share of the named ones up to all of them; they vary a little around the named ones if undefined. */
   readonly shortestShare?: number;
   /** Steps that the engine lets a prompt wait for others to read with it; 0 if undefined. */
   readonly promptWaitSteps?: number;
+  /** Requests that the engine leaves waiting whatever room it has; 0 if undefined. */
+  readonly heldBack?: number;
 }
 
 /** A request of a run in which requests came on their own; one whose times are not known is load to the others. */

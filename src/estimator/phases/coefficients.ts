@@ -10,9 +10,9 @@ export class Coefficients {
   public prefillAttentionUtilisation = 1;
   /** Gain of 8-bit or narrower weights in prefill compute. */
   public prefillLowPrecisionGain = 1;
-  /** Launch and synchronisation floor of one layer in prefill. */
+  /** Launch floor of one layer in prefill. */
   public prefillLayerSeconds = 0;
-  /** Serial work of one token in one layer: norms, residuals, all-reduce. */
+  /** Serial work of one token in one layer: norms, residuals. */
   public prefillTokenLayerSeconds = 0;
   /** Serial work of one prompt, whatever its length: scheduling it, and its first token. */
   public prefillPromptSeconds = 0;
@@ -22,12 +22,18 @@ export class Coefficients {
   public decodeBandwidthUtilisation = 1;
   /** Share of peak memory bandwidth that decode reaches on the KV cache. */
   public decodeKvBandwidthUtilisation = 1;
-  /** Launch and synchronisation floor of one layer in decode. */
+  /** Launch floor of one layer in decode. */
   public decodeLayerSeconds = 0;
   /** The same for each further sequence of the batch. */
   public decodeSequenceLayerSeconds = 0;
   /** Extra floor of a layer with routed experts in decode. */
   public decodeExpertLayerSeconds = 0;
+  /** Work of the host for one step, whatever it does: to schedule it, and to take its tokens. */
+  public engineStepSeconds = 0;
+  /** Latency of a sum over ranks for each doubling of their number. */
+  public collectiveHopSeconds = 0;
+  /** Share of the links between chips that such a sum reaches. */
+  public collectiveBandwidthUtilisation = 1;
   /** Share of the EFA line rate that a KV transfer reaches. */
   public linkUtilisation = 1;
   /** Set-up time of a KV transfer. */

@@ -1,5 +1,6 @@
 import { Coefficients } from './coefficients';
-import { distinctExperts } from './prefill';
+import { communicationSeconds } from './communication';
+import { distinctExperts, weightSeconds } from './roofline';
 import { EngineShape, ModelShape } from './shapes';
 
 /**
@@ -19,21 +20,29 @@ export function mixedStepSeconds(
   sequences: number, kvBytesRead: number, newTokens: number, attentionFlops: number, prompts: number,
 ): number {
   const tokens = sequences + newTokens;
-  const gain = engine.lowPrecision ? k.prefillLowPrecisionGain : 1;
-  const experts = model.experts === 0 ? 0 : distinctExperts(model.experts, model.expertsPerToken, tokens);
-  const bytes = model.sharedWeightBytes + experts * model.expertBytes * model.expertLayers;
-  const flops = tokens * model.denseFlopsPerToken + (sequences + prompts) * model.headFlopsPerToken;
-  const weights = Math.max(
-    bytes / (engine.memoryBytesPerSecond * k.decodeBandwidthUtilisation),
-    flops / (engine.flopsPerSecond * k.prefillDenseUtilisation * gain),
-  );
-  const caches = kvBytesRead * engine.kvCopies / (engine.memoryBytesPerSecond * k.decodeKvBandwidthUtilisation);
   const attention = attentionFlops / (engine.flopsPerSecond * k.prefillAttentionUtilisation);
-  const writing = sequences > 0 ? 1 : 0;
-  const reading = newTokens > 0 ? 1 : 0;
-  // one launch of a layer serves both.
+  return weightSeconds(model, engine, k, tokens, sequences + prompts) + kvSeconds(engine, k, kvBytesRead) + attention
+    + layerSeconds(model, k, sequences, newTokens) + communicationSeconds(model, engine, k, tokens) + prompts * k.prefillPromptSeconds + k.engineStepSeconds;
+}
+
+/**
+ * Seconds to read `bytes` bytes of KV cache, counted in one copy; every rank reads its own.
+ */
+export function kvSeconds(engine: EngineShape, k: Coefficients, bytes: number): number {
+  return bytes * engine.kvCopies / (engine.memoryBytesPerSecond * k.decodeKvBandwidthUtilisation);
+}
+
+/**
+ * Seconds of launch and serial work over all layers, which grow with the tokens; one launch of a layer serves written and read ones.
+ *
+ * @param writes tokens that are written, or verified.
+ * @param reads tokens of prompts.
+ */
+export function layerSeconds(model: ModelShape, k: Coefficients, writes: number, reads: number): number {
+  const writing = writes > 0 ? 1 : 0;
+  const reading = reads > 0 ? 1 : 0;
   const layer = Math.max(writing * k.decodeLayerSeconds, reading * k.prefillLayerSeconds)
-    + writing * k.decodeSequenceLayerSeconds * (sequences - 1) + k.prefillTokenLayerSeconds * newTokens;
-  const expertLayer = Math.max(writing * k.decodeExpertLayerSeconds, reading * experts * k.prefillExpertSeconds);
-  return weights + caches + attention + model.layers * layer + model.expertLayers * expertLayer + prompts * k.prefillPromptSeconds;
+    + writing * k.decodeSequenceLayerSeconds * (writes - 1) + k.prefillTokenLayerSeconds * reads;
+  const expertLayer = Math.max(writing * k.decodeExpertLayerSeconds, reading === 0 ? 0 : distinctExperts(model, writes + reads) * k.prefillExpertSeconds);
+  return model.layers * layer + model.expertLayers * expertLayer;
 }

@@ -14,6 +14,8 @@ export function modelShape(architecture: ArchitectureSpec, bytesPerWeight: numbe
   const windowTokens = architecture.windowTokens ?? 0;
   return {
     layers: architecture.layers,
+    // activations have 16 bit whatever the weights have.
+    activationBytes: 2 * architecture.hiddenSize,
     maxContextTokens: architecture.maxContextTokens,
     denseFlopsPerToken: 2 * Math.max(0, architecture.activeParameters - head),
     headFlopsPerToken: 2 * head,

@@ -1,4 +1,5 @@
 import { Coefficients } from './coefficients';
+import { mixedStepSeconds } from './mixed';
 import { EngineShape, ModelShape } from './shapes';
 
 /**
@@ -60,26 +61,11 @@ export function promptSeconds(
  * Seconds that one engine takes to read `prompts` prompts of `newTokens` (padded) tokens each, `cachedTokens` of each being there already.
  *
  * The projections run at a share of the peak, attention at a lower share, and every layer adds a floor and a serial part for each token,
- * so utilisation rises with length and saturates.
+ * so utilisation rises with length and saturates. Of a prompt that is all there the last token is read again: the next one follows from it.
  */
 export function prefillSeconds(
   model: ModelShape, engine: EngineShape, k: Coefficients, newTokens: number, cachedTokens: number, prompts: number,
 ): number {
-  const tokens = newTokens * prompts;
-  const gain = engine.lowPrecision ? k.prefillLowPrecisionGain : 1;
-  const dense = (model.denseFlopsPerToken * tokens + model.headFlopsPerToken * prompts) / (engine.flopsPerSecond * k.prefillDenseUtilisation * gain);
-  const experts = model.experts === 0 ? 0 : distinctExperts(model.experts, model.expertsPerToken, tokens);
-  const weights = (model.sharedWeightBytes + experts * model.expertBytes * model.expertLayers)
-    / (engine.memoryBytesPerSecond * k.decodeBandwidthUtilisation);
-  const attention = prompts * prefillAttentionFlops(model, newTokens, cachedTokens) / (engine.flopsPerSecond * k.prefillAttentionUtilisation);
-  return Math.max(dense, weights) + attention
-    + model.layers * (k.prefillLayerSeconds + k.prefillTokenLayerSeconds * tokens)
-    + model.expertLayers * experts * k.prefillExpertSeconds + prompts * k.prefillPromptSeconds;
-}
-
-/**
- * Routed experts that `tokens` tokens visit in one layer, expected under uniform routing: `N (1 - (1 - k/N)^B)`.
- */
-export function distinctExperts(experts: number, expertsPerToken: number, tokens: number): number {
-  return experts * (1 - Math.pow(1 - expertsPerToken / experts, tokens));
+  const attention = prompts * prefillAttentionFlops(model, newTokens, cachedTokens);
+  return mixedStepSeconds(model, engine, k, 0, 0, prompts * Math.max(1, newTokens), attention, prompts);
 }

@@ -3,6 +3,8 @@
  */
 export interface ModelShape {
   readonly layers: number;
+  /** Bytes of one token between two layers. */
+  readonly activationBytes: number;
   /** Longest context, in tokens. */
   readonly maxContextTokens: number;
   /** Multiply-add FLOPs of one token through all layers, head and attention scores left out. */
@@ -52,7 +54,13 @@ export interface EngineShape {
   readonly memoryBytesPerSecond: number;
   /** Memory, in bytes. */
   readonly memoryBytes: number;
-  /** Copies of the KV cache that tensor parallelism beyond the KV heads makes, at least 1. */
+  /** Ranks that each layer is split over. */
+  readonly ranks: number;
+  /** Chips that these are on. */
+  readonly chips: number;
+  /** Bandwidth of one chip to the others, one way, in bytes per second. */
+  readonly linkBytesPerSecond: number;
+  /** Copies of the KV cache that tensor parallelism beyond the KV heads makes, padding of heads that it does not divide included; at least 1. */
   readonly kvCopies: number;
   /** Whether weights are 8 bit or narrower, so that the calibrated low-precision gain of compute applies. */
   readonly lowPrecision: boolean;

@@ -1,5 +1,8 @@
 import { Coefficients } from './coefficients';
-import { decodeKvSeconds, decodeLayerSeconds, decodeStepSeconds, decodeWeightSeconds } from './decode';
+import { communicationSeconds } from './communication';
+import { decodeStepSeconds } from './decode';
+import { kvSeconds, layerSeconds } from './mixed';
+import { weightSeconds } from './roofline';
 import { EngineShape, ModelShape } from './shapes';
 
 /** Drafts of the next tokens that a step verifies. */
@@ -26,6 +29,7 @@ export function speculativeStepSeconds(
 ): number {
   const { draftTokens, draftStepShare } = speculation;
   const tokens = batch * (draftTokens + 1);
-  return decodeWeightSeconds(model, engine, k, tokens) + decodeKvSeconds(engine, k, batch, kvBytesPerSequence) + decodeLayerSeconds(model, k, tokens)
+  return weightSeconds(model, engine, k, tokens, tokens) + kvSeconds(engine, k, batch * kvBytesPerSequence)
+    + layerSeconds(model, k, tokens, 0) + communicationSeconds(model, engine, k, tokens) + k.engineStepSeconds
     + draftTokens * draftStepShare * decodeStepSeconds(model, engine, k, batch, kvBytesPerSequence);
 }

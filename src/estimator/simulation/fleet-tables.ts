@@ -1,9 +1,10 @@
 import { SERVICE_TIERS } from '../../routing';
 import { fill } from '../calibration/calibration';
 import { Coefficients } from '../phases/coefficients';
-import { decodeKvSeconds, decodeStepSeconds } from '../phases/decode';
+import { decodeStepSeconds } from '../phases/decode';
 import { kvTransferSeconds, linkRates, postingSeconds } from '../phases/kv-transfer';
 import { kvTokens } from '../phases/memory';
+import { kvSeconds } from '../phases/mixed';
 import { paddedTokens, promptSeconds } from '../phases/prefill';
 import { EngineShape, ModelShape, kvBytes, kvReadBytes } from '../phases/shapes';
 import { speculativeStepSeconds, tokensPerStep } from '../phases/speculation';
@@ -182,7 +183,7 @@ export function fleetTables(
         : speculation === undefined ? decodeStepSeconds(model, decode.engine, tokenSet, batch, 0)
           : speculativeStepSeconds(model, decode.engine, tokenSet, batch, 0, speculation)),
     // drafting reads the cache too
-    secondsPerKvByte: wafer ? 0 : decodeKvSeconds(decode.engine, tokenSet, 1, 1) * (1 + drafting),
+    secondsPerKvByte: wafer ? 0 : kvSeconds(decode.engine, tokenSet, 1) * (1 + drafting),
     kinds: {
       inputTokens,
       cachedTokens,

@@ -80,7 +80,7 @@ test('a fleet that only the closed form takes is not chosen, and the simulation 
       source: 'bursts',
       requestsPerSecond: 6,
       interarrivalScv: 16,
-      lengthClasses: [{ weight: 0.9, inputTokens: 200, outputTokens: 200 }, { weight: 0.1, inputTokens: 8000, outputTokens: 200 }],
+      lengthClasses: [{ weight: 0.9, inputTokens: 200, outputTokens: 200 }, { weight: 0.1, inputTokens: 6000, outputTokens: 200 }],
     },
   });
   const options = { hardware: ['trn2.48xlarge'], tensorParallelDegrees: [32] };

@@ -1,0 +1,27 @@
+import { EngineShape, ModelShape } from './shapes';
+import { Accelerator } from '../../hardware';
+
+/**
+ * One engine that splits every layer over `ranks` ranks; undefined where a peak or the links between its chips are not published.
+ *
+ * @param lowPrecision whether weights are in a format that the chips multiply faster than 16 bit.
+ */
+export function engineShape(chip: Accelerator, ranks: number, model: ModelShape, lowPrecision: boolean): EngineShape | undefined {
+  const chips = ranks / (chip.logicalNeuronCores ?? 1);
+  const linkBytesPerSecond = chip.linkBytesPerSecond ?? (chips > 1 ? undefined : 0);
+  if (chip.bf16FlopsPerSecond === undefined || linkBytesPerSecond === undefined) {
+    return undefined;
+  }
+  return {
+    flopsPerSecond: chip.bf16FlopsPerSecond * chips,
+    memoryBytesPerSecond: chip.hbmBytesPerSecond * chips,
+    memoryBytes: chip.hbmBytes * chips,
+    ranks,
+    // a part of a chip is a chip that has no others.
+    chips: Math.max(1, chips),
+    linkBytesPerSecond,
+    // every rank holds whole heads: copies where there are fewer than ranks, padding where they do not divide.
+    kvCopies: Math.ceil(model.kvShards / ranks) * ranks / model.kvShards,
+    lowPrecision,
+  };
+}

@@ -1,0 +1,25 @@
+import { Coefficients } from './coefficients';
+import { EngineShape, ModelShape } from './shapes';
+
+/**
+ * Seconds to read the weights that a step of `tokens` tokens touches, or to multiply them where that takes longer.
+ *
+ * @param tokens tokens that pass all layers, written and read ones.
+ * @param logits tokens that a next one is picked after.
+ */
+export function weightSeconds(model: ModelShape, engine: EngineShape, k: Coefficients, tokens: number, logits: number): number {
+  const bytes = model.sharedWeightBytes + distinctExperts(model, tokens) * model.expertBytes * model.expertLayers;
+  const gain = engine.lowPrecision ? k.prefillLowPrecisionGain : 1;
+  const flops = tokens * model.denseFlopsPerToken + logits * model.headFlopsPerToken;
+  return Math.max(
+    bytes / (engine.memoryBytesPerSecond * k.decodeBandwidthUtilisation),
+    flops / (engine.flopsPerSecond * k.prefillDenseUtilisation * gain),
+  );
+}
+
+/**
+ * Routed experts that `tokens` tokens visit in one layer, expected under uniform routing: `N (1 - (1 - k/N)^B)`; 0 of a dense model.
+ */
+export function distinctExperts({ experts, expertsPerToken }: ModelShape, tokens: number): number {
+  return experts === 0 ? 0 : experts * (1 - Math.pow(1 - expertsPerToken / experts, tokens));
+}
