@@ -303,7 +303,7 @@ describe('as the last of several targets, Bedrock', () => {
     await engine.stop();
     expect(await converse()).toEqual([{ text: 'hello' }]);
     expect([engine.requests.length, bedrock.requests.length]).toEqual([1, 1]);
-    expect((await router.metrics.decisions.get()).values.map(({ labels }) => `${labels.path} ${labels.reason}`)).toEqual(['aggregated no_pair', 'bedrock only_path']);
+    expect((await router.metrics.decisions.get()).values.map(({ labels }) => `${labels.path} ${labels.reason}`)).toEqual(['aggregated only_path', 'bedrock only_path']);
   });
 
   test('answers what engines have no room for where it is said how fast it is', async () => {

@@ -278,7 +278,7 @@ describe('the decode engine reads the prompt itself', () => {
   test('if it has no prefill engines, which is not counted', async () => {
     await start({}, {}, { prefill: undefined });
     const response = await ask(router.url, prompt('p'));
-    expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'aggregated; reason=no_pair']);
+    expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'aggregated; reason=only_path']);
     expect([await outcomes(), pair.prefill.requests.length]).toEqual([{}, 0]);
   });
 });
