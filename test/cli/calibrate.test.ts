@@ -166,13 +166,29 @@ describe('the command', () => {
   });
 });
 
-// runs of 12 requests, one after the other, against `emulate` of this deployment; prompts and answers are taken out
+// runs of 12 requests, one after the other, against `emulate` of this deployment, with these coefficients; prompts and answers are taken out
 describe('what tools wrote of an emulated engine', () => {
   const spec = {
     schema: 'cdk-disaggregated-inference/deployment-spec/v1',
     model: { id: 'llama-3.3-70b' },
     workload: { source: 'small', requestsPerSecond: 1, lengthClasses: [{ weight: 1, inputTokens: 500, outputTokens: 40 }] },
     decode: { hardware: 'trn2.48xlarge', instances: 1, tensorParallelDegree: 64, promptBuckets: [128, 256, 512, 1024, 2048] },
+    calibration: {
+      decode: {
+        prefillDenseUtilisation: 0.406,
+        prefillAttentionUtilisation: 0.138,
+        prefillLayerSeconds: 0.000732,
+        prefillTokenLayerSeconds: 9.83e-8,
+        decodeBandwidthUtilisation: 0.772,
+        decodeKvBandwidthUtilisation: 0.34,
+        decodeLayerSeconds: 0.000174,
+        decodeSequenceLayerSeconds: 3.24e-6,
+        engineStepSeconds: 0,
+        collectiveHopSeconds: 0,
+        collectiveBandwidthUtilisation: 1,
+        gatewaySeconds: 0.0156,
+      },
+    },
   };
   const EXPORTS = join(__dirname, 'exports');
   let cli: CliProcess;
