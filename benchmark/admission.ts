@@ -14,6 +14,7 @@ import { Exchange } from '../src/router/runtime/exchange';
 import { RouterMetrics } from '../src/router/runtime/metrics';
 import { PathChooser, Routed } from '../src/router/runtime/path-chooser';
 import { Engines } from '../src/router/runtime/targets/engines';
+import { readPrompt } from '../src/router/runtime/targets/prompt';
 import { Target } from '../src/router/runtime/targets/target';
 
 const ROUNDS = 20;
@@ -33,7 +34,8 @@ async function main(): Promise<void> {
   await targets[0].engines.discover();
   const paths = new PathChooser(config, targets);
   const asked = { path: '/v1/chat/completions', model: 'm', stream: true, bytes: Buffer.alloc(0), body: {} };
-  const routed: Routed = { asked, text: { bytes: 4000, tokens: 0 }, promptTokens: 1000, isEligible: true, tier: 'default' };
+  const prompt = readPrompt(asked, 1000, 'caller');
+  const routed: Routed = { asked, prompt, text: { bytes: 4000, tokens: 0 }, promptTokens: 1000, isEligible: true, tier: 'default' };
   const limits = new RateLimits({ requestsPerMinute: 1e12, tokensPerMinute: 1e12 });
   const rows: object[] = [];
   const measure = async (what: string, call: () => unknown) => rows.push({ what, microseconds: await median(call) });

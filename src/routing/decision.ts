@@ -25,7 +25,7 @@ export interface Decision {
 
 /** What a request is, as far as its path depends on it. */
 export interface RoutedRequest {
-  /** Tokens of its prompt that no engine has in its cache. */
+  /** Tokens of its prompt. */
   readonly promptTokens: number;
   /** Whether one KV cache is all that a decode engine needs to answer it. */
   readonly isEligible: boolean;
@@ -38,6 +38,8 @@ export interface PathState {
   readonly isUp: boolean;
   /** Requests that it could take besides. */
   readonly freeSlots: number;
+  /** Tokens of the prompt that the engine which reads it need not read, as it has them in its cache; 0 if it is left out. */
+  readonly cachedPromptTokens?: number;
   /** Tokens of other prompts that its engine has yet to read. */
   readonly queuedPromptTokens: number;
   /** Other requests that its engine has to answer. */
@@ -76,7 +78,7 @@ export interface PathExpectation {
 
 /** How to choose. */
 export interface RoutingPolicy {
-  /** Tokens of a prompt from which on a hand-off is preferred. */
+  /** Tokens of a prompt, those left out that the engine which answers has in its cache, from which on a hand-off is preferred. */
   readonly minPromptTokens: number;
   /** What is promised, in seconds; undefined for no promise. */
   readonly ttftSeconds?: number;
@@ -132,7 +134,7 @@ export function decide(request: RoutedRequest, state: RoutingState, policy: Rout
     const isFull = (isEligible && disaggregated.isUp) || aggregated.isUp;
     return toBedrock && (!isFull || spare !== undefined) ? BEDROCK_ALONE : isFull || bedrock.isUp ? NO_SLOT : NOTHING_AVAILABLE;
   }
-  const isLong = promptTokens >= policy.minPromptTokens;
+  const isLong = promptTokens - (toOne ? aggregated.cachedPromptTokens ?? 0 : 0) >= policy.minPromptTokens;
   const handOff = toPair && (isLong || !toOne);
   const preferred = handOff ? (isLong ? LONG_PROMPT : PAIR_ALONE)
     : toPair ? SHORT_PROMPT : disaggregated === NO_PATH ? ONE_ALONE : !isEligible ? NOT_ELIGIBLE : disaggregated.isUp ? PAIR_FULL : NO_PAIR;
@@ -143,15 +145,15 @@ export function decide(request: RoutedRequest, state: RoutingState, policy: Rout
     return preferred;
   }
 
-  const pair = toPair ? strain(policy.disaggregated!, policy, promptTokens, disaggregated.queuedPromptTokens, disaggregated.sequences) : Infinity;
-  const one = toOne ? strain(policy.aggregated!, policy, promptTokens, aggregated.queuedPromptTokens, aggregated.sequences) : Infinity;
-  const other = spare === undefined ? Infinity : strain(spare, policy, promptTokens, bedrock.queuedPromptTokens, bedrock.sequences);
+  const pair = toPair ? strain(policy.disaggregated!, policy, promptTokens, disaggregated) : Infinity;
+  const one = toOne ? strain(policy.aggregated!, policy, promptTokens, aggregated) : Infinity;
+  const other = spare === undefined ? Infinity : strain(spare, policy, promptTokens, bedrock);
   if (tier !== 'priority') {
     if ((handOff ? pair : one) <= 1) {
       return preferred;
     }
     if (toOne && one <= 1) {
-      return strain(policy.disaggregated!, policy, promptTokens, 0, disaggregated.sequences) <= 1 ? PREFILL_QUEUE : MEETS_OBJECTIVE.aggregated;
+      return strain(policy.disaggregated!, policy, promptTokens, disaggregated, 0) <= 1 ? PREFILL_QUEUE : MEETS_OBJECTIVE.aggregated;
     }
     if (toPair && pair <= 1) {
       return MEETS_OBJECTIVE.disaggregated;
@@ -173,15 +175,22 @@ export function decide(request: RoutedRequest, state: RoutingState, policy: Rout
  * @param promptTokens its tokens.
  * @param queuedPromptTokens tokens of the prompts before it.
  * @param sequences answers that its engine writes besides.
+ * @param cachedPromptTokens tokens of the prompt that are not to be read.
  */
-export function predictedTtftSeconds(rates: PathRates, promptTokens: number, queuedPromptTokens: number, sequences: number): number {
-  return rates.fixedSeconds + rates.secondsPerPromptToken * (queuedPromptTokens + promptTokens) + rates.transferSecondsPerToken * promptTokens
+export function predictedTtftSeconds(
+  rates: PathRates, promptTokens: number, queuedPromptTokens: number, sequences: number, cachedPromptTokens = 0,
+): number {
+  return rates.fixedSeconds + rates.secondsPerPromptToken * (queuedPromptTokens + promptTokens - cachedPromptTokens)
+    + rates.transferSecondsPerToken * promptTokens
     + rates.stepSeconds + rates.stepSecondsPerSequence * sequences;
 }
 
 /** Time per output token that a path's rates predict for the answer and those beside it, in seconds; parameters as above. */
-export function predictedTpotSeconds(rates: PathRates, promptTokens: number, queuedPromptTokens: number, sequences: number): number {
-  return rates.stepSeconds + rates.stepSecondsPerSequence * sequences + rates.stallSecondsPerPromptToken * (queuedPromptTokens + promptTokens);
+export function predictedTpotSeconds(
+  rates: PathRates, promptTokens: number, queuedPromptTokens: number, sequences: number, cachedPromptTokens = 0,
+): number {
+  return rates.stepSeconds + rates.stepSecondsPerSequence * sequences
+    + rates.stallSecondsPerPromptToken * (queuedPromptTokens + promptTokens - cachedPromptTokens);
 }
 
 function takes(state: PathState): boolean {
@@ -191,10 +200,13 @@ function takes(state: PathState): boolean {
 /** The latency that is worst off, over what is promised of it: at most 1 if the promise holds, Infinity if it cannot be told. */
 function strain(
   { rates, ttftFactor, tpotFactor }: PathExpectation, { ttftSeconds, tpotSeconds }: RoutingPolicy,
-  promptTokens: number, queuedPromptTokens: number, sequences: number,
+  promptTokens: number, state: PathState, queuedPromptTokens = state.queuedPromptTokens,
 ): number {
-  const ttft = ttftSeconds === undefined ? 0 : ttftFactor * predictedTtftSeconds(rates, promptTokens, queuedPromptTokens, sequences) / ttftSeconds;
-  const tpot = tpotSeconds === undefined ? 0 : tpotFactor * predictedTpotSeconds(rates, promptTokens, queuedPromptTokens, sequences) / tpotSeconds;
+  const { sequences, cachedPromptTokens } = state;
+  const ttft = ttftSeconds === undefined ? 0
+    : ttftFactor * predictedTtftSeconds(rates, promptTokens, queuedPromptTokens, sequences, cachedPromptTokens) / ttftSeconds;
+  const tpot = tpotSeconds === undefined ? 0
+    : tpotFactor * predictedTpotSeconds(rates, promptTokens, queuedPromptTokens, sequences, cachedPromptTokens) / tpotSeconds;
   const worst = Math.max(ttft, tpot);
   return Number.isNaN(worst) ? Infinity : worst;
 }

@@ -393,6 +393,7 @@ describe('Bedrock among the engines', () => {
       region: 'eu-west-1',
       modelName: 'eu.meta.llama3-3-70b-instruct-v1:0',
       maxInFlight: 256,
+      prefixLoadFactor: 1.25,
       url: 'https://bedrock-runtime.eu-west-1.amazonaws.com',
     });
     template.hasResourceProperties('AWS::IAM::ManagedPolicy', {

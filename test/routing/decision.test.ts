@@ -100,6 +100,29 @@ describe('with an objective', () => {
   });
 });
 
+describe('what is cached', () => {
+  const knowing = (cachedPromptTokens: number) => ({ ...IDLE, cachedPromptTokens });
+
+  test('makes a prompt short where the engine that answers has it, and there alone', () => {
+    expect(told(request(2000), state({ aggregated: knowing(1600) }), PLAIN)).toBe('aggregated short_prompt');
+    expect(told(request(2000), state({ aggregated: knowing(1400) }), PLAIN)).toBe('disaggregated long_prompt');
+    expect(told(request(2000), state({ disaggregated: knowing(2000) }), PLAIN)).toBe('disaggregated long_prompt');
+    expect(told(request(2000), state({ aggregated: { ...FULL, cachedPromptTokens: 2000 } }), PLAIN)).toBe('disaggregated long_prompt');
+  });
+
+  test('need not be read, but is transferred', () => {
+    expect(predictedTtftSeconds(JUDGING.disaggregated!.rates, 1000, 500, 0, 1000))
+      .toBeCloseTo(RATES.fixedSeconds + 500 * RATES.secondsPerPromptToken + 1000 * 1e-5 + RATES.stepSeconds);
+    expect(predictedTpotSeconds(JUDGING.aggregated!.rates, 1000, 500, 0, 1000)).toBeCloseTo(RATES.stepSeconds + 500 * 5e-6);
+  });
+
+  test('holds an objective that reading it would miss', () => {
+    const queue = { ...IDLE, queuedPromptTokens: 20_000 };
+    expect(told(request(6000), state({ disaggregated: queue }), JUDGING)).toBe('aggregated least_late');
+    expect(told(request(6000), state({ disaggregated: queue, aggregated: knowing(5400) }), JUDGING)).toBe('aggregated meets_objective');
+  });
+});
+
 const number = fc.oneof(fc.double({ min: 0, noNaN: true }), fc.constantFrom(0, Infinity, Number.MAX_VALUE, Number.MIN_VALUE));
 const tokens = fc.oneof(fc.integer({ min: 0, max: 200_000 }), number);
 const pathState = fc.record({ isUp: fc.boolean(), freeSlots: fc.integer({ min: 0, max: 3 }), queuedPromptTokens: tokens, sequences: tokens });
@@ -159,6 +182,15 @@ describe('for any numbers', () => {
       const longer = { ...at.aggregated, queuedPromptTokens: at.aggregated.queuedPromptTokens + more };
       if (decide(asked, at, policy).path !== 'aggregated') {
         expect(decide(asked, { ...at, aggregated: longer }, policy).path).not.toBe('aggregated');
+      }
+    }), RUNS);
+  });
+
+  test('more of a prompt in the cache of an engine alone never makes for a hand-off', () => {
+    fc.assert(fc.property(requests, states, policies, tokens, (asked, at, policy, cachedPromptTokens) => {
+      fc.pre(cachedPromptTokens <= asked.promptTokens && asked.promptTokens < Infinity);
+      if (decide(asked, at, policy).path !== 'disaggregated') {
+        expect(decide(asked, { ...at, aggregated: { ...at.aggregated, cachedPromptTokens } }, policy).path).not.toBe('disaggregated');
       }
     }), RUNS);
   });

@@ -57,7 +57,7 @@ export class Attempts {
       }
       // of an answer that is not a stream nothing tells when its prompt was read, and Bedrock's prompts do not wait for each other.
       if (prepared.outcome !== 'handed_off' && asked.stream && target.signer === undefined) {
-        wasRead = endpoint.reads(choice.promptTokens);
+        wasRead = endpoint.reads(choice.unreadTokens!);
         exchange.onBegun = wasRead;
       }
       const status = await this.answerPrepared(exchange, asked, choice, target, { ...leg, body: prepared.body }, prepared);
@@ -145,7 +145,7 @@ export class Attempts {
    * by another prefill engine if it was that one that failed, unless the caller was sent something. Resolves as its leg does.
    */
   private async answerMeeting(
-    exchange: Exchange, asked: EngineRequest, { promptTokens }: Choice, target: Target, leg: Leg, meeting: Meeting,
+    exchange: Exchange, asked: EngineRequest, { prompt }: Choice, target: Target, leg: Leg, meeting: Meeting,
   ): Promise<number | undefined> {
     const failed = new Set<Endpoint>();
     try {
@@ -161,7 +161,7 @@ export class Attempts {
       }
     }
     const headers = headersForEngines(exchange, asked.stream);
-    const next = this.handoff.meet(exchange, asked, promptTokens, target, headers, failed);
+    const next = this.handoff.meet(exchange, asked, prompt, target, headers, failed);
     const status = await this.answerIn(exchange, asked, { ...leg, headers }, next);
     if (status === undefined) {
       leg.endpoint.unreachable();

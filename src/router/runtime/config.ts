@@ -46,6 +46,7 @@ export interface TargetConfig {
   /** Defined for Bedrock alone. */
   readonly region?: string;
   readonly maxInFlight: number;
+  readonly prefixLoadFactor: number;
   readonly apiKeyEnv?: string;
   readonly modelName?: string;
   /** Defined for Cerebras alone. */

@@ -39,6 +39,8 @@ export class Exchange {
   public queuedSeconds?: number;
   /** Tokens of its prompt, as an engine counted them. */
   public promptTokens?: number;
+  /** Those of them that the engine that answered had in its cache, as it says. */
+  public cachedTokens?: number;
   /** Tokens that were charged to its caller when it came. */
   public chargedTokens?: number;
   /** Tokens of its answer, as far as is known. */

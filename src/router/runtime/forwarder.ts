@@ -100,6 +100,9 @@ export class Forwarder {
       tried.add(choice.by.endpoint);
       if (await this.attempts.make(exchange, routed.asked, choice, choice.by)) {
         this.paths.learn(exchange, routed, choice);
+        if (exchange.handoff !== 'handed_off') {
+          this.metrics.tellPrompt(exchange.target!, exchange.promptTokens, exchange.cachedTokens);
+        }
         return;
       }
       if (!this.retries.withdraw(performance.now())) {

@@ -24,6 +24,8 @@ export class RouterMetrics {
   public readonly tpotSeconds: Histogram<'route' | 'target'>;
   /** Time that prefill engines took to read the prompts that were handed on. */
   public readonly prefillSeconds: Histogram<'target'>;
+  /** Tokens of prompts, by whether the engine that read a prompt says that it had them in its cache; those of engines that do not say are left out. */
+  public readonly promptTokens: Counter<'target' | 'source'>;
   /** Requests to decode engines that take KV caches, by how their prompts were read. */
   public readonly handoffs: Counter<'outcome'>;
   /** Answers that are not streams and may be wrong: see the help text. */
@@ -83,6 +85,12 @@ export class RouterMetrics {
       buckets: buckets(expected?.ttftSeconds, TTFT_SECONDS),
       registers,
     });
+    this.promptTokens = new Counter({
+      name: 'router_prompt_tokens_total',
+      help: 'Tokens of prompts that engines say that they read, or had in their cache.',
+      labelNames: ['target', 'source'],
+      registers,
+    });
     this.handoffs = new Counter({
       name: 'router_handoff_total', help: 'Requests to decode engines that take KV caches, by how their prompts were read.', labelNames: ['outcome'], registers,
     });
@@ -127,6 +135,14 @@ export class RouterMetrics {
     this.upstreamKvCacheUsage = new Gauge({
       name: 'router_upstream_kv_cache_usage', help: 'Share, 0 to 1, of the KV cache that was lately the fullest of a target.', labelNames: ['target'], registers,
     });
+  }
+
+  /** An engine has read a prompt of so many tokens, of which some were in its cache; undefined where it does not say. */
+  public tellPrompt(target: string, tokens: number | undefined, cachedTokens: number | undefined): void {
+    if (tokens !== undefined && cachedTokens !== undefined) {
+      this.promptTokens.inc({ target, source: 'cache' }, Math.min(tokens, cachedTokens));
+      this.promptTokens.inc({ target, source: 'read' }, Math.max(0, tokens - cachedTokens));
+    }
   }
 
   /** Learns how the engines are. Those that are gone are told no longer. */

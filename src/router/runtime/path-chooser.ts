@@ -4,6 +4,7 @@ import { Exchange } from './exchange';
 import { isEligible } from './handoff/eligibility';
 import { serviceTierOf } from './service-tier';
 import { Endpoint } from './targets/endpoint';
+import { Prompt, readPrompt } from './targets/prompt';
 import { Target } from './targets/target';
 import { ApiError } from './wire/api-error';
 import { EngineRequest } from './wire/engine-request';
@@ -16,15 +17,18 @@ import {
 export interface Routed extends RoutedRequest {
   readonly asked: EngineRequest;
   readonly text: PromptText;
+  readonly prompt: Prompt;
 }
 
 /** The path of a request. */
 export interface Choice {
   readonly decision: Decision;
-  /** Tokens of the prompt, about. */
-  readonly promptTokens: number;
+  readonly prompt: Prompt;
   /** Who answers, a slot of whom is taken; undefined for a refusal. */
   readonly by?: { readonly target: Target; readonly endpoint: Endpoint };
+  /** Blocks of the prompt that it was given before, and tokens that it would have to read, about; undefined for a refusal. */
+  readonly knownBlocks?: number;
+  readonly unreadTokens?: number;
   /** What is expected; undefined for a path without rates. */
   readonly expected?: { readonly of: Recalibration; readonly ttftSeconds: number; readonly tpotSeconds: number };
 }
@@ -90,11 +94,13 @@ export class PathChooser {
       throw new ApiError(404, 'invalid_request_error', 'not_found', 'no engine here has this operation, or can do it as it is asked');
     }
     const text = promptTextOf(asked.body);
+    const promptTokens = Math.ceil(this.prompts.estimate(text.bytes) + text.tokens);
     exchange.serviceTier = serviceTierOf(exchange, asked, this.priorityCallers);
     return {
       asked,
       text,
-      promptTokens: Math.ceil(this.prompts.estimate(text.bytes) + text.tokens),
+      prompt: readPrompt(asked, promptTokens, exchange.caller),
+      promptTokens,
       isEligible: this.fleet.some(({ config }) => isEligible(asked, config.kvConnector)),
       tier: exchange.serviceTier,
     };
@@ -107,29 +113,33 @@ export class PathChooser {
    * @param tried engines that are not to answer.
    */
   public choose(routed: Routed, tried: ReadonlySet<Endpoint>): Choice {
-    const { asked, promptTokens } = routed;
-    const disaggregated = this.pair(asked, tried);
-    const aggregated = this.first(this.alone, asked, tried);
-    const bedrock = this.first(this.bedrock, asked, tried);
+    const { prompt, promptTokens } = routed;
+    const disaggregated = this.pair(routed, tried);
+    const aggregated = this.first(this.alone, routed, tried);
+    const bedrock = this.first(this.bedrock, routed, tried);
     const decision = decide(routed, {
       disaggregated: disaggregated?.state ?? (this.hasPairs ? NONE : undefined),
       aggregated: aggregated?.state ?? NONE,
       bedrock: bedrock?.state ?? NONE,
     }, this.policy);
     if (decision.path === 'refuse') {
-      return { decision, promptTokens };
+      return { decision, prompt };
     }
-    const { target, endpoint, state: { queuedPromptTokens, sequences } } = { disaggregated, aggregated, bedrock }[decision.path]!;
+    const { target, endpoint, state: { queuedPromptTokens, sequences, cachedPromptTokens } } = { disaggregated, aggregated, bedrock }[decision.path]!;
     const of = this.policy[decision.path];
-    target.take(endpoint);
+    const knownBlocks = endpoint.prompts.blocksOf(prompt);
+    const unreadTokens = promptTokens - endpoint.prompts.cachedTokens(prompt);
+    target.take(endpoint, prompt);
     return {
       decision,
-      promptTokens,
+      prompt,
       by: { target, endpoint },
+      knownBlocks,
+      unreadTokens,
       expected: of && {
         of,
-        ttftSeconds: predictedTtftSeconds(of.rates, promptTokens, queuedPromptTokens, sequences),
-        tpotSeconds: predictedTpotSeconds(of.rates, promptTokens, queuedPromptTokens, sequences),
+        ttftSeconds: predictedTtftSeconds(of.rates, promptTokens, queuedPromptTokens, sequences, cachedPromptTokens),
+        tpotSeconds: predictedTpotSeconds(of.rates, promptTokens, queuedPromptTokens, sequences, cachedPromptTokens),
       },
     };
   }
@@ -140,10 +150,14 @@ export class PathChooser {
   }
 
   /** Learns from an exchange that was answered as it was chosen. */
-  public learn(exchange: Exchange, { text }: Routed, { decision, expected }: Choice): void {
-    const { promptTokens, ttftSeconds, tpotSeconds, handoff, queuedSeconds = 0 } = exchange;
+  public learn(exchange: Exchange, { text }: Routed, { decision, prompt, by, knownBlocks, expected }: Choice): void {
+    const { promptTokens, cachedTokens, ttftSeconds, tpotSeconds, handoff, queuedSeconds = 0 } = exchange;
     if (promptTokens !== undefined && text.tokens === 0) {
       this.prompts.learn(text.bytes, promptTokens);
+    }
+    // what was handed to it is not what it had.
+    if (cachedTokens !== undefined && handoff !== 'handed_off') {
+      by!.endpoint.prompts.learn(prompt, knownBlocks!, cachedTokens);
     }
     if (expected === undefined || (decision.path === 'disaggregated' && handoff !== 'handed_off')) {
       return;
@@ -159,15 +173,16 @@ export class PathChooser {
   }
 
   /** The decode engine of the first pair that is complete. */
-  private pair(asked: EngineRequest, tried: ReadonlySet<Endpoint>): Candidate | undefined {
+  private pair({ asked, prompt }: Routed, tried: ReadonlySet<Endpoint>): Candidate | undefined {
     for (const target of this.fleet) {
-      const decode = target.takesKvCacheOf(asked) ? target.next(tried) : undefined;
+      const decode = target.takesKvCacheOf(asked) ? target.next(tried, prompt) : undefined;
       // a prompt need not go to a prefill engine that fails: decode engines can read it.
-      const prefill = decode && this.named.get(target.config.prefill!)!.nextReliable(new Set());
+      const prefill = decode && this.named.get(target.config.prefill!)!.nextReliable(new Set(), prompt);
       if (decode !== undefined && prefill !== undefined) {
         const state = {
           isUp: true,
           freeSlots: Math.min(decode.freeSlots, prefill.freeSlots),
+          cachedPromptTokens: prefill.prompts.cachedTokens(prompt),
           queuedPromptTokens: prefill.everybodysPromptTokens,
           sequences: decode.sequences,
         };
@@ -178,12 +193,13 @@ export class PathChooser {
   }
 
   /** The first engine that is up. One that is full is not passed over: the next target has its own callers to serve. */
-  private first(targets: Target[], asked: EngineRequest, tried: ReadonlySet<Endpoint>): Candidate | undefined {
+  private first(targets: Target[], { asked, prompt }: Routed, tried: ReadonlySet<Endpoint>): Candidate | undefined {
     for (const target of targets) {
-      const endpoint = target.canAnswer(asked) ? target.next(tried) : undefined;
+      const endpoint = target.canAnswer(asked) ? target.next(tried, prompt) : undefined;
       if (endpoint !== undefined) {
         const { freeSlots, queuedPromptTokens, sequences } = endpoint;
-        return { target, endpoint, state: { isUp: true, freeSlots, queuedPromptTokens, sequences } };
+        const cachedPromptTokens = endpoint.prompts.cachedTokens(prompt);
+        return { target, endpoint, state: { isUp: true, freeSlots, cachedPromptTokens, queuedPromptTokens, sequences } };
       }
     }
     return undefined;

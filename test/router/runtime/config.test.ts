@@ -24,7 +24,7 @@ test('every default is filled in', () => {
     schema: ROUTER_CONFIG_SCHEMA,
     model: { id: 'm', servedNames: ['m'], images: false },
     port: 8080,
-    targets: [{ ...TARGET, maxInFlight: 256 }],
+    targets: [{ ...TARGET, maxInFlight: 256, prefixLoadFactor: 1.25 }],
     routing: { minPromptTokens: DEFAULT_MIN_PROMPT_TOKENS, bytesPerToken: 4 },
     limits: {
       maxBodyBytes: 26214400,

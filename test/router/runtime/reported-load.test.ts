@@ -3,7 +3,9 @@ import { ask, Behaviour, chat, configOf, KEY, MockEngine, routerFor, TestRouter,
 import { ProblemsError } from '../../../src/problems';
 import { parseRouterConfig } from '../../../src/router/runtime';
 import { TargetConfig } from '../../../src/router/runtime/config';
+import { Endpoint } from '../../../src/router/runtime/targets/endpoint';
 import { Engines } from '../../../src/router/runtime/targets/engines';
+import { Prompt } from '../../../src/router/runtime/targets/prompt';
 import { readEngineReport } from '../../../src/router/runtime/targets/reported-load';
 import { Target } from '../../../src/router/runtime/targets/target';
 
@@ -38,13 +40,14 @@ const telling = (text: () => string, status = 200): Behaviour => (response) => v
 const asked = (engine: MockEngine) => engine.requests.filter(({ path }) => path === '/metrics').length;
 
 async function targetOf(role: TargetConfig['role'], engines: MockEngine[], intervalSeconds = 0.05): Promise<Target> {
-  const config: TargetConfig = { name: 't', role, protocol: 'openai', srv: 't', maxInFlight: 100, metrics: { path: '/metrics', intervalSeconds } };
+  const config: TargetConfig = { name: 't', role, protocol: 'openai', srv: 't', maxInFlight: 100, prefixLoadFactor: 1, metrics: { path: '/metrics', intervalSeconds } };
   const set = new Engines(config, undefined, { addresses: async () => engines.map(({ url }) => url) });
   sets.push(set);
   await set.start();
   return new Target(config, set);
 }
-const next = (from: Target) => from.next(new Set())!;
+const NO_PROMPT: Prompt = { tokens: 0, sharePerBlock: 0, blocks: new Int32Array(0) };
+const next = (from: Target, tried = new Set<Endpoint>()) => from.next(tried, NO_PROMPT)!;
 
 describe('what an engine says', () => {
   test('is read from vLLM\'s metrics, of all its data-parallel ranks', () => {
@@ -84,13 +87,13 @@ describe('a target', () => {
     const [first, second] = target.engines.endpoints;
     for (const expected of [1, 2, 3]) {
       expect(next(target)).toBe(second);
-      target.take(second);
+      target.take(second, NO_PROMPT);
       own.b++;
       const told = asked(b);
       await until(() => asked(b) > told + 1 && second.reported.latest?.running === own.b, 'it told of the request');
       expect(second.sequences).toBe(expected);
     }
-    target.take(second);
+    target.take(second, NO_PROMPT);
     expect([next(target), first.sequences, second.sequences]).toEqual([first, 3, 4]);
   });
 
@@ -112,7 +115,7 @@ describe('a target', () => {
     const target = await targetOf('aggregated', [a, b]);
     await until(() => target.engines.endpoints.every(({ reported }) => reported.latest !== undefined), 'both have told');
     const [full, roomy] = target.engines.endpoints;
-    expect([next(target), target.next(new Set([roomy]))]).toEqual([roomy, full]);
+    expect([next(target), next(target, new Set([roomy]))]).toEqual([roomy, full]);
   });
 
   test('forgets what was said too long ago', async () => {

@@ -3,6 +3,7 @@ import { Cancellation } from '../../../src/router/runtime/cancellation';
 import { TargetConfig } from '../../../src/router/runtime/config';
 import { SrvDiscovery } from '../../../src/router/runtime/targets/discovery';
 import { Engines } from '../../../src/router/runtime/targets/engines';
+import { Prompt } from '../../../src/router/runtime/targets/prompt';
 import { Target } from '../../../src/router/runtime/targets/target';
 import { readWhole } from '../../../src/router/runtime/wire/whole-answer';
 
@@ -19,6 +20,7 @@ const routed = async (targets: object[], more: object = {}) => {
   return router;
 };
 const target = (url: string, more: object = {}) => ({ name: 'decode', role: 'decode', protocol: 'openai', url, ...more });
+const NO_PROMPT: Prompt = { tokens: 0, sharePerBlock: 0, blocks: new Int32Array(0) };
 const NOTHING_WAITS = { queue: { maxRequests: 0 } };
 
 afterEach(async () => {
@@ -28,7 +30,7 @@ afterEach(async () => {
 
 const targetOf = (config: TargetConfig, addresses: () => Promise<string[]>) => new Target(config, new Engines(config, undefined, { addresses }));
 const targetFor = (addresses: () => Promise<string[]>, maxInFlight = 10) =>
-  targetOf({ name: 't', role: 'decode', protocol: 'openai', srv: 't', maxInFlight }, addresses);
+  targetOf({ name: 't', role: 'decode', protocol: 'openai', srv: 't', maxInFlight, prefixLoadFactor: 1 }, addresses);
 
 test('an engine that is no longer found is still asked by who has a slot of it', async () => {
   const engine = await engineWith();
@@ -36,7 +38,7 @@ test('an engine that is no longer found is still asked by who has a slot of it',
   const found = targetFor(async () => addresses);
   await found.engines.start();
   const [endpoint] = found.engines.endpoints;
-  found.take(endpoint);
+  found.take(endpoint, NO_PROMPT);
   addresses = ['http://127.0.0.1:9'];
   await found.engines.discover();
   const body = Buffer.from(JSON.stringify(chat()));
@@ -122,9 +124,9 @@ describe('failure', () => {
 
 describe('a target', () => {
   const take = (from: Target) => {
-    const endpoint = from.next(new Set());
+    const endpoint = from.next(new Set(), NO_PROMPT);
     if (endpoint !== undefined) {
-      from.take(endpoint);
+      from.take(endpoint, NO_PROMPT);
     }
     return endpoint?.url;
   };
@@ -141,20 +143,20 @@ describe('a target', () => {
 
   test('gives the prefill engine with the fewest tokens to read, and none that is full where another is not', async () => {
     const [a, b] = [await engineWith(), await engineWith()];
-    const config = { name: 't', role: 'prefill', protocol: 'openai', srv: 't', maxInFlight: 2 } as const;
+    const config = { name: 't', role: 'prefill', protocol: 'openai', srv: 't', maxInFlight: 2, prefixLoadFactor: 1 } as const;
     const both = targetOf(config, async () => [a.url, b.url]);
     await both.engines.discover();
-    const [first, second] = [both.next(new Set())!, both.next(new Set([both.next(new Set())!]))!];
+    const [first, second] = [both.next(new Set(), NO_PROMPT)!, both.next(new Set([both.next(new Set(), NO_PROMPT)!]), NO_PROMPT)!];
     const wasRead = first.reads(1000);
     second.reads(10);
     second.take();
-    expect(both.next(new Set())).toBe(second);
+    expect(both.next(new Set(), NO_PROMPT)).toBe(second);
     second.take();
-    expect(both.next(new Set())).toBe(first);
+    expect(both.next(new Set(), NO_PROMPT)).toBe(first);
     second.release();
     wasRead();
     wasRead();
-    expect([first.queuedPromptTokens, second.queuedPromptTokens, both.next(new Set())]).toEqual([0, 10, first]);
+    expect([first.queuedPromptTokens, second.queuedPromptTokens, both.next(new Set(), NO_PROMPT)]).toEqual([0, 10, first]);
     await both.engines.stop();
   });
 
@@ -164,8 +166,8 @@ describe('a target', () => {
     await both.engines.discover();
     const fail = (url: string) => {
       for (let failures = 0; failures < 3;) {
-        const endpoint = both.next(new Set())!;
-        both.take(endpoint);
+        const endpoint = both.next(new Set(), NO_PROMPT)!;
+        both.take(endpoint, NO_PROMPT);
         endpoint.release();
         if (endpoint.url === url) {
           endpoint.failed(Date.now());
@@ -220,8 +222,8 @@ describe('a target', () => {
     let urls = [leaving.url];
     const moving = targetFor(async () => urls);
     await moving.engines.discover();
-    const endpoint = moving.next(new Set())!;
-    moving.take(endpoint);
+    const endpoint = moving.next(new Set(), NO_PROMPT)!;
+    moving.take(endpoint, NO_PROMPT);
     const response = await endpoint.post('/v1/chat/completions', {}, Buffer.from('{}'), new Cancellation());
     urls = [other.url];
     await moving.engines.discover();

@@ -9,6 +9,7 @@ import { KvParams, withKvParams } from './kv-params';
 import { Meeting, PrefillLeg } from './prefill-leg';
 import { Reason } from '../../../routing';
 import { Endpoint } from '../targets/endpoint';
+import { Prompt } from '../targets/prompt';
 import { Target } from '../targets/target';
 import { EngineError } from '../wire/api-error';
 import { bodyForEngine, EngineRequest } from '../wire/engine-request';
@@ -63,7 +64,7 @@ export class Handoff {
    * @param headers the headers of both legs.
    */
   public async prepare(
-    exchange: Exchange, asked: EngineRequest, { decision, promptTokens }: Choice, target: Target, headers: { readonly [name: string]: string },
+    exchange: Exchange, asked: EngineRequest, { decision, prompt }: Choice, target: Target, headers: { readonly [name: string]: string },
   ): Promise<Prepared> {
     const { prefill } = target.config;
     const body = bodyForEngine(asked, target.config);
@@ -74,10 +75,10 @@ export class Handoff {
       return { body, outcome: decision.reason };
     }
     if (target.config.kvConnector === SGLANG) {
-      const meeting = this.meet(exchange, asked, promptTokens, target, headers);
+      const meeting = this.meet(exchange, asked, prompt, target, headers);
       return { body, outcome: 'handed_off', meeting };
     }
-    const read = await this.leg.run(exchange, asked, promptTokens, this.targets.get(prefill)!, headers);
+    const read = await this.leg.run(exchange, asked, prompt, this.targets.get(prefill)!, headers);
     switch (read.kind) {
       case 'refused':
         return { body, outcome: 'rejected', prefill: read.endpoint, refusal: read.answer };
@@ -110,16 +111,16 @@ export class Handoff {
    *
    * @param exchange for whom.
    * @param asked what was asked.
-   * @param promptTokens tokens of the prompt, about.
+   * @param prompt the prompt.
    * @param target the engines that will answer.
    * @param headers the headers of both legs.
    * @param tried prefill engines that have failed to.
    */
   public meet(
-    exchange: Exchange, asked: EngineRequest, promptTokens: number, target: Target, headers: { readonly [name: string]: string },
+    exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, headers: { readonly [name: string]: string },
     tried: ReadonlySet<Endpoint> = new Set(),
   ): Meeting {
-    const meeting = this.leg.meet(exchange, asked, promptTokens, this.targets.get(target.config.prefill!)!, headers, tried);
+    const meeting = this.leg.meet(exchange, asked, prompt, this.targets.get(target.config.prefill!)!, headers, tried);
     if (meeting === undefined) {
       throw new EngineError(502, 'engine_failed', 'no engine is left to read the prompt');
     }

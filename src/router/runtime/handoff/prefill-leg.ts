@@ -7,6 +7,7 @@ import { RouterMetrics } from '../metrics';
 import { withRoom } from './bootstrap';
 import { ASK_FOR_KV_CACHE } from './kv-params';
 import { Endpoint, isConnectError } from '../targets/endpoint';
+import { Prompt } from '../targets/prompt';
 import { Target } from '../targets/target';
 import { ROUTERS_FAULT } from '../wire/api-error';
 import { bodyForEngine, EngineRequest } from '../wire/engine-request';
@@ -34,8 +35,7 @@ interface Reading {
   readonly path: string;
   readonly headers: { readonly [name: string]: string };
   readonly body: Buffer;
-  /** Tokens of the prompt, about. */
-  readonly promptTokens: number;
+  readonly prompt: Prompt;
   /** Cancelled when nobody awaits it any longer. */
   readonly cancellation: Cancellation;
 }
@@ -72,18 +72,19 @@ export class PrefillLeg {
    *
    * @param exchange for whom.
    * @param asked what was asked.
-   * @param promptTokens tokens of the prompt, about.
+   * @param prompt the prompt.
    * @param target the prefill engines.
    * @param headers the headers of both legs.
    */
   public async run(
-    exchange: Exchange, asked: EngineRequest, promptTokens: number, target: Target, headers: { readonly [name: string]: string },
+    exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, headers: { readonly [name: string]: string },
   ): Promise<PrefillResult> {
     const body = withMembers(bodyForEngine(asked, target.config), ONE_TOKEN);
     const tried = new Set<Endpoint>();
-    for (let endpoint = target.nextReliable(tried); endpoint !== undefined && endpoint.freeSlots > 0; endpoint = target.nextReliable(tried)) {
+    const next = () => target.nextReliable(tried, prompt);
+    for (let endpoint = next(); endpoint !== undefined && endpoint.freeSlots > 0; endpoint = next()) {
       tried.add(endpoint);
-      const reading = { path: asked.path, headers, body, promptTokens, cancellation: exchange.cancellation };
+      const reading = { path: asked.path, headers, body, prompt, cancellation: exchange.cancellation };
       const result = await this.attempt(exchange, target, endpoint, reading);
       if (result !== undefined) {
         return result;
@@ -101,23 +102,23 @@ export class PrefillLeg {
    *
    * @param exchange for whom.
    * @param asked what was asked.
-   * @param promptTokens tokens of the prompt, about.
+   * @param prompt the prompt.
    * @param target the prefill engines.
    * @param headers the headers of both legs.
    * @param tried engines that have failed to.
    */
   public meet(
-    exchange: Exchange, asked: EngineRequest, promptTokens: number, target: Target, headers: { readonly [name: string]: string },
+    exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, headers: { readonly [name: string]: string },
     tried: ReadonlySet<Endpoint>,
   ): Meeting | undefined {
-    const endpoint = target.nextReliable(tried);
+    const endpoint = target.nextReliable(tried, prompt);
     if (endpoint === undefined || endpoint.freeSlots === 0) {
       return undefined;
     }
     const [failed, left] = [exchange.cancellation.part(), exchange.cancellation.part()];
     const body = withRoom(bodyForEngine(asked, target.config), endpoint.url, target.config.bootstrapPort!);
     const read = this.attempt(exchange, target, endpoint, {
-      path: asked.path, headers, promptTokens, body: withMembers(body, WHOLE), cancellation: left,
+      path: asked.path, headers, prompt, body: withMembers(body, WHOLE), cancellation: left,
     });
     const meeting: Meeting = {
       endpoint,
@@ -140,11 +141,12 @@ export class PrefillLeg {
 
   /** Lets one endpoint read the prompt, and takes its slot for that. Resolves to undefined if no connection could be made; rejects if it is cancelled. */
   private async attempt(
-    exchange: Exchange, target: Target, endpoint: Endpoint, { path, headers, body, promptTokens, cancellation }: Reading,
+    exchange: Exchange, target: Target, endpoint: Endpoint, { path, headers, body, prompt, cancellation }: Reading,
   ): Promise<PrefillResult | undefined> {
     const labels = { target: target.config.name };
-    target.take(endpoint);
-    const wasRead = endpoint.reads(promptTokens);
+    const knownBlocks = endpoint.prompts.blocksOf(prompt);
+    const wasRead = endpoint.reads(prompt.tokens - endpoint.prompts.cachedTokens(prompt));
+    target.take(endpoint, prompt);
     this.metrics.inFlight.inc(labels);
     const attempt = cancellation.part();
     const timer = setTimeout(() => attempt.cancel(new Error('the prompt was not read in time')), this.limits.prefillTimeoutSeconds * 1000);
@@ -166,6 +168,11 @@ export class PrefillLeg {
         return { kind: 'failed', outcome: 'fallback_prefill_failed' };
       }
       exchange.promptTokens = tokensIn(answer.body, 'prompt_tokens');
+      const cachedTokens = tokensIn(answer.body, 'cached_tokens');
+      if (cachedTokens !== undefined) {
+        endpoint.prompts.learn(prompt, knownBlocks, cachedTokens);
+      }
+      this.metrics.tellPrompt(target.config.name, exchange.promptTokens, cachedTokens);
       this.metrics.prefillSeconds.observe(labels, (answeredAt - askedAt) / 1000);
       return { kind: 'read', answer: answer.body, answeredMillis: answeredAt, endpoint };
     } catch (e) {

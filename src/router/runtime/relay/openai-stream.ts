@@ -105,6 +105,7 @@ export class OpenAiEngineStream extends EngineStream {
     }
     this.tokens = meaning.completionTokens ?? this.tokens;
     this.exchange.promptTokens = meaning.promptTokens ?? this.exchange.promptTokens;
+    this.exchange.cachedTokens = meaning.cachedTokens ?? this.exchange.cachedTokens;
     if (meaning.kind === 'error') {
       this.failed = true;
       this.caller.engineError(tellsOfKvParams(Buffer.from(data)) ? errorEvent(new EngineError(502, 'engine_failed', 'the engine failed')) : bytes);

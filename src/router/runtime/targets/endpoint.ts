@@ -1,5 +1,6 @@
 import { Pool } from 'undici';
 import { EngineResponse } from './engine-response';
+import { ReadPrompts } from './read-prompts';
 import { readEngineReport, ReportedLoad } from './reported-load';
 import { Cancellation } from '../cancellation';
 
@@ -40,6 +41,8 @@ export class Endpoint {
   public readonly url: string;
   /** What the engine says of its load. */
   public readonly reported = new ReportedLoad();
+  /** The prompts that it was given. */
+  public readonly prompts = new ReadPrompts();
   private readonly pool: Pool;
   private readonly basePath: string;
   private readonly asked: Probe;

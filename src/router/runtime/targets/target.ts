@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { BedrockSigner } from './bedrock-signer';
 import { Endpoint } from './endpoint';
 import { Engines } from './engines';
+import { Prompt } from './prompt';
 import { TargetConfig } from '../config';
 import { SGLANG } from '../handoff/bootstrap';
 import { isEligible } from '../handoff/eligibility';
@@ -68,29 +69,34 @@ export class Target {
   }
 
   /**
-   * The endpoint with the least to do, which may be full; undefined if none can answer. Its slot is not taken.
+   * The endpoint that is to have a request, which may be full; undefined if none can answer. Its slot is not taken.
+   *
+   * It is the one with the least to do, or, of those that have hardly more to do, the one that has read most of the beginning of the prompt.
    *
    * @param tried endpoints that are not to be tried again.
+   * @param prompt the prompt.
    */
-  public next(tried: ReadonlySet<Endpoint>): Endpoint | undefined {
+  public next(tried: ReadonlySet<Endpoint>, prompt: Prompt): Endpoint | undefined {
     const reliable = this.reliable(tried);
     // requests that break engines must not take the whole target away from everybody else.
-    return this.least(reliable.length > 0 ? reliable : this.endpoints.filter((endpoint) => endpoint.isUp && !tried.has(endpoint)));
+    return this.best(reliable.length > 0 ? reliable : this.endpoints.filter((endpoint) => endpoint.isUp && !tried.has(endpoint)), prompt);
   }
 
   /**
    * The endpoint like `next`, but none whose last requests failed: for requests that can do without.
    *
    * @param tried endpoints that are not to be tried again.
+   * @param prompt the prompt.
    */
-  public nextReliable(tried: ReadonlySet<Endpoint>): Endpoint | undefined {
-    return this.least(this.reliable(tried));
+  public nextReliable(tried: ReadonlySet<Endpoint>, prompt: Prompt): Endpoint | undefined {
+    return this.best(this.reliable(tried), prompt);
   }
 
-  /** Takes a slot of an endpoint of this target; give it back with its `release`. */
-  public take(endpoint: Endpoint): void {
+  /** Takes a slot of an endpoint of this target, which gets a prompt; give it back with its `release`. */
+  public take(endpoint: Endpoint, prompt: Prompt): void {
     this.turn++;
     endpoint.take();
+    endpoint.prompts.add(prompt);
   }
 
   private get endpoints(): readonly Endpoint[] {
@@ -102,7 +108,7 @@ export class Target {
     return this.endpoints.filter((endpoint) => endpoint.isReliable(now) && !tried.has(endpoint));
   }
 
-  private least(candidates: Endpoint[]): Endpoint | undefined {
+  private best(candidates: Endpoint[], prompt: Prompt): Endpoint | undefined {
     const open = candidates.filter((endpoint) => endpoint.freeSlots > 0);
     const from = open.length > 0 ? open : candidates;
     let best: Endpoint | undefined;
@@ -110,6 +116,21 @@ export class Target {
       // equals take turns.
       const endpoint = from[(this.turn + i) % from.length];
       best = best === undefined || this.isFreer(endpoint, best) ? endpoint : best;
+    }
+    if (best === undefined || from.length === 1 || prompt.blocks.length === 0) {
+      return best;
+    }
+    const least = best;
+    const most = this.config.prefixLoadFactor * this.loadWith(least, prompt);
+    let blocks = least.prompts.blocksOf(prompt);
+    for (const endpoint of from) {
+      // of an engine that has a single request, a factor says nothing.
+      const isWithin = this.loadWith(endpoint, prompt) <= (this.config.role === 'prefill' ? most : Math.ceil(most));
+      if (endpoint !== least && endpoint.isNearlyFull === least.isNearlyFull && isWithin) {
+        const known = endpoint.prompts.blocksOf(prompt);
+        best = known > blocks ? endpoint : best;
+        blocks = Math.max(blocks, known);
+      }
     }
     return best;
   }
@@ -121,5 +142,10 @@ export class Target {
   /** Who reads prompts alone has as much to do as they are long. */
   private load(endpoint: Endpoint): number {
     return this.config.role === 'prefill' ? endpoint.everybodysPromptTokens : endpoint.sequences;
+  }
+
+  /** What an endpoint would have to do if it got a prompt. */
+  private loadWith(endpoint: Endpoint, prompt: Prompt): number {
+    return this.load(endpoint) + (this.config.role === 'prefill' ? prompt.tokens - endpoint.prompts.cachedTokens(prompt) : 1);
   }
 }

@@ -57,6 +57,8 @@ export interface StreamEventMeaning {
   readonly completionTokens?: number;
   /** `usage.prompt_tokens`, where the event tells it. */
   readonly promptTokens?: number;
+  /** `usage.prompt_tokens_details.cached_tokens`, where the event tells it. */
+  readonly cachedTokens?: number;
   /** What the event would be as an answer of its own, where it tells of an error and has a status, as Cerebras' have. */
   readonly error?: ApiError;
 }
@@ -72,16 +74,20 @@ export function readStreamEvent(data: string): StreamEventMeaning {
   }
   try {
     const { error, usage, status_code: status } = JSON.parse(data) as {
-      error?: unknown; usage?: { completion_tokens?: unknown; prompt_tokens?: unknown } | null; status_code?: unknown;
+      error?: unknown;
+      usage?: { completion_tokens?: unknown; prompt_tokens?: unknown; prompt_tokens_details?: { cached_tokens?: unknown } | null } | null;
+      status_code?: unknown;
     };
     if (error !== undefined && error !== null) {
       return { kind: 'error', ...(typeof status === 'number' && { error: refusal(status, error) }) };
     }
-    const { completion_tokens: tokens, prompt_tokens: promptTokens } = usage ?? {};
+    const { completion_tokens: tokens, prompt_tokens: promptTokens, prompt_tokens_details: details } = usage ?? {};
+    const cachedTokens = details?.cached_tokens;
     return {
       kind: 'chunk',
       ...(typeof tokens === 'number' ? { completionTokens: tokens } : {}),
       ...(typeof promptTokens === 'number' ? { promptTokens } : {}),
+      ...(typeof cachedTokens === 'number' ? { cachedTokens } : {}),
     };
   } catch {
     return { kind: 'chunk' };
