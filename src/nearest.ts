@@ -1,7 +1,10 @@
+/** Letters that say which names are meant that begin with them. */
+const LEAST_LETTERS = 3;
+
 /**
  * The names that are closest to a mistyped one, for messages.
  *
- * Closest by edit distance, ties by name; names that share less than half of their letters are left out.
+ * Closest by edit distance, ties by name; names that share less than half of their letters are left out, unless they begin with what was given.
  *
  * @param name what was given.
  * @param names what exists.
@@ -11,7 +14,8 @@ export function nearestNames(name: string, names: string[]): string[] {
   const given = name.toLowerCase();
   return names
     .map((candidate) => ({ candidate, distance: editDistance(given, candidate.toLowerCase()) }))
-    .filter(({ candidate, distance }) => distance * 2 <= Math.max(given.length, candidate.length))
+    .filter(({ candidate, distance }) => distance * 2 <= Math.max(given.length, candidate.length)
+      || (given.length >= LEAST_LETTERS && candidate.toLowerCase().startsWith(given)))
     .sort((a, b) => a.distance - b.distance || (a.candidate < b.candidate ? -1 : 1))
     .slice(0, 3)
     .map(({ candidate }) => candidate);

@@ -71,7 +71,7 @@ async function startEmulatedRouter({ spec }: Estimate, engineUrl: string, port: 
   const engine = { protocol: 'openai', url: engineUrl, maxInFlight: 10_000 };
   const targets = spec.prefill === undefined
     ? [{ ...engine, name: 'aggregated', role: 'aggregated' }]
-    : [{ ...engine, name: 'prefill', role: 'prefill', kvConnector: 'nixl' }, { ...engine, name: 'decode', role: 'decode', kvConnector: 'nixl', prefill: 'prefill' }];
+    : [{ ...engine, name: 'prefill', role: 'prefill', kvConnector: 'NixlConnector' }, { ...engine, name: 'decode', role: 'decode', kvConnector: 'NixlConnector', prefill: 'prefill' }];
   const config = {
     schema: ROUTER_CONFIG_SCHEMA,
     model: { id: spec.model.id, servedNames: [spec.model.id] },

@@ -92,8 +92,8 @@ export interface EngineEndpoint {
   readonly connections?: ec2.Connections;
 
   /**
-   * vLLM KV connector that takes or gives the KV cache, or `sglang` for engines of SGLang with bootstrap port 8998. Only pools with the same one can be
-   * paired.
+   * vLLM KV connector that takes or gives the KV cache: `NixlConnector`, `NixlPullConnector`, `NixlPushConnector`, `NeuronNixlConnector`, or
+   * `MooncakeConnector` with bootstrap port 8998; `sglang` for engines of SGLang with bootstrap port 8998. Only pools with the same one can be paired.
    *
    * @default - the engines neither give nor take a KV cache
    */

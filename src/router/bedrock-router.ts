@@ -15,7 +15,7 @@ import { InferenceRules } from '../validation';
 import { BedrockRouterBase } from './bedrock-router-base';
 import { BedrockRouterAttributes, IBedrockRouter } from './bedrock-router-interface';
 import { BedrockRouterProps } from './bedrock-router-props';
-import { buildRouterConfig, METRICS_NAMESPACE, portOf, ROUTER_PORT } from './router-config';
+import { buildRouterConfig, METRICS_NAMESPACE, portsOf, ROUTER_PORT } from './router-config';
 import { RouterListener } from './router-listener';
 import { placeProblems } from './router-placement';
 
@@ -281,11 +281,13 @@ export class BedrockRouter extends BedrockRouterBase {
 /** Lets the tasks reach engines whose security groups are known, and whatever port the others have. */
 function openEngines(service: ecs.FargateService, engines: EngineEndpoint[]): void {
   for (const engine of engines) {
-    const port = portOf(engine);
-    if (engine.connections !== undefined) {
-      service.connections.allowTo(engine.connections, ec2.Port.tcp(port!), 'router to engine');
-    } else if (port !== undefined && port !== 443) {
-      service.connections.allowToAnyIpv4(ec2.Port.tcp(port), 'router to engine');
+    const { connections } = engine;
+    for (const port of portsOf(engine)) {
+      if (connections !== undefined) {
+        service.connections.allowTo(connections, ec2.Port.tcp(port), 'router to engine');
+      } else if (port !== 443) {
+        service.connections.allowToAnyIpv4(ec2.Port.tcp(port), 'router to engine');
+      }
     }
   }
 }

@@ -6,6 +6,7 @@ import { DeploymentSpec } from '../estimator';
 import schema from './runtime/router-config.v1.schema.json';
 import { RoutingRates, routingRates } from '../estimator/routing-rates';
 import { specProblems } from '../estimator/spec-check';
+import { connectorMend, KV_CONNECTORS, MOONCAKE, SGLANG } from '../kv-connectors';
 import { Problem, Problems } from '../problems';
 
 /** Port of the router's container. */
@@ -16,6 +17,9 @@ export const METRICS_NAMESPACE = schema.properties.emf.properties.namespace.defa
 const API_KEYS_VARIABLE = 'ROUTER_API_KEYS';
 /** Name of the variable with Valkey's password. */
 const VALKEY_PASSWORD_VARIABLE = 'VALKEY_PASSWORD';
+
+/** Port of the bootstrap server of vLLM's prefill engines, unless they are told another. */
+const BOOTSTRAP_PORT = 8998;
 
 /** Settings of an endpoint that a hosted service needs, and those that it has not. */
 interface HostedSettings {
@@ -197,7 +201,7 @@ function problemsOf(input: RouterConfigInput): Problem[] {
     if (engine.url !== undefined && !Token.isUnresolved(engine.url) && !isBaseUrl(engine.url)) {
       refuse('RouterEngineUrl', `${at}.url`, engine.url, 'the URL is not a base URL', 'give http:// or https://, a host, and no credentials, query or fragment');
     }
-    if (engine.role === EngineRole.DECODE && engine.kvConnector === 'sglang' && !prefillOf.has(engine)) {
+    if (engine.role === EngineRole.DECODE && engine.kvConnector === SGLANG && !prefillOf.has(engine)) {
       refuse('RouterEngineUnpaired', `${at}.kvConnector`, engine.kvConnector, 'decode engines of SGLang read no prompts', 'add a PREFILL engine with the same kvConnector');
     }
     if (engine.metricsPath !== undefined && !Token.isUnresolved(engine.metricsPath) && !engine.metricsPath.startsWith('/')) {
@@ -209,6 +213,10 @@ function problemsOf(input: RouterConfigInput): Problem[] {
     if (engine.kvBlockTokens !== undefined && !Token.isUnresolved(engine.kvBlockTokens)
       && !(Number.isInteger(engine.kvBlockTokens) && engine.kvBlockTokens >= 1)) {
       refuse('RouterEngineBlocks', `${at}.kvBlockTokens`, engine.kvBlockTokens, 'the number of tokens is not a whole number above 0', 'give what --block-size of the engines is');
+    }
+    const { kvConnector } = engine;
+    if (kvConnector !== undefined && !Token.isUnresolved(kvConnector) && !KV_CONNECTORS.includes(kvConnector)) {
+      refuse('RouterEngineConnector', `${at}.kvConnector`, kvConnector, 'the router knows no such hand-off', connectorMend(kvConnector));
     }
     if (portOf(engine) === undefined) {
       refuse('RouterEnginePort', `${at}.port`, engine.name, 'the port to open towards the engine is not known', 'give port');
@@ -257,8 +265,17 @@ function hostedProblems(engine: EngineEndpoint, { needed, unknown }: HostedSetti
   return problems;
 }
 
+/** The ports that a router reaches an engine at: a prefill engine with Mooncake's connector is asked for what it is at its bootstrap server. */
+export function portsOf(engine: EngineEndpoint): number[] {
+  const port = portOf(engine);
+  return [
+    ...(port === undefined ? [] : [port]),
+    ...(engine.role === EngineRole.PREFILL && engine.kvConnector === MOONCAKE ? [BOOTSTRAP_PORT] : []),
+  ];
+}
+
 /** TCP port of an engine; undefined where nothing tells it. */
-export function portOf(engine: EngineEndpoint): number | undefined {
+function portOf(engine: EngineEndpoint): number | undefined {
   if (engine.port !== undefined) {
     return engine.port;
   }

@@ -50,8 +50,8 @@ async function startRouters(more: object = {}): Promise<void> {
   routers = await Promise.all([
     routerFor([{ name: 'engine', role: 'aggregated', protocol: 'openai', url: engine.url }], config),
     routerFor([
-      { name: 'prefill', role: 'prefill', protocol: 'openai', url: pair.prefill.url, kvConnector: 'nixl' },
-      { name: 'decode', role: 'decode', protocol: 'openai', url: pair.decode.url, kvConnector: 'nixl', prefill: 'prefill' },
+      { name: 'prefill', role: 'prefill', protocol: 'openai', url: pair.prefill.url, kvConnector: 'NixlConnector' },
+      { name: 'decode', role: 'decode', protocol: 'openai', url: pair.decode.url, kvConnector: 'NixlConnector', prefill: 'prefill' },
     ], { ...config, routing: { minPromptTokens: 0 } }),
   ]);
   [url, pairUrl] = routers.map(({ port }) => `${'tls' in more ? 'https' : 'http'}://127.0.0.1:${port}`);

@@ -24,8 +24,8 @@ let sequence = 0;
 const prompt = (lines = 40) => Array.from({ length: lines }, (_, i) => `def f${sequence++}_${i}(x): return x`).join('\n');
 
 const start = async ({ prefill = pair.prefill.url, decode = pair.decode.url, limits = {} }) => routerFor([
-  { name: 'prefill', role: 'prefill', protocol: 'openai', url: prefill, kvConnector: 'nixl', kvBlockTokens: BLOCK_TOKENS, metrics: METRICS },
-  { name: 'decode', role: 'decode', protocol: 'openai', url: decode, kvConnector: 'nixl', prefill: 'prefill', metrics: METRICS },
+  { name: 'prefill', role: 'prefill', protocol: 'openai', url: prefill, kvConnector: 'NixlConnector', kvBlockTokens: BLOCK_TOKENS, metrics: METRICS },
+  { name: 'decode', role: 'decode', protocol: 'openai', url: decode, kvConnector: 'NixlConnector', prefill: 'prefill', metrics: METRICS },
 ], {
   model: { id: MODEL, servedNames: [MODEL] },
   routing: { minPromptTokens: 0 },

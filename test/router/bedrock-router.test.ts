@@ -251,6 +251,20 @@ describe('engines', () => {
     expect(() => pairsOf([engine('decode', EngineRole.DECODE, 'sglang'), CLOUD])).toThrow('decode engines of SGLang read no prompts');
   });
 
+  test('with Mooncake\'s connector are paired, and the router may ask prefill engines for what they are', () => {
+    const { pairs, stack } = pairsOf([engine('decode', EngineRole.DECODE, 'MooncakeConnector'), engine('prefill', EngineRole.PREFILL, 'MooncakeConnector')]);
+    expect(pairs).toEqual(['decode prefill']);
+    const egress = (port: number) => Template.fromStack(stack).findResources('AWS::EC2::SecurityGroup', {
+      Properties: { SecurityGroupEgress: Match.arrayWith([Match.objectLike({ FromPort: port })]) },
+    });
+    expect(Object.keys(egress(8998))).toHaveLength(1);
+  });
+
+  test('with a connector that the service would refuse are refused, with what was meant', () => {
+    expect(() => pairsOf([engine('decode', EngineRole.DECODE, 'NixlConector'), CLOUD])).toThrow(
+      /engines\[0\]\.kvConnector\] the router knows no such hand-off, got: "NixlConector" \(use "NixlConnector"/);
+  });
+
   test('that read prompts leave half of the wait for the first token to those that write', () => {
     const { template } = synth(() => ({ firstTokenTimeout: Duration.seconds(30) }));
     expect(configIn(template).limits).toMatchObject({ firstByteTimeoutSeconds: 30, prefillTimeoutSeconds: 15 });

@@ -3,7 +3,7 @@ import { performance } from 'node:perf_hooks';
 import { AnswerLeg, Leg, signedLeg } from './answer-leg';
 import { LimitsConfig } from './config';
 import { Exchange } from './exchange';
-import { Handoff, Prepared } from './handoff/handoff';
+import { Handoff, HandoffOutcome, Prepared } from './handoff/handoff';
 import { Meeting } from './handoff/prefill-leg';
 import { RouterMetrics } from './metrics';
 import { Choice } from './path-chooser';
@@ -124,11 +124,16 @@ export class Attempts {
     } finally {
       clearTimeout(timer);
     }
-    exchange.handoff = cancellation.reason !== undefined ? 'fallback_lease' : 'fallback_decode_failed';
-    exchange.tellRoute();
-    if (exchange.handoff === 'fallback_decode_failed') {
+    if (cancellation.reason === undefined) {
       prepared.prefill!.failed(Date.now());
     }
+    return this.answerAlone(exchange, asked, target, leg, cancellation.reason === undefined ? 'fallback_decode_failed' : 'fallback_lease');
+  }
+
+  /** Lets an engine read the prompt itself and answer, after a hand-off to it has failed. */
+  private async answerAlone(exchange: Exchange, asked: EngineRequest, target: Target, leg: Leg, outcome: HandoffOutcome): Promise<number> {
+    exchange.handoff = outcome;
+    exchange.tellRoute();
     // another id, as the engine may not have forgotten the request yet.
     const again = { ...leg, fetches: false, headers: headersForEngines(exchange, asked.stream), body: bodyForEngine(asked, target.config) };
     const status = await this.leg.run(exchange, asked, again);
@@ -141,8 +146,9 @@ export class Attempts {
   }
 
   /**
-   * Lets an engine answer while another reads the prompt for it. If either fails, the other does not wait for it, and both are asked once more, in another room,
-   * by another prefill engine if it was that one that failed, unless the caller was sent something. Resolves as its leg does.
+   * Lets an engine answer while another reads the prompt for it. If either fails before the caller was sent anything, the other does not wait for it, and the
+   * engine is asked once more: alone if it can read the prompt itself, otherwise in another room, with another prefill engine if it was that one that failed.
+   * Resolves as its leg does.
    */
   private async answerMeeting(
     exchange: Exchange, asked: EngineRequest, { prompt }: Choice, target: Target, leg: Leg, meeting: Meeting,
@@ -160,9 +166,12 @@ export class Attempts {
         meeting.endpoint.failed(Date.now());
       }
     }
+    if (target.readsPrompts) {
+      return this.answerAlone(exchange, asked, target, leg, failed.size > 0 ? 'fallback_prefill_failed' : 'fallback_decode_failed');
+    }
     const headers = headersForEngines(exchange, asked.stream);
-    const next = this.handoff.meet(exchange, asked, prompt, target, headers, failed);
-    const status = await this.answerIn(exchange, asked, { ...leg, headers }, next);
+    const next = await this.handoff.meet(exchange, asked, prompt, target, headers, failed);
+    const status = await this.answerIn(exchange, asked, { ...leg, headers }, next!);
     if (status === undefined) {
       leg.endpoint.unreachable();
       throw new EngineError(502, 'engine_failed', 'the engine failed a hand-off and can no longer be reached');
@@ -178,6 +187,9 @@ export class Attempts {
         meeting.endpoint.succeeded();
       } else {
         await meeting.leave();
+        if (meeting.isKept && (status === undefined || status < 500)) {
+          this.handoff.drop();
+        }
       }
       return status;
     } catch (e) {

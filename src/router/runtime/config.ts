@@ -3,11 +3,11 @@ import { createSecureContext } from 'node:tls';
 import Ajv, { ErrorObject } from 'ajv';
 import { TokenIssuer } from './auth/json-web-tokens';
 import { KeysSecret } from './auth/rotating-api-keys';
-import { SGLANG } from './handoff/bootstrap';
 import { Certificate } from './listener';
 import schema from './router-config.v1.schema.json';
 import { isBaseUrl } from '../../base-url';
 import { JsonSyntaxError, parseJson } from '../../json-text';
+import { connectorMend, KV_CONNECTORS, SGLANG } from '../../kv-connectors';
 import { nearestNames } from '../../nearest';
 import { Problem, Problems } from '../../problems';
 import { PathRates } from '../../routing';
@@ -53,7 +53,7 @@ export interface TargetConfig {
   readonly defaultMaxTokens?: number;
   readonly kvConnector?: string;
   readonly kvBlockTokens?: number;
-  /** Defined for SGLang alone. */
+  /** Defined for SGLang and Mooncake alone. */
   readonly bootstrapPort?: number;
   readonly prefill?: string;
   readonly metrics?: { readonly path: string; readonly intervalSeconds: number };
@@ -274,6 +274,9 @@ function crossProblems(config: RouterConfig, env: Environment): Problem[] {
   });
   config.targets.forEach((target, i) => {
     const at = `targets[${i}].prefill`;
+    if (target.kvConnector !== undefined && !KV_CONNECTORS.includes(target.kvConnector)) {
+      refuse('RouterTargetConnector', `targets[${i}].kvConnector`, target.kvConnector, 'the router knows no such hand-off', connectorMend(target.kvConnector));
+    }
     if (target.prefill === undefined) {
       if (target.role === 'decode' && target.kvConnector === SGLANG) {
         refuse('RouterTargetPrefill', at, undefined, 'decode engines of SGLang read no prompts', 'name the target whose engines do');

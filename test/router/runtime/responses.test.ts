@@ -422,8 +422,8 @@ describe('through a prefill and a decode engine', () => {
   beforeEach(async () => {
     pair = await VllmPair.start();
     pairRouter = await routerFor([
-      { name: 'prefill', role: 'prefill', protocol: 'openai', url: pair.prefill.url, kvConnector: 'nixl' },
-      { name: 'decode', role: 'decode', protocol: 'openai', url: pair.decode.url, kvConnector: 'nixl', prefill: 'prefill' },
+      { name: 'prefill', role: 'prefill', protocol: 'openai', url: pair.prefill.url, kvConnector: 'NixlConnector' },
+      { name: 'decode', role: 'decode', protocol: 'openai', url: pair.decode.url, kvConnector: 'NixlConnector', prefill: 'prefill' },
     ], { routing: { minPromptTokens: 0 } });
     client = new OpenAI({ baseURL: `${pairRouter.url}/v1`, apiKey: KEY, maxRetries: 0 });
   });

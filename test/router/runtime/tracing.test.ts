@@ -63,8 +63,8 @@ test('a request that is handed on is a span of its caller\'s trace, with one for
   const pair = await VllmPair.start();
   closing.push(async () => pair.stop());
   const url = await start([
-    { name: 'decode', role: 'decode', protocol: 'openai', url: pair.decode.url, kvConnector: 'nixl', prefill: 'prefill' },
-    { name: 'prefill', role: 'prefill', protocol: 'openai', url: pair.prefill.url, kvConnector: 'nixl' },
+    { name: 'decode', role: 'decode', protocol: 'openai', url: pair.decode.url, kvConnector: 'NixlConnector', prefill: 'prefill' },
+    { name: 'prefill', role: 'prefill', protocol: 'openai', url: pair.prefill.url, kvConnector: 'NixlConnector' },
   ], exporting(), { routing: { minPromptTokens: 0 } });
   const { broken } = await drained(await ask(url, chat({ stream: true }), { traceparent: TRACEPARENT, tracestate: 'vendor=1' }));
   expect(broken).toBe(false);

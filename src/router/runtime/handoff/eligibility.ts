@@ -1,4 +1,4 @@
-import { SGLANG } from './bootstrap';
+import { SGLANG } from '../../../kv-connectors';
 import { EngineRequest } from '../wire/engine-request';
 
 /** What a prefill engine answers with the place of a KV cache. */

@@ -4,9 +4,9 @@ import { LimitsConfig } from '../config';
 import { Exchange } from '../exchange';
 import { RouterMetrics } from '../metrics';
 import { Choice } from '../path-chooser';
-import { SGLANG } from './bootstrap';
 import { KvParams, withKvParams } from './kv-params';
 import { Meeting, PrefillLeg } from './prefill-leg';
+import { MOONCAKE, SGLANG } from '../../../kv-connectors';
 import { Reason } from '../../../routing';
 import { Endpoint } from '../targets/endpoint';
 import { Prompt } from '../targets/prompt';
@@ -74,9 +74,9 @@ export class Handoff {
     if (decision.path !== 'disaggregated') {
       return { body, outcome: decision.reason };
     }
-    if (target.config.kvConnector === SGLANG) {
-      const meeting = this.meet(exchange, asked, prompt, target, headers);
-      return { body, outcome: 'handed_off', meeting };
+    if ([SGLANG, MOONCAKE].includes(target.config.kvConnector!)) {
+      const meeting = await this.meet(exchange, asked, prompt, target, headers);
+      return meeting === undefined ? { body, outcome: 'fallback_prefill_failed' } : { body, outcome: 'handed_off', meeting };
     }
     const read = await this.leg.run(exchange, asked, prompt, this.targets.get(prefill)!, headers);
     switch (read.kind) {
@@ -107,7 +107,8 @@ export class Handoff {
   }
 
   /**
-   * Lets a prefill engine read the prompt while an engine of the target awaits it. Throws EngineError if there is none with room.
+   * Lets a prefill engine read the prompt while an engine of the target awaits it. Resolves to undefined if there is none with room, where the other can read
+   * the prompt itself; rejects with EngineError where it cannot.
    *
    * @param exchange for whom.
    * @param asked what was asked.
@@ -116,12 +117,13 @@ export class Handoff {
    * @param headers the headers of both legs.
    * @param tried prefill engines that have failed to.
    */
-  public meet(
+  public async meet(
     exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, headers: { readonly [name: string]: string },
     tried: ReadonlySet<Endpoint> = new Set(),
-  ): Meeting {
-    const meeting = this.leg.meet(exchange, asked, prompt, this.targets.get(target.config.prefill!)!, headers, tried);
-    if (meeting === undefined) {
+  ): Promise<Meeting | undefined> {
+    const writer = bodyForEngine(asked, target.config);
+    const meeting = await this.leg.meet(exchange, asked, prompt, this.targets.get(target.config.prefill!)!, writer, headers, tried);
+    if (meeting === undefined && !target.readsPrompts) {
       throw new EngineError(502, 'engine_failed', 'no engine is left to read the prompt');
     }
     return meeting;

@@ -6,7 +6,7 @@ const MEMBER = 'kv_transfer_params';
 /** Far above the block ids of the longest prompt. */
 const MAX_PARAMS_BYTES = 1024 * 1024;
 /** What only engines know of each other. */
-const BETWEEN_ENGINES = ['kv_transfer_params', 'remote_host', 'remote_port', 'remote_engine_id', 'remote_request_id', 'remote_block_ids', ...BOOTSTRAP_MEMBERS];
+const BETWEEN_ENGINES = ['kv_transfer_params', 'remote_host', 'remote_port', 'remote_engine_id', 'remote_request_id', 'remote_block_ids', 'remote_bootstrap_addr', ...BOOTSTRAP_MEMBERS];
 
 /** What a prefill engine is asked for: a KV cache that another engine will fetch. */
 export const ASK_FOR_KV_CACHE = JSON.stringify({

@@ -4,8 +4,10 @@ import { Cancellation } from '../cancellation';
 import { LimitsConfig } from '../config';
 import { Exchange } from '../exchange';
 import { RouterMetrics } from '../metrics';
-import { withRoom } from './bootstrap';
+import { inRoom, Rendezvous } from './bootstrap';
 import { ASK_FOR_KV_CACHE } from './kv-params';
+import { BootstrapServers, isKept, underTransferId } from './mooncake';
+import { MOONCAKE } from '../../../kv-connectors';
 import { Endpoint, isConnectError } from '../targets/endpoint';
 import { Prompt } from '../targets/prompt';
 import { Target } from '../targets/target';
@@ -22,7 +24,7 @@ const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 /** What makes a request one that is answered at once, so that its status tells how it went. */
 const WHOLE = { stream: 'false', stream_options: undefined };
 /** What makes a request one for a token of it: of the limits on length, vLLM heeds others before `max_tokens`, or refuses them beside it. */
-const ONE_TOKEN = { ...WHOLE, max_tokens: '1', max_completion_tokens: undefined, min_tokens: undefined, kv_transfer_params: ASK_FOR_KV_CACHE };
+const ONE_TOKEN = { ...WHOLE, max_tokens: '1', max_completion_tokens: undefined, min_tokens: undefined };
 
 /** How a prompt was read on a prefill engine, or why it was not. */
 export type PrefillResult =
@@ -49,6 +51,8 @@ export interface Meeting {
   readonly failed: Cancellation;
   /** The prefill engine's answer, if it refused. */
   refusal?: WholeAnswer;
+  /** Whether the prefill engine has read the prompt, and keeps the KV cache until it is fetched. */
+  isKept: boolean;
   /** Tells the prefill engine that it is awaited no longer. Resolves when it has no more to do with it. */
   leave(): Promise<void>;
 }
@@ -60,6 +64,7 @@ export class PrefillLeg {
   private readonly limits: LimitsConfig;
   private readonly metrics: RouterMetrics;
   private readonly retries: RetryBudget;
+  private readonly bootstraps = new BootstrapServers();
 
   constructor(limits: LimitsConfig, metrics: RouterMetrics, retries: RetryBudget) {
     this.limits = limits;
@@ -79,7 +84,7 @@ export class PrefillLeg {
   public async run(
     exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, headers: { readonly [name: string]: string },
   ): Promise<PrefillResult> {
-    const body = withMembers(bodyForEngine(asked, target.config), ONE_TOKEN);
+    const body = withMembers(bodyForEngine(asked, target.config), { ...ONE_TOKEN, kv_transfer_params: ASK_FOR_KV_CACHE });
     const tried = new Set<Endpoint>();
     const next = () => target.nextReliable(tried, prompt);
     for (let endpoint = next(); endpoint !== undefined && endpoint.freeSlots > 0; endpoint = next()) {
@@ -98,39 +103,73 @@ export class PrefillLeg {
   }
 
   /**
-   * Lets one engine of the target read the prompt while another awaits it. Undefined if there is none with room.
+   * Lets one engine of the target read the prompt while another awaits it. Resolves to undefined if there is none with room that can be met; rejects only if the
+   * exchange is over.
    *
    * @param exchange for whom.
    * @param asked what was asked.
    * @param prompt the prompt.
    * @param target the prefill engines.
+   * @param writer the body for the engine that answers, before it is told of the other.
    * @param headers the headers of both legs.
-   * @param tried engines that have failed to.
+   * @param failed engines that have failed to.
    */
-  public meet(
-    exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, headers: { readonly [name: string]: string },
-    tried: ReadonlySet<Endpoint>,
-  ): Meeting | undefined {
-    const endpoint = target.nextReliable(tried, prompt);
-    if (endpoint === undefined || endpoint.freeSlots === 0) {
+  public async meet(
+    exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, writer: Buffer, headers: { readonly [name: string]: string },
+    failed: ReadonlySet<Endpoint>,
+  ): Promise<Meeting | undefined> {
+    const tried = new Set(failed);
+    const next = () => target.nextReliable(tried, prompt);
+    for (let endpoint = next(); endpoint !== undefined && endpoint.freeSlots > 0; endpoint = next()) {
+      tried.add(endpoint);
+      const rendezvous = await this.rendezvous(asked, target, endpoint, writer);
+      exchange.cancellation.throwIfCancelled();
+      if (rendezvous !== undefined) {
+        return this.begin(exchange, asked, prompt, target, endpoint, rendezvous, headers);
+      }
+    }
+    return undefined;
+  }
+
+  /** What an endpoint and the engine that answers are sent; undefined if the endpoint cannot be met. */
+  private async rendezvous(asked: EngineRequest, { config }: Target, endpoint: Endpoint, writer: Buffer): Promise<Rendezvous | undefined> {
+    const reader = bodyForEngine(asked, config);
+    if (config.kvConnector !== MOONCAKE) {
+      return inRoom(withMembers(reader, WHOLE), writer, endpoint.url, config.bootstrapPort!);
+    }
+    try {
+      const ranks = await this.bootstraps.ranksOf(endpoint, config.bootstrapPort!);
+      return underTransferId(withMembers(reader, ONE_TOKEN), writer, endpoint, config.bootstrapPort!, ranks);
+    } catch {
+      endpoint.failed(Date.now());
       return undefined;
     }
+  }
+
+  private begin(
+    exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, endpoint: Endpoint, { reader, readerHeaders, writer }: Rendezvous,
+    headers: { readonly [name: string]: string },
+  ): Meeting {
     const [failed, left] = [exchange.cancellation.part(), exchange.cancellation.part()];
-    const body = withRoom(bodyForEngine(asked, target.config), endpoint.url, target.config.bootstrapPort!);
+    const keeps = target.config.kvConnector === MOONCAKE;
     const read = this.attempt(exchange, target, endpoint, {
-      path: asked.path, headers, prompt, body: withMembers(body, WHOLE), cancellation: left,
+      path: asked.path, headers: { ...headers, ...readerHeaders }, prompt, body: reader, cancellation: left,
     });
     const meeting: Meeting = {
       endpoint,
-      body,
+      body: writer,
       failed,
+      isKept: false,
       leave: async () => {
         left.cancel(new Error('nobody awaits the prompt any longer'));
+        // it may be another engine by now than the one that was met.
+        this.bootstraps.forget(endpoint);
         await settled;
       },
     };
     const settled = read.then((result) => {
-      if (result?.kind !== 'read' && !exchange.answer.started) {
+      meeting.isKept = keeps && result?.kind === 'read' && isKept(result.answer);
+      if ((result?.kind !== 'read' || (keeps && !meeting.isKept)) && !exchange.answer.started) {
         meeting.refusal = result?.kind === 'refused' ? result.answer : undefined;
         failed.cancel(new Error('the prompt is not read'));
       }

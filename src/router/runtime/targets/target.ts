@@ -3,8 +3,8 @@ import { BedrockSigner } from './bedrock-signer';
 import { Endpoint } from './endpoint';
 import { Engines } from './engines';
 import { Prompt } from './prompt';
+import { SGLANG } from '../../../kv-connectors';
 import { TargetConfig } from '../config';
-import { SGLANG } from '../handoff/bootstrap';
 import { isEligible } from '../handoff/eligibility';
 import { EngineRequest } from '../wire/engine-request';
 
