@@ -150,6 +150,7 @@ describe('a prefill fleet in a Capacity Block', () => {
         kv_buffer_device: 'cuda',
         kv_connector_extra_config: { backends: ['LIBFABRIC'] },
       }),
+      '--enable-prompt-tokens-details',
     ]);
     const [shell, flag, script] = engine.EntryPoint;
     expect([shell, flag]).toEqual(['/bin/sh', '-c']);
@@ -266,7 +267,7 @@ describe('a decode fleet', () => {
       '--tensor-parallel-size', '32', '--max-num-seqs', '8', '--max-model-len', '16384', '--block-size', '64',
       '--max-num-batched-tokens', '8192', '--additional-config', '{"neuron_config":{"num_batched_tokens_buckets":[2048,8192]}}',
       '--kv-transfer-config', expect.stringContaining('"kv_role":"kv_consumer"'),
-      '--max-logprobs', '0',
+      '--enable-prompt-tokens-details', '--max-logprobs', '0',
     ]);
     expect(decode.endpoint.kvBlockTokens).toBe(64);
     const lines = engine.EntryPoint[2].split('\n');

@@ -19,6 +19,7 @@ const TAKEN_ARGUMENTS: { readonly [flag: string]: string } = {
   '--max-num-batched-tokens': 'use promptBuckets, the last of which it is',
   '--kv-transfer-config': 'leave it out: it follows from what the fleet is for',
   '--gpu-memory-utilization': 'leave it out: estimates take it as the default, 0.9',
+  '--enable-prompt-tokens-details': 'leave it out: engines have it, for the router',
 };
 
 /**

@@ -75,6 +75,8 @@ export function serveCommand(setup: EngineSetup): string[] {
       kv_buffer_device: setup.instanceType.efa?.deviceDirectRdma === false ? 'cpu' : 'cuda',
       kv_connector_extra_config: { backends: ['LIBFABRIC'] },
     })]),
+    // a router learns from it which prompts are in the cache.
+    '--enable-prompt-tokens-details',
     ...(options.extraArguments ?? []),
   ];
 }
