@@ -66,7 +66,7 @@ export class RequestTrace {
     return new LegTrace(this.tracer.startSpan(name, { kind: SpanKind.CLIENT, attributes }, this.context));
   }
 
-  /** Looks for what the answer, or an event of it, says of its end. */
+  /** Looks for what the answer, or events of it, say of its end. */
   public read(answer: string): void {
     this.finishReason = FINISH_REASON.exec(answer)?.[1] ?? this.finishReason;
   }

@@ -72,6 +72,7 @@ export class OpenAiEngineStream extends EngineStream {
     }
     if (events > 0) {
       this.count(events);
+      this.exchange.trace?.read(text.slice(0, length));
       this.caller.texts(chunk.subarray(0, length));
     }
     return length;
