@@ -51,7 +51,16 @@ const RTX_PRO_6000_PAIR_BYTES = 2 * 96e9;
 /** An engine that serves a Llama of 185 million random weights on one core of a CPU. */
 export const SMALL_LLAMA_ON_A_CORE: MeasuredEngine = {
   model: smallLlama(),
-  engine: { flopsPerSecond: 2e12, memoryBytesPerSecond: 2e11, memoryBytes: 24e9, ranks: 1, chips: 1, linkBytesPerSecond: 0, kvCopies: 1, lowPrecision: false },
+  engine: {
+    flopsPerSecond: 2e12,
+    memoryBytesPerSecond: 2e11,
+    memoryBytes: 24e9,
+    ranks: 1,
+    chips: 1,
+    linkBytesPerSecond: 0,
+    kvCopies: 1,
+    lowPrecision: false,
+  },
   limits: { sequences: 32, stepTokens: 2048, kvTokens: Infinity },
 };
 
@@ -60,7 +69,16 @@ export function replayScores(): ReplayScore[] {
   return [
     firstToSecond('Llama-3.1-8B, vLLM 0.19, RTX 4090', 'vllm-rtx-4090.jsonl', {
       model: modelShape(ModelArchitecture.of('llama-3.1-8b').spec, 2, 2),
-      engine: { flopsPerSecond: 165e12, memoryBytesPerSecond: 1.008e12, memoryBytes: 24e9, ranks: 1, chips: 1, linkBytesPerSecond: 0, kvCopies: 1, lowPrecision: false },
+      engine: {
+        flopsPerSecond: 165e12,
+        memoryBytesPerSecond: 1.008e12,
+        memoryBytes: 24e9,
+        ranks: 1,
+        chips: 1,
+        linkBytesPerSecond: 0,
+        kvCopies: 1,
+        lowPrecision: false,
+      },
       // its log: 2,588 blocks of 16 tokens.
       limits: { sequences: 256, stepTokens: 2048, kvTokens: 41_408 },
     }),

@@ -8,7 +8,16 @@ import { ModelArchitecture } from '../../src/model';
 
 const ENGINE = {
   model: modelShape(ModelArchitecture.of('llama-3.1-8b').spec, 2, 2),
-  engine: { flopsPerSecond: 1e15, memoryBytesPerSecond: 3e12, memoryBytes: 8e10, ranks: 1, chips: 1, linkBytesPerSecond: 0, kvCopies: 1, lowPrecision: false },
+  engine: {
+    flopsPerSecond: 1e15,
+    memoryBytesPerSecond: 3e12,
+    memoryBytes: 8e10,
+    ranks: 1,
+    chips: 1,
+    linkBytesPerSecond: 0,
+    kvCopies: 1,
+    lowPrecision: false,
+  },
   limits: { sequences: 64, stepTokens: 2048, kvTokens: Infinity },
 };
 const START = Object.assign(new Coefficients(), {

@@ -15,7 +15,16 @@ import { Accelerator } from '../../src/hardware';
 import { ModelArchitecture } from '../../src/model';
 
 const shape = (id: string): ModelShape => modelShape(ModelArchitecture.of(id).spec, 2, 2);
-const ENGINE: EngineShape = { flopsPerSecond: 1e15, memoryBytesPerSecond: 1e13, memoryBytes: 1e12, ranks: 1, chips: 1, linkBytesPerSecond: 0, kvCopies: 1, lowPrecision: false };
+const ENGINE: EngineShape = {
+  flopsPerSecond: 1e15,
+  memoryBytesPerSecond: 1e13,
+  memoryBytes: 1e12,
+  ranks: 1,
+  chips: 1,
+  linkBytesPerSecond: 0,
+  kvCopies: 1,
+  lowPrecision: false,
+};
 
 describe('model shape', () => {
   test('Llama-3.3-70B caches 327,680 bytes a token and multiplies 2 FLOPs a weight', () => {

@@ -22,7 +22,8 @@ export function mixedStepSeconds(
   const tokens = sequences + newTokens;
   const attention = attentionFlops / (engine.flopsPerSecond * k.prefillAttentionUtilisation);
   return weightSeconds(model, engine, k, tokens, sequences + prompts) + kvSeconds(engine, k, kvBytesRead) + attention
-    + layerSeconds(model, k, sequences, newTokens) + communicationSeconds(model, engine, k, tokens) + prompts * k.prefillPromptSeconds + k.engineStepSeconds;
+    + layerSeconds(model, k, sequences, newTokens) + communicationSeconds(model, engine, k, tokens)
+    + prompts * k.prefillPromptSeconds + k.engineStepSeconds;
 }
 
 /**
@@ -43,6 +44,7 @@ export function layerSeconds(model: ModelShape, k: Coefficients, writes: number,
   const reading = reads > 0 ? 1 : 0;
   const layer = Math.max(writing * k.decodeLayerSeconds, reading * k.prefillLayerSeconds)
     + writing * k.decodeSequenceLayerSeconds * (writes - 1) + k.prefillTokenLayerSeconds * reads;
-  const expertLayer = Math.max(writing * k.decodeExpertLayerSeconds, reading === 0 ? 0 : distinctExperts(model, writes + reads) * k.prefillExpertSeconds);
+  const experts = reading === 0 ? 0 : distinctExperts(model, writes + reads);
+  const expertLayer = Math.max(writing * k.decodeExpertLayerSeconds, experts * k.prefillExpertSeconds);
   return model.layers * layer + model.expertLayers * expertLayer;
 }

@@ -90,7 +90,7 @@ const fleets: fc.Arbitrary<Fleet> = fc.record({
     },
     objective: r.objective,
     prefill: r.prefill && { hardware: r.prefill, instances: r.counts[0], enginesPerInstance: r.prefillEngines },
-    link: { overlap: r.overlap, bytesPerSecond: r.bytesPerSecond, blockTokens: r.blockTokens },
+    link: r.prefill && { overlap: r.overlap, bytesPerSecond: r.bytesPerSecond, blockTokens: r.blockTokens },
     decode: { hardware: r.decode, instances: r.counts[1], maxConcurrentSequences: r.maxConcurrentSequences, ...r.decode !== 'cs-3' && { speculation: r.speculation, promptBuckets: r.decodeBuckets } },
   },
   prefill: r.prefill ? r.counts[0] : 0,

@@ -13,7 +13,16 @@ import { MixedFleet } from '../../../src/estimator/simulation/mixed-fleet';
 import { Outages } from '../../../src/estimator/simulation/outages';
 import { ModelArchitecture } from '../../../src/model';
 
-const ENGINE: EngineShape = { flopsPerSecond: 1e15, memoryBytesPerSecond: 3e12, memoryBytes: 1e12, ranks: 1, chips: 1, linkBytesPerSecond: 0, kvCopies: 1, lowPrecision: false };
+const ENGINE: EngineShape = {
+  flopsPerSecond: 1e15,
+  memoryBytesPerSecond: 3e12,
+  memoryBytes: 1e12,
+  ranks: 1,
+  chips: 1,
+  linkBytesPerSecond: 0,
+  kvCopies: 1,
+  lowPrecision: false,
+};
 const K = Object.assign(new Coefficients(), {
   prefillDenseUtilisation: 0.6,
   prefillAttentionUtilisation: 0.4,
