@@ -98,7 +98,7 @@ async function post({ endpoint, path, headers, body, cancellation }: Leg, via: s
     if (cancellation.reason === undefined && isConnectError(e)) {
       return undefined;
     }
-    throw new EngineError(502, 'engine_failed', 'the engine broke off before it answered');
+    throw e instanceof EngineError ? e : new EngineError(502, 'engine_failed', 'the engine broke off before it answered');
   }
 }
 

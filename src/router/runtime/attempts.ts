@@ -69,14 +69,14 @@ export class Attempts {
       exchange.target = name;
       exchange.endpoint = endpoint.url;
       const failed = exchange.code === 'stream_error' || status >= 500;
-      atWork().forEach((engine) => (failed ? engine.failed(Date.now()) : engine.succeeded()));
+      atWork().forEach((engine) => (failed ? engine.failed(performance.now()) : engine.succeeded()));
       return true;
     } catch (e) {
       if (prepared !== undefined && prepared.refusal === undefined) {
         exchange.target = name;
         exchange.endpoint = endpoint.url;
         if ((exchange.cancellation.reason ?? e) instanceof EngineError) {
-          atWork().forEach((engine) => engine.failed(Date.now()));
+          atWork().forEach((engine) => engine.failed(performance.now()));
         }
       }
       throw e;
@@ -125,7 +125,7 @@ export class Attempts {
       clearTimeout(timer);
     }
     if (cancellation.reason === undefined) {
-      prepared.prefill!.failed(Date.now());
+      prepared.prefill!.failed(performance.now());
     }
     return this.answerAlone(exchange, asked, target, leg, cancellation.reason === undefined ? 'fallback_decode_failed' : 'fallback_lease');
   }
@@ -163,7 +163,7 @@ export class Attempts {
       if (meeting.failed.reason !== undefined) {
         failed.add(meeting.endpoint);
       } else {
-        meeting.endpoint.failed(Date.now());
+        meeting.endpoint.failed(performance.now());
       }
     }
     if (target.readsPrompts) {

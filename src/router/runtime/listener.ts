@@ -40,6 +40,8 @@ export class Listener {
   private readonly http1: Server;
   private readonly http2: Http2Server;
   private readonly sessions = new Set<ServerHttp2Session>();
+  /** Every connection: neither of the two knows those that have not said yet which of them they speak. */
+  private readonly sockets = new Set<Socket>();
   private keepAliveMillis: number;
 
   /**
@@ -75,6 +77,7 @@ export class Listener {
       // it never listens itself, which is when it would begin to watch the time that its connections take.
       this.server = createTlsServer(options, accept).on('tlsClientError', (_, socket) => socket.destroy()).once('listening', () => this.http1.emit('listening'));
     }
+    this.server.on('connection', (socket: Socket) => this.sockets.add(socket.once('close', () => this.sockets.delete(socket))));
   }
 
   /** Starts to listen. Resolves to the port. */
@@ -108,6 +111,7 @@ export class Listener {
   public closeAllConnections(): void {
     this.http1.closeAllConnections();
     this.sessions.forEach((session) => session.destroy());
+    this.sockets.forEach((socket) => socket.destroy());
   }
 }
 

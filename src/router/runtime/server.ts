@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { EmbeddedMetrics } from './embedded-metrics';
@@ -23,6 +24,8 @@ const BREAK_OFF_MILLIS = 2_000;
 const ROUTES: { readonly [path: string]: { readonly name: string; readonly method: string } } = {
   '/v1/models': { name: 'models', method: 'GET' },
   '/openai/v1/models': { name: 'models', method: 'GET' },
+  // where engines tell their health, which tools that measure engines ask for.
+  '/health': { name: 'healthz', method: 'GET' },
   '/healthz': { name: 'healthz', method: 'GET' },
   '/readyz': { name: 'readyz', method: 'GET' },
   '/metrics': { name: 'metrics', method: 'GET' },
@@ -102,14 +105,14 @@ export class RouterServer {
     log.info({ inFlight: this.exchanges.size }, 'draining');
     await sleep(lameduckSeconds * 1000);
     this.listener.close();
-    const end = Date.now() + (drainSeconds - lameduckSeconds) * 1000;
-    while (this.exchanges.size > 0 && Date.now() < end) {
+    const end = performance.now() + (drainSeconds - lameduckSeconds) * 1000;
+    while (this.exchanges.size > 0 && performance.now() < end) {
       await sleep(20);
     }
     const cut = this.exchanges.size;
     this.exchanges.forEach((exchange) => exchange.cancel(new ApiError(503, 'server_error', 'shutting_down', 'the router is shutting down')));
-    const last = Date.now() + BREAK_OFF_MILLIS;
-    while (this.exchanges.size > 0 && Date.now() < last) {
+    const last = performance.now() + BREAK_OFF_MILLIS;
+    while (this.exchanges.size > 0 && performance.now() < last) {
       await sleep(20);
     }
     this.listener.closeAllConnections();

@@ -223,6 +223,44 @@ test('a stream tells reasoning, text and calls of tools as blocks of their own',
   ]);
 });
 
+describe('calls of tools whose arguments an engine mixes', () => {
+  const call = (index: number, value: object) => delta({ tool_calls: [{ index, ...value }] });
+  const begun = [
+    ROLE, call(0, { id: 'a', function: { name: 'weather', arguments: '{"city":' } }), call(1, { id: 'b', function: { name: 'weather', arguments: '{"ci' } }),
+    call(0, { function: { arguments: '"Ulm"}' } }), call(1, { function: { arguments: 'ty":"Bonn"}' } }),
+  ];
+  const ask = async () => (await sdk().send(new ConverseStreamCommand({ modelId: MODEL, messages: USER, toolConfig: { tools: [TOOL] } }))).stream;
+
+  test('are told one after the other', async () => {
+    engine.behaviour = streaming([...begun, delta({}, 'tool_calls'), { choices: [], usage: USAGE }]);
+    const events = await eventsOf(await ask());
+    expect(events.slice(1, -1)).toEqual([
+      { contentBlockStart: { contentBlockIndex: 0, start: { toolUse: { toolUseId: 'a', name: 'weather' } } } },
+      { contentBlockDelta: { contentBlockIndex: 0, delta: { toolUse: { input: '{"city":' } } } },
+      { contentBlockDelta: { contentBlockIndex: 0, delta: { toolUse: { input: '"Ulm"}' } } } },
+      { contentBlockStop: { contentBlockIndex: 0 } },
+      { contentBlockStart: { contentBlockIndex: 1, start: { toolUse: { toolUseId: 'b', name: 'weather' } } } },
+      { contentBlockDelta: { contentBlockIndex: 1, delta: { toolUse: { input: '{"city":"Bonn"}' } } } },
+      { contentBlockStop: { contentBlockIndex: 1 } },
+      { messageStop: { stopReason: 'tool_use' } },
+    ]);
+  });
+
+  test('after other content are no answer', async () => {
+    engine.behaviour = streaming([...begun, chunkOf('so'), call(1, { function: { arguments: '}' } }), delta({}, 'tool_calls')]);
+    await expect(ask().then(eventsOf)).rejects.toThrow('the engine goes on with a call of a tool that had ended');
+  });
+});
+
+test('a stream that begins with a byte order mark is told whole', async () => {
+  engine.behaviour = (response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).write('\uFEFF');
+    response.end([chunkOf('hel'), chunkOf('lo'), delta({}, 'stop')].map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join('') + 'data: [DONE]\n\n');
+  };
+  const events = await eventsOf((await sdk().send(new ConverseStreamCommand({ modelId: MODEL, messages: USER }))).stream);
+  expect(events.map(({ contentBlockDelta: told }: any) => told?.delta.text ?? '').join('')).toBe('hello');
+});
+
 test.each([
   ['a stop sequence', { finish_reason: 'stop', stop_reason: 'END' }, 'stop_sequence'],
   ['the limit', { finish_reason: 'length' }, 'max_tokens'],

@@ -1,5 +1,6 @@
 import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import {
   ask, chat, chunkOf, COMPLETION, configOf, drained, KEY, MockEngine, MODEL, ROLE, routerFor, sleep, sse, streamOf, TestRouter, until, whole,
 } from './harness';
@@ -61,7 +62,7 @@ describe('an answer that is not a stream', () => {
     expect(engine.requests).toHaveLength(1);
   });
 
-  test.each([301, 401, 403])('with status %d is the router\'s own trouble', async (status) => {
+  test.each([202, 204, 206, 301, 304, 401, 402, 403])('with status %d is the router\'s own trouble', async (status) => {
     await start();
     engine.behaviour = (response) => {
       response.writeHead(status, { location: 'http://elsewhere.example' }).end('no');
@@ -69,6 +70,24 @@ describe('an answer that is not a stream', () => {
     const response = await ask(router.url, chat());
     expect(response.status).toBe(502);
     expect(await response.json()).toMatchObject({ error: { code: 'engine_refused' } });
+  });
+
+  test.each([false, true])('that is compressed, though nobody asked for it, is 502; a stream: %p', async (stream) => {
+    await start();
+    engine.behaviour = (response) => {
+      const type = stream ? 'text/event-stream' : 'application/json';
+      response.writeHead(200, { 'content-type': type, 'content-encoding': 'gzip' }).end(gzipSync(JSON.stringify(COMPLETION)));
+    };
+    const response = await ask(router.url, chat({ stream }));
+    expect([response.status, (await response.json() as any).error.code]).toEqual([502, 'engine_failed']);
+    expect(engine.requests[0].headers['accept-encoding']).toBe('identity');
+  });
+
+  test.each(['<html>it works</html>', JSON.stringify(COMPLETION).slice(0, -1), '{"object":"error"}', ''])('with status 200 that is no completion is 502: %p', async (text) => {
+    await start();
+    engine.behaviour = (response) => void response.writeHead(200, { 'content-type': 'application/json' }).end(text);
+    const response = await ask(router.url, chat());
+    expect([response.status, (await response.json() as any).error.code]).toEqual([502, 'engine_failed']);
   });
 
   test('that dies in the middle never looks whole', async () => {
@@ -438,6 +457,17 @@ describe('a caller', () => {
     expect([response.status, (await response.json() as any).error.code]).toEqual([508, 'loop_detected']);
   });
 
+  test('that never says a word is let go when the router goes', async () => {
+    await start();
+    const socket = connect(router.port, '127.0.0.1');
+    const closed = new Promise((resolve) => socket.once('close', resolve).on('error', () => undefined).resume());
+    await new Promise((resolve) => socket.once('connect', resolve));
+    // whoever came later was seen, so that it was too.
+    expect((await ask(router.url, chat())).status).toBe(200);
+    await router.drain();
+    await closed;
+  }, 8_000);
+
   test('may not send more than the limits allow', async () => {
     await start({ limits: { maxBodyBytes: 1000, maxHeaderBytes: 2048 } });
     const long = await ask(router.url, chat({ user: 'x'.repeat(2000) }));
@@ -468,7 +498,7 @@ describe('headers', () => {
     const { headers } = engine.requests[0];
     expect(headers).toMatchObject({ traceparent, 'authorization': 'Bearer key-of-the-engine', 'content-type': 'application/json' });
     expect(Object.keys(headers).sort()).toEqual(
-      ['accept', 'authorization', 'connection', 'content-length', 'content-type', 'host', 'traceparent', 'via', 'x-request-id']);
+      ['accept', 'accept-encoding', 'authorization', 'connection', 'content-length', 'content-type', 'host', 'traceparent', 'via', 'x-request-id']);
     expect(headers.via).toMatch(/^1\.1 router-[\da-f-]{36}$/);
   });
 
@@ -527,7 +557,10 @@ describe('other routes', () => {
       const models = await fetch(`${router.url}${path}`, { headers: { authorization: `Bearer ${KEY}` } });
       expect(await models.json()).toEqual({ object: 'list', data: [MODEL, 'llama'].map((id) => ({ id, object: 'model', created: 0, owned_by: 'router' })) });
     }
-    expect((await fetch(`${router.url}/healthz`)).status).toBe(200);
+    for (const path of ['/healthz', '/health']) {
+      const health = await fetch(`${router.url}${path}`);
+      expect([health.status, await health.json()]).toEqual([200, { status: 'alive' }]);
+    }
     expect(await (await fetch(`${router.url}/readyz`)).json()).toEqual({ status: 'ready', targets: { decode: { endpoints: 1, healthy: 1 } } });
     const wrongMethod = await fetch(`${router.url}/v1/chat/completions`);
     expect([wrongMethod.status, wrongMethod.headers.get('allow')]).toEqual([405, 'POST']);

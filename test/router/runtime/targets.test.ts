@@ -170,13 +170,17 @@ describe('a target', () => {
         both.take(endpoint, NO_PROMPT);
         endpoint.release();
         if (endpoint.url === url) {
-          endpoint.failed(Date.now());
+          endpoint.failed(performance.now());
           failures++;
         }
       }
     };
     fail(a.url);
     expect(both.healthyCount).toBe(1);
+    // a clock that is set gives nobody back.
+    const clock = jest.spyOn(Date, 'now').mockReturnValue(Date.now() + 3_600_000);
+    expect(both.healthyCount).toBe(1);
+    clock.mockRestore();
     expect(new Set([1, 2, 3, 4].map(() => take(both)))).toEqual(new Set([b.url]));
     fail(b.url);
     expect(both.healthyCount).toBe(0);

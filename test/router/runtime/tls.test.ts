@@ -119,6 +119,16 @@ test.each<[string, () => Promise<unknown>]>([
   expect((await overHttp2()).status).toBe(200);
 });
 
+test('a connection that never says a word is let go when the router goes', async () => {
+  const socket = connectSocket(router.port, '127.0.0.1');
+  const closed = new Promise((resolve) => socket.once('close', resolve).on('error', () => undefined).resume());
+  await new Promise((resolve) => socket.once('connect', resolve));
+  // whoever came later was seen, so that it was too.
+  expect((await overHttp2()).status).toBe(200);
+  await router.drain();
+  await closed;
+}, 8_000);
+
 test('a drain loses no stream and lets idle connections go', async () => {
   engine.behaviour = streamOf(['a', 'b', 'c'], 100);
   const other = router;

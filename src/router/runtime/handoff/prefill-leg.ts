@@ -141,7 +141,7 @@ export class PrefillLeg {
       const ranks = await this.bootstraps.ranksOf(endpoint, config.bootstrapPort!);
       return underTransferId(withMembers(reader, ONE_TOKEN), writer, endpoint, config.bootstrapPort!, ranks);
     } catch {
-      endpoint.failed(Date.now());
+      endpoint.failed(performance.now());
       return undefined;
     }
   }
@@ -203,7 +203,7 @@ export class PrefillLeg {
         return { kind: 'refused', answer, endpoint };
       }
       if (answer.status !== 200) {
-        endpoint.failed(Date.now());
+        endpoint.failed(performance.now());
         return { kind: 'failed', outcome: 'fallback_prefill_failed' };
       }
       exchange.promptTokens = tokensIn(answer.body, 'prompt_tokens');
@@ -222,7 +222,7 @@ export class PrefillLeg {
         endpoint.unreachable();
         return undefined;
       }
-      endpoint.failed(Date.now());
+      endpoint.failed(performance.now());
       return { kind: 'failed', outcome: 'fallback_prefill_failed' };
     } finally {
       span?.end(status);

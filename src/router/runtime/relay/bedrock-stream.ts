@@ -3,7 +3,7 @@ import { Frame, FrameSplitter } from './event-frames';
 import { MAX_ANSWER_BYTES } from './relay';
 import { Exchange } from '../exchange';
 import { EngineResponse } from '../targets/engine-response';
-import { ApiError, EngineError, ROUTERS_FAULT } from '../wire/api-error';
+import { ApiError, EngineError, isRoutersTrouble } from '../wire/api-error';
 import { readWhole, tokensIn } from '../wire/whole-answer';
 
 /** Headers of Bedrock that are part of its answer. */
@@ -16,7 +16,7 @@ export async function relayBedrocksAnswer(exchange: Exchange, response: EngineRe
   const { status, body, headers: { 'retry-after': retryAfter } } = await readWhole(response, MAX_ANSWER_BYTES);
   const headers = returned(response);
   const name = String(headers['x-amzn-errortype'] ?? '').split(':', 1)[0];
-  if (status < 200 || (status >= 300 && status < 400) || ROUTERS_FAULT.has(status)) {
+  if (isRoutersTrouble(status)) {
     throw new EngineError(502, 'engine_refused', `Bedrock refuses the router with status ${status}${name === '' ? '' : `, ${name}`}`);
   }
   if (name === 'ServiceQuotaExceededException') {

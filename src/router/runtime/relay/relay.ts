@@ -2,7 +2,7 @@ import { EngineStream } from './engine-stream';
 import { Silence } from './silence';
 import { Exchange } from '../exchange';
 import { EngineResponse } from '../targets/engine-response';
-import { EngineError, ROUTERS_FAULT } from '../wire/api-error';
+import { EngineError, isRoutersTrouble } from '../wire/api-error';
 import { passOn, readWhole, tokensIn } from '../wire/whole-answer';
 
 /** Far above any answer that is not a stream. */
@@ -11,7 +11,7 @@ export const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 /** Passes on an answer that is not a stream, status and all, once it is whole. */
 export async function relayWhole(exchange: Exchange, response: EngineResponse): Promise<void> {
   const { status } = response;
-  if (status < 200 || (status >= 300 && status < 400) || ROUTERS_FAULT.has(status)) {
+  if (isRoutersTrouble(status)) {
     await response.discard();
     throw new EngineError(502, 'engine_refused', `the engine refuses the router with status ${status}`);
   }

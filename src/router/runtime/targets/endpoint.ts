@@ -73,7 +73,8 @@ export class Endpoint {
     this.asked = probe;
     const { origin, pathname } = new URL(url);
     this.basePath = pathname.replace(/\/$/, '');
-    this.headers = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
+    // what is encoded could not be read here, nor by every caller.
+    this.headers = { 'accept-encoding': 'identity', ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }) };
     this.pool = new Pool(origin, {
       // as many as there are requests at once: who takes a slot has one.
       connections: null,

@@ -91,7 +91,12 @@ export class EngineResponse implements Dispatcher.DispatchHandler {
   /** Of undici: it has begun. */
   public onResponseStart(_: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     // what comes before the status is of no use to callers.
-    if (status >= 200) {
+    if (status < 200) {
+      return;
+    }
+    if ((headers['content-encoding'] ?? 'identity') !== 'identity') {
+      this.fail(new EngineError(502, 'engine_failed', 'the engine encodes its answer, which it was asked not to do'));
+    } else {
       this.status = status;
       this.headers = headers;
       this.begun();

@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import { isDeepStrictEqual } from 'node:util';
 import { BedrockSigner } from './bedrock-signer';
 import { Endpoint } from './endpoint';
@@ -48,7 +49,7 @@ export class Target {
 
   /** Endpoints that answered their last probes and requests. */
   public get healthyCount(): number {
-    const now = Date.now();
+    const now = performance.now();
     return this.endpoints.filter((endpoint) => endpoint.isReliable(now)).length;
   }
 
@@ -104,7 +105,7 @@ export class Target {
   }
 
   private reliable(tried: ReadonlySet<Endpoint>): Endpoint[] {
-    const now = Date.now();
+    const now = performance.now();
     return this.endpoints.filter((endpoint) => endpoint.isReliable(now) && !tried.has(endpoint));
   }
 

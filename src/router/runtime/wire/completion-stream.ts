@@ -29,7 +29,7 @@ export abstract class CompletionStream implements CallerStream {
     const text = this.chunks.textOf(events);
     if (text === undefined) {
       dataOfEach(events).forEach((data) => this.chunk(data));
-    } else {
+    } else if (text !== '') {
       this.text('text', text);
     }
   }

@@ -1,13 +1,18 @@
 import { ApiError } from './api-error';
 import { CallerStream, CallerWire } from './caller-wire';
+import { completionOf } from './completion';
 import { SSE_HEADERS } from './sse';
-import { WholeAnswer } from './whole-answer';
 
-/** Callers of the OpenAI API: what an engine says is passed on as it stands. */
+/** Callers of the OpenAI API: what an engine says is passed on as it stands, as long as it is an answer. */
 export const OPENAI_WIRE: CallerWire = {
   headers: () => ({}),
   error: (error) => ({ status: error.status, headers: { 'content-type': 'application/json', ...error.headers }, body: errorBody(error) }),
-  whole: (answer: WholeAnswer) => answer,
+  whole: (answer) => {
+    if (answer.status === 200) {
+      completionOf(answer);
+    }
+    return answer;
+  },
   stream: () => new OpenAiStream(),
   streamFailure: (error) => ({ bytes: errorEvent(error), isEnd: false }),
 };

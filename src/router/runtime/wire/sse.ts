@@ -14,6 +14,8 @@ export class SseEventTooLong extends Error {}
 
 const LF = 10;
 const CR = 13;
+/** What some encoders begin a text with. */
+const BYTE_ORDER_MARK = /^\uFEFF/;
 
 /**
  * Splits a byte stream into server-sent events without holding more than one of them.
@@ -78,7 +80,7 @@ function dataOf(event: string): string | undefined {
   if (event.startsWith('data: ') && !event.includes('\n') && !event.includes('\r')) {
     return event.slice('data: '.length);
   }
-  const lines = event.split('\n')
+  const lines = event.replace(BYTE_ORDER_MARK, '').split('\n')
     .filter((line) => line.startsWith('data:'))
     .map((line) => line.replace(/^data: ?/, '').replace(/\r$/, ''));
   return lines.length === 0 ? undefined : lines.join('\n');

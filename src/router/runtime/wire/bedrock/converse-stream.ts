@@ -1,4 +1,5 @@
 import { Exchange } from '../../exchange';
+import { EngineError } from '../api-error';
 import { CompletionStream } from '../completion-stream';
 import { stopReasonOf, tierOf, usageOf } from './completion';
 import { EventFrame } from './event-stream';
@@ -15,10 +16,18 @@ const MODEL_STREAM_ERROR = EventFrame.exception('modelStreamErrorException');
 /** What a block of content holds: text, reasoning, or the call of the tool with this index. */
 type BlockKind = 'text' | 'reasoning' | number;
 
+/** What was told of a call of a tool whose block is not open yet. */
+interface HeldCall {
+  readonly id: unknown;
+  readonly name: unknown;
+  input: string;
+}
+
 /**
  * An answer as ConverseStream tells it: messageStart, blocks of content one after the other, messageStop, and metadata with the usage at the end.
  *
- * Text that arrives together is told in one event.
+ * Text that arrives together is told in one event. Engines may mix the arguments of several calls of tools, and blocks cannot be: the first is told as it comes,
+ * the others once it has ended.
  */
 export class ConverseStream extends CompletionStream {
   public readonly headers = { 'content-type': 'application/vnd.amazon.eventstream' };
@@ -29,6 +38,9 @@ export class ConverseStream extends CompletionStream {
   /** Text of the present block that was not told yet. */
   private pendingText = '';
   private calledTools = false;
+  /** Calls of tools whose blocks have ended. */
+  private readonly toldCalls = new Set<number>();
+  private readonly heldCalls = new Map<number, HeldCall>();
 
   constructor(exchange: Exchange) {
     super();
@@ -56,6 +68,8 @@ export class ConverseStream extends CompletionStream {
 
   protected text(kind: 'text' | 'reasoning', text: string): void {
     if (this.block !== kind) {
+      this.closeBlock();
+      this.tellHeldCalls();
       this.openBlock(kind);
     }
     this.pendingText += text;
@@ -63,19 +77,29 @@ export class ConverseStream extends CompletionStream {
 
   protected toolCall({ index, id, function: called }: Fields): void {
     const { name, arguments: input } = isObject(called) ? called : {} as Fields;
-    const kind = typeof index === 'number' ? index : 0;
-    if (this.block !== kind) {
-      this.openBlock(kind);
-      this.calledTools = true;
-      this.frames.push(BLOCK_START.encode(JSON.stringify({ contentBlockIndex: this.blockIndex, start: { toolUse: { toolUseId: id, name } } })));
+    const call = typeof index === 'number' ? index : 0;
+    const text = typeof input === 'string' ? input : '';
+    if (this.toldCalls.has(call)) {
+      if (text === '') {
+        return;
+      }
+      throw new EngineError(502, 'engine_failed', 'the engine goes on with a call of a tool that had ended');
     }
-    if (typeof input === 'string' && input !== '') {
-      this.frames.push(BLOCK_DELTA.encode(JSON.stringify({ contentBlockIndex: this.blockIndex, delta: { toolUse: { input } } })));
+    if (typeof this.block === 'number' && this.block !== call) {
+      const held = this.heldCalls.get(call) ?? { id, name, input: '' };
+      held.input += text;
+      this.heldCalls.set(call, held);
+      return;
     }
+    if (this.block !== call) {
+      this.openCall(call, id, name);
+    }
+    this.tellInput(text);
   }
 
   protected stop(finishReason: string, stopReason: unknown): void {
     this.closeBlock();
+    this.tellHeldCalls();
     this.frames.push(MESSAGE_STOP.encode(JSON.stringify({ stopReason: stopReasonOf(finishReason, stopReason, this.calledTools) })));
   }
 
@@ -85,6 +109,27 @@ export class ConverseStream extends CompletionStream {
       metrics: { latencyMs: Math.round(this.exchange.elapsedSeconds() * 1000) },
       ...tierOf(this.exchange),
     })));
+  }
+
+  private openCall(call: number, id: unknown, name: unknown): void {
+    this.openBlock(call);
+    this.calledTools = true;
+    this.frames.push(BLOCK_START.encode(JSON.stringify({ contentBlockIndex: this.blockIndex, start: { toolUse: { toolUseId: id, name } } })));
+  }
+
+  private tellInput(input: string): void {
+    if (input !== '') {
+      this.frames.push(BLOCK_DELTA.encode(JSON.stringify({ contentBlockIndex: this.blockIndex, delta: { toolUse: { input } } })));
+    }
+  }
+
+  private tellHeldCalls(): void {
+    for (const [call, { id, name, input }] of this.heldCalls) {
+      this.openCall(call, id, name);
+      this.tellInput(input);
+      this.closeBlock();
+    }
+    this.heldCalls.clear();
   }
 
   private openBlock(kind: BlockKind): void {
@@ -97,6 +142,9 @@ export class ConverseStream extends CompletionStream {
     this.flushText();
     if (this.block !== undefined) {
       this.frames.push(BLOCK_STOP.encode(`{"contentBlockIndex":${this.blockIndex}}`));
+      if (typeof this.block === 'number') {
+        this.toldCalls.add(this.block);
+      }
       this.block = undefined;
     }
   }

@@ -9,6 +9,7 @@ import { BedrockWire } from './bedrock-wire';
 import { chunkOf, completionOf, isGivenUp } from '../completion';
 import { EventFrame } from './event-stream';
 import { FieldProblems, Fields, isObject, jsonObject } from '../fields';
+import { withMembers } from '../json-object';
 import { refuseRemoteMedia } from '../media';
 import { dataOfEach } from '../sse';
 
@@ -37,7 +38,7 @@ export function parseInvocation(bytes: Buffer, headers: IncomingHttpHeaders, mod
   const body = jsonObject(bytes);
   if (Array.isArray(body.messages)) {
     refuseRemoteMedia(body.messages, 'messages');
-    return { request: chatRequest(body, model, stream), wire: new InvokeModelWire(false) };
+    return { request: chatRequest(bytes, body, model, stream), wire: new InvokeModelWire(false) };
   }
   if (body.prompt !== undefined) {
     return { request: promptRequest(body, model, stream), wire: new InvokeModelWire(true) };
@@ -45,14 +46,16 @@ export function parseInvocation(bytes: Buffer, headers: IncomingHttpHeaders, mod
   throw invalid('invalid_request', 'the body is neither a chat completion with messages nor a Llama request with prompt');
 }
 
-function chatRequest(given: Fields, model: string, stream: boolean): EngineRequest {
-  const { model: named, stream: asked, stream_options: ignored, ...fields } = given;
+/** What is not the caller's to say is put into its own text: numbers that JavaScript would round, or has none for, stay as they are. */
+function chatRequest(given: Buffer, parsed: Fields, model: string, stream: boolean): EngineRequest {
+  const { model: named, stream: asked, stream_options: ignored, ...fields } = parsed;
   const kvMember = kvMemberOf(fields);
   if (kvMember !== undefined) {
     throw invalid('kv_transfer_params_refused', `${kvMember} is not for callers to give`);
   }
-  const body = { ...fields, model, stream, ...(stream && { stream_options: { include_usage: true } }) };
-  return { path: '/v1/chat/completions', model, stream, bytes: Buffer.from(JSON.stringify(body)), body };
+  const options = stream ? { include_usage: true } : undefined;
+  const bytes = withMembers(given, { model: JSON.stringify(model), stream: String(stream), stream_options: options && JSON.stringify(options) });
+  return { path: '/v1/chat/completions', model, stream, bytes, body: { ...fields, model, stream, ...(options && { stream_options: options }) } };
 }
 
 function promptRequest(given: Fields, model: string, stream: boolean): EngineRequest {
