@@ -1,8 +1,10 @@
 import {
   Duration, RemovalPolicy, aws_ec2 as ec2, aws_ecs as ecs, aws_kms as kms, aws_logs as logs, aws_s3 as s3, aws_secretsmanager as secretsmanager,
 } from 'aws-cdk-lib';
+import { RouterBedrockRates } from './router-bedrock-rates';
 import { RouterListener } from './router-listener';
-import { RouterBedrockRates, RouterQueue, RouterTokenIssuer } from './router-options';
+import { RouterQueue } from './router-queue';
+import { RouterTokenIssuer } from './router-token-issuer';
 import { RouterValkey } from './router-valkey';
 import { EngineEndpoint } from '../decode';
 import { DeploymentSpec } from '../estimator';
@@ -54,7 +56,7 @@ export interface BedrockRouterOptions {
   readonly images?: boolean;
 
   /**
-   * Namespace of the metrics that the tasks tell CloudWatch.
+   * Namespace of the metrics that the tasks tell CloudWatch: up to 255 letters, digits and `. - _ / # :`, not AWS' own.
    *
    * @default 'DisaggregatedInference'
    */
@@ -175,7 +177,7 @@ export interface BedrockRouterOptions {
   readonly firstTokenTimeout?: Duration;
 
   /**
-   * How long a task that is stopped may take to finish its requests, at most 115 seconds.
+   * How long a task that is stopped may take to finish its requests, a whole number of seconds, at most 115.
    *
    * @default Duration.seconds(100)
    */

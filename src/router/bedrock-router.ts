@@ -7,7 +7,6 @@ import {
   aws_iam as iam, aws_kms as kms, aws_logs as logs, aws_secretsmanager as secretsmanager, aws_ssm as ssm,
 } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
-import { EngineEndpoint } from '../decode';
 import { encryptedLogs } from '../encrypted-logs';
 import { ManagedRole } from '../managed-role';
 import { Problems } from '../problems';
@@ -15,12 +14,11 @@ import { InferenceRules } from '../validation';
 import { BedrockRouterBase } from './bedrock-router-base';
 import { BedrockRouterAttributes, IBedrockRouter } from './bedrock-router-interface';
 import { BedrockRouterProps } from './bedrock-router-props';
-import { buildRouterConfig, METRICS_NAMESPACE, portsOf, ROUTER_PORT } from './router-config';
+import { ROUTER_PORT } from './engine-checks';
+import { buildRouterConfig, METRICS_NAMESPACE } from './router-config';
+import { openEgress } from './router-egress';
 import { RouterListener } from './router-listener';
-import { placeProblems } from './router-placement';
-
-/** Longest idle timeout of an Application Load Balancer, in seconds. */
-const MAX_IDLE_SECONDS = 4000;
+import { placeProblems, tasksOf } from './router-placement';
 
 /**
  * Answers Bedrock's Converse, ConverseStream, InvokeModel, InvokeModelWithResponseStream and CountTokens, and OpenAI's responses, chat completions and
@@ -40,8 +38,8 @@ const MAX_IDLE_SECONDS = 4000;
  * accepted; or, with a `tokenIssuer`, a JSON Web Token in its place. AWS' SDK for JavaScript speaks HTTP/2 to Bedrock: it needs a listener with TLS, or a `NodeHttpHandler`.
  *
  * Throws a `ProblemsError` with every problem: a model that is not known (`RouterModelUnknown`), no engine that answers
- * (`RouterNothingAnswers`), engines (`RouterEngine…`), times (`RouterTime`), limits (`RouterRateLimit`, `RouterValkeyUnused`, `RouterQueue`, `RouterMaxRequests`, `RouterMinPromptTokens`),
- * callers (`RouterAuthTwice`, `RouterTokenIssuer`), rates (`RouterBedrockRates`) or a spec that cannot be configured, fewer than two zones (`RouterZones`),
+ * (`RouterNothingAnswers`), engines (`RouterEngine…`), times (`RouterTime`), limits (`RouterRateLimit`, `RouterValkey…`, `RouterQueue`, `RouterMaxRequests`, `RouterMinPromptTokens`),
+ * callers (`RouterAuthTwice`, `RouterTokenIssuer`, `RouterPriorityCallers`), names of models (`RouterModelNames`) and of metrics (`RouterMetricsNamespace`), rates (`RouterBedrockRates`) or a spec that cannot be configured, fewer than two zones (`RouterZones`),
  * public subnets (`RouterSubnetsPublic`), or counts of tasks that are none (`RouterTasks`).
  */
 export class BedrockRouter extends BedrockRouterBase {
@@ -83,20 +81,17 @@ export class BedrockRouter extends BedrockRouterBase {
   constructor(scope: Construct, id: string, props: BedrockRouterProps) {
     super(scope, id);
     Problems.throwIfAny(placeProblems(props, this.node.path));
-    const requestTimeout = props.requestTimeout ?? Duration.minutes(15);
     const drainTimeout = props.drainTimeout ?? Duration.seconds(100);
-    const idleSeconds = Math.min(MAX_IDLE_SECONDS, requestTimeout.toSeconds() + 60);
     this.metricsName = Names.uniqueResourceName(this, { maxLength: 255 });
     this.metricsNamespace = props.metricsNamespace ?? METRICS_NAMESPACE;
     this.apiKeysSecret = props.tokenIssuer === undefined ? props.apiKeysSecret ?? this.generateApiKeys(props) : undefined;
-    const { config, secrets, unpairedEngines } = buildRouterConfig({
+    const { config, secrets, unpairedEngines, idleSeconds } = buildRouterConfig({
       ...props,
       path: this.node.path,
       region: Stack.of(this).region,
-      requestTimeoutSeconds: requestTimeout.toSeconds(),
-      firstTokenTimeoutSeconds: (props.firstTokenTimeout ?? Duration.minutes(2)).toSeconds(),
-      loadBalancerIdleSeconds: idleSeconds,
-      drainSeconds: drainTimeout.toSeconds(),
+      requestTimeout: props.requestTimeout ?? Duration.minutes(15),
+      firstTokenTimeout: props.firstTokenTimeout ?? Duration.minutes(2),
+      drainTimeout,
       apiKeys: this.apiKeysSecret,
       metricsName: this.metricsName,
       metricsNamespace: this.metricsNamespace,
@@ -104,8 +99,7 @@ export class BedrockRouter extends BedrockRouterBase {
 
     this.logGroup = encryptedLogs(this, 'Logs', props);
     this.service = this.defineService(props, config, secrets, drainTimeout);
-    openEngines(this.service, props.engines);
-    props.valkey?._open(this.service.connections);
+    openEgress(this.service.connections, props);
 
     const listener = props.listener ?? RouterListener.plaintextInternal();
     if (props.listener === undefined) {
@@ -272,23 +266,10 @@ export class BedrockRouter extends BedrockRouterBase {
   }
 
   private defineScaling(props: BedrockRouterProps, targetGroup: elbv2.ApplicationTargetGroup): void {
-    const scaling = this.service.autoScaleTaskCount({ minCapacity: props.minTasks ?? 2, maxCapacity: props.maxTasks ?? 10 });
+    const { minTasks, maxTasks } = tasksOf(props);
+    const scaling = this.service.autoScaleTaskCount({ minCapacity: minTasks, maxCapacity: maxTasks });
     scaling.scaleOnRequestCount('Requests', { targetGroup, requestsPerTarget: props.requestsPerTaskPerMinute ?? 6000 });
     scaling.scaleOnCpuUtilization('Cpu', { targetUtilizationPercent: 60 });
-  }
-}
-
-/** Lets the tasks reach engines whose security groups are known, and whatever port the others have. */
-function openEngines(service: ecs.FargateService, engines: EngineEndpoint[]): void {
-  for (const engine of engines) {
-    const { connections } = engine;
-    for (const port of portsOf(engine)) {
-      if (connections !== undefined) {
-        service.connections.allowTo(connections, ec2.Port.tcp(port), 'router to engine');
-      } else if (port !== 443) {
-        service.connections.allowToAnyIpv4(ec2.Port.tcp(port), 'router to engine');
-      }
-    }
   }
 }
 

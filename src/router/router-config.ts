@@ -1,16 +1,17 @@
-import { aws_secretsmanager as secretsmanager, Token } from 'aws-cdk-lib';
-import { bedrockRatesOf, issuerOf, queueOf, RouterSettings, settingsProblems } from './router-settings';
-import { isBaseUrl } from '../base-url';
-import { EngineEndpoint, EngineProtocol, EngineRole } from '../decode';
-import { DeploymentSpec } from '../estimator';
+import { Duration, Token, aws_secretsmanager as secretsmanager } from 'aws-cdk-lib';
+import { BedrockRouterProps } from './bedrock-router-props';
+import { checkEngines, HOSTED, ROUTER_PORT } from './engine-checks';
+import { enginePairs } from './engine-pairs';
+import { bedrockRatesOf, checkBedrockRates } from './router-bedrock-rates';
+import { checkQueue, queueOf } from './router-queue';
+import { checkIssuer, issuerOf } from './router-token-issuer';
 import schema from './runtime/router-config.v1.schema.json';
+import { secondsOf, SettingChecks } from './setting-checks';
+import { EngineEndpoint, EngineProtocol, EngineRole } from '../decode';
 import { RoutingRates, routingRates } from '../estimator/routing-rates';
 import { specProblems } from '../estimator/spec-check';
-import { connectorMend, KV_CONNECTORS, MOONCAKE, SGLANG } from '../kv-connectors';
 import { Problem, Problems } from '../problems';
 
-/** Port of the router's container. */
-export const ROUTER_PORT = 8080;
 /** Namespace of the metrics that tasks tell CloudWatch. */
 export const METRICS_NAMESPACE = schema.properties.emf.properties.namespace.default;
 /** Name of the variable with the callers' API keys. */
@@ -18,34 +19,24 @@ const API_KEYS_VARIABLE = 'ROUTER_API_KEYS';
 /** Name of the variable with Valkey's password. */
 const VALKEY_PASSWORD_VARIABLE = 'VALKEY_PASSWORD';
 
-/** Port of the bootstrap server of vLLM's prefill engines, unless they are told another. */
-const BOOTSTRAP_PORT = 8998;
+/** Longest idle timeout of an Application Load Balancer, in seconds. */
+const MAX_IDLE_SECONDS = 4000;
+/** How much longer than a request it is. */
+const IDLE_MARGIN_SECONDS = 60;
 
-/** Settings of an endpoint that a hosted service needs, and those that it has not. */
-interface HostedSettings {
-  readonly needed: readonly (keyof EngineEndpoint)[];
-  readonly unknown: readonly (keyof EngineEndpoint)[];
-}
+/** Props that the service is told of. */
+type RouterSettings = Pick<BedrockRouterProps,
+'engines' | 'spec' | 'servedModelNames' | 'images' | 'maxRequestsPerEngine' | 'minPromptTokens' | 'requestsPerMinutePerKey' | 'tokensPerMinutePerKey'
+| 'priorityCallers' | 'valkey' | 'queue' | 'tokenIssuer' | 'apiKeysSecret' | 'bedrockRates'>;
 
-const HOSTED: { readonly [protocol: string]: HostedSettings } = {
-  [EngineProtocol.BEDROCK]: {
-    needed: ['bedrockModel'],
-    unknown: ['discoverySrvName', 'apiKeySecret', 'kvConnector', 'kvBlockTokens', 'metricsPath', 'defaultMaxTokens'],
-  },
-  [EngineProtocol.CEREBRAS]: { needed: ['url', 'apiKeySecret'], unknown: ['discoverySrvName', 'bedrockModel', 'kvConnector', 'kvBlockTokens', 'metricsPath'] },
-};
-
-/** What the construct knows when it configures the service. Times are in seconds. */
+/** What the construct knows when it configures the service. */
 export interface RouterConfigInput extends RouterSettings {
   readonly path: string;
   /** AWS region of the router. */
   readonly region: string;
-  readonly engines: EngineEndpoint[];
-  readonly spec?: DeploymentSpec;
-  readonly requestTimeoutSeconds: number;
-  readonly firstTokenTimeoutSeconds: number;
-  readonly loadBalancerIdleSeconds: number;
-  readonly drainSeconds: number;
+  readonly requestTimeout: Duration;
+  readonly firstTokenTimeout: Duration;
+  readonly drainTimeout: Duration;
   /** The secret of the callers' API keys; undefined if they present tokens. */
   readonly apiKeys?: secretsmanager.ISecret;
   readonly metricsName: string;
@@ -58,6 +49,8 @@ export interface BuiltRouterConfig {
   readonly secrets: { [variable: string]: secretsmanager.ISecret };
   /** Names of prefill engines that no decode engine takes KV caches of, and beside prefill engines of decode engines that take none. */
   readonly unpairedEngines: string[];
+  /** Idle timeout of the load balancer. */
+  readonly idleSeconds: number;
 }
 
 /**
@@ -73,7 +66,7 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
     ...(input.apiKeys !== undefined && { [API_KEYS_VARIABLE]: input.apiKeys }),
     ...(input.valkey?._passwordSecret !== undefined && { [VALKEY_PASSWORD_VARIABLE]: input.valkey._passwordSecret }),
   };
-  const prefillOf = pairs(input.engines);
+  const prefillOf = enginePairs(input.engines);
   const servedNames = input.servedModelNames ?? [spec!.model.id];
   const targets = input.engines.map((engine, i) => {
     const variable = `ENGINE_API_KEY_${i}`;
@@ -97,9 +90,13 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
       metrics: engine.metricsPath === undefined ? undefined : { path: engine.metricsPath },
     };
   });
+  const firstTokenSeconds = secondsOf(input.firstTokenTimeout);
+  const drainSeconds = secondsOf(input.drainTimeout);
+  const idleSeconds = Math.ceil(secondsOf(input.requestTimeout)) + IDLE_MARGIN_SECONDS;
   const paired = new Set<EngineEndpoint>([...prefillOf.keys(), ...prefillOf.values()]);
   return {
     secrets,
+    idleSeconds,
     unpairedEngines: input.engines.some((engine) => engine.role === EngineRole.PREFILL)
       ? input.engines.filter((engine) => engine.role !== EngineRole.AGGREGATED && !paired.has(engine)).map((engine) => engine.name)
       : [],
@@ -114,12 +111,12 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
         ...(input.minPromptTokens !== undefined && { minPromptTokens: input.minPromptTokens }),
       },
       limits: {
-        requestTimeoutSeconds: input.requestTimeoutSeconds,
-        firstByteTimeoutSeconds: input.firstTokenTimeoutSeconds,
+        requestTimeoutSeconds: secondsOf(input.requestTimeout),
+        firstByteTimeoutSeconds: firstTokenSeconds,
         // the other half is for a decode engine that has to read the prompt after all.
-        prefillTimeoutSeconds: Math.min(60, input.firstTokenTimeoutSeconds / 2),
+        prefillTimeoutSeconds: Math.min(60, firstTokenSeconds / 2),
         // a load balancer must be the one that closes an idle connection, or it sends a request into a closing one.
-        keepAliveSeconds: input.loadBalancerIdleSeconds + 5,
+        keepAliveSeconds: idleSeconds + 5,
       },
       queue: input.queue && queueOf(input.queue),
       rateLimits: input.requestsPerMinutePerKey === undefined && input.tokensPerMinutePerKey === undefined ? undefined : {
@@ -128,8 +125,8 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
         valkey: input.valkey?._config(VALKEY_PASSWORD_VARIABLE),
       },
       priorityCallers: input.priorityCallers,
-      lameduckSeconds: Math.min(10, input.drainSeconds / 2),
-      drainSeconds: input.drainSeconds,
+      lameduckSeconds: Math.min(10, drainSeconds / 2),
+      drainSeconds,
       auth: input.tokenIssuer === undefined
         ? { apiKeysEnv: API_KEYS_VARIABLE, apiKeysSecret: { arn: input.apiKeys!.secretArn } }
         : { jwt: issuerOf(input.tokenIssuer) },
@@ -137,14 +134,6 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
       expected: objective === undefined ? undefined : { ttftSeconds: objective.ttftSeconds, tpotSeconds: objective.tpotSeconds },
     },
   };
-}
-
-/** The prefill engine of each decode engine that has one: the first with the same connector. A connector that is not known yet is nobody's. */
-function pairs(engines: EngineEndpoint[]): Map<EngineEndpoint, EngineEndpoint> {
-  const transfers = engines.filter((engine) => engine.kvConnector !== undefined && !Token.isUnresolved(engine.kvConnector));
-  const prefill = transfers.filter((engine) => engine.role === EngineRole.PREFILL);
-  return new Map(transfers.filter((engine) => engine.role === EngineRole.DECODE).flatMap((engine) =>
-    prefill.filter((one) => one.kvConnector === engine.kvConnector).slice(0, 1).map((one) => [engine, one])));
 }
 
 /** What paths are chosen by. Of engines that read prompts before those of the spec the estimator says nothing. */
@@ -159,129 +148,52 @@ function routingOf({ spec, engines }: RouterConfigInput, prefillOf: ReadonlyMap<
 
 function problemsOf(input: RouterConfigInput): Problem[] {
   const { path, engines } = input;
-  const prefillOf = pairs(engines);
-  const problems: Problem[] = [];
-  const refuse = (rule: string, where: string, value: unknown, message: string, mend: string) =>
-    problems.push({ rule, path: `${path}.${where}`, ...(value === undefined ? {} : { value: JSON.stringify(value) }), message, mend });
-
+  const checks = new SettingChecks(path);
   if (input.servedModelNames === undefined && input.spec === undefined) {
-    refuse('RouterModelUnknown', 'servedModelNames', undefined, 'the router does not know which model it serves', 'give servedModelNames or spec');
+    checks.refuse('RouterModelUnknown', 'servedModelNames', undefined, 'the router does not know which model it serves', 'give servedModelNames or spec');
   }
-  problems.push(...(input.spec === undefined ? [] : specProblems(input.spec)).map((problem) => ({ ...problem, path: `${path}.spec.${problem.path}` })));
+  checks.problems.push(...(input.spec === undefined ? [] : specProblems(input.spec)).map((problem) => ({ ...problem, path: `${path}.spec.${problem.path}` })));
   if (input.servedModelNames?.length === 0) {
-    refuse('RouterModelUnknown', 'servedModelNames', [], 'no model is served', 'name at least one model');
+    checks.refuse('RouterModelUnknown', 'servedModelNames', [], 'no model is served', 'name at least one model');
   }
-  const served = (input.servedModelNames ?? []).filter((name) => !Token.isUnresolved(name));
-  if (served.some((name, i) => name === '' || served.indexOf(name) < i)) {
-    refuse('RouterModelNames', 'servedModelNames', served, 'a name is empty, or there twice', 'give each name once');
-  }
-  if (!engines.some((engine) => engine.role !== EngineRole.PREFILL)) {
-    refuse('RouterNothingAnswers', 'engines', undefined, 'no engine answers requests', 'add an engine whose role is DECODE or AGGREGATED');
-  }
-  const names = new Set<string>();
-  engines.forEach((engine, i) => {
-    const at = `engines[${i}]`;
-    if (!Token.isUnresolved(engine.name)) {
-      if (!/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/.test(engine.name)) {
-        refuse('RouterEngineName', `${at}.name`, engine.name, 'the name does not fit into a metric', 'use up to 63 letters, digits, - and _');
-      }
-      if (names.has(engine.name)) {
-        refuse('RouterEngineName', `${at}.name`, engine.name, 'two engines have the same name', 'give each its own name');
-      }
-      names.add(engine.name);
-    }
-    const hosted = HOSTED[engine.protocol];
-    if (hosted !== undefined) {
-      problems.push(...hostedProblems(engine, hosted, `${path}.${at}`));
-      return;
-    }
-    if ((engine.discoverySrvName === undefined) === (engine.url === undefined)) {
-      refuse('RouterEngineAddress', at, engine.name, 'an engine is reached in exactly one way', 'give one of discoverySrvName and url');
-    }
-    if (engine.url !== undefined && !Token.isUnresolved(engine.url) && !isBaseUrl(engine.url)) {
-      refuse('RouterEngineUrl', `${at}.url`, engine.url, 'the URL is not a base URL', 'give http:// or https://, a host, and no credentials, query or fragment');
-    }
-    if (engine.role === EngineRole.DECODE && engine.kvConnector === SGLANG && !prefillOf.has(engine)) {
-      refuse('RouterEngineUnpaired', `${at}.kvConnector`, engine.kvConnector, 'decode engines of SGLang read no prompts', 'add a PREFILL engine with the same kvConnector');
-    }
-    if (engine.metricsPath !== undefined && !Token.isUnresolved(engine.metricsPath) && !engine.metricsPath.startsWith('/')) {
-      refuse('RouterEngineMetrics', `${at}.metricsPath`, engine.metricsPath, 'this is no path', 'begin it with /');
-    }
-    if (engine.defaultMaxTokens !== undefined) {
-      refuse('RouterEngineMaxTokens', `${at}.defaultMaxTokens`, engine.defaultMaxTokens, 'engines like these set a limit themselves', 'remove it');
-    }
-    if (engine.kvBlockTokens !== undefined && !Token.isUnresolved(engine.kvBlockTokens)
-      && !(Number.isInteger(engine.kvBlockTokens) && engine.kvBlockTokens >= 1)) {
-      refuse('RouterEngineBlocks', `${at}.kvBlockTokens`, engine.kvBlockTokens, 'the number of tokens is not a whole number above 0', 'give what --block-size of the engines is');
-    }
-    const { kvConnector } = engine;
-    if (kvConnector !== undefined && !Token.isUnresolved(kvConnector) && !KV_CONNECTORS.includes(kvConnector)) {
-      refuse('RouterEngineConnector', `${at}.kvConnector`, kvConnector, 'the router knows no such hand-off', connectorMend(kvConnector));
-    }
-    if (portOf(engine) === undefined) {
-      refuse('RouterEnginePort', `${at}.port`, engine.name, 'the port to open towards the engine is not known', 'give port');
-    }
-  });
-  const bound = (where: string, seconds: number, least: number, most: number) => {
-    if (Token.isUnresolved(seconds)) {
-      refuse('RouterTime', where, undefined, 'the time is not known at synthesis', 'give a number, not a token');
-    } else if (!(seconds >= least && seconds <= most)) {
-      refuse('RouterTime', where, seconds, `the time is not within ${least} and ${most} seconds`, 'change it');
-    }
-  };
+  checks.names('RouterModelNames', 'servedModelNames', input.servedModelNames);
+  checkEngines(engines, checks);
   // 4000 s is the longest idle timeout of an Application Load Balancer, and it must outlast a request that says nothing.
-  bound('requestTimeout', input.requestTimeoutSeconds, 1, 3940);
-  bound('firstTokenTimeout', input.firstTokenTimeoutSeconds, 1, 3940);
-  // Fargate kills a container 120 s after it asked it to stop.
-  bound('drainTimeout', input.drainSeconds, 1, 115);
-  const { minPromptTokens } = input;
-  if (minPromptTokens !== undefined && !Token.isUnresolved(minPromptTokens) && !(minPromptTokens >= 0 && minPromptTokens < Infinity)) {
-    refuse('RouterMinPromptTokens', 'minPromptTokens', minPromptTokens, 'this is no number of tokens', 'give a number from 0 on');
+  checks.time('RouterTime', 'requestTimeout', input.requestTimeout, { type: 'number', minimum: 1, maximum: MAX_IDLE_SECONDS - IDLE_MARGIN_SECONDS });
+  checks.time('RouterTime', 'firstTokenTimeout', input.firstTokenTimeout, { type: 'number', minimum: 1, maximum: MAX_IDLE_SECONDS - IDLE_MARGIN_SECONDS });
+  // Fargate kills a container 120 s after it asked it to stop, and takes whole seconds.
+  checks.time('RouterTime', 'drainTimeout', input.drainTimeout, { type: 'integer', minimum: 1, maximum: 115 });
+  checks.number('RouterMinPromptTokens', 'minPromptTokens', input.minPromptTokens, schema.properties.routing.properties.minPromptTokens, 'tokens');
+  checkLimits(input, checks);
+  if (input.tokenIssuer !== undefined) {
+    if (input.apiKeysSecret !== undefined) {
+      checks.refuse('RouterAuthTwice', 'tokenIssuer', undefined, 'callers prove who they are in exactly one way', 'give one of apiKeysSecret and tokenIssuer');
+    }
+    checkIssuer(input.tokenIssuer, checks);
   }
-  const weighsBedrock = input.spec?.objective !== undefined && engines.some(({ protocol }) => protocol === EngineProtocol.BEDROCK);
-  problems.push(...settingsProblems(input, path, weighsBedrock));
-  if (input.maxRequestsPerEngine !== undefined && !Token.isUnresolved(input.maxRequestsPerEngine)
-    && !(Number.isInteger(input.maxRequestsPerEngine) && input.maxRequestsPerEngine >= 1)) {
-    refuse('RouterMaxRequests', 'maxRequestsPerEngine', input.maxRequestsPerEngine, 'the number of requests is not a whole number above 0', 'change it');
+  if (input.bedrockRates !== undefined) {
+    const weighsBedrock = input.spec?.objective !== undefined && engines.some(({ protocol }) => protocol === EngineProtocol.BEDROCK);
+    checkBedrockRates(input.bedrockRates, weighsBedrock, checks);
   }
-  return problems;
+  const { namespace } = schema.properties.emf.properties;
+  if (!Token.isUnresolved(input.metricsNamespace) && !new RegExp(namespace.pattern).test(input.metricsNamespace)) {
+    checks.refuse('RouterMetricsNamespace', 'metricsNamespace', input.metricsNamespace, 'CloudWatch takes no metrics in this namespace',
+      'use up to 255 letters, digits and . - _ / # :, and do not begin with AWS/');
+  }
+  return checks.problems;
 }
 
-/** What is wrong with how a service that is hosted elsewhere is described. */
-function hostedProblems(engine: EngineEndpoint, { needed, unknown }: HostedSettings, path: string): Problem[] {
-  const rule = 'RouterEngineHosted';
-  const problems: Problem[] = [];
-  if (engine.role !== EngineRole.AGGREGATED) {
-    problems.push({
-      rule, path: `${path}.role`, value: JSON.stringify(engine.role), message: 'it neither gives nor takes a KV cache', mend: 'give role AGGREGATED',
-    });
+/** How much is taken of a caller, of all, and of an engine at once. */
+function checkLimits(input: RouterConfigInput, checks: SettingChecks): void {
+  const { requestsPerMinutePerKey, tokensPerMinutePerKey, valkey } = input;
+  const { requestsPerMinute, tokensPerMinute } = schema.properties.rateLimits.properties;
+  checks.number('RouterRateLimit', 'requestsPerMinutePerKey', requestsPerMinutePerKey, requestsPerMinute, 'requests');
+  checks.number('RouterRateLimit', 'tokensPerMinutePerKey', tokensPerMinutePerKey, tokensPerMinute, 'tokens');
+  if (valkey !== undefined && requestsPerMinutePerKey === undefined && tokensPerMinutePerKey === undefined) {
+    checks.refuse('RouterValkeyUnused', 'valkey', undefined, 'there is no limit to share', 'give requestsPerMinutePerKey or tokensPerMinutePerKey, or leave valkey out');
   }
-  for (const name of needed.filter((one) => engine[one] === undefined)) {
-    problems.push({ rule, path: `${path}.${name}`, message: 'it cannot be called without', mend: 'give the endpoint of a BedrockTarget or CerebrasCloudTarget' });
-  }
-  for (const name of unknown.filter((one) => engine[one] !== undefined)) {
-    problems.push({ rule, path: `${path}.${name}`, message: 'it has no such setting', mend: 'remove it' });
-  }
-  return problems;
-}
-
-/** The ports that a router reaches an engine at: a prefill engine with Mooncake's connector is asked for what it is at its bootstrap server. */
-export function portsOf(engine: EngineEndpoint): number[] {
-  const port = portOf(engine);
-  return [
-    ...(port === undefined ? [] : [port]),
-    ...(engine.role === EngineRole.PREFILL && engine.kvConnector === MOONCAKE ? [BOOTSTRAP_PORT] : []),
-  ];
-}
-
-/** TCP port of an engine; undefined where nothing tells it. */
-function portOf(engine: EngineEndpoint): number | undefined {
-  if (engine.port !== undefined) {
-    return engine.port;
-  }
-  if (engine.url === undefined || Token.isUnresolved(engine.url) || !URL.canParse(engine.url)) {
-    return undefined;
-  }
-  const { port, protocol } = new URL(engine.url);
-  return port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port);
+  valkey?._check(checks);
+  checkQueue(input.queue ?? {}, checks);
+  checks.names('RouterPriorityCallers', 'priorityCallers', input.priorityCallers);
+  checks.number('RouterMaxRequests', 'maxRequestsPerEngine', input.maxRequestsPerEngine, schema.definitions.target.properties.maxInFlight, 'requests');
 }

@@ -2,6 +2,11 @@ import { Token } from 'aws-cdk-lib';
 import { BedrockRouterProps } from './bedrock-router-props';
 import { Problem } from '../problems';
 
+/** Fewest and most tasks. */
+export function tasksOf({ minTasks = 2, maxTasks = 10 }: BedrockRouterProps): { minTasks: number; maxTasks: number } {
+  return { minTasks, maxTasks };
+}
+
 /** What is wrong with where and how many tasks run. */
 export function placeProblems(props: BedrockRouterProps, path: string): Problem[] {
   const problems: Problem[] = [];
@@ -26,7 +31,7 @@ export function placeProblems(props: BedrockRouterProps, path: string): Problem[
       mend: 'use private subnets with a NAT gateway or VPC endpoints',
     });
   }
-  const { minTasks = 2, maxTasks = 10 } = props;
+  const { minTasks, maxTasks } = tasksOf(props);
   for (const [name, count] of Object.entries({ minTasks, maxTasks })) {
     if (!Token.isUnresolved(count) && !(Number.isInteger(count) && count >= 1)) {
       problems.push({
@@ -40,7 +45,7 @@ export function placeProblems(props: BedrockRouterProps, path: string): Problem[
       path: `${path}.minTasks`,
       value: JSON.stringify(minTasks),
       message: `the fewest tasks are more than the most, ${maxTasks}`,
-      mend: 'lower minTasks or raise maxTasks, which is 10 unless given',
+      mend: 'lower minTasks or raise maxTasks',
     });
   }
   return problems;

@@ -1,4 +1,6 @@
 import { Token, aws_ec2 as ec2, aws_elasticache as elasticache, aws_secretsmanager as secretsmanager } from 'aws-cdk-lib';
+import { PORT_BOUNDS, SettingChecks } from './setting-checks';
+import { isValkeyUrl } from '../valkey-url';
 
 /**
  * How the tasks of a router log in to a Valkey server.
@@ -30,7 +32,7 @@ export interface RouterValkeyOptions {
  * Where a Valkey server is.
  */
 export interface RouterValkeyServerOptions extends RouterValkeyOptions {
-  /** Its host name or address. */
+  /** Its host name or address, one of IPv6 in brackets. */
   readonly host: string;
 
   /**
@@ -71,7 +73,7 @@ export class RouterValkey {
    */
   public static server(options: RouterValkeyServerOptions): RouterValkey {
     const { host, port = 6379, cluster = false } = options;
-    return new RouterValkey(`${host}:${Token.asString(port)}`, ec2.Port.tcp(port), cluster, options);
+    return new RouterValkey(`${host}:${Token.isUnresolved(port) ? Token.asString(port) : port}`, ec2.Port.tcp(port), cluster, options, port);
   }
 
   /**
@@ -84,6 +86,7 @@ export class RouterValkey {
     private readonly ports: ec2.Port,
     private readonly cluster: boolean,
     private readonly options: RouterValkeyOptions,
+    private readonly port?: number,
   ) {
     this._passwordSecret = options.passwordSecret;
   }
@@ -100,6 +103,20 @@ export class RouterValkey {
       passwordEnv: this._passwordSecret && passwordVariable,
       cluster: this.cluster,
     };
+  }
+
+  /**
+   * Refuses what the service would refuse.
+   *
+   * @internal
+   */
+  public _check(checks: SettingChecks): void {
+    const rule = 'RouterValkeyAddress';
+    checks.number(rule, 'valkey.port', this.port, PORT_BOUNDS);
+    if (!Token.isUnresolved(this.address) && !isValkeyUrl(`valkeys://${this.address}`)) {
+      checks.refuse(rule, 'valkey.host', this.address, 'this is no address of a server', 'give a host name or an address, one of IPv6 in brackets, and the port beside it');
+    }
+    checks.text('RouterValkeyUser', 'valkey.username', this.options.username, 'leave it out for the default user');
   }
 
   /**

@@ -8,6 +8,7 @@ import {
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import { AssetManifestArtifact } from 'aws-cdk-lib/cx-api';
 import { AwsSolutionsChecks } from 'cdk-nag';
+import { API_KEYS_ARN, configIn } from './template-config';
 import { BedrockModel, BedrockTarget, CerebrasCloudTarget, EngineEndpoint, EngineProtocol, EngineRole } from '../../src/decode';
 import { DeploymentSpec } from '../../src/estimator';
 import { routingRates } from '../../src/estimator/routing-rates';
@@ -28,15 +29,6 @@ const synth = (...args: Parameters<typeof inStack>) => {
   return { ...built, template: Template.fromStack(built.stack) };
 };
 
-const API_KEYS_ARN = 'arn:aws:secretsmanager:us-east-2:111122223333:secret:keys-AbCdEf';
-/** The configuration in the template, with a placeholder for what is known only at deployment. */
-const configIn = (template: Template): any => {
-  const [parameter] = Object.values(template.findResources('AWS::SSM::Parameter'));
-  const value = parameter.Properties.Value;
-  const known = (part: unknown) => (typeof part === 'string' ? part : JSON.stringify(part).includes('ApiKeys') ? API_KEYS_ARN : 'token');
-  const text = typeof value === 'string' ? value : value['Fn::Join'][1].map(known).join('');
-  return JSON.parse(text);
-};
 const container = (template: Template) => Object.values(template.findResources('AWS::ECS::TaskDefinition'))[0].Properties.ContainerDefinitions[0];
 
 describe('by default', () => {
@@ -466,6 +458,12 @@ describe('callers with tokens of an issuer', () => {
     expect(router.apiKeysSecret).toBeUndefined();
     expect(() => router.grantReadApiKeys(new iam.Role(stack, 'Reader', { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com') }))).toThrow('RouterApiKeysUnknown');
   });
+
+  test('may have the issuer and its keys at ports of their own, which the tasks may reach', () => {
+    const { template } = synth(() => ({ tokenIssuer: { ...tokenIssuer, issuerUrl: 'https://login.example.com:8443/realm', jwksUrl: 'https://keys.example.com:9443/' } }));
+    const [group] = Object.values(template.findResources('AWS::EC2::SecurityGroup', { Properties: { GroupDescription: 'Tasks of the router' } }));
+    expect(group.Properties.SecurityGroupEgress.map(({ FromPort }: any) => FromPort)).toEqual([443, 8443, 9443]);
+  });
 });
 
 describe('limits that tasks share', () => {
@@ -613,7 +611,7 @@ describe('wrong input', () => {
     expect(() => inStack(() => ({ servedModelNames: undefined }))).toThrow('the router does not know which model it serves');
     expect(() => inStack(() => ({ drainTimeout: Duration.seconds(Lazy.number({ produce: () => 10 })) }))).toThrow(
       '[Stack/Router.drainTimeout] the time is not known at synthesis (give a number, not a token) [RouterTime]');
-    expect(refused).toThrow('the time is not within 1 and 115 seconds, got: 180');
+    expect(refused).toThrow('the time is out of bounds, got: 180 (give a whole number of seconds from 1 to 115)');
   });
 });
 

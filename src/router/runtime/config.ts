@@ -5,12 +5,13 @@ import { TokenIssuer } from './auth/json-web-tokens';
 import { KeysSecret } from './auth/rotating-api-keys';
 import { Certificate } from './listener';
 import schema from './router-config.v1.schema.json';
-import { isBaseUrl } from '../../base-url';
+import { isBaseUrl, isUrlOfPort } from '../../base-url';
 import { JsonSyntaxError, parseJson } from '../../json-text';
 import { connectorMend, KV_CONNECTORS, SGLANG } from '../../kv-connectors';
 import { nearestNames } from '../../nearest';
 import { Problem, Problems } from '../../problems';
 import { PathRates } from '../../routing';
+import { isValkeyUrl } from '../../valkey-url';
 
 /** Version of the configuration format. */
 export const ROUTER_CONFIG_SCHEMA = 'cdk-disaggregated-inference/router-config/v1';
@@ -188,16 +189,6 @@ function read(file: string): string {
   }
 }
 
-/** Whether a URL is that of the router's port on this machine, as far as that can be told. */
-function isRouterItself(url: string, { host, port, tls }: RouterConfig): boolean {
-  if (!isBaseUrl(url)) {
-    return false;
-  }
-  const { hostname, port: given, protocol } = new URL(url);
-  const isHere = hostname === host || /^(?:localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|\[::1?\])$/.test(hostname);
-  return isHere && Number(given || (protocol === 'https:' ? 443 : 80)) === port && (protocol === 'https:') === (tls !== undefined);
-}
-
 /** One problem for each thing that the schema refuses. */
 function schemaProblems(errors: ErrorObject[], root: unknown): Problem[] {
   return errors
@@ -264,7 +255,7 @@ function crossProblems(config: RouterConfig, env: Environment): Problem[] {
       refuse('RouterTargetUrl', `targets[${i}].url`, target.url, 'the URL is not a base URL',
         'give http:// or https://, a host, and no credentials, query or fragment');
     }
-    if (target.url !== undefined && isRouterItself(target.url, config)) {
+    if (target.url !== undefined && isUrlOfPort(target.url, config.port, config.tls !== undefined, config.host)) {
       refuse('RouterTargetItself', `targets[${i}].url`, target.url, 'the target is this router',
         'give the engine\'s URL; that of Bedrock is the variable AWS_ENDPOINT_URL_BEDROCK_RUNTIME unless the target has one');
     }
@@ -319,7 +310,7 @@ function crossProblems(config: RouterConfig, env: Environment): Problem[] {
     if (requestsPerMinute === undefined && tokensPerMinute === undefined) {
       refuse('RouterValkeyUnused', 'rateLimits.valkey', undefined, 'there is no limit to share', 'give requestsPerMinute or tokensPerMinute, or remove valkey');
     }
-    if (!URL.canParse(valkey.url) || !isValkeyAddress(new URL(valkey.url))) {
+    if (!isValkeyUrl(valkey.url)) {
       refuse('RouterValkeyUrl', 'rateLimits.valkey.url', undefined, 'the URL is not the address of a Valkey server',
         'give valkey://host:port, or valkeys://host:port for TLS, and a password by passwordEnv alone');
     }
@@ -344,8 +335,4 @@ function crossProblems(config: RouterConfig, env: Environment): Problem[] {
       `give at most drainSeconds, ${config.drainSeconds}`);
   }
   return problems;
-}
-
-function isValkeyAddress({ protocol, hostname, username, password, pathname, search, hash }: URL): boolean {
-  return ['valkey:', 'valkeys:'].includes(protocol) && hostname !== '' && [username, password, search, hash].every((part) => part === '') && ['', '/'].includes(pathname);
 }

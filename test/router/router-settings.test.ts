@@ -1,0 +1,158 @@
+import { App, Duration, Lazy, Size, Stack, aws_ec2 as ec2, aws_ecs as ecs, aws_secretsmanager as secretsmanager } from 'aws-cdk-lib';
+import { Template } from 'aws-cdk-lib/assertions';
+import { configIn } from './template-config';
+import { BedrockModel, BedrockTarget, CerebrasCloudTarget, EngineEndpoint, EngineProtocol, EngineRole } from '../../src/decode';
+import { DeploymentSpec } from '../../src/estimator';
+import { ProblemsError } from '../../src/problems';
+import { BedrockRouter, BedrockRouterProps, RouterValkey } from '../../src/router';
+import { parseRouterConfig } from '../../src/router/runtime';
+import schema from '../../src/router/runtime/router-config.v1.schema.json';
+
+const ENGINE: EngineEndpoint = { name: 'engine', role: EngineRole.AGGREGATED, protocol: EngineProtocol.OPENAI, url: 'http://engine.example:8000' };
+const SPEC: DeploymentSpec = {
+  schema: 'cdk-disaggregated-inference/deployment-spec/v1',
+  model: { id: 'llama-3.3-70b' },
+  workload: { source: 'steady', requestsPerSecond: 1, lengthClasses: [{ inputTokens: 1000, outputTokens: 100, weight: 1 }] },
+  objective: { percentile: 95, ttftSeconds: 1, tpotSeconds: 0.05 },
+  decode: { hardware: 'trn2.48xlarge' },
+};
+const ISSUER = { issuerUrl: 'https://login.example.com', audience: 'llm' };
+const { queue, rateLimits } = schema.properties;
+const { clockSkewSeconds } = schema.definitions.auth.properties.jwt.properties;
+
+type Props = Partial<BedrockRouterProps>;
+
+/** A router, in a stack of its own. */
+function inStack(props: (stack: Stack) => Props): Stack {
+  const stack = new Stack(new App(), 'Stack', { env: { region: 'eu-west-1', account: '111122223333' } });
+  const vpc = new ec2.Vpc(stack, 'Vpc', { availabilityZones: ['eu-west-1a', 'eu-west-1b'] });
+  const image = ecs.ContainerImage.fromRegistry('router.example/router:1');
+  new BedrockRouter(stack, 'Router', { vpc, image, engines: [ENGINE], servedModelNames: ['llama'], ...props(stack) });
+  return stack;
+}
+
+/** What the service makes of the configuration in the template. */
+function served(props: (stack: Stack) => Props) {
+  const variables = { ROUTER_API_KEYS: 'k', VALKEY_PASSWORD: 'p', ENGINE_API_KEY_1: 'e' };
+  return parseRouterConfig(JSON.stringify(configIn(Template.fromStack(inStack(props)))), variables);
+}
+
+function problemsOf(props: Props): string[] {
+  try {
+    inStack(() => props);
+  } catch (e) {
+    // an error of the CDK would say neither where nor all.
+    expect(e).toBeInstanceOf(ProblemsError);
+    return (e as ProblemsError).problems.map(({ path, rule }) => `${path.replace('Stack/Router.', '')} ${rule}`);
+  }
+  return [];
+}
+
+const hosted = (stack: Stack, defaultMaxTokens: number) => [
+  ENGINE,
+  new CerebrasCloudTarget(stack, 'Cerebras', { apiKey: secretsmanager.Secret.fromSecretNameV2(stack, 'Key', 'key'), modelId: 'm', defaultMaxTokens }).endpoint,
+  new BedrockTarget(stack, 'Bedrock', { model: BedrockModel.foundationModel('meta.llama3-3-70b-instruct-v1:0') }).endpoint,
+];
+
+test('the least that the construct takes, the service takes', () => {
+  expect(served((stack) => ({
+    spec: SPEC,
+    servedModelNames: ['a'],
+    engines: hosted(stack, schema.definitions.target.properties.defaultMaxTokens.minimum),
+    images: false,
+    metricsNamespace: 'x',
+    maxRequestsPerEngine: schema.definitions.target.properties.maxInFlight.minimum,
+    minPromptTokens: schema.properties.routing.properties.minPromptTokens.minimum,
+    requestsPerMinutePerKey: rateLimits.properties.requestsPerMinute.minimum,
+    tokensPerMinutePerKey: rateLimits.properties.tokensPerMinute.minimum,
+    priorityCallers: [],
+    valkey: RouterValkey.server({ host: '[::1]', port: 1, username: 'u', passwordSecret: secretsmanager.Secret.fromSecretNameV2(stack, 'Password', 'p') }),
+    queue: {
+      maxRequests: queue.properties.maxRequests.minimum,
+      maxPromptTokens: queue.properties.maxPromptTokens.minimum,
+      maxBodies: Size.bytes(queue.properties.maxBytes.minimum),
+      maxWait: Duration.millis(1),
+    },
+    tokenIssuer: { ...ISSUER, clockSkew: Duration.seconds(clockSkewSeconds.minimum) },
+    bedrockRates: { perRequest: Duration.millis(0), perThousandPromptTokens: Duration.millis(0), perThousandOutputTokens: Duration.millis(0) },
+    requestTimeout: Duration.seconds(1),
+    firstTokenTimeout: Duration.seconds(1),
+    drainTimeout: Duration.seconds(1),
+  }))).toMatchObject({ queue: { maxRequests: 0, maxWaitSeconds: 0.001 }, auth: { jwt: { clockSkewSeconds: 0 } }, drainSeconds: 1 });
+});
+
+test('the most that the construct takes, and fractions of seconds, the service takes', () => {
+  expect(served((stack) => ({
+    spec: SPEC,
+    servedModelNames: ['a', 'b'],
+    engines: hosted(stack, Number.MAX_SAFE_INTEGER),
+    images: true,
+    metricsNamespace: 'x'.repeat(255),
+    maxRequestsPerEngine: Number.MAX_SAFE_INTEGER,
+    minPromptTokens: Number.MAX_VALUE,
+    requestsPerMinutePerKey: Number.MAX_VALUE,
+    tokensPerMinutePerKey: Number.MAX_VALUE,
+    priorityCallers: ['*', 'a'],
+    valkey: RouterValkey.server({ host: 'valkey.example', port: 65535, cluster: true }),
+    queue: {
+      maxRequests: Number.MAX_SAFE_INTEGER,
+      maxPromptTokens: Number.MAX_SAFE_INTEGER,
+      maxBodies: Size.pebibytes(1),
+      maxWait: Duration.seconds(queue.properties.maxWaitSeconds.maximum),
+    },
+    bedrockRates: { perRequest: Duration.days(1), perThousandPromptTokens: Duration.days(1), perThousandOutputTokens: Duration.days(1) },
+    requestTimeout: Duration.seconds(3940),
+    firstTokenTimeout: Duration.seconds(3940),
+    drainTimeout: Duration.seconds(115),
+  }))).toMatchObject({ limits: { requestTimeoutSeconds: 3940, keepAliveSeconds: 4005 }, drainSeconds: 115 });
+  expect(served(() => ({
+    tokenIssuer: { ...ISSUER, clockSkew: Duration.seconds(clockSkewSeconds.maximum) },
+  }))).toMatchObject({ auth: { jwt: { clockSkewSeconds: 600 } } });
+  expect(served(() => ({
+    tokenIssuer: { ...ISSUER, clockSkew: Duration.millis(500) },
+    requestTimeout: Duration.millis(1500),
+    firstTokenTimeout: Duration.millis(1500),
+    drainTimeout: Duration.millis(2000),
+  }))).toMatchObject({ auth: { jwt: { clockSkewSeconds: 0.5 } }, limits: { requestTimeoutSeconds: 1.5, keepAliveSeconds: 67 }, drainSeconds: 2 });
+});
+
+test.each<[string, Props]>([
+  ['metricsNamespace RouterMetricsNamespace', { metricsNamespace: 'AWS/x' }],
+  ['metricsNamespace RouterMetricsNamespace', { metricsNamespace: 'My Own' }],
+  ['metricsNamespace RouterMetricsNamespace', { metricsNamespace: '' }],
+  ['metricsNamespace RouterMetricsNamespace', { metricsNamespace: 'x'.repeat(256) }],
+  ['servedModelNames RouterModelNames', { servedModelNames: [''] }],
+  ['tokenIssuer.clockSkew RouterTokenIssuer', { tokenIssuer: { ...ISSUER, clockSkew: Duration.seconds(clockSkewSeconds.maximum + 1) } }],
+  ['tokenIssuer.clockSkew RouterTokenIssuer', { tokenIssuer: { ...ISSUER, clockSkew: Duration.millis(Lazy.number({ produce: () => 1 })) } }],
+  ['tokenIssuer.audience RouterTokenIssuer', { tokenIssuer: { ...ISSUER, audience: '' } }],
+  ['priorityCallers RouterPriorityCallers', { priorityCallers: ['a', 'a'] }],
+  ['priorityCallers RouterPriorityCallers', { priorityCallers: [''] }],
+  ['queue.maxRequests RouterQueue', { queue: { maxRequests: -1 } }],
+  ['queue.maxPromptTokens RouterQueue', { queue: { maxPromptTokens: 1.5 } }],
+  ['queue.maxBodies RouterQueue', { queue: { maxBodies: Size.bytes(0) } }],
+  ['queue.maxWait RouterQueue', { queue: { maxWait: Duration.seconds(queue.properties.maxWaitSeconds.maximum + 1) } }],
+  ['valkey.host RouterValkeyAddress', { requestsPerMinutePerKey: 1, valkey: RouterValkey.server({ host: '' }) }],
+  ['valkey.host RouterValkeyAddress', { requestsPerMinutePerKey: 1, valkey: RouterValkey.server({ host: 'me@valkey.example' }) }],
+  ['valkey.port RouterValkeyAddress', { requestsPerMinutePerKey: 1, valkey: RouterValkey.server({ host: 'valkey.example', port: 0 }) }],
+  ['valkey.username RouterValkeyUser', { requestsPerMinutePerKey: 1, valkey: RouterValkey.server({ host: 'valkey.example', username: '' }) }],
+  ['requestsPerMinutePerKey RouterRateLimit', { requestsPerMinutePerKey: Infinity }],
+  ['tokensPerMinutePerKey RouterRateLimit', { tokensPerMinutePerKey: 0.5 }],
+  ['minPromptTokens RouterMinPromptTokens', { minPromptTokens: Infinity }],
+  ['maxRequestsPerEngine RouterMaxRequests', { maxRequestsPerEngine: 1.5 }],
+  ['requestTimeout RouterTime', { requestTimeout: Duration.millis(500) }],
+  ['firstTokenTimeout RouterTime', { firstTokenTimeout: Duration.seconds(3941) }],
+  ['drainTimeout RouterTime', { drainTimeout: Duration.millis(1500) }],
+  ['engines[0].modelName RouterEngineModel', { engines: [{ ...ENGINE, modelName: '' }] }],
+  ['engines[0].url RouterEngineUrl', { engines: [{ ...ENGINE, url: 'http://localhost:8080' }] }],
+  ['engines[0].port RouterEnginePort', { engines: [{ ...ENGINE, port: 65536 }] }],
+  ['engines[0].discoverySrvName RouterEngineAddress', { engines: [{ ...ENGINE, url: undefined, discoverySrvName: '', port: 1 }] }],
+  ['engines[0].kvBlockTokens RouterEngineBlocks', { engines: [{ ...ENGINE, kvBlockTokens: 0 }] }],
+])('what the service would refuse is refused at synthesis: %s', (problem, props) => {
+  expect(problemsOf(props)).toEqual([problem]);
+});
+
+test('endpoints of hosted services are looked at like others', () => {
+  expect(problemsOf({ engines: [{ ...ENGINE, protocol: EngineProtocol.CEREBRAS, url: 'nowhere', defaultMaxTokens: 0 }] })).toEqual([
+    'engines[0].url RouterEngineUrl', 'engines[0].apiKeySecret RouterEngineHosted', 'engines[0].defaultMaxTokens RouterEngineMaxTokens',
+  ]);
+});
