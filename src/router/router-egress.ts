@@ -1,8 +1,8 @@
 import { Token, aws_ec2 as ec2 } from 'aws-cdk-lib';
 import { BedrockRouterProps } from './bedrock-router-props';
-import schema from './runtime/router-config.v1.schema.json';
 import { EngineEndpoint, EngineRole } from '../decode';
 import { MOONCAKE } from '../kv-connectors';
+import schema from './runtime/router-config.v1.schema.json';
 
 /** Port of the bootstrap server of vLLM's prefill engines, unless they are told another. */
 const BOOTSTRAP_PORT = schema.definitions.target.allOf[0].then.properties!.bootstrapPort!.default;
