@@ -1,8 +1,8 @@
 import { Coefficients } from './phases/coefficients';
 import { decodeStepSeconds } from './phases/decode';
 import { kvTransferSeconds, linkRates, postingSeconds } from './phases/kv-transfer';
-import { kvSeconds } from './phases/mixed';
-import { promptSeconds } from './phases/prefill';
+import { Step, kvSeconds, mixedStepSeconds } from './phases/mixed';
+import { promptSteps } from './phases/prefill';
 import { kvBytes, kvReadBytes } from './phases/shapes';
 import { speculativeStepSeconds, tokensPerStep } from './phases/speculation';
 import { waferTokenSeconds } from './phases/wafer-decode';
@@ -46,6 +46,10 @@ export class ClosedForm {
   public batch = 0;
   /** KV bytes that a step reads of a sequence at the mean context, one copy. */
   public readonly meanKvBytes: number;
+  /** The steps that read the prompts of each class. */
+  public readonly promptSteps: readonly (readonly Step[])[];
+  /** Tokens that a step writes of a sequence. */
+  public readonly pace: number;
   /** Mean generated tokens. */
   public readonly meanOutputTokens: number;
 
@@ -53,8 +57,6 @@ export class ClosedForm {
   private readonly firstToken: WaitingMixture;
   private readonly lastToken: WaitingMixture;
   private readonly laterTokens: number;
-  // tokens that a step writes of a sequence
-  private readonly pace: number;
   private readonly prefillTimes: Float64Array;
   private readonly contextKvBytes: Float64Array;
   private readonly promptKvBytes: Float64Array;
@@ -80,6 +82,7 @@ export class ClosedForm {
     this.prefillTimes = new Float64Array(n);
     this.contextKvBytes = classes.inputTokens.map((input, i) => kvReadBytes(model, input + classes.outputTokens[i] / 2));
     this.promptKvBytes = classes.inputTokens.map((input) => kvBytes(model, input) * plant.decode.engine.kvCopies);
+    this.promptSteps = Array.from(classes.paddedTokens, (tokens, i) => promptSteps(model, tokens, classes.cachedTokens[i], classes.segmentTokens));
     let output = 0;
     let context = 0;
     let prompt = 0;
@@ -116,7 +119,7 @@ export class ClosedForm {
     let mean = 0;
     let square = 0;
     for (let i = 0; i < this.prefillTimes.length; i++) {
-      const seconds = promptSeconds(model, engine, prefillSet, classes.paddedTokens[i], classes.cachedTokens[i], classes.segmentTokens);
+      const seconds = this.promptSteps[i].reduce((sum, step) => sum + mixedStepSeconds(model, engine, prefillSet, step), 0);
       this.prefillTimes[i] = seconds;
       mean += classes.weights[i] * seconds;
       square += classes.weights[i] * seconds * seconds;

@@ -44,7 +44,10 @@ export interface StageEstimate {
   readonly tensorParallelDegree: number;
   /** Share of the stage's capacity in use, 0 to 1. */
   readonly utilisation: Range;
-  /** What bounds the stage: `compute`, `memory-bandwidth`, `layer-latency`, `interconnect` (between the chips of an engine), `kv-capacity`, `network`. */
+  /**
+   * What bounds the stage: `compute`, `memory-bandwidth`, `layer-latency`, `interconnect` (between the chips of an engine), `host` (of an engine),
+   * `kv-capacity`, `network`.
+   */
   readonly bottleneck: string;
   /** Price of the stage in USD per hour; undefined where no price is known. */
   readonly usdPerHour?: number;

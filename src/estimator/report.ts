@@ -1,11 +1,8 @@
-import { fill, predictionSigmas } from './calibration/calibration';
+import { bottleneckOf } from './bottleneck';
+import { predictionSigmas } from './calibration/calibration';
 import { END_TO_END, TPOT, TTFT } from './closed-form';
 import { usdPerMillionTokens } from './cost';
 import { Confidence, Estimate, LatencyEstimate, ObjectiveVerdict, Range, StageEstimate } from './estimate';
-import { Coefficients } from './phases/coefficients';
-import { communicationSeconds } from './phases/communication';
-import { kvSeconds, layerSeconds } from './phases/mixed';
-import { weightSeconds } from './phases/roofline';
 import { burstRate } from './queueing/bursty-queue';
 import { ratesOf } from './routing-rates';
 import { Service } from './service';
@@ -30,7 +27,7 @@ export function report(service: Service, prefillInstances: number, decodeInstanc
     { name: 'decode-admission', seconds: form.admissionSeconds },
     ...(aggregated ? [] : [{ name: 'first-decode-step', seconds: form.firstStepSeconds }]),
   ];
-  const bottlenecks = stages.map((stage) => bound(service, stage.name));
+  const bottlenecks = stages.map((stage) => bottleneckOf(service, stage.name));
   const goodput = service.goodput(true);
   service.solve(prefillInstances, decodeInstances);
 
@@ -125,43 +122,6 @@ function verdictOf({ value, low, high }: Range, promisedSeconds: number): string
 
 function latency(ranges: Range[], at: number): LatencyEstimate {
   return { mean: ranges[at], p50: ranges[at + 1], p90: ranges[at + 2], p95: ranges[at + 3], p99: ranges[at + 4] };
-}
-
-// what takes most of a stage's time, or the memory where that bounds the batch and the batch is full
-function bound(service: Service, stage: string): string {
-  const { model, classes, prefill, decode } = service.resolved.plant;
-  const { form } = service;
-  if (stage === 'kv-transfer') {
-    return 'network';
-  }
-  if (stage !== 'prefill' && decode.slotsBoundByKv && form.batch > 0.8 * decode.slots) {
-    return 'kv-capacity';
-  }
-  const k = fill(new Coefficients(), (stage === 'prefill' ? service.resolved.prefill! : service.resolved.decode).set);
-  if (stage === 'prefill') {
-    const { paddedTokens, segmentTokens, weights } = classes;
-    const tokens = weights.reduce((sum, weight, i) => sum + weight * paddedTokens[i], 0);
-    const segments = weights.reduce((sum, weight, i) => sum + weight * Math.max(1, Math.ceil(paddedTokens[i] / segmentTokens)), 0);
-    const floor = model.layers * (k.prefillLayerSeconds * segments + k.prefillTokenLayerSeconds * tokens);
-    const compute = tokens * model.denseFlopsPerToken / (prefill!.engine.flopsPerSecond * k.prefillDenseUtilisation);
-    const exchanged = communicationSeconds(model, prefill!.engine, k, tokens);
-    return exchanged > Math.max(floor, compute) ? 'interconnect' : floor > compute ? 'layer-latency' : 'compute';
-  }
-  if (decode.wafers !== undefined) {
-    return 'layer-latency';
-  }
-  const batch = Math.min(decode.slots, 1 + form.batch);
-  const floor = layerSeconds(model, k, batch, 0);
-  const weights = weightSeconds(model, decode.engine, k, batch, batch);
-  const bytes = weights + kvSeconds(decode.engine, k, batch * form.meanKvBytes);
-  const exchanged = communicationSeconds(model, decode.engine, k, batch);
-  if (exchanged > Math.max(floor, bytes)) {
-    return 'interconnect';
-  }
-  if (floor > bytes) {
-    return 'layer-latency';
-  }
-  return weights * decode.engine.flopsPerSecond * k.prefillDenseUtilisation <= batch * model.denseFlopsPerToken ? 'compute' : 'memory-bandwidth';
 }
 
 function filledSpec(service: Service, prefillInstances: number, decodeInstances: number): Estimate['spec'] {

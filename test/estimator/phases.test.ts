@@ -4,7 +4,7 @@ import { decodeStepSeconds } from '../../src/estimator/phases/decode';
 import { engineShape } from '../../src/estimator/phases/engine-shape';
 import { kvTransferSeconds, postingSeconds } from '../../src/estimator/phases/kv-transfer';
 import { kvMemoryBytes, kvSlots } from '../../src/estimator/phases/memory';
-import { mixedStepSeconds } from '../../src/estimator/phases/mixed';
+import { Step, mixedStepSeconds } from '../../src/estimator/phases/mixed';
 import { modelShape } from '../../src/estimator/phases/model-shape';
 import { causalPairs, paddedTokens, prefillAttentionFlops, prefillSeconds, promptSeconds } from '../../src/estimator/phases/prefill';
 import { distinctExperts } from '../../src/estimator/phases/roofline';
@@ -25,6 +25,8 @@ const ENGINE: EngineShape = {
   kvCopies: 1,
   lowPrecision: false,
 };
+
+const MIXED: Step = { sequences: 16, kvBytesRead: 1e6, newTokens: 512, attentionFlops: 1e9, prompts: 1 };
 
 describe('model shape', () => {
   test('Llama-3.3-70B caches 327,680 bytes a token and multiplies 2 FLOPs a weight', () => {
@@ -142,7 +144,7 @@ describe('communication between ranks', () => {
     const added = (step: (engine: EngineShape) => number) => step(over(8)) - step(alone);
     expect(added((engine) => decodeStepSeconds(model, engine, k, 16, 1e6))).toBeCloseTo(seconds(over(8), 16), 12);
     expect(added((engine) => prefillSeconds(model, engine, k, 512, 0, 2))).toBeCloseTo(seconds(over(8), 1024), 12);
-    expect(added((engine) => mixedStepSeconds(model, engine, k, 16, 1e6, 512, 1e9, 1))).toBeCloseTo(seconds(over(8), 528), 12);
+    expect(added((engine) => mixedStepSeconds(model, engine, k, MIXED))).toBeCloseTo(seconds(over(8), 528), 12);
   });
 });
 

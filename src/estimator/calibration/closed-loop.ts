@@ -140,8 +140,13 @@ export class ClosedLoopSteps {
     const { model, engine } = this.measured;
     let seconds = 0;
     for (const { count, sequences, kvBytesRead, newTokens, attentionFlops, prompts } of steps.values()) {
-      seconds += count * mixedStepSeconds(
-        model, engine, k, sequences / count, kvBytesRead / count, newTokens / count, attentionFlops / count, prompts / count);
+      seconds += count * mixedStepSeconds(model, engine, k, {
+        sequences: sequences / count,
+        kvBytesRead: kvBytesRead / count,
+        newTokens: newTokens / count,
+        attentionFlops: attentionFlops / count,
+        prompts: prompts / count,
+      });
     }
     return seconds;
   }

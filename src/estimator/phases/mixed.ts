@@ -1,29 +1,68 @@
 import { Coefficients } from './coefficients';
 import { communicationSeconds } from './communication';
-import { distinctExperts, weightSeconds } from './roofline';
+import { distinctExperts, multiplySeconds, weightReadSeconds } from './roofline';
 import { EngineShape, ModelShape } from './shapes';
 
+/** What an engine does in one step. */
+export interface Step {
+  /** Sequences that each write a token. */
+  readonly sequences: number;
+  /** KV bytes that they read in all, one copy. */
+  readonly kvBytesRead: number;
+  /** Tokens of prompts that are read. */
+  readonly newTokens: number;
+  /** FLOPs of attention of these tokens, see `prefillAttentionFlops`. */
+  readonly attentionFlops: number;
+  /** Prompts that end with these tokens. */
+  readonly prompts: number;
+}
+
+/** Seconds of a step by what takes them; they add up to it. */
+export interface StepParts {
+  /** Attention to prompts, and the multiplication of weights where that takes longer than to read them. */
+  readonly computeSeconds: number;
+  /** Reading of KV caches, and of weights where that takes longer than to multiply them. */
+  readonly memorySeconds: number;
+  /** Launches and serial work of the layers. */
+  readonly layerSeconds: number;
+  /** Exchange of activations between ranks. */
+  readonly exchangeSeconds: number;
+  /** Work of the host for the step and for its prompts. */
+  readonly hostSeconds: number;
+}
+
+/** A step that only writes, or verifies, a token of each of so many sequences. */
+export function writingStep(sequences: number, kvBytesRead: number): Step {
+  return { sequences, kvBytesRead, newTokens: 0, attentionFlops: 0, prompts: 0 };
+}
+
 /**
- * Seconds of one step that writes a token of each of `sequences` sequences and reads `newTokens` tokens of prompts, as engines with chunked prefill do.
+ * Seconds of one step that writes a token of each of some sequences and reads some tokens of prompts, as engines with chunked prefill do.
  *
  * Weights are read once for both, and multiplied for every token of either; attention to prompts and the reading of caches add up. With no tokens
  * of prompts it is a decode step, with no sequences the prefill of those tokens.
- *
- * @param sequences sequences that each write a token.
- * @param kvBytesRead KV bytes that they read in all, one copy.
- * @param newTokens tokens of prompts.
- * @param attentionFlops FLOPs of attention of these tokens, see `prefillAttentionFlops`.
- * @param prompts prompts that these tokens are of.
  */
-export function mixedStepSeconds(
-  model: ModelShape, engine: EngineShape, k: Coefficients,
-  sequences: number, kvBytesRead: number, newTokens: number, attentionFlops: number, prompts: number,
-): number {
+export function mixedStepSeconds(model: ModelShape, engine: EngineShape, k: Coefficients, step: Step): number {
+  const { computeSeconds, memorySeconds, layerSeconds: layers, exchangeSeconds, hostSeconds } = stepParts(model, engine, k, step);
+  return computeSeconds + memorySeconds + layers + exchangeSeconds + hostSeconds;
+}
+
+/**
+ * What the seconds of such a step are taken by.
+ */
+export function stepParts(model: ModelShape, engine: EngineShape, k: Coefficients, step: Step): StepParts {
+  const { sequences, kvBytesRead, newTokens, attentionFlops, prompts } = step;
   const tokens = sequences + newTokens;
+  const multiply = multiplySeconds(model, engine, k, tokens, sequences + prompts);
+  const read = weightReadSeconds(model, engine, k, tokens);
   const attention = attentionFlops / (engine.flopsPerSecond * k.prefillAttentionUtilisation);
-  return weightSeconds(model, engine, k, tokens, sequences + prompts) + kvSeconds(engine, k, kvBytesRead) + attention
-    + layerSeconds(model, k, sequences, newTokens) + communicationSeconds(model, engine, k, tokens)
-    + prompts * k.prefillPromptSeconds + k.engineStepSeconds;
+  return {
+    computeSeconds: attention + (multiply > read ? multiply : 0),
+    memorySeconds: kvSeconds(engine, k, kvBytesRead) + (multiply > read ? 0 : read),
+    layerSeconds: layerSeconds(model, k, sequences, newTokens),
+    exchangeSeconds: communicationSeconds(model, engine, k, tokens),
+    hostSeconds: prompts * k.prefillPromptSeconds + k.engineStepSeconds,
+  };
 }
 
 /**
@@ -39,7 +78,7 @@ export function kvSeconds(engine: EngineShape, k: Coefficients, bytes: number): 
  * @param writes tokens that are written, or verified.
  * @param reads tokens of prompts.
  */
-export function layerSeconds(model: ModelShape, k: Coefficients, writes: number, reads: number): number {
+function layerSeconds(model: ModelShape, k: Coefficients, writes: number, reads: number): number {
   const writing = writes > 0 ? 1 : 0;
   const reading = reads > 0 ? 1 : 0;
   const layer = Math.max(writing * k.decodeLayerSeconds, reading * k.prefillLayerSeconds)

@@ -1,5 +1,5 @@
 import { Coefficients } from './coefficients';
-import { mixedStepSeconds } from './mixed';
+import { Step, mixedStepSeconds } from './mixed';
 import { EngineShape, ModelShape } from './shapes';
 
 /**
@@ -40,21 +40,28 @@ export function paddedTokens(tokens: number, buckets: readonly number[]): number
 }
 
 /**
- * Seconds that one engine takes to read a prompt of `newTokens` (padded) tokens in segments of `segmentTokens`, each after the ones before.
+ * The steps in which one engine reads a prompt of `newTokens` (padded) tokens in segments of `segmentTokens`, each after the ones before.
  *
  * @param segmentTokens Infinity for an engine that reads any prompt at once.
+ */
+export function promptSteps(model: ModelShape, newTokens: number, cachedTokens: number, segmentTokens: number): Step[] {
+  const steps: Step[] = [];
+  let read = 0;
+  do {
+    const segment = Math.min(newTokens - read, segmentTokens);
+    steps.push(readingStep(model, segment, cachedTokens + read, 1));
+    read += segment;
+  } while (read < newTokens);
+  return steps;
+}
+
+/**
+ * Seconds that these steps take.
  */
 export function promptSeconds(
   model: ModelShape, engine: EngineShape, k: Coefficients, newTokens: number, cachedTokens: number, segmentTokens: number,
 ): number {
-  let seconds = 0;
-  let read = 0;
-  do {
-    const segment = Math.min(newTokens - read, segmentTokens);
-    seconds += prefillSeconds(model, engine, k, segment, cachedTokens + read, 1);
-    read += segment;
-  } while (read < newTokens);
-  return seconds;
+  return promptSteps(model, newTokens, cachedTokens, segmentTokens).reduce((sum, step) => sum + mixedStepSeconds(model, engine, k, step), 0);
 }
 
 /**
@@ -66,6 +73,10 @@ export function promptSeconds(
 export function prefillSeconds(
   model: ModelShape, engine: EngineShape, k: Coefficients, newTokens: number, cachedTokens: number, prompts: number,
 ): number {
-  const attention = prompts * prefillAttentionFlops(model, newTokens, cachedTokens);
-  return mixedStepSeconds(model, engine, k, 0, 0, prompts * Math.max(1, newTokens), attention, prompts);
+  return mixedStepSeconds(model, engine, k, readingStep(model, newTokens, cachedTokens, prompts));
+}
+
+function readingStep(model: ModelShape, newTokens: number, cachedTokens: number, prompts: number): Step {
+  const attentionFlops = prompts * prefillAttentionFlops(model, newTokens, cachedTokens);
+  return { sequences: 0, kvBytesRead: 0, newTokens: prompts * Math.max(1, newTokens), attentionFlops, prompts };
 }

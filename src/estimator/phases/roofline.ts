@@ -2,19 +2,25 @@ import { Coefficients } from './coefficients';
 import { EngineShape, ModelShape } from './shapes';
 
 /**
- * Seconds to read the weights that a step of `tokens` tokens touches, or to multiply them where that takes longer.
+ * Seconds to read the weights that a step of `tokens` tokens touches.
+ *
+ * @param tokens tokens that pass all layers, written and read ones.
+ */
+export function weightReadSeconds(model: ModelShape, engine: EngineShape, k: Coefficients, tokens: number): number {
+  const bytes = model.sharedWeightBytes + distinctExperts(model, tokens) * model.expertBytes * model.expertLayers;
+  return bytes / (engine.memoryBytesPerSecond * k.decodeBandwidthUtilisation);
+}
+
+/**
+ * Seconds to multiply these weights, attention left out.
  *
  * @param tokens tokens that pass all layers, written and read ones.
  * @param logits tokens that a next one is picked after.
  */
-export function weightSeconds(model: ModelShape, engine: EngineShape, k: Coefficients, tokens: number, logits: number): number {
-  const bytes = model.sharedWeightBytes + distinctExperts(model, tokens) * model.expertBytes * model.expertLayers;
+export function multiplySeconds(model: ModelShape, engine: EngineShape, k: Coefficients, tokens: number, logits: number): number {
   const gain = engine.lowPrecision ? k.prefillLowPrecisionGain : 1;
   const flops = tokens * model.denseFlopsPerToken + logits * model.headFlopsPerToken;
-  return Math.max(
-    bytes / (engine.memoryBytesPerSecond * k.decodeBandwidthUtilisation),
-    flops / (engine.flopsPerSecond * k.prefillDenseUtilisation * gain),
-  );
+  return flops / (engine.flopsPerSecond * k.prefillDenseUtilisation * gain);
 }
 
 /**

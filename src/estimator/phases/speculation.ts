@@ -1,8 +1,5 @@
 import { Coefficients } from './coefficients';
-import { communicationSeconds } from './communication';
-import { decodeStepSeconds } from './decode';
-import { kvSeconds, layerSeconds } from './mixed';
-import { weightSeconds } from './roofline';
+import { Step, mixedStepSeconds, writingStep } from './mixed';
 import { EngineShape, ModelShape } from './shapes';
 
 /** Drafts of the next tokens that a step verifies. */
@@ -20,16 +17,29 @@ export function tokensPerStep({ draftTokens, acceptanceRate }: Speculation): num
   return acceptanceRate === 1 ? draftTokens + 1 : (1 - acceptanceRate ** (draftTokens + 1)) / (1 - acceptanceRate);
 }
 
+/** A step, and how often it is taken. */
+export interface TakenStep {
+  readonly step: Step;
+  readonly times: number;
+}
+
 /**
- * Seconds of one step that drafts and verifies: weights and caches are read once, and computed with for every token of the drafts, so that the gain
- * ends where a step is no longer bound by memory.
+ * What one step that drafts and verifies is made of: weights and caches are read once, and computed with for every token of the drafts, so that the gain
+ * ends where a step is no longer bound by memory; each token is drafted in a share of a step without.
+ */
+export function speculativeSteps(batch: number, kvBytesPerSequence: number, { draftTokens, draftStepShare }: Speculation): TakenStep[] {
+  return [
+    { step: writingStep(batch * (draftTokens + 1), batch * kvBytesPerSequence), times: 1 },
+    { step: writingStep(batch, batch * kvBytesPerSequence), times: draftTokens * draftStepShare },
+  ];
+}
+
+/**
+ * Seconds of one step that drafts and verifies.
  */
 export function speculativeStepSeconds(
   model: ModelShape, engine: EngineShape, k: Coefficients, batch: number, kvBytesPerSequence: number, speculation: Speculation,
 ): number {
-  const { draftTokens, draftStepShare } = speculation;
-  const tokens = batch * (draftTokens + 1);
-  return weightSeconds(model, engine, k, tokens, tokens) + kvSeconds(engine, k, batch * kvBytesPerSequence)
-    + layerSeconds(model, k, tokens, 0) + communicationSeconds(model, engine, k, tokens) + k.engineStepSeconds
-    + draftTokens * draftStepShare * decodeStepSeconds(model, engine, k, batch, kvBytesPerSequence);
+  return speculativeSteps(batch, kvBytesPerSequence, speculation)
+    .reduce((sum, { step, times }) => sum + times * mixedStepSeconds(model, engine, k, step), 0);
 }

@@ -1,6 +1,6 @@
 import { Deque } from './deque';
 import { Coefficients } from '../phases/coefficients';
-import { mixedStepSeconds } from '../phases/mixed';
+import { mixedStepSeconds, writingStep } from '../phases/mixed';
 import { prefillAttentionFlops } from '../phases/prefill';
 import { EngineShape, ModelShape, kvBytes, kvReadBytes } from '../phases/shapes';
 
@@ -234,7 +234,8 @@ export class MixedEngine {
       newTokens += tokens;
       prompts += sequence.read + tokens === sequence.toRead ? 1 : 0;
     }
-    const stepSeconds = mixedStepSeconds(this.model, this.engine, this.k, writers, kvBytesRead, newTokens, attentionFlops, prompts);
+    const stepSeconds = mixedStepSeconds(
+      this.model, this.engine, this.k, { sequences: writers, kvBytesRead, newTokens, attentionFlops, prompts });
     const writing = chunks.length > 0 ? { steps: 1, slopeSeconds: 0 } : this.writingSpan(writers, kvBytesRead, stepSeconds);
     this.work = { startSeconds: now, chunks, writers, stepSeconds, ...writing };
     this.endsSeconds = now + secondsOf(this.work, this.work.steps);
@@ -290,7 +291,7 @@ export class MixedEngine {
     if (this.kvLimitBytes < Infinity) {
       steps = Math.min(steps, 1 + Math.max(0, Math.floor((this.kvLimitBytes - this.usedBytes) / (writers * this.kvBytesPerToken))));
     }
-    return { steps, slopeSeconds: mixedStepSeconds(model, this.engine, this.k, writers, kvBytesRead + growth, 0, 0, 0) - stepSeconds };
+    return { steps, slopeSeconds: mixedStepSeconds(model, this.engine, this.k, writingStep(writers, kvBytesRead + growth)) - stepSeconds };
   }
 
   /** Lets steps that only write end with the first one that ends at a time or after it. */

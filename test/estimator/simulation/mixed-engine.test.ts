@@ -2,10 +2,10 @@ import * as fc from 'fast-check';
 import { mixedReference } from './mixed-reference';
 import { Coefficients } from '../../../src/estimator/phases/coefficients';
 import { decodeStepSeconds } from '../../../src/estimator/phases/decode';
-import { mixedStepSeconds } from '../../../src/estimator/phases/mixed';
+import { Step, mixedStepSeconds, writingStep } from '../../../src/estimator/phases/mixed';
 import { modelShape } from '../../../src/estimator/phases/model-shape';
 import { prefillAttentionFlops, prefillSeconds } from '../../../src/estimator/phases/prefill';
-import { EngineShape, kvReadBytes } from '../../../src/estimator/phases/shapes';
+import { EngineShape, ModelShape, kvReadBytes } from '../../../src/estimator/phases/shapes';
 import { RandomArrivals, RecordedArrivals } from '../../../src/estimator/simulation/arrivals';
 import { FleetTables } from '../../../src/estimator/simulation/fleet-tables';
 import { MixedEngine, MixedRequest } from '../../../src/estimator/simulation/mixed-engine';
@@ -146,12 +146,15 @@ test('a fleet gives each request the times that engines give it that go step by 
   expect(failed).toBeGreaterThan(100);
 });
 
+const reading = (model: ModelShape, newTokens: number): Step => (
+  { sequences: 0, kvBytesRead: 0, newTokens, attentionFlops: prefillAttentionFlops(model, newTokens, 0), prompts: 1 });
+
 test('a step that only writes is a decode step, one that only reads is a prefill', () => {
   fc.assert(fc.property(arbitraryModel, fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 20_000 }), (model, sequences, tokens) => {
     const bytes = kvReadBytes(model, tokens);
-    expect(mixedStepSeconds(model, ENGINE, K, sequences, sequences * bytes, 0, 0, 0))
+    expect(mixedStepSeconds(model, ENGINE, K, writingStep(sequences, sequences * bytes)))
       .toBeCloseTo(decodeStepSeconds(model, ENGINE, K, sequences, bytes), 12);
-    expect(mixedStepSeconds(model, ENGINE, K, 0, 0, tokens, prefillAttentionFlops(model, tokens, 0), 1))
+    expect(mixedStepSeconds(model, ENGINE, K, reading(model, tokens)))
       .toBeCloseTo(prefillSeconds(model, ENGINE, K, tokens, 0, 1), 12);
   }));
 });
@@ -159,10 +162,9 @@ test('a step that only writes is a decode step, one that only reads is a prefill
 test('a step that does both takes longer than either, and less than both', () => {
   fc.assert(fc.property(arbitraryModel, fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 8000 }), (model, sequences, tokens) => {
     const bytes = sequences * kvReadBytes(model, 1000);
-    const flops = prefillAttentionFlops(model, tokens, 0);
-    const [write, read, both] = [[sequences, bytes, 0, 0, 0], [0, 0, tokens, flops, 1], [sequences, bytes, tokens, flops, 1]]
-      .map(([a, b, c, d, e]) => mixedStepSeconds(model, ENGINE, K, a, b, c, d, e));
-    expect(both).toBeGreaterThanOrEqual(Math.max(write, read) * (1 - 1e-12));
-    expect(both).toBeLessThanOrEqual((write + read) * (1 + 1e-12));
+    const [write, read] = [writingStep(sequences, bytes), reading(model, tokens)];
+    const [written, prefilled, both] = [write, read, { ...read, sequences, kvBytesRead: bytes }].map((step) => mixedStepSeconds(model, ENGINE, K, step));
+    expect(both).toBeGreaterThanOrEqual(Math.max(written, prefilled) * (1 - 1e-12));
+    expect(both).toBeLessThanOrEqual((written + prefilled) * (1 + 1e-12));
   }));
 });

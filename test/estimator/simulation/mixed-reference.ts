@@ -112,14 +112,13 @@ class SteppedEngine {
       running.push(sequence);
       read(sequence);
     }
-    this.ends = now + mixedStepSeconds(
-      model, this.engine, this.k,
-      this.writers.length,
-      this.writers.reduce((sum, one) => sum + kvReadBytes(model, one.request.inputTokens + one.written), 0),
-      this.chunks.reduce((sum, { tokens }) => sum + tokens, 0),
-      this.chunks.reduce((sum, { from, tokens }) => sum + prefillAttentionFlops(model, tokens, from), 0),
-      this.chunks.filter(({ sequence, from, tokens }) => from + tokens === sequence.toRead).length,
-    );
+    this.ends = now + mixedStepSeconds(model, this.engine, this.k, {
+      sequences: this.writers.length,
+      kvBytesRead: this.writers.reduce((sum, one) => sum + kvReadBytes(model, one.request.inputTokens + one.written), 0),
+      newTokens: this.chunks.reduce((sum, { tokens }) => sum + tokens, 0),
+      attentionFlops: this.chunks.reduce((sum, { from, tokens }) => sum + prefillAttentionFlops(model, tokens, from), 0),
+      prompts: this.chunks.filter(({ sequence, from, tokens }) => from + tokens === sequence.toRead).length,
+    });
   }
 }
 
