@@ -4,6 +4,7 @@ import { ROOT } from './cli-process';
 import { emulate, Emulation, emulationText } from '../../src/cli/emulate';
 import { EmulatedFleet } from '../../src/cli/emulator/emulated-fleet';
 import { EmulatedDecodePool, EmulatedPrefillPool, Sequence } from '../../src/cli/emulator/emulated-pools';
+import { EngineServer } from '../../src/cli/emulator/engine-server';
 import { estimateOf, steady, trn2 } from '../estimator/specs';
 
 const EXAMPLE = join(ROOT, 'examples/specs/llama-3.3-70b-trn2.json');
@@ -101,6 +102,33 @@ describe('emulate', () => {
     });
     // for an engine that pads prompts, no prompt is too short for a hand-off.
     expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'disaggregated; reason=long_prompt']);
+  });
+
+  const chatOf = async (url: string, body: object) => {
+    const response = await fetch(`${url}/v1/chat/completions`, {
+      method: 'POST', body: JSON.stringify({ model: 'llama-3.3-70b', messages: [{ role: 'user', content: 'hi' }], ...body }),
+    });
+    return { status: response.status, body: await response.json() as any };
+  };
+
+  test('an answer that nobody limited ends by itself', async () => {
+    const ends = async (maxTokens: number | null) => (await chatOf(emulation.url!, { max_tokens: maxTokens })).body.choices[0].finish_reason;
+    expect([await ends(2), await ends(null)]).toEqual(['length', 'stop']);
+  });
+
+  test.each<[string, object, string]>([
+    ['an unknown role', { messages: [{ role: 'usr', content: 'hi' }] }, 'messages[0].role: expected "system" or'],
+    ['no message', { messages: [] }, 'messages: expected at least 1, got none'],
+    ['a message that is none', { messages: [null] }, 'messages[0]: expected an object, got null'],
+    ['no room for an answer', { max_tokens: 0 }, 'max_tokens: expected a whole number from 1 to'],
+    ['a limit in words', { max_completion_tokens: 'ten' }, 'max_completion_tokens: expected a whole number from 1 to'],
+  ])('%s is refused by the router or the engine, and by the engine alone', async (_, body, message) => {
+    const engine = await EngineServer.start(new EmulatedFleet(trn2()));
+    for (const url of [emulation.url!, engine.url]) {
+      const { status, body: { error } } = await chatOf(url, body);
+      expect([status, error.message]).toEqual([400, expect.stringContaining(message)]);
+    }
+    engine.stop();
   });
 
   test('tells a newcomer what to try', () => {

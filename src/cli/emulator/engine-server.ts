@@ -3,11 +3,15 @@ import { createServer, IncomingMessage, Server, ServerResponse } from 'node:http
 import { AddressInfo } from 'node:net';
 import { EmulatedFleet } from './emulated-fleet';
 import { Sequence } from './emulated-pools';
+import { ApiError } from '../../router/runtime/wire/api-error';
+import { checkTokenLimits, FieldProblems, jsonObject } from '../../router/runtime/wire/fields';
 
 /** What answers are made of. */
 const WORDS = ['the', 'cache', 'crosses', 'the', 'fabric', 'while', 'a', 'wafer', 'writes', 'and', 'nobody', 'waits'];
 /** Characters of English text in a token, about. */
 const CHARACTERS_PER_TOKEN = 4;
+/** Who may speak in a chat. */
+const ROLES = ['system', 'developer', 'user', 'assistant', 'tool'];
 
 interface ChatBody {
   readonly model: string;
@@ -62,7 +66,14 @@ export class EngineServer {
     for await (const chunk of request) {
       chunks.push(chunk);
     }
-    const body: ChatBody = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    let body: ChatBody;
+    try {
+      body = chatBody(Buffer.concat(chunks));
+    } catch (e) {
+      const { status, message, type, code } = e as ApiError;
+      sendJson(response, { error: { message, type, code } }, status);
+      return;
+    }
     const inputTokens = tokensOf(body);
     if (request.url === '/tokenize') {
       sendJson(response, { count: inputTokens });
@@ -102,8 +113,10 @@ export class EngineServer {
   private write(request: IncomingMessage, response: ServerResponse, body: ChatBody, inputTokens: number): void {
     const { promptSeconds, transferSeconds, overheadSeconds } = this.fleet.timesOf(inputTokens);
     const handedOn = body.kv_transfer_params?.do_remote_prefill === true;
-    const outputTokens = body.max_completion_tokens ?? body.max_tokens ?? this.fleet.meanOutputTokens;
-    const answer = new EmulatedAnswer(response, body, request.url === '/v1/completions', inputTokens, outputTokens);
+    const limit = body.max_completion_tokens ?? body.max_tokens;
+    const outputTokens = limit ?? this.fleet.meanOutputTokens;
+    const end = limit == null ? 'stop' : 'length';
+    const answer = new EmulatedAnswer(response, body, request.url === '/v1/completions', inputTokens, outputTokens, end);
     const sequence: Sequence = {
       promptSeconds: handedOn ? 0 : promptSeconds,
       contextTokens: inputTokens,
@@ -125,7 +138,7 @@ class EmulatedAnswer {
 
   constructor(
     private readonly response: ServerResponse, private readonly body: ChatBody, private readonly isCompletion: boolean,
-    private readonly inputTokens: number, private readonly outputTokens: number,
+    private readonly inputTokens: number, private readonly outputTokens: number, private readonly end: 'stop' | 'length',
   ) {
     if (body.stream) {
       response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
@@ -135,7 +148,7 @@ class EmulatedAnswer {
   public token(): void {
     const text = `${this.written === 0 ? '' : ' '}${WORDS[this.written % WORDS.length]}`;
     this.written++;
-    const reason = this.written === this.outputTokens ? 'length' : null;
+    const reason = this.written === this.outputTokens ? this.end : null;
     if (!this.body.stream) {
       if (reason !== null) {
         sendJson(this.response, { id: this.id, object: 'chat.completion', created: 0, model: this.body.model, choices: [this.whole()], usage: this.usage() });
@@ -152,7 +165,7 @@ class EmulatedAnswer {
 
   private whole(): object {
     const text = Array.from({ length: this.outputTokens }, (_, i) => WORDS[i % WORDS.length]).join(' ');
-    return { index: 0, ...(this.isCompletion ? { text } : { message: { role: 'assistant', content: text } }), finish_reason: 'length' };
+    return { index: 0, ...(this.isCompletion ? { text } : { message: { role: 'assistant', content: text } }), finish_reason: this.end };
   }
 
   private usage(): object {
@@ -164,12 +177,26 @@ class EmulatedAnswer {
   }
 }
 
+/** Reads a body. Throws ApiError if an engine would refuse it. */
+function chatBody(bytes: Buffer): ChatBody {
+  const body = jsonObject(bytes);
+  const problems = new FieldProblems();
+  if (body.messages !== undefined) {
+    problems.list(body.messages, 'messages', 1).forEach((message, i) => {
+      problems.oneOf(problems.object(message, `messages[${i}]`).role ?? '', `messages[${i}].role`, ROLES);
+    });
+  }
+  problems.throwIfAny();
+  checkTokenLimits(body);
+  return body as unknown as ChatBody;
+}
+
 /** Tokens of a prompt, by the length of its text. */
 function tokensOf({ messages, prompt }: ChatBody): number {
   const text = messages?.map(({ content }) => (typeof content === 'string' ? content : JSON.stringify(content ?? ''))).join('\n') ?? String(prompt);
   return Math.max(1, Math.round(text.length / CHARACTERS_PER_TOKEN));
 }
 
-function sendJson(response: ServerResponse, value: object): void {
-  response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+function sendJson(response: ServerResponse, value: object, status = 200): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
 }

@@ -416,6 +416,18 @@ describe('a caller', () => {
     expect(engine.requests).toHaveLength(0);
   });
 
+  test.each<[string, string, unknown]>([
+    ['/v1/chat/completions', 'max_tokens', 0], ['/v1/chat/completions', 'max_completion_tokens', 'ten'], ['/v1/completions', 'max_tokens', -1], ['/v1/completions', 'max_tokens', 1.5],
+    [`/model/${MODEL}/invoke`, 'max_completion_tokens', 0],
+  ])('to %s whose %s is %j is refused', async (path, param, limit) => {
+    await start();
+    const response = await ask(router.url, { ...chat(), prompt: 'text', [param]: limit }, {}, path);
+    const message = `${param}: expected a whole number from 1 to 2147483647, got ${JSON.stringify(limit)}`;
+    const told = path.startsWith('/model/') ? { message } : { error: { message, param, code: 'invalid_request' } };
+    expect([response.status, await response.json()]).toMatchObject([400, told]);
+    expect(engine.requests).toHaveLength(0);
+  });
+
   test.each<[string, unknown]>([
     ['text and a token', ['text', 1]], ['tokens and text', [1, 'text']], ['tokens and prompts', [[1], 2]], ['texts and tokens', ['text', [1]]], ['nothing', []],
     ['a prompt without a token', [[1], []]], ['a half token', [1.5]], ['a truth', [true]], ['no list', { text: 'text' }],

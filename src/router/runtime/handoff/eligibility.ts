@@ -9,7 +9,7 @@ const HANDED_ON = ['/v1/chat/completions', '/v1/completions'];
  *
  * Several answers (`n`, beam search) share a prompt but not the cache of one; logits and echoes of the prompt are there only where it is read; and a prompt that is cut
  * to what the answer leaves of the context may be cut otherwise for the one token of the prefill engine. Of a tool call that is required, one token is no
- * call, which some versions of vLLM refuse as if the caller were at fault. Limits and options that the prefill engine
+ * call, which some versions of vLLM refuse as if the caller were at fault. Options that the prefill engine
  * is not sent are for the other to refuse, before a prompt was read in vain; SGLang's prefill engines are sent all of them.
  *
  * @param kvConnector of the engines.
@@ -24,12 +24,7 @@ export function isEligible({ path, body }: EngineRequest, kvConnector: string | 
 /** Whether a request can be made one for a single token, and no other. */
 function asksForOneToken(body: EngineRequest['body'], isSet: (name: string) => boolean): boolean {
   return body.tool_choice !== 'required'
-    && (!isSet('stream_options') || body.stream === true)
-    && !['max_tokens', 'max_completion_tokens'].some((name) => isSet(name) && !isAtLeastOne(body[name]));
-}
-
-function isAtLeastOne(value: unknown): boolean {
-  return typeof value === 'number' && value >= 1;
+    && (!isSet('stream_options') || body.stream === true);
 }
 
 /** None, text, or the ids of one prompt's tokens. */

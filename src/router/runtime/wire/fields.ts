@@ -146,6 +146,15 @@ export function checkServed(model: unknown, servedNames: readonly string[]): ass
   }
 }
 
+/** Throws ApiError if the tokens of an answer are limited to what is no number of them. */
+export function checkTokenLimits(body: Fields): void {
+  const problems = new FieldProblems();
+  for (const limit of ['max_tokens', 'max_completion_tokens']) {
+    problems.number(body[limit], limit, 1, 2 ** 31 - 1, true);
+  }
+  problems.throwIfAny();
+}
+
 function shown(value: unknown): string {
   const text = JSON.stringify(value) ?? 'nothing';
   return text.length <= MAX_VALUE_LENGTH ? text : `${text.slice(0, MAX_VALUE_LENGTH)}...`;

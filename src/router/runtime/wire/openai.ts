@@ -1,6 +1,6 @@
 import { ApiError, invalid, ROUTERS_FAULT } from './api-error';
 import { EngineRequest } from './engine-request';
-import { checkServed, jsonObject } from './fields';
+import { checkServed, checkTokenLimits, jsonObject } from './fields';
 import { refuseRemoteMedia } from './media';
 import { kvMemberOf } from '../handoff/kv-params';
 
@@ -29,6 +29,7 @@ export function parseOpenAi(path: '/v1/chat/completions' | '/v1/completions', by
   if (path === '/v1/completions' && !isPrompt(prompt)) {
     throw invalid('invalid_prompt', 'prompt is neither a string, nor the ids of its tokens, nor a list of the one or of the other', 'prompt');
   }
+  checkTokenLimits(body);
   const kvMember = kvMemberOf(body);
   if (kvMember !== undefined) {
     throw invalid('kv_transfer_params_refused', `${kvMember} is not for callers to give`, kvMember);

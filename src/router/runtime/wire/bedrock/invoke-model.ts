@@ -8,7 +8,7 @@ import { WholeAnswer } from '../whole-answer';
 import { BedrockWire } from './bedrock-wire';
 import { chunkOf, completionOf, isGivenUp } from '../completion';
 import { EventFrame } from './event-stream';
-import { FieldProblems, Fields, isObject, jsonObject } from '../fields';
+import { checkTokenLimits, FieldProblems, Fields, isObject, jsonObject } from '../fields';
 import { withMembers } from '../json-object';
 import { refuseRemoteMedia } from '../media';
 import { dataOfEach } from '../sse';
@@ -49,6 +49,7 @@ export function parseInvocation(bytes: Buffer, headers: IncomingHttpHeaders, mod
 /** What is not the caller's to say is put into its own text: numbers that JavaScript would round, or has none for, stay as they are. */
 function chatRequest(given: Buffer, parsed: Fields, model: string, stream: boolean): EngineRequest {
   const { model: named, stream: asked, stream_options: ignored, ...fields } = parsed;
+  checkTokenLimits(fields);
   const kvMember = kvMemberOf(fields);
   if (kvMember !== undefined) {
     throw invalid('kv_transfer_params_refused', `${kvMember} is not for callers to give`);
