@@ -11,7 +11,8 @@ const ANYBODY = '*';
 /**
  * The tier that a request asks for; one of OpenAI's that is none here is `default`.
  *
- * Throws ApiError for a tier of Bedrock's that there is none of here, and, as Bedrock does where a policy denies a tier, for one that its caller may not have.
+ * Throws ApiError for a tier of Bedrock's that there is none of here, and, as Bedrock does where a policy denies a tier, for one that its caller may not have,
+ * or a priority within engines.
  *
  * @param exchange whose it is.
  * @param asked what was asked.
@@ -26,10 +27,19 @@ export function serviceTierOf(
   }
   const said = [header, serviceTier, body.service_tier];
   // wherever it is said: engines and Bedrock are sent all of it.
-  if (said.includes('priority') && !priorityCallers.has(ANYBODY) && !priorityCallers.has(caller)) {
-    throw new ApiError(403, 'permission_error', 'priority_not_allowed', 'service tier: this caller may not ask for priority', {}, 'service_tier');
+  const mayAsk = priorityCallers.has(ANYBODY) || priorityCallers.has(caller);
+  if (said.includes('priority') && !mayAsk) {
+    throw notAllowed('service tier: this caller may not ask for priority', 'service_tier');
+  }
+  // by which engines order what waits in them, lower first or higher first.
+  if ((body.priority ?? null) !== null && !mayAsk) {
+    throw notAllowed('priority: this caller may not ask for it', 'priority');
   }
   return said.find(isTier) ?? 'default';
+}
+
+function notAllowed(message: string, param: string): ApiError {
+  return new ApiError(403, 'permission_error', 'priority_not_allowed', message, {}, param);
 }
 
 function isTier(value: unknown): value is ServiceTier {

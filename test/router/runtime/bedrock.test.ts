@@ -3,7 +3,7 @@ import {
   InvokeModelWithResponseStreamCommand,
 } from '@aws-sdk/client-bedrock-runtime';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
-import { chunkOf, delta, KEY, MockEngine, MODEL, ROLE, routerFor, sleep, sse, streaming, TestRouter, until, wholly } from './harness';
+import { chunkOf, COMPLETION, delta, KEY, MockEngine, MODEL, ROLE, routerFor, sleep, sse, streaming, TestRouter, until, wholly } from './harness';
 
 const USAGE = { prompt_tokens: 12, completion_tokens: 3, total_tokens: 15 };
 const HELLO = {
@@ -320,6 +320,12 @@ describe('exceptions', () => {
     await until(() => router.lines.length > before, 'the request is logged');
     expect(router.lines.at(-1)).toMatchObject({ msg: 'request', code: String(httpStatusCode) });
     expect(await router.metrics.registry.getSingleMetricAsString('router_requests_total')).toContain(`code="${httpStatusCode}"`);
+  });
+
+  test('an answer that the engine gave up is the model\'s failure', async () => {
+    engine.behaviour = wholly({ ...COMPLETION, choices: [{ ...COMPLETION.choices[0], finish_reason: 'abort' }] });
+    const body = JSON.stringify({ messages: [{ role: 'user', content: 'hi' }] });
+    await expect(sdk().send(new InvokeModelCommand({ modelId: MODEL, body }))).rejects.toMatchObject({ name: 'ModelErrorException' });
   });
 
   test('an answer that is no completion is the model\'s failure', async () => {

@@ -90,6 +90,22 @@ describe('an answer that is not a stream', () => {
     expect([response.status, (await response.json() as any).error.code]).toEqual([502, 'engine_failed']);
   });
 
+  test.each<[string, string]>([
+    ['is cut', JSON.stringify(COMPLETION).slice(0, -9)],
+    ['is a page', '<html></html>'],
+    ['tells of an error', '{"error":{"message":"so"}}'],
+    ['has no choice', '{"choices":[]}'],
+    ['was given up', JSON.stringify(COMPLETION).replace('"stop"', '"abort"')],
+    ['has no end', JSON.stringify(COMPLETION).replace('"stop"', 'null')],
+  ])('that %s is the engine\'s failure, whatever its status', async (_, body) => {
+    await start();
+    engine.behaviour = (response) => {
+      response.writeHead(200, { 'content-type': 'application/json' }).end(body);
+    };
+    const response = await ask(router.url, chat());
+    expect([response.status, await response.json()]).toMatchObject([502, { error: { code: 'engine_failed' } }]);
+  });
+
   test('that dies in the middle never looks whole', async () => {
     await start();
     engine.behaviour = (response) => {

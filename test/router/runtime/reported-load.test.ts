@@ -67,6 +67,7 @@ describe('what an engine says', () => {
     });
 
   test('is never a number that is none, whatever it says', () => {
+    expect(readEngineReport('vllm:num_requests_running 1e308\n'.repeat(2) + 'vllm:num_requests_running 3\n')).toMatchObject({ running: 3 });
     fc.assert(fc.property(fc.array(fc.tuple(
       fc.constantFrom('vllm:num_requests_running', 'vllm:num_requests_waiting', 'vllm:kv_cache_usage_perc', 'sglang:token_usage'),
       fc.oneof(fc.double().map(String), fc.string(), fc.constantFrom('NaN', '+Inf', '-1', '1e999', '0x10')),

@@ -38,6 +38,7 @@ describe('an event of a streamed answer', () => {
     ['[DONE]', { kind: 'done' }],
     ['{"choices":[]}', { kind: 'chunk' }],
     ['{"choices":[],"usage":{"completion_tokens":7}}', { kind: 'chunk', completionTokens: 7 }],
+    ['{"choices":[],"usage":{"completion_tokens":-5,"prompt_tokens":1e300,"prompt_tokens_details":{"cached_tokens":0.5}}}', { kind: 'chunk' }],
     ['{"choices":[],"usage":null,"error":null}', { kind: 'chunk' }],
     ['{"error":{"message":"x","code":500}}', { kind: 'error' }],
     ['{"status_code":500,"error":{"message":"x"}}', { kind: 'error' }],

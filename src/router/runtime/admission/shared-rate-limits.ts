@@ -11,6 +11,8 @@ const PAUSE_MILLIS = 1_000;
 /** Longest pause between two attempts to connect. */
 const RECONNECT_MILLIS = 1_000;
 const CONNECT_TIMEOUT_MILLIS = 5_000;
+/** What is logged of what a server says. */
+const MAX_FAILURE_CHARS = 200;
 /** What is not limited, as a number that the script can reckon with. */
 const UNLIMITED = 1e15;
 
@@ -53,7 +55,7 @@ return {0, 0}
 
 /** The script as a command of the client. */
 interface Allowances {
-  takeAllowance(key: string, ...args: number[]): Promise<[number, number]>;
+  takeAllowance(key: string, ...args: number[]): Promise<unknown>;
 }
 
 /** What shared limits are made of. */
@@ -150,6 +152,9 @@ export class SharedRateLimits implements RateLimiter {
     const key = this.prefix + createHash('sha256').update(caller).digest('base64url');
     try {
       const answer = await (this.client as unknown as Allowances).takeAllowance(key, ...this.limits, ...asked);
+      if (!isAllowance(answer)) {
+        throw new Error('it answers with something else');
+      }
       this.told(undefined);
       return answer;
     } catch (e) {
@@ -162,12 +167,16 @@ export class SharedRateLimits implements RateLimiter {
   /** Tells of a change, once. */
   private told(error: Error | undefined): void {
     if (error !== undefined && !this.isAway) {
-      this.log.error({ failure: error.message }, 'Valkey cannot be asked: this router limits callers by itself');
+      this.log.error({ failure: error.message.slice(0, MAX_FAILURE_CHARS) }, 'Valkey cannot be asked: this router limits callers by itself');
     } else if (error === undefined && this.isAway) {
       this.log.info('Valkey answers again: routers share their limits');
     }
     this.isAway = error !== undefined;
   }
+}
+
+function isAllowance(answer: unknown): answer is [number, number] {
+  return Array.isArray(answer) && answer.length === 2 && answer.every((part) => typeof part === 'number');
 }
 
 function clientOf({ url, username, cluster, timeoutSeconds }: ValkeyConfig, password: string | undefined): Redis | Cluster {

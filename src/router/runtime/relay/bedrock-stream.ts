@@ -4,6 +4,7 @@ import { MAX_ANSWER_BYTES } from './relay';
 import { Exchange } from '../exchange';
 import { EngineResponse } from '../targets/engine-response';
 import { ApiError, EngineError, isRoutersTrouble } from '../wire/api-error';
+import { tokenCountOf } from '../wire/completion';
 import { readWhole, tokensIn } from '../wire/whole-answer';
 
 /** Headers of Bedrock that are part of its answer. */
@@ -24,7 +25,7 @@ export async function relayBedrocksAnswer(exchange: Exchange, response: EngineRe
     throw new ApiError(429, 'rate_limit_error', 'engines_full', 'Bedrock\'s quota is used up', { 'retry-after': retryAfter ?? '1' });
   }
   // InvokeModel tells it in a header, Converse in the body.
-  exchange.completionTokens = Number(headers['x-amzn-bedrock-output-token-count'] ?? NaN) || tokensIn(body, 'outputTokens');
+  exchange.completionTokens = tokenCountOf(Number(headers['x-amzn-bedrock-output-token-count'])) ?? tokensIn(body, 'outputTokens');
   await exchange.finish({ status, body, headers: retryAfter === undefined ? headers : { ...headers, 'retry-after': retryAfter } });
 }
 
@@ -61,7 +62,7 @@ export class BedrockEngineStream extends EngineStream {
         this.whole = true;
         return;
       case 'metadata':
-        this.tokens = (json(payload) as { usage?: { outputTokens?: number } }).usage?.outputTokens;
+        this.tokens = tokenCountOf((json(payload) as { usage?: { outputTokens?: unknown } }).usage?.outputTokens);
         return;
       case 'chunk':
         this.count(1);
@@ -72,8 +73,8 @@ export class BedrockEngineStream extends EngineStream {
   private readChunk(text: string): void {
     if (LAST_CHUNK.test(text)) {
       this.whole = true;
-      const metrics = (json(Buffer.from(text)) as { 'amazon-bedrock-invocationMetrics'?: { outputTokenCount?: number } })['amazon-bedrock-invocationMetrics'];
-      this.tokens = metrics?.outputTokenCount ?? this.tokens;
+      const metrics = (json(Buffer.from(text)) as { 'amazon-bedrock-invocationMetrics'?: { outputTokenCount?: unknown } })['amazon-bedrock-invocationMetrics'];
+      this.tokens = tokenCountOf(metrics?.outputTokenCount) ?? this.tokens;
     }
   }
 }

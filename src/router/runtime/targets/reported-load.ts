@@ -5,6 +5,8 @@ const RUNNING = ['vllm:num_requests_running', 'sglang:num_running_reqs'];
 const WAITING = ['vllm:num_requests_waiting', 'sglang:num_queue_reqs'];
 const KV_CACHE_USAGE = ['vllm:kv_cache_usage_perc', 'vllm:gpu_cache_usage_perc', 'sglang:token_usage'];
 const SAMPLE = new RegExp(`^(${[...RUNNING, ...WAITING, ...KV_CACHE_USAGE].join('|')})(?:\\{.*\\})? +([^ \\r\\n]+)`, 'gm');
+/** Far above what any engine has: what is beyond is no number of requests. */
+const MAX_GAUGE = 1e9;
 
 /** What an engine says of its load. */
 export interface EngineReport {
@@ -24,7 +26,7 @@ export function readEngineReport(text: string): EngineReport | undefined {
   let [running, waiting, kvCacheUsage] = [NaN, 0, 0];
   for (const [, name, told] of text.matchAll(SAMPLE)) {
     const value = Number(told);
-    if (!Number.isFinite(value) || value < 0) {
+    if (!(value >= 0 && value <= MAX_GAUGE)) {
       continue;
     }
     if (RUNNING.includes(name)) {

@@ -1,4 +1,5 @@
 import { ApiError, invalid, ROUTERS_FAULT } from './api-error';
+import { tokenCountOf } from './completion';
 import { EngineRequest } from './engine-request';
 import { checkServed, checkTokenLimits, jsonObject } from './fields';
 import { refuseRemoteMedia } from './media';
@@ -83,12 +84,8 @@ export function readStreamEvent(data: string): StreamEventMeaning {
       return { kind: 'error', ...(typeof status === 'number' && { error: refusal(status, error) }) };
     }
     const { completion_tokens: tokens, prompt_tokens: promptTokens, prompt_tokens_details: details } = usage ?? {};
-    const cachedTokens = details?.cached_tokens;
     return {
-      kind: 'chunk',
-      ...(typeof tokens === 'number' ? { completionTokens: tokens } : {}),
-      ...(typeof promptTokens === 'number' ? { promptTokens } : {}),
-      ...(typeof cachedTokens === 'number' ? { cachedTokens } : {}),
+      kind: 'chunk', completionTokens: tokenCountOf(tokens), promptTokens: tokenCountOf(promptTokens), cachedTokens: tokenCountOf(details?.cached_tokens),
     };
   } catch {
     return { kind: 'chunk' };

@@ -49,7 +49,7 @@ export async function readWhole(response: EngineResponse, maxBytes: number): Pro
 export function tokensIn(body: Buffer, member: string): number | undefined {
   const at = body.lastIndexOf(`"${member}"`);
   const value = at === -1 ? '' : body.toString('latin1', at + member.length + 2, at + member.length + 34);
-  const [, digits] = /^\s*:\s*(\d{1,9})\b/.exec(value) ?? [];
+  const [, digits] = /^\s*:\s*(\d{1,9})\b(?!\.)/.exec(value) ?? [];
   return digits === undefined ? undefined : Number(digits);
 }
 

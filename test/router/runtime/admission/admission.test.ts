@@ -341,6 +341,11 @@ describe('the tier priority', () => {
     ['Chat Completions', chat({ service_tier: 'priority' }), '/v1/chat/completions', {}, { error: { code: 'priority_not_allowed', param: 'service_tier' } }],
     ['Converse', { messages: [{ role: 'user', content: [{ text: 'hi' }] }], serviceTier: { type: 'priority' } }, `/model/${MODEL}/converse`, {}, {}],
     ['InvokeModel', chat(), `/model/${MODEL}/invoke`, { 'x-amzn-bedrock-service-tier': 'priority' }, {}],
+    ['Chat Completions, within an engine', chat({ priority: -5 }), '/v1/chat/completions', {}, { error: { code: 'priority_not_allowed', param: 'priority' } }],
+    ['Completions, within an engine', { model: MODEL, prompt: 'hi', priority: '-5' }, '/v1/completions', {}, { error: { param: 'priority' } }],
+    ['Converse, within an engine', { messages: [{ role: 'user', content: [{ text: 'hi' }] }], additionalModelRequestFields: { priority: -5 } },
+      `/model/${MODEL}/converse`, {}, {}],
+    ['InvokeModel, within an engine', chat({ priority: -5 }), `/model/${MODEL}/invoke`, {}, {}],
     ['InvokeModel, beside a lower one', chat({ service_tier: 'priority' }), `/model/${MODEL}/invoke`, { 'x-amzn-bedrock-service-tier': 'flex' }, {}],
   ])('is for callers that are named, by %s', async (_, body, path, headers, told) => {
     const { engine, router } = await start({ priorityCallers: ['chat'] });
@@ -351,11 +356,11 @@ describe('the tier priority', () => {
     expect((await ask(router.url, body, { ...headers, ...BY_OTHER }, path)).status).toBe(200);
   });
 
-  test('is nobody\'s unless it is said, and other tiers are everybody\'s', async () => {
+  test('is nobody\'s unless it is said, and other tiers, and no priority, are everybody\'s', async () => {
     const { router } = await start({ priorityCallers: [] });
     expect((await asks(router, 'a', { service_tier: 'priority' }, BY_OTHER)).status).toBe(403);
     expect((await asks(router, 'a', { service_tier: 'flex' })).status).toBe(200);
-    expect((await asks(router, 'a', { service_tier: 'auto' })).status).toBe(200);
+    expect((await asks(router, 'a', { service_tier: 'auto', priority: null })).status).toBe(200);
     const reserved = await ask(router.url, chat(), { 'x-amzn-bedrock-service-tier': 'reserved' }, `/model/${MODEL}/invoke`);
     expect([reserved.status, reserved.headers.get('x-amzn-errortype')]).toEqual([400, 'ValidationException']);
   });

@@ -1,7 +1,7 @@
 import { createServer, Server } from 'node:net';
 import { ProblemsError } from '../../../../src/problems';
 import { parseRouterConfig } from '../../../../src/router/runtime';
-import { ask, chat, configOf, MockEngine, routerFor, TestRouter, whole } from '../harness';
+import { ask, chat, configOf, MockEngine, routerFor, TestRouter, until, whole } from '../harness';
 
 const LOST = 'Valkey cannot be asked: this router limits callers by itself';
 
@@ -43,6 +43,24 @@ describe.each([['a server', false], ['a cluster', true]])('without %s that could
     await router.drain();
     server.close();
   });
+});
+
+test('a server that answers with something else is told of, in few words, and routers limit callers by themselves', async () => {
+  // one nil, or one error, for each command
+  for (const answer of ['$-1\r\n', `-ERR ${'x'.repeat(10_000)}\r\n`]) {
+    const server = createServer((socket) => socket.on('error', () => undefined).on('data', (bytes) => {
+      const isScript = /evalsha?\r\n/i.test(bytes.toString('latin1'));
+      socket.write(isScript ? answer : '+OK\r\n'.repeat(bytes.toString('latin1').match(/^\*/gm)?.length ?? 0));
+    }));
+    await start(await listening(server), false);
+    await until(async () => {
+      expect((await ask(router.url, chat())).status).not.toBe(500);
+      return router.lines.some(({ msg, failure }) => msg === LOST && failure !== 'it is not connected');
+    }, 'the server was asked');
+    expect(JSON.stringify(router.lines).length).toBeLessThan(10_000);
+    await router.drain();
+    server.close();
+  }
 });
 
 test.each([

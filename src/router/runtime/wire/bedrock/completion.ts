@@ -1,4 +1,5 @@
 import { Exchange } from '../../exchange';
+import { tokenCountOf } from '../completion';
 import { Fields, isObject } from '../fields';
 
 /** Why generation stopped, as Bedrock says it: a stop sequence is told from the end of the turn where the engine tells which it was. */
@@ -24,8 +25,8 @@ export function stopReasonOf(finishReason: unknown, stop: unknown, calledTools: 
  */
 export function usageOf(usage: unknown, handedOff: boolean): Fields {
   const { prompt_tokens: prompt, completion_tokens: output, prompt_tokens_details: details } = isObject(usage) ? usage : {} as Fields;
-  const count = (value: unknown) => typeof value === 'number' ? value : 0;
-  const cached = handedOff || !isObject(details) ? 0 : count(details.cached_tokens);
+  const count = (value: unknown) => tokenCountOf(value) ?? 0;
+  const cached = handedOff || !isObject(details) ? 0 : Math.min(count(prompt), count(details.cached_tokens));
   return {
     inputTokens: count(prompt) - cached,
     outputTokens: count(output),

@@ -3,7 +3,7 @@ import { EngineError } from '../api-error';
 import { CallerStream } from '../caller-wire';
 import { WholeAnswer } from '../whole-answer';
 import { BedrockWire } from './bedrock-wire';
-import { completionOf, isGivenUp, reasoningOf } from '../completion';
+import { completionOf, reasoningOf } from '../completion';
 import { stopReasonOf, tierOf, usageOf } from './completion';
 import { ConverseStream } from './converse-stream';
 import { Fields, isObject, isTooDeep } from '../fields';
@@ -19,8 +19,8 @@ export class ConverseWire extends BedrockWire {
   protected translate(answer: WholeAnswer, exchange: Exchange): WholeAnswer {
     const { choices, usage } = completionOf(answer);
     const { message, finish_reason: finishReason, stop_reason: stop } = choices[0];
-    if (!isObject(message) || typeof finishReason !== 'string' || isGivenUp(finishReason)) {
-      throw new EngineError(502, 'engine_failed', 'the engine ended its answer before it was whole');
+    if (!isObject(message)) {
+      throw new EngineError(502, 'engine_failed', 'the engine answers with something that is no chat completion');
     }
     const calls = Array.isArray(message.tool_calls) ? message.tool_calls.map(toolUseOf) : [];
     const reasoning = reasoningOf(message);

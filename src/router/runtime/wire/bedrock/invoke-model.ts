@@ -6,7 +6,7 @@ import { CallerStream } from '../caller-wire';
 import { EngineRequest } from '../engine-request';
 import { WholeAnswer } from '../whole-answer';
 import { BedrockWire } from './bedrock-wire';
-import { chunkOf, completionOf, isGivenUp } from '../completion';
+import { chunkOf, completionOf, isGivenUp, tokenCountOf } from '../completion';
 import { EventFrame } from './event-stream';
 import { checkTokenLimits, FieldProblems, Fields, isObject, jsonObject } from '../fields';
 import { withMembers } from '../json-object';
@@ -98,15 +98,16 @@ export class InvokeModelWire extends BedrockWire {
 
   protected translate(answer: WholeAnswer, exchange: Exchange): WholeAnswer {
     const completion = completionOf(answer);
-    const { prompt_tokens: input, completion_tokens: output } = isObject(completion.usage) ? completion.usage : {} as Fields;
+    const usage = isObject(completion.usage) ? completion.usage : {} as Fields;
+    const [input, output] = [tokenCountOf(usage.prompt_tokens), tokenCountOf(usage.completion_tokens)];
     const { text, finish_reason: reason } = completion.choices[0];
     return {
       status: 200,
       headers: {
         'content-type': 'application/json',
         'x-amzn-bedrock-invocation-latency': String(Math.round(exchange.elapsedSeconds() * 1000)),
-        ...(typeof input === 'number' && { 'x-amzn-bedrock-input-token-count': String(input) }),
-        ...(typeof output === 'number' && { 'x-amzn-bedrock-output-token-count': String(output) }),
+        ...(input !== undefined && { 'x-amzn-bedrock-input-token-count': String(input) }),
+        ...(output !== undefined && { 'x-amzn-bedrock-output-token-count': String(output) }),
       },
       body: this.llama
         ? Buffer.from(JSON.stringify({ generation: text, prompt_token_count: input, generation_token_count: output, stop_reason: reason }))
@@ -167,8 +168,8 @@ class ChunkStream implements CallerStream {
     }
     this.chunk(JSON.stringify({
       'amazon-bedrock-invocationMetrics': {
-        inputTokenCount: this.usage.prompt_tokens,
-        outputTokenCount: this.usage.completion_tokens,
+        inputTokenCount: tokenCountOf(this.usage.prompt_tokens),
+        outputTokenCount: tokenCountOf(this.usage.completion_tokens),
         invocationLatency: Math.round(this.exchange.elapsedSeconds() * 1000),
         firstByteLatency: Math.round((this.exchange.ttftSeconds ?? 0) * 1000),
       },

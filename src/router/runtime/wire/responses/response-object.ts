@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { tokenCountOf } from '../completion';
 import { Fields, isObject } from '../fields';
 
 type Status = 'in_progress' | 'completed' | 'incomplete' | 'failed';
@@ -121,7 +122,7 @@ export function usageOf(usage: unknown, handedOff: boolean): Fields | undefined 
     return undefined;
   }
   const { prompt_tokens: prompt, completion_tokens: output, prompt_tokens_details: ofPrompt, completion_tokens_details: ofOutput } = usage;
-  const count = (value: unknown) => typeof value === 'number' ? value : 0;
+  const count = (value: unknown) => tokenCountOf(value) ?? 0;
   return {
     input_tokens: count(prompt),
     input_tokens_details: { cached_tokens: handedOff || !isObject(ofPrompt) ? 0 : count(ofPrompt.cached_tokens), cache_write_tokens: 0 },

@@ -1,7 +1,7 @@
 import { Exchange } from '../../exchange';
 import { ApiError, EngineError } from '../api-error';
 import { CallerStream, CallerWire, StreamFailure } from '../caller-wire';
-import { completionOf, isGivenUp, reasoningOf } from '../completion';
+import { completionOf, reasoningOf } from '../completion';
 import { Fields, isObject } from '../fields';
 import { OPENAI_WIRE } from '../openai-wire';
 import { WholeAnswer } from '../whole-answer';
@@ -36,8 +36,8 @@ export class ResponsesWire implements CallerWire {
     }
     const { choices, usage } = completionOf(answer);
     const { message, finish_reason: finishReason } = choices[0];
-    if (!isObject(message) || typeof finishReason !== 'string' || isGivenUp(finishReason)) {
-      throw new EngineError(502, 'engine_failed', 'the engine ended its answer before it was whole');
+    if (!isObject(message)) {
+      throw new EngineError(502, 'engine_failed', 'the engine answers with something that is no chat completion');
     }
     const body = this.response.in(endOf(itemsOf(message), finishReason, usageOf(usage, exchange.handoff === 'handed_off')));
     return { status: 200, headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify(body)) };
