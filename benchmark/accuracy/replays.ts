@@ -61,7 +61,7 @@ export const SMALL_LLAMA_ON_A_CORE: MeasuredEngine = {
     kvCopies: 1,
     lowPrecision: false,
   },
-  limits: { sequences: 32, stepTokens: 2048, kvTokens: Infinity },
+  limits: { sequences: 32, stepTokens: 2048, blockTokens: 16, kvTokens: Infinity },
 };
 
 /** Accuracy of replays. */
@@ -80,7 +80,7 @@ export function replayScores(): ReplayScore[] {
         lowPrecision: false,
       },
       // its log: 2,588 blocks of 16 tokens.
-      limits: { sequences: 256, stepTokens: 2048, kvTokens: 41_408 },
+      limits: { sequences: 256, stepTokens: 2048, blockTokens: 16, kvTokens: 41_408 },
     }),
     firstToSecond('Qwen3-32B, vLLM 0.19, 2 x RTX PRO 6000', 'vllm-rtx-pro-6000.jsonl', {
       model: QWEN3_32B,
@@ -99,6 +99,7 @@ export function replayScores(): ReplayScore[] {
       limits: {
         sequences: 128,
         stepTokens: 2048,
+        blockTokens: 16,
         kvTokens: kvTokens(QWEN3_32B, 0.9 * RTX_PRO_6000_PAIR_BYTES - QWEN3_32B.weightBytes),
       },
     }),

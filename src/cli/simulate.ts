@@ -103,11 +103,16 @@ export function simulationText(simulation: Simulation): string {
     ], 1),
     ...simulation.failedRequests > 0 ? [`${simulation.failedRequests} requests were answered with an error as instances failed; figures are of the others`] : [],
     ...simulation.readByDecodeRequests > 0 ? [`${simulation.readByDecodeRequests} prompts were read by decode engines`] : [],
+    ...simulation.prefixHitRate > 0 ? [`${number(100 * simulation.prefixHitRate)} % of the prompts' tokens were found in prefix caches${evictions(simulation)}`] : [],
     ...simulation.preemptions > 0 ? [`${simulation.preemptions} times a request lost its place because the KV cache was full, and was read again`] : [],
     ...simulation.objectives.map((verdict) => (
       `${verdict.metric} p${verdict.percentile} ${time(verdict.simulatedSeconds)} of ${time(verdict.objectiveSeconds)}: ${verdict.held ? 'held' : 'missed'}`
     )),
   ].join('\n\n');
+}
+
+function evictions({ evictedBlocks }: Simulation): string {
+  return evictedBlocks > 0 ? `, which lost ${evictedBlocks} blocks as others needed the room` : '';
 }
 
 function row(name: string, latency: SimulatedLatency): string[] {

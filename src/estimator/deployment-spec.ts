@@ -139,6 +139,20 @@ export interface PoolSpec {
   readonly maxSequenceTokens?: number;
 
   /**
+   * Tokens of a block of the KV cache, of which a sequence holds whole ones in a simulation: `--block-size` of vLLM.
+   *
+   * @default - the engine's: 32 on Neuron, 16 on GPUs; wafers are counted by the token
+   */
+  readonly kvBlockTokens?: number;
+
+  /**
+   * Tokens that the KV cache of one engine holds, each in all layers, as vLLM logs it at its start.
+   *
+   * @default - what its memory holds beside the weights
+   */
+  readonly kvCacheTokens?: number;
+
+  /**
    * How the instances are bought: `on-demand`, `spot`, `capacity-block` or `reservation`, which is billed as On-Demand. Its sourced price counts; a
    * Spot price is of one zone and day, as `priceSource` then says.
    *

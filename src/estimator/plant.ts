@@ -35,6 +35,8 @@ export interface PromptPool {
   readonly enginesPerInstance: number;
   /** Memory of one engine for the KV cache, all copies together, in bytes. */
   readonly kvMemoryBytes: number;
+  /** Tokens of a block of it. */
+  readonly kvBlockTokens: number;
 }
 
 /** Engines, or wafer replicas, that write tokens. */
@@ -54,6 +56,8 @@ export interface TokenPool {
   readonly stepTokens?: number;
   /** Memory of one engine for the KV cache, all copies together, in bytes. */
   readonly kvMemoryBytes: number;
+  /** Tokens of a block of it: a sequence holds whole ones. */
+  readonly kvBlockTokens: number;
   /** Wafers of one replica; undefined for HBM devices. */
   readonly wafers?: number;
   /** Seconds per token of one stream given by the user; undefined to use the latency-per-layer model. */

@@ -7,7 +7,7 @@ import { DEFAULT_DECODE_SEQUENCES, defaultTensorParallelDegree } from './default
 import { DecodeSpec, DeploymentSpec, PoolSpec } from './deployment-spec';
 import { Refusal } from './estimate';
 import { engineShape } from './phases/engine-shape';
-import { kvMemoryBytes, kvSlots } from './phases/memory';
+import { kvMemoryBytes, kvSlots, kvTokenBytes } from './phases/memory';
 import { modelShape } from './phases/model-shape';
 import { paddedTokens } from './phases/prefill';
 import { EngineShape, ModelShape, kvBytes } from './phases/shapes';
@@ -19,6 +19,9 @@ const ALONE = { ranks: 1, chips: 1, linkBytesPerSecond: 0, kvCopies: 1, lowPreci
 
 /** Share of device memory that an engine takes: vLLM's default of `gpu_memory_utilization`. */
 const USABLE_MEMORY = 0.9;
+/** vLLM's default block size, https://docs.vllm.ai/en/stable/api/vllm/config/cache/, and the Neuron plugin's. */
+const VLLM_BLOCK_TOKENS = 16;
+const NEURON_BLOCK_TOKENS = 32;
 /** Activations and compiled graphs, in bytes per rank: an assumption, on the large side for one prompt at a time. */
 const RESERVE_BYTES_PER_RANK = 0.5e9;
 /** Share of a wafer's memory for weights: 70B parameters of 2 bytes fit on four CS-3. */
@@ -118,15 +121,15 @@ export function resolve(spec: DeploymentSpec): Resolved {
       price: poolPrice(spec.decode),
       promptBuckets: bucketsOf(spec.decode, machine, model),
     };
-    const free = freeKvBytes(machine.engine, machine.tensorParallelDegree, model, spec.decode.hardware, machine.stage);
-    const slots = slotsOf(spec.decode, free, machine.engine.kvCopies, model, classes, machine.stage);
-    pool = { engine: machine.engine, enginesPerInstance: machine.enginesPerInstance, stepTokens, speculation, ...slots };
+    const slots = slotsOf(spec.decode, freeKvBytes(spec.decode, machine, model), machine.engine.kvCopies, model, classes, machine.stage);
+    const kvBlockTokens = blockTokensOf(spec.decode, machine);
+    pool = { engine: machine.engine, enginesPerInstance: machine.enginesPerInstance, stepTokens, speculation, kvBlockTokens, ...slots };
     tokenEfa = machine.efaBytesPerSecond;
   }
   if (aggregated) {
     return { spec, plant: { model, classes, arrivalScv: spec.workload.interarrivalScv ?? 1, decode: pool }, decode };
   }
-  const freePrefill = freeKvBytes(promptMachine.engine, promptMachine.tensorParallelDegree, model, promptSpec.hardware, 'prefill');
+  const freePrefill = freeKvBytes(promptSpec, promptMachine, model);
   slotsOf({ hardware: promptSpec.hardware, maxConcurrentSequences: 1 }, freePrefill, promptMachine.engine.kvCopies, model, classes, 'prefill');
   return {
     spec,
@@ -134,7 +137,12 @@ export function resolve(spec: DeploymentSpec): Resolved {
       model,
       classes,
       arrivalScv: spec.workload.interarrivalScv ?? 1,
-      prefill: { engine: promptMachine.engine, enginesPerInstance: promptMachine.enginesPerInstance, kvMemoryBytes: freePrefill },
+      prefill: {
+        engine: promptMachine.engine,
+        enginesPerInstance: promptMachine.enginesPerInstance,
+        kvMemoryBytes: freePrefill,
+        kvBlockTokens: blockTokensOf(promptSpec, promptMachine),
+      },
       link: kvLink(spec, model, promptMachine, tokenEfa, wafer !== undefined),
       decode: pool,
     },
@@ -253,7 +261,14 @@ function bucketsOf({ promptBuckets, maxSequenceTokens }: PoolSpec, { staticShape
   return [...buckets, longest];
 }
 
-function freeKvBytes(engine: EngineShape, ranks: number, model: ModelShape, hardware: string, stage: string): number {
+function blockTokensOf({ kvBlockTokens }: PoolSpec, { staticShapes }: Machine): number {
+  return kvBlockTokens ?? (staticShapes ? NEURON_BLOCK_TOKENS : VLLM_BLOCK_TOKENS);
+}
+
+function freeKvBytes({ hardware, kvCacheTokens }: PoolSpec, { engine, tensorParallelDegree: ranks, stage }: Machine, model: ModelShape): number {
+  if (kvCacheTokens !== undefined) {
+    return kvCacheTokens * kvTokenBytes(model) * engine.kvCopies;
+  }
   const reserve = ranks * RESERVE_BYTES_PER_RANK;
   const free = kvMemoryBytes(engine.memoryBytes, USABLE_MEMORY, model.weightBytes, reserve);
   if (free <= 0) {
@@ -314,7 +329,8 @@ function waferPool(
       mend: `give at least ${needed} in decode.wafersPerReplica, or leave it out`,
     });
   }
-  const free = (count: number) => kvMemoryBytes(wafer.sramBytesPerWafer * count, WAFER_USABLE_SHARE, model.weightBytes, 0);
+  const free = (count: number) => pool.kvCacheTokens !== undefined ? pool.kvCacheTokens * kvTokenBytes(model)
+    : kvMemoryBytes(wafer.sramBytesPerWafer * count, WAFER_USABLE_SHARE, model.weightBytes, 0);
   let count = wafers;
   let longest = 0;
   for (let i = 0; i < classes.weights.length; i++) {
@@ -338,6 +354,7 @@ function waferPool(
     pool: {
       engine: { flopsPerSecond: 1, memoryBytesPerSecond: 1, memoryBytes: wafer.sramBytesPerWafer * count, ...ALONE },
       enginesPerInstance: 1,
+      kvBlockTokens: pool.kvBlockTokens ?? 1,
       ...slots,
       wafers: count,
       tokenSeconds: pool.outputTokensPerSecondPerUser === undefined ? undefined : 1 / pool.outputTokensPerSecondPerUser,

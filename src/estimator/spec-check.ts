@@ -203,6 +203,8 @@ function poolProblems(problems: Problem[], pool: PoolSpec, path: string, context
       mend: `use one of ${PURCHASE_OPTIONS.join(', ')}, or leave it out`,
     });
   }
+  numberProblem(problems, pool.kvBlockTokens, `${path}.kvBlockTokens`, true, 'give tokens, such as 16, or leave it out');
+  numberProblem(problems, pool.kvCacheTokens, `${path}.kvCacheTokens`, false, 'give tokens, such as 1000000, or leave it out');
   numberProblem(problems, pool.usdPerInstanceHour, `${path}.usdPerInstanceHour`, false, 'give USD per hour, or leave it out');
   const ranks = ranksOf(pool.hardware);
   if (ranks !== undefined && isCount(pool.tensorParallelDegree) && pool.tensorParallelDegree > ranks) {

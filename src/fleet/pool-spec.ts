@@ -20,6 +20,7 @@ export function trainiumPoolSpec(
     enginesPerInstance: 1,
     maxConcurrentSequences: engine.maxConcurrentSequences ?? (role === EngineRole.PREFILL ? DEFAULT_PREFILL_SEQUENCES : DEFAULT_DECODE_SEQUENCES),
     ...(engine.promptBuckets === undefined ? {} : { promptBuckets: engine.promptBuckets }),
+    ...(engine.blockSizeTokens === undefined ? {} : { kvBlockTokens: engine.blockSizeTokens }),
     ...(engine.maxModelLengthTokens === undefined ? {} : { maxSequenceTokens: engine.maxModelLengthTokens }),
     purchaseOption: purchase.option,
     ...(purchase.usdPerHour === undefined ? {} : { usdPerInstanceHour: purchase.usdPerHour, priceSource: `given at ${path}` }),

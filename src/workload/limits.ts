@@ -1,2 +1,5 @@
 /** Most tokens that a length may have: no model reads more, so a larger one is a unit or a column mixed up. */
 export const MAX_TOKENS = 10_000_000;
+
+/** Tokens that one id in `hash_ids` stands for (Mooncake FAST25 traces, README). */
+export const PREFIX_BLOCK_TOKENS = 512;

@@ -16,7 +16,8 @@ import { TraceRequest } from './trace-request';
  *   seconds from any start, or dates with times;
  * - the Mooncake traces, JSON lines of `{"timestamp": milliseconds, "input_length", "output_length", "hash_ids"}`
  *   (https://github.com/kvcache-ai/Mooncake). There the cached prefix of a prompt is what an infinite prefix cache would hold when the
- *   prompt arrives: its leading run of 512-token blocks that an earlier row had too. It is an upper bound of what a real cache finds.
+ *   prompt arrives: its leading run of 512-token blocks that an earlier row had too. It is an upper bound of what a real cache finds; a simulation
+ *   finds out what is cached by itself.
  *   Their timestamps are rounded to about 3 s, so arrivals look burstier than they were.
  *
  * The text is UTF-8. Columns of a CSV may stand in any order and further ones are ignored. Rows are in order of arrival.

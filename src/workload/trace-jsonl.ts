@@ -1,16 +1,14 @@
 import { JsonSyntaxError, parseJson } from '../json-text';
+import { PREFIX_BLOCK_TOKENS as BLOCK_TOKENS } from './limits';
 import { TraceProblems } from './trace-problems';
 import { TraceRequest } from './trace-request';
-
-/** Tokens that one id in `hash_ids` stands for (Mooncake FAST25 traces, README). */
-const BLOCK_TOKENS = 512;
 
 /**
  * Reads the requests of a Mooncake trace, in the order of the file.
  */
 export function parseJsonlTrace(text: string, problems: TraceProblems): TraceRequest[] {
   const requests: TraceRequest[] = [];
-  const cache = new Set<unknown>();
+  const numbers = new Map<unknown, number>();
   let first: number | undefined;
   let latest = -Infinity;
   text.split('\n').forEach((row, index) => {
@@ -47,15 +45,20 @@ export function parseJsonlTrace(text: string, problems: TraceProblems): TraceReq
         `hash the prompt in blocks of ${BLOCK_TOKENS} tokens, or leave hash_ids out`);
       return;
     }
-    const firstMiss = ids.findIndex((id) => !cache.has(id));
+    const firstMiss = ids.findIndex((id) => !numbers.has(id));
     const hits = firstMiss < 0 ? ids.length : firstMiss;
-    ids.forEach((id) => cache.add(id));
+    const prefixIds = ids.map((id) => {
+      const known = numbers.get(id) ?? numbers.size;
+      numbers.set(id, known);
+      return known;
+    });
     requests.push({
       line,
       arrivalSeconds: (latest - (first ?? latest)) / 1000,
       inputTokens,
       // the last token is always computed: its logits give the first output token.
       cachedInputTokens: Math.min(hits * BLOCK_TOKENS, inputTokens - 1),
+      ...(prefixIds.length > 0 && { prefixIds }),
       outputTokens,
     });
   });

@@ -18,7 +18,7 @@ const ENGINE = {
     kvCopies: 1,
     lowPrecision: false,
   },
-  limits: { sequences: 64, stepTokens: 2048, kvTokens: Infinity },
+  limits: { sequences: 64, stepTokens: 2048, blockTokens: 16, kvTokens: Infinity },
 };
 const START = Object.assign(new Coefficients(), {
   prefillDenseUtilisation: 0.6,
@@ -74,7 +74,7 @@ test.each<[string, Partial<Coefficients>]>([
 });
 
 describe('a closed loop', () => {
-  const engine = { ...ENGINE, limits: { sequences: Infinity, stepTokens: 1000, kvTokens: 1e5 } };
+  const engine = { ...ENGINE, limits: { sequences: Infinity, stepTokens: 1000, blockTokens: 16, kvTokens: 1e5 } };
   const loop = (of: Partial<ClosedLoop>, measured: MeasuredEngine) => {
     const whole = { concurrency: 1, inputTokens: 1000, outputTokens: 20, ttftSeconds: 1, tpotSeconds: 1, shortestShare: 1, ...of };
     return new MeasuredConfiguration(measured, { ...NOTHING, loops: [whole] }).compare(TRUE).map(({ predicted }) => predicted);

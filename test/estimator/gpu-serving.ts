@@ -74,6 +74,7 @@ export function gpuServing(): GpuConfiguration[] {
       limits: {
         sequences: Infinity,
         stepTokens: STEP_TOKENS,
+        blockTokens: 16,
         kvTokens: longest * kvSlots(kvMemoryBytes(shape.memoryBytes, USABLE_MEMORY, model.weightBytes, 0), shape.kvCopies * kvBytes(model, longest)),
       },
       promptsAlone: engine === 'sglang',

@@ -67,7 +67,8 @@ export function configurationsOfRows(rows: readonly Row[], isBatchReadAtOnce: bo
   const nameOf = ({ model, weights, tensorParallelDegree }: Row) => `${model} ${weights} ${tensorParallelDegree}`;
   return [...new Set(rows.map(nameOf))].map((name) => {
     const own = rows.filter((row) => nameOf(row) === name);
-    return new MeasuredConfiguration({ ...shapes(own[0]), limits: { sequences: Infinity, stepTokens: Infinity, kvTokens: Infinity } }, {
+    const limits = { sequences: Infinity, stepTokens: Infinity, blockTokens: 16, kvTokens: Infinity };
+    return new MeasuredConfiguration({ ...shapes(own[0]), limits }, {
       prompts: own.filter((row) => row.ttftSeconds !== undefined).map((row) => (
         { inputTokens: row.bucketTokens ?? row.inputTokens, prompts: isBatchReadAtOnce ? row.batch : 1, ttftSeconds: row.ttftSeconds! })),
       steps: own.filter((row) => row.tpotSeconds !== undefined).map((row) => (

@@ -50,6 +50,7 @@ export function engineOfSpec(spec: DeploymentSpec, pool: MeasuredPool, stepToken
     limits: {
       sequences: pool === 'prefill' ? 1 : plant.decode.maxSequences,
       stepTokens,
+      blockTokens: machine.kvBlockTokens,
       kvTokens: pool === 'prefill' ? Infinity : kvTokens(plant.model, plant.decode.kvMemoryBytes / engine.kvCopies),
     },
     hardware: resolved.hardware,

@@ -8,10 +8,17 @@ export function kvMemoryBytes(memoryBytes: number, usableShare: number, weightBy
 }
 
 /**
+ * KV cache of one token in all layers, one copy, in bytes.
+ */
+export function kvTokenBytes(model: ModelShape): number {
+  return model.kvBytesPerTokenFull + model.kvBytesPerTokenWindowed;
+}
+
+/**
  * Tokens whose KV cache fits, each in all layers, one copy; state of sequences left out.
  */
 export function kvTokens(model: ModelShape, freeBytes: number): number {
-  return freeBytes / (model.kvBytesPerTokenFull + model.kvBytesPerTokenWindowed);
+  return freeBytes / kvTokenBytes(model);
 }
 
 /**

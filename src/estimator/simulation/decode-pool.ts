@@ -1,4 +1,5 @@
 import { FleetTables } from './fleet-tables';
+import { PoolCaches } from './pool-caches';
 import { RequestQueues } from './request-queues';
 import { Requests } from './requests';
 import { TaskHeap } from './task-heap';
@@ -38,6 +39,8 @@ export class DecodePool {
   public readonly epochs: Int32Array;
 
   private readonly queues: RequestQueues;
+  /** Where prompts find what others have left; undefined where what they find is given beforehand, and where prefill engines read. */
+  private readonly caches?: PoolCaches;
   private readonly doing: Uint8Array;
   private readonly reading: Int32Array;
   // the first of those who were admitted and have no token yet
@@ -59,6 +62,7 @@ export class DecodePool {
     this.queuedTokens = new Float64Array(engines);
     this.epochs = new Int32Array(engines);
     this.queues = new RequestQueues(requests, engines, fleet.ranks);
+    this.caches = fleet.aggregated && fleet.caching ? new PoolCaches(engines, fleet.caching.blocks, fleet.caching.prefixes) : undefined;
     this.doing = new Uint8Array(engines);
     this.reading = new Int32Array(engines).fill(-1);
     this.fresh = new Int32Array(engines).fill(-1);
@@ -71,6 +75,11 @@ export class DecodePool {
     this.usedKvBytes = new Float64Array(engines);
     this.leaving = Array.from({ length: engines }, () => new TaskHeap());
     this.bending = Array.from({ length: engines }, () => new TaskHeap());
+  }
+
+  /** Blocks of prefixes that others have taken. */
+  public get evictedBlocks(): number {
+    return this.caches?.evicted ?? 0;
   }
 
   /** The engine with the fewest requests is to have one more; one must be up. Returns it. */
@@ -118,6 +127,7 @@ export class DecodePool {
       requests.firstToken[place] = now;
       if (kinds.steps[row] === 0) {
         this.usedKvBytes[engine] -= kinds.kvBytes[row];
+        this.caches?.release(engine, place);
         this.leave(engine, place, now);
       } else {
         this.join(engine, place);
@@ -159,6 +169,7 @@ export class DecodePool {
     this.batch[engine] = 0;
     this.queuedTokens[engine] = 0;
     this.clear(engine);
+    this.caches?.clear(engine);
     this.doing[engine] = Doing.NOTHING;
     this.epochs[engine]++;
     this.events.set(engine, Infinity);
@@ -178,8 +189,10 @@ export class DecodePool {
   }
 
   private admissible(engine: number, place: number): boolean {
-    return this.batch[engine] < this.fleet.slots
-      && this.usedKvBytes[engine] + this.fleet.kinds.kvBytes[this.requests.row[place]] <= this.fleet.kvMemoryBytes;
+    const { fleet: { slots, kinds, kvMemoryBytes }, caches } = this;
+    const row = this.requests.row[place];
+    return this.batch[engine] < slots && (caches === undefined ? this.usedKvBytes[engine] + kinds.kvBytes[row] <= kvMemoryBytes
+      : caches.hasRoom(engine, row, kinds.inputTokens[row] + kinds.outputTokens[row]));
   }
 
   /** Seconds of the next `k` steps: each reads as many bytes more than the one before. */
@@ -222,6 +235,7 @@ export class DecodePool {
       const row = this.requests.row[place];
       this.batch[engine]--;
       this.usedKvBytes[engine] -= kinds.kvBytes[row];
+      this.caches?.release(engine, place);
       this.readBytes[engine] -= kinds.lastReadBytes[row];
       this.growthBytes[engine] -= kinds.lastGrowthBytes[row];
       this.leave(engine, place, now);
@@ -257,7 +271,7 @@ export class DecodePool {
 
   /** Between two steps of an engine: who waits is admitted, and the next change is foreseen. */
   private boundary(engine: number): void {
-    const { fleet: { kinds }, requests, queues } = this;
+    const { fleet: { kinds, caching }, requests, queues, caches } = this;
     for (let place = queues.first(engine); place >= 0 && this.admissible(engine, place); place = queues.first(engine)) {
       const row = requests.row[place];
       queues.pop(engine);
@@ -265,7 +279,12 @@ export class DecodePool {
       if (kinds.readsHere[row] === 1) {
         this.reading[engine] = place;
         this.doing[engine] = Doing.READING;
-        this.events.set(engine, this.clock[engine] + kinds.promptSeconds[row]);
+        let seconds = kinds.promptSeconds[row];
+        if (caches !== undefined) {
+          requests.cached[place] = caches.admit(engine, place, row, kinds.inputTokens[row] + kinds.outputTokens[row]);
+          seconds = caching!.promptSeconds(row, requests.cached[place]);
+        }
+        this.events.set(engine, this.clock[engine] + seconds);
         return;
       }
       this.join(engine, place);

@@ -21,8 +21,9 @@ export interface Finished {
    * @param finish when its last token left, in seconds.
    * @param prefill number of the engine that read the prompt; -1 if the one that wrote the tokens did, in place of a prefill engine.
    * @param decode number of the engine that wrote the tokens.
+   * @param cached tokens of the prompt that were not read, as the engine had them in its cache.
    */
-  finished(request: number, kind: number, arrival: number, firstToken: number, finish: number, prefill: number, decode: number): void;
+  finished(request: number, kind: number, arrival: number, firstToken: number, finish: number, prefill: number, decode: number, cached: number): void;
 
   /**
    * A request is not answered, or not to its end, because an engine failed.
@@ -89,6 +90,11 @@ export class EventEngine {
     return this.decode.tokens;
   }
 
+  /** Blocks of prefixes that others have taken. */
+  public get evictedBlocks(): number {
+    return this.prefill.evictedBlocks + this.decode.evictedBlocks;
+  }
+
   /** Seconds of transfer that all requests got. */
   public get linkBusySeconds(): number {
     return this.links.busySeconds;
@@ -133,14 +139,16 @@ export class EventEngine {
     const { requests, fleet, sink } = this;
     const finish = now + fleet.overheadSeconds;
     const row = requests.row[place];
+    const kind = row < fleet.kindCount ? row : row - fleet.kindCount;
     sink.finished(
       requests.number[place],
-      row < fleet.kindCount ? row : row - fleet.kindCount,
+      kind,
       requests.arrival[place],
       requests.firstToken[place] + fleet.overheadSeconds,
       finish,
       requests.readBy[place],
       requests.writtenBy[place],
+      fleet.caching === undefined ? fleet.kinds.cachedTokens[kind] : requests.cached[place],
     );
     requests.give(place);
     this.traffic.answered(finish);
@@ -150,6 +158,9 @@ export class EventEngine {
     const { arrivals, fleet, requests, prefill } = this;
     const place = requests.take();
     const kind = arrivals.kind();
+    if (fleet.caching !== undefined) {
+      requests.cached[place] = 0;
+    }
     requests.arrival[place] = now;
     requests.row[place] = kind;
     requests.number[place] = this.traffic.arrive();
@@ -176,17 +187,22 @@ export class EventEngine {
   private send(place: number, now: number): void {
     const { fleet, requests, decode, links } = this;
     if (decode.loads.least === Infinity) {
+      this.prefill.left(place, now);
       this.fail(place, now);
       return;
     }
     const engine = decode.choose(place);
+    const { caching } = fleet;
+    const kind = requests.row[place];
+    const seconds = caching === undefined ? fleet.kinds.transferSeconds[kind] : caching.transferSeconds(kind, requests.cached[place]);
     const link = Math.floor((fleet.linksAtPrefill ? requests.readBy[place] : engine) / fleet.enginesPerLink);
-    links.begin(link, now, fleet.kinds.transferSeconds[requests.row[place]], requests.number[place], place);
+    links.begin(link, now, seconds, requests.number[place], place);
   }
 
   /** A KV cache is where it is needed, unless one of its engines has failed meanwhile. */
   private arrived(place: number, now: number): void {
     const { requests, prefill, decode } = this;
+    prefill.left(place, now);
     if (requests.writeEpoch[place] !== decode.epochs[requests.writtenBy[place]]) {
       this.fail(place, now);
     } else if (requests.readEpoch[place] === prefill.epochs[requests.readBy[place]]) {
@@ -219,6 +235,7 @@ export class EventEngine {
   private toReadHere(place: number): void {
     this.requests.row[place] += this.fleet.kindCount;
     this.requests.readBy[place] = -1;
+    this.requests.cached[place] = 0;
   }
 
   private fail(place: number, now: number): void {

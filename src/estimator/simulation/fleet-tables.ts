@@ -8,8 +8,10 @@ import { kvSeconds } from '../phases/mixed';
 import { paddedTokens, promptSeconds } from '../phases/prefill';
 import { EngineShape, ModelShape, kvBytes, kvReadBytes } from '../phases/shapes';
 import { speculativeStepSeconds, tokensPerStep } from '../phases/speculation';
+import { PromptPool } from '../plant';
 import { Service } from '../service';
 import { MixedEngineLimits } from './mixed-engine';
+import { Prefixes } from './prefixes';
 import { RequestLengths } from './request-lengths';
 
 /** Most sequences that step times are tabulated for. */
@@ -50,8 +52,21 @@ export interface FleetTables {
   /** Seconds to read a byte of KV cache, counted in one copy. */
   readonly secondsPerKvByte: number;
   readonly kinds: KindTables;
+  /** What engines have of prompts that begin alike; undefined where what is cached of each kind is given. */
+  readonly caching?: PrefixCaching;
   /** How engines read prompts in the steps that write tokens; undefined where they read a prompt whole, between steps. */
   readonly chunked?: ChunkedPrefill;
+}
+
+/** KV caches in which prompts find what others have left: prefill engines', or aggregated ones'. Blocks count in all layers, also in windowed ones. */
+export interface PrefixCaching {
+  readonly prefixes: Prefixes;
+  /** Blocks of an engine, no more than all requests together take. */
+  readonly blocks: number;
+  /** Seconds to read a prompt of a kind, so many tokens of which are there. */
+  promptSeconds(kind: number, cachedTokens: number): number;
+  /** Seconds of the transfer of its KV cache alone on its link. */
+  transferSeconds(kind: number, cachedTokens: number): number;
 }
 
 /** What engines are that read prompts in the steps that write tokens. */
@@ -125,9 +140,10 @@ export function fleetTables(
   // each pool pads to its own lengths; of one pool, and of the first of two, the classes tell the longest
   const buckets = [resolved.prefill?.promptBuckets ?? [], resolved.decode.promptBuckets];
   const segments = [classes.segmentTokens, aggregated ? classes.segmentTokens : buckets[1][buckets[1].length - 1] ?? Infinity];
-  const prompt = column((i, here) => promptSeconds(
+  const secondsToRead = (kind: number, here: number, cached: number) => promptSeconds(
     model, (here ? decode : prefill!).engine, here ? tokenSet : promptSet,
-    paddedTokens(inputTokens[i] - cachedTokens[i], buckets[here]), cachedTokens[i], segments[here]));
+    paddedTokens(inputTokens[kind] - cached, buckets[here]), cached, segments[here]);
+  const prompt = column((i, here) => secondsToRead(i, here, cachedTokens[i]));
 
   const prefillEngines = prefill === undefined ? 0 : prefillInstances * prefill.enginesPerInstance;
   const rates = link && linkRates(link, promptSet, tokenSet, prefill!.enginesPerInstance, decode);
@@ -146,13 +162,20 @@ export function fleetTables(
     { bytes: model.kvBytesPerTokenWindowed, most: model.windowAttendedTokens },
   ].filter(({ bytes }) => bytes > 0 && !wafer);
   const growth = (tokens: number) => layerKinds.reduce((sum, { bytes, most }) => sum + (tokens < most ? bytes * pace : 0), 0);
-  const finalKv = column((i) => kvBytes(model, inputTokens[i] + outputTokens[i]) * decode.engine.kvCopies);
+  const { kvBlockTokens } = decode;
+  const whole = (tokens: number) => Math.ceil(tokens / kvBlockTokens) * kvBlockTokens;
+  const finalKv = column((i) => kvBytes(model, whole(inputTokens[i] + outputTokens[i])) * decode.engine.kvCopies);
   const least = finalKv.reduce((a, b) => Math.min(a, b), Infinity);
-  const slots = Math.min(decode.maxSequences, requests, LARGEST_BATCH, Math.max(1, least > 0 ? Math.floor(decode.kvMemoryBytes / least) : Infinity));
-  // a set-up that delays all requests alike is added in the end
+  // sequences that share blocks are more than their sizes tell
+  const held = least > 0 && kinds.prefixes === undefined ? Math.max(1, Math.floor(decode.kvMemoryBytes / least)) : Infinity;
+  const slots = Math.min(decode.maxSequences, requests, LARGEST_BATCH, held);
+  // a set-up that delays all requests alike is added in the end, unless blocks are held meanwhile
   const posted = link?.blockTokens;
   const baseSeconds = aggregated ? 0 : promptSet.linkBaseSeconds;
-  const isAlike = aggregated || (posted === undefined && !eitherReads);
+  const isAlike = aggregated || (posted === undefined && !eitherReads && kinds.prefixes === undefined);
+  const secondsToSend = (kind: number, readSeconds: number) => kvTransferSeconds(
+    kvBytes(model, inputTokens[kind]) * decode.engine.kvCopies, rates!.flow, 0, 0, link!.overlapLayers, readSeconds);
+  const reader = aggregated ? 1 : 0;
   return {
     aggregated,
     kindCount,
@@ -166,7 +189,14 @@ export function fleetTables(
         sequences: decode.maxSequences,
         stepTokens: decode.stepTokens,
         kvTokens: kvTokens(model, decode.kvMemoryBytes / decode.engine.kvCopies),
+        blockTokens: kvBlockTokens,
       },
+    },
+    caching: kinds.prefixes && {
+      prefixes: new Prefixes(kinds.prefixes, inputTokens, (prefill ?? decode).kvBlockTokens),
+      blocks: blocksOf(model, prefill ?? decode, aggregated ? inputTokens.map((tokens, kind) => tokens + outputTokens[kind]) : inputTokens),
+      promptSeconds: (kind, cached) => secondsToRead(kind, reader, cached),
+      transferSeconds: (kind, cached) => secondsToSend(kind, secondsToRead(kind, reader, cached)),
     },
     prefillEngines,
     decodeEngines: decodeInstances * decode.enginesPerInstance,
@@ -194,8 +224,7 @@ export function fleetTables(
       promptSeconds: prompt,
       setUpSeconds: column((i, here) => here || isAlike ? 0
         : posted === undefined ? baseSeconds : postingSeconds(model.kvTensors, inputTokens[i], posted, promptSet.linkDescriptorSeconds)),
-      transferSeconds: column((i, here) => link === undefined || here ? 0
-        : kvTransferSeconds(kvBytes(model, inputTokens[i]) * decode.engine.kvCopies, rates!.flow, 0, 0, link.overlapLayers, prompt[i])),
+      transferSeconds: column((i, isHere) => link === undefined || isHere ? 0 : secondsToSend(i, prompt[i])),
       kvBytes: finalKv,
       steps,
       firstReadBytes: start.map((tokens) => kvReadBytes(model, tokens)),
@@ -208,4 +237,10 @@ export function fleetTables(
       }),
     },
   };
+}
+
+/** Blocks of an engine's KV cache, no more than sequences of these lengths take all together. */
+function blocksOf(model: ModelShape, { engine, kvMemoryBytes, kvBlockTokens }: PromptPool, lengths: Float64Array): number {
+  const wanted = lengths.reduce((sum, tokens) => sum + Math.ceil(tokens / kvBlockTokens), 0);
+  return Math.min(wanted, Math.floor(kvTokens(model, kvMemoryBytes / engine.kvCopies) / kvBlockTokens));
 }

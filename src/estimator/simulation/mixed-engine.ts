@@ -1,8 +1,9 @@
 import { Deque } from './deque';
+import { CountedMemory, EngineMemory, Holder } from './engine-memory';
 import { Coefficients } from '../phases/coefficients';
 import { mixedStepSeconds, writingStep } from '../phases/mixed';
 import { prefillAttentionFlops } from '../phases/prefill';
-import { EngineShape, ModelShape, kvBytes, kvReadBytes } from '../phases/shapes';
+import { EngineShape, ModelShape, kvReadBytes } from '../phases/shapes';
 
 /** What bounds the steps of an engine. */
 export interface MixedEngineLimits {
@@ -12,14 +13,18 @@ export interface MixedEngineLimits {
   readonly stepTokens: number;
   /** Tokens that the KV cache holds, each in all layers; Infinity if it never fills. */
   readonly kvTokens: number;
+  /** Tokens of a block of the KV cache: a sequence holds whole ones. */
+  readonly blockTokens: number;
 }
 
 /** A request and what became of it; times are seconds from the start, as the engine sees them. */
 export interface MixedRequest {
   readonly arrivalSeconds: number;
   readonly inputTokens: number;
-  /** Tokens of the prompt that the prefix cache holds; none unless given. */
-  readonly cachedTokens?: number;
+  /** Kind of the prompt, for engines that find prompts by their contents. */
+  readonly kind?: number;
+  /** Tokens of the prompt that the prefix cache holds; none unless given. Engines that find prompts by their contents write what they found. */
+  cachedTokens?: number;
   readonly outputTokens: number;
   /** Of those who wait the lowest is first; 0 unless given. */
   readonly rank?: number;
@@ -28,14 +33,14 @@ export interface MixedRequest {
 }
 
 /** A request in the engine. */
-interface Sequence {
+interface Sequence extends Holder {
   readonly request: MixedRequest;
   /** Tokens to have read: what was written before the sequence lost its place is read again. */
   toRead: number;
   read: number;
   written: number;
-  /** Bytes of it in the KV cache, or promised to it, one copy. */
-  heldBytes: number;
+  /** Whether it has lost its place before. */
+  isBack: boolean;
 }
 
 /** Tokens of a prompt that a step reads. */
@@ -76,20 +81,15 @@ export class MixedEngine {
   /** Who waits, by rank. */
   private readonly waiting: Deque<Sequence>[] = [];
   private waitingCount = 0;
-  private readonly kvLimitBytes: number;
-  private readonly kvBytesPerToken: number;
   private work?: Work;
-  private usedBytes = 0;
 
   constructor(
     private readonly model: ModelShape,
     private readonly engine: EngineShape,
     private readonly k: Coefficients,
     private readonly limits: MixedEngineLimits,
-  ) {
-    this.kvBytesPerToken = model.kvBytesPerTokenFull + model.kvBytesPerTokenWindowed;
-    this.kvLimitBytes = limits.kvTokens === Infinity ? Infinity : limits.kvTokens * this.kvBytesPerToken;
-  }
+    private readonly memory: EngineMemory = new CountedMemory(model, limits.kvTokens, limits.blockTokens),
+  ) {}
 
   /**
    * Answers requests that come on their own.
@@ -116,7 +116,10 @@ export class MixedEngine {
   public join(request: MixedRequest, now: number): void {
     const { rank = 0 } = request;
     const isNext = this.waiting.every((queue, other) => queue.size === 0 || other > rank);
-    this.queueOf(rank).push({ request, toRead: request.inputTokens, read: cachedOf(request), written: 0, heldBytes: 0 });
+    const { kind = 0, inputTokens } = request;
+    // the last token of a prompt is read even if it is cached: the next one follows from it
+    const cachedTokens = Math.min(request.cachedTokens ?? 0, inputTokens - 1);
+    this.queueOf(rank).push({ request, kind, cachedTokens, toRead: inputTokens, read: 0, written: 0, held: 0, blocks: [], isBack: false });
     this.waitingCount += 1;
     if (this.work !== undefined) {
       if (isNext && this.running.length < this.limits.sequences) {
@@ -150,7 +153,7 @@ export class MixedEngine {
     this.work = undefined;
     this.running.length = 0;
     this.waitingCount = 0;
-    this.usedBytes = 0;
+    this.memory.clear();
     this.endsSeconds = Infinity;
     return lost;
   }
@@ -165,7 +168,7 @@ export class MixedEngine {
     for (const sequence of running) {
       if (left > 0 && sequence.read === sequence.toRead) {
         left -= 1;
-        this.hold(sequence, contextOf(sequence) + steps - 1);
+        this.memory.hold(sequence, contextOf(sequence) + steps - 1);
         sequence.written += steps;
       }
     }
@@ -182,7 +185,7 @@ export class MixedEngine {
     let kept = 0;
     for (const sequence of running) {
       if (sequence.written === sequence.request.outputTokens) {
-        this.release(sequence);
+        this.memory.release(sequence);
         sequence.request.lastTokenSeconds = now;
         ended.push(sequence.request);
       } else {
@@ -195,7 +198,7 @@ export class MixedEngine {
 
   /** Settles what is done next, until the end of a step in which a prompt is read or a sequence ends, if nobody comes. */
   private begin(now: number): void {
-    const { limits, running } = this;
+    const { limits, running, memory } = this;
     this.endsSeconds = Infinity;
     if (running.length === 0 && this.waitingCount === 0) {
       return;
@@ -209,9 +212,9 @@ export class MixedEngine {
         continue;
       }
       const context = contextOf(sequence);
-      const more = kvBytes(this.model, context) - sequence.heldBytes;
+      const more = memory.sizeOf(context) - sequence.held;
       let isOut = false;
-      while (this.usedBytes + more > this.kvLimitBytes && running.length > 1 && !isOut) {
+      while (more > memory.free && running.length > 1 && !isOut) {
         const victim = this.leastUrgent(i);
         this.throwOut(victim);
         isOut = victim === i;
@@ -222,7 +225,7 @@ export class MixedEngine {
       }
       budget -= 1;
       writers += 1;
-      this.hold(sequence, context);
+      memory.hold(sequence, context);
       kvBytesRead += kvReadBytes(this.model, context);
     }
     const chunks = this.readPrompts(budget);
@@ -243,12 +246,13 @@ export class MixedEngine {
 
   /** The prompts that a step reads, and how many tokens of each. */
   private readPrompts(budget: number): Chunk[] {
-    const { running, waiting, limits } = this;
+    const { running, waiting, limits, memory } = this;
     const chunks: Chunk[] = [];
     let left = budget;
     const read = (sequence: Sequence) => {
       const tokens = Math.min(sequence.toRead - sequence.read, left);
       left -= tokens;
+      memory.written(sequence, sequence.read, sequence.read + tokens);
       chunks.push({ sequence, tokens });
     };
     for (const sequence of running) {
@@ -259,13 +263,16 @@ export class MixedEngine {
     // one that alone is larger than the cache is let in, as nothing would come of waiting.
     while (left > 0 && this.waitingCount > 0 && running.length < limits.sequences) {
       const queue = waiting.find(({ size }) => size > 0)!;
-      if (this.usedBytes + kvBytes(this.model, queue.first!.toRead) > this.kvLimitBytes && running.length > 0) {
+      if (running.length > 0 && memory.demand(queue.first!, queue.first!.toRead) > memory.free) {
         break;
       }
       const sequence = queue.shift();
       this.waitingCount -= 1;
       running.push(sequence);
-      this.hold(sequence, sequence.toRead);
+      sequence.read = memory.admit(sequence, sequence.toRead);
+      if (!sequence.isBack) {
+        sequence.request.cachedTokens = sequence.read;
+      }
       read(sequence);
     }
     return chunks;
@@ -273,7 +280,7 @@ export class MixedEngine {
 
   /** How many steps go by before anything but the contexts changes, and what each takes longer than the one before. */
   private writingSpan(writers: number, kvBytesRead: number, stepSeconds: number): { steps: number; slopeSeconds: number } {
-    const { model, running } = this;
+    const { model, running, memory } = this;
     let steps = writers < running.length ? 1 : Infinity;
     let growth = 0;
     for (const sequence of running) {
@@ -288,10 +295,26 @@ export class MixedEngine {
         steps = Math.min(steps, Math.max(1, Math.floor(model.windowAttendedTokens - context)));
       }
     }
-    if (this.kvLimitBytes < Infinity) {
-      steps = Math.min(steps, 1 + Math.max(0, Math.floor((this.kvLimitBytes - this.usedBytes) / (writers * this.kvBytesPerToken))));
+    if (memory.free < Infinity && !this.hasRoom(steps)) {
+      // the most that it has room for; for one it has, as it was made
+      let most = 1;
+      for (let least = steps; least - most > 1;) {
+        const middle = Math.floor((most + least) / 2);
+        [most, least] = this.hasRoom(middle) ? [middle, least] : [most, middle];
+      }
+      steps = most;
     }
     return { steps, slopeSeconds: mixedStepSeconds(model, this.engine, this.k, writingStep(writers, kvBytesRead + growth)) - stepSeconds };
+  }
+
+  /** Whether the KV cache has room for so many steps in which all sequences write. */
+  private hasRoom(steps: number): boolean {
+    const { memory } = this;
+    let left = memory.free;
+    for (let i = 0; i < this.running.length && left >= 0; i++) {
+      left -= memory.sizeOf(contextOf(this.running[i]) + steps - 1) - this.running[i].held;
+    }
+    return left >= 0;
   }
 
   /** Lets steps that only write end with the first one that ends at a time or after it. */
@@ -325,11 +348,12 @@ export class MixedEngine {
   /** A sequence loses its place, and is first of its rank to get one again. */
   private throwOut(place: number): void {
     const [sequence] = this.running.splice(place, 1);
-    this.release(sequence);
+    this.memory.release(sequence);
     this.preemptions += 1;
     this.waitingCount += 1;
     sequence.toRead = contextOf(sequence);
-    sequence.read = cachedOf(sequence.request);
+    sequence.read = 0;
+    sequence.isBack = true;
     this.queueOf(rankOf(sequence.request)).unshift(sequence);
   }
 
@@ -338,17 +362,6 @@ export class MixedEngine {
       this.waiting.push(new Deque());
     }
     return this.waiting[rank];
-  }
-
-  private hold(sequence: Sequence, tokens: number): void {
-    const bytes = kvBytes(this.model, tokens);
-    this.usedBytes += bytes - sequence.heldBytes;
-    sequence.heldBytes = bytes;
-  }
-
-  private release(sequence: Sequence): void {
-    this.usedBytes -= sequence.heldBytes;
-    sequence.heldBytes = 0;
   }
 }
 
@@ -362,9 +375,4 @@ function contextOf({ request, written }: Sequence): number {
 
 function rankOf({ rank = 0 }: MixedRequest): number {
   return rank;
-}
-
-/** The last token of a prompt is read even if it is cached: the next one follows from it. */
-function cachedOf({ inputTokens, cachedTokens = 0 }: MixedRequest): number {
-  return Math.min(cachedTokens, inputTokens - 1);
 }

@@ -1,6 +1,8 @@
 import { Arrivals } from './arrivals';
+import { BlockMemory } from './engine-memory';
 import { Finished } from './event-engine';
 import { FleetTables } from './fleet-tables';
+import { KvBlocks } from './kv-blocks';
 import { MixedEngine, MixedRequest } from './mixed-engine';
 import { Outages } from './outages';
 import { Tournament } from './tournament';
@@ -21,6 +23,8 @@ export class MixedFleet {
   /** Requests on their way in. */
   public readonly traffic: Traffic;
   private readonly engines: MixedEngine[];
+  /** Of the engines, where prompts find what others have left. */
+  private readonly blocks: KvBlocks[];
   private readonly events: Tournament;
   private readonly loads: Tournament;
 
@@ -30,9 +34,12 @@ export class MixedFleet {
   constructor(
     private readonly fleet: FleetTables, private readonly arrivals: Arrivals, private readonly sink: Finished, private readonly outages: Outages,
   ) {
-    const { model, engine, coefficients, limits } = fleet.chunked!;
+    const { chunked, caching } = fleet;
+    const { model, engine, coefficients, limits } = chunked!;
     this.traffic = new Traffic(arrivals);
-    this.engines = Array.from({ length: fleet.decodeEngines }, () => new MixedEngine(model, engine, coefficients, limits));
+    this.blocks = caching === undefined ? [] : Array.from({ length: fleet.decodeEngines }, () => new KvBlocks(caching.blocks, caching.prefixes));
+    this.engines = Array.from({ length: fleet.decodeEngines }, (_, i) => (
+      new MixedEngine(model, engine, coefficients, limits, caching && new BlockMemory(this.blocks[i]))));
     this.events = new Tournament(fleet.decodeEngines, Infinity);
     this.loads = new Tournament(fleet.decodeEngines, 0);
   }
@@ -55,6 +62,11 @@ export class MixedFleet {
   /** Times that a request lost its place because the KV cache was full. */
   public get preemptions(): number {
     return this.engines.reduce((sum, { preemptions }) => sum + preemptions, 0);
+  }
+
+  /** Blocks of prefixes that others have taken. */
+  public get evictedBlocks(): number {
+    return this.blocks.reduce((sum, { evicted }) => sum + evicted, 0);
   }
 
   /** Runs until the last request is answered. */
@@ -107,11 +119,11 @@ export class MixedFleet {
     this.events.set(engine, this.engines[engine].endsSeconds);
   }
 
-  private answered({ number, kind, arrivalSeconds, firstTokenSeconds, lastTokenSeconds }: FleetRequest, engine: number): void {
+  private answered({ number, kind, arrivalSeconds, firstTokenSeconds, lastTokenSeconds, cachedTokens = 0 }: FleetRequest, engine: number): void {
     const { overheadSeconds } = this.fleet;
     const finish = lastTokenSeconds + overheadSeconds;
     this.loads.set(engine, this.loads.valueOf(engine) - 1);
-    this.sink.finished(number, kind, arrivalSeconds, firstTokenSeconds + overheadSeconds, finish, engine, engine);
+    this.sink.finished(number, kind, arrivalSeconds, firstTokenSeconds + overheadSeconds, finish, engine, engine, cachedTokens);
     this.traffic.answered(finish);
   }
 

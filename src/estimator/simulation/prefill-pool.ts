@@ -1,4 +1,5 @@
 import { FleetTables } from './fleet-tables';
+import { PoolCaches } from './pool-caches';
 import { RequestQueues } from './request-queues';
 import { Requests } from './requests';
 import { Tournament } from './tournament';
@@ -20,6 +21,8 @@ export class PrefillPool {
 
   private readonly reading: Int32Array;
   private readonly queues: RequestQueues;
+  /** Where prompts find what others have left; undefined where what they find is given beforehand. */
+  private readonly caches?: PoolCaches;
 
   constructor(private readonly fleet: FleetTables, private readonly requests: Requests) {
     const { prefillEngines: engines } = fleet;
@@ -29,6 +32,12 @@ export class PrefillPool {
     this.epochs = new Int32Array(engines);
     this.reading = new Int32Array(engines).fill(-1);
     this.queues = new RequestQueues(requests, engines, fleet.ranks);
+    this.caches = fleet.caching && new PoolCaches(engines, fleet.caching.blocks, fleet.caching.prefixes);
+  }
+
+  /** Blocks of prefixes that others have taken. */
+  public get evictedBlocks(): number {
+    return this.caches?.evicted ?? 0;
   }
 
   /** A request comes to the engine with the fewest; one must be up. */
@@ -39,10 +48,13 @@ export class PrefillPool {
     this.queuedTokens[engine] += this.fleet.kinds.newTokens[requests.row[place]];
     requests.readBy[place] = engine;
     requests.readEpoch[place] = this.epochs[engine];
+    if (this.reading[engine] < 0 && this.caches === undefined) {
+      this.start(engine, place, this.fleet.kinds.promptSeconds[requests.row[place]], now);
+      return;
+    }
+    this.queues.push(engine, this.fleet.kinds.ranks[requests.row[place]], place);
     if (this.reading[engine] < 0) {
-      this.start(engine, place, now);
-    } else {
-      this.queues.push(engine, this.fleet.kinds.ranks[requests.row[place]], place);
+      this.startNext(engine, now);
     }
   }
 
@@ -52,15 +64,21 @@ export class PrefillPool {
     const place = this.reading[engine];
     this.loads.set(engine, this.loads.valueOf(engine) - 1);
     this.queuedTokens[engine] -= this.fleet.kinds.newTokens[this.requests.row[place]];
-    const next = this.queues.first(engine);
-    if (next < 0) {
-      this.reading[engine] = -1;
-      this.events.set(engine, Infinity);
-    } else {
-      this.queues.pop(engine);
-      this.start(engine, next, now);
-    }
+    this.reading[engine] = -1;
+    this.startNext(engine, now);
     return place;
+  }
+
+  /** A KV cache has left the engine that read it, which then has room for others. */
+  public left(place: number, now: number): void {
+    const { caches, requests } = this;
+    const engine = requests.readBy[place];
+    if (caches !== undefined && requests.readEpoch[place] === this.epochs[engine]) {
+      caches.release(engine, place);
+      if (this.reading[engine] < 0) {
+        this.startNext(engine, now);
+      }
+    }
   }
 
   /** An engine goes down; returns the requests that it had. */
@@ -75,6 +93,7 @@ export class PrefillPool {
       lost.push(place);
     }
     this.reading[engine] = -1;
+    this.caches?.clear(engine);
     this.queuedTokens[engine] = 0;
     this.epochs[engine]++;
     this.events.set(engine, Infinity);
@@ -87,8 +106,30 @@ export class PrefillPool {
     this.loads.set(engine, 0);
   }
 
-  private start(engine: number, place: number, now: number): void {
-    const seconds = this.fleet.kinds.promptSeconds[this.requests.row[place]];
+  /** The first in the queue is read, if there is one and the KV cache has room for it. */
+  private startNext(engine: number, now: number): void {
+    const { caches, requests, queues, fleet: { kinds, caching } } = this;
+    const place = queues.first(engine);
+    if (place < 0) {
+      this.events.set(engine, Infinity);
+      return;
+    }
+    const kind = requests.row[place];
+    let seconds = kinds.promptSeconds[kind];
+    if (caches !== undefined) {
+      const tokens = kinds.inputTokens[kind];
+      if (!caches.hasRoom(engine, kind, tokens)) {
+        this.events.set(engine, Infinity);
+        return;
+      }
+      requests.cached[place] = caches.admit(engine, place, kind, tokens);
+      seconds = caching!.promptSeconds(kind, requests.cached[place]);
+    }
+    queues.pop(engine);
+    this.start(engine, place, seconds, now);
+  }
+
+  private start(engine: number, place: number, seconds: number, now: number): void {
     this.reading[engine] = place;
     this.busySeconds += seconds;
     this.events.set(engine, now + seconds);

@@ -15,6 +15,9 @@ export class Recorder implements Finished {
   public failures = 0;
   public readByDecode = 0;
   public outputTokens = 0;
+  /** Of answered requests, tokens of prompts, and those of them that were cached. */
+  public inputTokens = 0;
+  public cachedTokens = 0;
   public good = 0;
   public firstArrival = Infinity;
   public lastFinish = 0;
@@ -29,7 +32,9 @@ export class Recorder implements Finished {
     this.endToEndLimit = objective?.endToEndSeconds ?? Infinity;
   }
 
-  public finished(request: number, kind: number, arrival: number, firstToken: number, finish: number, prefill: number, decode: number): void {
+  public finished(
+    request: number, kind: number, arrival: number, firstToken: number, finish: number, prefill: number, decode: number, cached: number,
+  ): void {
     const outputTokens = this.fleet.kinds.outputTokens[kind];
     const ttft = firstToken - arrival;
     const endToEnd = finish - arrival;
@@ -40,6 +45,8 @@ export class Recorder implements Finished {
       this.perToken.add(tpot);
     }
     this.outputTokens += outputTokens;
+    this.inputTokens += this.fleet.kinds.inputTokens[kind];
+    this.cachedTokens += cached;
     if (prefill < 0) {
       this.readByDecode++;
     }
@@ -52,6 +59,7 @@ export class Recorder implements Finished {
         request,
         arrivalSeconds: arrival,
         inputTokens: this.fleet.kinds.inputTokens[kind],
+        cachedTokens: cached,
         outputTokens,
         ttftSeconds: ttft,
         tpotSeconds: outputTokens > 1 ? tpot : undefined,

@@ -15,6 +15,8 @@ export class Requests {
   /** The engine that reads its prompt, and the one that writes its tokens. */
   public readBy: Int32Array;
   public writtenBy: Int32Array;
+  /** Tokens of its prompt that were in the cache of who read it, where prompts find what others have left. */
+  public cached: Int32Array;
   /** How often these two had failed before they were chosen. */
   public readEpoch: Int32Array;
   public writeEpoch: Int32Array;
@@ -32,6 +34,7 @@ export class Requests {
     this.row = new Int32Array(places);
     this.readBy = new Int32Array(places);
     this.writtenBy = new Int32Array(places);
+    this.cached = new Int32Array(places);
     this.readEpoch = new Int32Array(places);
     this.writeEpoch = new Int32Array(places);
     this.next = Int32Array.from({ length: places }, (_, i) => i + 1);
@@ -61,6 +64,7 @@ export class Requests {
     this.row = grown(this.row, new Int32Array(places));
     this.readBy = grown(this.readBy, new Int32Array(places));
     this.writtenBy = grown(this.writtenBy, new Int32Array(places));
+    this.cached = grown(this.cached, new Int32Array(places));
     this.readEpoch = grown(this.readEpoch, new Int32Array(places));
     this.writeEpoch = grown(this.writeEpoch, new Int32Array(places));
     this.next = grown(this.next, Int32Array.from({ length: places }, (_, i) => i + 1));

@@ -134,6 +134,8 @@ export interface SimulatedRequest {
   readonly arrivalSeconds: number;
   /** Prompt length, in tokens. */
   readonly inputTokens: number;
+  /** Leading tokens of it that were not read, as the engine had them in its prefix cache. */
+  readonly cachedTokens: number;
   /** Generated tokens. */
   readonly outputTokens: number;
   /** Time to first token, in seconds. */
@@ -236,6 +238,10 @@ export interface Simulation {
   readonly mostInFlight: number;
   /** Times that a request lost its place in an engine because the KV cache was full, and was read again later. */
   readonly preemptions: number;
+  /** Share of the prompts' tokens that engines had in their prefix caches, of answered requests. */
+  readonly prefixHitRate: number;
+  /** Blocks of prefixes that left a cache as others needed the room; 0 where what is cached is given by the workload and not simulated. */
+  readonly evictedBlocks: number;
   /** Whether the service fell ever further behind the arrivals: the latencies then tell how long the simulation was, and not what to expect. */
   readonly backlogGrows: boolean;
   /** Stages, in the order that a request passes them. */

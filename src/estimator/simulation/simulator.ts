@@ -49,7 +49,10 @@ interface Load {
  *
  * Who is more urgent by the service tier of the workload is first wherever requests wait. Instances fail as the options say, see `InstanceFailure`.
  *
- * Not simulated: KV blocks (memory is counted by token), evictions from the prefix cache. The KV cache that prefill engines hold until it has left is not bounded.
+ * A sequence holds whole blocks of the KV cache. Where a trace tells which prompts begin alike (`hash_ids` of Mooncake's), engines that read prompts keep full
+ * blocks of them until others need the room, as vLLM's automatic prefix caching does, and what is cached of a prompt comes out of the simulation; a prefill
+ * engine holds blocks until they have left for a decode engine. A decode engine that reads a prompt in a prefill engine's place finds nothing, and nobody finds
+ * what was generated, as the trace does not tell what it was. Everywhere else the workload says what is cached, and the KV cache that prefill engines hold is not bounded.
  */
 export class Simulator {
   /**
@@ -126,6 +129,8 @@ function run(service: Service, counts: Counts, options: SimulationOptions, load:
     keptRequestsPerSecond: recorder.good / durationSeconds,
     mostInFlight: engine.traffic.mostInFlight,
     preemptions: engine.preemptions,
+    prefixHitRate: recorder.cachedTokens / recorder.inputTokens,
+    evictedBlocks: engine.evictedBlocks,
     backlogGrows: options.concurrency === undefined && grows(engine, fleet, load.arrivals.requests),
     stages: stages(engine, fleet, durationSeconds),
     objectives: verdicts(service, recorder),
@@ -207,23 +212,25 @@ function loadOf(service: Service, { trace, concurrency, seed, requests }: Simula
     };
   }
   const replayed = requests === undefined ? trace.requests : trace.requests.slice(0, requests);
+  const tells = replayed.some(({ prefixIds }) => prefixIds !== undefined);
   return {
     name: 'trace',
-    lengths: requestLengths(replayed),
+    lengths: requestLengths(replayed, tells ? replayed.map(({ prefixIds = [] }) => prefixIds) : undefined),
     arrivals: new RecordedArrivals(
       Float64Array.from(replayed, (request) => request.arrivalSeconds), Int32Array.from(replayed, (_, i) => i),
     ),
   };
 }
 
-function unfit(service: Service, { kinds, kvMemoryBytes, aggregated }: FleetTables, trace: RequestTrace | undefined): Refusal | undefined {
+function unfit(service: Service, { kinds, kvMemoryBytes, aggregated, caching }: FleetTables, trace: RequestTrace | undefined): Refusal | undefined {
   const { spec, resolved: { plant: { model, prefill } } } = service;
   const most = (limit: number | undefined) => limit ?? model.maxContextTokens;
   const unfitting = Array.from(kinds.inputTokens.keys()).filter((i) => {
     const input = kinds.inputTokens[i];
     return input + kinds.outputTokens[i] > most(spec.decode.maxSequenceTokens) || kinds.kvBytes[i] > kvMemoryBytes
       || (!aggregated && (input + 1 > most(spec.prefill!.maxSequenceTokens)
-        || kvBytes(model, input) * prefill!.engine.kvCopies > prefill!.kvMemoryBytes));
+        || kvBytes(model, input) * prefill!.engine.kvCopies > prefill!.kvMemoryBytes))
+      || (caching !== undefined && Math.ceil((aggregated ? input + kinds.outputTokens[i] : input) / caching.prefixes.blockTokens) > caching.blocks);
   });
   const told = unfitting.slice(0, MOST_TOLD).map((i) => {
     const tokens = `${kinds.inputTokens[i]} + ${kinds.outputTokens[i]} tokens`;

@@ -1,6 +1,8 @@
 import * as fc from 'fast-check';
+import { idsOf } from './blocks-reference';
 import { ReferenceRequest, reference } from './reference';
 import { DeploymentSpec } from '../../../src/estimator';
+import { kvTokenBytes } from '../../../src/estimator/phases/memory';
 import { kvBytes } from '../../../src/estimator/phases/shapes';
 import { routingRates } from '../../../src/estimator/routing-rates';
 import { Service } from '../../../src/estimator/service';
@@ -23,6 +25,8 @@ interface Fleet {
   readonly decode: number;
   /** KV memory of an engine in the caches of the longest request. */
   readonly memory?: number;
+  /** Whether prompts find what others have left, in place of what is given. */
+  readonly caching: boolean;
   readonly requests: number;
   readonly clients: number;
   /** By shares: of the pool's instances, of the time that the requests come in. */
@@ -52,6 +56,8 @@ const fleets: fc.Arbitrary<Fleet> = fc.record({
   prefillEngines: fc.constantFrom(undefined, 1),
   decode: fc.constantFrom('trn2.48xlarge', 'p6-b200.48xlarge', 'cs-3'),
   memory: fc.constantFrom(undefined, 1, 2.5),
+  kvBlockTokens: fc.constantFrom(undefined, undefined, 16, 100, 600),
+  caching: fc.boolean(),
   counts: fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 })),
   scv: fc.constantFrom(0, 0.3, 1, 3),
   maxConcurrentSequences: fc.constantFrom(undefined, 1, 2, 5),
@@ -89,13 +95,20 @@ const fleets: fc.Arbitrary<Fleet> = fc.record({
       )),
     },
     objective: r.objective,
-    prefill: r.prefill && { hardware: r.prefill, instances: r.counts[0], enginesPerInstance: r.prefillEngines },
+    prefill: r.prefill && { hardware: r.prefill, instances: r.counts[0], enginesPerInstance: r.prefillEngines, kvBlockTokens: r.kvBlockTokens },
     link: r.prefill && { overlap: r.overlap, bytesPerSecond: r.bytesPerSecond, blockTokens: r.blockTokens },
-    decode: { hardware: r.decode, instances: r.counts[1], maxConcurrentSequences: r.maxConcurrentSequences, ...r.decode !== 'cs-3' && { speculation: r.speculation, promptBuckets: r.decodeBuckets } },
+    decode: {
+      hardware: r.decode,
+      instances: r.counts[1],
+      kvBlockTokens: r.kvBlockTokens,
+      maxConcurrentSequences: r.maxConcurrentSequences,
+      ...r.decode !== 'cs-3' && { speculation: r.speculation, promptBuckets: r.decodeBuckets },
+    },
   },
   prefill: r.prefill ? r.counts[0] : 0,
   decode: r.counts[1],
   memory: r.memory,
+  caching: r.caching,
   requests: r.requests,
   clients: r.clients,
   failures: r.failures,
@@ -153,20 +166,34 @@ test(`per-request times equal a token-by-token simulation's to 1e-9 over ${FLEET
   let compared = 0;
   let failed = 0;
   let readHere = 0;
+  let found = 0;
+  let evicted = 0;
   fc.assert(fc.property(fleets, (fleet) => {
     const service = loaded(fleet);
     fc.pre(service !== undefined);
     const { classes: { weights }, arrivalScv } = service!.resolved.plant;
     const { requests, clients, seed } = fleet;
     const draws = new RandomArrivals(seed, requests, 0, service!.rate, arrivalScv, weights);
-    const lengths = requestLengths(Array.from({ length: requests }, (_, i) => {
-      const drawn = service!.spec.workload.lengthClasses[draws.kind()];
-      return { ...drawn, inputTokens: drawn.inputTokens + i, cachedInputTokens: drawn.cachedInputTokens! + i };
-    }));
+    const drawn = Array.from({ length: requests }, (_, i) => {
+      const one = service!.spec.workload.lengthClasses[draws.kind()];
+      return { ...one, inputTokens: one.inputTokens + i, cachedInputTokens: one.cachedInputTokens! + i };
+    });
+    const ids = drawn.map(({ inputTokens }, i) => idsOf(inputTokens, i % 3, i * 7 % 11, i));
+    const lengths = requestLengths(drawn, fleet.caching ? ids : undefined);
     const { model, decode, prefill } = service!.resolved.plant;
+    const longest = lengths.inputTokens.reduce((most, input, i) => Math.max(most, input + lengths.outputTokens[i]), 0);
     if (fleet.memory !== undefined) {
-      const longest = lengths.inputTokens.reduce((most, input, i) => Math.max(most, kvBytes(model, input + lengths.outputTokens[i])), 0);
-      (decode as { kvMemoryBytes: number }).kvMemoryBytes = fleet.memory * longest * decode.engine.kvCopies;
+      const whole = Math.ceil(longest / decode.kvBlockTokens) * decode.kvBlockTokens;
+      (decode as { kvMemoryBytes: number }).kvMemoryBytes = fleet.memory * kvBytes(model, whole) * decode.engine.kvCopies;
+    }
+    let blocks: number | undefined;
+    if (fleet.caching) {
+      // prompts of which nothing is cached would be padded to the same length, and take the same time
+      [service!.resolved.prefill, service!.resolved.decode].forEach((pool) => pool && Object.assign(pool, { promptBuckets: [] }));
+      const { engine, kvBlockTokens } = prefill ?? decode;
+      blocks = Math.ceil((fleet.memory ?? 4) * Math.ceil(longest / kvBlockTokens));
+      // a hair more, as sums of whole blocks may be a bit less
+      ((prefill ?? decode) as { kvMemoryBytes: number }).kvMemoryBytes = (blocks + 0.5) * kvBlockTokens * kvTokenBytes(model) * engine.kvCopies;
     }
     const span = requests / service!.rate;
     const failures: InstanceFailure[] = fleet.failures.filter(({ pool }) => pool === 'decode' || fleet.prefill > 0).map(({ pool, instance, at, until }) => ({
@@ -180,6 +207,7 @@ test(`per-request times equal a token-by-token simulation's to 1e-9 over ${FLEET
     const given = arrivals();
     const expected: ReferenceRequest[] = Array.from({ length: requests }, (_, i) => ({
       inputTokens: lengths.inputTokens[i],
+      ids: ids[i],
       cachedTokens: lengths.cachedTokens[i],
       outputTokens: lengths.outputTokens[i],
       rank: lengths.ranks[i],
@@ -190,13 +218,15 @@ test(`per-request times equal a token-by-token simulation's to 1e-9 over ${FLEET
       written: 0,
     }));
     const routed = fleet.minPromptTokens === undefined ? undefined : routingOf(service!, fleet, lengths);
-    reference(service!, fleet.prefill, fleet.decode, expected, clients, failures, routed);
+    reference(service!, fleet.prefill, fleet.decode, expected, clients, failures, routed, blocks);
 
     const actual: number[][] = [];
     const tables = fleetTables(service!, fleet.prefill, fleet.decode, lengths, requests, failures.length > 0 || routed !== undefined);
     const outages = new Outages(failures, (pool) => (pool === 'prefill' ? prefill! : decode).enginesPerInstance, tables.overheadSeconds);
-    new EventEngine(tables, arrivals(), {
-      finished: (request, _kind, arrival, firstToken, finish, prefillEngine) => {
+    const simulated = new EventEngine(tables, arrivals(), {
+      finished: (request, _kind, arrival, firstToken, finish, prefillEngine, _decodeEngine, cached) => {
+        found += fleet.caching ? cached : 0;
+        expect(cached).toBe(expected[request].cachedTokens);
         readHere += routed !== undefined && prefillEngine < 0 ? 1 : 0;
         actual[request] = [arrival, firstToken, finish];
       },
@@ -204,7 +234,9 @@ test(`per-request times equal a token-by-token simulation's to 1e-9 over ${FLEET
         actual[request] = [arrival, NaN, failure];
         failed++;
       },
-    }, outages, routed).run();
+    }, outages, routed);
+    simulated.run();
+    evicted += simulated.evictedBlocks;
 
     expect(actual.length).toBe(expected.length);
     expected.forEach(({ arrival, firstToken, finish, failed: isFailed }, i) => {
@@ -219,4 +251,6 @@ test(`per-request times equal a token-by-token simulation's to 1e-9 over ${FLEET
   expect(compared).toBeGreaterThan(10 * FLEETS);
   expect(failed).toBeGreaterThan(FLEETS / 10);
   expect(readHere).toBeGreaterThan(FLEETS / 10);
+  expect(found).toBeGreaterThan(100 * FLEETS);
+  expect(evicted).toBeGreaterThan(10 * FLEETS);
 }, 300_000);

@@ -1,4 +1,5 @@
 import * as fc from 'fast-check';
+import { idsOf } from './blocks-reference';
 import { mixedReference } from './mixed-reference';
 import { Coefficients } from '../../../src/estimator/phases/coefficients';
 import { decodeStepSeconds } from '../../../src/estimator/phases/decode';
@@ -11,6 +12,7 @@ import { FleetTables } from '../../../src/estimator/simulation/fleet-tables';
 import { MixedEngine, MixedRequest } from '../../../src/estimator/simulation/mixed-engine';
 import { MixedFleet } from '../../../src/estimator/simulation/mixed-fleet';
 import { Outages } from '../../../src/estimator/simulation/outages';
+import { Prefixes } from '../../../src/estimator/simulation/prefixes';
 import { ModelArchitecture } from '../../../src/model';
 
 const ENGINE: EngineShape = {
@@ -45,6 +47,7 @@ const arbitraryLimits = fc.record({
   sequences: fc.integer({ min: 1, max: 12 }),
   stepTokens: fc.integer({ min: 1, max: 3000 }),
   kvTokens: fc.oneof(fc.constant(Infinity), fc.integer({ min: 50, max: 20_000 })),
+  blockTokens: fc.constantFrom(1, 16, 32, 100, 600),
 });
 const arbitraryRequests = fc.array(fc.record({
   gap: fc.double({ min: 0, max: 0.5, noNaN: true }),
@@ -84,10 +87,12 @@ class Apart extends RandomArrivals {
 
 test('a fleet gives each request the times that engines give it that go step by step, to 1e-9', () => {
   const requestsOf = fc.array(fc.record({
-    inputTokens: fc.integer({ min: 1, max: 5000 }),
+    inputTokens: fc.oneof(fc.integer({ min: 1, max: 200 }), fc.integer({ min: 1, max: 5000 })),
     cachedShare: fc.constantFrom(0, 0, 0.5, 1),
-    outputTokens: fc.integer({ min: 1, max: 80 }),
+    outputTokens: fc.oneof(fc.integer({ min: 1, max: 80 }), fc.integer({ min: 1, max: 300 })),
     rank: fc.integer({ min: 0, max: 2 }),
+    family: fc.integer({ min: 0, max: 2 }),
+    shared: fc.integer({ min: 0, max: 10 }),
   }), { minLength: 5, maxLength: 30 });
   const gaps = fc.array(fc.double({ min: 1e-6, max: 0.3, noNaN: true }), { minLength: 30, maxLength: 30 });
   const failing = fc.option(fc.record({
@@ -95,16 +100,25 @@ test('a fleet gives each request the times that engines give it that go step by 
     atSeconds: fc.double({ min: 0.01, max: 2, noNaN: true }),
     down: fc.option(fc.double({ min: 0.01, max: 2, noNaN: true })),
   }), { freq: 2 });
+  const rooms = fc.option(fc.oneof(fc.double({ min: 1, max: 1.2, noNaN: true }), fc.double({ min: 1, max: 4, noNaN: true })), { freq: 3 });
   let compared = 0;
   let failed = 0;
+  let found = 0;
+  let evicted = 0;
+  let preempted = 0;
   fc.assert(fc.property(
     arbitraryModel, arbitraryLimits, requestsOf, gaps, fc.integer({ min: 1, max: 5 }), fc.constantFrom(0, 0, 1, 6), failing,
-    (model, limits, drawn, between, decodeEngines, clients, failure) => {
+    // room of an engine in longest requests; undefined where what is cached is given
+    rooms,
+    (model, limits, drawn, between, decodeEngines, clients, failure, room) => {
       let at = 0;
       const given = drawn.map(({ inputTokens, cachedShare, outputTokens, rank }, i): MixedRequest => ({
         // no two requests are alike
-        ...request(at += between[i], inputTokens + i, outputTokens), cachedTokens: Math.floor(cachedShare * (inputTokens + i)), rank,
+        ...request(at += between[i], inputTokens + i, outputTokens), cachedTokens: Math.floor(cachedShare * (inputTokens + i)), rank, kind: i,
       }));
+      const ids = drawn.map(({ family, shared }, i) => idsOf(given[i].inputTokens, family, shared, i));
+      const longest = given.reduce((most, { inputTokens, outputTokens }) => Math.max(most, inputTokens + outputTokens), 0);
+      const blocks = room === null ? undefined : Math.ceil(Math.ceil(longest / limits.blockTokens) * room);
       const failures = failure === null ? [] : [{
         pool: 'decode', instance: failure.instance % decodeEngines, atSeconds: failure.atSeconds, untilSeconds: failure.down === null ? undefined : failure.atSeconds + failure.down,
       }];
@@ -112,6 +126,7 @@ test('a fleet gives each request the times that engines give it that go step by 
       const fleet = {
         decodeEngines,
         overheadSeconds: 0.003,
+        caching: blocks && { prefixes: new Prefixes(ids, column((one) => one.inputTokens), limits.blockTokens), blocks },
         chunked: { model, engine: ENGINE, coefficients: K, limits },
         kinds: {
           inputTokens: column((one) => one.inputTokens),
@@ -124,26 +139,37 @@ test('a fleet gives each request the times that engines give it that go step by 
       const recorded = new RecordedArrivals(column((one) => one.arrivalSeconds), Int32Array.from(given, (_, i) => i));
       const starts = apart();
       const sent = clients === 0 ? given : given.map((one) => ({ ...one, arrivalSeconds: starts.seconds() }));
-      const expected = mixedReference(decodeEngines, model, ENGINE, K, limits, sent, clients, 0.003, failures);
+      const caching = blocks === undefined ? undefined : { ids, blocks };
+      const expected = mixedReference(decodeEngines, model, ENGINE, K, limits, sent, clients, 0.003, failures, caching);
       const actual: number[][] = [];
-      new MixedFleet(fleet, clients === 0 ? recorded : apart(), {
-        finished: (number, _kind, ...times) => { actual[number] = times.slice(0, 3); },
+      const simulated = new MixedFleet(fleet, clients === 0 ? recorded : apart(), {
+        finished: (number, _kind, arrival, firstToken, finish, _prefill, _decode, cached) => {
+          actual[number] = [arrival, firstToken, finish, cached];
+          found += room === null ? 0 : cached;
+        },
         failed: (number, _kind, arrival, failedAt) => {
-          actual[number] = [arrival, NaN, failedAt];
+          actual[number] = [arrival, NaN, failedAt, NaN];
           failed++;
         },
-      }, new Outages(failures, () => 1, 0)).run();
+      }, new Outages(failures, () => 1, 0));
+      simulated.run();
+      evicted += simulated.evictedBlocks;
+      preempted += room === null ? 0 : simulated.preemptions;
       expect(actual).toHaveLength(given.length);
-      expected.forEach(({ arrivalSeconds, firstTokenSeconds, lastTokenSeconds }, i) => {
+      expected.forEach(({ arrivalSeconds, firstTokenSeconds, lastTokenSeconds, cachedTokens }, i) => {
+        expect(Number.isNaN(actual[i][1]) ? cachedTokens : actual[i][3]).toBe(cachedTokens);
         [arrivalSeconds, firstTokenSeconds + 0.003, lastTokenSeconds + 0.003].forEach((time, j) => {
           expect(Number.isNaN(time) ? Number.isNaN(actual[i][j]) : Math.abs(actual[i][j] / time - 1) < 1e-9).toBe(true);
         });
       });
       compared += given.length;
     },
-  ), { numRuns: 500 });
+  ), { numRuns: 1000 });
   expect(compared).toBeGreaterThan(5000);
   expect(failed).toBeGreaterThan(100);
+  expect(found).toBeGreaterThan(4e5);
+  expect(evicted).toBeGreaterThan(10_000);
+  expect(preempted).toBeGreaterThan(20);
 });
 
 const reading = (model: ModelShape, newTokens: number): Step => (

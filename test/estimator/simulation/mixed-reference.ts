@@ -1,3 +1,4 @@
+import { Prompt, ReferenceBlocks } from './blocks-reference';
 import { Coefficients } from '../../../src/estimator/phases/coefficients';
 import { mixedStepSeconds } from '../../../src/estimator/phases/mixed';
 import { prefillAttentionFlops } from '../../../src/estimator/phases/prefill';
@@ -5,8 +6,11 @@ import { EngineShape, ModelShape, kvBytes, kvReadBytes } from '../../../src/esti
 import { InstanceFailure } from '../../../src/estimator/simulation';
 import { MixedEngineLimits, MixedRequest } from '../../../src/estimator/simulation/mixed-engine';
 
-interface Sequence { request: MixedRequest; toRead: number; read: number; written: number; held: number }
+interface Sequence { request: MixedRequest; toRead: number; read: number; written: number; held: number; isBack: boolean }
 interface Chunk { sequence: Sequence; from: number; tokens: number }
+
+/** What prompts are made of, and blocks of an engine, where prompts find what others have left. */
+export interface ReferenceCaching { readonly ids: readonly (readonly number[])[]; readonly blocks: number }
 
 const readAtFirst = ({ cachedTokens = 0, inputTokens }: MixedRequest) => Math.min(cachedTokens, inputTokens - 1);
 
@@ -18,13 +22,19 @@ class SteppedEngine {
   private running: Sequence[] = [];
   private writers: Sequence[] = [];
   private chunks: Chunk[] = [];
+  private cache?: ReferenceBlocks;
+  private readonly prompts = new Map<MixedRequest, Prompt>();
 
   constructor(
     private readonly model: ModelShape,
     private readonly engine: EngineShape,
     private readonly k: Coefficients,
     private readonly limits: MixedEngineLimits,
-  ) {}
+    private readonly caching?: ReferenceCaching,
+  ) {
+    this.cache = this.newCache();
+  }
+
 
   public get requests(): number {
     return this.waiting.length + this.running.length;
@@ -32,7 +42,8 @@ class SteppedEngine {
 
   public add(request: MixedRequest, now: number): void {
     const at = this.waiting.findIndex((one) => (one.request.rank ?? 0) > (request.rank ?? 0));
-    const sequence = { request, toRead: request.inputTokens, read: readAtFirst(request), written: 0, held: 0 };
+    const sequence = { request, toRead: request.inputTokens, read: 0, written: 0, held: 0, isBack: false };
+    this.prompts.set(request, { inputTokens: request.inputTokens, ids: this.caching?.ids[request.kind!] ?? [] });
     this.waiting.splice(at < 0 ? this.waiting.length : at, 0, sequence);
     if (this.ends === Infinity) {
       this.ends = now;
@@ -41,6 +52,7 @@ class SteppedEngine {
 
   public fail(): MixedRequest[] {
     const lost = [...this.running, ...this.waiting].map(({ request }) => request);
+    this.cache = this.newCache();
     Object.assign(this, { waiting: [], running: [], writers: [], chunks: [], ends: Infinity });
     return lost;
   }
@@ -60,13 +72,18 @@ class SteppedEngine {
         ended.push(sequence.request);
       }
     }
+    ended.forEach((request) => this.cache?.release(this.prompts.get(request)!));
     this.running = this.running.filter((one) => one.written < one.request.outputTokens);
     this.begin(now);
     return ended;
   }
 
+  private newCache(): ReferenceBlocks | undefined {
+    return this.caching && new ReferenceBlocks(this.caching.blocks, this.limits.blockTokens);
+  }
+
   private begin(now: number): void {
-    const { limits, model, running, waiting } = this;
+    const { limits, model, running, waiting, cache } = this;
     this.writers = [];
     this.chunks = [];
     if (this.requests === 0) {
@@ -74,7 +91,12 @@ class SteppedEngine {
       return;
     }
     const limit = limits.kvTokens * (model.kvBytesPerTokenFull + model.kvBytesPerTokenWindowed);
-    const used = () => running.reduce((sum, { held }) => sum + kvBytes(model, held), 0);
+    const bytes = (tokens: number) => tokens === 0 ? 0 : kvBytes(model, Math.ceil(tokens / limits.blockTokens) * limits.blockTokens);
+    const used = () => running.reduce((sum, { held }) => sum + bytes(held), 0);
+    const mayGrow = ({ request, held }: Sequence, tokens: number) => cache === undefined ? used() + bytes(tokens) - bytes(held) <= limit
+      : Math.ceil(tokens / limits.blockTokens) - cache.blocksOf(this.prompts.get(request)!) <= cache.freeCount;
+    const mayEnter = ({ request, toRead }: Sequence) => cache === undefined ? used() + bytes(toRead) <= limit
+      : cache.fits(this.prompts.get(request)!, toRead, toRead);
     let budget = limits.stepTokens;
     for (let i = 0; i < running.length && budget > 0; i++) {
       if (running[i].read < running[i].toRead) {
@@ -82,13 +104,14 @@ class SteppedEngine {
       }
       const context = running[i].request.inputTokens + running[i].written;
       const own = running[i];
-      while (running.includes(own) && running.length > 1 && used() + kvBytes(model, context) - kvBytes(model, own.held) > limit) {
+      while (running.includes(own) && running.length > 1 && !mayGrow(own, context)) {
         const others = running.slice(i);
         const worst = Math.max(...others.map((one) => one.request.rank ?? 0));
         const lost = others.filter((one) => (one.request.rank ?? 0) === worst).pop()!;
         running.splice(running.indexOf(lost), 1);
         const at = waiting.findIndex((one) => (one.request.rank ?? 0) >= worst);
-        const again = { ...lost, toRead: lost.request.inputTokens + lost.written, read: readAtFirst(lost.request), held: 0 };
+        cache?.release(this.prompts.get(lost.request)!);
+        const again = { ...lost, toRead: lost.request.inputTokens + lost.written, read: 0, held: 0, isBack: true };
         waiting.splice(at < 0 ? waiting.length : at, 0, again);
       }
       if (!running.includes(own)) {
@@ -96,19 +119,27 @@ class SteppedEngine {
         continue;
       }
       running[i].held = context;
+      cache?.grow(this.prompts.get(own.request)!, context);
       budget -= 1;
       this.writers.push(running[i]);
     }
     const read = (sequence: Sequence) => {
       const tokens = Math.min(budget, sequence.toRead - sequence.read);
       this.chunks.push({ sequence, from: sequence.read, tokens });
+      cache?.write(this.prompts.get(sequence.request)!, sequence.read, sequence.read + tokens);
       budget -= tokens;
     };
     running.filter((one) => one.read < one.toRead).forEach((one) => budget > 0 && read(one));
     while (budget > 0 && waiting.length > 0 && running.length < limits.sequences
-      && (running.length === 0 || used() + kvBytes(model, waiting[0].toRead) <= limit)) {
+      && (running.length === 0 || mayEnter(waiting[0]))) {
       const sequence = waiting.shift()!;
+      const prompt = this.prompts.get(sequence.request)!;
       sequence.held = sequence.toRead;
+      sequence.read = cache === undefined ? readAtFirst(sequence.request) : cache.admit(prompt, sequence.toRead);
+      cache?.grow(prompt, sequence.toRead);
+      if (!sequence.isBack) {
+        sequence.request.cachedTokens = sequence.read;
+      }
       running.push(sequence);
       read(sequence);
     }
@@ -128,16 +159,17 @@ class SteppedEngine {
  * @param requests in order of arrival; with clients only the first ones' arrivals are given, the others' are set as they come.
  * @param clients 0 if requests come on their own.
  * @param delaySeconds from the last token to the answer, and so to the client's next request.
+ * @param caching of prompts that begin alike; what they find is written into the requests.
  * @param failures of engines, on their own clock, none of an engine that is down; the last token of a request that fails is at the failure, its first one is NaN.
  */
 export function mixedReference(
   engines: number, model: ModelShape, engine: EngineShape, k: Coefficients, limits: MixedEngineLimits,
-  requests: readonly MixedRequest[], clients = 0, delaySeconds = 0, failures: readonly InstanceFailure[] = [],
+  requests: readonly MixedRequest[], clients = 0, delaySeconds = 0, failures: readonly InstanceFailure[] = [], caching?: ReferenceCaching,
 ): MixedRequest[] {
   const all = requests.map((one) => ({ ...one }));
   const coming = clients === 0 ? [...all] : all.slice(0, clients);
   let sent = coming.length;
-  const fleet = Array.from({ length: engines }, () => new SteppedEngine(model, engine, k, limits));
+  const fleet = Array.from({ length: engines }, () => new SteppedEngine(model, engine, k, limits, caching));
   const turns = failures.flatMap(({ instance, atSeconds, untilSeconds = Infinity }) => (
     [{ at: atSeconds, engine: fleet[instance], isUp: false }, { at: untilSeconds, engine: fleet[instance], isUp: true }]
   )).sort((a, b) => a.at - b.at);

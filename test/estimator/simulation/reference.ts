@@ -1,3 +1,4 @@
+import { Prompt, ReferenceBlocks } from './blocks-reference';
 import { fill } from '../../../src/estimator/calibration/calibration';
 import { Coefficients } from '../../../src/estimator/phases/coefficients';
 import { decodeStepSeconds } from '../../../src/estimator/phases/decode';
@@ -11,9 +12,9 @@ import { FleetRouting } from '../../../src/estimator/simulation/routing';
 import { SERVICE_TIERS, decide } from '../../../src/routing';
 
 /** A request on its way through the reference. */
-export interface ReferenceRequest {
-  readonly inputTokens: number;
-  readonly cachedTokens: number;
+export interface ReferenceRequest extends Prompt {
+  /** Given, or found where engines keep what prompts are made of. */
+  cachedTokens: number;
   readonly outputTokens: number;
   readonly rank: number;
   /** Whether it was answered with an error, at `finish`. */
@@ -27,18 +28,26 @@ export interface ReferenceRequest {
 interface Flow { request: ReferenceRequest; from: PrefillEngine; fromLife: number; engine: DecodeEngine; life: number; left: number }
 interface Link { flows: Flow[]; at: number }
 interface Engine { ends: number; link: Link; isUp: boolean; outages: number; life: number }
-interface PrefillEngine extends Engine { queue: ReferenceRequest[] }
-interface DecodeEngine extends Engine { assigned: number; waiting: ReferenceRequest[]; batch: ReferenceRequest[]; reading?: ReferenceRequest }
+interface PrefillEngine extends Engine { queue: ReferenceRequest[]; cache?: ReferenceBlocks }
+interface DecodeEngine extends Engine {
+  assigned: number;
+  waiting: ReferenceRequest[];
+  batch: ReferenceRequest[];
+  reading?: ReferenceRequest;
+  cache?: ReferenceBlocks;
+}
 
 /**
  * The same fleet, token by token: plain loops over plain lists, every step priced by the phases' own functions. Slow, and easy to check by reading.
+ *
+ * With `blocks` of each engine that reads prompts, these find what others have left there, and nothing elsewhere.
  *
  * Requests are in order of arrival. With clients only the first ones' arrivals are given, the others' are set as they come.
  */
 export function reference(
   service: Service, prefillInstances: number, decodeInstances: number,
   requests: ReferenceRequest[], clients: number, failures: readonly InstanceFailure[],
-  routing?: FleetRouting,
+  routing?: FleetRouting, blocks?: number,
 ): void {
   const { plant, decode: resolvedDecode, prefill: resolvedPrefill } = service.resolved;
   const { model, link, decode, prefill } = plant;
@@ -71,7 +80,14 @@ export function reference(
       ? decodeStepSeconds(model, decode.engine, tokenSet, batch.length, bytes / batch.length)
       : speculativeStepSeconds(model, decode.engine, tokenSet, batch.length, bytes / batch.length, decode.speculation);
   };
-  const heldBytes = (r: ReferenceRequest) => kvBytes(model, r.inputTokens + r.outputTokens) * copies;
+  const heldBytes = (r: ReferenceRequest) => kvBytes(
+    model, Math.ceil((r.inputTokens + r.outputTokens) / decode.kvBlockTokens) * decode.kvBlockTokens) * copies;
+  const newCache = () => blocks === undefined ? undefined : new ReferenceBlocks(blocks, (prefill ?? decode).kvBlockTokens);
+  const readInto = (cache: ReferenceBlocks, request: ReferenceRequest, tokens: number) => {
+    request.cachedTokens = cache.admit(request, request.inputTokens);
+    cache.grow(request, tokens);
+    cache.write(request, request.cachedTokens, request.inputTokens);
+  };
 
   // the narrower end of the way has one shared link for each of its instances
   let out = Infinity;
@@ -95,13 +111,14 @@ export function reference(
   for (let i = 0; prefill !== undefined && i < prefillInstances; i++) {
     const own = newLink();
     for (let e = 0; e < prefill.enginesPerInstance; e++) {
-      prefillEngines.push({ queue: [], ends: Infinity, link: own, isUp: true, outages: 0, life: 0 });
+      prefillEngines.push({ cache: newCache(), queue: [], ends: Infinity, link: own, isUp: true, outages: 0, life: 0 });
     }
   }
   for (let i = 0; i < decodeInstances; i++) {
     const own = newLink();
     for (let e = 0; e < decode.enginesPerInstance; e++) {
-      decodeEngines.push({ assigned: 0, waiting: [], batch: [], ends: Infinity, link: own, isUp: true, outages: 0, life: 0 });
+      const cache = aggregated ? newCache() : undefined;
+      decodeEngines.push({ cache, assigned: 0, waiting: [], batch: [], ends: Infinity, link: own, isUp: true, outages: 0, life: 0 });
     }
   }
   const fewest = <T extends { isUp: boolean }>(engines: T[], count: (engine: T) => number) => {
@@ -143,18 +160,23 @@ export function reference(
 
   const finish = (engine: DecodeEngine, request: ReferenceRequest, now: number) => {
     request.finish = now;
+    engine.cache?.release(request);
     engine.assigned--;
     if (clients > 0) {
       send(now);
     }
   };
   const fits = (engine: DecodeEngine, request: ReferenceRequest) => engine.batch.length < decode.maxSequences
-    && engine.batch.reduce((sum, r) => sum + heldBytes(r), heldBytes(request)) <= decode.kvMemoryBytes;
+    && (engine.cache === undefined ? engine.batch.reduce((sum, r) => sum + heldBytes(r), heldBytes(request)) <= decode.kvMemoryBytes
+      : engine.cache.fits(request, request.inputTokens, request.inputTokens + request.outputTokens));
   const nextStep = (engine: DecodeEngine, now: number) => {
     while (engine.waiting.length > 0 && fits(engine, engine.waiting[0])) {
       const request = engine.waiting.shift()!;
       if (aggregated || readHere.has(request)) {
         engine.reading = request;
+        if (engine.cache !== undefined) {
+          readInto(engine.cache, request, request.inputTokens + request.outputTokens);
+        }
         engine.ends = now + readSeconds(request, true);
         return;
       }
@@ -176,7 +198,8 @@ export function reference(
       send(now);
     }
   };
-  const newTokens = (queue: ReferenceRequest[]) => queue.reduce((sum, r) => sum + r.inputTokens - r.cachedTokens, 0);
+  // nobody knows before what a prompt will find
+  const newTokens = (queue: ReferenceRequest[]) => queue.reduce((sum, r) => sum + r.inputTokens - (blocks === undefined ? r.cachedTokens : 0), 0);
   const readsAlone = (pair: PrefillEngine, request: ReferenceRequest) => {
     const one = fewest(decodeEngines, (e) => e.assigned);
     if (one === undefined || routing === undefined) {
@@ -201,8 +224,29 @@ export function reference(
       return;
     }
     readHere.add(request);
+    request.cachedTokens = blocks === undefined ? request.cachedTokens : 0;
     engine.assigned++;
     deliver(engine, request, now);
+  };
+
+  const readNext = (engine: PrefillEngine, now: number) => {
+    const { queue: [next], cache } = engine;
+    if (next === undefined || cache?.fits(next, next.inputTokens, next.inputTokens) === false) {
+      engine.ends = Infinity;
+      return;
+    }
+    if (cache !== undefined) {
+      readInto(cache, next, next.inputTokens);
+    }
+    engine.ends = now + readSeconds(next);
+  };
+  const letGo = (engine: PrefillEngine, life: number, request: ReferenceRequest, now: number) => {
+    if (engine.life === life) {
+      engine.cache?.release(request);
+      if (engine.ends === Infinity) {
+        readNext(engine, now);
+      }
+    }
   };
 
   for (;;) {
@@ -225,6 +269,7 @@ export function reference(
       if (fails) {
         engine.life++;
         engine.ends = Infinity;
+        engine.cache = engine.cache && newCache();
         if ('queue' in engine) {
           engine.queue.splice(0).forEach((request) => toReadHere(request, now));
         } else {
@@ -239,9 +284,9 @@ export function reference(
       const engine = fewest(prefillEngines, (e) => e.queue.length);
       if (engine === undefined || readsAlone(engine, request)) {
         toReadHere(request, now);
-      } else if (engine.queue.length === 0) {
-        engine.queue.push(request);
-        engine.ends = now + readSeconds(request);
+      } else if (engine.ends === Infinity) {
+        inOrder(engine.queue, request);
+        readNext(engine, now);
       } else {
         // who is read stays
         const rest = engine.queue.slice(1);
@@ -251,7 +296,7 @@ export function reference(
     });
     prefillEngines.forEach((engine) => consider(engine.ends, () => {
       const request = engine.queue.shift()!;
-      engine.ends = engine.queue.length > 0 ? now + readSeconds(engine.queue[0]) : Infinity;
+      readNext(engine, now);
       const exposed = kvTransferSeconds(kvBytes(model, request.inputTokens) * copies, flowRate, 0, 0, link!.overlapLayers, readSeconds(request));
       settingUp.push([now + setUpSeconds(request), request, exposed, engine, engine.life]);
       settingUp.sort(([a], [b]) => a - b);
@@ -260,6 +305,7 @@ export function reference(
       const [, request, left, from, fromLife] = settingUp.shift()!;
       const engine = fewest(decodeEngines, (e) => e.assigned);
       if (engine === undefined) {
+        letGo(from, fromLife, request, now);
         fail(request, now);
         return;
       }
@@ -273,12 +319,14 @@ export function reference(
       const first = l.flows.reduce((best, flow) => (flow.left < best.left ? flow : best));
       l.flows.splice(l.flows.indexOf(first), 1);
       const { request, from, engine } = first;
+      letGo(from, first.fromLife, request, now);
       if (first.life !== engine.life) {
         fail(request, now);
       } else if (first.fromLife === from.life) {
         deliver(engine, request, now);
       } else if (decode.wafers === undefined) {
         readHere.add(request);
+        request.cachedTokens = blocks === undefined ? request.cachedTokens : 0;
         deliver(engine, request, now);
       } else {
         engine.assigned--;
@@ -301,7 +349,8 @@ export function reference(
       const isDone = (r: ReferenceRequest) => r.written >= r.outputTokens - 1e-9;
       const done = engine.batch.filter(isDone);
       engine.batch = engine.batch.filter((r) => !isDone(r));
-      done.forEach((request) => finish(engine, request, now));
+      // of those that end together who came first leaves first
+      done.sort((a, b) => requests.indexOf(a) - requests.indexOf(b)).forEach((request) => finish(engine, request, now));
       nextStep(engine, now);
     }));
     if (now === Infinity) {
