@@ -51,13 +51,14 @@ export class CerebrasCloudTarget extends Construct implements IInferenceTarget {
       rule: 'ModelIdEmpty', path: `${this.node.path}.modelId`, value: '""', message: 'the model id is empty', mend: 'name a model of your account',
     };
     const { defaultMaxTokens } = props;
-    const isLength = defaultMaxTokens === undefined || Token.isUnresolved(defaultMaxTokens) || (Number.isInteger(defaultMaxTokens) && defaultMaxTokens >= 1);
+    const isLength = defaultMaxTokens === undefined || Token.isUnresolved(defaultMaxTokens)
+      || (Number.isInteger(defaultMaxTokens) && defaultMaxTokens >= 1);
     const none: Problem = {
       rule: 'MaxTokens',
       path: `${this.node.path}.defaultMaxTokens`,
       value: String(defaultMaxTokens),
-      message: 'no answer is as long',
-      mend: 'give a whole number from 1',
+      message: 'the longest answer is not a whole number of tokens above 0',
+      mend: 'give a whole number from 1 on, or leave it out for the default',
     };
     Problems.throwIfAny([
       ...urlProblems(url, `${this.node.path}.baseUrl`),

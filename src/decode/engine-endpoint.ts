@@ -50,7 +50,7 @@ export interface EngineEndpoint {
   readonly modelName?: string;
 
   /**
-   * The model that is invoked in Bedrock, in the region of the router's stack; the router's tasks are allowed to. Heeded with `BEDROCK` alone.
+   * The model that is invoked in Bedrock, in the region of the router's stack; the router's tasks are allowed to. Refused with other protocols than `BEDROCK`.
    *
    * @default - the engines are not Bedrock
    */
@@ -114,7 +114,7 @@ export interface EngineEndpoint {
   readonly metricsPath?: string;
 
   /**
-   * Longest answer, in tokens, to callers that set no limit. Heeded with `CEREBRAS` alone, whose quotas count a request as its limit until it has ended.
+   * Longest answer, in tokens, to callers that set no limit. Refused with other protocols than `CEREBRAS`, whose quotas count a request as its limit until it has ended.
    *
    * @default 8192
    */

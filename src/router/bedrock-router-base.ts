@@ -13,16 +13,16 @@ export abstract class BedrockRouterBase extends Resource implements IBedrockRout
   public abstract readonly apiKeysSecret?: secretsmanager.ISecret;
   public abstract readonly connections: ec2.Connections;
   protected abstract readonly loadBalancerFullName: string;
-  protected abstract readonly targetGroupFullName: string;
-  protected abstract readonly metricsName?: string;
-  protected abstract readonly metricsNamespace: string;
+  public abstract readonly targetGroupFullName: string;
+  public abstract readonly metricsName?: string;
+  public abstract readonly metricsNamespace: string;
 
   public grantReadApiKeys(grantee: iam.IGrantable): iam.Grant {
     if (this.apiKeysSecret === undefined) {
       Problems.throwIfAny([{
         rule: 'RouterApiKeysUnknown',
         path: this.node.path,
-        message: 'the secret of this router is not known, or it has none as it takes tokens of an issuer',
+        message: 'the secret of this router is not known',
         mend: 'give apiKeysSecret when importing it',
       }]);
     }
@@ -51,7 +51,7 @@ export abstract class BedrockRouterBase extends Resource implements IBedrockRout
     return this.metric('HTTPCode_Target_5XX_Count', props);
   }
 
-  public metricOfTasks(metricName: string, props?: cloudwatch.MetricOptions): cloudwatch.Metric {
+  public metricService(metricName: string, props?: cloudwatch.MetricOptions): cloudwatch.Metric {
     if (this.metricsName === undefined) {
       Problems.throwIfAny([{
         rule: 'RouterMetricsUnknown', path: this.node.path, message: 'what the tasks of this router tell is not known', mend: 'give metricsName when importing it',
@@ -67,47 +67,47 @@ export abstract class BedrockRouterBase extends Resource implements IBedrockRout
   }
 
   public metricTimeToFirstToken(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.metricOfTasks(REQUEST_METRICS.timeToFirstToken.name, { statistic: cloudwatch.Stats.percentile(95), ...props });
+    return this.metricService(REQUEST_METRICS.timeToFirstToken.name, { statistic: cloudwatch.Stats.percentile(95), ...props });
   }
 
   public metricTimePerOutputToken(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.metricOfTasks(REQUEST_METRICS.timePerOutputToken.name, { statistic: cloudwatch.Stats.percentile(95), ...props });
+    return this.metricService(REQUEST_METRICS.timePerOutputToken.name, { statistic: cloudwatch.Stats.percentile(95), ...props });
   }
 
   public metricQueueTime(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.metricOfTasks(REQUEST_METRICS.queueTime.name, { statistic: cloudwatch.Stats.percentile(95), ...props });
+    return this.metricService(REQUEST_METRICS.queueTime.name, { statistic: cloudwatch.Stats.percentile(95), ...props });
   }
 
   public metricQueuedRequests(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.metricOfTasks(ROUTER_METRICS.queuedRequests.name, { statistic: cloudwatch.Stats.MAXIMUM, ...props });
+    return this.metricService(ROUTER_METRICS.queuedRequests.name, { statistic: cloudwatch.Stats.MAXIMUM, ...props });
   }
 
   public metricThrottles(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.metricOfTasks(REQUEST_METRICS.throttles.name, props);
+    return this.metricService(REQUEST_METRICS.throttles.name, props);
   }
 
   public metricStreamErrors(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.metricOfTasks(REQUEST_METRICS.streamErrors.name, props);
+    return this.metricService(REQUEST_METRICS.streamErrors.name, props);
   }
 
   public metricHandoffFallbacks(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.metricOfTasks(REQUEST_METRICS.handoffFallbacks.name, props);
+    return this.metricService(REQUEST_METRICS.handoffFallbacks.name, props);
   }
 
   public metricInputTokens(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.metricOfTasks(REQUEST_METRICS.inputTokens.name, props);
+    return this.metricService(REQUEST_METRICS.inputTokens.name, props);
   }
 
   public metricOutputTokens(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.metricOfTasks(REQUEST_METRICS.outputTokens.name, props);
+    return this.metricService(REQUEST_METRICS.outputTokens.name, props);
   }
 
-  public metricLimitedAlone(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.metricOfTasks(ROUTER_METRICS.limitedAlone.name, props);
+  public metricUnsharedLimits(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    return this.metricService(ROUTER_METRICS.limitedAlone.name, props);
   }
 
   public metricHealthyEndpoints(engineName: string, props?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.metricOfTasks(TARGET_METRICS.healthyEndpoints.name, {
+    return this.metricService(TARGET_METRICS.healthyEndpoints.name, {
       statistic: cloudwatch.Stats.MINIMUM, ...props, dimensionsMap: { [TARGET_DIMENSION]: engineName, ...props?.dimensionsMap },
     });
   }

@@ -10,14 +10,14 @@ export interface IBedrockRouter extends IResource, ec2.IConnectable {
   /**
    * The API keys that callers present.
    *
-   * @default - not known for an imported router
+   * @default - not known of an imported router, or callers present tokens of an issuer
    */
   readonly apiKeysSecret?: secretsmanager.ISecret;
 
   /**
    * Lets somebody read the API keys, and so call the router.
    *
-   * Throws if an imported router was given no secret.
+   * Throws if an imported router was given no secret (`RouterApiKeysUnknown`), or if callers present tokens of a `tokenIssuer` (`RouterApiKeysNone`).
    *
    * @param grantee who may read.
    */
@@ -61,7 +61,7 @@ export interface IBedrockRouter extends IResource, ec2.IConnectable {
    * @param metricName name of the metric, such as `OutputTokens`.
    * @param props what differs from the sum over five minutes; `dimensionsMap` may have a `Path`, one of `disaggregated`, `aggregated`, `bedrock` and `refuse`.
    */
-  metricOfTasks(metricName: string, props?: cloudwatch.MetricOptions): cloudwatch.Metric;
+  metricService(metricName: string, props?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
    * Time from the arrival of a request to the first token of its streamed answer, in seconds.
@@ -131,7 +131,7 @@ export interface IBedrockRouter extends IResource, ec2.IConnectable {
    *
    * @param props what differs from the sum over five minutes.
    */
-  metricLimitedAlone(props?: cloudwatch.MetricOptions): cloudwatch.Metric;
+  metricUnsharedLimits(props?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
    * Endpoints of an engine that answered their last probes and requests, as a task sees them.
@@ -159,7 +159,7 @@ export interface BedrockRouterAttributes {
    */
   readonly port?: number;
 
-  /** The `LoadBalancer` dimension of its metrics, such as `app/name/0123456789abcdef`. */
+  /** The `LoadBalancer` dimension of its metrics, such as `app/name/0123456789abcdef`: `loadBalancer.loadBalancerFullName` of the router. */
   readonly loadBalancerFullName: string;
 
   /** The `TargetGroup` dimension of its metrics, such as `targetgroup/name/0123456789abcdef`. */

@@ -99,22 +99,23 @@ export interface BedrockRouterOptions {
   readonly maxRequestsPerEngine?: number;
 
   /**
-   * Requests in a minute that one task, or all that share a `valkey`, takes of one API key, all at once if they come so; it answers 429 beyond.
+   * Requests in a minute that one task, or all that share a `valkey`, takes of one caller, all at once if they come so; it answers 429 beyond.
+   * A caller is the name of an API key, or the subject of a token.
    *
    * @default - no limit
    */
-  readonly requestsPerMinutePerKey?: number;
+  readonly requestsPerMinutePerCaller?: number;
 
   /**
-   * Tokens in a minute, of prompts and answers, that one task, or all that share a `valkey`, takes of one API key, all at once if they come so; it answers 429
+   * Tokens in a minute, of prompts and answers, that one task, or all that share a `valkey`, takes of one caller, all at once if they come so; it answers 429
    * beyond.
    *
    * @default - no limit
    */
-  readonly tokensPerMinutePerKey?: number;
+  readonly tokensPerMinutePerCaller?: number;
 
   /**
-   * Where the tasks share the limits of API keys.
+   * Where the tasks share the limits of callers.
    *
    * @default - each task limits by itself
    */
@@ -135,7 +136,7 @@ export interface BedrockRouterOptions {
   readonly bedrockRates?: RouterBedrockRates;
 
   /**
-   * Names of API keys that may ask for Bedrock's service tier `priority`, which is served before all others; `*` is every key. Others are refused it.
+   * Callers that may ask for Bedrock's service tier `priority`, which is served before all others: names of API keys, or subjects of tokens; `*` is everybody. Others are refused it.
    *
    * @default - none
    */

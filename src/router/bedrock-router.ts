@@ -28,11 +28,11 @@ import { placeProblems, tasksOf } from './router-placement';
  * A decode engine is paired with the first prefill engine of the same `kvConnector`: the router lets the prefill engine read the prompt and hands
  * its KV cache on, as vLLM's NIXL connector does it. Where that cannot be (no pair, several answers asked for, no prefill engine that is free and
  * well), or is not worth it (a short prompt, a prefill engine that has too many to read), the engine that answers reads the prompt itself, which the header
- * `x-router-route` and the service's metric `router_decisions_total` tell. Engines of SGLang (`kvConnector: 'sglang'`) are given each request at once, and no
- * decode engine of theirs reads a prompt itself. No other way of handing on is known to the router, that of a CS-3 among them.
+ * `x-router-route` and the service's metric `router_decisions_total` tell. Engines of SGLang (`kvConnector: 'sglang'`) and those with vLLM's `MooncakeConnector`
+ * are given each request at once, and no decode engine of SGLang reads a prompt itself. Another connector is refused; that of a CS-3 is not known.
  *
- * Bedrock may be among the engines, in any place: it answers where no engine is up, not where they are full. The tasks are granted
- * the invocation of that model and of no other.
+ * Bedrock may be among the engines, in any place: it answers where no engine is up, and with `bedrockRates` also what the engines are too full for or would
+ * answer too late. The tasks are granted the invocation of that model and of no other.
  *
  * Callers present an API key of the router as a bearer token, which AWS' SDKs take from `AWS_BEARER_TOKEN_BEDROCK`; signatures of AWS credentials are not
  * accepted; or, with a `tokenIssuer`, a JSON Web Token in its place. AWS' SDK for JavaScript speaks HTTP/2 to Bedrock: it needs a listener with TLS, or a `NodeHttpHandler`.
@@ -56,9 +56,9 @@ export class BedrockRouter extends BedrockRouterBase {
       public readonly apiKeysSecret = attrs.apiKeysSecret;
       public readonly connections = new ec2.Connections({ securityGroups: attrs.securityGroups, defaultPort: ec2.Port.tcp(attrs.port ?? 443) });
       protected readonly loadBalancerFullName = attrs.loadBalancerFullName;
-      protected readonly targetGroupFullName = attrs.targetGroupFullName;
-      protected readonly metricsName = attrs.metricsName;
-      protected readonly metricsNamespace = attrs.metricsNamespace ?? METRICS_NAMESPACE;
+      public readonly targetGroupFullName = attrs.targetGroupFullName;
+      public readonly metricsName = attrs.metricsName;
+      public readonly metricsNamespace = attrs.metricsNamespace ?? METRICS_NAMESPACE;
     }
     return new Import(scope, id);
   }
@@ -74,9 +74,12 @@ export class BedrockRouter extends BedrockRouterBase {
   /** Logs of the tasks. */
   public readonly logGroup: logs.LogGroup;
   protected readonly loadBalancerFullName: string;
-  protected readonly targetGroupFullName: string;
-  protected readonly metricsName?: string;
-  protected readonly metricsNamespace: string;
+  /** The `TargetGroup` dimension of its metrics, such as `targetgroup/name/0123456789abcdef`. */
+  public readonly targetGroupFullName: string;
+  /** The `Router` dimension of what its tasks tell CloudWatch. */
+  public readonly metricsName?: string;
+  /** The namespace of what its tasks tell CloudWatch. */
+  public readonly metricsNamespace: string;
 
   constructor(scope: Construct, id: string, props: BedrockRouterProps) {
     super(scope, id);
@@ -136,6 +139,18 @@ export class BedrockRouter extends BedrockRouterBase {
     this.loadBalancerFullName = this.loadBalancer.loadBalancerFullName;
     this.targetGroupFullName = targetGroup.targetGroupFullName;
     InferenceRules.checkOnSynth(this);
+  }
+
+  public grantReadApiKeys(grantee: iam.IGrantable): iam.Grant {
+    if (this.apiKeysSecret === undefined) {
+      Problems.throwIfAny([{
+        rule: 'RouterApiKeysNone',
+        path: this.node.path,
+        message: 'callers of this router present tokens of an issuer, so it has no API keys',
+        mend: 'let the caller have a token of the issuer, or leave tokenIssuer out',
+      }]);
+    }
+    return super.grantReadApiKeys(grantee);
   }
 
   private generateApiKeys({ encryptionKey, removalPolicy }: BedrockRouterProps): secretsmanager.ISecret {

@@ -64,9 +64,12 @@ function checkEndpoint({ name, url, port, modelName }: EngineEndpoint, at: strin
 
 /** Engines of a fleet. */
 function checkOwn(engine: EngineEndpoint, isPaired: boolean, at: string, checks: SettingChecks): void {
-  const { role, discoverySrvName, url, kvConnector, kvBlockTokens, metricsPath, defaultMaxTokens } = engine;
+  const { role, discoverySrvName, url, bedrockModel, kvConnector, kvBlockTokens, metricsPath, defaultMaxTokens } = engine;
   if ((discoverySrvName === undefined) === (url === undefined)) {
     checks.refuse('RouterEngineAddress', at, engine.name, 'an engine is reached in exactly one way', 'give one of discoverySrvName and url');
+  }
+  if (bedrockModel !== undefined) {
+    checks.refuse('RouterEngineModel', `${at}.bedrockModel`, undefined, 'the engine does not speak the protocol of Bedrock', 'give modelName, or the endpoint of a BedrockTarget');
   }
   checks.text('RouterEngineAddress', `${at}.discoverySrvName`, discoverySrvName, 'give a DNS name with SRV records');
   if (role === EngineRole.DECODE && kvConnector === SGLANG && !isPaired) {

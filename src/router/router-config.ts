@@ -26,7 +26,7 @@ const IDLE_MARGIN_SECONDS = 60;
 
 /** Props that the service is told of. */
 type RouterSettings = Pick<BedrockRouterProps,
-'engines' | 'spec' | 'servedModelNames' | 'images' | 'maxRequestsPerEngine' | 'minPromptTokens' | 'requestsPerMinutePerKey' | 'tokensPerMinutePerKey'
+'engines' | 'spec' | 'servedModelNames' | 'images' | 'maxRequestsPerEngine' | 'minPromptTokens' | 'requestsPerMinutePerCaller' | 'tokensPerMinutePerCaller'
 | 'priorityCallers' | 'valkey' | 'queue' | 'tokenIssuer' | 'apiKeysSecret' | 'bedrockRates'>;
 
 /** What the construct knows when it configures the service. */
@@ -119,9 +119,9 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
         keepAliveSeconds: idleSeconds + 5,
       },
       queue: input.queue && queueOf(input.queue),
-      rateLimits: input.requestsPerMinutePerKey === undefined && input.tokensPerMinutePerKey === undefined ? undefined : {
-        requestsPerMinute: input.requestsPerMinutePerKey,
-        tokensPerMinute: input.tokensPerMinutePerKey,
+      rateLimits: input.requestsPerMinutePerCaller === undefined && input.tokensPerMinutePerCaller === undefined ? undefined : {
+        requestsPerMinute: input.requestsPerMinutePerCaller,
+        tokensPerMinute: input.tokensPerMinutePerCaller,
         valkey: input.valkey?._config(VALKEY_PASSWORD_VARIABLE),
       },
       priorityCallers: input.priorityCallers,
@@ -185,12 +185,12 @@ function problemsOf(input: RouterConfigInput): Problem[] {
 
 /** How much is taken of a caller, of all, and of an engine at once. */
 function checkLimits(input: RouterConfigInput, checks: SettingChecks): void {
-  const { requestsPerMinutePerKey, tokensPerMinutePerKey, valkey } = input;
+  const { requestsPerMinutePerCaller, tokensPerMinutePerCaller, valkey } = input;
   const { requestsPerMinute, tokensPerMinute } = schema.properties.rateLimits.properties;
-  checks.number('RouterRateLimit', 'requestsPerMinutePerKey', requestsPerMinutePerKey, requestsPerMinute, 'requests');
-  checks.number('RouterRateLimit', 'tokensPerMinutePerKey', tokensPerMinutePerKey, tokensPerMinute, 'tokens');
-  if (valkey !== undefined && requestsPerMinutePerKey === undefined && tokensPerMinutePerKey === undefined) {
-    checks.refuse('RouterValkeyUnused', 'valkey', undefined, 'there is no limit to share', 'give requestsPerMinutePerKey or tokensPerMinutePerKey, or leave valkey out');
+  checks.number('RouterRateLimit', 'requestsPerMinutePerCaller', requestsPerMinutePerCaller, requestsPerMinute, 'requests');
+  checks.number('RouterRateLimit', 'tokensPerMinutePerCaller', tokensPerMinutePerCaller, tokensPerMinute, 'tokens');
+  if (valkey !== undefined && requestsPerMinutePerCaller === undefined && tokensPerMinutePerCaller === undefined) {
+    checks.refuse('RouterValkeyUnused', 'valkey', undefined, 'there is no limit to share', 'give requestsPerMinutePerCaller or tokensPerMinutePerCaller, or leave valkey out');
   }
   valkey?._check(checks);
   checkQueue(input.queue ?? {}, checks);

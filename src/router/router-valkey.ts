@@ -51,7 +51,7 @@ export interface RouterValkeyServerOptions extends RouterValkeyOptions {
 }
 
 /**
- * A Valkey server by which the tasks of a router share the limits of API keys. Connections are encrypted. While it cannot be asked, each task limits callers
+ * A Valkey server by which the tasks of a router share the limits of callers. Connections are encrypted. While it cannot be asked, each task limits callers
  * by what it has admitted itself.
  */
 export class RouterValkey {

@@ -298,8 +298,8 @@ describe('a deployment spec', () => {
     const limits = (more: Partial<BedrockRouterProps>) =>
       parseRouterConfig(JSON.stringify(configIn(synth(() => ({ spec, ...more })).template)), { ROUTER_API_KEYS: 'k' }).rateLimits;
     expect(limits({})).toEqual({});
-    expect(limits({ requestsPerMinutePerKey: 60 })).toEqual({ requestsPerMinute: 60 });
-    expect(limits({ requestsPerMinutePerKey: 60, tokensPerMinutePerKey: 1e5 })).toEqual({ requestsPerMinute: 60, tokensPerMinute: 1e5 });
+    expect(limits({ requestsPerMinutePerCaller: 60 })).toEqual({ requestsPerMinute: 60 });
+    expect(limits({ requestsPerMinutePerCaller: 60, tokensPerMinutePerCaller: 1e5 })).toEqual({ requestsPerMinute: 60, tokensPerMinute: 1e5 });
   });
 
   test('lets the keys ask for priority that it names', () => {
@@ -456,7 +456,8 @@ describe('callers with tokens of an issuer', () => {
     expect(container(template).Secrets.map(({ Name }: any) => Name)).toEqual(['ROUTER_CONFIG']);
     expect(JSON.stringify(template.findResources('AWS::IAM::ManagedPolicy'))).not.toContain('secretsmanager');
     expect(router.apiKeysSecret).toBeUndefined();
-    expect(() => router.grantReadApiKeys(new iam.Role(stack, 'Reader', { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com') }))).toThrow('RouterApiKeysUnknown');
+    expect(() => router.grantReadApiKeys(new iam.Role(stack, 'Reader', { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com') }))).toThrow(
+      '[Stack/Router] callers of this router present tokens of an issuer, so it has no API keys (let the caller have a token of the issuer, or leave tokenIssuer out) [RouterApiKeysNone]');
   });
 
   test('may have the issuer and its keys at ports of their own, which the tasks may reach', () => {
@@ -472,7 +473,7 @@ describe('limits that tasks share', () => {
       const group = new ec2.SecurityGroup(stack, 'CacheGroup', { vpc });
       const cache = new elasticache.CfnServerlessCache(stack, 'Cache', { engine: 'valkey', serverlessCacheName: 'limits', securityGroupIds: [group.securityGroupId] });
       return {
-        requestsPerMinutePerKey: 60,
+        requestsPerMinutePerCaller: 60,
         valkey: RouterValkey.serverlessCache(cache, {
           connections: group, username: 'router', passwordSecret: secretsmanager.Secret.fromSecretNameV2(stack, 'Password', 'valkey'),
         }),
@@ -492,7 +493,7 @@ describe('limits that tasks share', () => {
   });
 
   test('are at any other server, whose port the tasks may reach', () => {
-    const { template } = synth(() => ({ tokensPerMinutePerKey: 1000, valkey: RouterValkey.server({ host: 'valkey.example', port: 7000 }) }));
+    const { template } = synth(() => ({ tokensPerMinutePerCaller: 1000, valkey: RouterValkey.server({ host: 'valkey.example', port: 7000 }) }));
     const { rateLimits } = parseRouterConfig(JSON.stringify(configIn(template)), { ROUTER_API_KEYS: 'k' });
     expect(rateLimits.valkey).toEqual({ url: 'valkeys://valkey.example:7000', cluster: false, keyPrefix: 'router:limits:', timeoutSeconds: 0.1 });
     template.hasResourceProperties('AWS::EC2::SecurityGroup', {
@@ -573,8 +574,8 @@ describe('wrong input', () => {
       drainTimeout: Duration.minutes(3),
       maxRequestsPerEngine: 0,
       minPromptTokens: -1,
-      requestsPerMinutePerKey: 0,
-      tokensPerMinutePerKey: NaN,
+      requestsPerMinutePerCaller: 0,
+      tokensPerMinutePerCaller: NaN,
       spec: {
         schema: 'cdk-disaggregated-inference/deployment-spec/v1',
         model: { id: 'llama-3.3-70b' },
@@ -604,8 +605,8 @@ describe('wrong input', () => {
       'RouterTime Stack/Router.requestTimeout',
       'RouterTime Stack/Router.drainTimeout',
       'RouterMinPromptTokens Stack/Router.minPromptTokens',
-      'RouterRateLimit Stack/Router.requestsPerMinutePerKey',
-      'RouterRateLimit Stack/Router.tokensPerMinutePerKey',
+      'RouterRateLimit Stack/Router.requestsPerMinutePerCaller',
+      'RouterRateLimit Stack/Router.tokensPerMinutePerCaller',
       'RouterMaxRequests Stack/Router.maxRequestsPerEngine',
     ]);
     expect(() => inStack(() => ({ servedModelNames: undefined }))).toThrow('the router does not know which model it serves');
@@ -636,6 +637,16 @@ describe('a user of the router', () => {
     expect(Object.keys(metrics[0].dimensions!).sort()).toEqual(['LoadBalancer', 'TargetGroup']);
   });
 
+  test('can tell of it what whoever uses it elsewhere has to know', () => {
+    const { stack, router } = inStack();
+    const { url, loadBalancer: { loadBalancerFullName }, targetGroupFullName, metricsName, metricsNamespace } = router;
+    const known = BedrockRouter.fromBedrockRouterAttributes(stack, 'Known', {
+      url, securityGroups: router.connections.securityGroups, loadBalancerFullName, targetGroupFullName, metricsName, metricsNamespace,
+    });
+    expect(stack.resolve(known.metricRequests().dimensions)).toEqual(stack.resolve(router.metricRequests().dimensions));
+    expect(known.metricOutputTokens().dimensions).toEqual(router.metricOutputTokens().dimensions);
+  });
+
   test('can use one that exists', () => {
     const stack = new Stack(new App(), 'Stack');
     const attributes = {
@@ -653,6 +664,6 @@ describe('a user of the router', () => {
     const told = BedrockRouter.fromBedrockRouterAttributes(stack, 'Told', { ...attributes, metricsName: 'r' }).metricTimeToFirstToken();
     expect([told.namespace, told.statistic, told.dimensions]).toEqual(['DisaggregatedInference', 'p95', { Router: 'r' }]);
     const role = new iam.Role(stack, 'Reader', { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com') });
-    expect(() => router.grantReadApiKeys(role)).toThrow('[Stack/Router] the secret of this router is not known, or it has none as it takes tokens of an issuer (give apiKeysSecret when importing it) [RouterApiKeysUnknown]');
+    expect(() => router.grantReadApiKeys(role)).toThrow('[Stack/Router] the secret of this router is not known (give apiKeysSecret when importing it) [RouterApiKeysUnknown]');
   });
 });

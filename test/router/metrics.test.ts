@@ -118,7 +118,7 @@ test('the metrics of the construct are those that its tasks tell', async () => {
   const metrics: cloudwatch.Metric[] = [
     construct.metricTimeToFirstToken(), construct.metricTimePerOutputToken(), construct.metricQueueTime(), construct.metricQueuedRequests(),
     construct.metricThrottles(), construct.metricStreamErrors(), construct.metricHandoffFallbacks(), construct.metricInputTokens(),
-    construct.metricOutputTokens(), construct.metricLimitedAlone(), construct.metricHealthyEndpoints('engine'), construct.metricOfTasks('Requests', { dimensionsMap: { Path: 'aggregated' } }),
+    construct.metricOutputTokens(), construct.metricUnsharedLimits(), construct.metricHealthyEndpoints('engine'), construct.metricService('Requests', { dimensionsMap: { Path: 'aggregated' } }),
   ];
   for (const { namespace, metricName, dimensions } of metrics) {
     const inNamespace = lines.filter((line) => line._aws.CloudWatchMetrics[0].Namespace === namespace);
