@@ -2,7 +2,7 @@ import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { Estimate, EstimateOutcome, Estimator } from '../estimator';
 import { routingRates } from '../estimator/routing-rates';
-import { Problems } from '../problems';
+import { Problem, Problems, ProblemsError } from '../problems';
 import { parseRouterConfig, ROUTER_CONFIG_SCHEMA, RunningRouter, startRouter } from '../router/runtime';
 import { EmulatedFleet } from './emulator/emulated-fleet';
 import { EngineServer } from './emulator/engine-server';
@@ -26,6 +26,8 @@ export interface Emulation {
 
 /**
  * Starts the router over engines that answer as fast as the estimator says the deployment of a spec file would.
+ *
+ * Rejects with ProblemsError if the spec or an option is wrong, or the port in use; nothing is left of it then.
  */
 export async function emulate(file: string, options: EmulateOptions): Promise<Emulation> {
   const port = /^\d+$/.test(options.port) ? Number(options.port) : NaN;
@@ -41,7 +43,13 @@ export async function emulate(file: string, options: EmulateOptions): Promise<Em
   const { spec } = outcome.estimate;
   const fleet = new EmulatedFleet(spec);
   const engines = await EngineServer.start(fleet);
-  const router = await startEmulatedRouter(outcome.estimate, engines.url, port);
+  let router: RunningRouter;
+  try {
+    router = await startEmulatedRouter(outcome.estimate, engines.url, port);
+  } catch (e) {
+    engines.stop();
+    throw e instanceof ProblemsError ? new ProblemsError(e.problems.map(asOption)) : e;
+  }
   return {
     outcome,
     url: `http://127.0.0.1:${router.port}`,
@@ -50,6 +58,11 @@ export async function emulate(file: string, options: EmulateOptions): Promise<Em
       engines.stop();
     },
   };
+}
+
+/** A problem of the router's configuration, where it is one of an option. */
+function asOption(problem: Problem): Problem {
+  return problem.rule === 'PortInUse' ? { ...problem, path: '--port', mend: 'stop what listens there, or give --port 0' } : problem;
 }
 
 /** What a newcomer is told to try. */

@@ -1,5 +1,7 @@
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020';
@@ -98,6 +100,26 @@ test('serve says everything that is wrong with its configuration', () => {
   expect(stderr).toMatch(new RegExp(`^3 problems in ${file}\n`));
   expect(stderr).toContain('the authentication is not understood, got: "nobody" (use "none", {"apiKeysEnv": "NAME"} or');
   expect(run(['serve', '--config', `${file}x`]).stderr).toMatch(/the configuration cannot be read: ENOENT/);
+});
+
+test('a port that is in use is wrong input, and nothing goes on', async () => {
+  const other = createServer().listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  const { port } = other.address() as AddressInfo;
+  const file = join(mkdtempSync(join(tmpdir(), 'serve-')), 'router.json');
+  writeFileSync(file, JSON.stringify({
+    schema: 'cdk-disaggregated-inference/router-config/v1', model: { id: 'm', servedNames: ['m'] }, host: '127.0.0.1', port, auth: 'none',
+    targets: [{ name: 'engines', role: 'aggregated', protocol: 'openai', url: 'http://127.0.0.1:9' }],
+  }));
+  expect(run(['emulate', EXAMPLE, '--port', String(port)])).toEqual({
+    status: 2,
+    stdout: '',
+    stderr: `1 problem in ${EXAMPLE}\n  [--port] 127.0.0.1:${port} is in use (stop what listens there, or give --port 0) [PortInUse]\n`,
+  });
+  const { status, stderr } = run(['serve', '--config', file]);
+  expect([status, stderr]).toEqual([2,
+    `1 problem in ${file}\n  [config.port] 127.0.0.1:${port} is in use (stop what listens there, or give another port; 0 takes a free one) [PortInUse]\n`]);
+  other.close();
 });
 
 test('models lists what a spec can name', () => {

@@ -29,7 +29,7 @@ export interface RunningRouter {
 /**
  * Starts a router.
  *
- * Rejects with ProblemsError if the API keys that the environment holds are none.
+ * Rejects with ProblemsError if the API keys that the environment holds are none, or if its port is in use; nothing of it is left then.
  *
  * @param config what to serve.
  * @param env the variables that the configuration names.
@@ -43,7 +43,18 @@ export async function startRouter(config: RouterConfig, env: Environment, log: L
   const watch = config.tls && new CertificateWatch(config.tls, (certificate) => server.prove(certificate), log);
   const embedded = config.emf && new EmbeddedMetrics(config.emf, metrics, () => server.current.targets, log);
   const server: RouterServer = new RouterServer({ service, certificate: watch?.certificate, metrics, embedded, tracing, log });
-  const port = await server.listen();
+  const stop = async () => {
+    await embedded?.stop();
+    await tracing?.stop();
+  };
+  let port: number;
+  try {
+    port = await server.listen();
+  } catch (e) {
+    watch?.stop();
+    await stop();
+    throw e;
+  }
   log.info({ port, ...summary(service) }, 'listening');
   return {
     port,
@@ -64,8 +75,7 @@ export async function startRouter(config: RouterConfig, env: Environment, log: L
     drain: async () => {
       watch?.stop();
       await server.drain();
-      await embedded?.stop();
-      await tracing?.stop();
+      await stop();
     },
   };
 }
@@ -103,7 +113,11 @@ export async function runRouter(env: Environment, log: Logger): Promise<void> {
     if (!stopping) {
       stopping = true;
       log.info({ signal }, 'stopping');
-      void starting.then(async (router) => router.drain()).then(() => process.exit(0));
+      // who started it is told if it cannot start.
+      void starting.then(async (router) => {
+        await router.drain();
+        process.exit(0);
+      }, () => undefined);
     }
   };
   let reloaded: Promise<unknown> = starting;

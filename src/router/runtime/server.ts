@@ -15,6 +15,7 @@ import { Answer } from './wire/answer';
 import { ApiError } from './wire/api-error';
 import { modelList } from './wire/openai';
 import { WholeAnswer } from './wire/whole-answer';
+import { Problems } from '../../problems';
 
 /** Request ids that are kept: whatever else a caller sends is replaced. */
 const SANE_REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
@@ -74,10 +75,25 @@ export class RouterServer {
     return this.service;
   }
 
-  /** Starts watching the targets and listening. Resolves to the port. */
+  /** Starts watching the targets and listening. Resolves to the port; rejects with ProblemsError if it is in use. */
   public async listen(): Promise<number> {
-    await this.service.start();
-    return this.listener.listen(this.service.config.port, this.service.config.host);
+    const { service, listener } = this;
+    const { port, host } = service.config;
+    await service.start();
+    try {
+      return await listener.listen(port, host);
+    } catch (e) {
+      await service.stop();
+      if ((e as NodeJS.ErrnoException).code === 'EADDRINUSE') {
+        Problems.throwIfAny([{
+          rule: 'PortInUse',
+          path: 'config.port',
+          message: `${host === undefined ? 'port ' : `${host}:`}${port} is in use`,
+          mend: 'stop what listens there, or give another port; 0 takes a free one',
+        }]);
+      }
+      throw e;
+    }
   }
 
   /** Lets new requests come to another service, which has started. What it has no longer is stopped once no request can need it. */

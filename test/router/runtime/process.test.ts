@@ -79,7 +79,7 @@ describe('a router that cannot start', () => {
     // the mock listens on the loopback address only, so take the port whole.
     const second = launch(configOf([TARGET], { port: engine.port }));
     expect(await Promise.race([exit, second.exit])).toBe(1);
-    expect([...lines, ...second.lines].find(({ level }) => level === 60)).toMatchObject({ err: { code: 'EADDRINUSE' } });
+    expect([...lines, ...second.lines].find(({ level }) => level === 60)).toMatchObject({ problem: { rule: 'PortInUse', path: 'config.port' } });
     await engine.stop();
   });
 });
