@@ -2,6 +2,7 @@ import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { Estimate, EstimateOutcome, Estimator } from '../estimator';
 import { routingRates } from '../estimator/routing-rates';
+import { ModelArchitecture } from '../model';
 import { Problem, Problems, ProblemsError } from '../problems';
 import { parseRouterConfig, ROUTER_CONFIG_SCHEMA, RunningRouter, startRouter } from '../router/runtime';
 import { EmulatedFleet } from './emulator/emulated-fleet';
@@ -85,9 +86,11 @@ async function startEmulatedRouter({ spec }: Estimate, engineUrl: string, port: 
   const targets = spec.prefill === undefined
     ? [{ ...engine, name: 'aggregated', role: 'aggregated' }]
     : [{ ...engine, name: 'prefill', role: 'prefill', kvConnector: 'NixlConnector' }, { ...engine, name: 'decode', role: 'decode', kvConnector: 'NixlConnector', prefill: 'prefill' }];
+  // applications may know a model by its name at Hugging Face, which engines go by unless told otherwise.
+  const aliases = ModelArchitecture.all().find(({ id }) => id === spec.model.id)?.aliases ?? [];
   const config = {
     schema: ROUTER_CONFIG_SCHEMA,
-    model: { id: spec.model.id, servedNames: [spec.model.id] },
+    model: { id: spec.model.id, servedNames: [spec.model.id, ...aliases] },
     host: '127.0.0.1',
     port,
     targets,

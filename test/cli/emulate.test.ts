@@ -111,6 +111,12 @@ describe('emulate', () => {
     return { status: response.status, body: await response.json() as any };
   };
 
+  test('goes by the model\'s name as well', async () => {
+    const { status, body } = await chatOf(emulation.url!, { model: 'meta-llama/Llama-3.3-70B-Instruct', max_tokens: 1 });
+    expect([status, body.model]).toEqual([200, 'meta-llama/Llama-3.3-70B-Instruct']);
+    expect((await chatOf(emulation.url!, { model: 'gpt-5' })).body.error.message).toMatch(/this router serves "llama-3\.3-70b", "meta-llama\/Llama-3\.3-70B-Instruct"/);
+  });
+
   test('an answer that nobody limited ends by itself', async () => {
     const ends = async (maxTokens: number | null) => (await chatOf(emulation.url!, { max_tokens: maxTokens })).body.choices[0].finish_reason;
     expect([await ends(2), await ends(null)]).toEqual(['length', 'stop']);

@@ -108,7 +108,11 @@ test('a port that is in use is wrong input, and nothing goes on', async () => {
   const { port } = other.address() as AddressInfo;
   const file = join(mkdtempSync(join(tmpdir(), 'serve-')), 'router.json');
   writeFileSync(file, JSON.stringify({
-    schema: 'cdk-disaggregated-inference/router-config/v1', model: { id: 'm', servedNames: ['m'] }, host: '127.0.0.1', port, auth: 'none',
+    schema: 'cdk-disaggregated-inference/router-config/v1',
+    model: { id: 'm', servedNames: ['m'] },
+    host: '127.0.0.1',
+    port,
+    auth: 'none',
     targets: [{ name: 'engines', role: 'aggregated', protocol: 'openai', url: 'http://127.0.0.1:9' }],
   }));
   expect(run(['emulate', EXAMPLE, '--port', String(port)])).toEqual({

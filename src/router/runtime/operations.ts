@@ -11,6 +11,7 @@ import { checkServed } from './wire/fields';
 import { parseOpenAi } from './wire/openai';
 import { OPENAI_WIRE } from './wire/openai-wire';
 import { parseResponses } from './wire/responses/responses-request';
+import { nearestNames } from '../../nearest';
 
 /** What an engine is asked for a caller, and how the caller is told. */
 export interface Call {
@@ -36,7 +37,10 @@ export interface Operation {
 
 /** `/model/{modelId}/{operation}`: the id is one segment of the raw path, in which a slash or a colon is encoded. */
 const OPENAI_PREFIX = '/openai';
-const BEDROCK_PATH = /^\/model\/([^/]+)\/(converse|converse-stream|invoke|invoke-with-response-stream|count-tokens)$/;
+const BEDROCK_PATH = /^\/model\/([^/]+)\/([^/]+)$/;
+const BEDROCK_OPERATIONS = ['converse', 'converse-stream', 'invoke', 'invoke-with-response-stream', 'count-tokens'];
+/** Longer paths are no slips of the pen. */
+const MAX_MISTYPED_LENGTH = 512;
 
 const openAi = (name: string, path: '/v1/chat/completions' | '/v1/completions'): Operation => ({
   name, wire: OPENAI_WIRE, read: (body, { model }) => ({ request: parseOpenAi(path, body, model.servedNames), wire: OPENAI_WIRE }),
@@ -46,6 +50,8 @@ const OPENAI: ReadonlyMap<string, Operation> = new Map([
   ['/v1/completions', openAi('completions', '/v1/completions')],
   ['/v1/responses', { name: 'responses', wire: OPENAI_WIRE, read: (body, { model }) => parseResponses(body, model) }],
 ]);
+/** Where the names of the model are told. */
+export const MODELS_PATH = '/v1/models';
 const CONVERSE = new ConverseWire();
 const COUNT_TOKENS = new CountTokensWire();
 const INVOKE = new InvokeModelWire(false);
@@ -57,7 +63,17 @@ export function operationAt(path: string): Operation | undefined {
     return known;
   }
   const [, segment, operation] = BEDROCK_PATH.exec(path) ?? [];
-  return segment === undefined ? undefined : bedrockOperation(decoded(segment), operation);
+  return BEDROCK_OPERATIONS.includes(operation) ? bedrockOperation(decoded(segment), operation) : undefined;
+}
+
+/** The path of an operation that may have been meant by one at which there is nothing; undefined if none is near. */
+export function pathNear(path: string): string | undefined {
+  const [, segment, operation] = BEDROCK_PATH.exec(path) ?? [];
+  if (path.length > MAX_MISTYPED_LENGTH) {
+    return undefined;
+  }
+  const near = segment === undefined ? nearestNames(path, [...OPENAI.keys(), MODELS_PATH])[0] : nearestNames(operation, BEDROCK_OPERATIONS)[0];
+  return segment === undefined || near === undefined ? near : `/model/${segment}/${near}`;
 }
 
 /** Whether a caller at this path speaks to Bedrock, though there may be nothing there. */

@@ -6,7 +6,7 @@ import type { EmbeddedMetrics } from './embedded-metrics';
 import { Exchange } from './exchange';
 import { Certificate, HttpRequest, HttpResponse, Listener } from './listener';
 import { RouterMetrics } from './metrics';
-import { Operation, operationAt, wireAt } from './operations';
+import { MODELS_PATH, Operation, operationAt, pathNear, wireAt } from './operations';
 import { Service } from './service';
 import { Target } from './targets/target';
 import type { Tracing } from './tracing';
@@ -23,7 +23,7 @@ const SANE_REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
 const BREAK_OFF_MILLIS = 2_000;
 
 const ROUTES: { readonly [path: string]: { readonly name: string; readonly method: string } } = {
-  '/v1/models': { name: 'models', method: 'GET' },
+  [MODELS_PATH]: { name: 'models', method: 'GET' },
   '/openai/v1/models': { name: 'models', method: 'GET' },
   // where engines tell their health, which tools that measure engines ask for.
   '/health': { name: 'healthz', method: 'GET' },
@@ -218,7 +218,8 @@ export class RouterServer {
       return exchange.finish(answerOf(200, 'application/json', modelList(config.model.servedNames)));
     }
     if (operation === undefined) {
-      throw new ApiError(404, 'invalid_request_error', 'not_found', 'there is nothing at this path');
+      const near = pathNear(exchange.request.url!.split('?', 1)[0]);
+      throw new ApiError(404, 'invalid_request_error', 'not_found', `there is nothing at this path${near === undefined ? '' : `; did you mean ${JSON.stringify(near)}?`}`);
     }
     exchange.via = this.via.of(exchange.request.headers.via);
     const body = await exchange.body(config.limits);

@@ -279,7 +279,8 @@ describe('exceptions', () => {
     sdk(false, token).send(new ConverseCommand({ modelId: MODEL, messages: USER, ...overrides })));
 
   test.each<[string, object, string, string]>([
-    ['another model', { modelId: 'arn:aws:bedrock:us-east-2:1:inference-profile/x' }, 'ValidationException', 'the model "arn:aws:bedrock:us-east-2:1:inference-profile/x" is not served here'],
+    ['another model', { modelId: 'arn:aws:bedrock:us-east-2:1:inference-profile/x' }, 'ValidationException',
+      'the model "arn:aws:bedrock:us-east-2:1:inference-profile/x" is not served here; this router serves "llama-3.3-70b", "us.meta.llama3-3-70b-instruct-v1:0"'],
     ['no message', { messages: [] }, 'ValidationException', 'messages: expected at least 1, got none'],
     ['bounds', { inferenceConfig: { maxTokens: 0, temperature: 2, topP: -1 } }, 'ValidationException',
       'inferenceConfig.maxTokens: expected a whole number from 1 to 2147483647, got 0; '

@@ -417,18 +417,21 @@ describe('a caller', () => {
     expect(engine.requests.length).toBe(asked + 1);
   });
 
-  test.each<[string, unknown, number, string, string | null]>([
-    ['that is not JSON', '{', 400, 'invalid_json', null],
-    ['that is a list', [], 400, 'invalid_json', null],
-    ['without a model', { messages: [] }, 400, 'invalid_model', 'model'],
-    ['without messages', { model: MODEL }, 400, 'invalid_messages', 'messages'],
-    ['with an odd stream', chat({ stream: 'yes' }), 400, 'invalid_stream', 'stream'],
-    ['for an unknown model', chat({ model: 'gpt-5' }), 404, 'model_not_found', 'model'],
-  ])('that sends a body %s is refused', async (_, body, status, code, param) => {
+  test.each<[string, unknown, number, string, string | null, string]>([
+    ['that is not JSON', '{', 400, 'invalid_json', null, 'the body is not JSON'],
+    ['that is a list', [], 400, 'invalid_json', null, 'the body is not a JSON object'],
+    ['without a model', { messages: [] }, 400, 'invalid_model', 'model', 'model is missing'],
+    ['with a model of another type', chat({ model: 7 }), 400, 'invalid_model', 'model', 'model is not a string'],
+    ['without messages', { model: MODEL }, 400, 'invalid_messages', 'messages', 'messages is missing'],
+    ['with messages of another type', chat({ messages: 'hi' }), 400, 'invalid_messages', 'messages', 'messages is not a list'],
+    ['with an odd stream', chat({ stream: 'yes' }), 400, 'invalid_stream', 'stream', 'stream is not a boolean'],
+    ['for an unknown model', chat({ model: 'gpt-5' }), 404, 'model_not_found', 'model',
+      `the model "gpt-5" is not served here; this router serves "${MODEL}", "llama"`],
+  ])('that sends a body %s is refused', async (_, body, status, code, param, message) => {
     await start();
     const response = await ask(router.url, body);
     expect(response.status).toBe(status);
-    expect(await response.json()).toMatchObject({ error: { code, type: 'invalid_request_error', param } });
+    expect(await response.json()).toMatchObject({ error: { code, type: 'invalid_request_error', param, message } });
     expect(engine.requests).toHaveLength(0);
   });
 
@@ -599,6 +602,20 @@ describe('other routes', () => {
     expect(metrics).toContain('router_ttft_seconds_bucket{le="0.9",route="chat_completions",target="decode"} 1');
     expect(metrics).toContain('router_tpot_seconds_bucket{le="0.03",route="chat_completions",target="decode"} 1');
     expect(metrics).toContain('router_upstream_healthy{target="decode"} 1');
+  });
+
+  test.each([
+    ['/chat/completions', '"/v1/chat/completions"'], ['/v1/v1/responses', '"/v1/responses"'], ['/v1/model', '"/v1/models"'], ['/model/m/convers', '"/model/m/converse"'],
+    ['/model/m/x', undefined], ['/', undefined], [`/v1/${'x'.repeat(5000)}`, undefined],
+  ])('at %s there is nothing, but perhaps nearby', async (path, near) => {
+    await start();
+    const { error, message = error.message } = await (await ask(router.url, chat(), {}, path)).json() as any;
+    expect(message).toBe(`there is nothing at this path${near === undefined ? '' : `; did you mean ${near}?`}`);
+  });
+
+  test('many names of a model are not all told', async () => {
+    await start({ model: { id: 'm', servedNames: ['a', 'b', 'c', 'd', 'e'] } });
+    expect((await (await ask(router.url, chat())).json() as any).error.message).toMatch(/ serves "a", "b", "c" and 2 more$/);
   });
 
   test('no line of the log holds a prompt or a key', async () => {

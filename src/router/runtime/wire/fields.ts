@@ -5,6 +5,8 @@ export type Fields = { readonly [name: string]: unknown };
 
 /** Characters of a wrong value that are repeated to the caller. */
 const MAX_VALUE_LENGTH = 80;
+/** Names of the model that a caller is told who gave none of them. */
+const MAX_NAMES = 3;
 /** Levels of lists and objects in a request; vLLM's own parser goes as deep. */
 const MAX_DEPTH = 200;
 
@@ -138,11 +140,13 @@ export function defined(fields: Fields): Fields {
 /** Throws ApiError unless the model is served. */
 export function checkServed(model: unknown, servedNames: readonly string[]): asserts model is string {
   if (typeof model !== 'string') {
-    throw invalid('invalid_model', 'model is not a string', 'model');
+    throw invalid('invalid_model', `model is ${model === undefined ? 'missing' : 'not a string'}`, 'model');
   }
   if (!servedNames.includes(model)) {
-    throw new ApiError(404, 'invalid_request_error', 'model_not_found', `the model ${JSON.stringify(model.slice(0, 256))} is not served here`, {},
-      'model');
+    const served = servedNames.slice(0, MAX_NAMES).map((name) => JSON.stringify(name)).join(', ');
+    const more = servedNames.length > MAX_NAMES ? ` and ${servedNames.length - MAX_NAMES} more` : '';
+    throw new ApiError(404, 'invalid_request_error', 'model_not_found',
+      `the model ${JSON.stringify(model.slice(0, 256))} is not served here; this router serves ${served}${more}`, {}, 'model');
   }
 }
 

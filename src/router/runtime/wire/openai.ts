@@ -22,13 +22,14 @@ export function parseOpenAi(path: '/v1/chat/completions' | '/v1/completions', by
     throw invalid('invalid_stream', 'stream is not a boolean', 'stream');
   }
   if (path === '/v1/chat/completions' && !Array.isArray(messages)) {
-    throw invalid('invalid_messages', 'messages is not a list', 'messages');
+    throw invalid('invalid_messages', `messages is ${messages === undefined ? 'missing' : 'not a list'}`, 'messages');
   }
   if (Array.isArray(messages)) {
     refuseRemoteMedia(messages, 'messages');
   }
   if (path === '/v1/completions' && !isPrompt(prompt)) {
-    throw invalid('invalid_prompt', 'prompt is neither a string, nor the ids of its tokens, nor a list of the one or of the other', 'prompt');
+    throw invalid('invalid_prompt', prompt === undefined ? 'prompt is missing'
+      : 'prompt is neither a string, nor the ids of its tokens, nor a list of the one or of the other', 'prompt');
   }
   checkTokenLimits(body);
   const kvMember = kvMemberOf(body);
