@@ -50,7 +50,7 @@ export class Service {
     const isSameAuth = before !== undefined && isDeepStrictEqual(config.auth, before.config.auth);
     this.authenticator = isSameAuth ? before.authenticator : authenticatorOf(config.auth, env, log, before?.authenticator);
     const known = before === undefined ? [] : [...before.targets, ...before.earlier].filter(({ engines }) => !engines.isStopped);
-    this.targets = targetsOf(config.targets, known, env);
+    this.targets = targetsOf(config.targets, known, env, log);
     this.earlier = known.filter(({ engines }) => !this.targets.some((target) => target.engines === engines));
     this.rateLimits = before?.rateLimits ?? new RateLimits(config.rateLimits);
     this.sharedLimits = isDeepStrictEqual(config.rateLimits, before?.config.rateLimits) ? before!.sharedLimits : sharedLimitsOf(parts, this.rateLimits);
@@ -104,7 +104,7 @@ export class Service {
 }
 
 /** The targets of a configuration: with the engines that are known by their name, or else by another, so that requests that they have are counted. */
-function targetsOf(configs: TargetConfig[], known: Target[], env: ServiceParts['env']): Target[] {
+function targetsOf(configs: TargetConfig[], known: Target[], env: ServiceParts['env'], log: Logger): Target[] {
   const left = [...known];
   const take = (config: TargetConfig, isIt: (target: Target) => boolean) => {
     const at = left.findIndex((target) => isIt(target) && target.engines.areOf(config));
@@ -112,7 +112,7 @@ function targetsOf(configs: TargetConfig[], known: Target[], env: ServiceParts['
   };
   const named = configs.map((config) => take(config, (target) => target.config.name === config.name));
   return configs.map((config, i) => named[i] ?? take(config, () => true)
-    ?? new Target(config, new Engines(config, config.apiKeyEnv === undefined ? undefined : env[config.apiKeyEnv])));
+    ?? new Target(config, new Engines(config, config.apiKeyEnv === undefined ? undefined : env[config.apiKeyEnv], undefined, log)));
 }
 
 function authenticatorOf(auth: RouterConfig['auth'], env: ServiceParts['env'], log: Logger, before: Authenticator | undefined): Authenticator {

@@ -1,3 +1,4 @@
+import { pino } from 'pino';
 import { ask, chat, drained, MockEngine, routerFor, sleep, streamOf, TestRouter, until, whole } from './harness';
 import { Cancellation } from '../../../src/router/runtime/cancellation';
 import { TargetConfig } from '../../../src/router/runtime/config';
@@ -47,6 +48,25 @@ test('an engine that is no longer found is still asked by who has a slot of it',
   await answer.discard();
   endpoint.release();
   await found.engines.stop();
+});
+
+test('an engine that goes down is told once, without what is secret in its URL, and so is that it is back', async () => {
+  const engine = await engineWith();
+  const lines: any[] = [];
+  const log = pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) });
+  const config: TargetConfig = { name: 't', role: 'decode', protocol: 'openai', srv: 't', maxInFlight: 10, prefixLoadFactor: 1 };
+  const found = new Engines(config, undefined, { addresses: async () => [engine.url, 'http://user:secret@127.0.0.1:9/v1'] }, log);
+  await found.start();
+  for (const status of [503, 503, 503, 200, 200]) {
+    engine.healthStatus = status;
+    await found.discover();
+  }
+  await found.stop();
+  expect(lines.map(({ level, msg, endpoint, error }) => [level, msg, endpoint, error])).toEqual([
+    [40, 'an engine cannot be reached', 'http://127.0.0.1:9/v1', 'ECONNREFUSED'],
+    [40, 'an engine cannot be reached', engine.url, 'the engine answers its health probe with 503'],
+    [30, 'an engine can be reached again', engine.url, undefined],
+  ]);
 });
 
 describe('admission', () => {

@@ -54,7 +54,10 @@ export class Endpoint {
   private promptTokens = 0;
   private meanPromptTokens = 0;
   private isAskedForReport = false;
+  private readonly onHealth: (error?: string) => void;
   private up = false;
+  /** What was last told of it; that it is up at first is no news. */
+  private toldUp = true;
   private probesFailed = 0;
   private failures = 0;
   private ejectedUntil = 0;
@@ -65,11 +68,13 @@ export class Endpoint {
    * @param maxInFlight requests at once, and so, with a probe's, the number of connections.
    * @param probe how to learn whether it can answer.
    * @param onRoom called when it may have become able to take a request, or no longer is.
+   * @param onHealth called with why once a probe finds that it is down, and without once one finds it back.
    */
-  constructor(url: string, apiKey: string | undefined, maxInFlight: number, probe: Probe, onRoom: () => void) {
+  constructor(url: string, apiKey: string | undefined, maxInFlight: number, probe: Probe, onRoom: () => void, onHealth: (error?: string) => void) {
     this.url = url;
     this.maxInFlight = maxInFlight;
     this.onRoom = onRoom;
+    this.onHealth = onHealth;
     this.asked = probe;
     const { origin, pathname } = new URL(url);
     this.basePath = pathname.replace(/\/$/, '');
@@ -199,10 +204,11 @@ export class Endpoint {
       if (statusCode >= 500 || this.asked.refusals.includes(statusCode)) {
         throw new Error(`the engine answers its health probe with ${statusCode}`);
       }
-    } catch {
+    } catch (e) {
       this.probesFailed++;
       const wasUp = this.up;
       this.up = wasUp && this.probesFailed < PROBES_TO_FAIL;
+      this.tellHealth(e);
       if (wasUp && !this.up) {
         // who waits for it learns that there is nothing to wait for.
         this.onRoom();
@@ -211,6 +217,7 @@ export class Endpoint {
     }
     this.probesFailed = 0;
     this.up = true;
+    this.tellHealth();
     // told each time: nothing else tells the end of the time for which it was passed over.
     this.onRoom();
   }
@@ -258,6 +265,17 @@ export class Endpoint {
     if (this.requests === 0) {
       await this.pool.close();
     }
+  }
+
+  /** Tells that it went down or is back, each once. */
+  private tellHealth(error?: unknown): void {
+    if (this.up === this.toldUp || this.isClosing) {
+      return;
+    }
+    this.toldUp = this.up;
+    const { code, message } = (error ?? {}) as { code?: unknown; message?: string };
+    // a time that is over has a number for its code, which says nothing.
+    this.onHealth(typeof code === 'string' ? code : message);
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Logger } from 'pino';
 import { Discovery, SrvDiscovery, StaticDiscovery } from './discovery';
 import { Endpoint } from './endpoint';
 import { TargetConfig } from '../config';
@@ -19,6 +20,7 @@ export class Engines {
   private readonly apiKey?: string;
   private readonly metrics: TargetConfig['metrics'];
   private readonly discovery: Discovery;
+  private readonly log?: Logger;
   private readonly timers: NodeJS.Timeout[] = [];
   private readonly listeners = new Set<() => void>();
   private maxInFlight: number;
@@ -31,12 +33,15 @@ export class Engines {
    * @param config where they are and how they are spoken to.
    * @param apiKey their API key; undefined if they ask for none.
    * @param discovery how to find them.
+   * @param log is told when one of them goes down or is back.
    */
   constructor(
     config: TargetConfig,
     apiKey: string | undefined,
     discovery: Discovery = config.srv === undefined ? new StaticDiscovery(config.url!) : new SrvDiscovery(config.srv),
+    log?: Logger,
   ) {
+    this.log = log;
     this.place = placeOf(config);
     this.protocol = config.protocol;
     this.maxInFlight = config.maxInFlight;
@@ -132,7 +137,11 @@ export class Engines {
   }
 
   private endpointAt(url: string): Endpoint {
-    return new Endpoint(url, this.apiKey, this.maxInFlight, PROBES[this.protocol], () => this.listeners.forEach((onRoom) => onRoom()));
+    const { origin, pathname } = new URL(url);
+    const told = { endpoint: `${origin}${pathname.replace(/\/$/, '')}` };
+    const onHealth = (error?: string) => (error === undefined
+      ? this.log?.info(told, 'an engine can be reached again') : this.log?.warn({ ...told, error }, 'an engine cannot be reached'));
+    return new Endpoint(url, this.apiKey, this.maxInFlight, PROBES[this.protocol], () => this.listeners.forEach((onRoom) => onRoom()), onHealth);
   }
 
   private async probe(): Promise<void> {
