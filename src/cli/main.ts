@@ -217,6 +217,9 @@ async function main(): Promise<void> {
       process.stdout.write(`${format === 'json' ? JSON.stringify(rulesJson(), undefined, 2) : format === 'markdown' ? rulesMarkdown() : rulesText()}\n`);
     });
 
+  [program, ...program.commands].forEach((command) => {
+    command.showHelpAfterError(`see ${command === program ? '' : `${program.name()} `}${command.name()} --help`);
+  });
   await program.parseAsync();
 }
 

@@ -14,6 +14,9 @@ export interface ParsedText {
 /** Levels of nesting that are followed: more would exhaust the stack, and no template has them. */
 export const MAX_LEVELS = 200;
 
+/** What is to be done about a text that is no template. */
+export const TEMPLATE_EXPECTED = 'give a CloudFormation template, which is a map with Resources';
+
 /** A text that cannot be a template, and where it stops being one. */
 export class TextRefused extends Error {
   /**

@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { Problem, ProblemsError } from '../problems';
 import { runRouter } from '../router/runtime';
 
 /**
@@ -7,5 +8,14 @@ import { runRouter } from '../router/runtime';
  * Rejects with ProblemsError with everything that is wrong with the configuration.
  */
 export async function serve(file: string): Promise<void> {
-  await runRouter({ ...process.env, ROUTER_CONFIG: undefined, ROUTER_CONFIG_FILE: file }, pino(pino.destination({ sync: true })));
+  try {
+    await runRouter({ ...process.env, ROUTER_CONFIG: undefined, ROUTER_CONFIG_FILE: file }, pino(pino.destination({ sync: true })));
+  } catch (e) {
+    throw e instanceof ProblemsError ? new ProblemsError(e.problems.map(asOption)) : e;
+  }
+}
+
+/** A problem of the router's environment, where it is one of an option. */
+function asOption(problem: Problem): Problem {
+  return problem.rule === 'RouterConfigUnreadable' ? { ...problem, path: '--config' } : problem;
 }

@@ -96,9 +96,9 @@ export function simulationText(simulation: Simulation): string {
       ['requests per second that kept the objective', number(simulation.keptRequestsPerSecond), '', '', '', '', '', ''],
     ], 1),
     table([
-      ['stage', 'engines', 'busy', 'mean batch'],
+      ['stage', 'engines', 'share of time with work', 'mean batch'],
       ...simulation.stages.map((stage) => (
-        [stage.name, String(stage.engines), number(stage.utilisation), stage.meanBatch === undefined ? '-' : number(stage.meanBatch)]
+        [stage.name, String(stage.engines), number(stage.utilisation), stage.meanBatch === undefined ? '-' : `${number(stage.meanBatch)} of ${stage.maxBatch}`]
       )),
     ], 1),
     ...simulation.failedRequests > 0 ? [`${simulation.failedRequests} requests were answered with an error as instances failed; figures are of the others`] : [],

@@ -3,13 +3,11 @@ import { JsonSyntaxError } from '../json-text';
 import { ProblemsError } from '../problems';
 import { ExpectedFile, displayName, readText } from './bounded-text';
 import { parseJsonText } from './json-text-places';
-import { ParsedText, Place, placeAt, TextRefused } from './parsed-text';
+import { ParsedText, Place, placeAt, TEMPLATE_EXPECTED, TextRefused } from './parsed-text';
 import { parseYamlText } from './yaml-text-places';
 
 /** CloudFormation takes templates of 1 MB: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html. */
 const MAX_BYTES = 1024 * 1024;
-
-export const TEMPLATE_EXPECTED = 'give a CloudFormation template, which is a map with Resources';
 
 const TEMPLATE: ExpectedFile = {
   holds: 'a template',

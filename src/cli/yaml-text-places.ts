@@ -1,8 +1,10 @@
 import { Composer, CST, isAlias, isMap, isScalar, isSeq, Lexer, Node, Parser, Scalar } from 'yaml';
-import { duplicateKey, MAX_LEVELS, ParsedText, Place, TextRefused, tooDeep } from './parsed-text';
+import { duplicateKey, MAX_LEVELS, ParsedText, Place, TEMPLATE_EXPECTED, TextRefused, tooDeep } from './parsed-text';
 
 /** Values that a text may have once its aliases are followed: more than a large template has without any. */
 const MAX_VALUES = 200_000;
+/** What a text has that was meant to be a template. */
+const SECTION = /(^|[{,])\s*["']?(Resources|Transform|Fn::Transform|AWSTemplateFormatVersion)["']?\s*:/m;
 
 /**
  * Parses YAML as CloudFormation does, with the place of each value. Short forms such as `!Ref` become the functions that they stand for.
@@ -16,7 +18,12 @@ export function parseYamlText(text: string): ParsedText {
   const [document, second] = [...composer.compose(tokensOf(text), true, text.length)];
   const [error] = document.errors;
   if (error) {
-    throw error.code === 'RESOURCE_EXHAUSTION' ? tooDeep(error.pos[0]) : new TextRefused(error.pos[0], sentence(error.message), 'mend the text at this place');
+    if (error.code === 'RESOURCE_EXHAUSTION') {
+      throw tooDeep(error.pos[0]);
+    }
+    const message = sentence(error.message);
+    throw SECTION.test(text) ? new TextRefused(error.pos[0], message, 'mend the text at this place')
+      : new TextRefused(error.pos[0], `this is no CloudFormation template: ${message}`, TEMPLATE_EXPECTED);
   }
   if (second) {
     throw new TextRefused(second.range[0], 'there is a second document', 'give each template a file of its own');

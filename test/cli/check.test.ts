@@ -374,6 +374,8 @@ describe('wrong input', () => {
     ['list.json', '[]', '1:1', /^the template is a list \(give a CloudFormation template/],
     ['text.yaml', 'hello', '1:1', /^the template is no map \(give a CloudFormation template/],
     ['nothing.yaml', '# nothing\n', '1:1', /^the template is no map/],
+    ['README.md', '# Title\n\nsome: text: more\n', '3:7', /^this is no CloudFormation template: nested mappings .* \(give a CloudFormation template/i],
+    ['typo.yaml', 'Resources:\n  A: b: c\n', '2:6', /^nested mappings .* \(mend the text at this place\)/i],
     ['aliases.yaml', ['a0: &a0 x', ...Array.from({ length: 30 }, (_, i) => `a${i + 1}: &a${i + 1} [${`*a${i}, `.repeat(9)}]`)].join('\n'), '\\d+:\\d+', /^aliases expand to/],
     ['values.json', { AWSTemplateFormatVersion: '2010-09-09' }, '', /^the file has no Resources \(give/],
     ['empty.yaml', '', '', /^the file is empty \(give/],
@@ -503,7 +505,7 @@ describe('wrong input', () => {
       ].join('\n'),
     });
     expect(run('fleet.yaml', '--format', 'xml')).toMatchObject({ status: 2, stdout: '', stderr: expect.stringContaining('Allowed choices are text, json, sarif') });
-    expect(run()).toMatchObject({ status: 2, stdout: '', stderr: "error: missing required argument 'template'\n" });
+    expect(run()).toMatchObject({ status: 2, stdout: '', stderr: "error: missing required argument 'template'\nsee cdk-disaggregated-inference check --help\n" });
   });
 });
 

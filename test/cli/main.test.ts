@@ -99,7 +99,7 @@ test('serve says everything that is wrong with its configuration', () => {
   expect([status, stdout]).toEqual([2, '']);
   expect(stderr).toMatch(new RegExp(`^3 problems in ${file}\n`));
   expect(stderr).toContain('the authentication is not understood, got: "nobody" (use "none", {"apiKeysEnv": "NAME"} or');
-  expect(run(['serve', '--config', `${file}x`]).stderr).toMatch(/the configuration cannot be read: ENOENT/);
+  expect(run(['serve', '--config', `${file}x`]).stderr).toMatch(/ {2}\[--config\] the configuration cannot be read: ENOENT/);
 });
 
 test('a port that is in use is wrong input, and nothing goes on', async () => {
@@ -179,7 +179,9 @@ test('broken JSON names line and column', () => {
 });
 
 test('usage errors and help', () => {
-  expect(run(['estimat', EXAMPLE])).toEqual({ status: 2, stdout: '', stderr: "error: unknown command 'estimat'\n(Did you mean estimate?)\n" });
+  expect(run(['estimat', EXAMPLE])).toEqual({ status: 2, stdout: '', stderr: "error: unknown command 'estimat'\n(Did you mean estimate?)\nsee cdk-disaggregated-inference --help\n" });
+  expect(run(['estimate', EXAMPLE, '--sett', 'a=1']).stderr).toBe("error: unknown option '--sett'\n(Did you mean --set?)\nsee cdk-disaggregated-inference estimate --help\n");
+  expect(run(['plan']).stderr).toBe("error: missing required argument 'spec'\nsee cdk-disaggregated-inference plan --help\n");
   expect(run(['--version'])).toEqual({ status: 0, stdout: `${JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version}\n`, stderr: '' });
   const help = run(['estimate', '--help']);
   expect(help.status).toBe(0);

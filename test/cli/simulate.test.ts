@@ -23,6 +23,8 @@ test('a deployment as text', () => {
     expect(stdout).toMatch(new RegExp(`^${row}( +[\\d.,]+ m?s){7}$`, 'm'));
   }
   expect(stdout).toMatch(/^requests per second that kept the objective +[\d.]+$/m);
+  expect(stdout).toMatch(/^stage +engines +share of time with work +mean batch$/m);
+  expect(stdout).toMatch(/^decode +2 +[01](\.\d+)? +[\d.]+ of \d+$/m);
   expect(stdout).toMatch(/^ttftSeconds p95 .*: held$/m);
   expect(stdout).not.toMatch(/NaN|undefined|\[object/);
 });
@@ -42,6 +44,7 @@ test('every request as a line of JSON, the same for the same seed', () => {
     request: expect.any(Number),
     arrivalSeconds: expect.any(Number),
     inputTokens: expect.any(Number),
+    cachedTokens: 0,
     outputTokens: expect.any(Number),
     ttftSeconds: expect.any(Number),
     tpotSeconds: expect.any(Number),

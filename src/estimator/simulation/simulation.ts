@@ -182,6 +182,8 @@ export interface SimulatedStage {
   readonly utilisation: number;
   /** Sequences of a decode step on average; undefined where there was none. */
   readonly meanBatch?: number;
+  /** Sequences that an engine has room for; undefined where none are written. */
+  readonly maxBatch?: number;
 }
 
 /**

@@ -181,6 +181,7 @@ function stages(engine: FleetRun, fleet: FleetTables, seconds: number): Simulate
     engines: fleet.decodeEngines,
     utilisation: engine.decodeBusySeconds / (seconds * fleet.decodeEngines),
     meanBatch,
+    maxBatch: fleet.slots,
   };
   return fleet.aggregated ? [decode] : [
     { name: 'prefill', engines: fleet.prefillEngines, utilisation: engine.prefillBusySeconds / (seconds * fleet.prefillEngines) },

@@ -10,8 +10,8 @@ import { EngineRequest } from './wire/engine-request';
 import { checkServed } from './wire/fields';
 import { parseOpenAi } from './wire/openai';
 import { OPENAI_WIRE } from './wire/openai-wire';
-import { parseResponses } from './wire/responses/responses-request';
 import { nearestNames } from '../../nearest';
+import { parseResponses } from './wire/responses/responses-request';
 
 /** What an engine is asked for a caller, and how the caller is told. */
 export interface Call {

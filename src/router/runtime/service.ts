@@ -53,7 +53,8 @@ export class Service {
     this.targets = targetsOf(config.targets, known, env, log);
     this.earlier = known.filter(({ engines }) => !this.targets.some((target) => target.engines === engines));
     this.rateLimits = before?.rateLimits ?? new RateLimits(config.rateLimits);
-    this.sharedLimits = isDeepStrictEqual(config.rateLimits, before?.config.rateLimits) ? before!.sharedLimits : sharedLimitsOf(parts, this.rateLimits);
+    const isSameLimits = isDeepStrictEqual(config.rateLimits, before?.config.rateLimits);
+    this.sharedLimits = isSameLimits ? before!.sharedLimits : sharedLimitsOf(parts, this.rateLimits);
     this.forwarder = new Forwarder(config, this.targets, this.sharedLimits ?? this.rateLimits, metrics, before?.forwarder);
   }
 
