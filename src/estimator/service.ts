@@ -24,14 +24,16 @@ export interface StageLoad {
   readonly hardware: string;
 }
 
+/** Of every step, whether it reads or writes. */
+const STEP: CoefficientName[] = [
+  'prefillDenseUtilisation', 'prefillLowPrecisionGain', 'decodeBandwidthUtilisation', 'engineStepSeconds', 'collectiveHopSeconds',
+  'collectiveBandwidthUtilisation',
+];
 const PREFILL: CoefficientName[] = [
-  'prefillDenseUtilisation', 'prefillAttentionUtilisation', 'prefillLowPrecisionGain', 'prefillLayerSeconds', 'prefillTokenLayerSeconds',
-  'prefillPromptSeconds', 'prefillExpertSeconds', 'decodeBandwidthUtilisation', 'engineStepSeconds',
-  'collectiveHopSeconds', 'collectiveBandwidthUtilisation', 'gatewaySeconds',
+  ...STEP, 'prefillAttentionUtilisation', 'prefillLayerSeconds', 'prefillTokenLayerSeconds', 'prefillPromptSeconds', 'prefillExpertSeconds', 'gatewaySeconds',
 ];
 const DECODE: CoefficientName[] = [
-  'decodeBandwidthUtilisation', 'decodeKvBandwidthUtilisation', 'decodeLayerSeconds', 'decodeSequenceLayerSeconds', 'decodeExpertLayerSeconds',
-  'engineStepSeconds', 'collectiveHopSeconds', 'collectiveBandwidthUtilisation',
+  ...STEP, 'decodeKvBandwidthUtilisation', 'decodeLayerSeconds', 'decodeSequenceLayerSeconds', 'decodeExpertLayerSeconds',
 ];
 const WAFER: CoefficientName[] = ['waferLayerSeconds', 'waferHopSeconds'];
 

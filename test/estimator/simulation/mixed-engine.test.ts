@@ -189,7 +189,8 @@ test('a step that does both takes longer than either, and less than both', () =>
   fc.assert(fc.property(arbitraryModel, fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 8000 }), (model, sequences, tokens) => {
     const bytes = sequences * kvReadBytes(model, 1000);
     const [write, read] = [writingStep(sequences, bytes), reading(model, tokens)];
-    const [written, prefilled, both] = [write, read, { ...read, sequences, kvBytesRead: bytes }].map((step) => mixedStepSeconds(model, ENGINE, K, step));
+    const [written, prefilled, both] = [write, read, { ...read, sequences, kvBytesRead: bytes }]
+      .map((step) => mixedStepSeconds(model, ENGINE, K, step));
     expect(both).toBeGreaterThanOrEqual(Math.max(written, prefilled) * (1 - 1e-12));
     expect(both).toBeLessThanOrEqual((written + prefilled) * (1 + 1e-12));
   }));
