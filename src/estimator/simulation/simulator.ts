@@ -25,6 +25,8 @@ import {
 const DEFAULT_REQUESTS = 10_000;
 const MAX_REQUESTS = 2_000_000_000;
 const MAX_CLIENTS = 10_000_000;
+/** Engines of a pool: some 2 KB each. */
+const MAX_ENGINES = 100_000;
 /** Requests that a refusal names. */
 const MOST_TOLD = 5;
 
@@ -74,6 +76,10 @@ export class Simulator {
         return { refusal: hopeless(service).refusal };
       }
       service.solve(counts.prefill, counts.decode);
+      const oversize = tooLarge(service, counts);
+      if (oversize !== undefined) {
+        return { refusal: oversize };
+      }
       const open = options.trace === undefined && options.concurrency === undefined;
       if (open && !service.form.stable) {
         return { refusal: service.shortcoming()! };
@@ -221,6 +227,20 @@ function loadOf(service: Service, { trace, concurrency, seed, requests }: Simula
       Float64Array.from(replayed, (request) => request.arrivalSeconds), Int32Array.from(replayed, (_, i) => i),
     ),
   };
+}
+
+function tooLarge({ resolved: { plant } }: Service, counts: Counts): Refusal | undefined {
+  for (const name of ['prefill', 'decode'] as const) {
+    const { enginesPerInstance } = plant[name] ?? { enginesPerInstance: 0 };
+    if (counts[name] * enginesPerInstance > MAX_ENGINES) {
+      return {
+        kind: 'infeasible',
+        reason: `${name}.instances ${counts[name]} is more than the ${Math.floor(MAX_ENGINES / enginesPerInstance)} of such a pool that can be simulated`,
+        mend: 'simulate a part of the fleet with its part of the requests',
+      };
+    }
+  }
+  return undefined;
 }
 
 function unfit(service: Service, { kinds, kvMemoryBytes, aggregated, caching }: FleetTables, trace: RequestTrace | undefined): Refusal | undefined {

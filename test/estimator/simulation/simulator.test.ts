@@ -293,6 +293,17 @@ describe('what cannot be simulated', () => {
     expect(Simulator.simulate(small, { trace }).refusal).toMatchObject({ kind: 'infeasible', reason: expect.stringMatching(/^1 of 2 requests .*: long\.csv:3 has 130000 \+ 10 tokens$/) });
   });
 
+  test('a fleet of more engines than memory holds is refused, with the most of them', () => {
+    const huge = (pools: Partial<DeploymentSpec>) => Simulator.simulate({ ...apart, ...pools }, { requests: 10 }).refusal;
+    const { enginesPerInstance } = new Service(apart).resolved.plant.decode;
+    const most = Math.floor(100_000 / enginesPerInstance);
+    expect(huge({ decode: { ...apart.decode, instances: most } })).toBeUndefined();
+    expect(huge({ decode: { ...apart.decode, instances: most + 1 } })).toMatchObject({
+      kind: 'infeasible', reason: `decode.instances ${most + 1} is more than the ${most} of such a pool that can be simulated`,
+    });
+    expect(huge({ prefill: { ...apart.prefill!, instances: 1e6 } })!.reason).toMatch(/^prefill\.instances 1000000 is more than /);
+  });
+
   test('a recorded prompt that no engine takes is refused', () => {
     const trace = RequestTrace.fromText('arrivalSeconds,inputTokens,outputTokens\n0,10,10\n1,1000000,10', 'long.csv');
     expect(Simulator.simulate(apart, { trace }).refusal).toMatchObject({ kind: 'infeasible', reason: expect.stringMatching(/^1 of 2 requests .*: long\.csv:3 has 1000000 \+ 10 tokens$/) });
