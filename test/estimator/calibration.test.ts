@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import * as cerebras from './data/cerebras.json';
 import * as trn1 from './data/trn1-decoder.json';
 import * as trn2 from './data/trn2.json';
@@ -65,14 +67,27 @@ describe('Trainium 2, published single-stream rows', () => {
 
 describe('GPU, closed-loop measurements', () => {
   const configurations = gpuServing();
-  const errors = (name: string, hasExperts: boolean) => configurations
-    .filter(({ accelerator, configuration }) => accelerator === name && configuration.measured.model.experts > 0 === hasExperts)
+  const errors = (name: string, hasExperts: boolean, engine?: string) => configurations
+    .filter((one) => one.accelerator === name && one.configuration.measured.model.experts > 0 === hasExperts && (engine ?? one.engine) === one.engine)
     .flatMap(({ configuration }) => configuration.compare(shipped(name)))
     .filter(({ metric }) => metric === 'tpot').map(({ predicted, measured }) => Math.abs(predicted / measured - 1)).sort((a, b) => a - b);
 
-  test.each([['h100', 0.1], ['h200', 0.22], ['b200', 0.1]])('%s: time per output token of dense models within the stated error on average', (name, limit) => {
-    const sizes = errors(name, false);
-    expect(sizes.reduce((sum, size) => sum + size, 0) / sizes.length).toBeLessThan(limit);
+  /* What is fitted to a group is nearer to it than what is not: the limit is what docs/ACCURACY.md says of a set that has not seen the configuration. It is
+     wide for SGLang on H200, whose 352 clients at 4 ranks are answered one every 11.6 ms, but wait for first tokens as if each prompt took 20 ms: no set
+     meets both. */
+  const page = readFileSync(join(__dirname, '../../docs/ACCURACY.md'), 'utf8');
+  const groups = [...page.matchAll(/^\| (H100|H200|B200) (\w+), dense \|[^|]+\| (\d+) \| TPOT \|[^|]+\| ([\d.]+) %/gm)]
+    .map(([, device, engine, rows, percent]): [string, string, number, number] => [device.toLowerCase(), engine, Number(rows), Number(percent)]);
+
+  test('the page has the groups of dense models', () => {
+    expect(groups.length).toBe(new Set(configurations.filter(({ configuration }) => configuration.measured.model.experts === 0)
+      .map(({ accelerator, engine }) => `${accelerator} ${engine}`)).size);
+  });
+
+  test.each(groups)('%s %s: the %d times per output token of dense models within %d %% on average', (name, engine, rows, percent) => {
+    const sizes = errors(name, false, engine);
+    expect(sizes.length).toBe(rows);
+    expect(100 * sizes.reduce((sum, size) => sum + size, 0) / sizes.length).toBeLessThan(percent);
   });
 
   test.each([['h100', 0.2], ['h200', 0.2], ['b200', 0.2]])('%s: half the times per output token of mixtures of experts within the stated error', (name, limit) => {
