@@ -34,13 +34,12 @@ const policy: RoutingPolicy = {
   aggregated: new Recalibration(aggregated!),
 };
 const at = (queuedPromptTokens: number): PathState => ({ isUp: true, freeSlots: 1, queuedPromptTokens, sequences });
-const bedrock = { isUp: false, freeSlots: 0, queuedPromptTokens: 0, sequences: 0 };
 
 console.log(`TTFT ${ttftSeconds} s and TPOT ${tpotSeconds} s are promised; the mean prompt has ${meanTokens} tokens, a decode engine ${sequences} sequences`);
 for (const tier of ['default', 'priority'] as ServiceTier[]) {
   console.log(`\ntier ${tier}: prompts that wait for the prefill engine, across; tokens of the prompt, down`);
   console.table(Object.fromEntries(PROMPT_TOKENS.map((promptTokens) => [promptTokens, Object.fromEntries(WAITING.map((waiting) => {
-    const state = { disaggregated: at(waiting * meanTokens), aggregated: at(0), bedrock };
+    const state = { disaggregated: at(waiting * meanTokens), aggregated: at(0) };
     const { path, reason } = decide({ promptTokens, isEligible: true, tier }, state, policy);
     return [waiting, `${path.slice(0, 6)} ${reason}`];
   }))])));
@@ -51,7 +50,7 @@ console.log(`\none decision takes ${nanosecondsOfDecision(5e6).toFixed(0)} ns of
 function nanosecondsOfDecision(decisions: number): number {
   const pair: { -readonly [name in keyof PathState]: PathState[name] } = at(0);
   const request = { promptTokens: 0, isEligible: true, tier: 'default' as ServiceTier };
-  const state = { disaggregated: pair, aggregated: at(0), bedrock };
+  const state = { disaggregated: pair, aggregated: at(0) };
   const before = process.cpuUsage();
   for (let i = 0; i < decisions; i++) {
     request.promptTokens = i % 4096;

@@ -46,12 +46,11 @@ export interface PathState {
   readonly sequences: number;
 }
 
-/** All paths at this moment. */
+/** All paths at this moment; undefined is one that no engines are there for, up or not. */
 export interface RoutingState {
-  /** Undefined where no engines are there for it, up or not. */
   readonly disaggregated?: PathState;
-  readonly aggregated: PathState;
-  readonly bedrock: PathState;
+  readonly aggregated?: PathState;
+  readonly bedrock?: PathState;
 }
 
 /** What a request takes on a path. */
@@ -102,7 +101,6 @@ const ONE_ALONE = decision('aggregated', 'only_path');
 const NO_PAIR = decision('aggregated', 'no_pair');
 const PAIR_FULL = decision('aggregated', 'pair_full');
 const PREFILL_QUEUE = decision('aggregated', 'prefill_queue');
-const NO_PATH: PathState = { isUp: false, freeSlots: 0, queuedPromptTokens: 0, sequences: 0 };
 const BEDROCK_ALONE = decision('bedrock', 'only_path');
 const NO_SLOT = decision('refuse', 'no_slot');
 const NOTHING_AVAILABLE = decision('refuse', 'nothing_available');
@@ -124,20 +122,20 @@ const MARGIN = 1.25;
  * down, but costs money that nobody may have meant to spend, so that it stands in for slow or full ones only where it has rates.
  */
 export function decide(request: RoutedRequest, state: RoutingState, policy: RoutingPolicy): Decision {
-  const { disaggregated = NO_PATH, aggregated, bedrock } = state;
+  const { disaggregated, aggregated, bedrock } = state;
   const { promptTokens, isEligible, tier } = request;
   const toPair = isEligible && takes(disaggregated);
   const toOne = takes(aggregated);
   const toBedrock = takes(bedrock);
   const spare = toBedrock ? policy.bedrock : undefined;
   if (!toPair && !toOne) {
-    const isFull = (isEligible && disaggregated.isUp) || aggregated.isUp;
-    return toBedrock && (!isFull || spare !== undefined) ? BEDROCK_ALONE : isFull || bedrock.isUp ? NO_SLOT : NOTHING_AVAILABLE;
+    const isFull = (isEligible && isUp(disaggregated)) || isUp(aggregated);
+    return toBedrock && (!isFull || spare !== undefined) ? BEDROCK_ALONE : isFull || isUp(bedrock) ? NO_SLOT : NOTHING_AVAILABLE;
   }
   const isLong = promptTokens - (toOne ? aggregated.cachedPromptTokens ?? 0 : 0) >= policy.minPromptTokens;
   const handOff = toPair && (isLong || !toOne);
   const preferred = handOff ? (isLong ? LONG_PROMPT : PAIR_ALONE)
-    : toPair ? SHORT_PROMPT : disaggregated === NO_PATH ? ONE_ALONE : !isEligible ? NOT_ELIGIBLE : disaggregated.isUp ? PAIR_FULL : NO_PAIR;
+    : toPair ? SHORT_PROMPT : disaggregated === undefined ? ONE_ALONE : !isEligible ? NOT_ELIGIBLE : disaggregated.isUp ? PAIR_FULL : NO_PAIR;
 
   const isKnown = (!toPair || policy.disaggregated !== undefined) && (!toOne || policy.aggregated !== undefined);
   const hasObjective = policy.ttftSeconds !== undefined || policy.tpotSeconds !== undefined;
@@ -147,13 +145,13 @@ export function decide(request: RoutedRequest, state: RoutingState, policy: Rout
 
   const pair = toPair ? strain(policy.disaggregated!, policy, promptTokens, disaggregated) : Infinity;
   const one = toOne ? strain(policy.aggregated!, policy, promptTokens, aggregated) : Infinity;
-  const other = spare === undefined ? Infinity : strain(spare, policy, promptTokens, bedrock);
+  const other = spare === undefined ? Infinity : strain(spare, policy, promptTokens, bedrock!);
   if (tier !== 'priority') {
     if ((handOff ? pair : one) <= 1) {
       return preferred;
     }
     if (toOne && one <= 1) {
-      return strain(policy.disaggregated!, policy, promptTokens, disaggregated, 0) <= 1 ? PREFILL_QUEUE : MEETS_OBJECTIVE.aggregated;
+      return strain(policy.disaggregated!, policy, promptTokens, disaggregated!, 0) <= 1 ? PREFILL_QUEUE : MEETS_OBJECTIVE.aggregated;
     }
     if (toPair && pair <= 1) {
       return MEETS_OBJECTIVE.disaggregated;
@@ -193,8 +191,12 @@ export function predictedTpotSeconds(
     + rates.stallSecondsPerPromptToken * (queuedPromptTokens + promptTokens - cachedPromptTokens);
 }
 
-function takes(state: PathState): boolean {
-  return state.isUp && state.freeSlots > 0;
+function isUp(state: PathState | undefined): boolean {
+  return state !== undefined && state.isUp;
+}
+
+function takes(state: PathState | undefined): state is PathState {
+  return state !== undefined && state.isUp && state.freeSlots > 0;
 }
 
 /** The latency that is worst off, over what is promised of it: at most 1 if the promise holds, Infinity if it cannot be told. */

@@ -52,6 +52,10 @@ describe('without an objective', () => {
     ['refuse no_slot', request(1), state({ aggregated: DOWN, disaggregated: DOWN, bedrock: FULL })],
     ['refuse no_slot', request(9999), state({ disaggregated: FULL, aggregated: FULL })],
     ['refuse nothing_available', request(9999), state({ disaggregated: DOWN, aggregated: DOWN })],
+    ['refuse nothing_available', request(9999), {}],
+    ['bedrock only_path', request(9999), { bedrock: IDLE }],
+    ['aggregated only_path', request(9999), { aggregated: IDLE }],
+    ['aggregated no_pair', request(9999), { disaggregated: { ...DOWN }, aggregated: IDLE }],
     ['refuse nothing_available', request(9999, { isEligible: false }), state({ aggregated: DOWN })],
   ])('%s', (expectation, asked, at) => {
     expect(told(asked, at, PLAIN)).toBe(expectation);

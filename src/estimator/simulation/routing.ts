@@ -2,8 +2,6 @@ import { DecodePool } from './decode-pool';
 import { PrefillPool } from './prefill-pool';
 import { RoutingPolicy, ServiceTier, decide } from '../../routing';
 
-const DOWN = { isUp: false, freeSlots: 0, queuedPromptTokens: 0, sequences: 0 };
-
 /** What the router of a fleet goes by. */
 export interface FleetRouting {
   readonly policy: RoutingPolicy;
@@ -20,7 +18,7 @@ export class Routing {
   private readonly request = { promptTokens: 0, isEligible: true, tier: 'default' as ServiceTier };
   private readonly pair = { isUp: true, freeSlots: Infinity, queuedPromptTokens: 0, sequences: 0 };
   private readonly one = { isUp: true, freeSlots: Infinity, queuedPromptTokens: 0, sequences: 0 };
-  private readonly state = { disaggregated: this.pair, aggregated: this.one, bedrock: DOWN };
+  private readonly state = { disaggregated: this.pair, aggregated: this.one };
 
   constructor(private readonly fleet: FleetRouting, private readonly prefill: PrefillPool, private readonly decode: DecodePool) {}
 

@@ -40,7 +40,8 @@ interface Candidate {
   readonly state: PathState;
 }
 
-const NONE: PathState = { isUp: false, freeSlots: 0, queuedPromptTokens: 0, sequences: 0 };
+/** A pair that is there, but not up. */
+const PAIR_DOWN: PathState = { isUp: false, freeSlots: 0, queuedPromptTokens: 0, sequences: 0 };
 
 /**
  * Chooses the path of each request: what it is and how busy the engines are, put before `decide`; and learns of how that went.
@@ -118,9 +119,9 @@ export class PathChooser {
     const aggregated = this.first(this.alone, routed, tried);
     const bedrock = this.first(this.bedrock, routed, tried);
     const decision = decide(routed, {
-      disaggregated: disaggregated?.state ?? (this.hasPairs ? NONE : undefined),
-      aggregated: aggregated?.state ?? NONE,
-      bedrock: bedrock?.state ?? NONE,
+      disaggregated: disaggregated?.state ?? (this.hasPairs ? PAIR_DOWN : undefined),
+      aggregated: aggregated?.state,
+      bedrock: bedrock?.state,
     }, this.policy);
     if (decision.path === 'refuse') {
       return { decision, prompt };
