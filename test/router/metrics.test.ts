@@ -2,13 +2,13 @@ import Ajv from 'ajv';
 import { App, Stack, aws_cloudwatch as cloudwatch, aws_ec2 as ec2, aws_ecs as ecs } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import schema from './runtime/emf.schema.json';
-import { ask, chat, chunkOf, MockEngine, routerFor, sse, streamOf, TestRouter, until, whole } from './runtime/harness';
+import { ask, chat, chunkOf, DONE, MockEngine, routerFor, sse, streamOf, TestRouter, until, whole } from './runtime/harness';
 import { EngineProtocol, EngineRole } from '../../src/decode';
 import { BedrockRouter } from '../../src/router';
 
 const isDocument = new Ajv({ allErrors: true }).compile(schema);
 const USAGE = sse({ choices: [], usage: { prompt_tokens: 12, completion_tokens: 3 } });
-const stream = streamOf(['hel', 'lo'], 0, `${USAGE}${sse('[DONE]')}`);
+const stream = streamOf(['hel', 'lo'], 0, USAGE + DONE);
 const documents = (router: TestRouter) => router.lines.filter(({ _aws }) => _aws !== undefined);
 /** The values of a metric as CloudWatch extracts them from a document: for the router alone, unless another set of dimensions is named. */
 const valuesOf = (lines: any[], name: string, dimensions: { [name: string]: string }): number[] => lines.flatMap((line) =>

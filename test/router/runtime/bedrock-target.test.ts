@@ -4,7 +4,7 @@ import {
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import OpenAI from 'openai';
 import { answering, FakeBedrock, frame, streaming } from './fake-bedrock';
-import { ask, chat, chunkOf, configOf, drained, KEY, MockEngine, MODEL, routerFor, sse, streamOf, TestRouter, until, whole } from './harness';
+import { ask, chat, chunkOf, configOf, DONE, drained, KEY, MockEngine, MODEL, routerFor, sse, streamOf, TestRouter, until, whole } from './harness';
 import { ProblemsError } from '../../../src/problems';
 import { parseRouterConfig } from '../../../src/router/runtime';
 
@@ -325,7 +325,7 @@ describe('as the last of several targets, Bedrock', () => {
     const engine = await engineWith(async (response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' }).write(sse(chunkOf('a')));
       await gate;
-      response.end(sse('[DONE]'));
+      response.end(DONE);
     });
     await after(engine.url, { maxInFlight: 1 }, { queue: { maxRequests: 0 } });
     const running = await ask(router.url, chat({ stream: true }));

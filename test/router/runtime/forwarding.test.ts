@@ -2,7 +2,8 @@ import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import {
-  ask, chat, chunkOf, COMPLETION, configOf, drained, KEY, MockEngine, MODEL, ROLE, routerFor, sleep, sse, streamOf, TestRouter, until, whole,
+  ask, chat, chunkOf, COMPLETION, configOf, delta, DONE, drained, KEY, MockEngine, MODEL, ROLE, routerFor, sleep, sse, streamOf,
+  TestRouter, until, whole,
 } from './harness';
 import { parseRouterConfig } from '../../../src/router/runtime';
 
@@ -152,7 +153,7 @@ describe('a stream', () => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.write(': hello\n\n' + sse(chunkOf('a ß')));
       await gate;
-      response.end(sse({ choices: [], usage: { completion_tokens: 5 } }) + 'data: [DONE]\r\n\r\n');
+      response.end(sse(delta({}, 'stop', { usage: { completion_tokens: 5 } })) + 'data: [DONE]\r\n\r\n');
     };
     const response = await ask(router.url, chat({ stream: true }));
     expect(response.status).toBe(200);
@@ -165,7 +166,7 @@ describe('a stream', () => {
     for (let step = await reader.read(); !step.done; step = await reader.read()) {
       rest += Buffer.from(step.value).toString();
     }
-    expect(rest).toBe(sse({ choices: [], usage: { completion_tokens: 5 } }) + 'data: [DONE]\r\n\r\n');
+    expect(rest).toBe(sse(delta({}, 'stop', { usage: { completion_tokens: 5 } })) + 'data: [DONE]\r\n\r\n');
     const line = await lastLine();
     expect(line).toMatchObject({ code: '200' });
     expect(line.ttftSeconds).toBeGreaterThan(0);
@@ -174,8 +175,8 @@ describe('a stream', () => {
 
   test('ends at [DONE], even if the engine goes on', async () => {
     await start();
-    engine.behaviour = streamOf(['a'], 0, sse('[DONE]') + sse(chunkOf('more')));
-    expect(await drained(await ask(router.url, chat({ stream: true })))).toEqual({ text: sse(chunkOf('a')) + sse('[DONE]'), broken: false });
+    engine.behaviour = streamOf(['a'], 0, DONE + sse(chunkOf('more')));
+    expect(await drained(await ask(router.url, chat({ stream: true })))).toEqual({ text: sse(chunkOf('a')) + DONE, broken: false });
   });
 
   test.each<[string, (response: any) => void]>([
@@ -196,6 +197,29 @@ describe('a stream', () => {
     expect(JSON.parse(events[1].replace('data: ', ''))).toMatchObject({ error: { type: 'server_error' } });
     expect(events).toHaveLength(2);
     expect(await lastLine()).toMatchObject({ code: 'stream_error' });
+  });
+
+  test.each<[string, string]>([
+    ['has nothing but its end', sse('[DONE]')],
+    ['ends without a reason', sse(chunkOf('b')) + sse('[DONE]')],
+    ['is given up', sse(delta({}, 'abort')) + sse('[DONE]')],
+    ['is no JSON', 'data: hello\n\n' + DONE],
+    ['tells of an error as older engines do', sse({ object: 'error', message: 'so', type: 'InternalServerError', param: null, code: 500 }) + sse('[DONE]')],
+    ['tells of an error by the name of its event', 'event: error\ndata: {"message":"so"}\n\n' + sse('[DONE]')],
+  ])('that %s is the engine\'s failure, before its first token and after', async (_, rest) => {
+    await start();
+    let begins = '';
+    engine.behaviour = async (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write(': hello\n\n' + begins);
+      await sleep(begins === '' ? 0 : 30);
+      response.end(rest);
+    };
+    if (!rest.startsWith(sse(chunkOf('b')))) {
+      expect((await ask(router.url, chat({ stream: true }))).status).toBe(502);
+    }
+    begins = sse(chunkOf('a'));
+    await drained(await ask(router.url, chat({ stream: true })));
+    await until(() => router.lines.some(({ code }) => code === 'stream_error'), 'it is counted as failed');
   });
 
   test('that fails before its first event is an HTTP error', async () => {
@@ -260,13 +284,13 @@ describe('a stream', () => {
       await sleep(60);
       response.write(sse({ choices: [choice] }));
       await gate;
-      response.end(sse('[DONE]'));
+      response.end(DONE);
     };
     const response = await ask(router.url, chat({ stream: true }));
     const reader = response.body!.getReader();
     expect(Buffer.from((await reader.read()).value!).toString()).toBe(sse(ROLE) + sse({ choices: [choice] }));
     release();
-    expect(Buffer.from((await reader.read()).value!).toString()).toBe(sse('[DONE]'));
+    expect(Buffer.from((await reader.read()).value!).toString()).toBe(DONE);
     // timers may be early by less than that.
     expect((await lastLine()).ttftSeconds).toBeGreaterThan(0.05);
   });
@@ -285,9 +309,9 @@ describe('a stream', () => {
   test('without a token is passed on whole', async () => {
     await start();
     engine.behaviour = (response) => {
-      response.writeHead(200, { 'content-type': 'text/event-stream' }).end(sse(ROLE) + sse('[DONE]'));
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).end(sse(ROLE) + DONE);
     };
-    expect(await drained(await ask(router.url, chat({ stream: true })))).toEqual({ text: sse(ROLE) + sse('[DONE]'), broken: false });
+    expect(await drained(await ask(router.url, chat({ stream: true })))).toEqual({ text: sse(ROLE) + DONE, broken: false });
   });
 
   test('whose text speaks of "error" is whole', async () => {

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import { AddressInfo } from 'node:net';
-import { ask, chat, chunkOf, configOf, drained, KEY, MockEngine, ROLE, routerFor, sleep, sse, TestRouter, until, whole } from './harness';
+import { ask, chat, chunkOf, configOf, DONE, drained, KEY, MockEngine, ROLE, routerFor, sleep, sse, TestRouter, until, whole } from './harness';
 import { VllmPair } from './vllm-pair';
 import { parseRouterConfig, RouterMetrics } from '../../../src/router/runtime';
 import { RateLimits } from '../../../src/router/runtime/admission/rate-limits';
@@ -454,7 +454,7 @@ describe('a KV cache whose lease ends before it is fetched', () => {
     pair.decode.behaviour = async (response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' }).write(sse(chunkOf('a')));
       await sleep(700);
-      response.end(sse(chunkOf('b')) + sse('[DONE]'));
+      response.end(sse(chunkOf('b')) + DONE);
     };
     const response = await ask(router.url, prompt('p', { stream: true }));
     expect(textOf(await response.text())).toBe('ab');

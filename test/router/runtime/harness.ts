@@ -88,6 +88,9 @@ export const wholly = (value: unknown, status = 200): Behaviour => (response) =>
 export const delta = (value: object, finish: string | null = null, more: object = {}) => (
   { object: 'chat.completion.chunk', choices: [{ index: 0, delta: value, finish_reason: finish, ...more }] });
 
+/** What streams end with that are whole. */
+export const DONE = sse(delta({}, 'stop')) + sse('[DONE]');
+
 /** An engine's stream, chunk by chunk. */
 export const streaming = (chunks: unknown[], end = sse('[DONE]')): Behaviour => (response) => {
   response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
@@ -96,7 +99,7 @@ export const streaming = (chunks: unknown[], end = sse('[DONE]')): Behaviour => 
 };
 
 /** An engine's stream, event by event, with a pause before each. */
-export function streamOf(texts: string[], pauseMillis = 0, end = sse('[DONE]')): Behaviour {
+export function streamOf(texts: string[], pauseMillis = 0, end = DONE): Behaviour {
   return async (response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
     for (const text of texts) {

@@ -1,6 +1,6 @@
 import { createServer, Server, ServerResponse } from 'node:http';
 import { AddressInfo } from 'node:net';
-import { Behaviour, chunkOf, MockEngine, Received, ROLE, sse } from './harness';
+import { Behaviour, chunkOf, DONE, MockEngine, Received, ROLE, sse } from './harness';
 
 /** The KV cache of a request, that a decode engine awaits, for ever if it never comes. */
 class Transfer {
@@ -130,7 +130,7 @@ export class MooncakePair {
 function answer(response: ServerResponse, { body }: Received, tokens: string[]): void {
   if (body.stream === true) {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
-    response.end(sse(ROLE) + tokens.map((token) => sse(chunkOf(token))).join('') + sse('[DONE]'));
+    response.end(sse(ROLE) + tokens.map((token) => sse(chunkOf(token))).join('') + DONE);
   } else {
     const message = { role: 'assistant', content: tokens.join('') };
     json(response, 200, { object: 'chat.completion', choices: [{ index: 0, message, finish_reason: 'stop' }] });

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { ask, chat, chunkOf, configOf, drained, KEY, MockEngine, sse, streamOf } from './harness';
+import { ask, chat, chunkOf, configOf, DONE, drained, KEY, MockEngine, sse, streamOf } from './harness';
 import { bundle, OUT, ROOT, RouterProcess } from './router-process';
 
 const routers: RouterProcess[] = [];
@@ -36,7 +36,7 @@ describe('a router that is told to stop', () => {
     const ready = await fetch(`${url}/readyz`);
     expect([ready.status, ready.headers.get('connection')]).toEqual([503, 'close']);
     const late = await Promise.all(Array.from({ length: 4 }, async () => ask(url, chat({ stream: true }))));
-    const whole = Array.from({ length: 20 }, (_, i) => sse(chunkOf(`${i}`))).join('') + sse('[DONE]');
+    const whole = Array.from({ length: 20 }, (_, i) => sse(chunkOf(`${i}`))).join('') + DONE;
     for (const { text, broken } of await Promise.all([...early, ...late].map(drained))) {
       expect(broken).toBe(false);
       expect(text).toBe(whole);

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { localCertificate } from './certificate';
 import {
-  ask, chat, chunkOf, COMPLETION, configOf, drained, KEY, MockEngine, MODEL, routerFor, sleep, sse, streamOf, TestRouter, until, whole, wholly,
+  ask, chat, chunkOf, COMPLETION, configOf, DONE, drained, KEY, MockEngine, MODEL, routerFor, sleep, sse, streamOf, TestRouter,
+  until, whole, wholly,
 } from './harness';
 import { bundle, RouterProcess } from './router-process';
 import { parseRouterConfig } from '../../../src/router/runtime';
@@ -14,7 +15,7 @@ import { parseRouterConfig } from '../../../src/router/runtime';
 const FOLDER = mkdtempSync(join(tmpdir(), 'router-reload-'));
 const FILE = join(FOLDER, 'router.json');
 const TEXTS = ['a', 'b', 'c', 'd'];
-const STREAM = TEXTS.map((text) => sse(chunkOf(text))).join('') + sse('[DONE]');
+const STREAM = TEXTS.map((text) => sse(chunkOf(text))).join('') + DONE;
 
 let script: string;
 const engines: MockEngine[] = [];
@@ -119,7 +120,7 @@ test('a stream of a target that is removed ends whole, though others follow', as
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     response.write(sse(chunkOf('a')));
     await held;
-    response.end(['b', 'c', 'd'].map((text) => sse(chunkOf(text))).join('') + sse('[DONE]'));
+    response.end(['b', 'c', 'd'].map((text) => sse(chunkOf(text))).join('') + DONE);
   });
   const others = [await engineWith(), await engineWith()];
   const { router, url } = await start([target('slow', slow)]);

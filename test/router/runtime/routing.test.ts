@@ -1,4 +1,4 @@
-import { ask, chat, chunkOf, drained, MockEngine, routerFor, sse, TestRouter, until, whole } from './harness';
+import { ask, chat, chunkOf, DONE, drained, MockEngine, routerFor, sse, TestRouter, until, whole } from './harness';
 import { VllmPair } from './vllm-pair';
 
 /** Of an engine that reads a token in a millisecond, with nothing else that takes time. */
@@ -142,7 +142,7 @@ describe('with an objective and rates', () => {
       await read.closed;
       response.write(sse(chunkOf('a')));
       await written.closed;
-      response.end(sse('[DONE]'));
+      response.end(DONE);
     };
     const asked = ask(router.url, prompt(400, { stream: true }));
     await until(() => pair.decode.requests.length === 1, 'the decode engine reads');

@@ -1,5 +1,5 @@
 import { ServerResponse } from 'node:http';
-import { Behaviour, chunkOf, MockEngine, Received, ROLE, sse } from './harness';
+import { Behaviour, chunkOf, DONE, MockEngine, Received, ROLE, sse } from './harness';
 
 /** Where the two engines of a request meet. */
 class Room {
@@ -79,7 +79,7 @@ export class SglangPair {
       return;
     }
     response.writeHead(200, { 'content-type': 'text/event-stream' });
-    response.end(sse(ROLE) + tokens.map((token) => sse(chunkOf(token))).join('') + sse('[DONE]'));
+    response.end(sse(ROLE) + tokens.map((token) => sse(chunkOf(token))).join('') + DONE);
   }
 
   private roomOf(response: ServerResponse, { body }: Received): Room | undefined {

@@ -1,4 +1,7 @@
-import { ask, chat, chunkOf, MockEngine, routerFor, sse, TestRouter } from './harness';
+import { ask, chat, chunkOf, DONE, MockEngine, routerFor, sse, TestRouter } from './harness';
+import { Exchange } from '../../../src/router/runtime/exchange';
+import { OpenAiEngineStream } from '../../../src/router/runtime/relay/openai-stream';
+import { OPENAI_WIRE } from '../../../src/router/runtime/wire/openai-wire';
 
 let engine: MockEngine;
 let router: TestRouter;
@@ -35,11 +38,20 @@ async function streamed(rest: Buffer, cut: number): Promise<string> {
 test('wherever a stream is cut into pieces, callers get its text as it came and nothing that is between the engines', async () => {
   const told = chunkOf(' é');
   const usage = { object: 'chat.completion.chunk', choices: [], usage: { prompt_tokens: 3, completion_tokens: 5 } };
-  const events = (secret: object) => [sse(chunkOf('a')), sse(chunkOf('😀b')), sse({ ...told, ...secret }), sse(chunkOf('c')), sse(usage), sse('[DONE]')].join('');
+  const events = (secret: object) => [sse(chunkOf('a')), sse(chunkOf('😀b')), sse({ ...told, ...secret }), sse(chunkOf('c')), sse(usage), DONE].join('');
   const rest = Buffer.from(events({ kv_transfer_params: { remote_host: '10.0.0.1' } }));
   for (let cut = 0; cut <= rest.length; cut += 11) {
     expect(await streamed(rest, cut)).toBe(sse(chunkOf('first')) + events({}));
   }
+});
+
+test('comments, and the names of events, are no tokens', () => {
+  const stream = new OpenAiEngineStream({ wire: OPENAI_WIRE, begun: () => undefined, elapsedSeconds: () => 1 } as unknown as Exchange);
+  stream.read(Buffer.from(sse(chunkOf('a'))));
+  const rest = sse(chunkOf('b')) + ': ping\n\n'.repeat(9) + `event: message\n${sse(chunkOf('c'))}` + DONE;
+  expect(stream.read(Buffer.from(rest)).toString()).toBe(rest);
+  // with the one that says why it ends.
+  expect(stream.answerTokens).toBe(4);
 });
 
 test('an error among text that comes at once is told, and what comes before it', async () => {

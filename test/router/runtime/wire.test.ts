@@ -43,9 +43,16 @@ describe('an event of a streamed answer', () => {
     ['{"error":{"message":"x","code":500}}', { kind: 'error' }],
     ['{"status_code":500,"error":{"message":"x"}}', { kind: 'error' }],
     ['{"choices":[{"delta":{"content":"\\"error\\": {}"}}]}', { kind: 'chunk' }],
-    ['not "error" JSON', { kind: 'chunk' }],
+    ['{"object":"error","message":"so","type":"InternalServerError","param":null,"code":500}', { kind: 'error' }],
+    ['{"choices":[{"delta":{},"finish_reason":"stop"}]}', { kind: 'chunk', end: 'reached' }],
+    ['{"choices":[{"delta":{},"finish_reason": "abort"}]}', { kind: 'chunk', end: 'given_up' }],
+    ['{"choices":[{"delta":{"content":"\\"finish_reason\\":\\"abort\\""},"finish_reason":null}]}', { kind: 'chunk' }],
   ])('%s', (data, meaning) => {
     expect(readStreamEvent(data)).toEqual(meaning);
+  });
+
+  test.each(['not JSON', '{"cut', '[]', 'not "error" JSON'])('is none if it is %s', (data) => {
+    expect(() => readStreamEvent(data)).toThrow('the engine streams something that is no completion');
   });
 
   test('law: no text that an engine generates is taken for an error or an end', () => {

@@ -3,23 +3,26 @@ import { Exchange } from '../exchange';
 import { tellsOfKvParams, withoutKvParams } from '../handoff/kv-params';
 import { EngineError } from '../wire/api-error';
 import { CallerStream } from '../wire/caller-wire';
-import { isPartOfAnswer, moreThanText, readStreamEvent } from '../wire/openai';
+import { isChunkOfText, isPartOfAnswer, moreThanText, readStreamEvent, StreamEventMeaning } from '../wire/openai';
 import { errorEvent } from '../wire/openai-wire';
 import { SseEventTooLong, SseSplitter } from '../wire/sse';
 
 /** Far above any event of a chat completion; an engine that sends more is not speaking the protocol. */
 const MAX_EVENT_BYTES = 4 * 1024 * 1024;
+/** The line by which an event's name says that it tells of an error, whatever its data. */
+const ERROR_EVENT = /^event: ?error\r?$/m;
 /** What events end with. */
 const BLANK_LINE = '\n\n';
 const NOTHING = Buffer.alloc(0);
 
-/** A stream of OpenAI's server-sent events, on its way to a caller of any API. It is whole only with its `[DONE]`. */
+/** A stream of OpenAI's server-sent events, on its way to a caller of any API. It is whole only with a reason for its end and `[DONE]`. */
 export class OpenAiEngineStream extends EngineStream {
   public readonly contentType = 'text/event-stream';
   /** What the caller is told; before the answer begins, nothing of it: an engine that then tells of an error has said nothing yet. */
   private readonly caller: CallerStream;
   private readonly splitter = new SseSplitter(MAX_EVENT_BYTES);
   private heldBytes = 0;
+  private finished = false;
 
   constructor(exchange: Exchange) {
     super(exchange);
@@ -66,7 +69,7 @@ export class OpenAiEngineStream extends EngineStream {
     const told = moreThanText(text);
     let length = 0;
     let events = 0;
-    for (let at = text.indexOf(BLANK_LINE); at !== -1 && at < told; at = text.indexOf(BLANK_LINE, length)) {
+    for (let at = text.indexOf('\n'); at !== -1 && at < told && isChunkOfText(text, length, at); at = text.indexOf('\n', length)) {
       length = at + BLANK_LINE.length;
       events++;
     }
@@ -94,8 +97,13 @@ export class OpenAiEngineStream extends EngineStream {
 
   /** Learns from an event, and passes on what of it the caller may see. */
   private readData(data: string, bytes: Buffer): void {
-    const meaning = readStreamEvent(data);
+    const meaning: StreamEventMeaning = ERROR_EVENT.test(bytes.toString('latin1')) ? { kind: 'error' } : readStreamEvent(data);
     this.exchange.trace?.read(data);
+    this.finished ||= meaning.end !== undefined;
+    if (!this.failed && (meaning.end === 'given_up' || (meaning.kind === 'done' && !this.finished))) {
+      throw new EngineError(502, 'stream_truncated', meaning.kind === 'done'
+        ? 'the engine ended its answer without a reason' : 'the engine ended its answer before it was whole');
+    }
     if (!this.begun) {
       if (meaning.kind === 'error') {
         throw meaning.error ?? new EngineError(502, 'engine_failed', 'the engine told of an error before its first token');

@@ -1,7 +1,7 @@
 import { ApiError, invalid, ROUTERS_FAULT } from './api-error';
-import { tokenCountOf } from './completion';
+import { chunkOf, isGivenUp, tokenCountOf } from './completion';
 import { EngineRequest } from './engine-request';
-import { checkServed, checkTokenLimits, jsonObject } from './fields';
+import { checkServed, checkTokenLimits, Fields, isObject, jsonObject } from './fields';
 import { refuseRemoteMedia } from './media';
 import { kvMemberOf } from '../handoff/kv-params';
 
@@ -56,6 +56,8 @@ export function modelList(servedNames: readonly string[]): string {
 /** What one event of a streamed answer says. */
 export interface StreamEventMeaning {
   readonly kind: 'chunk' | 'done' | 'error';
+  /** Whether it ends the answer, or a choice of it, and whether the engine gave that up. */
+  readonly end?: 'reached' | 'given_up';
   /** `usage.completion_tokens`, where the event tells it. */
   readonly completionTokens?: number;
   /** `usage.prompt_tokens`, where the event tells it. */
@@ -66,35 +68,47 @@ export interface StreamEventMeaning {
   readonly error?: ApiError;
 }
 
-/** Reads the `data` of an event; parses JSON only where it may matter. */
+/** Where an event says why its choice ends. A quote within generated text is escaped, so text never looks like it. */
+const FINISH_REASON = 'finish_reason":';
+const REASONS_TO_END = /finish_reason":\s*"([^"]*)"/g;
+
+/**
+ * Reads the `data` of an event; parses JSON only where it may matter.
+ *
+ * Throws EngineError if it is no JSON.
+ */
 export function readStreamEvent(data: string): StreamEventMeaning {
   if (data === '[DONE]') {
     return { kind: 'done' };
   }
-  // a quote within generated text is escaped, so text never looks like either key.
-  if (!data.includes('error"') && !data.includes('usage"')) {
-    return { kind: 'chunk' };
+  const reasons = [...data.matchAll(REASONS_TO_END)];
+  const end = reasons.length === 0 ? undefined : reasons.some(([, reason]) => isGivenUp(reason)) ? 'given_up' : 'reached';
+  if (data.startsWith('{') && data.endsWith('}') && !data.includes('error"') && !data.includes('usage"')) {
+    return { kind: 'chunk', end };
   }
-  try {
-    const { error, usage, status_code: status } = JSON.parse(data) as {
-      error?: unknown;
-      usage?: { completion_tokens?: unknown; prompt_tokens?: unknown; prompt_tokens_details?: { cached_tokens?: unknown } | null } | null;
-      status_code?: unknown;
-    };
-    if (error !== undefined && error !== null) {
-      return { kind: 'error', ...(typeof status === 'number' && { error: refusal(status, error) }) };
-    }
-    const { completion_tokens: tokens, prompt_tokens: promptTokens, prompt_tokens_details: details } = usage ?? {};
-    return {
-      kind: 'chunk', completionTokens: tokenCountOf(tokens), promptTokens: tokenCountOf(promptTokens), cachedTokens: tokenCountOf(details?.cached_tokens),
-    };
-  } catch {
-    return { kind: 'chunk' };
+  const { object, error, usage, status_code: status } = chunkOf(data);
+  if ((error ?? null) !== null || object === 'error') {
+    return { kind: 'error', ...(typeof status === 'number' && { error: refusal(status, error) }) };
   }
+  const { completion_tokens: tokens, prompt_tokens: promptTokens, prompt_tokens_details: details } = isObject(usage) ? usage : {} as Fields;
+  return {
+    kind: 'chunk',
+    end,
+    completionTokens: tokenCountOf(tokens),
+    promptTokens: tokenCountOf(promptTokens),
+    cachedTokens: isObject(details) ? tokenCountOf(details.cached_tokens) : undefined,
+  };
+}
+
+/** Whether an event is a chunk, on one line, that is not the last of its choice. What ends with a line feed at `end` is looked at, which another has to follow. */
+export function isChunkOfText(events: string, start: number, end: number): boolean {
+  const reason = events.lastIndexOf(FINISH_REASON, end);
+  return events.startsWith('data: {', start) && events.startsWith('}\n\n', end - 1)
+    && reason > start && events.startsWith('null', reason + FINISH_REASON.length);
 }
 
 function refusal(status: number, error: unknown): ApiError | undefined {
-  const { message } = error as { message?: unknown };
+  const { message } = Object(error) as { message?: unknown };
   return status < 400 || status >= 500 || ROUTERS_FAULT.has(status) ? undefined : new ApiError(
     status, status === 429 ? 'rate_limit_error' : 'invalid_request_error', 'engine_refused',
     typeof message === 'string' ? message : 'the engine refused the request', status === 429 ? { 'retry-after': '1' } : {});

@@ -1,12 +1,12 @@
 import { IncomingHttpHeaders } from 'node:http';
 import { Exchange } from '../../exchange';
 import { kvMemberOf } from '../../handoff/kv-params';
-import { EngineError, invalid } from '../api-error';
+import { invalid } from '../api-error';
 import { CallerStream } from '../caller-wire';
 import { EngineRequest } from '../engine-request';
 import { WholeAnswer } from '../whole-answer';
 import { BedrockWire } from './bedrock-wire';
-import { chunkOf, completionOf, isGivenUp, tokenCountOf } from '../completion';
+import { chunkOf, completionOf, tokenCountOf } from '../completion';
 import { EventFrame } from './event-stream';
 import { checkTokenLimits, FieldProblems, Fields, isObject, jsonObject } from '../fields';
 import { withMembers } from '../json-object';
@@ -123,7 +123,6 @@ class ChunkStream implements CallerStream {
   private readonly exchange: Exchange;
   private frames: Buffer[] = [];
   private failed = false;
-  private stopped = false;
   private tokens = 0;
   private usage: Fields = {};
 
@@ -140,7 +139,6 @@ class ChunkStream implements CallerStream {
     this.usage = isObject(chunk.usage) ? chunk.usage : this.usage;
     const choice = Array.isArray(chunk.choices) ? chunk.choices[0] : undefined;
     const reason = isObject(choice) ? choice.finish_reason : undefined;
-    this.stopped = this.stopped || (typeof reason === 'string' && !isGivenUp(reason));
     if (!this.llama) {
       this.chunk(data);
     } else if (isObject(choice) && typeof choice.text === 'string') {
@@ -162,9 +160,6 @@ class ChunkStream implements CallerStream {
   public done(): void {
     if (this.failed) {
       return;
-    }
-    if (!this.stopped) {
-      throw new EngineError(502, 'stream_truncated', 'the engine ended its answer without a reason');
     }
     this.chunk(JSON.stringify({
       'amazon-bedrock-invocationMetrics': {
