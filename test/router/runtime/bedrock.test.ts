@@ -223,6 +223,20 @@ test('a stream tells reasoning, text and calls of tools as blocks of their own',
   ]);
 });
 
+test('a call without an id has one, and one whose arguments were cut is malformed, streamed or not', async () => {
+  const calls = [{ index: 0, function: { name: 'weather', arguments: '{"city":"Ulm"}' } }, { index: 1, id: 'b', function: { name: 'weather', arguments: '{"ci' } }];
+  const asked = { modelId: MODEL, messages: USER, toolConfig: { tools: [TOOL] } };
+  engine.behaviour = streaming([ROLE, ...calls.map((call) => delta({ tool_calls: [call] })), delta({}, 'tool_calls')]);
+  const events = await eventsOf((await sdk().send(new ConverseStreamCommand(asked))).stream);
+  const ids = events.flatMap(({ contentBlockStart }) => contentBlockStart?.start?.toolUse?.toolUseId ?? []);
+  expect(ids).toEqual([expect.stringMatching(/^tooluse_/), 'b']);
+  expect(events.find(({ messageStop }) => messageStop !== undefined)).toEqual({ messageStop: { stopReason: 'malformed_tool_use' } });
+  engine.behaviour = wholly({ choices: [{ index: 0, message: { role: 'assistant', content: null, tool_calls: calls }, finish_reason: 'tool_calls' }], usage: USAGE });
+  const { output, stopReason } = await sdk().send(new ConverseCommand(asked));
+  expect(output!.message!.content).toEqual([{ toolUse: { toolUseId: expect.stringMatching(/^tooluse_/), name: 'weather', input: { city: 'Ulm' } } }]);
+  expect(stopReason).toBe('malformed_tool_use');
+});
+
 describe('calls of tools whose arguments an engine mixes', () => {
   const call = (index: number, value: object) => delta({ tool_calls: [{ index, ...value }] });
   const begun = [

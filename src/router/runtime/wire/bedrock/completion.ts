@@ -1,6 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { Exchange } from '../../exchange';
 import { tokenCountOf } from '../completion';
-import { Fields, isObject } from '../fields';
+import { Fields, isObject, isTooDeep } from '../fields';
 
 /** Why generation stopped, as Bedrock says it: a stop sequence is told from the end of the turn where the engine tells which it was. */
 export function stopReasonOf(finishReason: unknown, stop: unknown, calledTools: boolean): string {
@@ -38,4 +39,19 @@ export function usageOf(usage: unknown, handedOff: boolean): Fields {
 /** The tier that an answer was given in, which is told where it is not the usual one. */
 export function tierOf({ serviceTier: type }: Exchange): Fields {
   return type === 'default' ? {} : { serviceTier: { type } };
+}
+
+/** By what callers tell calls of tools apart: engines do not name all of them. */
+export function toolUseIdOf(told: unknown): string {
+  return typeof told === 'string' && told !== '' ? told : `tooluse_${randomUUID()}`;
+}
+
+/** What a tool is called with; undefined where that is not JSON, or cannot be written. */
+export function toolInputOf(text: string): unknown {
+  try {
+    const input: unknown = JSON.parse(text || '{}');
+    return isTooDeep(input) ? undefined : input;
+  } catch {
+    return undefined;
+  }
 }

@@ -1,7 +1,7 @@
 import { Exchange } from '../../exchange';
 import { EngineError } from '../api-error';
 import { CompletionStream } from '../completion-stream';
-import { stopReasonOf, tierOf, usageOf } from './completion';
+import { stopReasonOf, tierOf, toolInputOf, toolUseIdOf, usageOf } from './completion';
 import { EventFrame } from './event-stream';
 import { Fields, isObject } from '../fields';
 
@@ -38,6 +38,9 @@ export class ConverseStream extends CompletionStream {
   /** Text of the present block that was not told yet. */
   private pendingText = '';
   private calledTools = false;
+  /** What the tool of the present block is called with, as far as it was told. */
+  private input = '';
+  private hasMalformedCall = false;
   /** Calls of tools whose blocks have ended. */
   private readonly toldCalls = new Set<number>();
   private readonly heldCalls = new Map<number, HeldCall>();
@@ -100,7 +103,8 @@ export class ConverseStream extends CompletionStream {
   protected stop(finishReason: string, stopReason: unknown): void {
     this.closeBlock();
     this.tellHeldCalls();
-    this.frames.push(MESSAGE_STOP.encode(JSON.stringify({ stopReason: stopReasonOf(finishReason, stopReason, this.calledTools) })));
+    const reason = this.hasMalformedCall ? 'malformed_tool_use' : stopReasonOf(finishReason, stopReason, this.calledTools);
+    this.frames.push(MESSAGE_STOP.encode(JSON.stringify({ stopReason: reason })));
   }
 
   protected end(): void {
@@ -114,11 +118,14 @@ export class ConverseStream extends CompletionStream {
   private openCall(call: number, id: unknown, name: unknown): void {
     this.openBlock(call);
     this.calledTools = true;
-    this.frames.push(BLOCK_START.encode(JSON.stringify({ contentBlockIndex: this.blockIndex, start: { toolUse: { toolUseId: id, name } } })));
+    this.input = '';
+    const start = { toolUse: { toolUseId: toolUseIdOf(id), name } };
+    this.frames.push(BLOCK_START.encode(JSON.stringify({ contentBlockIndex: this.blockIndex, start })));
   }
 
   private tellInput(input: string): void {
     if (input !== '') {
+      this.input += input;
       this.frames.push(BLOCK_DELTA.encode(JSON.stringify({ contentBlockIndex: this.blockIndex, delta: { toolUse: { input } } })));
     }
   }
@@ -144,6 +151,7 @@ export class ConverseStream extends CompletionStream {
       this.frames.push(BLOCK_STOP.encode(`{"contentBlockIndex":${this.blockIndex}}`));
       if (typeof this.block === 'number') {
         this.toldCalls.add(this.block);
+        this.hasMalformedCall ||= toolInputOf(this.input) === undefined;
       }
       this.block = undefined;
     }

@@ -4,9 +4,9 @@ import { CallerStream } from '../caller-wire';
 import { WholeAnswer } from '../whole-answer';
 import { BedrockWire } from './bedrock-wire';
 import { completionOf, reasoningOf } from '../completion';
-import { stopReasonOf, tierOf, usageOf } from './completion';
+import { stopReasonOf, tierOf, toolInputOf, toolUseIdOf, usageOf } from './completion';
 import { ConverseStream } from './converse-stream';
-import { Fields, isObject, isTooDeep } from '../fields';
+import { Fields, isObject } from '../fields';
 
 /**
  * Callers of Converse and ConverseStream.
@@ -44,10 +44,6 @@ export class ConverseWire extends BedrockWire {
 function toolUseOf(call: unknown): Fields | undefined {
   const { id, function: called } = isObject(call) ? call : {} as Fields;
   const { name, arguments: text } = isObject(called) ? called : {} as Fields;
-  try {
-    const input: unknown = JSON.parse(text as string || '{}');
-    return isTooDeep(input) ? undefined : { toolUse: { toolUseId: id, name, input } };
-  } catch {
-    return undefined;
-  }
+  const input = toolInputOf(typeof text === 'string' ? text : '');
+  return input === undefined ? undefined : { toolUse: { toolUseId: toolUseIdOf(id), name, input } };
 }
