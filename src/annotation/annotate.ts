@@ -14,7 +14,7 @@ const METADATA_KEY = 'DisaggregatedInference';
  */
 export class EstimateAnnotation {
   /**
-   * Annotates a service. A promise that the given counts miss is a warning, with the counts that would hold it; a load that they cannot carry, and
+   * Annotates a service. A promise that the given counts miss is a warning, with the counts that would hold it, and so is one of which only a simulation can tell; a load that they cannot carry, and
    * a promise that no fleet holds, fail the synthesis.
    *
    * @param service the service's construct.
@@ -48,7 +48,13 @@ export class EstimateAnnotation {
 }
 
 function tellMissed(service: IConstruct, estimate: Estimate, spec: DeploymentSpec): void {
-  const missed = estimate.objectives.filter((objective) => !objective.held);
+  for (const { metric, percentile, verdict } of estimate.objectives) {
+    if (verdict === 'unknown') {
+      Annotations.of(service).addWarningV2(`cdk-disaggregated-inference:ObjectiveUnknown.${metric}`, `whether ${METRIC_NAMES[metric]} p${percentile} keeps the objective `
+        + 'is not known, as bursts outrun the slots (simulate tells)');
+    }
+  }
+  const missed = estimate.objectives.filter(({ held, verdict }) => !held && verdict !== 'unknown');
   if (missed.length === 0) {
     return;
   }

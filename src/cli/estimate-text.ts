@@ -84,7 +84,7 @@ function verdicts(estimate: Estimate): string {
       time(verdict.objectiveSeconds),
       time(verdict.estimateSeconds.value),
       interval(verdict.estimateSeconds, time),
-      verdict.verdict,
+      verdict.verdict === 'unknown' ? 'unknown: simulate tells' : verdict.verdict,
     ]),
   ], 1, 5);
 }

@@ -12,7 +12,7 @@ import type { SimulateOptions } from './simulate';
 enum ExitCode {
   /** The objective is held, or nothing is found. */
   GOOD = 0,
-  /** The objective is missed, or something is found. */
+  /** The objective is missed or that is unknown, or something is found. */
   BAD = 1,
   WRONG_INPUT = 2,
   REFUSED = 3,
@@ -22,7 +22,7 @@ enum ExitCode {
 const SPEC_EXIT_CODES = `
 Exit codes:
   ${ExitCode.GOOD}   the objective is held, or there is none
-  ${ExitCode.BAD}   the objective is missed
+  ${ExitCode.BAD}   the objective is missed, or only simulate can tell
   ${ExitCode.WRONG_INPUT}   wrong input: every problem is on standard error
   ${ExitCode.REFUSED}   no estimate: unstable, infeasible, or without a published basis
   ${ExitCode.DEFECT}  a defect of this program`;

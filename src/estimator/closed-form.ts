@@ -8,7 +8,7 @@ import { speculativeStepSeconds, tokensPerStep } from './phases/speculation';
 import { waferTokenSeconds } from './phases/wafer-decode';
 import { KvLink, Plant } from './plant';
 import { batchVariance, meanBatch } from './queueing/batch';
-import { conditionalWaitSeconds, peakedness, waitingProbability } from './queueing/bursty-queue';
+import { burstRate, conditionalWaitSeconds, peakedness, waitingProbability } from './queueing/bursty-queue';
 import { WaitingMixture } from './queueing/waiting-mixture';
 
 /** Shares of the requests that percentiles are given for, and the standard normal's quantiles of them. */
@@ -42,6 +42,8 @@ export class ClosedForm {
   public prefillLoad = 0;
   public linkLoad = 0;
   public decodeLoad = 0;
+  /** Share of the requests that wait for a slot where `burstLoad` is above 1: 0 and 1 bound what the queue cannot tell; undefined asks the queue. */
+  public waitingInBursts?: number;
   /** Mean sequences in the batch of one engine. */
   public batch = 0;
   /** KV bytes that a step reads of a sequence at the mean context, one copy. */
@@ -152,6 +154,11 @@ export class ClosedForm {
     return this.prefillLoad < 1 && this.linkLoad < 1 && this.decodeLoad < 1;
   }
 
+  /** What the decode pool has to do in a burst over its capacity. Above 1 the queue sees too few requests wait for a slot. */
+  public get burstLoad(): number {
+    return this.decodeLoad * burstRate(this.plant.arrivalScv);
+  }
+
   /**
    * Solves for a rate and counts; the answers are in the public fields.
    *
@@ -199,7 +206,8 @@ export class ClosedForm {
       return this.meanOutputTokens * (first + growth * (batch - 1)) + (aggregated ? batch * meanPrefill : 0);
     };
     const admitted = Math.min(requestsPerSecond, FULLEST * slots / heldSeconds(slots));
-    const admissionWaits = waitingProbability(slots, admitted, (busy) => busy / heldSeconds(busy), arrivalScv);
+    const bound = this.burstLoad > 1 ? this.waitingInBursts : undefined;
+    const admissionWaits = bound ?? waitingProbability(slots, admitted, (busy) => busy / heldSeconds(busy), arrivalScv);
     const admission = conditionalWaitSeconds(slots, admitted, heldSeconds(slots), arrivalScv, 1);
 
     // link: processor sharing
@@ -244,7 +252,7 @@ export class ClosedForm {
     latencies[TPOT] = step;
     for (let q = 0; q < SHARES.length; q++) {
       const z = NORMAL_QUANTILES[q];
-      const fuller = this.step(Math.min(seen + z * deviation, decode.slots));
+      const fuller = this.step(bound === 1 ? decode.slots : Math.min(seen + z * deviation, decode.slots));
       latencies[TPOT + 1 + q] = step + Math.hypot(fuller - step, z * own);
     }
 

@@ -91,9 +91,12 @@ export interface ObjectiveVerdict {
   readonly objectiveSeconds: number;
   /** The estimate, in seconds. */
   readonly estimateSeconds: Range;
-  /** Whether the centre of the estimate keeps the promise. */
+  /** Whether the centre of the estimate keeps the promise; false where that is unknown. */
   readonly held: boolean;
-  /** `held` or `missed` where the whole interval says so, `likely held` or `likely missed` where its centre does and an end does not. */
+  /**
+   * `held` or `missed` where the whole interval says so, `likely held` or `likely missed` where its centre does and an end does not.
+   * `unknown` where bursts outrun the slots: `simulate` tells then.
+   */
   readonly verdict: string;
 }
 

@@ -3,7 +3,6 @@ import { predictionSigmas } from './calibration/calibration';
 import { END_TO_END, TPOT, TTFT } from './closed-form';
 import { usdPerMillionTokens } from './cost';
 import { Confidence, Estimate, LatencyEstimate, ObjectiveVerdict, Range, StageEstimate } from './estimate';
-import { burstRate } from './queueing/bursty-queue';
 import { ratesOf } from './routing-rates';
 import { Service } from './service';
 import { DRAWS, interval } from './uncertainty';
@@ -31,31 +30,20 @@ export function report(service: Service, prefillInstances: number, decodeInstanc
   const goodput = service.goodput(true);
   service.solve(prefillInstances, decodeInstances);
 
-  const latencyDraws = centres.map(() => new Float64Array(DRAWS));
-  const loadDraws = stages.map(() => new Float64Array(DRAWS));
-  const tokenDraws = new Float64Array(DRAWS);
-  const goodputDraws = new Float64Array(DRAWS);
   const offered = service.rate * form.meanOutputTokens;
-  let unstable = 0;
-  service.eachDraw((draw) => {
-    centres.forEach((_, i) => {
-      latencyDraws[i][draw] = form.latencies[i];
-    });
-    service.stages().forEach((stage, i) => {
-      loadDraws[i][draw] = Math.min(1, stage.load);
-    });
-    // a fleet that falls behind gives what its fullest stage gives
-    tokenDraws[draw] = offered / Math.max(1, service.fullest);
-    unstable += form.stable ? 0 : 1;
-    goodputDraws[draw] = service.goodput(false);
-  });
+  const outrun = form.burstLoad > 1;
+  // where bursts outrun the slots, figures lie between those of nobody and of everybody waiting for one
+  const drawn = (resolved.plant.arrivalScv > 1 ? [0, 1] : [undefined]).map((waiting) => draws(service, offered, waiting));
+  const { latencies: least, goodputs: highest, loads, tokens, unstable } = drawn[0];
+  const { latencies: longest, goodputs: lowest } = drawn[drawn.length - 1];
   const { ttft: ttftSigma = 0 } = predictionSigmas((resolved.prefill ?? resolved.decode).set, resolved.plant.model);
   const { tpot: tpotSigma = 0 } = predictionSigmas(resolved.decode.set, resolved.plant.model);
   const ranges = centres.map((centre, i) => {
     const ttft = i < TPOT ? 1 : i < END_TO_END ? 0 : Math.min(1, centres[i - END_TO_END] / centre);
-    return interval(centre, latencyDraws[i], ttft * ttftSigma + (1 - ttft) * tpotSigma);
+    const sigma = ttft * ttftSigma + (1 - ttft) * tpotSigma;
+    return { ...interval(centre, longest[i], sigma), low: interval(centre, least[i], sigma).low };
   });
-  const outputTokensPerSecond = interval(offered, tokenDraws);
+  const outputTokensPerSecond = interval(offered, tokens);
 
   const usdPerHour = fleetPrice(service, prefillInstances, decodeInstances);
   const estimates = stages.map((stage, i): StageEstimate => {
@@ -66,7 +54,7 @@ export function report(service: Service, prefillInstances: number, decodeInstanc
       hardware: stage.hardware,
       instances: stage.instances,
       tensorParallelDegree: stage.name === 'kv-transfer' ? 1 : pool!.tensorParallelDegree,
-      utilisation: interval(stage.load, loadDraws[i]),
+      utilisation: interval(stage.load, loads[i]),
       bottleneck: bottlenecks[i],
       ...(price && { usdPerHour: price.usdPerHour * stage.instances }),
       coefficients: service.coefficients(stage.name),
@@ -81,7 +69,7 @@ export function report(service: Service, prefillInstances: number, decodeInstanc
     endToEndSeconds: latency(ranges, END_TO_END),
     ttftParts,
     outputTokensPerSecond,
-    goodputRequestsPerSecond: interval(goodput, goodputDraws),
+    goodputRequestsPerSecond: { ...interval(goodput, highest), low: interval(goodput, lowest).low },
     stages: estimates,
     bottleneck: stages.reduce((most, stage) => (stage.load > most.load ? stage : most)).name,
     ...(usdPerHour !== undefined && {
@@ -92,17 +80,45 @@ export function report(service: Service, prefillInstances: number, decodeInstanc
         high: usdPerMillionTokens(usdPerHour, outputTokensPerSecond.low),
       },
     }),
-    objectives: service.promises.map((promise): ObjectiveVerdict => ({
-      metric: promise.metric,
-      percentile: promise.percentile,
-      objectiveSeconds: promise.seconds,
-      estimateSeconds: ranges[promise.index],
-      held: centres[promise.index] <= promise.seconds,
-      verdict: verdictOf(ranges[promise.index], promise.seconds),
-    })),
+    objectives: service.promises.map((promise): ObjectiveVerdict => {
+      const isKnown = !outrun || promise.metric === 'tpotSeconds';
+      return {
+        metric: promise.metric,
+        percentile: promise.percentile,
+        objectiveSeconds: promise.seconds,
+        estimateSeconds: ranges[promise.index],
+        held: isKnown && centres[promise.index] <= promise.seconds,
+        verdict: isKnown ? verdictOf(ranges[promise.index], promise.seconds) : 'unknown',
+      };
+    }),
     solver: 'closed-form',
     confidence: confidence(service, unstable),
   };
+}
+
+/** What the draws of the coefficients give, with so many waiting for a slot where bursts outrun the slots. */
+function draws(service: Service, offeredTokensPerSecond: number, waitingInBursts: number | undefined) {
+  const { form } = service;
+  const latencies = Array.from(form.latencies, () => new Float64Array(DRAWS));
+  const loads = service.stages().map(() => new Float64Array(DRAWS));
+  const tokens = new Float64Array(DRAWS);
+  const goodputs = new Float64Array(DRAWS);
+  let unstable = 0;
+  form.waitingInBursts = waitingInBursts;
+  service.eachDraw((draw) => {
+    latencies.forEach((column, i) => {
+      column[draw] = form.latencies[i];
+    });
+    service.stages().forEach((stage, i) => {
+      loads[i][draw] = Math.min(1, stage.load);
+    });
+    // a fleet that falls behind gives what its fullest stage gives
+    tokens[draw] = offeredTokensPerSecond / Math.max(1, service.fullest);
+    unstable += form.stable ? 0 : 1;
+    goodputs[draw] = service.goodput(false);
+  });
+  form.waitingInBursts = undefined;
+  return { latencies, loads, tokens, goodputs, unstable };
 }
 
 /** Price of a fleet in USD per hour; undefined where a price is missing. */
@@ -171,7 +187,7 @@ function confidence(service: Service, unstable: number): Confidence {
     low = true;
     reasons.push(`in ${unstable} of ${DRAWS} draws of the coefficients the load exceeds the capacity`);
   }
-  const burst = service.form.decodeLoad * burstRate(plant.arrivalScv);
+  const burst = service.form.burstLoad;
   if (burst > 1) {
     low = true;
     reasons.push(`bursts bring ${(burst * 100).toFixed(0)} % of what the engines write at most, and the closed form sees too few requests wait for a slot then: `

@@ -53,6 +53,13 @@ test('estimate as JSON follows its schema, and says when the objective is missed
   expect(status).toBe(1);
 });
 
+test('a promise that only a simulation can judge is neither held nor missed', () => {
+  const { status, stdout } = run(['estimate', join(ROOT, 'examples/specs/qwen3-32b-p5.json'), '--set', 'workload.requestsPerSecond=8',
+    '--set', 'workload.interarrivalScv=20', '--set', 'objective.ttftSeconds=0.3']);
+  expect(stdout).toMatch(/^ {2}time to first token +p95 .* unknown: simulate tells$/m);
+  expect(status).toBe(1);
+});
+
 test('a load beyond the fleet is refused, with the spec from standard input', () => {
   const spec = JSON.parse(readFileSync(EXAMPLE, 'utf8'));
   spec.workload.trace = join(ROOT, 'examples/quick-start/azure-2023-conv.csv');

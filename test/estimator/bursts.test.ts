@@ -1,4 +1,4 @@
-import { estimateOf, trn2 } from './specs';
+import { SCHEMA, estimateOf, steady, trn2 } from './specs';
 import { DeploymentSpec, Estimate } from '../../src/estimator';
 import { Simulator } from '../../src/estimator/simulation';
 
@@ -52,3 +52,21 @@ test.each(CASES)('aggregated, %d engines, load %d, scv %d: TTFT is within a thir
   expect(p95).toBeGreaterThan(0.8);
   expect(p95).toBeLessThan(1.35);
 });
+
+test.each([[8, 0.3], [8, 10], [6.5, 0.05], [10, 2]])('bursts at %d requests/s outrun the slots: no promise is firmly held or missed, and the interval has the simulation\'s p95',
+  (requestsPerSecond, ttftSeconds) => {
+    const spec: DeploymentSpec = {
+      schema: SCHEMA,
+      model: { id: 'qwen3-32b' },
+      workload: { ...steady(requestsPerSecond, 1024, 1024), interarrivalScv: 20 },
+      objective: { ttftSeconds, endToEndSeconds: 20 },
+      decode: { hardware: 'p5.48xlarge', instances: 1, tensorParallelDegree: 4, maxConcurrentSequences: 128, maxBatchedTokens: 2048 },
+    };
+    const { objectives, ttftSeconds: { p95 }, goodputRequestsPerSecond: goodput, confidence } = estimateOf(spec);
+    expect(objectives.map(({ held, verdict }) => [held, verdict])).toEqual([[false, 'unknown'], [false, 'unknown']]);
+    expect(confidence).toEqual({ level: 'low', reason: expect.stringMatching(/bursts bring \d+ % .* simulate tells/) });
+    const simulated = Simulator.simulate(spec, { requests: REQUESTS }).simulation!.ttftSeconds.p95;
+    expect(simulated).toBeGreaterThan(p95.low);
+    expect(simulated).toBeLessThan(p95.high);
+    expect(goodput.low).toBeLessThan(requestsPerSecond);
+  });
