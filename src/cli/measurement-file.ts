@@ -3,6 +3,7 @@ import { ExpectedFile, displayName, readText } from './bounded-text';
 import { ClosedLoop, DecodeStep, LoggedRequest, Measurements, UnloadedPrompt } from '../estimator/calibration/measurements';
 import { JsonSyntaxError, parseJson } from '../json-text';
 import { Problem, ProblemsError } from '../problems';
+import { MAX_SPAN_SECONDS, MAX_TOKENS } from '../workload/limits';
 
 const MAX_BYTES = 512 * 1024 * 1024;
 
@@ -21,6 +22,22 @@ interface Row {
 
 /** Fields of a record. Times may be given in seconds or milliseconds. */
 const FIELDS = ['arrival', 'inputTokens', 'outputTokens', 'ttft', 'tpot', 'endToEnd', 'concurrency', 'sequences', 'contextTokens', 'step'];
+
+/** Most seconds that a request takes: eleven days, beyond which a unit or a column is mixed up. */
+const MAX_SECONDS = 1e6;
+
+/** The most that a field may be; arrivals are bounded by the span of a run. */
+const LARGEST: { readonly [field: string]: number } = {
+  inputTokens: MAX_TOKENS,
+  outputTokens: MAX_TOKENS,
+  contextTokens: MAX_TOKENS,
+  concurrency: MAX_TOKENS,
+  sequences: MAX_TOKENS,
+  ttft: MAX_SECONDS,
+  tpot: MAX_SECONDS,
+  endToEnd: MAX_SECONDS,
+  step: MAX_SECONDS,
+};
 
 /** Units that a time's name may end with. */
 const UNITS: { readonly [unit: string]: number } = { seconds: 1, s: 1, ms: 1e-3, milliseconds: 1e-3 };
@@ -60,6 +77,16 @@ export function readMeasurements(file: string): Measurements {
     if (log.length > 0) {
       log.sort((a, b) => a.arrivalSeconds - b.arrivalSeconds);
       const [{ arrivalSeconds: first }] = log;
+      const late = run.find(({ arrival }) => typeof arrival === 'number' && arrival - first > MAX_SPAN_SECONDS);
+      if (late !== undefined) {
+        problems.push({
+          rule: 'MeasurementTooLarge',
+          path: late.place,
+          value: String(late.arrival),
+          message: `arrival is more than ${MAX_SPAN_SECONDS} seconds after the first of the run`,
+          mend: 'correct the unit, or leave such records out',
+        });
+      }
       result.logs.push(log.map((request) => ({ ...request, arrivalSeconds: request.arrivalSeconds - first })));
     }
   }
@@ -79,9 +106,18 @@ function add(row: Row, into: Gathered, log: LoggedRequest[], problems: Problem[]
   const has = (...values: unknown[]) => values.every((value) => value !== undefined);
   const isWrong = (value: unknown, least: number) => value !== undefined && (typeof value !== 'number' || !Number.isFinite(value) || value < least);
   const wrong = FIELDS.filter((name) => isWrong(fields[name], name === 'arrival' ? -Infinity : name === 'contextTokens' ? 0 : Number.MIN_VALUE));
+  const large = FIELDS.find((name) => fields[name] > LARGEST[name]);
   if (wrong.length > 0) {
     problems.push({
       rule: 'MeasurementNotANumber', path: place, value: JSON.stringify(row[wrong[0]]), message: `${wrong[0]} is not a number above 0`, mend: 'leave such records out',
+    });
+  } else if (large !== undefined) {
+    problems.push({
+      rule: 'MeasurementTooLarge',
+      path: place,
+      value: JSON.stringify(row[large]),
+      message: `${large} is above ${LARGEST[large]}${LARGEST[large] === MAX_SECONDS ? ' seconds' : ''}`,
+      mend: 'correct the unit, or leave such records out',
     });
   } else if (has(ttft, endToEnd, outputTokens) && outputTokens > 1 && !(endToEnd > ttft)) {
     problems.push({

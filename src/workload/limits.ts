@@ -3,3 +3,5 @@ export const MAX_TOKENS = 10_000_000;
 
 /** Tokens that one id in `hash_ids` stands for (Mooncake FAST25 traces, README). */
 export const PREFIX_BLOCK_TOKENS = 512;
+/** Most seconds between the first arrival and the last: some thirty years, so a longer span is a unit mixed up. */
+export const MAX_SPAN_SECONDS = 1_000_000_000;

@@ -1,3 +1,4 @@
+import { MAX_SPAN_SECONDS } from './limits';
 import { TraceProblems } from './trace-problems';
 import { TraceRequest } from './trace-request';
 
@@ -51,12 +52,14 @@ export function parseCsvTrace(text: string, problems: TraceProblems): TraceReque
     const field = row.field(arrivalColumn);
     clock ??= NUMBER.test(field) ? readSeconds : dateTimeReader();
     const seconds = clock(field);
-    if (seconds >= latest && seconds < MILLISECONDS_FROM) {
-      latest = seconds;
-    } else {
-      addArrivalProblem(field, seconds, row.line, row.columnOf(arrivalColumn), problems);
-    }
     first = Number.isNaN(first) ? seconds : first;
+    if (!(seconds >= latest && seconds < MILLISECONDS_FROM)) {
+      addArrivalProblem(field, seconds, row.line, row.columnOf(arrivalColumn), problems);
+    } else if (seconds - first > MAX_SPAN_SECONDS) {
+      problems.addSpan(field, row.line, row.columnOf(arrivalColumn));
+    } else {
+      latest = seconds;
+    }
     const inputTokens = readLength(row, inputColumn, 'the input length', problems);
     const outputTokens = readLength(row, outputColumn, 'the output length', problems);
     requests.push({ line: row.line, arrivalSeconds: seconds - first, inputTokens, cachedInputTokens: 0, outputTokens });

@@ -1,5 +1,5 @@
 import { JsonSyntaxError, parseJson } from '../json-text';
-import { PREFIX_BLOCK_TOKENS as BLOCK_TOKENS } from './limits';
+import { MAX_SPAN_SECONDS, PREFIX_BLOCK_TOKENS as BLOCK_TOKENS } from './limits';
 import { TraceProblems } from './trace-problems';
 import { TraceRequest } from './trace-request';
 
@@ -27,6 +27,8 @@ export function parseJsonlTrace(text: string, problems: TraceProblems): TraceReq
       problems.add('TraceTimestampInvalid', line, at('timestamp'), timestamp, 'timestamp is not a number', 'give the arrival in milliseconds');
     } else if (timestamp < latest) {
       problems.add('TraceOutOfOrder', line, at('timestamp'), timestamp, 'the request arrives before an earlier row', 'sort the trace by timestamp');
+    } else if (timestamp - (first ?? timestamp) > MAX_SPAN_SECONDS * 1000) {
+      problems.addSpan(timestamp, line, at('timestamp'));
     } else {
       latest = timestamp;
       first ??= timestamp;

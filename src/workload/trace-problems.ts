@@ -1,5 +1,5 @@
 import { Problem, ProblemsError } from '../problems';
-import { MAX_TOKENS } from './limits';
+import { MAX_SPAN_SECONDS, MAX_TOKENS } from './limits';
 
 /** Problems that are told one by one; the rest is counted. */
 const MAX_TOLD = 20;
@@ -41,6 +41,12 @@ export class TraceProblems {
       this.add('TraceLengthOutOfRange', line, column, field, `${name} is not between 1 and ${MAX_TOKENS} tokens`,
         'correct the length, or leave out requests that failed');
     }
+  }
+
+  /** Notes an arrival that is further from the first one than any trace reaches. */
+  public addSpan(field: unknown, line: number, column: number): void {
+    this.add('TraceSpanTooLong', line, column, field, `the request arrives more than ${MAX_SPAN_SECONDS} seconds after the first`,
+      'correct the unit of the arrivals, or split the trace');
   }
 
   /** Throws all that was noted. */

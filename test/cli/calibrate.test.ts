@@ -100,6 +100,10 @@ describe('measurements', () => {
     ['a benchmark without requests', 'a.json', { benchmarks: [{}] }, /the benchmark has no requests\.successful/],
     ['a last token before the first', 'a.json', [{ arrivalSeconds: 0, inputTokens: 10, outputTokens: 5, ttftSeconds: 2, endToEndSeconds: 2 }], /5 tokens were written in no time/],
     ['records that are none', 'a.json', { metrics: null, metadata: null }, /is no measurement/],
+    ['a length and times that no engine has', 'a.csv', 'arrivalSeconds,inputTokens,outputTokens,ttftSeconds,endToEndSeconds\n0,1e8,10,0.05,0.2\n1,100,10,0.05,1e300\n',
+      /^\[a\.csv:2\] inputTokens is above 10000000, got: 100000000 .*\n\[a\.csv:3\] endToEnd is above 1000000 seconds, got: 1e\+300 /],
+    ['a run of more than thirty years', 'a.csv', 'arrivalSeconds,inputTokens,outputTokens\n0,100,10\n1,100,10\n1e300,100,10\n',
+      /^\[a\.csv:4\] arrival is more than 1000000000 seconds after the first of the run, got: 1e\+300 /],
     ['many wrong records', 'a.csv', `inputTokens,ttftMs\n${'100,0\n'.repeat(30)}`, /so are 10 more records/],
   ])('of %s are refused', (_, name, content, message) => {
     expect(refusal(name, content)).toMatch(message);

@@ -97,6 +97,16 @@ describe('malformed traces', () => {
     ]);
   });
 
+  test('a request that arrives more than thirty years after the first', () => {
+    expect(problemsOf(`${header}0,1,1\n5,1,1\n1000000001,1,1\n7,1,1\n`)).toEqual([
+      expect.objectContaining({ rule: 'TraceSpanTooLong', path: 'bad.csv:4:1', value: '"1000000001"', mend: expect.stringMatching(/unit/) }),
+    ]);
+    expect(problemsOf([0, 1e18, 1e300].map((timestamp) => JSON.stringify({ timestamp, input_length: 5, output_length: 5 })).join('\n'))).toEqual([
+      expect.objectContaining({ rule: 'TraceSpanTooLong', path: 'bad.csv:2:2', value: '1000000000000000000' }),
+      expect.objectContaining({ rule: 'TraceSpanTooLong', path: 'bad.csv:3:2', value: '1e+300' }),
+    ]);
+  });
+
   test('every bad field of a row is named, 20 in all and the rest counted', () => {
     const problems = problemsOf(`${header}${'x,0,y\n'.repeat(30)}`);
     expect(problems.slice(0, 3).map((p) => p.path)).toEqual(['bad.csv:2:1', 'bad.csv:2:3', 'bad.csv:2:5']);
