@@ -1,3 +1,4 @@
+import { IncomingMessage } from 'node:http';
 import { performance } from 'node:perf_hooks';
 import { ANONYMOUS } from './auth/authenticator';
 import { Cancellation } from './cancellation';
@@ -121,6 +122,19 @@ export class Exchange {
       return;
     }
     await this.tell(cause instanceof ApiError ? cause : new ApiError(500, 'server_error', 'internal_error', 'the router failed'));
+  }
+
+  /** Cuts off a caller of HTTP/1.1 who was answered early, such as with a refusal, and takes longer than that to send the rest of its request. */
+  public endUnread({ bodyTimeoutSeconds }: LimitsConfig): void {
+    const { request } = this;
+    if (request instanceof IncomingMessage && !request.complete && !request.socket.destroyed) {
+      const timer = setTimeout(() => request.socket.destroy(), bodyTimeoutSeconds * 1000);
+      const settle = () => clearTimeout(timer);
+      request.once('end', settle);
+      request.socket.once('close', settle);
+      // what comes is dropped, so that the caller gets to read its answer.
+      request.resume();
+    }
   }
 
   /** The whole body of the request. Throws ApiError if it is longer than allowed, CallerStalled if it, or any of it, takes too long to come. */

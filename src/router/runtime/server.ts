@@ -166,6 +166,7 @@ export class RouterServer {
       await exchange.fail(e);
     } finally {
       this.exchanges.delete(exchange);
+      exchange.endUnread(service.config.limits);
       service.ended();
       exchange.trace?.end(exchange);
     }

@@ -502,6 +502,20 @@ describe('a caller', () => {
     expect(await lastLine()).toMatchObject({ code: '499', failure: 'the caller took longer than 0.3 s to send its request' });
   });
 
+  test.each([
+    ['POST /nothing', KEY, 404], ['GET /healthz', KEY, 200], ['POST /v1/chat/completions', 'wrong', 401], ['POST /v1/chat/completions', KEY, 413],
+  ])('whose body is dripped after the answer of %s with the key %p is cut off', async (operation, key, status) => {
+    await start({ limits: { bodyTimeoutSeconds: 0.3, writeStallSeconds: 5, maxBodyBytes: 100 } });
+    const socket = connect(router.port, '127.0.0.1');
+    socket.write(`${operation} HTTP/1.1\r\nhost: router\r\nauthorization: Bearer ${key}\r\ncontent-length: 1000000\r\n\r\n`);
+    let told = '';
+    socket.on('data', (bytes) => (told += bytes.toString())).on('error', () => undefined);
+    const drip = setInterval(() => socket.write(' '), 20);
+    await new Promise((resolve) => socket.once('close', resolve));
+    clearInterval(drip);
+    expect(told.startsWith(`HTTP/1.1 ${status} `)).toBe(true);
+  });
+
   test('whose target leads back to the router is told so, through others as well', async () => {
     await start();
     const target = (url: string) => [{ name: 'router', role: 'aggregated', protocol: 'openai', url, apiKeyEnv: 'KEYS' }];
