@@ -90,7 +90,8 @@ export class MooncakePair {
     }
     json(response, 200, {
       choices: [{ index: 0, message: { role: 'assistant', content: 'never to be seen' }, finish_reason: isStopped ? 'stop' : 'length' }],
-      usage: { prompt_tokens: 3 }, kv_transfer_params: null,
+      usage: { prompt_tokens: 3 },
+      kv_transfer_params: null,
     });
   }
 

@@ -52,7 +52,11 @@ describe('a request', () => {
       transfer_id: expect.stringMatching(/^xfer-.{36}$/),
     });
     expect(read.body).toEqual({
-      model: body.model, messages: (body as any).messages, stream: false, max_tokens: 1, ignore_eos: true,
+      model: body.model,
+      messages: (body as any).messages,
+      stream: false,
+      max_tokens: 1,
+      ignore_eos: true,
       kv_transfer_params: { do_remote_decode: true, do_remote_prefill: false, transfer_id: params.transfer_id },
     });
     expect(read.headers['x-request-id']).toBe(written.headers['x-request-id']);

@@ -221,7 +221,10 @@ describe('the router', () => {
   const running: { stop(): Promise<void> }[] = [];
   let router: TestRouter;
   const usage = (prompt: number, cached?: number) => ({
-    prompt_tokens: prompt, completion_tokens: 1, total_tokens: prompt + 1, ...(cached !== undefined && { prompt_tokens_details: { cached_tokens: cached } }),
+    prompt_tokens: prompt,
+    completion_tokens: 1,
+    total_tokens: prompt + 1,
+    ...(cached !== undefined && { prompt_tokens_details: { cached_tokens: cached } }),
   });
   const answering = (told: object): Behaviour => wholly({ ...COMPLETION, usage: told });
 
