@@ -284,6 +284,7 @@ describe('a decode fleet', () => {
       tensorParallelDegree: 32,
       enginesPerInstance: 1,
       maxConcurrentSequences: 8,
+      kvBlockTokens: 64,
       promptBuckets: [2048, 8192],
       maxSequenceTokens: 16_384,
       purchaseOption: 'capacity-block',

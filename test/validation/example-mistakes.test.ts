@@ -194,7 +194,7 @@ const MISTAKES: Mistake[] = [
   },
   {
     name: 'two providers of one group',
-    rules: ['CapacityProviderGroupShared', 'NeuronServicesShareDevices', 'TasksExceedInstances'],
+    rules: ['CapacityProviderGroupShared', 'NeuronServicesShareDevices'],
     places: (template) => providers(template).length > 1 ? [providers(template)[1]] : [],
     make: ({ AutoScalingGroupProvider }, template) => {
       AutoScalingGroupProvider.AutoScalingGroupArn = providers(template)[0].AutoScalingGroupProvider.AutoScalingGroupArn;

@@ -1,7 +1,7 @@
 import { BedrockRuntimeClient, ConverseCommand } from '@aws-sdk/client-bedrock-runtime';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import {
-  ask, Behaviour, chat, chunkOf, COMPLETION, drained, MockEngine, MODEL, routerFor, streaming, TestRouter, until, whole, wholly,
+  ask, Behaviour, chat, chunkOf, COMPLETION, delta, drained, MockEngine, MODEL, routerFor, streaming, TestRouter, until, whole, wholly,
 } from '../harness';
 import { VllmPair } from '../vllm-pair';
 
@@ -404,7 +404,7 @@ describe('rate limits', () => {
 
   test('on tokens count those of streams', async () => {
     const usage = { choices: [], usage: { prompt_tokens: 100, completion_tokens: 500 } };
-    const router = await limited({ tokensPerMinute: 600 }, streaming([chunkOf('a'), usage]));
+    const router = await limited({ tokensPerMinute: 600 }, streaming([chunkOf('a'), delta({}, 'stop'), usage]));
     expect((await asks(router, '1', { stream: true })).status).toBe(200);
     expect((await asks(router, '2', { stream: true })).status).toBe(429);
   });
