@@ -48,6 +48,9 @@ const QWEN3_32B = modelShape(ModelArchitecture.of('qwen3-32b').spec, 2, 2);
 
 const RTX_PRO_6000_PAIR_BYTES = 2 * 96e9;
 
+/** An engine of one device. */
+const ALONE = { ranks: 1, chips: 1, linkBytesPerSecond: 0, kvCopies: 1, lowPrecision: false };
+
 /** An engine that serves a Llama of 185 million random weights on one core of a CPU. */
 export const SMALL_LLAMA_ON_A_CORE: MeasuredEngine = {
   model: smallLlama(),
@@ -55,11 +58,7 @@ export const SMALL_LLAMA_ON_A_CORE: MeasuredEngine = {
     flopsPerSecond: 2e12,
     memoryBytesPerSecond: 2e11,
     memoryBytes: 24e9,
-    ranks: 1,
-    chips: 1,
-    linkBytesPerSecond: 0,
-    kvCopies: 1,
-    lowPrecision: false,
+    ...ALONE,
   },
   limits: { sequences: 32, stepTokens: 2048, blockTokens: 16, kvTokens: Infinity },
 };
@@ -73,11 +72,7 @@ export function replayScores(): ReplayScore[] {
         flopsPerSecond: 165e12,
         memoryBytesPerSecond: 1.008e12,
         memoryBytes: 24e9,
-        ranks: 1,
-        chips: 1,
-        linkBytesPerSecond: 0,
-        kvCopies: 1,
-        lowPrecision: false,
+        ...ALONE,
       },
       // its log: 2,588 blocks of 16 tokens.
       limits: { sequences: 256, stepTokens: 2048, blockTokens: 16, kvTokens: 41_408 },

@@ -108,7 +108,8 @@ describe('emulate', () => {
     const response = await fetch(`${url}/v1/chat/completions`, {
       method: 'POST', body: JSON.stringify({ model: 'llama-3.3-70b', messages: [{ role: 'user', content: 'hi' }], ...body }),
     });
-    return { status: response.status, body: await response.json() as any };
+    const told = await response.json() as { model: string; choices: { finish_reason: string }[]; error: { message: string } };
+    return { status: response.status, body: told };
   };
 
   test('goes by the model\'s name as well', async () => {

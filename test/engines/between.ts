@@ -1,6 +1,7 @@
 import { createServer, IncomingMessage, Server, ServerResponse } from 'node:http';
 import { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
+import { ReadableStream } from 'node:stream/web';
 
 /** A server that a router takes for an engine: it passes everything on, and may change what a request is answered, or let something happen first. */
 export class Between {
@@ -60,6 +61,7 @@ export class Between {
       response.end();
       return;
     }
-    Readable.fromWeb(answer.body as any).on('error', () => response.destroy()).pipe(response);
+    // Node's and the DOM's streams are one at run time, and two types.
+    Readable.fromWeb(answer.body as ReadableStream).on('error', () => response.destroy()).pipe(response);
   }
 }

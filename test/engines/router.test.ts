@@ -1,4 +1,4 @@
-import { BedrockRuntimeClient, ConverseCommand, ConverseStreamCommand, CountTokensCommand } from '@aws-sdk/client-bedrock-runtime';
+import { BedrockRuntimeClient, ConverseCommand, ConverseCommandInput, ConverseStreamCommand, CountTokensCommand } from '@aws-sdk/client-bedrock-runtime';
 import { Asker, ASKERS, chat, CONVERSE_GREEDY, GREEDY, openaiFor, sdkFor, TOKENS, user } from './askers';
 import { Between } from './between';
 import { Boto3, OPERATIONS } from './boto3';
@@ -254,7 +254,8 @@ describe('a request', () => {
 
   test('that names a KV cache is refused, in every way to ask, and reaches no engine', async () => {
     const params = { do_remote_prefill: true, remote_block_ids: [[1]], remote_engine_id: 'e', remote_request_id: 'r', remote_host: '127.0.0.1', remote_port: 1 };
-    for (const kv_transfer_params of [params, { do_remote_prefill: true }, {}, null, 'x'] as any[]) {
+    const values: Exclude<ConverseCommandInput['additionalModelRequestFields'], undefined>[] = [params, { do_remote_prefill: true }, {}, null, 'x'];
+    for (const kv_transfer_params of values) {
       expect((await post(router.url, { messages: chat(prompt(1)), kv_transfer_params })).status).toBe(400);
       await expect(sdk().send(new ConverseCommand({
         modelId: MODEL, messages: user(prompt(1)), additionalModelRequestFields: { kv_transfer_params },

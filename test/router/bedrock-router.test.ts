@@ -12,6 +12,7 @@ import { API_KEYS_ARN, configIn } from './template-config';
 import { BedrockModel, BedrockTarget, CerebrasCloudTarget, EngineEndpoint, EngineProtocol, EngineRole } from '../../src/decode';
 import { DeploymentSpec } from '../../src/estimator';
 import { routingRates } from '../../src/estimator/routing-rates';
+import { Problem, ProblemsError } from '../../src/problems';
 import { BedrockRouter, BedrockRouterProps, RouterListener, RouterValkey } from '../../src/router';
 import { parseRouterConfig } from '../../src/router/runtime';
 
@@ -528,7 +529,7 @@ test('what else the service can do is said in the template', () => {
 
 describe('wrong input', () => {
   test('of settings is refused with every problem at once', () => {
-    let problems: any[] = [];
+    let problems: Problem[] = [];
     try {
       inStack((stack) => ({
         apiKeysSecret: secretsmanager.Secret.fromSecretNameV2(stack, 'Keys', 'keys'),
@@ -539,7 +540,7 @@ describe('wrong input', () => {
         engines: [{ ...CLOUD, defaultMaxTokens: 5 }],
       }));
     } catch (e) {
-      problems = (e as any).problems;
+      ({ problems } = e as ProblemsError);
     }
     expect(problems.map(({ rule, path }) => `${rule} ${path}`)).toEqual([
       'RouterEngineMaxTokens Stack/Router.engines[0].defaultMaxTokens',
@@ -583,11 +584,11 @@ describe('wrong input', () => {
         decode: { hardware: 'trn2.48xlarge' },
       },
     }));
-    let problems: any[] = [];
+    let problems: Problem[] = [];
     try {
       refused();
     } catch (e) {
-      problems = (e as any).problems;
+      ({ problems } = e as ProblemsError);
     }
     expect(problems.map(({ rule, path }) => `${rule} ${path}`)).toEqual([
       'WorkloadWithoutClasses Stack/Router.spec.workload.lengthClasses',

@@ -2,7 +2,7 @@ import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import {
-  ask, chat, chunkOf, COMPLETION, configOf, delta, DONE, drained, KEY, MockEngine, MODEL, ROLE, routerFor, sleep, sse, streamOf,
+  ask, chat, chunkOf, COMPLETION, configOf, delta, DONE, drained, errorOf, KEY, MockEngine, MODEL, ROLE, routerFor, sleep, sse, streamOf,
   TestRouter, until, whole,
 } from './harness';
 import { parseRouterConfig } from '../../../src/router/runtime';
@@ -80,7 +80,7 @@ describe('an answer that is not a stream', () => {
       response.writeHead(200, { 'content-type': type, 'content-encoding': 'gzip' }).end(gzipSync(JSON.stringify(COMPLETION)));
     };
     const response = await ask(router.url, chat({ stream }));
-    expect([response.status, (await response.json() as any).error.code]).toEqual([502, 'engine_failed']);
+    expect([response.status, (await errorOf(response)).code]).toEqual([502, 'engine_failed']);
     expect(engine.requests[0].headers['accept-encoding']).toBe('identity');
   });
 
@@ -88,7 +88,7 @@ describe('an answer that is not a stream', () => {
     await start();
     engine.behaviour = (response) => void response.writeHead(200, { 'content-type': 'application/json' }).end(text);
     const response = await ask(router.url, chat());
-    expect([response.status, (await response.json() as any).error.code]).toEqual([502, 'engine_failed']);
+    expect([response.status, (await errorOf(response)).code]).toEqual([502, 'engine_failed']);
   });
 
   test.each<[string, string]>([
@@ -128,7 +128,7 @@ describe('an answer that is not a stream', () => {
       response.write(Buffer.alloc(33 * 1024 * 1024, ' '));
     };
     const response = await ask(router.url, chat());
-    expect([response.status, (await response.json() as any).error.message]).toEqual([502, 'the answer is longer than 33554432 bytes']);
+    expect([response.status, (await errorOf(response)).message]).toEqual([502, 'the answer is longer than 33554432 bytes']);
     await until(() => engine.requests[0].aborted, 'the engine is told');
   });
 
@@ -302,7 +302,7 @@ describe('a stream', () => {
       response.writeHead(200, { 'content-type': 'text/event-stream' }).write(sse(ROLE).repeat(50_000));
     };
     const response = await ask(router.url, chat({ stream: true }));
-    expect([response.status, (await response.json() as any).error.message]).toEqual([502, 'the engine sends more than 4194304 bytes before its first token']);
+    expect([response.status, (await errorOf(response)).message]).toEqual([502, 'the engine sends more than 4194304 bytes before its first token']);
     await until(() => engine.requests[0].aborted, 'the engine is told');
   });
 
@@ -356,7 +356,7 @@ describe('a stream', () => {
     };
     const response = await ask(router.url, chat({ stream: true }));
     expect(response.status).toBe(502);
-    expect((await response.json() as any).error.message).toBe('an event is longer than 4194304 bytes');
+    expect((await errorOf(response)).message).toBe('an event is longer than 4194304 bytes');
     await until(() => engine.requests[0].aborted, 'the engine is told');
   });
 
@@ -477,7 +477,7 @@ describe('a caller', () => {
   ])('that completes a prompt of %s is refused', async (_, prompt) => {
     await start();
     const response = await ask(router.url, { model: MODEL, prompt }, {}, '/v1/completions');
-    expect([response.status, (await response.json() as any).error]).toMatchObject([400, { code: 'invalid_prompt', param: 'prompt' }]);
+    expect([response.status, await errorOf(response)]).toMatchObject([400, { code: 'invalid_prompt', param: 'prompt' }]);
     expect(engine.requests).toHaveLength(0);
   });
 
@@ -523,7 +523,7 @@ describe('a caller', () => {
     await router.reload(parseRouterConfig(JSON.stringify(configOf(target(other.url))), { KEYS: KEY }));
     const response = await ask(router.url, chat());
     await other.drain();
-    expect([response.status, (await response.json() as any).error.code]).toEqual([508, 'loop_detected']);
+    expect([response.status, (await errorOf(response)).code]).toEqual([508, 'loop_detected']);
   });
 
   test('that never says a word is let go when the router goes', async () => {
@@ -653,7 +653,7 @@ describe('other routes', () => {
 
   test('many names of a model are not all told', async () => {
     await start({ model: { id: 'm', servedNames: ['a', 'b', 'c', 'd', 'e'] } });
-    expect((await (await ask(router.url, chat())).json() as any).error.message).toMatch(/ serves "a", "b", "c" and 2 more$/);
+    expect((await errorOf(await ask(router.url, chat()))).message).toMatch(/ serves "a", "b", "c" and 2 more$/);
   });
 
   test('no line of the log holds a prompt or a key', async () => {

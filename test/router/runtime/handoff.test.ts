@@ -1,6 +1,8 @@
 import { createServer } from 'node:http';
 import { AddressInfo } from 'node:net';
-import { ask, chat, chunkOf, configOf, DONE, drained, KEY, MockEngine, ROLE, routerFor, sleep, sse, TestRouter, until, whole } from './harness';
+import {
+  ask, chat, chunkOf, configOf, DONE, drained, errorOf, KEY, MockEngine, ROLE, routerFor, sleep, sse, TestRouter, until, whole,
+} from './harness';
 import { VllmPair } from './vllm-pair';
 import { parseRouterConfig, RouterMetrics } from '../../../src/router/runtime';
 import { RateLimits } from '../../../src/router/runtime/admission/rate-limits';
@@ -185,7 +187,7 @@ describe('the decode engine reads the prompt itself', () => {
     third.catch(() => undefined);
     await until(() => pair.decode.requests.length === 2, 'the decode engine has the third');
     const full = await ask(router.url, prompt('fourth'));
-    expect([full.status, full.headers.get('retry-after'), (await full.json() as any).error.code]).toEqual([429, '1', 'engines_full']);
+    expect([full.status, full.headers.get('retry-after'), (await errorOf(full)).code]).toEqual([429, '1', 'engines_full']);
     expect(pair.prefill.requests).toHaveLength(1);
     leaving.abort();
     pair.decode.behaviour = whole;

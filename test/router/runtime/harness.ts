@@ -91,6 +91,11 @@ export const delta = (value: object, finish: string | null = null, more: object 
 /** What streams end with that are whole. */
 export const DONE = sse(delta({}, 'stop')) + sse('[DONE]');
 
+/** An engine that breaks off before it answers. */
+export const broken: Behaviour = (response) => void response.destroy();
+/** One that never answers. */
+export const silent: Behaviour = () => undefined;
+
 /** An engine's stream, chunk by chunk. */
 export const streaming = (chunks: unknown[], end = sse('[DONE]')): Behaviour => (response) => {
   response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
@@ -185,4 +190,9 @@ export async function drained(response: Response): Promise<{ text: string; broke
   } catch {
     return { text, broken: true };
   }
+}
+
+/** What a caller of OpenAI's API is told of a failure. */
+export async function errorOf(response: Response): Promise<{ message: string; code: string | null; param: string | null }> {
+  return (await response.json() as { error: { message: string; code: string | null; param: string | null } }).error;
 }

@@ -1,4 +1,6 @@
-import { ask, Behaviour, chat, chunkOf, configOf, drained, KEY, MockEngine, ROLE, routerFor, sse, TestRouter, until, wholly } from './harness';
+import {
+  ask, Behaviour, broken, chat, chunkOf, configOf, drained, KEY, MockEngine, ROLE, routerFor, silent, sse, TestRouter, until, wholly,
+} from './harness';
 import { MooncakePair } from './mooncake-pair';
 import { ProblemsError } from '../../../src/problems';
 import { parseRouterConfig } from '../../../src/router/runtime';
@@ -20,8 +22,6 @@ const textOf = (stream: string) => stream.split('\n\n').filter((event) => event.
   .map((event) => JSON.parse(event.slice(6)).choices[0].delta.content).join('');
 const route = (response: Response) => response.headers.get('x-router-route');
 
-const broken: Behaviour = (response) => void response.destroy();
-const silent: Behaviour = () => undefined;
 
 beforeEach(async () => {
   pair = await MooncakePair.start();

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { localCertificate } from './certificate';
 import {
-  ask, chat, chunkOf, COMPLETION, configOf, DONE, drained, KEY, MockEngine, MODEL, routerFor, sleep, sse, streamOf, TestRouter,
+  ask, chat, chunkOf, COMPLETION, configOf, DONE, drained, errorOf, KEY, MockEngine, MODEL, routerFor, sleep, sse, streamOf, TestRouter,
   until, whole, wholly,
 } from './harness';
 import { bundle, RouterProcess } from './router-process';
@@ -236,7 +236,7 @@ test('requests that wait for a model that is served no longer are refused, and t
   const other = await engineWith();
   await reload([target('other', other)], { model: { id: 'b', servedNames: ['both'] } });
   const refused = await gone;
-  expect([refused.status, (await refused.json() as any).error.code]).toEqual([404, 'model_not_found']);
+  expect([refused.status, (await errorOf(refused)).code]).toEqual([404, 'model_not_found']);
   expect([(await bedrock).status, (await bedrock).headers.get('x-amzn-errortype')]).toEqual([400, 'ValidationException']);
   expect((await stays).status).toBe(200);
   release();

@@ -1,5 +1,7 @@
 import { SrvRecord } from 'node:dns';
-import { ask, Behaviour, chat, chunkOf, configOf, drained, KEY, MockEngine, MODEL, ROLE, routerFor, sse, TestRouter, until, whole } from './harness';
+import {
+  ask, Behaviour, broken, chat, chunkOf, configOf, drained, KEY, MockEngine, MODEL, ROLE, routerFor, silent, sse, TestRouter, until, whole,
+} from './harness';
 import { SglangPair } from './sglang-pair';
 import { ProblemsError } from '../../../src/problems';
 import { parseRouterConfig } from '../../../src/router/runtime';
@@ -29,8 +31,6 @@ const rooms = () => pair.decode.requests.map(({ body }) => body.bootstrap_room);
 const status = (code: number, body: object = { error: { message: 'no' } }): Behaviour => (response) => {
   response.writeHead(code, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 };
-const broken: Behaviour = (response) => void response.destroy();
-const silent: Behaviour = () => undefined;
 
 beforeEach(async () => {
   pair = await SglangPair.start();
