@@ -1,3 +1,9 @@
+/** Problems of one long input that are told one by one. */
+const MAX_TOLD = 20;
+
+/** Characters of a wrong value that are repeated in a message. */
+const MAX_VALUE_LENGTH = 80;
+
 /**
  * One thing wrong with what the user gave, and how to mend it.
  */
@@ -68,6 +74,39 @@ export class Problems {
   }
 
   private constructor() {}
+}
+
+/** Problems of an input that may have no end of them: the first are told one by one, the others are counted. */
+export class ToldProblems {
+  private readonly told: Problem[] = [];
+  private untold = 0;
+
+  /**
+   * @param path of the input as a whole.
+   */
+  constructor(private readonly path: string) {}
+
+  /** Notes a problem. */
+  public add(problem: Problem): void {
+    if (this.told.length < MAX_TOLD) {
+      this.told.push(problem);
+    } else {
+      this.untold++;
+    }
+  }
+
+  /** Throws all that was noted. */
+  public throwIfAny(): void {
+    const more = { rule: 'MoreProblems', path: this.path, message: `and ${this.untold} more`, mend: 'mend those above first' };
+    Problems.throwIfAny([...this.told, ...this.untold > 0 ? [more] : []]);
+  }
+}
+
+/** A wrong value as it was given, for messages: JSON text, of which a long one is cut. */
+export function shown(value: unknown): string {
+  // NaN and Infinity have no JSON
+  const text = typeof value === 'number' ? String(value) : JSON.stringify(value) ?? 'undefined';
+  return text.length <= MAX_VALUE_LENGTH ? text : `${text.slice(0, MAX_VALUE_LENGTH)}...`;
 }
 
 /** Properties that have to be given and are not, as it happens where no compiler looks. */

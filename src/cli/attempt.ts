@@ -5,14 +5,16 @@ import { Problem, ProblemsError } from '../problems';
  *
  * @param problems where they are kept.
  * @param action what is done.
+ * @returns what it returns; undefined where the input is wrong.
  */
-export function attempt(problems: Problem[], action: () => void): void {
+export function attempt<T>(problems: Problem[], action: () => T): T | undefined {
   try {
-    action();
+    return action();
   } catch (error) {
     if (!(error instanceof ProblemsError)) {
       throw error;
     }
     problems.push(...error.problems);
+    return undefined;
   }
 }

@@ -1,5 +1,6 @@
 import { closeSync, ftruncateSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
+import { attempt } from './attempt';
 import { readMeasurements } from './measurement-file';
 import { readSpec } from './spec-file';
 import { NO_PROGRESS_BAR, progressBar, table, time } from './text-table';
@@ -13,8 +14,7 @@ import { Score, heldOutSigma, mean, score } from '../estimator/calibration/score
 import { Refusal } from '../estimator/estimate';
 import { CoefficientName } from '../estimator/phases/coefficients';
 import { Refused } from '../estimator/resolve';
-import { specProblems } from '../estimator/spec-check';
-import { Problems, ProblemsError } from '../problems';
+import { Problem, Problems } from '../problems';
 
 const METRICS = ['ttft', 'tpot'] as const;
 
@@ -93,34 +93,44 @@ export interface CalibrationOutcome {
  * @throws ProblemsError if a file, the spec or an option is wrong.
  */
 export function calibrate(files: readonly string[], options: CalibrateOptions, progress?: (text: string) => void): CalibrationOutcome {
-  const spec = readSpec(options.spec, options.set);
-  const { maxNumBatchedTokens: given } = options;
+  const problems: Problem[] = [];
+  const spec = attempt(problems, () => readSpec(options.spec, options.set));
+  const { maxNumBatchedTokens: given, out } = options;
   if (given !== undefined && !/^[1-9]\d*$/.test(given)) {
-    throw new ProblemsError([{
+    problems.push({
       rule: 'StepTokensInvalid',
       path: '--max-num-batched-tokens',
       value: JSON.stringify(given),
       message: 'the tokens of a step are no whole number above 0',
       mend: 'give what the engine was started with',
-    }]);
+    });
   }
-  Problems.throwIfAny(specProblems(spec));
-  const measurements = files.map(readMeasurements).reduce(joined);
+  const measurements = attempt(problems, () => readMeasurements(files));
+  const written = out === undefined ? undefined : attempt(problems, () => openToWrite(out));
   try {
-    const engine = engineOfSpec(spec, options.pool, Number(given ?? spec.decode.maxBatchedTokens ?? DEFAULT_STEP_TOKENS));
-    return { calibration: calibrated(engine, measurements, files, options, progress) };
+    Problems.throwIfAny(problems);
+    const engine = engineOfSpec(spec!, options.pool, Number(given ?? spec!.decode.maxBatchedTokens ?? DEFAULT_STEP_TOKENS));
+    const calibration = calibrated(engine, measurements!, files, options, progress);
+    if (written !== undefined) {
+      ftruncateSync(written);
+      writeFileSync(written, `${JSON.stringify(calibration.calibration, undefined, 2)}\n`);
+    }
+    return { calibration };
   } catch (error) {
     if (error instanceof Refused) {
       return { refusal: error.refusal };
     }
     throw error;
+  } finally {
+    if (written !== undefined) {
+      closeSync(written);
+    }
   }
 }
 
 function calibrated(
-  engine: EngineOfSpec, measurements: Measurements, files: readonly string[], { pool, out }: CalibrateOptions, progress?: (text: string) => void,
+  engine: EngineOfSpec, measurements: Measurements, files: readonly string[], { pool }: CalibrateOptions, progress?: (text: string) => void,
 ): Calibration {
-  const written = out === undefined ? undefined : openToWrite(out);
   const mostOfRun = Math.floor(MAX_FITTED_REQUESTS / measurements.logs.length);
   const looked = { ...measurements, logs: measurements.logs.map((log) => beginning(log, mostOfRun)) };
   const configurations = configurationsOf(engine, looked);
@@ -148,11 +158,6 @@ function calibrated(
     })),
     source: `calibrate of ${files.map((file) => basename(file)).join(', ')}: ${fitted.length} times of ${engine.hardware}`,
   };
-  if (written !== undefined) {
-    ftruncateSync(written);
-    writeFileSync(written, `${JSON.stringify(calibration, undefined, 2)}\n`);
-    closeSync(written);
-  }
   return {
     hardware: engine.hardware,
     tensorParallelDegree: engine.tensorParallelDegree,
@@ -209,8 +214,4 @@ export function calibrationText({ hardware, tensorParallelDegree, measured, coef
     ...metrics.some((one) => one.heldOut === undefined) ? ['there is one configuration: what others would be off by is not known'] : [],
     out === undefined ? 'write it with --out, and name the file as "calibration" of a spec' : `written to ${out}: name it as "calibration" of a spec`,
   ].join('\n\n');
-}
-
-function joined(a: Measurements, b: Measurements): Measurements {
-  return { prompts: [...a.prompts, ...b.prompts], steps: [...a.steps, ...b.steps], loops: [...a.loops, ...b.loops], logs: [...a.logs, ...b.logs] };
 }

@@ -4,6 +4,7 @@ import { Estimate, EstimateOutcome, Estimator } from '../estimator';
 import { routingRates } from '../estimator/routing-rates';
 import { ModelArchitecture } from '../model';
 import { Problem, Problems, ProblemsError } from '../problems';
+import { attempt } from './attempt';
 import { parseRouterConfig, ROUTER_CONFIG_SCHEMA, RunningRouter, startRouter } from '../router/runtime';
 import { EmulatedFleet } from './emulator/emulated-fleet';
 import { EngineServer } from './emulator/engine-server';
@@ -31,13 +32,16 @@ export interface Emulation {
  * Rejects with ProblemsError if the spec or an option is wrong, or the port in use; nothing is left of it then.
  */
 export async function emulate(file: string, options: EmulateOptions): Promise<Emulation> {
+  const problems: Problem[] = [];
   const port = /^\d+$/.test(options.port) ? Number(options.port) : NaN;
   if (!(port <= 65535)) {
-    Problems.throwIfAny([{
+    problems.push({
       rule: 'PortOutOfRange', path: '--port', value: JSON.stringify(options.port), message: 'this is no port', mend: 'give a number from 0 to 65535; 0 takes a free one',
-    }]);
+    });
   }
-  const outcome = Estimator.estimate(readSpec(file, options.set));
+  const asked = attempt(problems, () => readSpec(file, options.set));
+  Problems.throwIfAny(problems);
+  const outcome = Estimator.estimate(asked!);
   if (outcome.estimate === undefined) {
     return { outcome, stop: async () => {} };
   }

@@ -1,10 +1,7 @@
 import { Ajv2020, ErrorObject, ValidateFunction } from 'ajv/dist/2020';
 import deploymentSpecSchema from '../estimator/schema/deployment-spec.v1.schema.json';
 import { nearestNames } from '../nearest';
-import { Problem } from '../problems';
-
-/** Characters of a wrong value that are repeated in the message. */
-const MAX_VALUE_LENGTH = 80;
+import { Problem, shown } from '../problems';
 
 /**
  * What is wrong with a parsed spec according to the published schema.
@@ -47,7 +44,7 @@ function toProblem(error: ErrorObject): Problem {
       return {
         rule: 'SpecPropertyUnknown',
         path: join(path, name),
-        value: json((data as { [name: string]: unknown })[name]),
+        value: shown((data as { [name: string]: unknown })[name]),
         message: 'there is no such property',
         mend: suggest(name, Object.keys(properties)),
       };
@@ -59,17 +56,17 @@ function toProblem(error: ErrorObject): Problem {
         rule: 'SpecPropertyMissing',
         path: join(path, name),
         message: 'it is missing',
-        mend: only ? `give ${json(only)}` : `give it: ${firstSentence(description)}`,
+        mend: only ? `give ${shown(only)}` : `give it: ${firstSentence(description)}`,
       };
     }
     case 'type':
       return problem('SpecTypeWrong', `it is not ${article(params.type)}`, `give ${article(params.type)}`);
     case 'enum':
-      return problem('SpecValueUnknown', 'there is no such value', typeof data === 'string'
+      return problem('SpecValueUnknown', 'there is no such value', typeof data === 'string' && typeof params.allowedValues[0] === 'string'
         ? suggest(data, params.allowedValues)
         : `give one of ${params.allowedValues.join(', ')}`);
     case 'const':
-      return problem('SpecValueUnknown', 'this is another format', `give ${json(params.allowedValue)}`);
+      return problem('SpecValueUnknown', 'this is another format', `give ${shown(params.allowedValue)}`);
     case 'minLength':
     case 'minItems':
       return problem('SpecValueEmpty', 'it is empty', 'give at least one');
@@ -79,14 +76,14 @@ function toProblem(error: ErrorObject): Problem {
   }
 
   function problem(rule: string, message: string, mend: string): Problem {
-    return { rule, path: path || 'the spec', value: json(data), message, mend };
+    return { rule, path: path || 'the spec', value: shown(data), message, mend };
   }
 }
 
 /** A mend for an unknown name: what may have been meant, else what is known. */
 function suggest(given: string, known: string[]): string {
   const nearest = nearestNames(given, known);
-  return nearest.length > 0 ? `did you mean ${nearest.map(json).join(' or ')}?` : `known are ${known.join(', ')}`;
+  return nearest.length > 0 ? `did you mean ${nearest.map(shown).join(' or ')}?` : `known are ${known.join(', ')}`;
 }
 
 /** `/workload/lengthClasses/0/weight` as `workload.lengthClasses[0].weight`. */
@@ -100,11 +97,6 @@ function join(path: string, step: string): string {
 
 function article(type: string): string {
   return type === 'integer' ? 'a whole number' : /^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`;
-}
-
-function json(value: unknown): string {
-  const text = JSON.stringify(value);
-  return text.length <= MAX_VALUE_LENGTH ? text : `${text.slice(0, MAX_VALUE_LENGTH)}...`;
 }
 
 /** The first sentence of a description, as the end of another one. */

@@ -1,7 +1,8 @@
-import { FleetPlanner, FleetPool, FleetSearch } from '../estimator';
+import { FleetPlanner, FleetPool, FleetSearch, FleetSearchOptions } from '../estimator';
 import { estimateText, refusalText } from './estimate-text';
 import { readSpec } from './spec-file';
 import { number, table, time } from './text-table';
+import { searchProblems } from '../estimator/planner/search-problems';
 
 /** Rejected combinations that the text tells. */
 const MAX_REJECTED = 20;
@@ -21,13 +22,14 @@ export interface SearchOptions {
  */
 export function searchFleets(file: string, options: SearchOptions): FleetSearch {
   const given = <T>(list: T[]) => list.length === 0 ? undefined : list;
-  return FleetPlanner.search(readSpec(file, options.set), {
+  const asked: FleetSearchOptions = {
     hardware: given(options.hardware),
     purchaseOptions: given(options.purchaseOption),
     tensorParallelDegrees: given(options.tensorParallelDegree.map(Number)),
     servings: given(options.serving),
     simulate: options.simulate,
-  });
+  };
+  return FleetPlanner.search(readSpec(file, options.set, (spec) => searchProblems(spec, asked)), asked);
 }
 
 /**

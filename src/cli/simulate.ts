@@ -2,8 +2,9 @@ import { appendFileSync, closeSync, ftruncateSync } from 'node:fs';
 import {
   FailedRequest, InstanceFailure, SimulatedLatency, SimulatedRequest, Simulation, SimulationObserver, SimulationOutcome, Simulator,
 } from '../estimator/simulation';
-import { Problems, ProblemsError } from '../problems';
+import { Problem, ProblemsError } from '../problems';
 import { RequestTrace } from '../workload';
+import { attempt } from './attempt';
 import { readSpec } from './spec-file';
 import { NO_PROGRESS_BAR, number, progressBar, table, time } from './text-table';
 import { openToWrite } from './written-file';
@@ -32,26 +33,33 @@ export interface SimulateOptions {
  * @param progress takes text for a terminal; undefined where there is none.
  */
 export function simulate(file: string, options: SimulateOptions, progress: ((text: string) => void) | undefined): SimulationOutcome {
-  const spec = readSpec(file, options.set);
-  const trace = options.trace === undefined ? undefined : RequestTrace.fromFile(options.trace);
-  Problems.throwIfAny((['requests', 'seed', 'concurrency', 'route'] as const).flatMap((name) => {
+  const problems: Problem[] = [];
+  const spec = attempt(problems, () => readSpec(file, options.set));
+  const trace = options.trace === undefined ? undefined : attempt(problems, () => RequestTrace.fromFile(options.trace!));
+  for (const name of ['requests', 'seed', 'concurrency', 'route'] as const) {
     const text = options[name];
     const least = name === 'requests' || name === 'concurrency' ? 1 : 0;
-    return text === undefined || text === true || (/^\d+$/.test(text) && Number(text) >= least) ? [] : [{
-      rule: 'SimulationOptionOutOfRange', path: `--${name}`, value: JSON.stringify(text), message: `this is no whole number from ${least} on`, mend: 'give digits alone',
-    }];
-  }));
+    if (text !== undefined && text !== true && !(/^\d+$/.test(text) && Number(text) >= least)) {
+      problems.push({
+        rule: 'SimulationOptionOutOfRange', path: `--${name}`, value: JSON.stringify(text), message: `this is no whole number from ${least} on`, mend: 'give digits alone',
+      });
+    }
+  }
+  const failures = options.fail.flatMap((text) => attempt(problems, () => readFailure(text)) ?? []);
+  const lines = options.jsonl === undefined ? undefined : attempt(problems, () => new Lines(options.jsonl!));
+  if (problems.length > 0) {
+    lines?.close();
+    throw new ProblemsError(problems);
+  }
   const given = (text: string | undefined) => (text === undefined ? undefined : Number(text));
-  const failures = options.fail.map(readFailure);
   const minPromptTokens = options.route === true ? undefined : given(options.route);
   const routing = options.route === undefined ? undefined : { minPromptTokens };
   const requests = given(options.requests);
   const expected = Math.min(requests ?? Infinity, trace?.requests.length ?? Infinity);
   const watched = progress !== undefined && expected >= PROGRESS_FROM && expected < Infinity;
-  const lines = options.jsonl === undefined ? undefined : new Lines(options.jsonl);
   const observer = lines !== undefined || watched ? new Watch(lines, watched ? progress : undefined, expected) : undefined;
   try {
-    return Simulator.simulate(spec, {
+    return Simulator.simulate(spec!, {
       seed: given(options.seed), requests, concurrency: given(options.concurrency), trace, observer, failures, routing,
     });
   } finally {

@@ -1,31 +1,54 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { CalibrationSpec, DeploymentSpec } from '../estimator';
+import { specProblems } from '../estimator/spec-check';
 import { JsonSyntaxError, parseJson } from '../json-text';
 import { Problem, Problems, ProblemsError } from '../problems';
 import { Workload, WorkloadSpec } from '../workload';
+import { attempt } from './attempt';
 import { calibrationProblems, schemaProblems } from './schema-problems';
 import { setValues } from './set-values';
 
 /**
  * Reads a deployment spec from a file, or from standard input if the file is `-`.
  *
- * Throws a `ProblemsError` if the file cannot be read, is not JSON, or does not follow the schema.
+ * Throws a `ProblemsError` if the file cannot be read or is not JSON, else with everything that is wrong with it: what does not follow the schema, what is
+ * wrong with the files that it names, and what does not fit together in the parts that follow the schema.
  *
  * @param file path of the file, or `-`.
  * @param assignments `path=value` each, applied before the spec is checked.
+ * @param check what is wrong with a spec beyond its form, with JSON paths.
  */
-export function readSpec(file: string, assignments: string[]): DeploymentSpec {
-  const spec = parse(file);
-  setValues(spec, assignments);
-  Problems.throwIfAny(schemaProblems(spec));
+export function readSpec(file: string, assignments: string[], check: (spec: DeploymentSpec) => Problem[] = specProblems): DeploymentSpec {
+  const given = parse(file);
+  const problems: Problem[] = [];
+  attempt(problems, () => setValues(given, assignments));
+  problems.push(...schemaProblems(given));
+  if (given === null || typeof given !== 'object' || Array.isArray(given)) {
+    throw new ProblemsError(problems);
+  }
   // `$schema` is there for editors alone.
-  const { $schema, workload, calibration, ...rest } = spec as { [name: string]: any };
-  return {
+  const { $schema, workload, calibration, ...rest } = given as { [name: string]: any };
+  const { trace } = Object(workload) as { trace?: unknown };
+  const spec = {
     ...rest,
-    workload: 'trace' in workload ? readTrace(file, workload) : workload,
-    calibration: typeof calibration === 'string' ? readCalibration(file, calibration) : calibration,
+    workload: trace === undefined ? workload : isPath(trace) ? attempt(problems, () => readTrace(file, workload)) : undefined,
+    calibration: isPath(calibration) ? attempt(problems, () => readCalibration(file, calibration)) : calibration,
   } as DeploymentSpec;
+  // a part that is wrong in itself is not told to fit no other.
+  const told = [...problems.map(({ path }) => path), ...spec.workload === undefined ? ['workload'] : []];
+  problems.push(...check(spec).filter(({ path }) => !told.some((one) => isPartOf(one, path) || isPartOf(path, one))));
+  Problems.throwIfAny(problems);
+  return spec;
+}
+
+function isPath(value: unknown): boolean {
+  return typeof value === 'string' && value !== '';
+}
+
+/** Whether a JSON path is another one, or leads further into it. */
+function isPartOf(path: string, whole: string): boolean {
+  return path === whole || path.startsWith(`${whole}.`) || path.startsWith(`${whole}[`);
 }
 
 /** A calibration whose path is relative to the spec file. */
@@ -57,11 +80,12 @@ function parse(file: string): unknown {
   }
 }
 
-/** The workload of a trace whose path is relative to the spec file. */
-function readTrace(file: string, given: { trace: string; requestsPerSecond?: number }): WorkloadSpec {
+/** The workload of a trace whose path is relative to the spec file, at the rate given if that is one. */
+function readTrace(file: string, given: { trace: string; requestsPerSecond?: unknown }): WorkloadSpec {
   const workload = Workload.fromTrace(resolve(file === '-' ? '.' : dirname(file), given.trace));
   const { requestsPerSecond } = workload.toSpec();
-  return (given.requestsPerSecond === undefined ? workload : workload.scaled(given.requestsPerSecond / requestsPerSecond)).toSpec();
+  const asked = given.requestsPerSecond;
+  return (typeof asked === 'number' && asked > 0 ? workload.scaled(asked / requestsPerSecond) : workload).toSpec();
 }
 
 function refused(rule: string, path: string, message: string, mend: string): ProblemsError {

@@ -1,6 +1,6 @@
 import { Hardware } from '../hardware';
 import { ModelArchitecture, Precision } from '../model';
-import { Problem, Problems, ProblemsError } from '../problems';
+import { Problem, Problems, ProblemsError, shown } from '../problems';
 import { ServiceLevelObjective, Workload } from '../workload';
 import { foreignCalibrationProblems } from './calibration/calibrated-pools';
 import { COEFFICIENT_SETS, measuredProblems, predictionSigmaProblems, sigmaProblems } from './calibration/calibration';
@@ -32,13 +32,13 @@ export function checkSpec(spec: DeploymentSpec): void {
 export function specProblems(spec: DeploymentSpec): Problem[] {
   const problems: Problem[] = [];
   if (spec === null || typeof spec !== 'object') {
-    return [{ rule: 'SpecNotAnObject', path: 'spec', value: json(spec), message: 'the spec is not an object', mend: 'give a deployment spec' }];
+    return [{ rule: 'SpecNotAnObject', path: 'spec', value: shown(spec), message: 'the spec is not an object', mend: 'give a deployment spec' }];
   }
   if (spec.schema !== DEPLOYMENT_SCHEMA) {
     problems.push({
       rule: 'SpecSchemaUnknown',
       path: 'schema',
-      value: json(spec.schema),
+      value: shown(spec.schema),
       message: 'the version of the spec is not one that can be read',
       mend: `give ${JSON.stringify(DEPLOYMENT_SCHEMA)}`,
     });
@@ -58,7 +58,7 @@ export function specProblems(spec: DeploymentSpec): Problem[] {
       problems.push({
         rule: 'GrowthOutOfRange',
         path: 'headroom.growth',
-        value: json(growth),
+        value: shown(growth),
         message: `this is not a share from 0 to ${MAX_GROWTH}`,
         mend: 'give 0.2 for a rate that is a fifth higher',
       });
@@ -67,7 +67,10 @@ export function specProblems(spec: DeploymentSpec): Problem[] {
       numberProblem(problems, spareInstances, 'headroom.spareInstances', true, 'give a whole number, such as 1 for N+1, or leave it out');
     }
   });
-  part(problems, spec.prefill, 'prefill', false, (pool) => poolProblems(problems, pool, 'prefill', contextTokens));
+  part(problems, spec.prefill, 'prefill', false, (pool) => {
+    poolProblems(problems, pool, 'prefill', contextTokens);
+    plannedProblems(problems, pool, 'prefill', spec);
+  });
   part(problems, spec.link, 'link', false, (link) => {
     numberProblem(problems, link.bytesPerSecond, 'link.bytesPerSecond', false, 'give bytes per second');
     numberProblem(problems, link.blockTokens, 'link.blockTokens', true, 'give tokens, such as 128, or leave it out');
@@ -75,7 +78,7 @@ export function specProblems(spec: DeploymentSpec): Problem[] {
       problems.push({
         rule: 'LinkPathUnknown',
         path: 'link.path',
-        value: json(link.path),
+        value: shown(link.path),
         message: 'the path is not known',
         mend: `use one of ${PATHS.join(', ')}`,
       });
@@ -84,7 +87,7 @@ export function specProblems(spec: DeploymentSpec): Problem[] {
       problems.push({
         rule: 'LinkOverlapUnknown',
         path: 'link.overlap',
-        value: json(link.overlap),
+        value: shown(link.overlap),
         message: 'the overlap is not known',
         mend: `use one of ${OVERLAPS.join(', ')}`,
       });
@@ -94,13 +97,14 @@ export function specProblems(spec: DeploymentSpec): Problem[] {
     problems.push({
       rule: 'LinkWithoutPrefill',
       path: 'link',
-      value: json(spec.link),
+      value: shown(spec.link),
       message: 'nothing is sent over it, as there is no prefill pool',
       mend: 'leave it out, or give a prefill pool',
     });
   }
   part(problems, spec.decode, 'decode', true, (pool) => {
     poolProblems(problems, pool, 'decode', contextTokens);
+    plannedProblems(problems, pool, 'decode', spec);
     chunkProblems(problems, spec);
     part(problems, pool.speculation, 'decode.speculation', false, (speculation) => speculationProblems(problems, speculation, pool));
     waferProblems(problems, pool);
@@ -110,7 +114,7 @@ export function specProblems(spec: DeploymentSpec): Problem[] {
       problems.push({
         rule: 'CoefficientSetUnknown',
         path: 'calibration.coefficientSet',
-        value: json(calibration.coefficientSet),
+        value: shown(calibration.coefficientSet),
         message: 'there is no coefficient set of this name',
         mend: `use one of ${COEFFICIENT_SETS.join(', ')}`,
       });
@@ -124,15 +128,6 @@ export function specProblems(spec: DeploymentSpec): Problem[] {
       problems.push(...predictionSigmaProblems(calibration[spread], `calibration.${spread}`));
     }
   });
-  const planned = spec.decode?.instances === undefined || (spec.prefill !== undefined && spec.prefill?.instances === undefined);
-  if (planned && spec.objective === undefined && problems.length === 0) {
-    problems.push(...[['prefill', spec.prefill] as const, ['decode', spec.decode] as const].filter(([, pool]) => pool && pool.instances === undefined).map(([name]) => ({
-      rule: 'CountWithoutObjective',
-      path: `${name}.instances`,
-      message: 'the count is to be planned, but nothing is promised that it could be planned for',
-      mend: 'give the count, or an objective',
-    })));
-  }
   return problems;
 }
 
@@ -145,7 +140,7 @@ function part<T>(problems: Problem[], value: T | undefined, path: string, requir
     problems.push({
       rule: value === undefined ? 'SpecPartMissing' : 'SpecPartNotAnObject',
       path,
-      value: value === undefined ? undefined : json(value),
+      value: value === undefined ? undefined : shown(value),
       message: value === undefined ? 'this part of the spec is missing' : 'this part of the spec is not an object',
       mend: 'give it as an object',
     });
@@ -164,7 +159,7 @@ function part<T>(problems: Problem[], value: T | undefined, path: string, requir
 function precisionProblems(problems: Problem[], value: string | undefined, path: string): void {
   if (value !== undefined && !Precision.all().includes(value)) {
     problems.push({
-      rule: 'PrecisionUnknown', path, value: json(value), message: 'there is no number format of this name', mend: `use one of ${Precision.all().join(', ')}`,
+      rule: 'PrecisionUnknown', path, value: shown(value), message: 'there is no number format of this name', mend: `use one of ${Precision.all().join(', ')}`,
     });
   }
 }
@@ -175,7 +170,7 @@ function poolProblems(problems: Problem[], pool: PoolSpec, path: string, context
     problems.push({
       rule: 'HardwareUnknown',
       path: `${path}.hardware`,
-      value: json(pool.hardware),
+      value: shown(pool.hardware),
       message: 'there is no hardware of this name',
       mend: `use ${(nearest.length > 0 ? nearest : Hardware.names()).join(', ')}`,
     });
@@ -189,7 +184,7 @@ function poolProblems(problems: Problem[], pool: PoolSpec, path: string, context
     problems.push({
       rule: 'MaxSequenceBeyondContext',
       path: `${path}.maxSequenceTokens`,
-      value: json(pool.maxSequenceTokens),
+      value: shown(pool.maxSequenceTokens),
       message: `the context of the model ends at ${contextTokens} tokens`,
       mend: `give at most ${contextTokens}`,
     });
@@ -198,7 +193,7 @@ function poolProblems(problems: Problem[], pool: PoolSpec, path: string, context
     problems.push({
       rule: 'PurchaseOptionUnknown',
       path: `${path}.purchaseOption`,
-      value: json(pool.purchaseOption),
+      value: shown(pool.purchaseOption),
       message: 'there is no purchase option of this name',
       mend: `use one of ${PURCHASE_OPTIONS.join(', ')}, or leave it out`,
     });
@@ -211,7 +206,7 @@ function poolProblems(problems: Problem[], pool: PoolSpec, path: string, context
     problems.push({
       rule: 'TensorParallelDegreeTooHigh',
       path: `${path}.tensorParallelDegree`,
-      value: json(pool.tensorParallelDegree),
+      value: shown(pool.tensorParallelDegree),
       message: `one ${pool.hardware} has ${ranks} logical cores or chips`,
       mend: `give at most ${ranks}`,
     });
@@ -221,7 +216,7 @@ function poolProblems(problems: Problem[], pool: PoolSpec, path: string, context
     problems.push({
       rule: 'EnginesPerInstanceTooMany',
       path: `${path}.enginesPerInstance`,
-      value: json(pool.enginesPerInstance),
+      value: shown(pool.enginesPerInstance),
       message: `the engines need ${engineRanks} logical cores or chips, and one ${pool.hardware} has ${ranks}`,
       mend: 'give fewer engines or a lower tensorParallelDegree',
     });
@@ -233,11 +228,22 @@ function poolProblems(problems: Problem[], pool: PoolSpec, path: string, context
       problems.push({
         rule: 'PromptBucketsNotAscending',
         path: `${path}.promptBuckets`,
-        value: json(buckets),
+        value: shown(buckets),
         message: 'the buckets are not ascending whole numbers of tokens',
         mend: 'give compiled prompt lengths such as [512, 2048, 8192]',
       });
     }
+  }
+}
+
+function plannedProblems(problems: Problem[], pool: PoolSpec, path: string, { objective }: DeploymentSpec): void {
+  if (pool.instances === undefined && objective === undefined) {
+    problems.push({
+      rule: 'CountWithoutObjective',
+      path: `${path}.instances`,
+      message: 'the count is to be planned, but nothing is promised that it could be planned for',
+      mend: 'give the count, or an objective',
+    });
   }
 }
 
@@ -248,7 +254,7 @@ function chunkProblems(problems: Problem[], { decode, prefill }: DeploymentSpec)
     problems.push({
       rule: 'ChunkedPrefillElsewhere',
       path: 'decode.maxBatchedTokens',
-      value: json(decode.maxBatchedTokens),
+      value: shown(decode.maxBatchedTokens),
       message: `no step reads a part of a prompt and writes tokens: ${instead}`,
       mend: 'leave it out',
     });
@@ -260,7 +266,7 @@ function speculationProblems(problems: Problem[], { draftTokens, acceptanceRate,
     problems.push({
       rule: 'SpeculationDraftOutOfRange',
       path: 'decode.speculation.draftTokens',
-      value: json(draftTokens),
+      value: shown(draftTokens),
       message: `this is not a whole number from 1 to ${MAX_DRAFT_TOKENS}`,
       mend: 'give such a number, such as 3',
     });
@@ -270,7 +276,7 @@ function speculationProblems(problems: Problem[], { draftTokens, acceptanceRate,
       problems.push({
         rule: 'SpeculationShareOutOfRange',
         path: `decode.speculation.${name}`,
-        value: json(value),
+        value: shown(value),
         message: `this is not a number from 0 to ${most}`,
         mend: 'give such a number',
       });
@@ -279,7 +285,7 @@ function speculationProblems(problems: Problem[], { draftTokens, acceptanceRate,
   const instead = pool.maxBatchedTokens !== undefined ? 'steps that read prompts in chunks are not simulated with drafts'
     : typeof pool.hardware === 'string' && Hardware.wafer(pool.hardware) !== undefined ? 'published speeds of wafers have it in them' : undefined;
   if (instead !== undefined) {
-    problems.push({ rule: 'SpeculationElsewhere', path: 'decode.speculation', value: json(pool.speculation), message: instead, mend: 'leave it out' });
+    problems.push({ rule: 'SpeculationElsewhere', path: 'decode.speculation', value: shown(pool.speculation), message: instead, mend: 'leave it out' });
   }
 }
 
@@ -294,7 +300,7 @@ function waferProblems(problems: Problem[], pool: DecodeSpec): void {
       problems.push({
         rule: 'WaferOptionWithoutWafer',
         path: `decode.${name}`,
-        value: json(pool[name]),
+        value: shown(pool[name]),
         message: `this is for wafer-scale systems, and ${JSON.stringify(pool.hardware)} is none`,
         mend: 'leave it out, or use cs-3',
       });
@@ -309,7 +315,7 @@ function numberProblem(problems: Problem[], value: number | undefined, path: str
   problems.push({
     rule: whole ? 'CountNotPositive' : 'NumberNotPositive',
     path,
-    value: json(value),
+    value: shown(value),
     message: whole ? 'this is not a whole number from 1 to 1,000,000' : 'this is not a number above 0 of a size that can be',
     mend,
   });
@@ -332,9 +338,4 @@ export function ranksOf(hardware: string): number | undefined {
   }
   const type = Hardware.accelerated(hardware);
   return type && type.acceleratorCount * (type.accelerator.logicalNeuronCores ?? 1);
-}
-
-// NaN and Infinity have no JSON
-function json(value: unknown): string {
-  return typeof value === 'number' ? String(value) : JSON.stringify(value) ?? 'undefined';
 }

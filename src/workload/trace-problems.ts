@@ -1,32 +1,22 @@
-import { Problem, ProblemsError } from '../problems';
+import { ToldProblems, shown } from '../problems';
 import { MAX_SPAN_SECONDS, MAX_TOKENS } from './limits';
-
-/** Problems that are told one by one; the rest is counted. */
-const MAX_TOLD = 20;
-
-/** Characters of a wrong value that are repeated in the message. */
-const MAX_VALUE_LENGTH = 80;
 
 /**
  * Collects what is wrong with a trace, field by field.
  */
 export class TraceProblems {
-  private readonly told: Problem[] = [];
-  private untold = 0;
+  private readonly problems: ToldProblems;
 
-  constructor(private readonly fileName: string) {}
+  constructor(private readonly fileName: string) {
+    this.problems = new ToldProblems(fileName);
+  }
 
   /** Notes a wrong field; `line` and `column` count from 1. */
   public add(rule: string, line: number, column: number, value: unknown, message: string, mend: string): void {
-    if (this.told.length === MAX_TOLD) {
-      this.untold++;
-      return;
-    }
-    const json = value === undefined ? undefined : JSON.stringify(value);
-    this.told.push({
+    this.problems.add({
       rule,
       path: `${this.fileName}:${line}:${column}`,
-      value: json === undefined || json.length <= MAX_VALUE_LENGTH ? json : `${json.slice(0, MAX_VALUE_LENGTH)}...`,
+      value: value === undefined ? undefined : shown(value),
       message,
       mend,
     });
@@ -51,16 +41,6 @@ export class TraceProblems {
 
   /** Throws all that was noted. */
   public throwIfAny(): void {
-    if (this.untold > 0) {
-      this.told.push({
-        rule: 'TraceMoreProblems',
-        path: this.fileName,
-        message: `${this.untold} more fields are wrong`,
-        mend: 'mend the fields above first',
-      });
-    }
-    if (this.told.length > 0) {
-      throw new ProblemsError(this.told);
-    }
+    this.problems.throwIfAny();
   }
 }

@@ -26,7 +26,7 @@ function write(name: string, content: unknown): string {
 
 function refusal(name: string, content: unknown): string {
   try {
-    readMeasurements(write(name, content));
+    readMeasurements([write(name, content)]);
   } catch (error) {
     expect(error).toBeInstanceOf(ProblemsError);
     return (error as Error).message.replaceAll(`${folder}/`, '');
@@ -84,7 +84,7 @@ describe('measurements', () => {
       }],
     }, { ...NOTHING, logs: [[REQUEST]] }],
   ])('are read from %s', (_, name, content, expected) => {
-    expect(JSON.parse(JSON.stringify(readMeasurements(write(name, content)), (_key, value) => typeof value === 'number' ? Number(value.toPrecision(9)) : value)))
+    expect(JSON.parse(JSON.stringify(readMeasurements([write(name, content)]), (_key, value) => typeof value === 'number' ? Number(value.toPrecision(9)) : value)))
       .toEqual(expected);
   });
 
@@ -93,18 +93,22 @@ describe('measurements', () => {
     ['no records', 'a.json', [], /the file holds no measurements/],
     ['no JSON', 'a.json', '{"inputTokens": }', /^\[a\.json:1:17\] the text is not JSON/],
     ['a line of no JSON', 'a.jsonl', '{"inputTokens": 1, "ttftSeconds": 1}\n{"inputTokens": }', /^\[a\.jsonl:2:17\] the text is not JSON/],
-    ['a time that is none', 'a.csv', 'inputTokens,ttftMs\n100,fast\n100,-1\n', /^\[a\.csv:2\] ttft is not a number above 0, got: "fast".*\n\[a\.csv:3\] ttft is not a number above 0, got: -0\.001/],
-    ['a record that is no measurement', 'a.json', [{ inputTokens: 5, tpotMs: 1 }, null], /^\[a\.json record 1\] a record of inputTokens, tpot is no measurement.*\n\[a\.json record 2\] a record of nothing that is known/],
+    ['every line of no JSON, and every wrong field', 'a.jsonl', '{"inputTokens": 1, "ttft_ms": 0}\n{"inputTokens": }\n{"inputTokens": -2, "outputTokens": "x", "ttft_ms": 1e12}\n{"a": }', new RegExp([
+      '\\[a\\.jsonl:1\\] ttft_ms is not a number above 0, got: 0 .*', '\\[a\\.jsonl:2:17\\] the text is not JSON.*', '\\[a\\.jsonl:3\\] inputTokens is not a number above 0, got: -2 .*',
+      '\\[a\\.jsonl:3\\] outputTokens is not a number above 0, got: "x" .*', '\\[a\\.jsonl:3\\] ttft_ms is above 1000000 seconds, got: 1000000000000 .*', '\\[a\\.jsonl:4:7\\] .*',
+    ].join('\\n'))],
+    ['a time that is none', 'a.csv', 'inputTokens,ttftMs\n100,fast\n100,-1\n', /^\[a\.csv:2\] ttftMs is not a number above 0, got: "fast" .*\n\[a\.csv:3\] ttftMs is not a number above 0, got: -1 /],
+    ['a record that is no measurement', 'a.json', [{ inputTokens: 5, tpotMs: 1 }, null], /^\[a\.json record 1\] a record of inputTokens, tpotMs is no measurement.*\n\[a\.json record 2\] a record of nothing that is known/],
     ['a result of vLLM without its requests', 'a.json', { input_lens: [1], ttfts: [1] }, /the result lacks output_lens, ttfts, itls or start_times/],
     ['a summary of an open loop', 'a.json', { time_to_first_token: { avg: 1, unit: 'ms' } }, /the summary is of no closed loop/],
     ['a benchmark without requests', 'a.json', { benchmarks: [{}] }, /the benchmark has no requests\.successful/],
     ['a last token before the first', 'a.json', [{ arrivalSeconds: 0, inputTokens: 10, outputTokens: 5, ttftSeconds: 2, endToEndSeconds: 2 }], /5 tokens were written in no time/],
     ['records that are none', 'a.json', { metrics: null, metadata: null }, /is no measurement/],
     ['a length and times that no engine has', 'a.csv', 'arrivalSeconds,inputTokens,outputTokens,ttftSeconds,endToEndSeconds\n0,1e8,10,0.05,0.2\n1,100,10,0.05,1e300\n',
-      /^\[a\.csv:2\] inputTokens is above 10000000, got: 100000000 .*\n\[a\.csv:3\] endToEnd is above 1000000 seconds, got: 1e\+300 /],
+      /^\[a\.csv:2\] inputTokens is above 10000000, got: 100000000 .*\n\[a\.csv:3\] endToEndSeconds is above 1000000 seconds, got: 1e\+300 /],
     ['a run of more than thirty years', 'a.csv', 'arrivalSeconds,inputTokens,outputTokens\n0,100,10\n1,100,10\n1e300,100,10\n',
-      /^\[a\.csv:4\] arrival is more than 1000000000 seconds after the first of the run, got: 1e\+300 /],
-    ['many wrong records', 'a.csv', `inputTokens,ttftMs\n${'100,0\n'.repeat(30)}`, /so are 10 more records/],
+      /^\[a\.csv:4\] arrivalSeconds is more than 1000000000 seconds after the first of the run, got: 1e\+300 /],
+    ['many wrong records', 'a.csv', `inputTokens,ttftMs\n${'100,0\n'.repeat(30)}`, /^(.*\n){20}\[a\.csv\] and 10 more \(mend those above first\)/],
   ])('of %s are refused', (_, name, content, message) => {
     expect(refusal(name, content)).toMatch(message);
   });
@@ -167,6 +171,25 @@ describe('the command', () => {
     const { status, stdout, stderr } = cli.run(['calibrate', 'steps.json', '--spec', 'spec.json', ...more], undefined, folder);
     expect(stdout + stderr).toMatch(message);
     expect(status).toBe(expected);
+  });
+
+  test('everything that is wrong is told at once', () => {
+    write('spec.json', { ...SPEC, decode: { ...SPEC.decode, hardware: 'trn1.32xlrge', tensorParallelDegree: '8' } });
+    write('a.csv', 'inputTokens,ttftMs\n-1,slow\n');
+    const { status, stdout, stderr } = cli.run(
+      ['calibrate', 'a.csv', 'b.json', '--spec', 'spec.json', '--set', 'decode', '--max-num-batched-tokens', '0', '--out', 'none/c.json'], undefined, folder);
+    expect([status, stdout]).toEqual([2, '']);
+    expect(stderr.split('\n').slice(0, -1)).toEqual([
+      '8 problems in a.csv, b.json',
+      expect.stringContaining('[--set decode] this is not an assignment'),
+      expect.stringContaining('[decode.tensorParallelDegree] it is not a whole number, got: "8"'),
+      expect.stringContaining('[decode.hardware] there is no hardware of this name, got: "trn1.32xlrge"'),
+      expect.stringContaining('[--max-num-batched-tokens] the tokens of a step are no whole number above 0'),
+      '  [a.csv:2] inputTokens is not a number above 0, got: -1 (correct it, or leave such records out) [MeasurementNotANumber]',
+      '  [a.csv:2] ttftMs is not a number above 0, got: "slow" (correct it, or leave such records out) [MeasurementNotANumber]',
+      expect.stringContaining('[b.json] there is no such file'),
+      expect.stringContaining('[none/c.json] the file cannot be written: ENOENT'),
+    ]);
   });
 });
 

@@ -85,6 +85,16 @@ test('exit codes tell a missed objective, wrong input and an overload apart', ()
   expect(overload.stdout).toMatch(/^no estimate, unstable at decode: .* \(short by \d+ instances\)$/m);
 });
 
+test('everything that is wrong with the spec, the trace and the options is told at once', () => {
+  const { status, stderr } = cli.run([
+    'simulate', EXAMPLE, '--set', 'decode.hardware=trn2', '--trace', 'none.csv', '--requests', '1.5', '--seed', 'x', '--fail', 'decode', '--jsonl', 'none/x.jsonl',
+  ]);
+  expect(status).toBe(2);
+  expect([...stderr.matchAll(/^ {2}\[(.*?)\]/gm)].map(([, path]) => path)).toEqual([
+    'decode.hardware', 'none.csv', '--requests', '--seed', '--fail', 'none/x.jsonl',
+  ]);
+});
+
 test('the router decides with --route, with a length of its own or the estimator\'s', () => {
   const readByDecode = (...options: string[]) =>
     JSON.parse(cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--requests', '2000', '--format', 'json', ...options]).stdout).readByDecodeRequests;

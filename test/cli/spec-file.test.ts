@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
@@ -43,13 +43,13 @@ test('--set takes JSON or a string, makes missing objects and reaches into array
   const spec = readSpec(EXAMPLE, [
     'workload={"source":"test","requestsPerSecond":1,"lengthClasses":[{"weight":1,"inputTokens":10,"outputTokens":2}]}',
     'workload.lengthClasses[0].outputTokens=7',
-    'calibration.decode.bandwidthEfficiency=0.6',
+    'calibration.decode.decodeLayerSeconds=1e-4',
     'calibration.source=our own run',
     'prefill.promptBuckets=[128,256]',
     'name=a=b',
   ]);
   expect(spec.workload.lengthClasses).toEqual([{ weight: 1, inputTokens: 10, outputTokens: 7 }]);
-  expect(spec.calibration).toEqual({ decode: { bandwidthEfficiency: 0.6 }, source: 'our own run' });
+  expect(spec.calibration).toEqual({ decode: { decodeLayerSeconds: 1e-4 }, source: 'our own run' });
   expect(spec.prefill?.promptBuckets).toEqual([128, 256]);
   expect(spec.name).toBe('a=b');
 });
@@ -89,7 +89,57 @@ test.each([
 
 test('all problems of a file at once', () => {
   expect(problemsOf(specFile('{"model": {"id": 5}, "workload": {"trace": ""}, "decode": {"hardware": "cs-3"}, "modle": 1}')).map((p) => p.path).sort())
-    .toEqual(['model.id', 'modle', 'schema', 'workload.trace']);
+    .toEqual(['decode.instances', 'model.id', 'modle', 'schema', 'workload.trace']);
+});
+
+test('what does not fit together is told beside what is malformed, and nothing twice', () => {
+  expect(problemsOf(EXAMPLE,
+    'precision={"weights":"fp61"}', 'workload={"trace":"nowhere.csv","requestsPerSecond":-1}', 'prefill.hardware=trn2.48xlrage', 'prefill.tensorParallelDegree=0',
+    'decode.tensorParallelDegree=1000', 'decode.wafersPerReplica=4', 'calibration={"accelerator":"h100","decode":{"decodeLayerSecond":1}}',
+    'headroom={"growth":101}', 'objective={"percentile":95}', 'objective.ttftSeconds="0.9"',
+  ).map(({ path, rule }) => `${path} ${rule}`).sort()).toEqual([
+    'calibration.accelerator CalibrationOfOtherHardware',
+    'calibration.decode.decodeLayerSecond CalibrationCoefficientUnknown',
+    'decode.tensorParallelDegree TensorParallelDegreeTooHigh',
+    'decode.wafersPerReplica WaferOptionWithoutWafer',
+    'headroom.growth SpecValueOutOfRange',
+    'objective.ttftSeconds SpecTypeWrong',
+    expect.stringMatching(/\/nowhere\.csv TraceNotReadable$/),
+    'precision.weights SpecValueUnknown',
+    'prefill.hardware HardwareUnknown',
+    'prefill.tensorParallelDegree SpecValueOutOfRange',
+    'workload.requestsPerSecond SpecValueOutOfRange',
+  ].sort());
+});
+
+/** Paths of all values in a value, its own first. */
+function placesIn(value: unknown): string[][] {
+  const items = typeof value === 'object' && value !== null ? Object.entries(value) : [];
+  return [[], ...items.flatMap(([name, one]) => placesIn(one).map((path) => [name, ...path]))];
+}
+
+/** The value with another one at a path; the same where what the path leads through is no longer there. */
+function put(value: unknown, [name, ...path]: string[], odd: unknown): unknown {
+  if (name === undefined || typeof value !== 'object' || value === null) {
+    return name === undefined ? odd : value;
+  }
+  return Object.assign(Array.isArray(value) ? [...value] : { ...value }, { [name]: put((value as { [name: string]: unknown })[name], path, odd) });
+}
+
+test('whatever is put anywhere into a spec is told or taken', () => {
+  const whole: unknown = {
+    ...JSON.parse(readFileSync(EXAMPLE, 'utf8')),
+    workload: { source: 'test', requestsPerSecond: 1, lengthClasses: [{ weight: 1, inputTokens: 10, outputTokens: 2 }] },
+    precision: { weights: 'fp8' },
+    calibration: { decode: { decodeLayerSeconds: 1e-4 } },
+    link: { blockTokens: 16 },
+  };
+  const change = fc.tuple(fc.constantFrom(...placesIn(whole).slice(1)), fc.jsonValue({ maxDepth: 2 }));
+  fc.assert(fc.property(fc.array(change, { minLength: 1, maxLength: 3 }), (changes) => {
+    const problems = problemsOf(specFile(JSON.stringify(changes.reduce((value, [path, odd]) => put(value, path, odd), whole))));
+    expect(problems.filter(({ path, message, mend }) => /undefined|\[object/.test(`${path} ${message} ${mend}`))).toEqual([]);
+    expect(new Set(problems.map(({ path, rule }) => `${path} ${rule}`)).size).toBe(problems.length);
+  }), { numRuns: 100 });
 });
 
 test.each([

@@ -111,7 +111,7 @@ describe('malformed traces', () => {
     const problems = problemsOf(`${header}${'x,0,y\n'.repeat(30)}`);
     expect(problems.slice(0, 3).map((p) => p.path)).toEqual(['bad.csv:2:1', 'bad.csv:2:3', 'bad.csv:2:5']);
     expect(problems).toHaveLength(21);
-    expect(problems[20]).toEqual(expect.objectContaining({ rule: 'TraceMoreProblems', message: '70 more fields are wrong' }));
+    expect(problems[20]).toEqual(expect.objectContaining({ rule: 'MoreProblems', message: 'and 70 more' }));
   });
 
   test('an unknown header names those that are understood', () => {

@@ -14,7 +14,7 @@ export const SERVINGS = ['disaggregated', 'aggregated'];
 export function searchProblems(spec: DeploymentSpec, options: FleetSearchOptions): Problem[] {
   // counts are searched for, and some of what is considered has a link
   const problems = specProblems(spec).filter(({ rule }) => rule !== 'CountWithoutObjective' && rule !== 'LinkWithoutPrefill');
-  if (problems.length === 0 && spec.objective === undefined) {
+  if ((Object(spec) as Partial<DeploymentSpec>).objective === undefined) {
     problems.push({ rule: 'SearchWithoutObjective', path: 'objective', message: 'nothing is promised that a fleet could be searched for', mend: 'give an objective' });
   }
   const { hardware, purchaseOptions, tensorParallelDegrees, servings } = options;

@@ -1,0 +1,219 @@
+import { JsonSyntaxError, parseJson } from '../json-text';
+import { ToldProblems } from '../problems';
+
+/** What a record may tell of a measurement. Times may be given in seconds or milliseconds. */
+export const FIELDS = [
+  'arrival', 'inputTokens', 'outputTokens', 'ttft', 'tpot', 'endToEnd', 'concurrency', 'sequences', 'contextTokens', 'step',
+] as const;
+
+/** One of these. */
+export type Field = typeof FIELDS[number];
+
+/** A value of a record. */
+export interface Cell {
+  /** Name that the file gives it. */
+  readonly name: string;
+  /** The value as the file has it. */
+  readonly given: unknown;
+  /** The same in seconds where it is a time. */
+  readonly value: unknown;
+}
+
+/** A record by the names of this library, whatever tool wrote it. */
+export interface Row {
+  /** Where it is, such as `runs.csv:3`. */
+  readonly place: string;
+  readonly cells: { readonly [field in Field]?: Cell };
+}
+
+/** Units that a time's name may end with. */
+const UNITS: { readonly [unit: string]: number } = { seconds: 1, s: 1, ms: 1e-3, milliseconds: 1e-3 };
+
+/** Units of aiperf's metrics that are not those of this library. */
+const METRIC_UNITS: { readonly [unit: string]: number } = { ms: 1e-3, ns: 1e-9 };
+
+type Json = { readonly [name: string]: any };
+
+/**
+ * The records of a file, run by run; what cannot be read as one is a problem.
+ *
+ * @param text of the file.
+ * @param name of the file in messages.
+ * @param isCsv whether it is CSV, and no JSON.
+ */
+export function measuredRuns(text: string, name: string, isCsv: boolean, problems: ToldProblems): Iterable<Iterable<Row>> {
+  return isCsv ? [csvRows(text, name)] : jsonRuns(text, name, problems);
+}
+
+function* jsonRuns(text: string, name: string, problems: ToldProblems): Iterable<Iterable<Row>> {
+  const lines = text.split('\n');
+  const isLines = lines.filter((line) => line.trim() !== '').length > 1 && lines.every((line) => line.trim() === '' || /^\s*\{.*\}\s*$/.test(line));
+  if (isLines) {
+    yield lineRows(lines, name, problems);
+    return;
+  }
+  const value = parsed(text, name, 0, problems);
+  if (Array.isArray(value)) {
+    yield value.flatMap((record, i) => recordRows(record, `${name} record ${i + 1}`, problems));
+  } else if (Array.isArray(Object(value).benchmarks)) {
+    yield* (Object(value).benchmarks as unknown[]).map((benchmark, i) => guidellmRows(benchmark, `${name} benchmark ${i + 1}`, problems));
+  } else if (value !== undefined) {
+    yield recordRows(value, name, problems);
+  }
+}
+
+function* lineRows(lines: readonly string[], name: string, problems: ToldProblems): Iterable<Row> {
+  for (const [i, line] of lines.entries()) {
+    const record = line.trim() === '' ? undefined : parsed(line, name, i, problems);
+    if (record !== undefined) {
+      yield* recordRows(record, `${name}:${i + 1}`, problems);
+    }
+  }
+}
+
+/** The value of a text; undefined where it is not JSON. */
+function parsed(text: string, name: string, line: number, problems: ToldProblems): unknown {
+  try {
+    return parseJson(text);
+  } catch (error) {
+    if (!(error instanceof JsonSyntaxError)) {
+      throw error;
+    }
+    problems.add({
+      rule: 'MeasurementsNotJson',
+      path: `${name}:${line + error.line}:${error.column}`,
+      message: `the text is not JSON: ${error.message}`,
+      mend: 'give JSON, JSON Lines, or CSV in a file whose name ends in .csv',
+    });
+    return undefined;
+  }
+}
+
+function recordRows(record: unknown, place: string, problems: ToldProblems): Row[] {
+  const object = Object(record) as Json;
+  if (Array.isArray(object.input_lens) && Array.isArray(object.ttfts)) {
+    return vllmRows(object, place, problems);
+  }
+  if (object.metrics !== undefined && typeof object.metadata === 'object' && object.metadata !== null) {
+    return aiperfRows(object, place);
+  }
+  return object.time_to_first_token?.avg === undefined ? [flatRow(object, place)] : summaryRows(object, place, problems);
+}
+
+// lists of one value for each request, failed ones with an error and a first token at 0.
+function vllmRows(result: Json, place: string, problems: ToldProblems): Row[] {
+  const { input_lens: inputs, output_lens: outputs, ttfts, itls, start_times: starts, errors } = result;
+  if (![outputs, ttfts, itls, starts].every((list) => Array.isArray(list) && list.length === inputs.length)) {
+    incomplete(problems, place, 'the result lacks output_lens, ttfts, itls or start_times of each request',
+      'write it with --save-result --save-detailed by a vLLM that records start_times');
+    return [];
+  }
+  return inputs.flatMap((inputTokens: unknown, i: number): Row[] => errors?.[i] || !(outputs[i] > 0) ? [] : [{
+    place: `${place} request ${i + 1}`,
+    cells: {
+      arrival: cell('start_times', starts[i]),
+      inputTokens: cell('input_lens', inputTokens),
+      outputTokens: cell('output_lens', outputs[i]),
+      ttft: cell('ttfts', ttfts[i]),
+      endToEnd: cell('ttfts and itls', ttfts[i] + (Array.isArray(itls[i]) ? itls[i] as number[] : [NaN]).reduce((sum, gap) => sum + gap, 0)),
+    },
+  }]);
+}
+
+function aiperfRows({ metadata, metrics, error }: Json, place: string): Row[] {
+  const metric = (name: string) => cell(name, metrics?.[name]?.value ?? null, METRIC_UNITS[metrics?.[name]?.unit]);
+  return error || metadata.was_cancelled || metadata.benchmark_phase === 'warmup' ? [] : [{
+    place,
+    cells: {
+      arrival: cell('request_start_ns', metadata.request_start_ns, 1e-9),
+      inputTokens: metric('input_sequence_length'),
+      outputTokens: metric('output_sequence_length'),
+      ttft: metric('time_to_first_token'),
+      endToEnd: metric('request_latency'),
+    },
+  }];
+}
+
+/** Means of a whole run, of aiperf or genai-perf. */
+function summaryRows(summary: Json, place: string, problems: ToldProblems): Row[] {
+  const mean = (name: string) => cell(`${name}.avg`, summary[name]?.avg ?? null, METRIC_UNITS[summary[name]?.unit]);
+  const { loadgen, perf_analyzer: analyzer, phases } = summary.input_config ?? {};
+  // aiperf tells the phases of a run since 0.13, of which one is measured
+  const measured = Array.isArray(phases) ? phases.find((phase) => phase?.kind === 'profiling' && phase.type === 'concurrency') : undefined;
+  const concurrency: unknown = measured?.concurrency ?? loadgen?.concurrency ?? analyzer?.stimulus?.concurrency;
+  if (typeof concurrency !== 'number') {
+    incomplete(problems, place, 'the summary is of no closed loop: input_config has no concurrency', 'give profile_export.jsonl in its place');
+    return [];
+  }
+  return [{
+    place,
+    cells: {
+      concurrency: cell('concurrency', concurrency),
+      inputTokens: mean('input_sequence_length'),
+      outputTokens: mean('output_sequence_length'),
+      ttft: mean('time_to_first_token'),
+      tpot: mean('inter_token_latency'),
+    },
+  }];
+}
+
+function guidellmRows(benchmark: unknown, place: string, problems: ToldProblems): Row[] {
+  const requests: unknown = (Object(benchmark) as Json).requests?.successful;
+  if (!Array.isArray(requests)) {
+    incomplete(problems, place, 'the benchmark has no requests.successful', 'give benchmarks.json as guidellm writes it');
+    return [];
+  }
+  return requests.map(Object).map((request: Json, i) => {
+    const own = (name: string, scale?: number) => cell(name, request[name] ?? null, scale);
+    return {
+      place: `${place} request ${i + 1}`,
+      cells: {
+        arrival: own('request_start_time'),
+        inputTokens: own('prompt_tokens'),
+        outputTokens: own('output_tokens'),
+        ttft: own('time_to_first_token_ms', 1e-3),
+        endToEnd: own('request_latency'),
+      },
+    };
+  });
+}
+
+function flatRow(record: Json, place: string): Row {
+  const cells: { [field in Field]?: Cell } = {};
+  for (const [name, value] of Object.entries(record)) {
+    const words = name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toLowerCase().split('_');
+    const unit = UNITS[words.at(-1)!];
+    const field = camelCase(unit === undefined ? words : words.slice(0, -1)) as Field;
+    if (FIELDS.includes(field) && value !== null && value !== '') {
+      cells[field] = cell(name, value, unit);
+    }
+  }
+  return { place, cells };
+}
+
+function* csvRows(text: string, name: string): Iterable<Row> {
+  const lines = text.split(/\r?\n/);
+  const names = csvCells(lines[0]);
+  for (let i = 1; i < lines.length; i++) {
+    if (lines[i].trim() !== '') {
+      yield flatRow(Object.fromEntries(csvCells(lines[i]).map((value, column) => (
+        [names[column] ?? '', Number.isNaN(Number(value)) || value === '' ? value : Number(value)]))), `${name}:${i + 1}`);
+    }
+  }
+}
+
+function csvCells(line: string): string[] {
+  return [...`,${line}`.matchAll(/,\s*(?:"((?:[^"]|"")*)"\s*|([^,]*))/g)].map(([, quoted, plain]) => (quoted?.replaceAll('""', '"') ?? plain).trim());
+}
+
+function cell(name: string, given: unknown, scale = 1): Cell {
+  return { name, given, value: typeof given === 'number' ? given * scale : given };
+}
+
+function camelCase(words: readonly string[]): string {
+  return words.map((word, i) => i === 0 ? word : word[0]?.toUpperCase() + word.slice(1)).join('');
+}
+
+function incomplete(problems: ToldProblems, path: string, message: string, mend: string): void {
+  problems.add({ rule: 'MeasurementsIncomplete', path, message, mend });
+}
