@@ -1,5 +1,5 @@
 /**
- * Speed of the estimator: run with `npx tsx benchmark/estimator.ts`.
+ * Speed of the estimator: run with `npx tsx --tsconfig benchmark/tsconfig.json benchmark/estimator.ts`.
  */
 import { DeploymentSpec, Estimator, FleetPlanner } from '../src/estimator';
 import { Service } from '../src/estimator/service';
@@ -23,16 +23,17 @@ function spec(workload: Workload, planned: boolean): DeploymentSpec {
   };
 }
 
-// median of the repetitions, in microseconds
+// mean of the repetitions once the compiler's work is done, in microseconds of processor time: what a free core takes, whoever else uses the machine
 function time(repetitions: number, run: () => void): number {
-  run();
-  const times: number[] = [];
-  for (let i = 0; i < repetitions; i++) {
-    const start = process.hrtime.bigint();
+  for (let i = 0; i < repetitions / 2; i++) {
     run();
-    times.push(Number(process.hrtime.bigint() - start) / 1000);
   }
-  return times.sort((a, b) => a - b)[Math.floor(repetitions / 2)];
+  const before = process.cpuUsage();
+  for (let i = 0; i < repetitions; i++) {
+    run();
+  }
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / repetitions;
 }
 
 const rows = [['steady', steady], ['lognormal lengths', mixed]] as const;

@@ -178,6 +178,19 @@ export class Service {
     return spare === 0 || left.length === 0 ? [[prefill, decode]] : left;
   }
 
+  /**
+   * The fewest instances of each pool that may be stable with the headroom that the spec asks for; 0 of a pool that is not there.
+   */
+  public fewestStable(): { readonly prefill: number; readonly decode: number } {
+    // loads are inverse to the counts, so those of one instance each tell; a rounded one counts for the whole number that it may be
+    this.solveGrown(this.aggregated ? 0 : 1, 1);
+    const { prefillLoad, decodeLoad } = this.form;
+    const spare = this.spec.headroom?.spareInstances ?? 0;
+    const fewest = (load: number, given: number | undefined) => Math.floor(load * (1 - 1e-12)) + 1 + (given === undefined ? spare : 0);
+    const { prefill, decode } = this.spec;
+    return { prefill: prefill === undefined ? 0 : fewest(prefillLoad, prefill.instances), decode: fewest(decodeLoad, decode.instances) };
+  }
+
   /** Load over capacity of the fullest stage. */
   public get fullest(): number {
     return Math.max(this.form.prefillLoad, this.form.linkLoad, this.form.decodeLoad);

@@ -20,25 +20,26 @@ export interface Counts {
 /**
  * The cheapest counts that hold the objective with the headroom of the spec, at the centre of the coefficients; counts that the spec gives are kept.
  *
- * More instances never hurt: the fewest decode instances that do beside all prefill instances are found by bisection, and each further one lowers the
- * fewest prefill instances beside them, until these fall no more. Where a price is missing, the fewest instances in all are the cheapest.
+ * More instances never hurt: the fewest decode instances that do beside all prefill instances are found by bisection from the fewest that are stable, and each
+ * further one lowers the fewest prefill instances beside them, until these fall no more. Where a price is missing, the fewest instances in all are the cheapest.
  *
  * @returns undefined if no fleet up to 1,000 instances a pool holds it.
  */
 export function cheapest(service: Service): Counts | undefined {
   const { prefill: prefills, decode: decodes } = rangesOf(service);
-  const first = fewest(decodes, (decode) => service.suffices(prefills.most, decode));
-  if (first === undefined) {
+  if (!service.suffices(prefills.most, decodes.most)) {
     return undefined;
   }
-  const least = fewest(prefills, (prefill) => service.suffices(prefill, decodes.most))!;
+  const stable = service.fewestStable();
+  const first = fewest({ least: clamp(stable.decode, decodes), most: decodes.most }, (decode) => service.suffices(prefills.most, decode));
+  const least = fewest({ least: clamp(stable.prefill, prefills), most: prefills.most }, (prefill) => service.suffices(prefill, decodes.most));
   let best: Counts | undefined;
   let prefill = prefills.most;
   for (let decode = first; decode <= decodes.most; decode++) {
     if (best !== undefined && !cheaper(service, { prefill: least, decode }, best)) {
       break;
     }
-    prefill = fewest({ least, most: prefill }, (count) => service.suffices(count, decode))!;
+    prefill = fewest({ least, most: prefill }, (count) => service.suffices(count, decode));
     if (best === undefined || cheaper(service, { prefill, decode }, best)) {
       best = { prefill, decode };
     }
@@ -120,13 +121,14 @@ function around(count: number, { least, most }: CountRange, distance: number): n
   return Array.from({ length: Math.min(most, count + distance) - from + 1 }, (_, i) => from + i);
 }
 
-// the first count that holds, where every count above one that holds does too
-function fewest({ least, most }: CountRange, holds: (count: number) => boolean): number | undefined {
-  if (!holds(most)) {
-    return undefined;
-  }
+// the first count that holds, where the last does and every count above one that holds does too: it is looked for in growing steps, as it is seldom far
+function fewest({ least, most }: CountRange, holds: (count: number) => boolean): number {
   let low = least;
-  let high = most;
+  let high = least;
+  for (let step = 1; high < most && !holds(high); step *= 2) {
+    low = high + 1;
+    high = Math.min(most, high + step);
+  }
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
     if (holds(middle)) {
@@ -136,6 +138,10 @@ function fewest({ least, most }: CountRange, holds: (count: number) => boolean):
     }
   }
   return low;
+}
+
+function clamp(count: number, { least, most }: CountRange): number {
+  return Math.min(most, Math.max(least, count));
 }
 
 // price, or instances where a price is missing

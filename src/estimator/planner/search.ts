@@ -28,8 +28,17 @@ interface Found {
   readonly service: Service;
   readonly counts: Counts;
   readonly usdPerHour: number;
+  /** What no fleet around these counts answers sooner than, in seconds end to end: the time of the largest. */
+  readonly soonestSeconds: number;
   /** Fleets of the combination that the simulation saw miss the objective. */
   readonly missed: { readonly counts: Counts; readonly shortcoming: string }[];
+}
+
+/** Counts of a combination, and what they cost. */
+interface PricedCounts {
+  readonly found: Found;
+  readonly counts: Counts;
+  readonly usdPerHour: number;
 }
 
 /** A fleet of a combination. */
@@ -48,21 +57,20 @@ export interface Searched {
 /**
  * Looks for the fleets that no cheaper one beats, among all combinations.
  *
- * The closed form finds the cheapest counts of each combination and the fleets around them. In the order of their prices these are confirmed by simulation, if
- * that is wanted, and each is kept that answers clearly sooner than all that were kept before it.
+ * The closed form finds the cheapest counts of each combination and the fleets around them. In the order of their prices, and of equal prices the soonest first,
+ * these are confirmed by simulation, if that is wanted, and each is kept that answers clearly sooner than all that were kept before it.
  */
 export function search(specs: readonly DeploymentSpec[], simulate: boolean): Searched {
   const { found, rejected } = cheapestOfEach(specs);
-  const fleets = found.flatMap((each) => around(each, simulate ? BRACKET : 1))
-    .sort(({ candidate: a }, { candidate: b }) => a.usdPerHour - b.usdPerHour || a.endToEndSeconds - b.endToEndSeconds);
   const front: Fleet[] = [];
-  let soonest = Infinity;
   let simulations = 0;
-  for (const fleet of fleets) {
+  let soonest = Infinity;
+  const isSooner = (seconds: number) => seconds <= CLEARLY_SOONER * soonest;
+  for (const fleet of inOrderOfPrice(found, ({ soonestSeconds }) => isSooner(soonestSeconds))) {
     const { found: { service, missed }, counts, candidate } = fleet;
     // with fewer instances a fleet misses what it misses with more
     const misses = missed.some(({ counts: { prefill, decode } }) => counts.prefill <= prefill && counts.decode <= decode);
-    if (candidate.endToEndSeconds > CLEARLY_SOONER * soonest || misses) {
+    if (!isSooner(candidate.endToEndSeconds) || misses || service.strain(counts.prefill, counts.decode) > (simulate ? BRACKET : 1)) {
       continue;
     }
     if (simulate && simulations++ === MAX_SIMULATIONS) {
@@ -101,7 +109,7 @@ function cheapestOfEach(specs: readonly DeploymentSpec[]): { readonly found: Fou
       continue;
     }
     const usdPerHour = fleetPrice(service, counts.prefill, counts.decode)!;
-    found.push({ service, counts, usdPerHour, missed: [] });
+    found.push({ service, counts, usdPerHour, soonestSeconds: soonestNear(service, counts), missed: [] });
     cheapestUsd = Math.min(cheapestUsd, usdPerHour);
   }
   return { found, rejected };
@@ -150,29 +158,46 @@ function leastUsdPerHour(service: Service): number | undefined {
   return fleetPrice(service, prefill * (Math.floor(prefillLoad) + 1), Math.floor(decodeLoad) + 1);
 }
 
-// fleets near the cheapest counts that the closed form sees hold the objective, or miss it by little
-function around(found: Found, bracket: number): Fleet[] {
-  const { service, counts } = found;
-  const fleets: Fleet[] = [];
-  const near = (count: number) => NEIGHBOURS.map((more) => count + more).filter((nearby) => nearby > 0);
-  const prefills = service.aggregated ? [0] : near(counts.prefill);
-  for (const decode of near(counts.decode)) {
-    for (const prefill of prefills) {
-      if (service.strain(prefill, decode) <= bracket) {
-        fleets.push({ found, counts: { prefill, decode }, candidate: candidateOf(service, { prefill, decode }) });
-      }
+/** The fleets around the cheapest counts of each combination; those of a combination that is of no use any more are left out. */
+function* inOrderOfPrice(combinations: readonly Found[], isOfUse: (found: Found) => boolean): Generator<Fleet> {
+  const all = combinations.flatMap(around).sort((a, b) => a.usdPerHour - b.usdPerHour);
+  for (let from = 0, to = 0; from < all.length; from = to) {
+    while (to < all.length && all[to].usdPerHour === all[from].usdPerHour) {
+      to++;
     }
+    yield* all.slice(from, to)
+      .filter(({ found }) => isOfUse(found))
+      .map(({ found, counts, usdPerHour }) => ({ found, counts, candidate: candidateOf(found.service, counts, usdPerHour) }))
+      .sort(({ candidate: a }, { candidate: b }) => a.endToEndSeconds - b.endToEndSeconds);
   }
-  return fleets;
 }
 
-function candidateOf(service: Service, counts: Counts): FleetCandidate {
+function around(found: Found): PricedCounts[] {
+  const { service, counts } = found;
+  const near = (count: number) => NEIGHBOURS.map((more) => count + more).filter((nearby) => nearby > 0);
+  const prefills = service.aggregated ? [0] : near(counts.prefill);
+  return near(counts.decode).flatMap((decode) => prefills.map((prefill) => (
+    { found, counts: { prefill, decode }, usdPerHour: fleetPrice(service, prefill, decode)! })));
+}
+
+function soonestNear(service: Service, { prefill, decode }: Counts): number {
+  const more = Math.max(...NEIGHBOURS);
+  service.solve(prefill + more, decode + more);
+  return service.form.latencies[END_TO_END + percentileOf(service)];
+}
+
+/** Where the objective's percentile lies in the latencies, from the mean on. */
+function percentileOf({ spec: { objective } }: Service): number {
+  return 1 + SHARES.indexOf((objective!.percentile ?? 95) / 100);
+}
+
+function candidateOf(service: Service, counts: Counts, usdPerHour: number): FleetCandidate {
   service.solve(counts.prefill, counts.decode);
   const { latencies } = service.form;
-  const at = 1 + SHARES.indexOf((service.spec.objective!.percentile ?? 95) / 100);
+  const at = percentileOf(service);
   return {
     ...poolsOf(service.spec, counts),
-    usdPerHour: fleetPrice(service, counts.prefill, counts.decode)!,
+    usdPerHour,
     ttftSeconds: latencies[TTFT + at],
     tpotSeconds: latencies[TPOT + at],
     endToEndSeconds: latencies[END_TO_END + at],

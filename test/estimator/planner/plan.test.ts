@@ -1,6 +1,10 @@
 import * as fc from 'fast-check';
 import { DeploymentSpec, Estimator, FleetPlan, FleetPlanner } from '../../../src/estimator';
+import { cheapest, Counts } from '../../../src/estimator/planner/counts';
+import { fleetPrice } from '../../../src/estimator/report';
+import { Service } from '../../../src/estimator/service';
 import { ProblemsError } from '../../../src/problems';
+import { LengthDistribution, Workload } from '../../../src/workload';
 import { steady, trn2 } from '../specs';
 
 function planned(overrides: Partial<DeploymentSpec> = {}): DeploymentSpec {
@@ -11,6 +15,14 @@ function planned(overrides: Partial<DeploymentSpec> = {}): DeploymentSpec {
     decode: { hardware: 'trn2.48xlarge' },
     ...overrides,
   });
+}
+
+function mixedLengths(requestsPerSecond: number): DeploymentSpec['workload'] {
+  return Workload.fromDistributions({
+    requestsPerSecond,
+    inputTokens: LengthDistribution.lognormal({ meanTokens: 1000, p95Tokens: 3000 }),
+    outputTokens: LengthDistribution.lognormal({ meanTokens: 200, p95Tokens: 500 }),
+  }).toSpec();
 }
 
 const MOST = 5;
@@ -50,6 +62,33 @@ test('picks the cheapest of all fleets that hold the objective', () => {
     },
   ), { numRuns: 8 });
 }, 60_000);
+
+test('finds what trying all counts up to a few finds, whatever the lengths, bursts and headroom', () => {
+  let found = 0;
+  fc.assert(fc.property(
+    fc.double({ min: 0.5, max: 40, noNaN: true }), fc.double({ min: 0.2, max: 3, noNaN: true }), fc.double({ min: 0.02, max: 0.06, noNaN: true }),
+    fc.boolean(), fc.constantFrom(0.5, 1, 3), fc.boolean(), fc.constantFrom(undefined, { growth: 0.3 }, { spareInstances: 1 }),
+    fc.double({ min: 5, max: 100, noNaN: true }),
+    (rate, ttftSeconds, tpotSeconds, apart, interarrivalScv, spread, headroom, usdPerInstanceHour) => {
+      const service = new Service(planned({
+        workload: { ...spread ? mixedLengths(rate) : steady(rate, 1000, 200), interarrivalScv },
+        objective: { ttftSeconds, tpotSeconds },
+        headroom,
+        prefill: apart ? { hardware: 'trn2.48xlarge', usdPerInstanceHour } : undefined,
+      }));
+      const all = Array.from({ length: 12 }, (_, i) => i + 1);
+      const enough = all.flatMap((decode) => (apart ? all : [0]).map((prefill) => ({ prefill, decode })))
+        .filter(({ prefill, decode }) => service.suffices(prefill, decode));
+      const usdOf = ({ prefill, decode }: Counts) => fleetPrice(service, prefill, decode)!;
+      fc.pre(enough.length > 0);
+      const counts = cheapest(service)!;
+      expect(service.suffices(counts.prefill, counts.decode)).toBe(true);
+      expect(usdOf(counts)).toBeLessThanOrEqual(Math.min(...enough.map(usdOf)));
+      found++;
+    },
+  ), { numRuns: 60 });
+  expect(found).toBe(60);
+});
 
 test('tells why its neighbours were not chosen, the nearest first, at most twenty', () => {
   const { outcome, rejected } = FleetPlanner.plan(planned());
