@@ -26,6 +26,9 @@ const LARGEST: { readonly [field in Field]?: number } = {
   step: MAX_SECONDS,
 };
 
+/** Engines that are told by name where there are several. */
+const MAX_VALUES = 5;
+
 /** Measurements while they are read. */
 interface Gathered {
   readonly prompts: UnloadedPrompt[];
@@ -33,6 +36,9 @@ interface Gathered {
   readonly loops: ClosedLoop[];
   readonly logs: LoggedRequest[][];
 }
+
+/** What records tell of their engines: where each value of a trait is first. */
+type Traits = Map<string, Map<string, string>>;
 
 /**
  * Reads measurements of an engine from files.
@@ -45,19 +51,36 @@ interface Gathered {
  * - `benchmarks.json` of guidellm.
  *
  * @param files their paths, or `-`.
- * @throws ProblemsError with everything that is wrong: files that cannot be read, and fields of records, the first of each file one by one.
+ * @throws ProblemsError with everything that is wrong: files that cannot be read, fields of records, the first of each file one by one, and
+ * records that say that they are of several engines.
  */
 export function readMeasurements(files: readonly string[]): Measurements {
   const problems: Problem[] = [];
   const result: Gathered = { prompts: [], steps: [], loops: [], logs: [] };
+  const traits: Traits = new Map();
   for (const file of files) {
-    attempt(problems, () => readFile(file, result));
+    attempt(problems, () => readFile(file, result, traits));
   }
+  problems.push(...severalProblems(traits));
   Problems.throwIfAny(problems);
   return result;
 }
 
-function readFile(file: string, into: Gathered): void {
+function severalProblems(traits: Traits): Problem[] {
+  return [...traits].filter(([, places]) => places.size > 1).map(([trait, places]) => {
+    const values = [...places.keys()];
+    const more = values.length - MAX_VALUES;
+    return {
+      rule: 'MeasurementsOfSeveralEngines',
+      path: places.get(values[1])!,
+      value: shown(values[1]),
+      message: `a calibration is of one engine, and the records are of ${values.length} ${trait}: ${values.slice(0, MAX_VALUES).map(shown).join(', ')}${more > 0 ? ` and ${more} more` : ''}`,
+      mend: 'calibrate each by itself, with the records of no other',
+    };
+  });
+}
+
+function readFile(file: string, into: Gathered, traits: Traits): void {
   const name = displayName(file);
   const text = readText(file, MAX_BYTES, EXPECTED).replace(/^\uFEFF/, '');
   const problems = new ToldProblems(name);
@@ -67,6 +90,7 @@ function readFile(file: string, into: Gathered): void {
     let last: Row | undefined;
     for (const row of run) {
       records++;
+      noteTraits(row, traits);
       if (isRight(row, problems)) {
         const request = add(row, into, problems);
         if (request !== undefined) {
@@ -87,6 +111,14 @@ function readFile(file: string, into: Gathered): void {
   problems.throwIfAny();
   if (records === 0) {
     throw new ProblemsError([{ rule: 'MeasurementsMissing', path: name, message: 'the file holds no measurements', mend: 'give records, see "calibrate --help"' }]);
+  }
+}
+
+function noteTraits(row: Row, traits: Traits): void {
+  for (const [trait, value] of Object.entries(row.traits)) {
+    const places = traits.get(trait) ?? new Map<string, string>();
+    const name = String(value).toLowerCase();
+    traits.set(trait, places.has(name) ? places : places.set(name, row.place));
   }
 }
 

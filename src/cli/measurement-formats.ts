@@ -24,7 +24,21 @@ export interface Row {
   /** Where it is, such as `runs.csv:3`. */
   readonly place: string;
   readonly cells: { readonly [field in Field]?: Cell };
+  /** What it tells of the engine, by the keys of `TRAITS`; empty where it tells nothing. */
+  readonly traits: { readonly [trait: string]: unknown };
 }
+
+/** What tells engines apart, and the columns that it is found in. */
+const TRAITS: { readonly [trait: string]: readonly string[] } = {
+  'models': ['model', 'modelId', 'modelName', 'modelPath'],
+  'engines': ['engine', 'framework', 'backend'],
+  'versions': ['version', 'engineVersion', 'frameworkVersion', 'backendVersion'],
+  'devices': ['device', 'hardware', 'accelerator', 'gpu', 'system', 'instanceType'],
+  'formats of weights': ['weights', 'precision'],
+  'tensor parallel degrees': ['tensorParallelDegree', 'tensorParallelSize', 'tpSize', 'tp'],
+};
+
+const TRAIT_OF_COLUMN = new Map(Object.entries(TRAITS).flatMap(([trait, columns]) => columns.map((column) => [column, trait])));
 
 /** Units that a time's name may end with. */
 const UNITS: { readonly [unit: string]: number } = { seconds: 1, s: 1, ms: 1e-3, milliseconds: 1e-3 };
@@ -108,8 +122,12 @@ function vllmRows(result: Json, place: string, problems: ToldProblems): Row[] {
       'write it with --save-result --save-detailed by a vLLM that records start_times');
     return [];
   }
+  // the backend is the way in which it asked.
+  const { backend, ...told } = result;
+  const { traits } = flatRow(told, place);
   return inputs.flatMap((inputTokens: unknown, i: number): Row[] => errors?.[i] || !(outputs[i] > 0) ? [] : [{
     place: `${place} request ${i + 1}`,
+    traits,
     cells: {
       arrival: cell('start_times', starts[i]),
       inputTokens: cell('input_lens', inputTokens),
@@ -124,6 +142,7 @@ function aiperfRows({ metadata, metrics, error }: Json, place: string): Row[] {
   const metric = (name: string) => cell(name, metrics?.[name]?.value ?? null, METRIC_UNITS[metrics?.[name]?.unit]);
   return error || metadata.was_cancelled || metadata.benchmark_phase === 'warmup' ? [] : [{
     place,
+    traits: {},
     cells: {
       arrival: cell('request_start_ns', metadata.request_start_ns, 1e-9),
       inputTokens: metric('input_sequence_length'),
@@ -147,6 +166,7 @@ function summaryRows(summary: Json, place: string, problems: ToldProblems): Row[
   }
   return [{
     place,
+    traits: flatRow({ model: summary.input_config.models?.items?.[0]?.name ?? null }, place).traits,
     cells: {
       concurrency: cell('concurrency', concurrency),
       inputTokens: mean('input_sequence_length'),
@@ -167,6 +187,7 @@ function guidellmRows(benchmark: unknown, place: string, problems: ToldProblems)
     const own = (name: string, scale?: number) => cell(name, request[name] ?? null, scale);
     return {
       place: `${place} request ${i + 1}`,
+      traits: {},
       cells: {
         arrival: own('request_start_time'),
         inputTokens: own('prompt_tokens'),
@@ -180,15 +201,22 @@ function guidellmRows(benchmark: unknown, place: string, problems: ToldProblems)
 
 function flatRow(record: Json, place: string): Row {
   const cells: { [field in Field]?: Cell } = {};
+  const traits: { [trait: string]: unknown } = {};
   for (const [name, value] of Object.entries(record)) {
     const words = name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toLowerCase().split('_');
     const unit = UNITS[words.at(-1)!];
     const field = camelCase(unit === undefined ? words : words.slice(0, -1)) as Field;
-    if (FIELDS.includes(field) && value !== null && value !== '') {
+    const trait = TRAIT_OF_COLUMN.get(field);
+    if (value === null || value === '') {
+      continue;
+    }
+    if (FIELDS.includes(field)) {
       cells[field] = cell(name, value, unit);
+    } else if (trait !== undefined && typeof value !== 'object') {
+      traits[trait] = value;
     }
   }
-  return { place, cells };
+  return { place, cells, traits };
 }
 
 function* csvRows(text: string, name: string): Iterable<Row> {

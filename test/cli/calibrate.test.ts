@@ -108,10 +108,24 @@ describe('measurements', () => {
       /^\[a\.csv:2\] inputTokens is above 10000000, got: 100000000 .*\n\[a\.csv:3\] endToEndSeconds is above 1000000 seconds, got: 1e\+300 /],
     ['a run of more than thirty years', 'a.csv', 'arrivalSeconds,inputTokens,outputTokens\n0,100,10\n1,100,10\n1e300,100,10\n',
       /^\[a\.csv:4\] arrivalSeconds is more than 1000000000 seconds after the first of the run, got: 1e\+300 /],
+    ['engines that differ', 'a.csv', 'engine,tp,inputTokens,ttftMs\nvLLM,8,100,250\nvllm,8,100,251\nsglang,4,100,240\n', new RegExp([
+      '^\\[a\\.csv:4\\] a calibration is of one engine, and the records are of 2 engines: "vllm", "sglang", got: "sglang" .*',
+      '\\[a\\.csv:4\\] .* of 2 tensor parallel degrees: "8", "4", got: "4" .*$',
+    ].join('\\n'))],
     ['many wrong records', 'a.csv', `inputTokens,ttftMs\n${'100,0\n'.repeat(30)}`, /^(.*\n){20}\[a\.csv\] and 10 more \(mend those above first\)/],
   ])('of %s are refused', (_, name, content, message) => {
     expect(refusal(name, content)).toMatch(message);
   });
+});
+
+test('files of two models are refused together, and taken one by one', () => {
+  const result = (model_id: string) => ({
+    backend: model_id === 'a' ? 'openai' : 'openai-chat', model_id, input_lens: [100], output_lens: [11], ttfts: [0.25], itls: [Array(10).fill(0.05)], start_times: [1], errors: [''],
+  });
+  const files = ['a', 'b'].map((model) => write(`${model}.json`, result(model)));
+  expect(() => readMeasurements(files)).toThrow(/b\.json request 1\] a calibration is of one engine, and the records are of 2 models: "a", "b", got: "b"/);
+  expect(readMeasurements([files[1]]).logs).toHaveLength(1);
+  expect(readMeasurements([files[0], files[0]]).logs).toHaveLength(2);
 });
 
 describe('the command', () => {
