@@ -5,10 +5,10 @@ import { readMeasurements } from './measurement-file';
 import { readSpec } from './spec-file';
 import { NO_PROGRESS_BAR, progressBar, table, time } from './text-table';
 import { openToWrite } from './written-file';
-import { CalibrationSpec } from '../estimator';
+import { CalibrationSpec, DeploymentSpec } from '../estimator';
 import { calibrate as fit } from '../estimator/calibration/calibrate';
 import { configurationsOf, heldOut } from '../estimator/calibration/held-out';
-import { EngineOfSpec, MeasuredPool, engineOfSpec } from '../estimator/calibration/measured-engine';
+import { EngineOfSpec, MeasuredPool, engineOfSpec, leastTokenSeconds } from '../estimator/calibration/measured-engine';
 import { Compared, LoggedRequest, Measurements } from '../estimator/calibration/measurements';
 import { Score, heldOutSigma, mean, score } from '../estimator/calibration/score';
 import { Refusal } from '../estimator/estimate';
@@ -105,26 +105,45 @@ export function calibrate(files: readonly string[], options: CalibrateOptions, p
       mend: 'give what the engine was started with',
     });
   }
-  const measurements = attempt(problems, () => readMeasurements(files));
+  const stepTokens = Number(given ?? spec?.decode.maxBatchedTokens ?? DEFAULT_STEP_TOKENS);
+  const { engine, refusal }: KnownEngine = spec === undefined ? {} : knownEngine(spec, options.pool, stepTokens);
+  const measurements = attempt(problems, () => readMeasurements(files, engine && {
+    seconds: leastTokenSeconds(engine),
+    reason: `a tenth of the time in which ${engine.hardware} reads the weights at its peak bandwidth`,
+  }));
   const written = out === undefined ? undefined : attempt(problems, () => openToWrite(out));
   try {
     Problems.throwIfAny(problems);
-    const engine = engineOfSpec(spec!, options.pool, Number(given ?? spec!.decode.maxBatchedTokens ?? DEFAULT_STEP_TOKENS));
-    const calibration = calibrated(engine, measurements!, files, options, progress);
+    if (refusal !== undefined) {
+      return { refusal };
+    }
+    const calibration = calibrated(engine!, measurements!, files, options, progress);
     if (written !== undefined) {
       ftruncateSync(written);
       writeFileSync(written, `${JSON.stringify(calibration.calibration, undefined, 2)}\n`);
     }
     return { calibration };
+  } finally {
+    if (written !== undefined) {
+      closeSync(written);
+    }
+  }
+}
+
+interface KnownEngine {
+  readonly engine?: EngineOfSpec;
+  /** Why nothing is known of it. */
+  readonly refusal?: Refusal;
+}
+
+function knownEngine(spec: DeploymentSpec, pool: MeasuredPool, stepTokens: number): KnownEngine {
+  try {
+    return { engine: engineOfSpec(spec, pool, stepTokens) };
   } catch (error) {
     if (error instanceof Refused) {
       return { refusal: error.refusal };
     }
     throw error;
-  } finally {
-    if (written !== undefined) {
-      closeSync(written);
-    }
   }
 }
 

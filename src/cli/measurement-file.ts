@@ -2,6 +2,7 @@ import { extname } from 'node:path';
 import { attempt } from './attempt';
 import { ExpectedFile, displayName, readText } from './bounded-text';
 import { FIELDS, Field, Row, measuredRuns } from './measurement-formats';
+import { time } from './text-table';
 import { ClosedLoop, DecodeStep, LoggedRequest, Measurements, UnloadedPrompt } from '../estimator/calibration/measurements';
 import { Problem, Problems, ProblemsError, ToldProblems, shown } from '../problems';
 import { MAX_SPAN_SECONDS, MAX_TOKENS } from '../workload/limits';
@@ -29,6 +30,18 @@ const LARGEST: { readonly [field in Field]?: number } = {
 /** Engines that are told by name where there are several. */
 const MAX_VALUES = 5;
 
+/** The least that a time may be. */
+export interface LeastTime {
+  readonly seconds: number;
+  /** What it is. */
+  readonly reason: string;
+}
+
+const ANY_TIME: LeastTime = { seconds: 0, reason: 'nothing' };
+
+/** Fields that are the time to a first token or of one token; that to the last one is compared with that to the first. */
+const TOKEN_TIMES: readonly Field[] = ['ttft', 'tpot', 'step'];
+
 /** Measurements while they are read. */
 interface Gathered {
   readonly prompts: UnloadedPrompt[];
@@ -51,15 +64,16 @@ type Traits = Map<string, Map<string, string>>;
  * - `benchmarks.json` of guidellm.
  *
  * @param files their paths, or `-`.
+ * @param least the least that the engine may take to the first token and for each further one; any time if undefined.
  * @throws ProblemsError with everything that is wrong: files that cannot be read, fields of records, the first of each file one by one, and
  * records that say that they are of several engines.
  */
-export function readMeasurements(files: readonly string[]): Measurements {
+export function readMeasurements(files: readonly string[], least = ANY_TIME): Measurements {
   const problems: Problem[] = [];
   const result: Gathered = { prompts: [], steps: [], loops: [], logs: [] };
   const traits: Traits = new Map();
   for (const file of files) {
-    attempt(problems, () => readFile(file, result, traits));
+    attempt(problems, () => readFile(file, least, result, traits));
   }
   problems.push(...severalProblems(traits));
   Problems.throwIfAny(problems);
@@ -80,7 +94,7 @@ function severalProblems(traits: Traits): Problem[] {
   });
 }
 
-function readFile(file: string, into: Gathered, traits: Traits): void {
+function readFile(file: string, least: LeastTime, into: Gathered, traits: Traits): void {
   const name = displayName(file);
   const text = readText(file, MAX_BYTES, EXPECTED).replace(/^\uFEFF/, '');
   const problems = new ToldProblems(name);
@@ -91,8 +105,8 @@ function readFile(file: string, into: Gathered, traits: Traits): void {
     for (const row of run) {
       records++;
       noteTraits(row, traits);
-      if (isRight(row, problems)) {
-        const request = add(row, into, problems);
+      if (isRight(row, least, problems)) {
+        const request = add(row, least, into, problems);
         if (request !== undefined) {
           log.push(request);
           last = last === undefined || secondsOf(row, 'arrival') > secondsOf(last, 'arrival') ? row : last;
@@ -123,7 +137,7 @@ function noteTraits(row: Row, traits: Traits): void {
 }
 
 /** Whether every field is a number of a size that can be; each that is not is a problem. */
-function isRight(row: Row, problems: ToldProblems): boolean {
+function isRight(row: Row, least: LeastTime, problems: ToldProblems): boolean {
   const bad = FIELDS.filter((field) => {
     const value = row.cells[field]?.value;
     const most = LARGEST[field] ?? Infinity;
@@ -134,6 +148,8 @@ function isRight(row: Row, problems: ToldProblems): boolean {
       wrong(problems, row, field, 'MeasurementNotANumber', `is not a number${field === 'arrival' ? '' : ' above 0'}`, 'correct it, or leave such records out');
     } else if (value > most) {
       wrong(problems, row, field, 'MeasurementTooLarge', `is above ${most}${most === MAX_SECONDS ? ' seconds' : ''}`, 'correct the unit, or leave such records out');
+    } else if (TOKEN_TIMES.includes(field) && value < least.seconds) {
+      wrong(problems, row, field, 'MeasurementTooSmall', `is below ${belowText(least)}`, 'correct the unit, or leave such records out');
     } else {
       return false;
     }
@@ -143,17 +159,18 @@ function isRight(row: Row, problems: ToldProblems): boolean {
 }
 
 /** Adds the measurement of a record; what is a request of a run is returned. */
-function add({ place, cells }: Row, into: Gathered, problems: ToldProblems): LoggedRequest | undefined {
+function add({ place, cells }: Row, least: LeastTime, into: Gathered, problems: ToldProblems): LoggedRequest | undefined {
   const fields = Object.fromEntries(FIELDS.map((field) => [field, cells[field]?.value])) as { [field in Field]: any };
   const { arrival, inputTokens, outputTokens, ttft, tpot, endToEnd, concurrency, sequences, contextTokens, step } = fields;
   const has = (...values: unknown[]) => values.every((value) => value !== undefined);
-  if (has(ttft, endToEnd, outputTokens) && outputTokens > 1 && !(endToEnd > ttft)) {
+  const gap = has(ttft, endToEnd) && outputTokens > 1 ? (endToEnd - ttft) / (outputTokens - 1) : Infinity;
+  if (!(gap > 0 && gap >= least.seconds)) {
     problems.add({
-      rule: 'MeasurementWithoutTime',
+      rule: 'MeasurementTooSmall',
       path: place,
       value: `${cells.ttft!.name} ${cells.ttft!.given}, ${cells.endToEnd!.name} ${cells.endToEnd!.given}`,
-      message: `${outputTokens} tokens were written in no time after the first`,
-      mend: 'leave such records out',
+      message: `each of the ${outputTokens} tokens but the first took ${gap > 0 ? `${time(gap)}, below ${belowText(least)}` : 'no time'}`,
+      mend: 'correct the unit, or leave such records out',
     });
   } else if (has(sequences, contextTokens, step)) {
     into.steps.push({ sequences, contextTokens, stepSeconds: step });
@@ -177,6 +194,10 @@ function add({ place, cells }: Row, into: Gathered, problems: ToldProblems): Log
 function wrong(problems: ToldProblems, { place, cells }: Row, field: Field, rule: string, message: string, mend: string): void {
   const { name, given } = cells[field]!;
   problems.add({ rule, path: place, value: shown(given), message: `${name} ${message}`, mend });
+}
+
+function belowText({ seconds, reason }: LeastTime): string {
+  return `${time(seconds)}, ${reason}`;
 }
 
 function secondsOf({ cells }: Row, field: Field): number {

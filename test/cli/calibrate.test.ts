@@ -102,7 +102,7 @@ describe('measurements', () => {
     ['a result of vLLM without its requests', 'a.json', { input_lens: [1], ttfts: [1] }, /the result lacks output_lens, ttfts, itls or start_times/],
     ['a summary of an open loop', 'a.json', { time_to_first_token: { avg: 1, unit: 'ms' } }, /the summary is of no closed loop/],
     ['a benchmark without requests', 'a.json', { benchmarks: [{}] }, /the benchmark has no requests\.successful/],
-    ['a last token before the first', 'a.json', [{ arrivalSeconds: 0, inputTokens: 10, outputTokens: 5, ttftSeconds: 2, endToEndSeconds: 2 }], /5 tokens were written in no time/],
+    ['a last token before the first', 'a.json', [{ arrivalSeconds: 0, inputTokens: 10, outputTokens: 5, ttftSeconds: 2, endToEndSeconds: 2 }], /each of the 5 tokens but the first took no time/],
     ['records that are none', 'a.json', { metrics: null, metadata: null }, /is no measurement/],
     ['a length and times that no engine has', 'a.csv', 'arrivalSeconds,inputTokens,outputTokens,ttftSeconds,endToEndSeconds\n0,1e8,10,0.05,0.2\n1,100,10,0.05,1e300\n',
       /^\[a\.csv:2\] inputTokens is above 10000000, got: 100000000 .*\n\[a\.csv:3\] endToEndSeconds is above 1000000 seconds, got: 1e\+300 /],
@@ -185,6 +185,21 @@ describe('the command', () => {
     const { status, stdout, stderr } = cli.run(['calibrate', 'steps.json', '--spec', 'spec.json', ...more], undefined, folder);
     expect(stdout + stderr).toMatch(message);
     expect(status).toBe(expected);
+  });
+
+  test('times that are far below what the device can do are refused', () => {
+    // 8 of 64 cores are 4 chips of 820 GB/s: the weights, but for the embedding of prompts, are 15 GB.
+    write('spec.json', SPEC);
+    write('a.csv', 'sequences,contextTokens,stepMs\n1,512,31\n1,512,0.031\n');
+    write('b.csv', 'inputTokens,ttftSeconds\n1024,1e-9\n1024,0.2\n');
+    write('c.json', [{ ...REQUEST, endToEndSeconds: 0.254 }, { ...REQUEST, endToEndSeconds: 0.255 }]);
+    const { status, stderr } = cli.run(['calibrate', 'a.csv', 'b.csv', 'c.json', '--spec', 'spec.json'], undefined, folder);
+    expect(status).toBe(2);
+    const least = '0\\.4\\d\\d ms, a tenth of the time in which trn1\\.32xlarge reads the weights at its peak bandwidth, got:';
+    expect(stderr).toMatch(new RegExp([
+      '^3 problems in a\\.csv, b\\.csv, c\\.json', `  \\[a\\.csv:3\\] stepMs is below ${least} 0\\.031 .*`, `  \\[b\\.csv:2\\] ttftSeconds is below ${least} 1e-9 .*`,
+      `  \\[c\\.json record 1\\] each of the 11 tokens but the first took 0\\.4 ms, below ${least} ttftSeconds 0\\.25, endToEndSeconds 0\\.254 .*`, '$',
+    ].join('\\n')));
   });
 
   test('everything that is wrong is told at once', () => {

@@ -5,7 +5,11 @@ import { Precision } from '../../model';
 import { DeploymentSpec } from '../deployment-spec';
 import { Coefficients } from '../phases/coefficients';
 import { kvTokens } from '../phases/memory';
+import { weightReadSeconds } from '../phases/roofline';
 import { Refused, resolve } from '../resolve';
+
+/** What a token takes at least of the time in which the weights are read at the peak bandwidth: drafts save no more. */
+const LEAST_SHARE = 0.1;
 
 /** Which pool of a deployment is measured. */
 export type MeasuredPool = 'prefill' | 'decode';
@@ -61,4 +65,11 @@ export function engineOfSpec(spec: DeploymentSpec, pool: MeasuredPool, stepToken
     start: fill(new Coefficients(), resolved.set),
     spread: predictionSigmas(resolved.set, plant.model),
   };
+}
+
+/**
+ * Seconds that an engine takes at least to write a token, and to the first one: a tenth of reading the weights that the token passes at peak bandwidth.
+ */
+export function leastTokenSeconds({ model, engine }: MeasuredEngine): number {
+  return LEAST_SHARE * weightReadSeconds(model, engine, new Coefficients(), 1);
 }
