@@ -1,11 +1,11 @@
-import { Pool } from 'undici';
 import { EngineResponse } from './engine-response';
 import { ReadPrompts } from './read-prompts';
 import { readEngineReport, ReportedLoad } from './reported-load';
 import { Cancellation } from '../cancellation';
+import { ConnectError } from '../upstream/connection';
+import { Connections } from '../upstream/connections';
+import { readWhole, WholeAnswer } from '../wire/whole-answer';
 
-/** What undici and Node call a connection that was never made, so that no byte of the request has left. */
-const CONNECT_CODES = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT']);
 /** Requests in a row that fail before an endpoint is passed over. */
 const FAILURES_TO_EJECT = 3;
 /** How long it is passed over. */
@@ -14,7 +14,7 @@ const EJECTION_MILLIS = 10_000;
 const PROBES_TO_FAIL = 2;
 const PROBE_TIMEOUT_MILLIS = 2_000;
 const REPORT_TIMEOUT_MILLIS = 2_000;
-/** Far above the metrics of any engine. */
+/** Far above the metrics of any engine, and what any says of its health. */
 const MAX_REPORT_BYTES = 4 * 1024 * 1024;
 /** Reports that may fail in a row before the last one no longer counts. */
 const REPORTS_TO_MISS = 2;
@@ -22,9 +22,6 @@ const REPORTS_TO_MISS = 2;
 const NEARLY_FULL = 0.95;
 /** Weight of the newest prompt in the mean of their lengths. */
 const PROMPT_WEIGHT = 0.1;
-const CONNECT_TIMEOUT_MILLIS = 3_000;
-/** Below the 5 s after which vLLM's server closes an idle connection, so that no request meets a closing one. */
-const KEEP_ALIVE_MILLIS = 3_000;
 
 /** How to learn whether an engine can answer. */
 export interface Probe {
@@ -43,7 +40,7 @@ export class Endpoint {
   public readonly reported = new ReportedLoad();
   /** The prompts that it was given. */
   public readonly prompts = new ReadPrompts();
-  private readonly pool: Pool;
+  private readonly connections: Connections;
   private readonly basePath: string;
   private readonly asked: Probe;
   private readonly headers: { readonly [name: string]: string };
@@ -76,21 +73,11 @@ export class Endpoint {
     this.onRoom = onRoom;
     this.onHealth = onHealth;
     this.asked = probe;
-    const { origin, pathname } = new URL(url);
-    this.basePath = pathname.replace(/\/$/, '');
+    const parsed = new URL(url);
+    this.basePath = parsed.pathname.replace(/\/$/, '');
     // what is encoded could not be read here, nor by every caller.
     this.headers = { 'accept-encoding': 'identity', ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }) };
-    this.pool = new Pool(origin, {
-      // as many as there are requests at once: who takes a slot has one.
-      connections: null,
-      pipelining: 1,
-      connectTimeout: CONNECT_TIMEOUT_MILLIS,
-      keepAliveTimeout: KEEP_ALIVE_MILLIS,
-      keepAliveMaxTimeout: KEEP_ALIVE_MILLIS,
-      // requests carry their own deadlines, which know of streams and of the caller.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-    });
+    this.connections = new Connections(parsed);
   }
 
   /** Requests that the engine has: of this router, and of others as far as it tells. */
@@ -142,7 +129,7 @@ export class Endpoint {
   public release(): void {
     this.requests--;
     if (this.isClosing && this.requests === 0) {
-      void this.pool.close();
+      this.connections.close();
     }
     this.onRoom();
   }
@@ -184,25 +171,17 @@ export class Endpoint {
 
   /** Sends a request to the engine. Resolves once its answer begins, and rejects if it does not. */
   public async post(
-    path: string, headers: { readonly [name: string]: string }, body: Uint8Array, cancellation: Cancellation,
+    path: string, headers: { readonly [name: string]: string }, body: Buffer, cancellation: Cancellation,
   ): Promise<EngineResponse> {
-    return new Promise((resolve, reject) => {
-      const response = new EngineResponse(cancellation, (error) => (error === undefined ? resolve(response) : reject(error)));
-      if (cancellation.reason === undefined) {
-        this.pool.dispatch({ path: `${this.basePath}${path}`, method: 'POST', headers: { ...headers, ...this.headers }, body }, response);
-      }
-    });
+    return this.ask('POST', path, { ...headers, ...this.headers }, body, cancellation);
   }
 
   /** Asks the engine for its health. Most answers below 500 count: hosted engines have no `/health`. */
   public async probe(): Promise<void> {
     try {
-      const { statusCode, body } = await this.pool.request({
-        path: `${this.basePath}${this.asked.path}`, method: 'GET', headers: this.headers, signal: AbortSignal.timeout(PROBE_TIMEOUT_MILLIS),
-      });
-      await body.dump();
-      if (statusCode >= 500 || this.asked.refusals.includes(statusCode)) {
-        throw new Error(`the engine answers its health probe with ${statusCode}`);
+      const { status } = await this.get(this.asked.path, PROBE_TIMEOUT_MILLIS);
+      if (status >= 500 || this.asked.refusals.includes(status)) {
+        throw new Error(`the engine answers its health probe with ${status}`);
       }
     } catch (e) {
       this.probesFailed++;
@@ -235,20 +214,9 @@ export class Endpoint {
     this.isAskedForReport = true;
     const ownBefore = this.requests;
     try {
-      const { statusCode, body } = await this.pool.request({
-        path: `${this.basePath}${path}`, method: 'GET', headers: this.headers, signal: AbortSignal.timeout(REPORT_TIMEOUT_MILLIS),
-      });
+      const { status, body } = await this.get(path, REPORT_TIMEOUT_MILLIS);
       const own = Math.max(ownBefore, this.requests);
-      const parts: Uint8Array[] = [];
-      let bytes = 0;
-      for await (const part of body) {
-        bytes += part.length;
-        if (bytes > MAX_REPORT_BYTES) {
-          return;
-        }
-        parts.push(part);
-      }
-      const report = statusCode === 200 ? readEngineReport(Buffer.concat(parts).toString('latin1')) : undefined;
+      const report = status === 200 ? readEngineReport(body.toString('latin1')) : undefined;
       if (report !== undefined) {
         this.reported.take(report, own, intervalSeconds * (REPORTS_TO_MISS + 1));
       }
@@ -260,11 +228,32 @@ export class Endpoint {
   }
 
   /** Closes connections once nobody has a slot any more: who has one may have to ask yet. */
-  public async close(): Promise<void> {
+  public close(): void {
     this.isClosing = true;
     if (this.requests === 0) {
-      await this.pool.close();
+      this.connections.close();
     }
+  }
+
+  private async get(path: string, timeoutMillis: number): Promise<WholeAnswer> {
+    const cancellation = new Cancellation();
+    const timer = setTimeout(() => cancellation.cancel(new Error(`the engine took longer than ${timeoutMillis} ms to answer`)), timeoutMillis);
+    try {
+      return await readWhole(await this.ask('GET', path, this.headers, undefined, cancellation), MAX_REPORT_BYTES);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  private async ask(
+    method: 'GET' | 'POST', path: string, headers: { readonly [name: string]: string }, body: Buffer | undefined, cancellation: Cancellation,
+  ): Promise<EngineResponse> {
+    return new Promise((resolve, reject) => {
+      const response = new EngineResponse(cancellation, (error) => (error === undefined ? resolve(response) : reject(error)));
+      if (cancellation.reason === undefined) {
+        response.over(this.connections.ask(method, `${this.basePath}${path}`, headers, body, response));
+      }
+    });
   }
 
   /** Tells that it went down or is back, each once. */
@@ -281,6 +270,5 @@ export class Endpoint {
 
 /** Whether a request failed before a connection was made. */
 export function isConnectError(error: unknown): boolean {
-  const { code, syscall } = error as NodeJS.ErrnoException;
-  return CONNECT_CODES.has(code ?? '') || syscall === 'connect' || syscall === 'getaddrinfo';
+  return error instanceof ConnectError;
 }

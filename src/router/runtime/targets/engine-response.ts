@@ -1,6 +1,6 @@
-import type { IncomingHttpHeaders } from 'node:http';
-import type { Dispatcher } from 'undici';
 import { Cancellation } from '../cancellation';
+import { Connection, ResponseListener } from '../upstream/connection';
+import { ResponseHeaders } from '../upstream/response-parser';
 import { EngineError } from '../wire/api-error';
 
 /** What may wait to be read before the engine is asked to wait. */
@@ -9,29 +9,29 @@ const HIGH_WATER_BYTES = 256 * 1024;
 const MAX_DISCARDED_BYTES = 128 * 1024;
 
 /**
- * An engine's answer, read as its connection delivers it: without a stream of Node's between, which costs more than all else that is done with an answer.
+ * An engine's answer, on its way from the connection to who reads it.
  */
-export class EngineResponse implements Dispatcher.DispatchHandler {
+export class EngineResponse implements ResponseListener {
   /** Its status; 0 until it has begun. */
   public status = 0;
-  public headers: IncomingHttpHeaders = {};
+  public headers: ResponseHeaders = {};
   private readonly cancellation: Cancellation;
-  private readonly begun: (error?: Error) => void;
+  private readonly onBegun: (error?: Error) => void;
   private readonly cancel: (reason: Error) => void;
-  private controller?: Dispatcher.DispatchController;
+  private connection?: Connection;
   private parts: Buffer[] = [];
   private waiting = 0;
-  private ended = false;
+  private isWhole = false;
   private error?: Error;
   private wake?: () => void;
 
   /**
    * @param cancellation after which it is not wanted any more.
-   * @param begun called when it has a status, or with what went wrong before.
+   * @param onBegun called when it has a status, or with what went wrong before.
    */
-  constructor(cancellation: Cancellation, begun: (error?: Error) => void) {
+  constructor(cancellation: Cancellation, onBegun: (error?: Error) => void) {
     this.cancellation = cancellation;
-    this.begun = begun;
+    this.onBegun = onBegun;
     this.cancel = (reason) => this.fail(reason);
     if (cancellation.reason !== undefined) {
       this.fail(cancellation.reason);
@@ -46,7 +46,7 @@ export class EngineResponse implements Dispatcher.DispatchHandler {
       if (this.error !== undefined) {
         throw new EngineError(502, 'engine_failed', 'the engine broke off its answer');
       }
-      if (this.ended) {
+      if (this.isWhole) {
         return undefined;
       }
       await new Promise<void>((resolve) => (this.wake = resolve));
@@ -54,9 +54,7 @@ export class EngineResponse implements Dispatcher.DispatchHandler {
     const { parts } = this;
     this.parts = [];
     this.waiting = 0;
-    if (this.controller!.paused) {
-      this.controller!.resume();
-    }
+    this.connection!.resume();
     return parts.length === 1 ? parts[0] : Buffer.concat(parts);
   }
 
@@ -80,60 +78,49 @@ export class EngineResponse implements Dispatcher.DispatchHandler {
     this.fail(new Error('the rest of the answer is not wanted'));
   }
 
-  /** Of undici: it is about to be asked for. */
-  public onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.controller = controller;
-    if (this.error !== undefined) {
-      controller.abort(this.error);
-    }
+  /** It will come over a connection. */
+  public over(connection: Connection): void {
+    this.connection = connection;
   }
 
-  /** Of undici: it has begun. */
-  public onResponseStart(_: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
-    // what comes before the status is of no use to callers.
-    if (status < 200) {
-      return;
-    }
+  public began(status: number, headers: ResponseHeaders): void {
     if ((headers['content-encoding'] ?? 'identity') !== 'identity') {
       this.fail(new EngineError(502, 'engine_failed', 'the engine encodes its answer, which it was asked not to do'));
     } else {
       this.status = status;
       this.headers = headers;
-      this.begun();
+      this.onBegun();
     }
   }
 
-  /** Of undici: more of it has come. */
-  public onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.parts.push(chunk);
-    this.waiting += chunk.length;
+  public came(bytes: Buffer): void {
+    this.parts.push(bytes);
+    this.waiting += bytes.length;
     if (this.waiting > HIGH_WATER_BYTES) {
-      controller.pause();
+      this.connection!.pause();
     }
     this.wake?.();
   }
 
-  /** Of undici: all of it has come. */
-  public onResponseEnd(): void {
-    this.ended = true;
+  public ended(): void {
+    this.isWhole = true;
     this.cancellation.unlisten(this.cancel);
     this.wake?.();
   }
 
-  /** Of undici: it broke off, or never began. */
-  public onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+  public failed(error: Error): void {
     this.fail(error);
   }
 
   private fail(error: Error): void {
-    if (this.ended || this.error !== undefined) {
+    if (this.isWhole || this.error !== undefined) {
       return;
     }
     this.error = error;
     this.cancellation.unlisten(this.cancel);
-    this.controller?.abort(error);
+    this.connection?.destroy();
     if (this.status === 0) {
-      this.begun(error);
+      this.onBegun(error);
     }
     this.wake?.();
   }

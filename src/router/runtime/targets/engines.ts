@@ -94,7 +94,7 @@ export class Engines {
     if (this.users === 0) {
       this.stopped = true;
       this.timers.forEach((timer) => clearInterval(timer));
-      await Promise.all(this.found.map(async (endpoint) => endpoint.close()));
+      this.found.forEach((endpoint) => endpoint.close());
     }
   }
 
@@ -111,8 +111,7 @@ export class Engines {
       this.found = urls.map((url) => known.get(url) ?? this.endpointAt(url));
       for (const endpoint of known.values()) {
         if (!urls.includes(endpoint.url)) {
-          // resolves when its requests have ended, which nobody waits for.
-          void endpoint.close();
+          endpoint.close();
         }
       }
     }

@@ -1,9 +1,9 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import { Exchange } from '../exchange';
 import { ApiError, EngineError } from './api-error';
 import { OPENAI_WIRE } from './openai-wire';
 import { tellsOfKvParams, withoutKvParams } from '../handoff/kv-params';
 import { EngineResponse } from '../targets/engine-response';
+import { ResponseHeaders } from '../upstream/response-parser';
 
 const RETURNED = ['content-type', 'retry-after'];
 const RESET = 'x-ratelimit-reset-';
@@ -57,7 +57,7 @@ export function tokensIn(body: Buffer, member: string): number | undefined {
  * How long to wait before an engine is asked again that has had too much, in whole seconds: until the last of its used-up quotas is there again, as hosted
  * engines tell in headers such as `x-ratelimit-remaining-tokens-minute` and `x-ratelimit-reset-tokens-minute`, and at most a minute, as SDKs really wait.
  */
-function secondsToWait(headers: IncomingHttpHeaders): number {
+function secondsToWait(headers: ResponseHeaders): number {
   const number = (name: string) => parseFloat(String(headers[name]));
   const resets = Object.keys(headers).filter((name) => name.startsWith(RESET))
     // a request may have been too large for what remains.

@@ -1,0 +1,190 @@
+import { connect, isIP, OnReadOpts, Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { MalformedResponse, ResponseHeaders, ResponseParser } from './response-parser';
+
+const CONNECT_TIMEOUT_MILLIS = 3_000;
+/** Below the 5 s after which vLLM's server closes an idle connection, so that no request meets a closing one. */
+const KEEP_ALIVE_MILLIS = 3_000;
+/** How much earlier a connection is closed than the other side says that it will. */
+const KEEP_ALIVE_MARGIN_MILLIS = 1_000;
+/** What is read at once: room for some steps of a stream. */
+const READ_BYTES = 16 * 1024;
+/** What is copied behind its head, as one write costs less than two. */
+const SMALL_BODY_BYTES = 16 * 1024;
+
+/** Where a connection leads to. */
+export interface Place {
+  readonly host: string;
+  readonly port: number;
+  readonly isTls: boolean;
+}
+
+/** No connection could be made, so that no byte of a request has left. */
+export class ConnectError extends Error {
+  /** What Node calls the cause, such as `ECONNREFUSED`. */
+  public readonly code?: string;
+
+  constructor(cause: NodeJS.ErrnoException) {
+    super(cause.message, { cause });
+    this.code = cause.code;
+  }
+}
+
+/** Who awaits a response. */
+export interface ResponseListener {
+  /** It has begun. */
+  began(status: number, headers: ResponseHeaders): void;
+  /** More of its body has come. */
+  came(bytes: Buffer): void;
+  /** All of it has come. */
+  ended(): void;
+  /** It broke off, or will not begin. */
+  failed(error: Error): void;
+}
+
+/**
+ * A connection of HTTP/1.1, for one request at a time. What comes is read where it lies, without one of Node's streams between, which costs more than all else
+ * that is done with it.
+ */
+export class Connection {
+  private readonly socket: Socket;
+  private readonly onIdle: (connection: Connection) => void;
+  private readonly onClose: (connection: Connection) => void;
+  private isConnected = false;
+  private isPaused = false;
+  private parser = new ResponseParser();
+  private listener?: ResponseListener;
+
+  /**
+   * @param place where to.
+   * @param onIdle called when it can be used again.
+   * @param onClose called when it no longer can.
+   */
+  constructor({ host, port, isTls }: Place, onIdle: (connection: Connection) => void, onClose: (connection: Connection) => void) {
+    this.onIdle = onIdle;
+    this.onClose = onClose;
+    const onread: OnReadOpts = {
+      buffer: Buffer.allocUnsafeSlow(READ_BYTES),
+      callback: (length, buffer) => {
+        this.read((buffer as Buffer).subarray(0, length));
+        return !this.isPaused;
+      },
+    };
+    const options = { host, port, noDelay: true, onread };
+    this.socket = isTls ? connectTls({ ...options, ...(isIP(host) === 0 && { servername: host }) }) : connect(options);
+    this.socket.once(isTls ? 'secureConnect' : 'connect', () => {
+      this.isConnected = true;
+      this.socket.setTimeout(this.listener === undefined ? KEEP_ALIVE_MILLIS : 0);
+    });
+    this.socket.setTimeout(CONNECT_TIMEOUT_MILLIS, () => this.fail(new Error('nothing came for too long')));
+    this.socket.on('error', (error) => this.fail(error));
+    this.socket.once('end', () => this.end());
+    this.socket.once('close', () => this.fail(new Error('the connection was closed')));
+  }
+
+  /**
+   * Sends a request.
+   *
+   * @param head its head, the empty line included; nothing of it is checked here.
+   * @param body its body.
+   * @param listener who awaits the response.
+   */
+  public ask(head: string, body: Buffer | undefined, listener: ResponseListener): void {
+    const { socket } = this;
+    this.listener = listener;
+    this.parser = new ResponseParser();
+    if (this.isConnected) {
+      socket.setTimeout(0);
+    }
+    if (body === undefined) {
+      socket.write(head, 'latin1');
+    } else if (body.length <= SMALL_BODY_BYTES) {
+      const bytes = Buffer.allocUnsafe(head.length + body.length);
+      bytes.write(head, 'latin1');
+      body.copy(bytes, head.length);
+      socket.write(bytes);
+    } else {
+      socket.cork();
+      socket.write(head, 'latin1');
+      socket.write(body);
+      socket.uncork();
+    }
+  }
+
+  /** Reads no more until `resume`. */
+  public pause(): void {
+    this.isPaused = true;
+    this.socket.pause();
+  }
+
+  /** Reads on. */
+  public resume(): void {
+    if (this.isPaused) {
+      this.isPaused = false;
+      this.socket.resume();
+    }
+  }
+
+  /** Ends it, whatever it is doing: who awaits a response is not told. */
+  public destroy(): void {
+    this.listener = undefined;
+    this.socket.destroy();
+    this.onClose(this);
+  }
+
+  private read(bytes: Buffer): void {
+    const { listener, parser } = this;
+    if (listener === undefined) {
+      // nobody has asked it.
+      this.destroy();
+      return;
+    }
+    const hadBegun = parser.status !== 0;
+    let body: Buffer;
+    try {
+      body = parser.read(bytes);
+    } catch (e) {
+      this.fail(e as MalformedResponse);
+      return;
+    }
+    if (!hadBegun && parser.status !== 0) {
+      listener.began(parser.status, parser.headers);
+    }
+    if (body.length > 0 && this.listener === listener) {
+      listener.came(body);
+    }
+    if (parser.isWhole && this.listener === listener) {
+      this.finish(listener);
+    }
+  }
+
+  private finish(listener: ResponseListener): void {
+    this.listener = undefined;
+    const [, seconds] = /(?:^|,)\s*timeout=(\d{1,6})/i.exec(this.parser.headers['keep-alive'] ?? '') ?? [];
+    const idleMillis = seconds === undefined ? KEEP_ALIVE_MILLIS : Math.min(KEEP_ALIVE_MILLIS, Number(seconds) * 1000 - KEEP_ALIVE_MARGIN_MILLIS);
+    // who answers before it has read a request may never read the rest.
+    if (this.parser.keepsAlive && idleMillis > 0 && this.socket.writableLength === 0) {
+      this.resume();
+      this.socket.setTimeout(idleMillis);
+      this.onIdle(this);
+    } else {
+      this.destroy();
+    }
+    listener.ended();
+  }
+
+  private end(): void {
+    const { listener } = this;
+    if (listener !== undefined && this.parser.end()) {
+      this.finish(listener);
+    } else {
+      this.fail(new Error('the other side closed the connection'));
+    }
+  }
+
+  private fail(error: Error): void {
+    const { listener } = this;
+    this.destroy();
+    listener?.failed(this.isConnected ? error : new ConnectError(error));
+  }
+}

@@ -1,0 +1,78 @@
+import { urlToHttpOptions } from 'node:url';
+import { Connection, Place, ResponseListener } from './connection';
+
+/** What may not be in a line of a head. */
+const NO_HEADER_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
+
+/**
+ * The connections to one server, as many as there are requests at once. The one that was used last is used first, so that those that are not needed close.
+ */
+export class Connections {
+  private readonly place: Place;
+  private readonly hostLine: string;
+  private idle: Connection[] = [];
+  private resting: Connection[] = [];
+  private isClosed = false;
+
+  /**
+   * @param origin of the server's URL.
+   */
+  constructor(origin: URL) {
+    const isTls = origin.protocol === 'https:';
+    this.place = { host: String(urlToHttpOptions(origin).hostname), port: Number(origin.port) || (isTls ? 443 : 80), isTls };
+    this.hostLine = `host: ${origin.host}\r\n`;
+  }
+
+  /**
+   * Sends a request. Throws TypeError for a header that is none.
+   *
+   * @param method GET, or POST with a body.
+   * @param path what the line of the request names, encoded as it is to be.
+   * @param headers its headers, but for `host`, `connection` and `content-length`.
+   * @param body its body.
+   * @param listener who awaits the response.
+   */
+  public ask(method: 'GET' | 'POST', path: string, headers: { readonly [name: string]: string }, body: Buffer | undefined, listener: ResponseListener): Connection {
+    let head = `${method} ${path} HTTP/1.1\r\n${this.hostLine}connection: keep-alive\r\n`;
+    for (const name of Object.keys(headers)) {
+      const value = headers[name];
+      if (NO_HEADER_VALUE.test(value)) {
+        throw new TypeError(`the value of the header ${name} is none`);
+      }
+      head += `${name}: ${value}\r\n`;
+    }
+    head += body === undefined ? '\r\n' : `content-length: ${body.length}\r\n\r\n`;
+    const connection = this.idle.pop() ?? new Connection(this.place, (idle) => this.rest(idle), (closed) => this.forget(closed));
+    connection.ask(head, body, listener);
+    return connection;
+  }
+
+  /** Closes those that nobody uses, and the others once nobody does. */
+  public close(): void {
+    this.isClosed = true;
+    [...this.idle, ...this.resting].forEach((connection) => connection.destroy());
+  }
+
+  /**
+   * One that has done with a request can be used from the next turn of the event loop on: what a server wrongly sends behind a response is seen until then, and
+   * is not taken for the response to another.
+   */
+  private rest(connection: Connection): void {
+    if (this.isClosed) {
+      connection.destroy();
+      return;
+    }
+    if (this.resting.length === 0) {
+      setImmediate(() => {
+        this.idle.push(...this.resting);
+        this.resting = [];
+      });
+    }
+    this.resting.push(connection);
+  }
+
+  private forget(connection: Connection): void {
+    this.idle = this.idle.filter((one) => one !== connection);
+    this.resting = this.resting.filter((one) => one !== connection);
+  }
+}

@@ -1,0 +1,171 @@
+import { once } from 'node:events';
+import { readFileSync, rmSync } from 'node:fs';
+import { createServer as createTlsServer } from 'node:https';
+import { AddressInfo, createServer, Server, Socket } from 'node:net';
+import { dirname } from 'node:path';
+import { localCertificate } from './certificate';
+import { ask, chat, configOf, COMPLETION, until } from './harness';
+import { bundle, OUT, RouterProcess } from './router-process';
+import { Cancellation } from '../../../src/router/runtime/cancellation';
+import { EngineResponse } from '../../../src/router/runtime/targets/engine-response';
+import { ConnectError } from '../../../src/router/runtime/upstream/connection';
+import { Connections } from '../../../src/router/runtime/upstream/connections';
+import { readWhole } from '../../../src/router/runtime/wire/whole-answer';
+
+const answer = (body: string, more = '') => `HTTP/1.1 200 OK\r\n${more}content-length: ${body.length}\r\n\r\n${body}`;
+
+/** A server that answers each request, as far as it is one piece, and says how many connections it has had. */
+class RawServer {
+  public readonly sockets: Socket[] = [];
+  public received = '';
+  private readonly server: Server;
+
+  constructor(respond: (socket: Socket, head: string) => void) {
+    this.server = createServer((socket) => {
+      this.sockets.push(socket);
+      socket.on('error', () => undefined).on('data', (data) => {
+        this.received += data.toString('latin1');
+        if (data.includes('HTTP/1.1\r\n')) {
+          respond(socket, data.toString('latin1'));
+        }
+      });
+    });
+  }
+
+  public async start(): Promise<URL> {
+    this.server.listen(0, '127.0.0.1');
+    await once(this.server, 'listening');
+    return new URL(`http://127.0.0.1:${(this.server.address() as AddressInfo).port}`);
+  }
+
+  public async stop(): Promise<void> {
+    this.sockets.forEach((socket) => socket.destroy());
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+}
+
+let server: RawServer;
+let connections: Connections;
+const startWith = async (respond: (socket: Socket, head: string) => void) => {
+  server = new RawServer(respond);
+  connections = new Connections(await server.start());
+};
+
+afterEach(async () => {
+  connections.close();
+  await server.stop();
+});
+
+async function post(path: string, body = '{}', headers: { [name: string]: string } = {}): Promise<string> {
+  const response = await new Promise<EngineResponse>((resolve, reject) => {
+    const begun: EngineResponse = new EngineResponse(new Cancellation(), (error) => (error === undefined ? resolve(begun) : reject(error)));
+    begun.over(connections.ask('POST', path, headers, Buffer.from(body), begun));
+  });
+  return (await readWhole(response, 1_000_000)).body.toString();
+}
+
+/** Until connections that have done with a request can be used again. */
+const turn = async () => new Promise((resolve) => setImmediate(resolve));
+
+test('requests that follow each other share a connection, those at once do not', async () => {
+  await startWith((socket, head) => socket.write(answer(head.split(' ')[1])));
+  for (const path of ['/a', '/b', '/c']) {
+    expect(await post(path)).toBe(path);
+    await turn();
+  }
+  expect(server.sockets).toHaveLength(1);
+  expect(await Promise.all(['/d', '/e'].map(async (path) => post(path)))).toEqual(['/d', '/e']);
+  expect(server.sockets).toHaveLength(2);
+});
+
+test('a request arrives whole, whatever its length', async () => {
+  await startWith((socket, head) => socket.write(/content-length: 3\r\n/.test(head) ? answer('short') : answer('long')));
+  expect(await post('/a', 'abc', { 'x-a': 'é' })).toBe('short');
+  expect(server.received).toMatch(/^POST \/a HTTP\/1\.1\r\nhost: 127\.0\.0\.1:\d+\r\nconnection: keep-alive\r\nx-a: \xe9\r\ncontent-length: 3\r\n\r\nabc$/);
+  const long = 'x'.repeat(300_000);
+  server.received = '';
+  expect(await post('/b', long)).toBe('long');
+  await until(() => server.received.endsWith(`content-length: 300000\r\n\r\n${long}`), 'the body arrives');
+});
+
+test('a header that is none is not sent', async () => {
+  await startWith((socket) => socket.write(answer('a')));
+  await expect(post('/a', '{}', { 'x-a': 'b\r\nx-c: d' })).rejects.toThrow(TypeError);
+  expect(server.sockets).toHaveLength(0);
+});
+
+test.each([
+  ['with it', 0],
+  ['later', 1],
+])('what a server sends behind a response, %s, is not taken for the response to another request', async (_, turns) => {
+  await startWith(async (socket, head) => {
+    if (!head.includes('/a ')) {
+      socket.write(answer('right'));
+    } else if (turns === 0) {
+      socket.write(answer('first') + answer('wrong'));
+    } else {
+      socket.write(answer('first'), () => void turn().then(() => socket.write(answer('wrong'))));
+    }
+  });
+  expect(await post('/a')).toBe('first');
+  await until(() => server.sockets[0].destroyed, 'the connection is closed');
+  expect(await post('/b')).toBe('right');
+  expect(server.sockets).toHaveLength(2);
+});
+
+test.each([
+  ['closed', (socket: Socket) => socket.end(answer('a'))],
+  ['said to be closed', (socket: Socket) => socket.write(answer('a', 'connection: close\r\n'))],
+  ['said to be kept for a second', (socket: Socket) => socket.write(answer('a', 'keep-alive: timeout=1\r\n'))],
+])('a connection that is %s after a response is not used again', async (_, respond) => {
+  await startWith(respond);
+  expect(await post('/a')).toBe('a');
+  await until(() => server.sockets[0].destroyed, 'the connection is closed');
+  expect(await post('/b')).toBe('a');
+  expect(server.sockets).toHaveLength(2);
+});
+
+test('a connection that could not be made is told from one that broke', async () => {
+  await startWith((socket) => socket.destroy());
+  const broken = await post('/a').catch((error: unknown) => error);
+  expect(broken).toBeInstanceOf(Error);
+  expect(broken).not.toBeInstanceOf(ConnectError);
+  await server.stop();
+  await expect(post('/a')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  await expect(post('/a')).rejects.toThrow(ConnectError);
+});
+
+test('what is no HTTP is an error, not an answer', async () => {
+  await startWith((socket) => socket.write('SSH-2.0-OpenSSH_9.6\r\n\r\n'));
+  await expect(post('/a')).rejects.toThrow('the response is not of HTTP/1.1');
+  await until(() => server.sockets[0].destroyed, 'the connection is closed');
+});
+
+test('engines are asked over TLS, if their certificate is to be trusted', async () => {
+  await startWith(() => undefined);
+  const files = localCertificate();
+  const [cert, key] = [files.certificateFile, files.keyFile].map((file) => readFileSync(file));
+  const engine = createTlsServer({ cert, key }, (_, response) => void response.end(JSON.stringify(COMPLETION))).listen(0, '127.0.0.1');
+  await once(engine, 'listening');
+  const url = `https://localhost:${(engine.address() as AddressInfo).port}`;
+  const config = JSON.stringify(configOf([{ name: 'engine', role: 'aggregated', protocol: 'openai', url }], { auth: 'none' }));
+  const script = bundle('tls-upstream.js');
+  const routers = [files.certificateFile, ''].map((file) => new RouterProcess(script, { NODE_EXTRA_CA_CERTS: file, ROUTER_CONFIG: config }));
+  try {
+    const [trusting, other] = await Promise.all(routers.map(async (router) => {
+      const { port } = await router.said('listening');
+      const response = await ask(`http://127.0.0.1:${port}`, chat());
+      return { status: response.status, body: await response.json() };
+    }));
+    expect(trusting).toEqual({ status: 200, body: COMPLETION });
+    expect(other.status).toBe(503);
+    expect(await routers[1].said('an engine cannot be reached')).toMatchObject({ error: 'DEPTH_ZERO_SELF_SIGNED_CERT' });
+  } finally {
+    routers.forEach(({ child }) => child.kill('SIGKILL'));
+    await Promise.all(routers.map(async ({ exit }) => exit));
+    engine.closeAllConnections();
+    engine.close();
+    rmSync(dirname(files.keyFile), { recursive: true });
+    rmSync(OUT, { recursive: true });
+  }
+});
