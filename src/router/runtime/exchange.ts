@@ -147,6 +147,18 @@ export class Exchange {
     }
     const chunks: Buffer[] = [];
     let length = 0;
+    const { request } = this;
+    if (request instanceof IncomingMessage && request.complete) {
+      // it has come with its head.
+      for (let chunk: Buffer | null = request.read(); chunk !== null; chunk = request.read()) {
+        length += chunk.length;
+        chunks.push(chunk);
+      }
+      if (length > maxBodyBytes) {
+        throw tooLong();
+      }
+      return joined(chunks);
+    }
     return new Promise<Buffer>((resolve, fail) => {
       const reject = (error: Error) => {
         clearTimeout(stalled);
@@ -172,7 +184,7 @@ export class Exchange {
         clearTimeout(stalled);
         clearTimeout(late);
         this.request.off('close', leave);
-        resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks));
+        resolve(joined(chunks));
       });
       this.request.once('close', leave);
       this.request.once('error', leave);
@@ -195,6 +207,10 @@ export class Exchange {
       this.answer.breakOff(failure?.bytes);
     }
   }
+}
+
+function joined(chunks: Buffer[]): Buffer {
+  return chunks.length === 1 ? chunks[0] : Buffer.concat(chunks);
 }
 
 /** What the log may say of an error: a refusal's text, and that of an error nobody thought of, may quote the caller. */

@@ -35,14 +35,17 @@ export async function relayStream(exchange: Exchange, response: EngineResponse, 
     await response.discard();
     throw new EngineError(502, 'engine_failed', 'the engine answers a stream with something else');
   }
+  let wasBegun = false;
   try {
     for (let chunk = await response.next(); chunk !== undefined; chunk = await response.next()) {
       if (stream.done) {
         continue;
       }
+      silence.pause();
       const bytes = stream.read(chunk);
-      if (stream.begun) {
-        silence.end();
+      if (stream.begun && !wasBegun) {
+        silence.begin();
+        wasBegun = true;
       }
       if (!answer.started && (bytes.length > 0 || stream.done)) {
         answer.start(200, stream.headers);
@@ -55,9 +58,7 @@ export async function relayStream(exchange: Exchange, response: EngineResponse, 
       if (bytes.length > 0) {
         await answer.write(bytes);
       }
-      if (stream.begun) {
-        silence.begin();
-      }
+      silence.wait();
     }
   } catch (e) {
     // what happens to the engine's connection after the last event does not matter to anybody.

@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import { LimitsConfig } from '../config';
 import { Exchange } from '../exchange';
 import { EngineResponse } from '../targets/engine-response';
@@ -10,7 +11,9 @@ const AFTER_DONE_MILLIS = 1_000;
 export class Silence {
   private readonly exchange: Exchange;
   private readonly idleTimeoutSeconds: number;
-  private timer: NodeJS.Timeout;
+  private timer?: NodeJS.Timeout;
+  /** When the engine was last begun to be waited for, for more; undefined while it is not. */
+  private sinceMillis?: number;
 
   /** The engine is waited for, for the beginning of its answer. */
   constructor(exchange: Exchange, { firstByteTimeoutSeconds, idleTimeoutSeconds }: LimitsConfig) {
@@ -22,20 +25,43 @@ export class Silence {
     );
   }
 
-  /** The engine is waited for, for more. */
+  /** The answer has begun: from now on, each silence is bounded. */
   public begin(): void {
-    const { exchange, idleTimeoutSeconds } = this;
-    this.timer = setTimeout(
-      () => exchange.cancel(new EngineError(504, 'idle_timeout', `the engine was silent for ${idleTimeoutSeconds} s`)), idleTimeoutSeconds * 1000);
+    clearTimeout(this.timer);
+    this.watch(this.idleTimeoutSeconds * 1000);
+  }
+
+  /** The engine is waited for, for more. */
+  public wait(): void {
+    this.sinceMillis = performance.now();
+  }
+
+  /** The engine spoke. */
+  public pause(): void {
+    this.sinceMillis = undefined;
   }
 
   /** The engine has a moment to close its stream, so that its connection can be used again. */
   public afterDone(response: EngineResponse): void {
+    clearTimeout(this.timer);
     this.timer = setTimeout(() => response.breakOff(), AFTER_DONE_MILLIS);
   }
 
-  /** The engine spoke, or is no longer waited for. */
+  /** The engine is no longer waited for. */
   public end(): void {
     clearTimeout(this.timer);
+  }
+
+  /** Looks now and then, as a timer for each silence would cost more than what is done with what ends it. */
+  private watch(millis: number): void {
+    this.timer = setTimeout(() => {
+      const limitMillis = this.idleTimeoutSeconds * 1000;
+      const leftMillis = this.sinceMillis === undefined ? limitMillis : this.sinceMillis + limitMillis - performance.now();
+      if (leftMillis > 0) {
+        this.watch(leftMillis);
+      } else {
+        this.exchange.cancel(new EngineError(504, 'idle_timeout', `the engine was silent for ${this.idleTimeoutSeconds} s`));
+      }
+    }, millis);
   }
 }

@@ -7,6 +7,9 @@ export class CallerGone extends Error {}
 /** The caller took no byte of its answer for too long. */
 export class CallerStalled extends Error {}
 
+const NOTHING = Buffer.alloc(0);
+const LAST_CHUNK = '0\r\n\r\n';
+
 /**
  * The answer to a caller, over HTTP/1.1 or HTTP/2: never held in memory beyond a socket's buffer, never ended well after a failure.
  */
@@ -17,6 +20,8 @@ export class Answer {
   private readonly stallMillis: number;
   /** What is to be sent with the status: one list of headers costs a response less than headers that are set one by one. */
   private readonly headers: { [name: string]: string } = {};
+  /** Whether what is written has to be put into chunks of HTTP/1.1. Node would write three pieces for each. */
+  private isChunked = false;
 
   constructor(response: ServerResponse | Http2ServerResponse, writeStallSeconds: number) {
     this.response = response;
@@ -54,27 +59,31 @@ export class Answer {
   public start(status: number, headers: { readonly [name: string]: string }): void {
     // each class has a writeHead of its own type.
     (this.response as ServerResponse).writeHead(status, { ...this.headers, ...headers });
+    if (this.response instanceof ServerResponse) {
+      this.isChunked = this.response.chunkedEncoding;
+      this.response.chunkedEncoding = false;
+    }
   }
 
   /** Sends bytes; resolves when the caller can take more. */
-  public async write(bytes: Uint8Array): Promise<void> {
+  public async write(bytes: Buffer): Promise<void> {
     this.throwIfGone();
-    if (!this.out.write(bytes)) {
+    if (!this.out.write(this.isChunked ? chunkOf(bytes) : bytes)) {
       await this.patiently((resolve) => this.out.once('drain', resolve), (resolve) => this.out.off('drain', resolve));
     }
   }
 
   /** Ends an answer that is complete; resolves when the caller's socket has taken all of it. */
-  public async end(bytes?: Uint8Array): Promise<void> {
+  public async end(bytes: Buffer = NOTHING): Promise<void> {
     this.throwIfGone();
-    await this.patiently((resolve) => {
-      this.out.once('finish', resolve);
-      this.out.end(bytes);
-    }, (resolve) => this.out.off('finish', resolve));
+    this.out.end(this.isChunked ? chunkOf(bytes, LAST_CHUNK) : bytes);
+    if (this.out.writableLength > 0 || !(this.out instanceof ServerResponse)) {
+      await this.patiently((resolve) => this.out.once('finish', resolve), (resolve) => this.out.off('finish', resolve));
+    }
   }
 
   /** Breaks an answer off: the last bytes are sent, then the caller is cut off without the end that HTTP promises. */
-  public breakOff(lastBytes?: Uint8Array): void {
+  public breakOff(lastBytes?: Buffer): void {
     if (this.out instanceof ServerResponse) {
       this.breakConnection(this.out, lastBytes);
     } else {
@@ -82,14 +91,14 @@ export class Answer {
     }
   }
 
-  private breakConnection(response: ServerResponse, lastBytes: Uint8Array | undefined): void {
+  private breakConnection(response: ServerResponse, lastBytes: Buffer | undefined): void {
     const { socket } = response;
     if (socket === null || socket.destroyed) {
       response.destroy();
       return;
     }
     if (lastBytes !== undefined) {
-      response.write(lastBytes);
+      response.write(this.isChunked ? chunkOf(lastBytes) : lastBytes);
     }
     socket.destroySoon();
     // a caller that does not read would keep the socket for ever.
@@ -97,7 +106,7 @@ export class Answer {
     socket.once('close', () => clearTimeout(timer));
   }
 
-  private breakStream(stream: ServerHttp2Stream, lastBytes: Uint8Array | undefined): void {
+  private breakStream(stream: ServerHttp2Stream, lastBytes: Buffer | undefined): void {
     const reset = () => stream.close(constants.NGHTTP2_INTERNAL_ERROR);
     if (lastBytes === undefined || stream.destroyed || stream.closed) {
       reset();
@@ -136,4 +145,15 @@ export class Answer {
       on(done);
     });
   }
+}
+
+/** Bytes as a chunk of HTTP/1.1, and what comes after it. No bytes are no chunk, as that would be the last one. */
+function chunkOf(bytes: Buffer, after = ''): Buffer {
+  const line = bytes.length === 0 ? '' : `${bytes.length.toString(16)}\r\n`;
+  const end = bytes.length === 0 ? after : `\r\n${after}`;
+  const chunk = Buffer.allocUnsafe(line.length + bytes.length + end.length);
+  chunk.write(line, 'latin1');
+  bytes.copy(chunk, line.length);
+  chunk.write(end, line.length + bytes.length, 'latin1');
+  return chunk;
 }
