@@ -40,6 +40,7 @@ export class EnginePair {
         VLLM_NIXL_SIDE_CHANNEL_HOST: '127.0.0.1',
         VLLM_NIXL_SIDE_CHANNEL_PORT: String(ports[2 * i + 1]),
         PYTHONHASHSEED: '0',
+        PYTHONPATH: join(__dirname, 'site'),
       },
     }));
     const pair = new EnginePair(folder, prefill, decode);
