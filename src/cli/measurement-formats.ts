@@ -105,7 +105,7 @@ function parsed(text: string, name: string, line: number, problems: ToldProblems
 
 function recordRows(record: unknown, place: string, problems: ToldProblems): Row[] {
   const object = Object(record) as Json;
-  if (Array.isArray(object.input_lens) && Array.isArray(object.ttfts)) {
+  if (object.mean_ttft_ms !== undefined || (Array.isArray(object.input_lens) && Array.isArray(object.ttfts))) {
     return vllmRows(object, place, problems);
   }
   if (object.metrics !== undefined && typeof object.metadata === 'object' && object.metadata !== null) {
@@ -117,8 +117,8 @@ function recordRows(record: unknown, place: string, problems: ToldProblems): Row
 // lists of one value for each request, failed ones with an error and a first token at 0.
 function vllmRows(result: Json, place: string, problems: ToldProblems): Row[] {
   const { input_lens: inputs, output_lens: outputs, ttfts, itls, start_times: starts, errors } = result;
-  if (![outputs, ttfts, itls, starts].every((list) => Array.isArray(list) && list.length === inputs.length)) {
-    incomplete(problems, place, 'the result lacks output_lens, ttfts, itls or start_times of each request',
+  if (![inputs, outputs, ttfts, itls, starts].every((list) => Array.isArray(list) && list.length === inputs?.length)) {
+    incomplete(problems, place, 'the result lacks input_lens, output_lens, ttfts, itls or start_times of each request',
       'write it with --save-result --save-detailed by a vLLM that records start_times');
     return [];
   }

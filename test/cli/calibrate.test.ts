@@ -99,7 +99,8 @@ describe('measurements', () => {
     ].join('\\n'))],
     ['a time that is none', 'a.csv', 'inputTokens,ttftMs\n100,fast\n100,-1\n', /^\[a\.csv:2\] ttftMs is not a number above 0, got: "fast" .*\n\[a\.csv:3\] ttftMs is not a number above 0, got: -1 /],
     ['a record that is no measurement', 'a.json', [{ inputTokens: 5, tpotMs: 1 }, null], /^\[a\.json record 1\] a record of inputTokens, tpotMs is no measurement.*\n\[a\.json record 2\] a record of nothing that is known/],
-    ['a result of vLLM without its requests', 'a.json', { input_lens: [1], ttfts: [1] }, /the result lacks output_lens, ttfts, itls or start_times/],
+    ['a result of vLLM without its requests', 'a.json', { input_lens: [1], ttfts: [1] }, /the result lacks input_lens, output_lens, ttfts, itls or start_times/],
+    ['a result of vLLM that is not detailed', 'a.json', { backend: 'openai-chat', mean_ttft_ms: 128.3 }, /the result lacks input_lens.* \(write it with --save-result --save-detailed/],
     ['a summary of an open loop', 'a.json', { time_to_first_token: { avg: 1, unit: 'ms' } }, /the summary is of no closed loop/],
     ['a benchmark without requests', 'a.json', { benchmarks: [{}] }, /the benchmark has no requests\.successful/],
     ['a last token before the first', 'a.json', [{ arrivalSeconds: 0, inputTokens: 10, outputTokens: 5, ttftSeconds: 2, endToEndSeconds: 2 }], /each of the 5 tokens but the first took no time/],
@@ -255,6 +256,7 @@ describe('what tools wrote of an emulated engine', () => {
 
   test.each([
     ['aiperf-0.13.0-profile_export.jsonl', 12, 0.03], ['aiperf-0.13.0-profile_export_aiperf.json', 1, 0.03], ['guidellm-0.8.1-benchmarks.json', 12, 0.12],
+    ['vllm-0.32.0-bench-serve.json', 12, 0.03],
   ])('%s gives the steps of the engine back', (name, times, error) => {
     const { status, stdout, stderr } = cli.run(['calibrate', join(EXPORTS, name), '--spec', write('spec.json', spec), '--format', 'json']);
     expect([status, stderr]).toEqual([0, '']);
