@@ -2,7 +2,7 @@ import { aws_iam as iam } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import { BedrockModel } from './bedrock-model';
 import { IInferenceTarget } from './decode-capacity';
-import { EngineEndpoint, EngineProtocol, EngineRole } from './engine-endpoint';
+import { EngineEndpoint } from './engine-endpoint';
 
 /**
  * Properties of `BedrockTarget`.
@@ -23,13 +23,7 @@ export class BedrockTarget extends Construct implements IInferenceTarget {
   constructor(scope: Construct, id: string, props: BedrockTargetProps) {
     super(scope, id);
     this.model = props.model;
-    this.endpoint = {
-      name: this.node.id,
-      role: EngineRole.AGGREGATED,
-      protocol: EngineProtocol.BEDROCK,
-      modelName: props.model.invocationId,
-      bedrockModel: props.model,
-    };
+    this.endpoint = EngineEndpoint.bedrock({ name: this.node.id, model: props.model });
   }
 
   /**

@@ -3,7 +3,7 @@ import { Construct } from 'constructs';
 import { Problem, Problems } from '../problems';
 import { IInferenceTarget } from './decode-capacity';
 import { urlProblems } from './endpoint-url';
-import { EngineEndpoint, EngineProtocol, EngineRole } from './engine-endpoint';
+import { EngineEndpoint } from './engine-endpoint';
 
 /**
  * Properties of `CerebrasCloudTarget`.
@@ -46,7 +46,6 @@ export class CerebrasCloudTarget extends Construct implements IInferenceTarget {
 
   constructor(scope: Construct, id: string, props: CerebrasCloudTargetProps) {
     super(scope, id);
-    const url = props.baseUrl ?? 'https://api.cerebras.ai';
     const empty: Problem = {
       rule: 'ModelIdEmpty', path: `${this.node.path}.modelId`, value: '""', message: 'the model id is empty', mend: 'name a model of your account',
     };
@@ -61,20 +60,18 @@ export class CerebrasCloudTarget extends Construct implements IInferenceTarget {
       mend: 'give a whole number from 1 on, or leave it out for the default',
     };
     Problems.throwIfAny([
-      ...urlProblems(url, `${this.node.path}.baseUrl`),
+      ...(props.baseUrl === undefined ? [] : urlProblems(props.baseUrl, `${this.node.path}.baseUrl`)),
       ...(props.modelId === '' ? [empty] : []),
       ...(isLength ? [] : [none]),
     ]);
     this.apiKey = props.apiKey;
-    this.endpoint = {
+    this.endpoint = EngineEndpoint.cerebras({
       name: this.node.id,
-      role: EngineRole.AGGREGATED,
-      protocol: EngineProtocol.CEREBRAS,
       modelName: props.modelId,
-      url,
+      url: props.baseUrl,
       apiKeySecret: props.apiKey,
       defaultMaxTokens,
-    };
+    });
   }
 
   public grantInvoke(grantee: iam.IGrantable): iam.Grant {

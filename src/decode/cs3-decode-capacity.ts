@@ -6,7 +6,7 @@ import { IEfaPlacementGroup } from '../network';
 import { Problem, Problems } from '../problems';
 import { Cs3Attachment } from './cs3-attachment';
 import { IDecodeCapacity } from './decode-capacity';
-import { EngineEndpoint, EngineProtocol, EngineRole } from './engine-endpoint';
+import { EngineEndpoint, EngineRole } from './engine-endpoint';
 
 /**
  * CS-3 capacity: where it is attached, and what is contracted or measured of it.
@@ -119,10 +119,9 @@ export class Cs3DecodeCapacity extends Construct implements IDecodeCapacity {
       ...cs3CountProblems(props, this.node.path),
     ]);
     this.decodeSpec = Cs3DecodeCapacity._decodeSpec(props, this.node.path);
-    this.endpoint = {
+    this.endpoint = EngineEndpoint.openai({
       name: this.node.id,
       role: EngineRole.DECODE,
-      protocol: EngineProtocol.OPENAI,
       modelName: props.modelName,
       url: attachment.endpointUrl,
       apiKeySecret: props.apiKey,
@@ -130,7 +129,7 @@ export class Cs3DecodeCapacity extends Construct implements IDecodeCapacity {
         securityGroups: [attachment.securityGroup],
         defaultPort: portOf(attachment.endpointUrl),
       }),
-    };
+    });
 
     const unchecked = attachment._unchecked(props.efa);
     Annotations.of(this).addInfoV2('cdk-disaggregated-inference:Cs3DecodeCapacity.modelled', [

@@ -5,3 +5,4 @@ export * from './cs3-attachment';
 export * from './cs3-decode-capacity';
 export * from './decode-capacity';
 export * from './engine-endpoint';
+export * from './kv-connector';

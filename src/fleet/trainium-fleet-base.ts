@@ -10,7 +10,7 @@ import { grantKey } from './fleet-key';
 import { fleetProblems, idleCoresWarning } from './fleet-problems';
 import { trainiumPoolSpec } from './pool-spec';
 import { ITrainiumFleet, TrainiumFleetProps } from './trainium-fleet';
-import { EngineEndpoint, EngineProtocol, EngineRole } from '../decode';
+import { EngineEndpoint, EngineRole } from '../decode';
 import { dnsLabel } from '../dns-label';
 import { encryptedLogs } from '../encrypted-logs';
 import { PoolSpec } from '../estimator';
@@ -142,10 +142,9 @@ export abstract class TrainiumFleetBase extends Construct implements ITrainiumFl
     // ECS refuses a service whose capacity provider is not yet associated with the cluster; the association is below the cluster.
     this.service.node.addDependency(instances, this.cluster);
 
-    this.endpoint = {
+    this.endpoint = EngineEndpoint.openai({
       name: this.node.id,
       role,
-      protocol: EngineProtocol.OPENAI,
       modelName: engine.servedModelName ?? model.id,
       discoverySrvName: `${discoveryName}.${namespace.namespaceName}`,
       port: apiPort(role),
@@ -153,7 +152,7 @@ export abstract class TrainiumFleetBase extends Construct implements ITrainiumFl
       kvConnector: kvConnector(role, model),
       kvBlockTokens: engine.blockSizeTokens,
       metricsPath: '/metrics',
-    };
+    });
     InferenceRules.checkOnSynth(this);
   }
 

@@ -28,8 +28,8 @@ import { placeProblems, tasksOf } from './router-placement';
  * A decode engine is paired with the first prefill engine of the same `kvConnector`: the router lets the prefill engine read the prompt and hands
  * its KV cache on, as vLLM's NIXL connector does it. Where that cannot be (no pair, several answers asked for, no prefill engine that is free and
  * well), or is not worth it (a short prompt, a prefill engine that has too many to read), the engine that answers reads the prompt itself, which the header
- * `x-router-route` and the service's metric `router_decisions_total` tell. Engines of SGLang (`kvConnector: 'sglang'`) and those with vLLM's `MooncakeConnector`
- * are given each request at once, and no decode engine of SGLang reads a prompt itself. Another connector is refused; that of a CS-3 is not known.
+ * `x-router-route` and the service's metric `router_decisions_total` tell. Engines of SGLang (`KvConnector.SGLANG`) and those with vLLM's `MooncakeConnector`
+ * are given each request at once, and no decode engine of SGLang reads a prompt itself. The connector of a CS-3 is not known.
  *
  * Bedrock may be among the engines, in any place: it answers where no engine is up, and with `bedrockRates` also what the engines are too full for or would
  * answer too late. The tasks are granted the invocation of that model and of no other.

@@ -1,6 +1,6 @@
 import { Duration, Token, aws_secretsmanager as secretsmanager } from 'aws-cdk-lib';
 import { BedrockRouterProps } from './bedrock-router-props';
-import { checkEngines, HOSTED, ROUTER_PORT } from './engine-checks';
+import { checkEngines, isHosted, ROUTER_PORT } from './engine-checks';
 import { enginePairs } from './engine-pairs';
 import { bedrockRatesOf, checkBedrockRates } from './router-bedrock-rates';
 import { checkQueue, queueOf } from './router-queue';
@@ -80,11 +80,11 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
       ...(engine.discoverySrvName === undefined ? { url: engine.url } : { srv: engine.discoverySrvName }),
       region: engine.protocol === EngineProtocol.BEDROCK ? input.region : undefined,
       // what one engine of the fleet can do says nothing of a hosted API.
-      maxInFlight: HOSTED[engine.protocol] === undefined ? input.maxRequestsPerEngine ?? spec?.decode.maxConcurrentSequences : undefined,
+      maxInFlight: isHosted(engine) ? undefined : input.maxRequestsPerEngine ?? spec?.decode.maxConcurrentSequences,
       apiKeyEnv: engine.apiKeySecret === undefined ? undefined : variable,
       modelName: engine.bedrockModel?.invocationId ?? engine.modelName,
       defaultMaxTokens: engine.defaultMaxTokens,
-      kvConnector: engine.kvConnector,
+      kvConnector: engine.kvConnector?.name,
       kvBlockTokens: engine.kvBlockTokens,
       prefill: prefillOf.get(engine)?.name,
       metrics: engine.metricsPath === undefined ? undefined : { path: engine.metricsPath },

@@ -1,7 +1,6 @@
 import { Token, aws_ec2 as ec2 } from 'aws-cdk-lib';
 import { BedrockRouterProps } from './bedrock-router-props';
-import { EngineEndpoint, EngineRole } from '../decode';
-import { MOONCAKE } from '../kv-connectors';
+import { EngineEndpoint, EngineRole, KvConnector } from '../decode';
 import schema from './runtime/router-config.v1.schema.json';
 
 /** Port of the bootstrap server of vLLM's prefill engines, unless they are told another. */
@@ -40,7 +39,7 @@ function portsOf(engine: EngineEndpoint): number[] {
   const port = portOf(engine);
   return [
     ...(port === undefined ? [] : [port]),
-    ...(engine.role === EngineRole.PREFILL && engine.kvConnector === MOONCAKE ? [BOOTSTRAP_PORT] : []),
+    ...(engine.role === EngineRole.PREFILL && engine.kvConnector?.name === KvConnector.MOONCAKE.name ? [BOOTSTRAP_PORT] : []),
   ];
 }
 

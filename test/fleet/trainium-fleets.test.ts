@@ -8,6 +8,7 @@ import {
 } from 'aws-cdk-lib';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import { fixture } from './fleet-fixture';
+import { KvConnector } from '../../src/decode';
 import { Purchase, TrainiumAggregatedFleet, TrainiumDecodeFleet, TrainiumPrefillFleet } from '../../src/fleet';
 import { NeuronInstanceType } from '../../src/hardware';
 import { ModelArchitecture } from '../../src/model';
@@ -209,7 +210,7 @@ describe('a prefill fleet in a Capacity Block', () => {
       discoverySrvName: expect.stringMatching(/^stack-prefill-\w+\.stack-prefill-\w+\.internal$/),
       port: 8100,
       connections: fleet.connections,
-      kvConnector: 'NixlConnector',
+      kvConnector: KvConnector.NIXL,
       metricsPath: '/metrics',
     });
     expect(fleet.poolSpec).toEqual({
@@ -400,7 +401,7 @@ describe('an aggregated fleet', () => {
 describe('the connector', () => {
   test('is Neuron\'s own for models with windows', () => {
     const { stack, props } = fixture();
-    expect(new TrainiumPrefillFleet(stack, 'Prefill', { ...props, model: ModelArchitecture.GPT_OSS_120B }).endpoint.kvConnector).toBe('NeuronNixlConnector');
+    expect(new TrainiumPrefillFleet(stack, 'Prefill', { ...props, model: ModelArchitecture.GPT_OSS_120B }).endpoint.kvConnector).toBe(KvConnector.NEURON_NIXL);
   });
 
   test('goes through host memory where EFA cannot read the device', () => {

@@ -3,7 +3,7 @@ import { App, Stack, aws_cloudwatch as cloudwatch, aws_ec2 as ec2, aws_ecs as ec
 import { Template } from 'aws-cdk-lib/assertions';
 import schema from './runtime/emf.schema.json';
 import { ask, chat, chunkOf, DONE, MockEngine, routerFor, sse, streamOf, TestRouter, until, whole } from './runtime/harness';
-import { EngineProtocol, EngineRole } from '../../src/decode';
+import { EngineEndpoint } from '../../src/decode';
 import { BedrockRouter } from '../../src/router';
 
 const isDocument = new Ajv({ allErrors: true }).compile(schema);
@@ -99,7 +99,7 @@ test('the metrics of the construct are those that its tasks tell', async () => {
   const construct = new BedrockRouter(stack, 'Router', {
     vpc: new ec2.Vpc(stack, 'Vpc'),
     image: ecs.ContainerImage.fromRegistry('router.example/router:1'),
-    engines: [{ name: 'engine', role: EngineRole.AGGREGATED, protocol: EngineProtocol.OPENAI, url: 'https://engine.example' }],
+    engines: [EngineEndpoint.openai({ name: 'engine', url: 'https://engine.example' })],
     servedModelNames: ['m'],
     metricsNamespace: 'My/Own',
   });

@@ -1,14 +1,15 @@
 import { App, Duration, Lazy, Size, Stack, aws_ec2 as ec2, aws_ecs as ecs, aws_secretsmanager as secretsmanager } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { configIn } from './template-config';
-import { BedrockModel, BedrockTarget, CerebrasCloudTarget, EngineEndpoint, EngineProtocol, EngineRole } from '../../src/decode';
+import { BedrockModel, BedrockTarget, CerebrasCloudTarget, EngineEndpoint, OpenAiEndpointOptions } from '../../src/decode';
 import { DeploymentSpec } from '../../src/estimator';
 import { ProblemsError } from '../../src/problems';
 import { BedrockRouter, BedrockRouterProps, RouterValkey } from '../../src/router';
 import { parseRouterConfig } from '../../src/router/runtime';
 import schema from '../../src/router/runtime/router-config.v1.schema.json';
 
-const ENGINE: EngineEndpoint = { name: 'engine', role: EngineRole.AGGREGATED, protocol: EngineProtocol.OPENAI, url: 'http://engine.example:8000' };
+const engine = (more: Partial<OpenAiEndpointOptions> = {}) => EngineEndpoint.openai({ name: 'engine', url: 'http://engine.example:8000', ...more });
+const ENGINE = engine();
 const SPEC: DeploymentSpec = {
   schema: 'cdk-disaggregated-inference/deployment-spec/v1',
   model: { id: 'llama-3.3-70b' },
@@ -142,18 +143,23 @@ test.each<[string, Props]>([
   ['requestTimeout RouterTime', { requestTimeout: Duration.millis(500) }],
   ['firstTokenTimeout RouterTime', { firstTokenTimeout: Duration.seconds(3941) }],
   ['drainTimeout RouterTime', { drainTimeout: Duration.millis(1500) }],
-  ['engines[0].modelName RouterEngineModel', { engines: [{ ...ENGINE, modelName: '' }] }],
-  ['engines[0].bedrockModel RouterEngineModel', { engines: [{ ...ENGINE, bedrockModel: BedrockModel.foundationModel('amazon.nova-pro-v1:0') }] }],
-  ['engines[0].url RouterEngineUrl', { engines: [{ ...ENGINE, url: 'http://localhost:8080' }] }],
-  ['engines[0].port RouterEnginePort', { engines: [{ ...ENGINE, port: 65536 }] }],
-  ['engines[0].discoverySrvName RouterEngineAddress', { engines: [{ ...ENGINE, url: undefined, discoverySrvName: '', port: 1 }] }],
-  ['engines[0].kvBlockTokens RouterEngineBlocks', { engines: [{ ...ENGINE, kvBlockTokens: 0 }] }],
+  ['engines[0].modelName RouterEngineModel', { engines: [engine({ modelName: '' })] }],
+  ['engines[0].url RouterEngineUrl', { engines: [engine({ url: 'http://localhost:8080' })] }],
+  ['engines[0].port RouterEnginePort', { engines: [engine({ port: 65536 })] }],
+  ['engines[0].discoverySrvName RouterEngineAddress', { engines: [engine({ url: undefined, discoverySrvName: '', port: 1 })] }],
+  ['engines[0].kvBlockTokens RouterEngineBlocks', { engines: [engine({ kvBlockTokens: 0 })] }],
 ])('what the service would refuse is refused at synthesis: %s', (problem, props) => {
   expect(problemsOf(props)).toEqual([problem]);
 });
 
 test('endpoints of hosted services are looked at like others', () => {
-  expect(problemsOf({ engines: [{ ...ENGINE, protocol: EngineProtocol.CEREBRAS, url: 'nowhere', defaultMaxTokens: 0 }] })).toEqual([
-    'engines[0].url RouterEngineUrl', 'engines[0].apiKeySecret RouterEngineHosted', 'engines[0].defaultMaxTokens RouterEngineMaxTokens',
+  const apiKeySecret = secretsmanager.Secret.fromSecretNameV2(new Stack(), 'Key', 'key');
+  const engines = [
+    EngineEndpoint.cerebras({ name: 'c', modelName: '', apiKeySecret, url: 'nowhere', defaultMaxTokens: 0 }),
+    EngineEndpoint.bedrock({ name: 'c', model: BedrockModel.foundationModel('amazon.nova-pro-v1:0'), url: 'https://bedrock.example?x' }),
+  ];
+  expect(problemsOf({ engines })).toEqual([
+    'engines[0].url RouterEngineUrl', 'engines[0].modelName RouterEngineModel', 'engines[0].defaultMaxTokens RouterEngineMaxTokens',
+    'engines[1].name RouterEngineName', 'engines[1].url RouterEngineUrl',
   ]);
 });

@@ -1,5 +1,5 @@
 import { NeuronVllmEngine } from './neuron-vllm-engine';
-import { EngineRole } from '../../decode';
+import { EngineRole, KvConnector } from '../../decode';
 import { NeuronInstanceType } from '../../hardware';
 import { ModelArchitecture } from '../../model';
 
@@ -41,11 +41,11 @@ export function apiPort(role: EngineRole): number {
  *
  * @see https://awsdocs-neuron.readthedocs-hosted.com/en/latest/vllm-neuron/docs/design/vllm/disaggregated-inference.html
  */
-export function kvConnector(role: EngineRole, model: ModelArchitecture): string | undefined {
+export function kvConnector(role: EngineRole, model: ModelArchitecture): KvConnector | undefined {
   if (role === EngineRole.AGGREGATED) {
     return undefined;
   }
-  return model.spec.windowAttentionLayers > 0 ? 'NeuronNixlConnector' : 'NixlConnector';
+  return model.spec.windowAttentionLayers > 0 ? KvConnector.NEURON_NIXL : KvConnector.NIXL;
 }
 
 /** The command line of `vllm serve`. */
@@ -69,7 +69,7 @@ export function serveCommand(setup: EngineSetup): string[] {
       '--additional-config', JSON.stringify({ neuron_config: { num_batched_tokens_buckets: buckets } }),
     ]),
     ...(connector === undefined ? [] : ['--kv-transfer-config', JSON.stringify({
-      kv_connector: connector,
+      kv_connector: connector.name,
       kv_role: role === EngineRole.PREFILL ? 'kv_producer' : 'kv_consumer',
       // device memory, by vLLM's name for it; through host memory where EFA cannot read the device.
       kv_buffer_device: setup.instanceType.efa?.deviceDirectRdma === false ? 'cpu' : 'cuda',
