@@ -1,17 +1,46 @@
 import { nearestNames } from './nearest';
 
-/** vLLM's NIXL connectors: Neuron's is one too. */
+/** vLLM's NIXL connectors, of which Neuron's is one. */
 export const NIXL = 'NixlConnector';
 export const NIXL_PULL = 'NixlPullConnector';
 export const NIXL_PUSH = 'NixlPushConnector';
 export const NEURON_NIXL = 'NeuronNixlConnector';
-/** vLLM's connector whose prefill and decode engines have a request at once. */
+/** vLLM's connector over Mooncake. */
 export const MOONCAKE = 'MooncakeConnector';
 /** Engines of SGLang, whatever moves their KV caches. */
 export const SGLANG = 'sglang';
 
+/** How engines with a connector hand a KV cache on. */
+export interface KvHandoff {
+  /**
+   * Where both engines have a request at once, by what they meet: a room at the prefill engine, or an id that its bootstrap server is asked for. Undefined where
+   * the prefill engine has it first, and answers with what the decode engine is to be told.
+   */
+  readonly meetsBy?: 'room' | 'transfer_id';
+  /** Whether the prefill engine is asked for one token; otherwise for all that the caller asks. */
+  readonly asksForOneToken: boolean;
+  /** Whether decode engines read prompts that nobody has read for them. */
+  readonly decodeReadsPrompts: boolean;
+}
+
+const FIRST_ONE_THEN_THE_OTHER: KvHandoff = { asksForOneToken: true, decodeReadsPrompts: true };
+
+const HANDOFFS: ReadonlyMap<string | undefined, KvHandoff> = new Map([
+  [NIXL, FIRST_ONE_THEN_THE_OTHER],
+  [NIXL_PULL, FIRST_ONE_THEN_THE_OTHER],
+  [NIXL_PUSH, FIRST_ONE_THEN_THE_OTHER],
+  [NEURON_NIXL, FIRST_ONE_THEN_THE_OTHER],
+  [MOONCAKE, { meetsBy: 'transfer_id', asksForOneToken: true, decodeReadsPrompts: true }],
+  [SGLANG, { meetsBy: 'room', asksForOneToken: false, decodeReadsPrompts: false }],
+]);
+
 /** Ways to hand a KV cache on that the router knows, by vLLM's names of its connectors. */
-export const KV_CONNECTORS = [NIXL, NIXL_PULL, NIXL_PUSH, NEURON_NIXL, MOONCAKE, SGLANG];
+export const KV_CONNECTORS = [...HANDOFFS.keys()] as string[];
+
+/** How engines with a connector hand a KV cache on; undefined if they do not, or in a way that the router does not know. */
+export function kvHandoffOf(connector: string | undefined): KvHandoff | undefined {
+  return HANDOFFS.get(connector);
+}
 
 /** What to write for a connector that is none of them. */
 export function connectorMend(name: string): string {

@@ -2,17 +2,14 @@ import { Token } from 'aws-cdk-lib';
 import { enginePairs } from './engine-pairs';
 import { portOf } from './router-egress';
 import schema from './runtime/router-config.v1.schema.json';
+import { PROTOCOLS } from './runtime/targets/protocols';
 import { PORT_BOUNDS, SettingChecks } from './setting-checks';
 import { isBaseUrl, isUrlOfPort } from '../base-url';
-import { EngineEndpoint, EngineProtocol, EngineRole, KvConnector } from '../decode';
+import { EngineEndpoint, EngineRole } from '../decode';
+import { kvHandoffOf } from '../kv-connectors';
 
 /** Port of the router's container. */
 export const ROUTER_PORT = 8080;
-
-/** Whether an engine is a service that is hosted elsewhere: what one engine of a fleet can do says nothing of it. */
-export function isHosted({ protocol }: EngineEndpoint): boolean {
-  return protocol !== EngineProtocol.OPENAI;
-}
 
 /** Refuses engines that the service would refuse, or could not reach. */
 export function checkEngines(engines: EngineEndpoint[], checks: SettingChecks): void {
@@ -28,7 +25,7 @@ export function checkEngines(engines: EngineEndpoint[], checks: SettingChecks): 
     }
     names.add(engine.name);
     checkEndpoint(engine, at, checks);
-    if (!isHosted(engine)) {
+    if (!PROTOCOLS[engine.protocol].isHosted) {
       checkOwn(engine, paired.has(engine), at, checks);
     }
   });
@@ -58,8 +55,8 @@ function checkOwn(engine: EngineEndpoint, isPaired: boolean, at: string, checks:
     checks.refuse('RouterEngineAddress', at, engine.name, 'an engine is reached in exactly one way', 'give one of discoverySrvName and url');
   }
   checks.text('RouterEngineAddress', `${at}.discoverySrvName`, discoverySrvName, 'give a DNS name with SRV records');
-  if (role === EngineRole.DECODE && kvConnector?.name === KvConnector.SGLANG.name && !isPaired) {
-    checks.refuse('RouterEngineUnpaired', `${at}.kvConnector`, kvConnector.name, 'decode engines of SGLang read no prompts', 'add a PREFILL engine with the same kvConnector');
+  if (role === EngineRole.DECODE && !isPaired && kvHandoffOf(kvConnector?.name)?.decodeReadsPrompts === false) {
+    checks.refuse('RouterEngineUnpaired', `${at}.kvConnector`, kvConnector!.name, 'decode engines of SGLang read no prompts', 'add a PREFILL engine with the same kvConnector');
   }
   if (metricsPath !== undefined && !Token.isUnresolved(metricsPath) && !metricsPath.startsWith('/')) {
     checks.refuse('RouterEngineMetrics', `${at}.metricsPath`, metricsPath, 'this is no path', 'begin it with /');

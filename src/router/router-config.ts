@@ -1,13 +1,14 @@
 import { Duration, Token, aws_secretsmanager as secretsmanager } from 'aws-cdk-lib';
 import { BedrockRouterProps } from './bedrock-router-props';
-import { checkEngines, isHosted, ROUTER_PORT } from './engine-checks';
+import { checkEngines, ROUTER_PORT } from './engine-checks';
 import { enginePairs } from './engine-pairs';
 import { bedrockRatesOf, checkBedrockRates } from './router-bedrock-rates';
 import { checkQueue, queueOf } from './router-queue';
 import { checkIssuer, issuerOf } from './router-token-issuer';
 import schema from './runtime/router-config.v1.schema.json';
+import { PROTOCOLS } from './runtime/targets/protocols';
 import { secondsOf, SettingChecks } from './setting-checks';
-import { EngineEndpoint, EngineProtocol, EngineRole } from '../decode';
+import { EngineEndpoint, EngineRole } from '../decode';
 import { RoutingRates, routingRates } from '../estimator/routing-rates';
 import { specProblems } from '../estimator/spec-check';
 import { Problem, Problems } from '../problems';
@@ -78,9 +79,9 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
       role: engine.role,
       protocol: engine.protocol,
       ...(engine.discoverySrvName === undefined ? { url: engine.url } : { srv: engine.discoverySrvName }),
-      region: engine.protocol === EngineProtocol.BEDROCK ? input.region : undefined,
+      region: PROTOCOLS[engine.protocol].isSigned ? input.region : undefined,
       // what one engine of the fleet can do says nothing of a hosted API.
-      maxInFlight: isHosted(engine) ? undefined : input.maxRequestsPerEngine ?? spec?.decode.maxConcurrentSequences,
+      maxInFlight: PROTOCOLS[engine.protocol].isHosted ? undefined : input.maxRequestsPerEngine ?? spec?.decode.maxConcurrentSequences,
       apiKeyEnv: engine.apiKeySecret === undefined ? undefined : variable,
       modelName: engine.bedrockModel?.invocationId ?? engine.modelName,
       defaultMaxTokens: engine.defaultMaxTokens,
@@ -142,7 +143,7 @@ function routingOf({ spec, engines }: RouterConfigInput, prefillOf: ReadonlyMap<
   if (rates === undefined) {
     return undefined;
   }
-  const first = engines.find((engine) => engine.role !== EngineRole.PREFILL && engine.protocol !== EngineProtocol.BEDROCK);
+  const first = engines.find((engine) => engine.role !== EngineRole.PREFILL && PROTOCOLS[engine.protocol].path === 'fleet');
   return { ...rates, aggregated: prefillOf.has(first!) ? rates.aggregated : undefined };
 }
 
@@ -172,7 +173,7 @@ function problemsOf(input: RouterConfigInput): Problem[] {
     checkIssuer(input.tokenIssuer, checks);
   }
   if (input.bedrockRates !== undefined) {
-    const weighsBedrock = input.spec?.objective !== undefined && engines.some(({ protocol }) => protocol === EngineProtocol.BEDROCK);
+    const weighsBedrock = input.spec?.objective !== undefined && engines.some(({ protocol }) => PROTOCOLS[protocol].path === 'bedrock');
     checkBedrockRates(input.bedrockRates, weighsBedrock, checks);
   }
   const { namespace } = schema.properties.emf.properties;

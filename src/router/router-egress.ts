@@ -1,6 +1,7 @@
 import { Token, aws_ec2 as ec2 } from 'aws-cdk-lib';
 import { BedrockRouterProps } from './bedrock-router-props';
-import { EngineEndpoint, EngineRole, KvConnector } from '../decode';
+import { EngineEndpoint, EngineRole } from '../decode';
+import { kvHandoffOf } from '../kv-connectors';
 import schema from './runtime/router-config.v1.schema.json';
 
 /** Port of the bootstrap server of vLLM's prefill engines, unless they are told another. */
@@ -34,12 +35,13 @@ export function portOf(engine: EngineEndpoint): number | undefined {
   return engine.port ?? portOfUrl(engine.url);
 }
 
-/** The ports that a router reaches an engine at: a prefill engine with Mooncake's connector is asked for what it is at its bootstrap server. */
+/** The ports that a router reaches an engine at: some prefill engines are asked for what they are at their bootstrap server. */
 function portsOf(engine: EngineEndpoint): number[] {
   const port = portOf(engine);
+  const isAsked = engine.role === EngineRole.PREFILL && kvHandoffOf(engine.kvConnector?.name)?.meetsBy === 'transfer_id';
   return [
     ...(port === undefined ? [] : [port]),
-    ...(engine.role === EngineRole.PREFILL && engine.kvConnector?.name === KvConnector.MOONCAKE.name ? [BOOTSTRAP_PORT] : []),
+    ...(isAsked ? [BOOTSTRAP_PORT] : []),
   ];
 }
 

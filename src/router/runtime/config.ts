@@ -7,7 +7,7 @@ import { Certificate } from './listener';
 import schema from './router-config.v1.schema.json';
 import { isBaseUrl, isUrlOfPort } from '../../base-url';
 import { JsonSyntaxError, parseJson } from '../../json-text';
-import { connectorMend, KV_CONNECTORS, SGLANG } from '../../kv-connectors';
+import { connectorMend, kvHandoffOf } from '../../kv-connectors';
 import { nearestNames } from '../../nearest';
 import { Problem, Problems } from '../../problems';
 import { PathRates } from '../../routing';
@@ -265,11 +265,12 @@ function crossProblems(config: RouterConfig, env: Environment): Problem[] {
   });
   config.targets.forEach((target, i) => {
     const at = `targets[${i}].prefill`;
-    if (target.kvConnector !== undefined && !KV_CONNECTORS.includes(target.kvConnector)) {
+    const handoff = kvHandoffOf(target.kvConnector);
+    if (target.kvConnector !== undefined && handoff === undefined) {
       refuse('RouterTargetConnector', `targets[${i}].kvConnector`, target.kvConnector, 'the router knows no such hand-off', connectorMend(target.kvConnector));
     }
     if (target.prefill === undefined) {
-      if (target.role === 'decode' && target.kvConnector === SGLANG) {
+      if (target.role === 'decode' && handoff?.decodeReadsPrompts === false) {
         refuse('RouterTargetPrefill', at, undefined, 'decode engines of SGLang read no prompts', 'name the target whose engines do');
       }
       return;

@@ -1,4 +1,4 @@
-import { SGLANG } from '../../../kv-connectors';
+import { kvHandoffOf } from '../../../kv-connectors';
 import { EngineRequest } from '../wire/engine-request';
 
 /** What a prefill engine answers with the place of a KV cache. */
@@ -18,11 +18,11 @@ export function isEligible({ path, body }: EngineRequest, kvConnector: string | 
   const isSet = (name: string) => body[name] !== undefined && body[name] !== null && body[name] !== false;
   const isOneAnswer = HANDED_ON.includes(path) && isOnePrompt(body.prompt) && (!isSet('n') || body.n === 1)
     && !['use_beam_search', 'best_of', 'prompt_logprobs', 'echo', 'truncate_prompt_tokens'].some(isSet);
-  return isOneAnswer && (kvConnector === SGLANG || asksForOneToken(body, isSet));
+  return isOneAnswer && (kvHandoffOf(kvConnector)?.asksForOneToken === false || canBeForOneToken(body, isSet));
 }
 
 /** Whether a request can be made one for a single token, and no other. */
-function asksForOneToken(body: EngineRequest['body'], isSet: (name: string) => boolean): boolean {
+function canBeForOneToken(body: EngineRequest['body'], isSet: (name: string) => boolean): boolean {
   return body.tool_choice !== 'required'
     && (!isSet('stream_options') || body.stream === true);
 }

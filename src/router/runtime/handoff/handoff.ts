@@ -6,7 +6,7 @@ import { RouterMetrics } from '../metrics';
 import { Choice } from '../path-chooser';
 import { KvParams, withKvParams } from './kv-params';
 import { Meeting, PrefillLeg } from './prefill-leg';
-import { MOONCAKE, SGLANG } from '../../../kv-connectors';
+import { kvHandoffOf } from '../../../kv-connectors';
 import { Reason } from '../../../routing';
 import { Endpoint } from '../targets/endpoint';
 import { Prompt } from '../targets/prompt';
@@ -74,7 +74,7 @@ export class Handoff {
     if (decision.path !== 'disaggregated') {
       return { body, outcome: decision.reason };
     }
-    if ([SGLANG, MOONCAKE].includes(target.config.kvConnector!)) {
+    if (kvHandoffOf(target.config.kvConnector)?.meetsBy !== undefined) {
       const meeting = await this.meet(exchange, asked, prompt, target, headers);
       return meeting === undefined ? { body, outcome: 'fallback_prefill_failed' } : { body, outcome: 'handed_off', meeting };
     }

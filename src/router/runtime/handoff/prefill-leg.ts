@@ -7,7 +7,7 @@ import { RouterMetrics } from '../metrics';
 import { inRoom, Rendezvous } from './bootstrap';
 import { ASK_FOR_KV_CACHE } from './kv-params';
 import { BootstrapServers, isKept, underTransferId } from './mooncake';
-import { MOONCAKE } from '../../../kv-connectors';
+import { kvHandoffOf } from '../../../kv-connectors';
 import { Endpoint, isConnectError } from '../targets/endpoint';
 import { Prompt } from '../targets/prompt';
 import { Target } from '../targets/target';
@@ -134,7 +134,7 @@ export class PrefillLeg {
   /** What an endpoint and the engine that answers are sent; undefined if the endpoint cannot be met. */
   private async rendezvous(asked: EngineRequest, { config }: Target, endpoint: Endpoint, writer: Buffer): Promise<Rendezvous | undefined> {
     const reader = bodyForEngine(asked, config);
-    if (config.kvConnector !== MOONCAKE) {
+    if (kvHandoffOf(config.kvConnector)?.meetsBy === 'room') {
       return inRoom(withMembers(reader, WHOLE), writer, endpoint.url, config.bootstrapPort!);
     }
     try {
@@ -151,7 +151,7 @@ export class PrefillLeg {
     headers: { readonly [name: string]: string },
   ): Meeting {
     const [failed, left] = [exchange.cancellation.part(), exchange.cancellation.part()];
-    const keeps = target.config.kvConnector === MOONCAKE;
+    const keeps = kvHandoffOf(target.config.kvConnector)?.meetsBy === 'transfer_id';
     const read = this.attempt(exchange, target, endpoint, {
       path: asked.path, headers: { ...headers, ...readerHeaders }, prompt, body: reader, cancellation: left,
     });

@@ -1,15 +1,10 @@
 import type { Logger } from 'pino';
 import { Discovery, SrvDiscovery, StaticDiscovery } from './discovery';
 import { Endpoint } from './endpoint';
+import { PROTOCOLS } from './protocols';
 import { TargetConfig } from '../config';
 
 const PROBE_INTERVAL_MILLIS = 5_000;
-/** Cerebras has no health to ask for, but tells whether the API key is good, and paid for. */
-const PROBES = {
-  openai: { path: '/health', refusals: [] },
-  cerebras: { path: '/v1/models', refusals: [401, 402, 403] },
-  bedrock: { path: '/health', refusals: [] },
-};
 
 /**
  * The engines at one place, which are found and watched. They outlive what the configuration says of how they are used.
@@ -140,7 +135,7 @@ export class Engines {
     const told = { endpoint: `${origin}${pathname.replace(/\/$/, '')}` };
     const onHealth = (error?: string) => (error === undefined
       ? this.log?.info(told, 'an engine can be reached again') : this.log?.warn({ ...told, error }, 'an engine cannot be reached'));
-    return new Endpoint(url, this.apiKey, this.maxInFlight, PROBES[this.protocol], () => this.listeners.forEach((onRoom) => onRoom()), onHealth);
+    return new Endpoint(url, this.apiKey, this.maxInFlight, PROTOCOLS[this.protocol].probe, () => this.listeners.forEach((onRoom) => onRoom()), onHealth);
   }
 
   private async probe(): Promise<void> {

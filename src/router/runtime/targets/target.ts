@@ -4,13 +4,11 @@ import { BedrockSigner } from './bedrock-signer';
 import { Endpoint } from './endpoint';
 import { Engines } from './engines';
 import { Prompt } from './prompt';
-import { SGLANG } from '../../../kv-connectors';
+import { Protocol, PROTOCOLS } from './protocols';
+import { kvHandoffOf } from '../../../kv-connectors';
 import { TargetConfig } from '../config';
 import { isEligible } from '../handoff/eligibility';
 import { EngineRequest } from '../wire/engine-request';
-
-/** The paths of engines that the protocols have nothing at, the callers of Bedrock's own API aside. */
-const MISSING = { openai: [], cerebras: ['/tokenize'], bedrock: ['/v1/completions'] } as { readonly [protocol: string]: readonly string[] };
 
 /**
  * A set of equal engines that is chosen from.
@@ -18,6 +16,8 @@ const MISSING = { openai: [], cerebras: ['/tokenize'], bedrock: ['/v1/completion
 export class Target {
   /** What the configuration says of it. */
   public readonly config: TargetConfig;
+  /** What its engines' protocol says of them. */
+  public readonly protocol: Protocol;
   /** Signs what it is sent; undefined where nothing is signed. */
   public readonly signer?: BedrockSigner;
   /** Its engines, which may be those of other targets, before or after this one, too. */
@@ -30,7 +30,8 @@ export class Target {
    */
   constructor(config: TargetConfig, engines: Engines) {
     this.config = config;
-    this.signer = config.protocol === 'bedrock' ? new BedrockSigner(config.region!) : undefined;
+    this.protocol = PROTOCOLS[config.protocol];
+    this.signer = this.protocol.isSigned ? new BedrockSigner(config.region!) : undefined;
     this.engines = engines;
   }
 
@@ -55,7 +56,7 @@ export class Target {
 
   /** Whether its engines can read a prompt themselves: decode engines of SGLang refuse to. */
   public get readsPrompts(): boolean {
-    return this.config.role !== 'decode' || this.config.kvConnector !== SGLANG;
+    return this.config.role !== 'decode' || kvHandoffOf(this.config.kvConnector)?.decodeReadsPrompts !== false;
   }
 
   /** Whether a prompt can be handed on to its engines. */
@@ -65,7 +66,7 @@ export class Target {
 
   /** Whether its engines have an API for a request, and can answer it as it is asked. */
   public canAnswer(asked: EngineRequest): boolean {
-    const isThere = (this.signer !== undefined && asked.bedrock !== undefined) || !MISSING[this.config.protocol].includes(asked.path);
+    const isThere = (this.signer !== undefined && asked.bedrock !== undefined) || !this.protocol.missing.includes(asked.path);
     return isThere && (this.readsPrompts || this.takesKvCacheOf(asked));
   }
 

@@ -1,0 +1,43 @@
+import type { Probe } from './endpoint';
+import type { TargetConfig } from '../config';
+
+/** What a protocol that engines speak says of them. */
+export interface Protocol {
+  /** Which paths they are: those of the fleet, or Bedrock's. */
+  readonly path: 'fleet' | 'bedrock';
+  /** Whether they are somebody else's service: it reads prompts and answers by itself, and nothing says how much it takes at once. */
+  readonly isHosted: boolean;
+  /** Whether requests are signed with the AWS credentials of the environment, and those of Bedrock's own API passed on as they came. */
+  readonly isSigned: boolean;
+  /** How to learn whether one can answer. */
+  readonly probe: Probe;
+  /** Paths of requests that there is nothing at, those of Bedrock's own API aside. */
+  readonly missing: readonly string[];
+}
+
+/** The protocols, by their names in a configuration. Its schema says which settings each has. */
+export const PROTOCOLS: { readonly [protocol in TargetConfig['protocol']]: Protocol } = {
+  openai: {
+    path: 'fleet',
+    isHosted: false,
+    isSigned: false,
+    probe: { path: '/health', refusals: [] },
+    missing: [],
+  },
+  cerebras: {
+    path: 'fleet',
+    isHosted: true,
+    isSigned: false,
+    // it has no health to ask for, but tells whether the API key is good, and paid for.
+    probe: { path: '/v1/models', refusals: [401, 402, 403] },
+    missing: ['/tokenize'],
+  },
+  bedrock: {
+    path: 'bedrock',
+    isHosted: true,
+    isSigned: true,
+    // it has none either: any answer below 500 says that it is there.
+    probe: { path: '/health', refusals: [] },
+    missing: ['/v1/completions'],
+  },
+};
