@@ -67,7 +67,8 @@ export async function emulate(file: string, options: EmulateOptions): Promise<Em
 
 /** A problem of the router's configuration, where it is one of an option. */
 function asOption(problem: Problem): Problem {
-  return problem.rule === 'PortInUse' ? { ...problem, path: '--port', mend: 'stop what listens there, or give --port 0' } : problem;
+  const { rule, path, mend } = problem;
+  return path === 'config.port' ? { ...problem, path: '--port', mend: rule === 'PortInUse' ? 'stop what listens there, or give --port 0' : mend } : problem;
 }
 
 /** What a newcomer is told to try. */

@@ -38,7 +38,7 @@ import { placeProblems, tasksOf } from './router-placement';
  * accepted; or, with a `tokenIssuer`, a JSON Web Token in its place. AWS' SDK for JavaScript speaks HTTP/2 to Bedrock: it needs a listener with TLS, or a `NodeHttpHandler`.
  *
  * Throws a `ProblemsError` with every problem: a model that is not known (`RouterModelUnknown`), no engine that answers
- * (`RouterNothingAnswers`), engines (`RouterEngine…`), times (`RouterTime`), limits (`RouterRateLimit`, `RouterValkey…`, `RouterQueue`, `RouterMaxRequests`, `RouterMinPromptTokens`),
+ * (`RouterNothingAnswers`), engines (`RouterEngine…`), secrets (`RouterSecretArn`), times (`RouterTime`), limits (`RouterRateLimit`, `RouterValkey…`, `RouterQueue`, `RouterMaxRequests`, `RouterMinPromptTokens`),
  * callers (`RouterAuthTwice`, `RouterTokenIssuer`, `RouterPriorityCallers`), names of models (`RouterModelNames`) and of metrics (`RouterMetricsNamespace`), rates (`RouterBedrockRates`) or a spec that cannot be configured, fewer than two zones (`RouterZones`),
  * public subnets (`RouterSubnetsPublic`), or counts of tasks that are none (`RouterTasks`).
  */
@@ -109,6 +109,12 @@ export class BedrockRouter extends BedrockRouterBase {
       Validations.of(this).addWarning('cdk-disaggregated-inference:RouterPlaintext',
         'prompts and API keys cross the VPC unencrypted (give listener: RouterListener.tls(certificate, domainName), '
         + 'or RouterListener.plaintextInternal() if that is meant)');
+    }
+    const partial = Object.values(secrets).filter(({ secretFullArn }) => secretFullArn === undefined);
+    if (partial.length > 0) {
+      Validations.of(this).addWarning('cdk-disaggregated-inference:RouterSecretPartial',
+        `ECS promises to find secrets by their whole ARN alone, and of ${partial.map(({ node }) => JSON.stringify(node.path)).join(', ')} its last six characters `
+        + 'are not known: if tasks do not start, that is why (import it with Secret.fromSecretCompleteArn)');
     }
     if (unpairedEngines.length > 0) {
       Validations.of(this).addWarning('cdk-disaggregated-inference:RouterEnginesUnpaired',

@@ -32,7 +32,7 @@ export function checkEngines(engines: EngineEndpoint[], checks: SettingChecks): 
 }
 
 /** What every endpoint has. */
-function checkEndpoint({ name, url, port, modelName, defaultMaxTokens }: EngineEndpoint, at: string, checks: SettingChecks): void {
+function checkEndpoint({ name, url, port, modelName, apiKeySecret, defaultMaxTokens }: EngineEndpoint, at: string, checks: SettingChecks): void {
   const bounds = schema.definitions.target.properties;
   if (!Token.isUnresolved(name) && !new RegExp(bounds.name.pattern).test(name)) {
     checks.refuse('RouterEngineName', `${at}.name`, name, 'the name does not fit into a metric', 'use up to 63 letters, digits, - and _');
@@ -45,6 +45,7 @@ function checkEndpoint({ name, url, port, modelName, defaultMaxTokens }: EngineE
   }
   checks.number('RouterEnginePort', `${at}.port`, port, PORT_BOUNDS);
   checks.text('RouterEngineModel', `${at}.modelName`, modelName, 'leave it out for the name that the caller used');
+  checks.secret(`${at}.apiKeySecret`, apiKeySecret);
   checks.number('RouterEngineMaxTokens', `${at}.defaultMaxTokens`, defaultMaxTokens, bounds.defaultMaxTokens, 'tokens');
 }
 

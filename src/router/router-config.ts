@@ -159,6 +159,7 @@ function problemsOf(input: RouterConfigInput): Problem[] {
   }
   checks.names('RouterModelNames', 'servedModelNames', input.servedModelNames);
   checkEngines(engines, checks);
+  checkRegion(input, checks);
   // 4000 s is the longest idle timeout of an Application Load Balancer, and it must outlast a request that says nothing.
   checks.time('RouterTime', 'requestTimeout', input.requestTimeout, { type: 'number', minimum: 1, maximum: MAX_IDLE_SECONDS - IDLE_MARGIN_SECONDS });
   checks.time('RouterTime', 'firstTokenTimeout', input.firstTokenTimeout, { type: 'number', minimum: 1, maximum: MAX_IDLE_SECONDS - IDLE_MARGIN_SECONDS });
@@ -172,6 +173,7 @@ function problemsOf(input: RouterConfigInput): Problem[] {
     }
     checkIssuer(input.tokenIssuer, checks);
   }
+  checks.secret('apiKeysSecret', input.apiKeysSecret);
   if (input.bedrockRates !== undefined) {
     const weighsBedrock = input.spec?.objective !== undefined && engines.some(({ protocol }) => PROTOCOLS[protocol].path === 'bedrock');
     checkBedrockRates(input.bedrockRates, weighsBedrock, checks);
@@ -182,6 +184,15 @@ function problemsOf(input: RouterConfigInput): Problem[] {
       'use up to 255 letters, digits and . - _ / # :, and do not begin with AWS/');
   }
   return checks.problems;
+}
+
+/** Refuses engines of AWS that are called in the stack's region, where that is none. */
+function checkRegion({ engines, region }: RouterConfigInput, checks: SettingChecks): void {
+  const { pattern } = schema.definitions.target.properties.region;
+  const at = engines.findIndex(({ protocol }) => PROTOCOLS[protocol].isSigned);
+  if (at !== -1 && !Token.isUnresolved(region) && !new RegExp(pattern).test(region)) {
+    checks.refuse('RouterEngineRegion', `engines[${at}]`, region, 'the region of the stack is none that Bedrock could be called in', 'give the stack a region such as us-east-2');
+  }
 }
 
 /** How much is taken of a caller, of all, and of an engine at once. */

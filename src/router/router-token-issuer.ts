@@ -3,7 +3,8 @@ import schema from './runtime/router-config.v1.schema.json';
 import { secondsOf, SettingChecks } from './setting-checks';
 
 /**
- * Who issues the JSON Web Tokens that callers present. The tasks may connect to the ports of its URLs, and to 443.
+ * Who issues the JSON Web Tokens that callers present. The tasks may connect to the ports of its URLs, and to 443: give `jwksUrl` where Discovery tells of keys at
+ * another port, which is not known before the tasks run. Their log names what they cannot reach.
  */
 export interface RouterTokenIssuer {
   /** `iss` of the tokens, an `https://` URL. */

@@ -116,6 +116,7 @@ export class RouterValkey {
     if (!Token.isUnresolved(this.address) && !isValkeyUrl(`valkeys://${this.address}`)) {
       checks.refuse(rule, 'valkey.host', this.address, 'this is no address of a server', 'give a host name or an address, one of IPv6 in brackets, and the port beside it');
     }
+    checks.secret('valkey.passwordSecret', this._passwordSecret);
     checks.text('RouterValkeyUser', 'valkey.username', this.options.username, 'leave it out for the default user');
   }
 

@@ -1,5 +1,6 @@
-import { Duration, Token } from 'aws-cdk-lib';
+import { Duration, Token, aws_secretsmanager as secretsmanager } from 'aws-cdk-lib';
 import { Problem } from '../problems';
+import schema from './runtime/router-config.v1.schema.json';
 
 /** What a number may be, as a JSON Schema says it. */
 export interface NumberBounds {
@@ -11,6 +12,9 @@ export interface NumberBounds {
 
 /** A TCP port that somebody listens on. */
 export const PORT_BOUNDS: NumberBounds = { type: 'integer', minimum: 1, maximum: 65535 };
+
+/** ARN of a secret, whole or without its last six characters. */
+const SECRET_ARN = new RegExp(schema.definitions.auth.properties.apiKeysSecret.properties.arn.pattern);
 
 /** A time as a fraction of seconds. Throws if it is not known at synthesis. */
 export function secondsOf(duration: Duration): number {
@@ -58,6 +62,13 @@ export class SettingChecks {
   public text(rule: string, where: string, value: string | undefined, mend: string): void {
     if (value === '') {
       this.refuse(rule, where, value, 'it is empty', mend);
+    }
+  }
+
+  /** Refuses what was imported as a secret by something else than the ARN of one; undefined is none. */
+  public secret(where: string, value: secretsmanager.ISecret | undefined): void {
+    if (value !== undefined && !Token.isUnresolved(value.secretArn) && !SECRET_ARN.test(value.secretArn)) {
+      this.refuse('RouterSecretArn', where, value.secretArn, 'this is not the ARN of a secret in Secrets Manager', 'import it with Secret.fromSecretCompleteArn');
     }
   }
 

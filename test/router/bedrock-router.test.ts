@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
-  App, Duration, Lazy, RemovalPolicy, Size, Stack,
+  App, CfnParameter, Duration, Lazy, RemovalPolicy, Size, Stack,
   aws_certificatemanager as acm, aws_ec2 as ec2, aws_ecs as ecs, aws_elasticache as elasticache, aws_iam as iam, aws_kms as kms, aws_s3 as s3,
   aws_secretsmanager as secretsmanager,
 } from 'aws-cdk-lib';
@@ -113,7 +113,7 @@ describe('by default', () => {
     expect(parsed).toMatchObject({
       model: { id: 'llama', servedNames: ['llama'] },
       port: 8080,
-      targets: [{ name: 'cloud', role: 'aggregated', protocol: 'openai', url: 'https://api.cerebras.ai', modelName: 'llama-3.3-70b', maxInFlight: 256 }],
+      targets: [{ name: 'cloud', role: 'aggregated', protocol: 'openai', url: 'https://api.example.com', modelName: 'llama-3.3-70b', maxInFlight: 256 }],
       limits: { requestTimeoutSeconds: 900, firstByteTimeoutSeconds: 120, keepAliveSeconds: 965 },
       lameduckSeconds: 10,
       drainSeconds: 100,
@@ -549,6 +549,39 @@ describe('wrong input', () => {
       'RouterTokenIssuer Stack/Router.tokenIssuer.jwksUrl',
       'RouterBedrockRates Stack/Router.bedrockRates',
     ]);
+  });
+
+  test('a secret that is none, wherever it is; what is only known at deployment is not guessed at', () => {
+    const none = (stack: Stack, id: string) => secretsmanager.Secret.fromSecretPartialArn(stack, id, 'arn:aws:ssm:us-east-2:111122223333:parameter/keys');
+    let problems: Problem[] = [];
+    try {
+      inStack((stack) => ({
+        apiKeysSecret: none(stack, 'Keys'),
+        engines: [cloud({ apiKeySecret: none(stack, 'EngineKey') })],
+        requestsPerMinutePerCaller: 1,
+        valkey: RouterValkey.server({ host: 'valkey.example', passwordSecret: none(stack, 'Password') }),
+      }));
+    } catch (e) {
+      ({ problems } = e as ProblemsError);
+    }
+    expect(problems.map(({ rule, path }) => `${rule} ${path}`)).toEqual(
+      ['engines[0].apiKeySecret', 'valkey.passwordSecret', 'apiKeysSecret'].map((where) => `RouterSecretArn Stack/Router.${where}`));
+    const { stack } = inStack((scope) => ({
+      apiKeysSecret: secretsmanager.Secret.fromSecretCompleteArn(scope, 'Keys', new CfnParameter(scope, 'Arn').valueAsString),
+    }));
+    Annotations.fromStack(stack).hasNoWarning('/Stack/Router', Match.stringLikeRegexp('RouterSecretPartial'));
+  });
+
+  test('a secret that is known by its name alone may be one that ECS does not find: a warning says so', () => {
+    const { stack } = inStack((scope) => ({ apiKeysSecret: secretsmanager.Secret.fromSecretNameV2(scope, 'Keys', 'keys') }));
+    Annotations.fromStack(stack).hasWarning('/Stack/Router', Match.stringLikeRegexp('of "Stack/Keys" its last six characters.*RouterSecretPartial'));
+  });
+
+  test('Bedrock in a region that is none', () => {
+    const engines = [CLOUD, EngineEndpoint.bedrock({ name: 'fallback', model: BedrockModel.foundationModel('amazon.nova-pro-v1:0') })];
+    const routed = (region: string) => () => inStack(() => ({ engines }), { region, account: '111122223333' });
+    expect(routed('eusc-de-east-1')).not.toThrow();
+    expect(routed('europe')).toThrow('[Stack/Router.engines[1]] the region of the stack is none that Bedrock could be called in, got: "europe"');
   });
 
   test('a URL that the service would refuse at its start, and names that are there twice or empty', () => {

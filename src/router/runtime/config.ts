@@ -165,7 +165,7 @@ export function parseRouterConfig(text: string, env: Environment): RouterConfig 
 function withBedrocksUrl(target: TargetConfig, env: Environment): TargetConfig {
   const { protocol, region, url } = target;
   return protocol === 'bedrock' && url === undefined
-    ? { ...target, url: env.AWS_ENDPOINT_URL_BEDROCK_RUNTIME ?? `https://bedrock-runtime.${region}.amazonaws.com` }
+    ? { ...target, url: env.AWS_ENDPOINT_URL_BEDROCK_RUNTIME ?? `https://bedrock-runtime.${region}.amazonaws.${region!.startsWith('eusc-') ? 'eu' : 'com'}` }
     : target;
 }
 

@@ -15,7 +15,7 @@ import { Answer } from './wire/answer';
 import { ApiError } from './wire/api-error';
 import { modelList } from './wire/openai';
 import { WholeAnswer } from './wire/whole-answer';
-import { Problems } from '../../problems';
+import { Problem, Problems } from '../../problems';
 
 /** Request ids that are kept: whatever else a caller sends is replaced. */
 const SANE_REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
@@ -75,7 +75,7 @@ export class RouterServer {
     return this.service;
   }
 
-  /** Starts watching the targets and listening. Resolves to the port; rejects with ProblemsError if it is in use. */
+  /** Starts watching the targets and listening. Resolves to the port; rejects with ProblemsError if it cannot be had. */
   public async listen(): Promise<number> {
     const { service, listener } = this;
     const { port, host } = service.config;
@@ -84,14 +84,7 @@ export class RouterServer {
       return await listener.listen(port, host);
     } catch (e) {
       await service.stop();
-      if ((e as NodeJS.ErrnoException).code === 'EADDRINUSE') {
-        Problems.throwIfAny([{
-          rule: 'PortInUse',
-          path: 'config.port',
-          message: `${host === undefined ? 'port ' : `${host}:`}${port} is in use`,
-          mend: 'stop what listens there, or give another port; 0 takes a free one',
-        }]);
-      }
+      Problems.throwIfAny(listenProblems((e as NodeJS.ErrnoException).code, host, port));
       throw e;
     }
   }
@@ -239,6 +232,25 @@ export class RouterServer {
     const body = JSON.stringify({ status: this.draining ? 'draining' : 'ready', targets });
     return exchange.finish(answerOf(this.draining ? 503 : 200, 'application/json', body));
   }
+}
+
+/** What is wrong with where a router is to listen; nothing for an error that no setting mends. */
+function listenProblems(code: string | undefined, host: string | undefined, port: number): Problem[] {
+  const place = `${host === undefined ? 'port ' : `${host}:`}${port}`;
+  switch (code) {
+    case 'EADDRINUSE':
+      return [{ rule: 'PortInUse', path: 'config.port', message: `${place} is in use`, mend: 'stop what listens there, or give another port; 0 takes a free one' }];
+    case 'EACCES':
+      return [{
+        rule: 'PortNotAllowed', path: 'config.port', message: `this user may not listen on ${place}`, mend: 'give a port from 1024 on, or let the process have CAP_NET_BIND_SERVICE',
+      }];
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return [{
+        rule: 'HostNotHere', path: 'config.host', value: JSON.stringify(host), message: 'this is no address of this machine', mend: 'give one that it has, or leave host out for all',
+      }];
+  }
+  return [];
 }
 
 function answerOf(status: number, type: string, body: string): WholeAnswer {

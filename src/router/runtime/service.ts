@@ -121,7 +121,7 @@ function authenticatorOf(auth: RouterConfig['auth'], env: ServiceParts['env'], l
     return EVERYBODY;
   }
   if ('jwt' in auth) {
-    return new JsonWebTokens(auth.jwt);
+    return new JsonWebTokens(auth.jwt, log);
   }
   const keys = env[auth.apiKeysEnv]!;
   if (auth.apiKeysSecret === undefined) {

@@ -7,7 +7,7 @@ import { Exchange } from './exchange';
 /** W3C trace context, of which later versions may have more. Its last flag says whether the trace is kept. */
 const TRACEPARENT = /^(?!ff)[\da-f]{2}-(?!0{32})([\da-f]{32})-(?!0{16})([\da-f]{16})-([\da-f]{2})(?:-.*)?$/;
 /** A quote within generated text is escaped. */
-const FINISH_REASON = /"(?:finish_reason|stopReason)"\s*:\s*"(\w{1,40})"/;
+const FINISH_REASON = /"(?:finish_reason|stopReason|stop_reason|completionReason)"\s*:\s*"(\w{1,40})"/;
 /** What OpenTelemetry calls the routes; it has no name for others. */
 const OPERATIONS: { readonly [route: string]: string } = {
   chat_completions: 'chat', responses: 'chat', converse: 'chat', converse_stream: 'chat', completions: 'text_completion',
@@ -69,6 +69,11 @@ export class RequestTrace {
   /** Looks for what the answer, or events of it, say of its end. */
   public read(answer: string): void {
     this.finishReason = FINISH_REASON.exec(answer)?.[1] ?? this.finishReason;
+  }
+
+  /** The answer has ended, for a reason that is told once it is asked for. */
+  public finished(reason: () => unknown): void {
+    this.read(JSON.stringify({ finish_reason: reason() }));
   }
 
   /** The request has ended. */

@@ -1,4 +1,5 @@
 import { generateKeyPairSync, sign } from 'node:crypto';
+import { once } from 'node:events';
 import { createServer, Server } from 'node:http';
 import { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, JWTPayload, SignJWT } from 'jose';
@@ -116,6 +117,7 @@ describe('JSON Web Tokens', () => {
   const audience = 'https://router.example';
   let server: Server;
   let issuer: string;
+  let keysUrl: string;
   let asked: string[] = [];
   let isUp = true;
   let keyPair: Awaited<ReturnType<typeof generateKeyPair>>;
@@ -131,7 +133,7 @@ describe('JSON Web Tokens', () => {
     ];
     server = createServer((request, response) => {
       asked.push(request.url!);
-      const told = request.url === '/keys' ? { keys } : { issuer, jwks_uri: `${issuer}/keys` };
+      const told = request.url === '/keys' ? { keys } : { issuer, jwks_uri: keysUrl };
       response.writeHead(isUp ? 200 : 500, { 'content-type': 'application/json' }).end(isUp ? JSON.stringify(told) : '{}');
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -141,6 +143,7 @@ describe('JSON Web Tokens', () => {
   beforeEach(() => {
     asked = [];
     isUp = true;
+    keysUrl = `${issuer}/keys`;
   });
   afterEach(async () => router.drain());
   afterAll(async () => {
@@ -204,5 +207,16 @@ describe('JSON Web Tokens', () => {
     isUp = false;
     // what is cached is enough to tell that a key is none of them.
     expect(await Promise.all([tokenOf(), tokenOf({}, keyPair.privateKey, 'ES256', 'unknown')].map(async (token) => enters(await token)))).toEqual([true, false]);
+  });
+
+  test('whose keys the issuer has where the router does not get to: the log says once where that is', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    keysUrl = `http://127.0.0.1:${(other.address() as AddressInfo).port}/keys`;
+    await new Promise((resolve) => other.close(resolve));
+    await start({ jwt: { issuer, audience } });
+    const ask503 = async () => (await ask(router.url, chat(), { authorization: `Bearer ${await tokenOf()}` })).status;
+    expect([await ask503(), await ask503()]).toEqual([503, 503]);
+    expect(router.lines.filter(({ msg }) => msg.includes('cannot be had'))).toEqual([expect.objectContaining({ level: 40, url: keysUrl, error: 'ECONNREFUSED' })]);
   });
 });

@@ -64,6 +64,13 @@ test.each([
   expect(problemsOf({ ...config, port: 8081 }, { KEYS: 'k', AWS_ENDPOINT_URL_BEDROCK_RUNTIME: url })).toEqual([]);
 });
 
+test.each([
+  ['us-gov-west-1', 'https://bedrock-runtime.us-gov-west-1.amazonaws.com'], ['eusc-de-east-1', 'https://bedrock-runtime.eusc-de-east-1.amazonaws.eu'],
+])('Bedrock of %s is at its endpoint there', (region, url) => {
+  const target = { name: 'bedrock', role: 'aggregated', protocol: 'bedrock', region, modelName: 'm' };
+  expect(parseRouterConfig(JSON.stringify(configOf([target])), { KEYS: 'k' }).targets[0].url).toBe(url);
+});
+
 test('callers that are not told apart cannot be named', () => {
   const config = { ...configOf([TARGET]), auth: 'none' };
   expect(problemsOf({ ...config, priorityCallers: ['chat'] }, {}).map(({ rule }) => rule)).toEqual(['RouterPriorityCallersUnknown']);

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { ask, chat, chunkOf, configOf, DONE, drained, KEY, MockEngine, sse, streamOf } from './harness';
+import * as net from 'node:net';
+import { ask, chat, chunkOf, configOf, DONE, drained, KEY, MockEngine, routerFor, sse, streamOf } from './harness';
 import { bundle, OUT, ROOT, RouterProcess } from './router-process';
 
 const routers: RouterProcess[] = [];
@@ -81,5 +82,23 @@ describe('a router that cannot start', () => {
     expect(await Promise.race([exit, second.exit])).toBe(1);
     expect([...lines, ...second.lines].find(({ level }) => level === 60)).toMatchObject({ problem: { rule: 'PortInUse', path: 'config.port' } });
     await engine.stop();
+  });
+
+  test('says so if its host is not an address of its machine', async () => {
+    const { exit, lines } = launch(configOf([TARGET], { host: '203.0.113.1' }));
+    expect(await exit).toBe(1);
+    expect(lines.find(({ level }) => level === 60)).toMatchObject({ problem: { rule: 'HostNotHere', path: 'config.host', value: '"203.0.113.1"' } });
+  });
+
+  // which ports are for everybody is a setting of the machine, and so is what knows no name.
+  test.each([
+    ['EACCES', '[config.port] this user may not listen on router.internal:80 (give a port from 1024 on, or let the process have CAP_NET_BIND_SERVICE) [PortNotAllowed]'],
+    ['ENOTFOUND', '[config.host] this is no address of this machine, got: "router.internal" (give one that it has, or leave host out for all) [HostNotHere]'],
+  ])('says what mends %s', async (code, problem) => {
+    jest.spyOn(net.Server.prototype, 'listen').mockImplementationOnce(function (this: net.Server) {
+      process.nextTick(() => this.emit('error', Object.assign(new Error(`listen ${code}`), { code })));
+      return this;
+    });
+    await expect(routerFor([TARGET], { host: 'router.internal', port: 80 })).rejects.toThrow(problem);
   });
 });

@@ -1,5 +1,6 @@
 import { createServer, Server } from 'node:http';
 import { AddressInfo } from 'node:net';
+import { answering, FakeBedrock, frame, streaming as bedrockStreaming } from './fake-bedrock';
 import { ask, chat, configOf, delta, drained, KEY, MockEngine, MODEL, streaming, until, whole } from './harness';
 import { bundle, RouterProcess } from './router-process';
 import { VllmPair } from './vllm-pair';
@@ -104,6 +105,32 @@ test('tokens and the reason of the end are told, and nothing that callers or eng
   await ask(url, chat());
   expect(attributesOf((await told(4))[3])).toMatchObject({ 'gen_ai.response.finish_reasons': ['stop'] });
   expect(received.map(({ text }) => text).join()).not.toMatch(/secret|forged|hello|key-of-a-caller/);
+});
+
+test('why answers of Bedrock end is told, whatever its models write', async () => {
+  const bedrock = await FakeBedrock.start();
+  closing.push(async () => bedrock.stop());
+  const url = await start([{ name: 'bedrock', role: 'aggregated', protocol: 'bedrock', region: 'us-east-2', modelName: 'm', url: bedrock.url }], {
+    ...exporting(), AWS_CONTAINER_CREDENTIALS_FULL_URI: bedrock.credentialsUrl, AWS_CONFIG_FILE: '/nowhere', AWS_SHARED_CREDENTIALS_FILE: '/nowhere',
+  });
+  const chunk = (value: object) => frame('chunk', { bytes: Buffer.from(JSON.stringify(value)).toString('base64') });
+  const converse = { messages: [{ role: 'user', content: [{ text: 'hello' }] }] };
+  const invoke = chat({ model: undefined });
+  const forged = { toolUse: { toolUseId: '1', name: 'f', input: { stopReason: 'forged' } } };
+  const asked: [string, object, FakeBedrock['behaviour']][] = [
+    ['converse', converse, answering(200, { output: { message: { role: 'assistant', content: [forged] } }, stopReason: 'tool_use' })],
+    ['converse-stream', converse, bedrockStreaming([frame('messageStart', { role: 'assistant' }), frame('messageStop', { stopReason: 'end_turn' })])],
+    ['invoke', invoke, answering(200, { content: [], stop_reason: 'max_tokens' })],
+    ['invoke', invoke, answering(200, { choices: [{ finish_reason: 'length' }] })],
+    ['invoke-with-response-stream', invoke, bedrockStreaming([chunk({ generation: 'x', stop_reason: 'stop' })])],
+  ];
+  const reasons = [];
+  for (const [operation, body, behaviour] of asked) {
+    bedrock.behaviour = behaviour;
+    await drained(await ask(url, body, {}, `/model/${MODEL}/${operation}`));
+    reasons.push(attributesOf((await told(2 * (reasons.length + 1))).at(-1))['gen_ai.response.finish_reasons']);
+  }
+  expect(reasons).toEqual([['tool_use'], ['end_turn'], ['max_tokens'], ['length'], ['stop']]);
 });
 
 test('an engine that fails is told by its span and by that of the request', async () => {

@@ -1,4 +1,5 @@
 import { createRemoteJWKSet, JWTPayload, jwtVerify } from 'jose';
+import type { Logger } from 'pino';
 import { ANONYMOUS, Authenticator, bearerOf, unauthenticated } from './authenticator';
 import { ApiError } from '../wire/api-error';
 
@@ -26,13 +27,19 @@ export interface TokenIssuer {
 export class JsonWebTokens implements Authenticator {
   public readonly kind = 'jwt';
   private readonly expected: TokenIssuer;
+  private readonly log: Logger;
   private keys?: Promise<Keys>;
+  /** What was asked last, which may be at a host and port that the issuer alone tells. */
+  private askedUrl?: string;
+  private isReached = true;
 
   /**
    * @param expected whose tokens let a caller in.
+   * @param log is told where the issuer's keys cannot be had.
    */
-  constructor(expected: TokenIssuer) {
+  constructor(expected: TokenIssuer, log: Logger) {
     this.expected = expected;
+    this.log = log;
   }
 
   public async check(authorization: string | undefined): Promise<string> {
@@ -60,8 +67,14 @@ export class JsonWebTokens implements Authenticator {
       if (!keys.fresh) {
         await keys.reload();
       }
+      this.isReached = true;
       return keys;
-    } catch {
+    } catch (e) {
+      if (this.isReached) {
+        this.isReached = false;
+        const { cause, code, message } = e as Error & { readonly cause?: { readonly code?: string }; readonly code?: string };
+        this.log.warn({ url: this.askedUrl, error: cause?.code ?? code ?? message }, 'the keys of the tokens\' issuer cannot be had');
+      }
       throw new ApiError(503, 'server_error', 'issuer_unreachable', 'the keys of the tokens\' issuer cannot be had', { 'retry-after': '1' });
     }
   }
@@ -81,8 +94,10 @@ export class JsonWebTokens implements Authenticator {
   /** Where the issuer's keys are: where OpenID Connect Discovery says it, unless it is known. */
   private async findKeys(): Promise<Keys> {
     try {
-      const url = this.expected.jwksUrl ?? await discover(this.expected.issuer);
-      return createRemoteJWKSet(new URL(url), { timeoutDuration: TIMEOUT_MILLIS });
+      const { issuer, jwksUrl } = this.expected;
+      this.askedUrl = jwksUrl ?? `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
+      this.askedUrl = jwksUrl ?? await discover(issuer, this.askedUrl);
+      return createRemoteJWKSet(new URL(this.askedUrl), { timeoutDuration: TIMEOUT_MILLIS });
     } catch (e) {
       // the next caller asks again.
       this.keys = undefined;
@@ -95,8 +110,8 @@ function invalidToken(): ApiError {
   return unauthenticated('invalid_token', 'the token is not valid here');
 }
 
-async function discover(issuer: string): Promise<string> {
-  const answer = await fetch(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`, { signal: AbortSignal.timeout(TIMEOUT_MILLIS) });
+async function discover(issuer: string, at: string): Promise<string> {
+  const answer = await fetch(at, { signal: AbortSignal.timeout(TIMEOUT_MILLIS) });
   const { issuer: told, jwks_uri: url } = await answer.json() as { issuer?: unknown; jwks_uri?: unknown };
   if (told !== issuer || typeof url !== 'string') {
     throw new Error('the issuer tells of another');

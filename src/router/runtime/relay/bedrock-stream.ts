@@ -15,6 +15,7 @@ const LAST_CHUNK = /"(?:amazon-bedrock-invocationMetrics|stop_reason|finish_reas
 /** Passes an answer of Bedrock that is not a stream on to a caller of Bedrock's API, byte for byte, once it is whole. */
 export async function relayBedrocksAnswer(exchange: Exchange, response: EngineResponse): Promise<void> {
   const { status, body, headers: { 'retry-after': retryAfter } } = await readWhole(response, MAX_ANSWER_BYTES);
+  exchange.trace?.finished(() => reasonIn(json(body)));
   const headers = returned(response);
   const name = String(headers['x-amzn-errortype'] ?? '').split(':', 1)[0];
   if (isRoutersTrouble(status)) {
@@ -60,6 +61,7 @@ export class BedrockEngineStream extends EngineStream {
         return this.count(1);
       case 'messageStop':
         this.whole = true;
+        this.exchange.trace?.finished(() => reasonIn(json(payload)));
         return;
       case 'metadata':
         this.tokens = tokenCountOf((json(payload) as { usage?: { outputTokens?: unknown } }).usage?.outputTokens);
@@ -73,10 +75,16 @@ export class BedrockEngineStream extends EngineStream {
   private readChunk(text: string): void {
     if (LAST_CHUNK.test(text)) {
       this.whole = true;
+      this.exchange.trace?.read(text);
       const metrics = (json(Buffer.from(text)) as { 'amazon-bedrock-invocationMetrics'?: { outputTokenCount?: unknown } })['amazon-bedrock-invocationMetrics'];
       this.tokens = tokenCountOf(metrics?.outputTokenCount) ?? this.tokens;
     }
   }
+}
+
+/** Why an answer ended, as Converse and the models behind InvokeModel tell it beside what they write. */
+function reasonIn(answer: { stopReason?: unknown; stop_reason?: unknown; choices?: { finish_reason?: unknown }[] }): unknown {
+  return answer.stopReason ?? answer.stop_reason ?? answer.choices?.[0]?.finish_reason;
 }
 
 function returned(response: EngineResponse): { [name: string]: string } {

@@ -135,7 +135,8 @@ export class Engines {
     const told = { endpoint: `${origin}${pathname.replace(/\/$/, '')}` };
     const onHealth = (error?: string) => (error === undefined
       ? this.log?.info(told, 'an engine can be reached again') : this.log?.warn({ ...told, error }, 'an engine cannot be reached'));
-    return new Endpoint(url, this.apiKey, this.maxInFlight, PROTOCOLS[this.protocol].probe, () => this.listeners.forEach((onRoom) => onRoom()), onHealth);
+    const onRoom = () => this.listeners.forEach((listener) => listener());
+    return new Endpoint(url, this.apiKey, this.maxInFlight, PROTOCOLS[this.protocol].probe, onRoom, onHealth);
   }
 
   private async probe(): Promise<void> {
