@@ -610,7 +610,7 @@ describe('wrong input', () => {
         schema: 'cdk-disaggregated-inference/deployment-spec/v1',
         model: { id: 'llama-3.3-70b' },
         workload: { source: 'steady', requestsPerSecond: 1, lengthClasses: [] },
-        decode: { hardware: 'trn2.48xlarge' },
+        decode: { hardware: 'trn2.48xlarge', instances: 1 },
       },
     }));
     let problems: Problem[] = [];
