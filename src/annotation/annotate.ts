@@ -3,6 +3,7 @@ import { IConstruct } from 'constructs';
 import { DeploymentSpec, Estimate, EstimateOutcome, Estimator, FleetPlan, FleetPlanner, Refusal } from '../estimator';
 import { Estimates } from './estimates';
 import { infoLine, milliseconds, templateSummary, toSignificant } from './summary';
+import { isHeld } from '../estimator/verdict';
 
 /** How many times the given counts are tried before a promise counts as out of reach: queues are gone by then, and what is left is the hardware. */
 const LARGEST_FACTOR = 16;
@@ -54,7 +55,7 @@ function tellMissed(service: IConstruct, estimate: Estimate, spec: DeploymentSpe
         + 'is not known, as bursts outrun the slots (simulate tells)');
     }
   }
-  const missed = estimate.objectives.filter(({ held, verdict }) => !held && verdict !== 'unknown');
+  const missed = estimate.objectives.filter((objective) => !isHeld(objective) && objective.verdict !== 'unknown');
   if (missed.length === 0) {
     return;
   }
@@ -109,7 +110,7 @@ function replanned(spec: DeploymentSpec): EstimateOutcome {
   }
   for (let factor = 2; factor <= LARGEST_FACTOR; factor *= 2) {
     const larger = Estimator.estimate(withCounts(spec, (count) => count && count * factor));
-    if (larger.estimate?.objectives.every((objective) => objective.held)) {
+    if (larger.estimate?.objectives.every(isHeld)) {
       return larger;
     }
   }

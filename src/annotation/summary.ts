@@ -1,4 +1,5 @@
 import { Estimate, Range } from '../estimator';
+import { isHeld } from '../estimator/verdict';
 
 /** The number with so many significant digits, so that a template does not change with the last bit of a figure. */
 export function toSignificant(value: number, digits: number): number {
@@ -32,7 +33,7 @@ export function templateSummary(estimate: Estimate): object {
     goodputRequestsPerSecond: rounded(estimate.goodputRequestsPerSecond.value),
     ...(cost === undefined ? {} : { costUsdPerMillionOutputTokens: rounded(cost.value) }),
     bottleneck: estimate.bottleneck,
-    objectivesHeld: estimate.objectives.every((objective) => objective.held),
+    objectivesHeld: estimate.objectives.every(isHeld),
     confidence: estimate.confidence.level,
   };
 }
@@ -56,7 +57,8 @@ export function infoLine(estimate: Estimate): string {
 function latencyText(estimate: Estimate, name: string, metric: 'ttftSeconds' | 'tpotSeconds'): string {
   const promise = estimate.objectives.find((objective) => objective.metric === metric);
   if (promise) {
-    return `${name} p${promise.percentile} ${promise.verdict} at ${milliseconds(promise.estimateSeconds)} of ${toSignificant(promise.objectiveSeconds * 1000, 3)} ms promised`;
+    const seen = promise.simulatedSeconds === undefined ? milliseconds(promise.estimateSeconds) : `${toSignificant(promise.simulatedSeconds * 1000, 2)} ms as simulated`;
+    return `${name} p${promise.percentile} ${promise.verdict} at ${seen} of ${toSignificant(promise.objectiveSeconds * 1000, 3)} ms promised`;
   }
   return `${name} p95 ${milliseconds(estimate[metric].p95)}`;
 }

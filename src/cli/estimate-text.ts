@@ -1,4 +1,4 @@
-import { Estimate, LatencyEstimate, Refusal } from '../estimator';
+import { Estimate, LatencyEstimate, ObjectiveVerdict, Refusal } from '../estimator';
 import { interval, number, table, time } from './text-table';
 
 const METRICS: { [name: string]: string } = {
@@ -72,6 +72,10 @@ function parts(estimate: Estimate): string {
   return table([['mean time to first token', ''], ...estimate.ttftParts.map((part) => [`  ${part.name}`, time(part.seconds)])], 1);
 }
 
+function verdictText({ verdict, simulatedSeconds }: ObjectiveVerdict): string {
+  return verdict === 'unknown' ? 'unknown: simulate tells' : simulatedSeconds === undefined ? verdict : `${verdict}, ${time(simulatedSeconds)} as simulated`;
+}
+
 function verdicts(estimate: Estimate): string {
   if (estimate.objectives.length === 0) {
     return 'no objective';
@@ -84,7 +88,7 @@ function verdicts(estimate: Estimate): string {
       time(verdict.objectiveSeconds),
       time(verdict.estimateSeconds.value),
       interval(verdict.estimateSeconds, time),
-      verdict.verdict === 'unknown' ? 'unknown: simulate tells' : verdict.verdict,
+      verdictText(verdict),
     ]),
   ], 1, 5);
 }

@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import type { EstimateOutcome } from '../estimator';
+import { isHeld } from '../estimator/verdict';
 import { Problem, Problems, ProblemsError } from '../problems';
 import type { CalibrateOptions } from './calibrate';
 import type { CheckOptions } from './check';
@@ -132,7 +133,7 @@ async function main(): Promise<void> {
       const outcome = simulate(file, options, process.stderr.isTTY ? (text) => process.stderr.write(text) : undefined);
       const { simulation } = outcome;
       print(options, simulation ?? outcome, () => simulation ? simulationText(simulation) : refusalText(outcome.refusal!));
-      const good = simulation && !simulation.backlogGrows && simulation.objectives.every((verdict) => verdict.held);
+      const good = simulation && !simulation.backlogGrows && simulation.objectives.every(isHeld);
       process.exitCode = simulation ? good ? ExitCode.GOOD : ExitCode.BAD : ExitCode.REFUSED;
     });
 
@@ -264,7 +265,7 @@ function exitCodeOf(outcome: EstimateOutcome): ExitCode {
   if (!outcome.estimate) {
     return ExitCode.REFUSED;
   }
-  return outcome.estimate.objectives.every((verdict) => verdict.held) ? ExitCode.GOOD : ExitCode.BAD;
+  return outcome.estimate.objectives.every(isHeld) ? ExitCode.GOOD : ExitCode.BAD;
 }
 
 function refuse(problems: Problem[], where: string): void {

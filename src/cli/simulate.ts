@@ -114,7 +114,7 @@ export function simulationText(simulation: Simulation): string {
     ...simulation.prefixHitRate > 0 ? [`${number(100 * simulation.prefixHitRate)} % of the prompts' tokens were found in prefix caches${evictions(simulation)}`] : [],
     ...simulation.preemptions > 0 ? [`${simulation.preemptions} times a request lost its place because the KV cache was full, and was read again`] : [],
     ...simulation.objectives.map((verdict) => (
-      `${verdict.metric} p${verdict.percentile} ${time(verdict.simulatedSeconds)} of ${time(verdict.objectiveSeconds)}: ${verdict.held ? 'held' : 'missed'}`
+      `${verdict.metric} p${verdict.percentile} ${time(verdict.simulatedSeconds)} of ${time(verdict.objectiveSeconds)}: ${verdict.verdict}`
     )),
   ].join('\n\n');
 }

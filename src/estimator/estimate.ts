@@ -91,11 +91,11 @@ export interface ObjectiveVerdict {
   readonly objectiveSeconds: number;
   /** The estimate, in seconds. */
   readonly estimateSeconds: Range;
-  /** Whether the centre of the estimate keeps the promise; false where that is unknown. */
-  readonly held: boolean;
+  /** What a simulation showed, in seconds, of a fleet that was planned where bursts outrun the slots; the verdict is its then. */
+  readonly simulatedSeconds?: number;
   /**
    * `held` or `missed` where the whole interval says so, `likely held` or `likely missed` where its centre does and an end does not.
-   * `unknown` where bursts outrun the slots: `simulate` tells then.
+   * `unknown` of counts that were given where bursts outrun the slots: `simulate` tells then.
    */
   readonly verdict: string;
 }

@@ -1,5 +1,6 @@
 import { DeploymentSpec } from './deployment-spec';
 import { EstimateOutcome } from './estimate';
+import { ConfirmedFleets } from './planner/confirmation';
 import { Counts, cheapest, hopeless } from './planner/counts';
 import { report } from './report';
 import { Refused } from './resolve';
@@ -17,7 +18,7 @@ import { Service } from './service';
  */
 export class Estimator {
   /**
-   * Estimates a deployment. Counts that the spec leaves out are planned: the cheapest fleet that holds the objective.
+   * Estimates a deployment. Counts that the spec leaves out are planned: the cheapest fleet that holds the objective, by simulation where bursts outrun the slots.
    *
    * Throws a `ProblemsError` with every problem if the spec is wrong. There is a refusal instead of an estimate where the load exceeds the
    * capacity, the model does not fit, no count holds the objective, or no published figure supports an estimate.
@@ -27,8 +28,13 @@ export class Estimator {
   public static estimate(spec: DeploymentSpec): EstimateOutcome {
     try {
       const service = new Service(spec);
-      const counts = givenCounts(service) ?? cheapest(service);
-      return counts === undefined ? { refusal: hopeless(service).refusal } : judge(service, counts);
+      const given = givenCounts(service);
+      if (given !== undefined) {
+        return judge(service, given);
+      }
+      const fleets = new ConfirmedFleets(service);
+      const counts = cheapest(service, fleets);
+      return counts === undefined ? { refusal: hopeless(service, fleets).refusal } : fleets.judge(counts);
     } catch (error) {
       return refusalOf(error);
     }

@@ -6,6 +6,7 @@ import { Confidence, Estimate, LatencyEstimate, ObjectiveVerdict, Range, StageEs
 import { ratesOf } from './routing-rates';
 import { Service } from './service';
 import { DRAWS, interval } from './uncertainty';
+import { verdictOf } from './verdict';
 
 /** The version of the estimate that is written. */
 const ESTIMATE_SCHEMA = 'cdk-disaggregated-inference/estimate/v1';
@@ -31,7 +32,6 @@ export function report(service: Service, prefillInstances: number, decodeInstanc
   service.solve(prefillInstances, decodeInstances);
 
   const offered = service.rate * form.meanOutputTokens;
-  const outrun = form.burstLoad > 1;
   // where bursts outrun the slots, figures lie between those of nobody and of everybody waiting for one
   const drawn = (resolved.plant.arrivalScv > 1 ? [0, 1] : [undefined]).map((waiting) => draws(service, offered, waiting));
   const { latencies: least, goodputs: highest, loads, tokens, unstable } = drawn[0];
@@ -80,17 +80,13 @@ export function report(service: Service, prefillInstances: number, decodeInstanc
         high: usdPerMillionTokens(usdPerHour, outputTokensPerSecond.low),
       },
     }),
-    objectives: service.promises.map((promise): ObjectiveVerdict => {
-      const isKnown = !outrun || promise.metric === 'tpotSeconds';
-      return {
-        metric: promise.metric,
-        percentile: promise.percentile,
-        objectiveSeconds: promise.seconds,
-        estimateSeconds: ranges[promise.index],
-        held: isKnown && centres[promise.index] <= promise.seconds,
-        verdict: isKnown ? verdictOf(ranges[promise.index], promise.seconds) : 'unknown',
-      };
-    }),
+    objectives: service.promises.map((promise): ObjectiveVerdict => ({
+      metric: promise.metric,
+      percentile: promise.percentile,
+      objectiveSeconds: promise.seconds,
+      estimateSeconds: ranges[promise.index],
+      verdict: service.isTold(promise) ? verdictOf(ranges[promise.index], promise.seconds) : 'unknown',
+    })),
     solver: 'closed-form',
     confidence: confidence(service, unstable),
   };
@@ -128,12 +124,6 @@ export function fleetPrice(service: Service, prefillInstances: number, decodeIns
     return undefined;
   }
   return prefillInstances * (prefill?.price?.usdPerHour ?? 0) + decodeInstances * decode.price.usdPerHour;
-}
-
-// the interval may lie on both sides of the promise
-function verdictOf({ value, low, high }: Range, promisedSeconds: number): string {
-  const likely = value <= promisedSeconds ? 'held' : 'missed';
-  return low <= promisedSeconds && promisedSeconds < high ? `likely ${likely}` : likely;
 }
 
 function latency(ranges: Range[], at: number): LatencyEstimate {

@@ -129,10 +129,24 @@ export class Service {
   }
 
   /**
-   * Whether a fleet keeps every promise with the headroom that the spec asks for.
+   * Whether a fleet keeps every promise with the headroom that the spec asks for; undefined where it seems so, but only a simulation tells.
    */
-  public suffices(prefillInstances: number, decodeInstances: number): boolean {
-    return this.reduced(prefillInstances, decodeInstances).every(([prefill, decode]) => this.solveGrown(prefill, decode) && this.holds);
+  public suffices(prefillInstances: number, decodeInstances: number): boolean | undefined {
+    let areTold = true;
+    for (const [prefill, decode] of this.reduced(prefillInstances, decodeInstances)) {
+      if (!this.solveGrown(prefill, decode) || !this.holds) {
+        return false;
+      }
+      areTold &&= this.promises.every((promise) => this.isTold(promise));
+    }
+    return areTold || undefined;
+  }
+
+  /**
+   * Whether the closed form tells if the fleet that was solved for keeps a promise: where bursts outrun the slots, it sees too few requests wait for one.
+   */
+  public isTold({ metric }: Promised): boolean {
+    return this.form.burstLoad <= 1 || metric === 'tpotSeconds';
   }
 
   /**
@@ -145,7 +159,7 @@ export class Service {
   }
 
   /**
-   * Why a fleet does not keep every promise with the headroom that the spec asks for; undefined if it does.
+   * Why a fleet does not keep every promise with the headroom that the spec asks for, or is not known to; undefined if it does.
    */
   public insufficiency(prefillInstances: number, decodeInstances: number): Refusal | undefined {
     for (const [prefill, decode] of this.reduced(prefillInstances, decodeInstances)) {
@@ -240,7 +254,7 @@ export class Service {
     ];
   }
 
-  /** Why the fleet that was solved for is not enough; undefined if it is. */
+  /** Why the fleet that was solved for is not enough, or is not known to be; undefined if it is. */
   public shortcoming(): Refusal | undefined {
     const worst = this.stages().reduce((most, stage) => (stage.load > most.load ? stage : most));
     if (worst.load >= 1) {
@@ -257,10 +271,19 @@ export class Service {
       };
     }
     const miss = this.promises.find((promise) => this.form.latencies[promise.index] > promise.seconds);
-    return miss && {
-      kind: 'infeasible',
-      reason: `${miss.label} p${miss.percentile} ${seconds(this.form.latencies[miss.index])} exceeds ${seconds(miss.seconds)}`,
-      mend: 'add instances or relax the objective',
+    if (miss !== undefined) {
+      return {
+        kind: 'infeasible',
+        reason: `${miss.label} p${miss.percentile} ${seconds(this.form.latencies[miss.index])} exceeds ${seconds(miss.seconds)}`,
+        mend: 'add instances or relax the objective',
+      };
+    }
+    const untold = this.promises.find((promise) => !this.isTold(promise));
+    return untold && {
+      kind: 'unknown',
+      stage: worst.name,
+      reason: `bursts bring ${(this.form.burstLoad * 100).toFixed(0)} % of what the engines write at most, and only a simulation tells the ${untold.label} then`,
+      mend: 'simulate it, or add instances',
     };
   }
 

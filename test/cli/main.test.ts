@@ -49,7 +49,7 @@ test('estimate as JSON follows its schema, and says when the objective is missed
   const estimate = JSON.parse(stdout);
   const validate = validator('estimate');
   expect([validate(estimate), validate.errors]).toEqual([true, null]);
-  expect(estimate.objectives.find((verdict: any) => verdict.metric === 'ttftSeconds').held).toBe(false);
+  expect(estimate.objectives.find((verdict: any) => verdict.metric === 'ttftSeconds').verdict).toBe('missed');
   expect(status).toBe(1);
 });
 

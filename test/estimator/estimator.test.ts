@@ -1,6 +1,7 @@
 import { estimateOf, rangesOf, steady, trn2 } from './specs';
 import { DeploymentSpec, Estimator, FleetPlanner } from '../../src/estimator';
 import { routingRates } from '../../src/estimator/routing-rates';
+import { isHeld } from '../../src/estimator/verdict';
 import { ProblemsError } from '../../src/problems';
 
 const problemsOf = (spec: unknown): string[] => {
@@ -53,11 +54,11 @@ describe('an estimate', () => {
   });
 
   test('holds its objective up to the goodput and not beyond', () => {
-    expect(estimate.objectives.every((verdict) => verdict.held)).toBe(true);
+    expect(estimate.objectives.every(isHeld)).toBe(true);
     const at = (factor: number) => estimateOf(trn2({
       objective: { ttftSeconds: 0.9, tpotSeconds: 0.03 },
       workload: steady(estimate.goodputRequestsPerSecond.value * factor, 1000, 200),
-    })).objectives.every((verdict) => verdict.held);
+    })).objectives.every(isHeld);
     expect(at(0.999)).toBe(true);
     expect(at(1.001)).toBe(false);
   });
@@ -337,14 +338,11 @@ test('a link without a prefill pool is refused, as it would have no effect', () 
 
 test('a verdict knows the interval', () => {
   const { p95 } = estimateOf(trn2()).ttftSeconds;
-  const verdictAt = (ttftSeconds: number) => {
-    const [{ held, verdict }] = estimateOf(trn2({ objective: { ttftSeconds } })).objectives;
-    return [held, verdict];
-  };
-  expect(verdictAt(p95.high * 1.001)).toEqual([true, 'held']);
-  expect(verdictAt((p95.value + p95.high) / 2)).toEqual([true, 'likely held']);
-  expect(verdictAt((p95.low + p95.value) / 2)).toEqual([false, 'likely missed']);
-  expect(verdictAt(p95.low * 0.999)).toEqual([false, 'missed']);
+  const verdictAt = (ttftSeconds: number) => estimateOf(trn2({ objective: { ttftSeconds } })).objectives[0].verdict;
+  expect(verdictAt(p95.high * 1.001)).toBe('held');
+  expect(verdictAt((p95.value + p95.high) / 2)).toBe('likely held');
+  expect(verdictAt((p95.low + p95.value) / 2)).toBe('likely missed');
+  expect(verdictAt(p95.low * 0.999)).toBe('missed');
 });
 
 test('an estimate says which prompts a router would not hand on', () => {

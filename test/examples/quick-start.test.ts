@@ -18,7 +18,8 @@ describe('the quick-start', () => {
 
   test('holds its objective', () => {
     const estimate = Estimates.fromStack(stack).of(stack.chat);
-    expect(estimate.objectives.map((objective) => [objective.metric, objective.held])).toEqual([['ttftSeconds', true], ['tpotSeconds', true]]);
+    expect(estimate.objectives.map((objective) => [objective.metric, objective.verdict]))
+      .toEqual([['ttftSeconds', expect.stringMatching(/held$/)], ['tpotSeconds', expect.stringMatching(/held$/)]]);
     expect(estimate.ttftSeconds.p95.value).toBeLessThan(0.9);
     expect(estimate.tpotSeconds.p95.value).toBeLessThan(0.03);
   });

@@ -1,6 +1,10 @@
+import { EstimateOutcome, Refusal } from '../estimate';
+import { report } from '../report';
 import { seconds, Service } from '../service';
-import { SimulatedVerdict, Simulator } from '../simulation';
-import { Counts } from './counts';
+import { SimulatedVerdict } from '../simulation';
+import { simulateFleet } from '../simulation/fleet-run';
+import { isHeld } from '../verdict';
+import { Counts, Judge } from './counts';
 
 /** What the simulation says of a fleet that the closed form found. */
 export interface Confirmation {
@@ -18,12 +22,12 @@ export function confirm(service: Service, counts: Counts): Confirmation {
   const requestsPerSecond = spec.workload.requestsPerSecond * (1 + (headroom?.growth ?? 0));
   let verdicts: SimulatedVerdict[] = [];
   for (const [prefill, decode] of service.reduced(counts.prefill, counts.decode)) {
-    const { simulation, refusal } = Simulator.simulate({
+    const { simulation, refusal } = simulateFleet(new Service({
       ...spec,
       workload: { ...spec.workload, requestsPerSecond },
       prefill: spec.prefill && { ...spec.prefill, instances: prefill },
       decode: { ...spec.decode, instances: decode },
-    });
+    }), { prefill, decode }, {});
     if (simulation === undefined) {
       return { verdicts: [], shortcoming: `simulated: ${refusal!.reason}` };
     }
@@ -33,11 +37,76 @@ export function confirm(service: Service, counts: Counts): Confirmation {
     verdicts = simulation.objectives.map((verdict, i) => (
       verdicts[i] === undefined || verdict.simulatedSeconds > verdicts[i].simulatedSeconds ? verdict : verdicts[i]));
   }
-  const missed = verdicts.find((verdict) => !verdict.held);
+  const missed = verdicts.find((verdict) => !isHeld(verdict));
   return {
     verdicts,
     ...(missed && {
       shortcoming: `simulated: ${missed.metric.slice(0, -'Seconds'.length)} p${missed.percentile} ${seconds(missed.simulatedSeconds)} exceeds ${seconds(missed.objectiveSeconds)}`,
     }),
   };
+}
+
+/**
+ * The fleets of a service by the closed form, and by simulation where bursts outrun the slots; what was simulated is remembered.
+ */
+export class ConfirmedFleets implements Judge {
+  private readonly held: Counts[] = [];
+  private readonly missed: { readonly counts: Counts; readonly shortcoming: string }[] = [];
+
+  constructor(private readonly service: Service) {}
+
+  public suffices(counts: Counts): boolean {
+    return this.service.suffices(counts.prefill, counts.decode) ?? this.simulated(counts);
+  }
+
+  public insufficiency(counts: Counts): Refusal {
+    const reason = this.shortcoming(counts);
+    return reason === undefined ? this.service.insufficiency(counts.prefill, counts.decode)!
+      : { kind: 'infeasible', reason, mend: 'add instances or relax the objective' };
+  }
+
+  /**
+   * The estimate of a fleet that suffices. Promises that the closed form does not tell of are the simulation's.
+   */
+  public judge(counts: Counts): EstimateOutcome {
+    const estimate = report(this.service, counts.prefill, counts.decode);
+    if (estimate.objectives.every(({ verdict }) => verdict !== 'unknown')) {
+      return { estimate };
+    }
+    const { simulation, refusal } = simulateFleet(this.service, counts, {});
+    return simulation === undefined ? { refusal } : {
+      estimate: {
+        ...estimate,
+        objectives: estimate.objectives.map((objective, i) => {
+          const { simulatedSeconds, verdict } = simulation.objectives[i];
+          return objective.verdict === 'unknown' ? { ...objective, simulatedSeconds, verdict } : objective;
+        }),
+      },
+    };
+  }
+
+  /** More instances never hurt, so that a fleet need not be simulated that has no fewer than one that held, or no more than one that did not. */
+  private simulated(counts: Counts): boolean {
+    if (this.held.some((fewer) => within(fewer, counts))) {
+      return true;
+    }
+    if (this.shortcoming(counts) !== undefined) {
+      return false;
+    }
+    const { shortcoming } = confirm(this.service, counts);
+    if (shortcoming === undefined) {
+      this.held.push(counts);
+    } else {
+      this.missed.push({ counts, shortcoming });
+    }
+    return shortcoming === undefined;
+  }
+
+  private shortcoming(counts: Counts): string | undefined {
+    return this.missed.find((missed) => within(counts, missed.counts))?.shortcoming;
+  }
+}
+
+function within(fewer: Counts, more: Counts): boolean {
+  return fewer.prefill <= more.prefill && fewer.decode <= more.decode;
 }

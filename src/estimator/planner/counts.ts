@@ -17,6 +17,14 @@ export interface Counts {
   readonly decode: number;
 }
 
+/** Who says which fleets of a service hold the objective with the headroom of its spec. */
+export interface Judge {
+  /** Whether one does. */
+  suffices(counts: Counts): boolean;
+  /** Why one does not that does not suffice. */
+  insufficiency(counts: Counts): Refusal;
+}
+
 /**
  * The cheapest counts that hold the objective with the headroom of the spec, at the centre of the coefficients; counts that the spec gives are kept.
  *
@@ -25,21 +33,22 @@ export interface Counts {
  *
  * @returns undefined if no fleet up to 1,000 instances a pool holds it.
  */
-export function cheapest(service: Service): Counts | undefined {
+export function cheapest(service: Service, judge: Judge): Counts | undefined {
   const { prefill: prefills, decode: decodes } = rangesOf(service);
-  if (!service.suffices(prefills.most, decodes.most)) {
+  if (!judge.suffices({ prefill: prefills.most, decode: decodes.most })) {
     return undefined;
   }
   const stable = service.fewestStable();
-  const first = fewest({ least: clamp(stable.decode, decodes), most: decodes.most }, (decode) => service.suffices(prefills.most, decode));
-  const least = fewest({ least: clamp(stable.prefill, prefills), most: prefills.most }, (prefill) => service.suffices(prefill, decodes.most));
+  const stableOf = (count: number, { least, most }: CountRange) => ({ least: Math.min(most, Math.max(least, count)), most });
+  const first = fewest(stableOf(stable.decode, decodes), (decode) => judge.suffices({ prefill: prefills.most, decode }));
+  const least = fewest(stableOf(stable.prefill, prefills), (prefill) => judge.suffices({ prefill, decode: decodes.most }));
   let best: Counts | undefined;
   let prefill = prefills.most;
   for (let decode = first; decode <= decodes.most; decode++) {
     if (best !== undefined && !cheaper(service, { prefill: least, decode }, best)) {
       break;
     }
-    prefill = fewest({ least, most: prefill }, (count) => service.suffices(count, decode));
+    prefill = fewest({ least, most: prefill }, (count) => judge.suffices({ prefill: count, decode }));
     if (best === undefined || cheaper(service, { prefill, decode }, best)) {
       best = { prefill, decode };
     }
@@ -53,7 +62,7 @@ export function cheapest(service: Service): Counts | undefined {
 /**
  * Fleets beside the chosen one that were not chosen, the nearest first, and of those the cheapest.
  */
-export function rejectedNear(service: Service, chosen: Counts): RejectedCandidate[] {
+export function rejectedNear(service: Service, judge: Judge, chosen: Counts): RejectedCandidate[] {
   const { prefill: prefills, decode: decodes } = rangesOf(service);
   const candidates: (Counts & { readonly distance: number; readonly cost: number })[] = [];
   for (const decode of around(chosen.decode, decodes, NEIGHBOURS)) {
@@ -67,16 +76,16 @@ export function rejectedNear(service: Service, chosen: Counts): RejectedCandidat
   return candidates
     .sort((a, b) => a.distance - b.distance || a.cost - b.cost || a.prefill - b.prefill)
     .slice(0, MAX_REJECTED)
-    .map(({ prefill, decode }) => candidate(service, { prefill, decode }, chosen));
+    .map(({ prefill, decode }) => candidate(service, judge, { prefill, decode }, chosen));
 }
 
 /**
  * Why even the largest fleet is not enough.
  */
-export function hopeless(service: Service): { readonly refusal: Refusal; readonly rejected: RejectedCandidate[] } {
+export function hopeless(service: Service, judge: Judge): { readonly refusal: Refusal; readonly rejected: RejectedCandidate[] } {
   const { prefill: { most: prefill }, decode: { most: decode } } = rangesOf(service);
   const largest = { prefill, decode };
-  const { kind, reason, stage } = service.insufficiency(prefill, decode)!;
+  const { kind, reason, stage } = judge.insufficiency(largest);
   const fleet = service.aggregated ? `${largest.decode} instances` : `${largest.prefill} prefill and ${largest.decode} decode`;
   return {
     refusal: {
@@ -85,11 +94,11 @@ export function hopeless(service: Service): { readonly refusal: Refusal; readonl
       reason: `even with ${fleet} ${reason}`,
       mend: kind === 'unstable' ? `lower the rate, use larger hardware, or give counts above ${MAX_INSTANCES}, the most that is planned` : 'relax the objective, shorten the requests or use faster hardware',
     },
-    rejected: [candidate(service, largest, largest)],
+    rejected: [candidate(service, judge, largest, largest)],
   };
 }
 
-function candidate(service: Service, counts: Counts, chosen: Counts): RejectedCandidate {
+function candidate(service: Service, judge: Judge, counts: Counts, chosen: Counts): RejectedCandidate {
   const usdPerHour = fleetPrice(service, counts.prefill, counts.decode);
   const fleet = service.aggregated ? `${counts.decode} instances` : `${counts.prefill} prefill, ${counts.decode} decode`;
   const more = weight(service, counts) > weight(service, chosen) ? 'costs more' : 'costs no less';
@@ -98,7 +107,7 @@ function candidate(service: Service, counts: Counts, chosen: Counts): RejectedCa
     decodeInstances: counts.decode,
     tensorParallelDegree: service.resolved.decode.tensorParallelDegree,
     ...(usdPerHour !== undefined && { usdPerHour }),
-    reason: `${fleet}: ${service.insufficiency(counts.prefill, counts.decode)?.reason ?? `holds the objective but ${more}`}`,
+    reason: `${fleet}: ${judge.suffices(counts) ? `holds the objective but ${more}` : judge.insufficiency(counts).reason}`,
   };
 }
 
@@ -138,10 +147,6 @@ function fewest({ least, most }: CountRange, holds: (count: number) => boolean):
     }
   }
   return low;
-}
-
-function clamp(count: number, { least, most }: CountRange): number {
-  return Math.min(most, Math.max(least, count));
 }
 
 // price, or instances where a price is missing

@@ -2,9 +2,10 @@ import { Problems } from '../../problems';
 import { DeploymentSpec } from '../deployment-spec';
 import { FleetPlan, Refusal } from '../estimate';
 import { givenCounts, judge, refusalOf } from '../estimator';
-import { cheapest, hopeless, rejectedNear } from './counts';
 import { Service } from '../service';
 import { configurations } from './configurations';
+import { ConfirmedFleets } from './confirmation';
+import { cheapest, hopeless, rejectedNear } from './counts';
 import { FleetSearch, FleetSearchOptions, RejectedConfiguration } from './fleet-search';
 import { search } from './search';
 import { searchProblems } from './search-problems';
@@ -23,7 +24,8 @@ export class FleetPlanner {
    * Plans the counts that the spec leaves out, up to 1,000 instances a pool, with the headroom that it asks for; counts that it gives are kept and judged.
    *
    * The cheapest fleet that holds the objective at the centre of the coefficients, by list price; where a price is not known, the fewest
-   * instances. At most 20 fleets beside it are told with the reason why they were not chosen, the nearest first.
+   * instances. Where bursts outrun the slots, so that the closed form does not tell, it holds it by simulation. At most 20 fleets beside it are told with the
+   * reason why they were not chosen, the nearest first.
    *
    * Throws a `ProblemsError` with every problem if the spec is wrong, also if a count and the objective are both left out.
    *
@@ -36,13 +38,13 @@ export class FleetPlanner {
       if (given !== undefined) {
         return { schema: FLEET_PLAN_SCHEMA, outcome: judge(service, given), rejected: [] };
       }
-      const counts = cheapest(service);
+      const fleets = new ConfirmedFleets(service);
+      const counts = cheapest(service, fleets);
       if (counts === undefined) {
-        const { refusal, rejected: largest } = hopeless(service);
+        const { refusal, rejected: largest } = hopeless(service, fleets);
         return { schema: FLEET_PLAN_SCHEMA, outcome: { refusal }, rejected: largest };
       }
-      const others = rejectedNear(service, counts);
-      return { schema: FLEET_PLAN_SCHEMA, outcome: judge(service, counts), rejected: others };
+      return { schema: FLEET_PLAN_SCHEMA, outcome: fleets.judge(counts), rejected: rejectedNear(service, fleets, counts) };
     } catch (error) {
       return { schema: FLEET_PLAN_SCHEMA, outcome: refusalOf(error), rejected: [] };
     }
@@ -67,7 +69,7 @@ export class FleetPlanner {
     const best = front[0];
     return {
       schema: FLEET_SEARCH_SCHEMA,
-      outcome: best === undefined ? { refusal: nothingHolds(specs.length, rejected) } : judge(best.found.service, best.counts),
+      outcome: best === undefined ? { refusal: nothingHolds(specs.length, rejected) } : new ConfirmedFleets(best.found.service).judge(best.counts),
       solver: simulate ? 'simulation' : 'closed-form',
       considered: specs.length,
       front: front.map(({ candidate }) => candidate),

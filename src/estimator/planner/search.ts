@@ -5,7 +5,7 @@ import { fleetPrice } from '../report';
 import { Refused } from '../resolve';
 import { Service } from '../service';
 import { confirm } from './confirmation';
-import { Counts, cheapest, hopeless } from './counts';
+import { Counts, Judge, cheapest, hopeless } from './counts';
 import { FleetCandidate, FleetPool, RejectedConfiguration } from './fleet-search';
 
 /** How many instances more than the cheapest of a combination each pool may have. */
@@ -57,20 +57,22 @@ export interface Searched {
 /**
  * Looks for the fleets that no cheaper one beats, among all combinations.
  *
- * The closed form finds the cheapest counts of each combination and the fleets around them. In the order of their prices, and of equal prices the soonest first,
+ * The closed form finds the cheapest counts of each combination and the fleets around them. In the order of their prices, of equal ones the soonest first,
  * these are confirmed by simulation, if that is wanted, and each is kept that answers clearly sooner than all that were kept before it.
  */
 export function search(specs: readonly DeploymentSpec[], simulate: boolean): Searched {
-  const { found, rejected } = cheapestOfEach(specs);
+  const { found, rejected } = cheapestOfEach(specs, simulate);
   const front: Fleet[] = [];
   let simulations = 0;
   let soonest = Infinity;
   const isSooner = (seconds: number) => seconds <= CLEARLY_SOONER * soonest;
+  const mayHold = (service: Service, { prefill, decode }: Counts) => (
+    simulate ? service.strain(prefill, decode) <= BRACKET : service.suffices(prefill, decode) === true);
   for (const fleet of inOrderOfPrice(found, ({ soonestSeconds }) => isSooner(soonestSeconds))) {
     const { found: { service, missed }, counts, candidate } = fleet;
     // with fewer instances a fleet misses what it misses with more
     const misses = missed.some(({ counts: { prefill, decode } }) => counts.prefill <= prefill && counts.decode <= decode);
-    if (!isSooner(candidate.endToEndSeconds) || misses || service.strain(counts.prefill, counts.decode) > (simulate ? BRACKET : 1)) {
+    if (!isSooner(candidate.endToEndSeconds) || misses || !mayHold(service, counts)) {
       continue;
     }
     if (simulate && simulations++ === MAX_SIMULATIONS) {
@@ -94,7 +96,9 @@ export function search(specs: readonly DeploymentSpec[], simulate: boolean): Sea
 }
 
 // the cheapest counts of every combination that is not far dearer than the cheapest of all
-function cheapestOfEach(specs: readonly DeploymentSpec[]): { readonly found: Found[]; readonly rejected: RejectedConfiguration[] } {
+function cheapestOfEach(
+  specs: readonly DeploymentSpec[], simulate: boolean,
+): { readonly found: Found[]; readonly rejected: RejectedConfiguration[] } {
   const rejected: RejectedConfiguration[] = [];
   const found: Found[] = [];
   let cheapestUsd = Infinity;
@@ -103,9 +107,14 @@ function cheapestOfEach(specs: readonly DeploymentSpec[]): { readonly found: Fou
       rejected.push({ ...poolsOf(service.spec), usdPerHour: atLeast, reason: `costs at least this, more than ${DEAREST} times the cheapest` });
       continue;
     }
-    const counts = cheapest(service);
+    // of what only a simulation tells the good is believed where one follows
+    const judge: Judge = {
+      suffices: ({ prefill, decode }) => service.suffices(prefill, decode) ?? simulate,
+      insufficiency: ({ prefill, decode }) => service.insufficiency(prefill, decode)!,
+    };
+    const counts = cheapest(service, judge);
     if (counts === undefined) {
-      rejected.push({ ...poolsOf(service.spec), reason: hopeless(service).refusal.reason });
+      rejected.push({ ...poolsOf(service.spec), reason: hopeless(service, judge).refusal.reason });
       continue;
     }
     const usdPerHour = fleetPrice(service, counts.prefill, counts.decode)!;

@@ -198,8 +198,8 @@ export interface SimulatedVerdict {
   readonly objectiveSeconds: number;
   /** What the simulation showed, in seconds. */
   readonly simulatedSeconds: number;
-  /** Whether it kept the promise. */
-  readonly held: boolean;
+  /** `held` or `missed`. */
+  readonly verdict: string;
 }
 
 /**

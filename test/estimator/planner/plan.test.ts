@@ -1,8 +1,9 @@
 import * as fc from 'fast-check';
 import { DeploymentSpec, Estimator, FleetPlan, FleetPlanner } from '../../../src/estimator';
-import { cheapest, Counts } from '../../../src/estimator/planner/counts';
+import { cheapest, Counts, Judge } from '../../../src/estimator/planner/counts';
 import { fleetPrice } from '../../../src/estimator/report';
 import { Service } from '../../../src/estimator/service';
+import { isHeld } from '../../../src/estimator/verdict';
 import { ProblemsError } from '../../../src/problems';
 import { LengthDistribution, Workload } from '../../../src/workload';
 import { steady, trn2 } from '../specs';
@@ -35,7 +36,7 @@ function bruteForce(spec: DeploymentSpec): number | undefined {
       const { estimate } = Estimator.estimate({
         ...spec, prefill: { ...spec.prefill!, instances: prefill }, decode: { ...spec.decode, instances: decode },
       });
-      if (estimate?.objectives.every((verdict) => verdict.held) && (best === undefined || estimate.usdPerHour! < best)) {
+      if (estimate?.objectives.every(isHeld) && (best === undefined || estimate.usdPerHour! < best)) {
         best = estimate.usdPerHour;
       }
     }
@@ -58,7 +59,7 @@ test('picks the cheapest of all fleets that hold the objective', () => {
       fc.pre(best !== undefined);
       const { outcome } = FleetPlanner.plan(spec);
       expect(outcome.estimate!.usdPerHour).toBeLessThanOrEqual(best! + 1e-9);
-      expect(outcome.estimate!.objectives.every((verdict) => verdict.held)).toBe(true);
+      expect(outcome.estimate!.objectives.every(isHeld)).toBe(true);
     },
   ), { numRuns: 8 });
 }, 60_000);
@@ -76,13 +77,17 @@ test('finds what trying all counts up to a few finds, whatever the lengths, burs
         headroom,
         prefill: apart ? { hardware: 'trn2.48xlarge', usdPerInstanceHour } : undefined,
       }));
+      const judge: Judge = {
+        suffices: ({ prefill, decode }) => service.suffices(prefill, decode) ?? true,
+        insufficiency: ({ prefill, decode }) => service.insufficiency(prefill, decode)!,
+      };
       const all = Array.from({ length: 12 }, (_, i) => i + 1);
       const enough = all.flatMap((decode) => (apart ? all : [0]).map((prefill) => ({ prefill, decode })))
-        .filter(({ prefill, decode }) => service.suffices(prefill, decode));
+        .filter((counts) => judge.suffices(counts));
       const usdOf = ({ prefill, decode }: Counts) => fleetPrice(service, prefill, decode)!;
       fc.pre(enough.length > 0);
-      const counts = cheapest(service)!;
-      expect(service.suffices(counts.prefill, counts.decode)).toBe(true);
+      const counts = cheapest(service, judge)!;
+      expect(judge.suffices(counts)).toBe(true);
       expect(usdOf(counts)).toBeLessThanOrEqual(Math.min(...enough.map(usdOf)));
       found++;
     },
@@ -109,7 +114,7 @@ test('counts that are given are kept', () => {
   const { outcome } = FleetPlanner.plan(planned({ prefill: { hardware: 'trn2.48xlarge', instances: 3 } }));
   expect(outcome.estimate!.spec.prefill!.instances).toBe(3);
   const judged = FleetPlanner.plan(planned({ prefill: { hardware: 'trn2.48xlarge', instances: 1 }, decode: { hardware: 'trn2.48xlarge', instances: 1 } }));
-  expect(judged.outcome.estimate!.objectives.some((verdict) => !verdict.held)).toBe(true);
+  expect(judged.outcome.estimate!.objectives.some((objective) => !isHeld(objective))).toBe(true);
   expect(judged.rejected).toEqual([]);
 });
 
@@ -135,7 +140,7 @@ test('says what even the largest fleet lacks', () => {
 test('aggregated fleets are planned too', () => {
   const { outcome } = FleetPlanner.plan(planned({ prefill: undefined, decode: { hardware: 'p5en.48xlarge' }, objective: { ttftSeconds: 1, tpotSeconds: 0.05 } }));
   expect(outcome.estimate!.serving).toBe('aggregated');
-  expect(outcome.estimate!.objectives.every((verdict) => verdict.held)).toBe(true);
+  expect(outcome.estimate!.objectives.every(isHeld)).toBe(true);
 });
 
 describe('with headroom', () => {
@@ -147,7 +152,7 @@ describe('with headroom', () => {
       prefill: { ...spec.prefill!, instances: prefill },
       decode: { ...spec.decode, instances: decode },
     });
-    return estimate !== undefined && estimate.objectives.every((verdict) => verdict.held);
+    return estimate !== undefined && estimate.objectives.every(isHeld);
   };
 
   test('the objective is held without an instance of either pool and at the grown rate, and with no fewer instances', () => {
@@ -194,5 +199,5 @@ describe('with headroom', () => {
 test('hundreds of instances are planned where the load asks for them', () => {
   const { outcome } = FleetPlanner.plan(planned({ workload: steady(600, 1000, 200) }));
   expect(outcome.estimate!.spec.decode.instances).toBeGreaterThan(64);
-  expect(outcome.estimate!.objectives.every((verdict) => verdict.held)).toBe(true);
+  expect(outcome.estimate!.objectives.every(isHeld)).toBe(true);
 });

@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { DeploymentSpec, Estimator, FleetPlanner, FleetSearch, Simulator } from '../../../src/estimator';
+import { isHeld } from '../../../src/estimator/verdict';
 import { ProblemsError } from '../../../src/problems';
 import { steady, trn2 } from '../specs';
 
@@ -23,7 +24,7 @@ test('the front starts with the cheapest fleet, and more money always buys a cle
   expect(front.length).toBeGreaterThan(1);
   expect(considered).toBeGreaterThan(100);
   front.forEach(({ usdPerHour, endToEndSeconds, simulated }, i) => {
-    expect(simulated.map(({ metric, held }) => [metric, held])).toEqual([['ttftSeconds', true], ['tpotSeconds', true]]);
+    expect(simulated.map(({ metric, verdict }) => [metric, verdict])).toEqual([['ttftSeconds', 'held'], ['tpotSeconds', 'held']]);
     if (i > 0) {
       expect(usdPerHour).toBeGreaterThanOrEqual(front[i - 1].usdPerHour);
       expect(endToEndSeconds).toBeLessThanOrEqual(front[i - 1].endToEndSeconds * 0.95);
@@ -65,7 +66,7 @@ test('nothing that a plan of one combination finds is cheaper', () => {
       const { outcome } = FleetPlanner.search(spec, { simulate: false, hardware });
       for (const pools of combinations) {
         const { estimate } = FleetPlanner.plan({ ...spec, ...pools }).outcome;
-        if (estimate?.objectives.every(({ held }) => held)) {
+        if (estimate?.objectives.every(isHeld)) {
           expect(outcome.estimate!.usdPerHour).toBeLessThanOrEqual(estimate.usdPerHour! + 1e-9);
         }
       }
@@ -86,7 +87,7 @@ test('a fleet that only the closed form takes is not chosen, and the simulation 
   const options = { hardware: ['trn2.48xlarge'], tensorParallelDegrees: [32] };
   const believed = FleetPlanner.search(spec, { ...options, simulate: false }).outcome.estimate!;
   const confirmed = FleetPlanner.search(spec, options).outcome.estimate!;
-  const holds = (chosen: DeploymentSpec) => Simulator.simulate(chosen).simulation!.objectives.every(({ held }) => held);
+  const holds = (chosen: DeploymentSpec) => Simulator.simulate(chosen).simulation!.objectives.every(isHeld);
   expect(holds(believed.spec)).toBe(false);
   expect(holds(confirmed.spec)).toBe(true);
   expect(confirmed.usdPerHour).toBeGreaterThan(believed.usdPerHour!);
@@ -103,7 +104,7 @@ test('headroom is held by the simulation too', () => {
       prefill: { ...prefill!, instances: prefill!.instances! - less },
       decode: { ...decode, instances: decode.instances! - more },
     });
-    expect(simulation!.objectives.every(({ held }) => held)).toBe(true);
+    expect(simulation!.objectives.every(isHeld)).toBe(true);
     simulation!.objectives.forEach(({ simulatedSeconds }, i) => expect(simulatedSeconds).toBeLessThanOrEqual(front[0].simulated[i].simulatedSeconds));
   }
 });

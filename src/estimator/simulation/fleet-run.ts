@@ -1,0 +1,252 @@
+import { Problem, Problems } from '../../problems';
+import { PathExpectation, PathRates, SERVICE_TIERS } from '../../routing';
+import { RequestTrace } from '../../workload';
+import { Refusal } from '../estimate';
+import { kvBytes } from '../phases/shapes';
+import { Counts } from '../planner/counts';
+import { routingRates } from '../routing-rates';
+import { Service } from '../service';
+import { Arrivals, RandomArrivals, RecordedArrivals } from './arrivals';
+import { EventEngine } from './event-engine';
+import { FleetTables, fleetTables } from './fleet-tables';
+import { Histogram } from './histogram';
+import { MixedFleet } from './mixed-fleet';
+import { Outages } from './outages';
+import { Recorder } from './recorder';
+import { RequestLengths, requestLengths } from './request-lengths';
+import { FleetRouting } from './routing';
+import {
+  InstanceFailure, SimulatedLatency, SimulatedRouting, SimulatedStage, SimulatedVerdict, Simulation, SimulationOptions, SimulationOutcome,
+} from './simulation';
+
+const DEFAULT_REQUESTS = 10_000;
+/** Engines of a pool: some 2 KB each. */
+const MAX_ENGINES = 100_000;
+/** Requests that a refusal names. */
+const MOST_TOLD = 5;
+
+type FleetRun = EventEngine | MixedFleet;
+
+interface Load {
+  readonly name: string;
+  readonly lengths: RequestLengths;
+  readonly arrivals: Arrivals;
+}
+
+/**
+ * Simulates a service at these counts.
+ *
+ * Throws a `ProblemsError` if failures or routing are of a pool or path that is not there.
+ */
+export function simulateFleet(service: Service, counts: Counts, options: SimulationOptions): SimulationOutcome {
+  service.solve(counts.prefill, counts.decode);
+  const oversize = tooLarge(service, counts);
+  if (oversize !== undefined) {
+    return { refusal: oversize };
+  }
+  const open = options.trace === undefined && options.concurrency === undefined;
+  if (open && !service.form.stable) {
+    return { refusal: service.shortcoming()! };
+  }
+  const load = loadOf(service, options);
+  const { failures = [], routing } = options;
+  Problems.throwIfAny([...failureProblems(failures, service, counts), ...routing === undefined ? [] : pathProblems(service)]);
+  const most = options.concurrency ?? load.arrivals.requests;
+  const fleet = fleetTables(service, counts.prefill, counts.decode, load.lengths, most, failures.length > 0 || options.routing !== undefined);
+  const refusal = unfit(service, fleet, options.trace);
+  return refusal === undefined ? run(service, counts, options, load, fleet) : { refusal };
+}
+
+function run(service: Service, counts: Counts, options: SimulationOptions, load: Load, fleet: FleetTables): SimulationOutcome {
+  const { spec } = service;
+  const recorder = new Recorder(fleet, spec.objective, options.observer);
+  const { prefill, decode } = service.resolved.plant;
+  const outages = new Outages(options.failures ?? [], (pool) => (pool === 'prefill' ? prefill! : decode).enginesPerInstance, fleet.overheadSeconds);
+  const engine = fleet.chunked === undefined
+    ? new EventEngine(fleet, load.arrivals, recorder, outages, options.routing && routingOf(service, options.routing, load.lengths))
+    : new MixedFleet(fleet, load.arrivals, recorder, outages);
+  engine.run();
+  if (recorder.firstToken.count === 0) {
+    return { refusal: { kind: 'infeasible', reason: 'no request is answered, as instances fail', mend: 'let instances be up again, or add some' } };
+  }
+  const durationSeconds = recorder.lastFinish - recorder.firstArrival;
+  const answered = load.arrivals.requests - recorder.failures;
+  const simulation: Simulation = {
+    schema: 'cdk-disaggregated-inference/simulation/v1',
+    spec: {
+      ...spec,
+      prefill: spec.prefill && { ...spec.prefill, instances: counts.prefill },
+      decode: { ...spec.decode, instances: counts.decode },
+    },
+    serving: service.aggregated ? 'aggregated' : 'disaggregated',
+    load: load.name,
+    seed: options.seed ?? 0,
+    requests: load.arrivals.requests,
+    failedRequests: recorder.failures,
+    readByDecodeRequests: recorder.readByDecode,
+    durationSeconds,
+    ttftSeconds: latency(recorder.firstToken),
+    tpotSeconds: recorder.perToken.count > 0 ? latency(recorder.perToken) : undefined,
+    endToEndSeconds: latency(recorder.endToEnd),
+    outputTokensPerSecond: recorder.outputTokens / durationSeconds,
+    requestsPerSecond: answered / durationSeconds,
+    keptRequestsPerSecond: recorder.good / durationSeconds,
+    mostInFlight: engine.traffic.mostInFlight,
+    preemptions: engine.preemptions,
+    prefixHitRate: recorder.cachedTokens / recorder.inputTokens,
+    evictedBlocks: engine.evictedBlocks,
+    backlogGrows: options.concurrency === undefined && grows(engine, fleet, load.arrivals.requests),
+    stages: stages(engine, fleet, durationSeconds),
+    objectives: verdicts(service, recorder),
+  };
+  return { simulation };
+}
+
+/** What the router goes by. */
+function routingOf({ spec }: Service, { minPromptTokens }: SimulatedRouting, lengths: RequestLengths): FleetRouting {
+  const rates = routingRates(spec)!;
+  // the rates are the simulation's own: nothing is to be learnt of them
+  const expected = (of: PathRates): PathExpectation => ({ rates: of, ttftFactor: 1, tpotFactor: 1 });
+  return {
+    policy: {
+      minPromptTokens: minPromptTokens ?? rates.minPromptTokens!,
+      ttftSeconds: spec.objective?.ttftSeconds,
+      tpotSeconds: spec.objective?.tpotSeconds,
+      disaggregated: expected(rates.disaggregated),
+      aggregated: expected(rates.aggregated!),
+    },
+    promptTokens: lengths.inputTokens.map((tokens, kind) => tokens - lengths.cachedTokens[kind]),
+    tiers: Array.from(lengths.ranks, (rank) => SERVICE_TIERS[rank]),
+  };
+}
+
+// a request that was answered with an error is one that missed every promise
+function verdicts({ promises }: Service, { firstToken, perToken, endToEnd, failures }: Recorder): SimulatedVerdict[] {
+  const figures: { [metric: string]: Histogram } = { ttftSeconds: firstToken, tpotSeconds: perToken, endToEndSeconds: endToEnd };
+  return promises.map(({ metric, percentile, seconds }) => {
+    const { count } = figures[metric];
+    const share = percentile / 100 * (count + failures) / count;
+    const simulatedSeconds = figures[metric].quantile(Math.min(1, share));
+    return { metric, percentile, objectiveSeconds: seconds, simulatedSeconds, verdict: share <= 1 && simulatedSeconds <= seconds ? 'held' : 'missed' };
+  });
+}
+
+// each quarter of the arrivals meets clearly more requests than the one before, and more than the fleet works on at once
+function grows({ traffic: { inFlightByQuarter } }: FleetRun, fleet: FleetTables, requests: number): boolean {
+  const [, second, third, fourth] = inFlightByQuarter.map((sum) => sum * 4 / requests);
+  const worked = fleet.prefillEngines + fleet.decodeEngines * fleet.slots;
+  return third > 1.2 * second && fourth > 1.2 * third && fourth > worked;
+}
+
+function stages(engine: FleetRun, fleet: FleetTables, seconds: number): SimulatedStage[] {
+  const meanBatch = engine.decodeSteps > 0 ? engine.decodedTokens / engine.decodeSteps : undefined;
+  const decode: SimulatedStage = {
+    name: fleet.aggregated ? 'aggregated' : 'decode',
+    engines: fleet.decodeEngines,
+    utilisation: engine.decodeBusySeconds / (seconds * fleet.decodeEngines),
+    meanBatch,
+    maxBatch: fleet.slots,
+  };
+  return fleet.aggregated ? [decode] : [
+    { name: 'prefill', engines: fleet.prefillEngines, utilisation: engine.prefillBusySeconds / (seconds * fleet.prefillEngines) },
+    { name: 'kv-transfer', engines: fleet.links, utilisation: engine.linkBusySeconds / (seconds * fleet.links * fleet.flowsAtFullSpeed) },
+    decode,
+  ];
+}
+
+function latency(of: Histogram): SimulatedLatency {
+  return {
+    avg: of.sum / of.count,
+    min: of.min,
+    max: of.max,
+    p50: of.quantile(0.5),
+    p90: of.quantile(0.9),
+    p95: of.quantile(0.95),
+    p99: of.quantile(0.99),
+  };
+}
+
+function loadOf(service: Service, { trace, concurrency, seed, requests }: SimulationOptions): Load {
+  const { workload } = service.spec;
+  if (trace === undefined) {
+    const { classes: { weights }, arrivalScv } = service.resolved.plant;
+    return {
+      name: concurrency === undefined ? 'open-loop' : 'closed-loop',
+      lengths: requestLengths(workload.lengthClasses),
+      arrivals: new RandomArrivals(seed ?? 0, requests ?? DEFAULT_REQUESTS, concurrency ?? 0, service.rate, arrivalScv, weights),
+    };
+  }
+  const replayed = requests === undefined ? trace.requests : trace.requests.slice(0, requests);
+  const tells = replayed.some(({ prefixIds }) => prefixIds !== undefined);
+  return {
+    name: 'trace',
+    lengths: requestLengths(replayed, tells ? replayed.map(({ prefixIds = [] }) => prefixIds) : undefined),
+    arrivals: new RecordedArrivals(
+      Float64Array.from(replayed, (request) => request.arrivalSeconds), Int32Array.from(replayed, (_, i) => i),
+    ),
+  };
+}
+
+function tooLarge({ resolved: { plant } }: Service, counts: Counts): Refusal | undefined {
+  for (const name of ['prefill', 'decode'] as const) {
+    const { enginesPerInstance } = plant[name] ?? { enginesPerInstance: 0 };
+    if (counts[name] * enginesPerInstance > MAX_ENGINES) {
+      return {
+        kind: 'infeasible',
+        reason: `${name}.instances ${counts[name]} is more than the ${Math.floor(MAX_ENGINES / enginesPerInstance)} of such a pool that can be simulated`,
+        mend: 'simulate a part of the fleet with its part of the requests',
+      };
+    }
+  }
+  return undefined;
+}
+
+function unfit(service: Service, { kinds, kvMemoryBytes, aggregated, caching }: FleetTables, trace: RequestTrace | undefined): Refusal | undefined {
+  const { spec, resolved: { plant: { model, prefill } } } = service;
+  const most = (limit: number | undefined) => limit ?? model.maxContextTokens;
+  const unfitting = Array.from(kinds.inputTokens.keys()).filter((i) => {
+    const input = kinds.inputTokens[i];
+    return input + kinds.outputTokens[i] > most(spec.decode.maxSequenceTokens) || kinds.kvBytes[i] > kvMemoryBytes
+      || (!aggregated && (input + 1 > most(spec.prefill!.maxSequenceTokens)
+        || kvBytes(model, input) * prefill!.engine.kvCopies > prefill!.kvMemoryBytes))
+      || (caching !== undefined && Math.ceil((aggregated ? input + kinds.outputTokens[i] : input) / caching.prefixes.blockTokens) > caching.blocks);
+  });
+  const told = unfitting.slice(0, MOST_TOLD).map((i) => {
+    const tokens = `${kinds.inputTokens[i]} + ${kinds.outputTokens[i]} tokens`;
+    return trace === undefined ? tokens : `${trace.name}:${trace.requests[i].line} has ${tokens}`;
+  });
+  return unfitting.length === 0 ? undefined : {
+    kind: 'infeasible',
+    reason: `${unfitting.length} of ${kinds.inputTokens.length} ${trace === undefined ? 'kinds of requests' : 'requests'} have more tokens than the engines take or `
+      + `their KV memory holds: ${told.join(', ')}${unfitting.length > told.length ? ', ...' : ''}`,
+    mend: 'leave out requests that cannot be served, or let the engines take longer sequences',
+  };
+}
+
+function pathProblems({ aggregated, resolved: { plant } }: Service): Problem[] {
+  const path = aggregated ? 'decode engines read all prompts' : plant.decode.wafers !== undefined ? 'nothing is published of wafers that read prompts' : undefined;
+  return path === undefined ? [] : [{
+    rule: 'SimulationRoutingOnePath', path: 'routing', message: `there is one path only, as ${path}`, mend: 'leave the routing out',
+  }];
+}
+
+function failureProblems(failures: readonly InstanceFailure[], service: Service, counts: Counts): Problem[] {
+  const problems: Problem[] = [];
+  const instances: { readonly [pool: string]: number } = { ...service.aggregated ? {} : { prefill: counts.prefill }, decode: counts.decode };
+  const refuse = (path: string, value: unknown, message: string, mend: string) =>
+    problems.push({ rule: 'SimulationFailureWrong', path, value: String(value), message, mend });
+  failures.forEach(({ pool, instance, atSeconds, untilSeconds }, i) => {
+    if (!Object.hasOwn(instances, pool)) {
+      refuse(`failures[${i}].pool`, pool, 'there is no such pool', `use ${Object.keys(instances).join(' or ')}`);
+    } else if (!(Number.isInteger(instance) && instance >= 0 && instance < instances[pool])) {
+      refuse(`failures[${i}].instance`, instance, 'there is no such instance', `give a whole number from 0 to ${instances[pool] - 1}`);
+    }
+    if (!(atSeconds >= 0 && atSeconds < Infinity)) {
+      refuse(`failures[${i}].atSeconds`, atSeconds, 'this is no time from the start', 'give seconds from 0');
+    }
+    if (untilSeconds !== undefined && !(untilSeconds > atSeconds && untilSeconds < Infinity)) {
+      refuse(`failures[${i}].untilSeconds`, untilSeconds, 'this is no time after the failure', 'give more than atSeconds, or leave it out');
+    }
+  });
+  return problems;
+}
