@@ -2,15 +2,15 @@ import { Coefficients } from '../../src/estimator/phases/coefficients';
 
 /** What is known of a GPU before anything is fitted: shares of peaks of kernel tables (aiconfigurator 0.8, H100), floors of BLIS's fit to vLLM. */
 export const GPU_START: Coefficients = Object.assign(new Coefficients(), {
-  prefillDenseUtilisation: 0.6,
+  denseUtilisation: 0.6,
   prefillAttentionUtilisation: 0.4,
-  prefillLowPrecisionGain: 1.5,
+  lowPrecisionGain: 1.5,
   prefillLayerSeconds: 3.2e-5,
   prefillTokenLayerSeconds: 2e-8,
   prefillExpertSeconds: 1e-6,
   prefillPromptSeconds: 1e-3,
-  decodeBandwidthUtilisation: 0.83,
-  decodeKvBandwidthUtilisation: 0.63,
+  weightBandwidthUtilisation: 0.83,
+  kvBandwidthUtilisation: 0.63,
   decodeLayerSeconds: 5e-5,
   decodeSequenceLayerSeconds: 3e-7,
   decodeExpertLayerSeconds: 5e-5,

@@ -32,12 +32,12 @@ const LOG_START = Object.assign(new Coefficients(), GPU_START, { gatewaySeconds:
 
 /** A core has no published peaks of its own: shares of these round ones are fitted. */
 export const CPU_START = Object.assign(new Coefficients(), {
-  prefillDenseUtilisation: 0.3,
+  denseUtilisation: 0.3,
   prefillAttentionUtilisation: 0.1,
   prefillLayerSeconds: 1e-3,
   prefillTokenLayerSeconds: 1e-6,
-  decodeBandwidthUtilisation: 0.2,
-  decodeKvBandwidthUtilisation: 0.05,
+  weightBandwidthUtilisation: 0.2,
+  kvBandwidthUtilisation: 0.05,
   decodeLayerSeconds: 5e-4,
   decodeSequenceLayerSeconds: 3e-5,
   engineStepSeconds: 1e-3,

@@ -6,13 +6,13 @@ import { Row, configurationsOfRows } from '../../test/estimator/predict';
 
 /** Rough values of any accelerator with a compiled graph: nothing of these tables is in them. Times of Trainium 1 begin in the engine. */
 export const TRAINIUM_START: Coefficients = Object.assign(new Coefficients(), {
-  prefillDenseUtilisation: 0.4,
+  denseUtilisation: 0.4,
   prefillAttentionUtilisation: 0.2,
   prefillLayerSeconds: 3e-4,
   prefillTokenLayerSeconds: 5e-7,
   prefillExpertSeconds: 2e-4,
-  decodeBandwidthUtilisation: 0.8,
-  decodeKvBandwidthUtilisation: 0.4,
+  weightBandwidthUtilisation: 0.8,
+  kvBandwidthUtilisation: 0.4,
   decodeLayerSeconds: 1.5e-4,
   decodeSequenceLayerSeconds: 2e-6,
   decodeExpertLayerSeconds: 1e-4,

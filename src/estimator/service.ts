@@ -26,14 +26,14 @@ export interface StageLoad {
 
 /** Of every step, whether it reads or writes. */
 const STEP: CoefficientName[] = [
-  'prefillDenseUtilisation', 'prefillLowPrecisionGain', 'decodeBandwidthUtilisation', 'engineStepSeconds', 'collectiveHopSeconds',
+  'denseUtilisation', 'lowPrecisionGain', 'weightBandwidthUtilisation', 'engineStepSeconds', 'collectiveHopSeconds',
   'collectiveBandwidthUtilisation',
 ];
 const PREFILL: CoefficientName[] = [
   ...STEP, 'prefillAttentionUtilisation', 'prefillLayerSeconds', 'prefillTokenLayerSeconds', 'prefillPromptSeconds', 'prefillExpertSeconds', 'gatewaySeconds',
 ];
 const DECODE: CoefficientName[] = [
-  ...STEP, 'decodeKvBandwidthUtilisation', 'decodeLayerSeconds', 'decodeSequenceLayerSeconds', 'decodeExpertLayerSeconds',
+  ...STEP, 'kvBandwidthUtilisation', 'decodeLayerSeconds', 'decodeSequenceLayerSeconds', 'decodeExpertLayerSeconds',
 ];
 const WAFER: CoefficientName[] = ['waferLayerSeconds', 'waferHopSeconds'];
 
@@ -338,7 +338,7 @@ export class Service {
     }
     const { lowPrecision, ranks } = (phase === 'prefill' ? prefill ?? decode : decode).engine;
     return (phase === 'prefill' ? PREFILL : DECODE).filter((name) => (
-      (!name.includes('Expert') || model.experts > 0) && (name !== 'prefillLowPrecisionGain' || lowPrecision) && (!name.startsWith('collective') || ranks > 1)));
+      (!name.includes('Expert') || model.experts > 0) && (name !== 'lowPrecisionGain' || lowPrecision) && (!name.startsWith('collective') || ranks > 1)));
   }
 }
 

@@ -232,12 +232,12 @@ describe('what tools wrote of an emulated engine', () => {
     decode: { hardware: 'trn2.48xlarge', instances: 1, tensorParallelDegree: 64, promptBuckets: [128, 256, 512, 1024, 2048] },
     calibration: {
       decode: {
-        prefillDenseUtilisation: 0.406,
+        denseUtilisation: 0.406,
         prefillAttentionUtilisation: 0.138,
         prefillLayerSeconds: 0.000732,
         prefillTokenLayerSeconds: 9.83e-8,
-        decodeBandwidthUtilisation: 0.772,
-        decodeKvBandwidthUtilisation: 0.34,
+        weightBandwidthUtilisation: 0.772,
+        kvBandwidthUtilisation: 0.34,
         decodeLayerSeconds: 0.000174,
         decodeSequenceLayerSeconds: 3.24e-6,
         engineStepSeconds: 0,

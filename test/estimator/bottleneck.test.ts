@@ -67,8 +67,8 @@ describe('what is made slow is the bottleneck', () => {
   test.each([
     ['engineStepSeconds', 1, 'host'],
     ['collectiveHopSeconds', 0.1, 'interconnect'],
-    ['decodeBandwidthUtilisation', 1e-4, 'memory-bandwidth'],
-    ['prefillDenseUtilisation', 1e-6, 'compute'],
+    ['weightBandwidthUtilisation', 1e-4, 'memory-bandwidth'],
+    ['denseUtilisation', 1e-6, 'compute'],
   ])('%s of %d: %s', (name, value, bottleneck) => {
     expect(slow({ [name]: value }, steady(1e-6, 1000, 200))).toEqual([bottleneck, bottleneck]);
   });

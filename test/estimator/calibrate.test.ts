@@ -21,17 +21,17 @@ const ENGINE = {
   limits: { sequences: 64, stepTokens: 2048, blockTokens: 16, kvTokens: Infinity },
 };
 const START = Object.assign(new Coefficients(), {
-  prefillDenseUtilisation: 0.6,
+  denseUtilisation: 0.6,
   prefillAttentionUtilisation: 0.4,
   prefillLayerSeconds: 3e-5,
-  decodeBandwidthUtilisation: 0.8,
-  decodeKvBandwidthUtilisation: 0.6,
+  weightBandwidthUtilisation: 0.8,
+  kvBandwidthUtilisation: 0.6,
   decodeLayerSeconds: 5e-5,
   decodeSequenceLayerSeconds: 3e-7,
   gatewaySeconds: 0.01,
 });
 const TRUE = Object.assign(new Coefficients(), START, {
-  prefillDenseUtilisation: 0.45, decodeBandwidthUtilisation: 0.7, decodeKvBandwidthUtilisation: 0.8, decodeLayerSeconds: 8e-5, gatewaySeconds: 0.02,
+  denseUtilisation: 0.45, weightBandwidthUtilisation: 0.7, kvBandwidthUtilisation: 0.8, decodeLayerSeconds: 8e-5, gatewaySeconds: 0.02,
 });
 
 const NOTHING: Measurements = { prompts: [], steps: [], loops: [], logs: [] };
@@ -59,7 +59,7 @@ function measuredOf(truth: Coefficients): Measurements {
 
 test.each<[string, Partial<Coefficients>]>([
   ['near', TRUE],
-  ['slow to start, quick to read', { ...TRUE, prefillDenseUtilisation: 0.75, decodeBandwidthUtilisation: 0.9, decodeLayerSeconds: 2e-4, gatewaySeconds: 0.002 }],
+  ['slow to start, quick to read', { ...TRUE, denseUtilisation: 0.75, weightBandwidthUtilisation: 0.9, decodeLayerSeconds: 2e-4, gatewaySeconds: 0.002 }],
   ['slow with many', { ...TRUE, decodeSequenceLayerSeconds: 2e-6, prefillAttentionUtilisation: 0.15, prefillLayerSeconds: 1e-4 }],
 ])('coefficients are found again from what they give, every time of it: %s', (_, truth) => {
   const exact = Object.assign(new Coefficients(), truth);

@@ -48,7 +48,7 @@ describe('an estimate', () => {
     const fullest = estimate.stages.reduce((most, stage) => (stage.utilisation.value > most.utilisation.value ? stage : most));
     expect(estimate.bottleneck).toBe(fullest.name);
     // steps that write multiply too
-    [0, 2].forEach((stage) => expect(estimate.stages[stage].coefficients.map((use) => use.name)).toContain('prefillDenseUtilisation'));
+    [0, 2].forEach((stage) => expect(estimate.stages[stage].coefficients.map((use) => use.name)).toContain('denseUtilisation'));
     expect(estimate.stages[2].coefficients.every((use) => use.source.length > 10)).toBe(true);
     expect(estimate.confidence.level).toBe('medium');
   });
@@ -244,7 +244,7 @@ describe('wrong specs', () => {
       prefill: { hardware: 'trn2.48xlrge', instances: 0, promptBuckets: [512, 256], maxSequenceTokens: 0, purchaseOption: 'lease' },
       link: { bytesPerSecond: -1, overlap: 'sometimes' },
       decode: { hardware: 'trn2.48xlarge', instances: 1.5, tensorParallelDegree: 128, wafersPerReplica: 4, usdPerInstanceHour: Infinity },
-      calibration: { coefficientSet: 'trainium9', decode: { decodeLayerSecond: 1, decodeBandwidthUtilisation: 2 } },
+      calibration: { coefficientSet: 'trainium9', decode: { decodeLayerSecond: 1, weightBandwidthUtilisation: 2 } },
     })).toEqual([
       'schema SpecSchemaUnknown', 'model.id ModelUnknown', 'precision.weights PrecisionUnknown',
       'workload.requestsPerSecond WorkloadRateNotPositive', 'workload.lengthClasses[0].inputTokens WorkloadLengthOutOfRange',
@@ -253,7 +253,7 @@ describe('wrong specs', () => {
       'prefill.promptBuckets PromptBucketsNotAscending', 'link.bytesPerSecond NumberNotPositive', 'link.overlap LinkOverlapUnknown',
       'decode.instances CountNotPositive', 'decode.usdPerInstanceHour NumberNotPositive', 'decode.tensorParallelDegree TensorParallelDegreeTooHigh',
       'decode.wafersPerReplica WaferOptionWithoutWafer', 'calibration.coefficientSet CoefficientSetUnknown',
-      'calibration.decode.decodeLayerSecond CalibrationCoefficientUnknown', 'calibration.decode.decodeBandwidthUtilisation CalibrationCoefficientOutOfRange',
+      'calibration.decode.decodeLayerSecond CalibrationCoefficientUnknown', 'calibration.decode.weightBandwidthUtilisation CalibrationCoefficientOutOfRange',
     ]);
   });
 

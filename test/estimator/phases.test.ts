@@ -73,7 +73,7 @@ describe('prefill', () => {
 
   test('segments are read one after the other, each with what was read before it', () => {
     const model = shape('llama-3.3-70b');
-    const k = Object.assign(new Coefficients(), { prefillDenseUtilisation: 0.5, prefillAttentionUtilisation: 0.25, prefillLayerSeconds: 1e-3 });
+    const k = Object.assign(new Coefficients(), { denseUtilisation: 0.5, prefillAttentionUtilisation: 0.25, prefillLayerSeconds: 1e-3 });
     const one = (tokens: number, cached: number) => prefillSeconds(model, ENGINE, k, tokens, cached, 1);
     expect(promptSeconds(model, ENGINE, k, 1280, 100, 512)).toBeCloseTo(one(512, 100) + one(512, 612) + one(256, 1124), 12);
     expect(promptSeconds(model, ENGINE, k, 1280, 100, Infinity)).toBe(one(1280, 100));
@@ -83,7 +83,7 @@ describe('prefill', () => {
   test('projections, attention, floor and serial part add up', () => {
     const model = shape('llama-3.3-70b');
     const k = Object.assign(new Coefficients(), {
-      prefillDenseUtilisation: 0.5, prefillAttentionUtilisation: 0.25, prefillLayerSeconds: 1e-3, prefillTokenLayerSeconds: 1e-6,
+      denseUtilisation: 0.5, prefillAttentionUtilisation: 0.25, prefillLayerSeconds: 1e-3, prefillTokenLayerSeconds: 1e-6,
     });
     const dense = (model.denseFlopsPerToken * 2048 + model.headFlopsPerToken) / 0.5e15;
     const attention = prefillAttentionFlops(model, 2048, 0) / 0.25e15;
@@ -93,7 +93,7 @@ describe('prefill', () => {
 
   test('utilisation rises with length and saturates', () => {
     const model = shape('llama-3.1-8b');
-    const k = Object.assign(new Coefficients(), { prefillDenseUtilisation: 0.4, prefillAttentionUtilisation: 0.4, prefillLayerSeconds: 5e-4 });
+    const k = Object.assign(new Coefficients(), { denseUtilisation: 0.4, prefillAttentionUtilisation: 0.4, prefillLayerSeconds: 5e-4 });
     const mfu = (n: number) => (model.denseFlopsPerToken * n + prefillAttentionFlops(model, n, 0)) / prefillSeconds(model, ENGINE, k, n, 0, 1) / 1e15;
     expect(mfu(128)).toBeLessThan(mfu(1024));
     expect(mfu(1024)).toBeLessThan(mfu(16_384));
@@ -112,7 +112,7 @@ describe('decode', () => {
   test('weights over bandwidth, floor over layers, caches of all copies', () => {
     const model = shape('llama-3.3-70b');
     const k = Object.assign(new Coefficients(), {
-      decodeBandwidthUtilisation: 0.8, decodeKvBandwidthUtilisation: 0.5, decodeLayerSeconds: 160e-6, decodeSequenceLayerSeconds: 8e-6,
+      weightBandwidthUtilisation: 0.8, kvBandwidthUtilisation: 0.5, decodeLayerSeconds: 160e-6, decodeSequenceLayerSeconds: 8e-6,
     });
     const seconds = decodeStepSeconds(model, { ...ENGINE, kvCopies: 4 }, k, 4, kvBytes(model, 1000));
     const weights = ModelArchitecture.of('llama-3.3-70b').spec.activeParameters * 2 / 8e12;

@@ -42,7 +42,7 @@ export class WildSpecs {
         path: this.maybe(0.2, () => this.name(['device-direct', 'host-staged'], 'usb')),
       })),
       decode: this.decode(),
-      calibration: this.maybe(0.1, () => ({ decode: { [this.name(['decodeLayerSeconds', 'decodeBandwidthUtilisation'], 'none')]: this.number(1e-6, 1) } })),
+      calibration: this.maybe(0.1, () => ({ decode: { [this.name(['decodeLayerSeconds', 'weightBandwidthUtilisation'], 'none')]: this.number(1e-6, 1) } })),
     };
     return spec as unknown as DeploymentSpec;
   }

@@ -6,13 +6,13 @@ type Spreads = { readonly [name in CoefficientName]?: number };
 
 /** How far coefficients may be from where a fit starts, as standard deviations of the logarithm: wide, as engines and their releases differ. */
 const SPREADS: Spreads = {
-  prefillDenseUtilisation: 0.4,
+  denseUtilisation: 0.4,
   prefillAttentionUtilisation: 0.4,
   prefillLayerSeconds: 0.7,
   prefillTokenLayerSeconds: 1,
   prefillPromptSeconds: 1,
-  decodeBandwidthUtilisation: 0.2,
-  decodeKvBandwidthUtilisation: 0.4,
+  weightBandwidthUtilisation: 0.2,
+  kvBandwidthUtilisation: 0.4,
   decodeLayerSeconds: 0.5,
   decodeSequenceLayerSeconds: 1,
   engineStepSeconds: 1,
@@ -21,7 +21,7 @@ const SPREADS: Spreads = {
   gatewaySeconds: 1,
 };
 
-const LOW_PRECISION_SPREADS: Spreads = { prefillLowPrecisionGain: 0.2 };
+const LOW_PRECISION_SPREADS: Spreads = { lowPrecisionGain: 0.2 };
 
 const EXPERT_SPREADS: Spreads = { decodeExpertLayerSeconds: 1, prefillExpertSeconds: 1.5 };
 

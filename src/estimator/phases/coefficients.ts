@@ -4,12 +4,12 @@
  * Mutable on purpose: one object is refilled for each draw of the uncertainty analysis, so that the inner loop allocates nothing.
  */
 export class Coefficients {
-  /** Share of peak FLOP/s that projections and feed-forward reach in prefill. */
-  public prefillDenseUtilisation = 1;
-  /** Share of peak FLOP/s that attention reaches in prefill. */
+  /** Share of peak FLOP/s that projections and feed-forward reach, of read tokens and of written ones. */
+  public denseUtilisation = 1;
+  /** Share of peak FLOP/s that attention to prompts reaches while they are read. */
   public prefillAttentionUtilisation = 1;
-  /** Gain of 8-bit or narrower weights in prefill compute. */
-  public prefillLowPrecisionGain = 1;
+  /** Gain of 8-bit or narrower weights in these FLOP/s of projections and feed-forward. */
+  public lowPrecisionGain = 1;
   /** Launch floor of one layer in prefill. */
   public prefillLayerSeconds = 0;
   /** Serial work of one token in one layer: norms, residuals. */
@@ -18,10 +18,10 @@ export class Coefficients {
   public prefillPromptSeconds = 0;
   /** Serial work of one routed expert in prefill. */
   public prefillExpertSeconds = 0;
-  /** Share of peak memory bandwidth that decode reaches on weights. */
-  public decodeBandwidthUtilisation = 1;
-  /** Share of peak memory bandwidth that decode reaches on the KV cache. */
-  public decodeKvBandwidthUtilisation = 1;
+  /** Share of peak memory bandwidth that is reached on weights, which every step reads. */
+  public weightBandwidthUtilisation = 1;
+  /** Share of peak memory bandwidth that is reached on the KV cache, which written tokens read. */
+  public kvBandwidthUtilisation = 1;
   /** Launch floor of one layer in decode. */
   public decodeLayerSeconds = 0;
   /** The same for each further sequence of the batch. */

@@ -69,7 +69,7 @@ export function stepParts(model: ModelShape, engine: EngineShape, k: Coefficient
  * Seconds to read `bytes` bytes of KV cache, counted in one copy; every rank reads its own.
  */
 export function kvSeconds(engine: EngineShape, k: Coefficients, bytes: number): number {
-  return bytes * engine.kvCopies / (engine.memoryBytesPerSecond * k.decodeKvBandwidthUtilisation);
+  return bytes * engine.kvCopies / (engine.memoryBytesPerSecond * k.kvBandwidthUtilisation);
 }
 
 /**

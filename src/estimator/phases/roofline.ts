@@ -8,7 +8,7 @@ import { EngineShape, ModelShape } from './shapes';
  */
 export function weightReadSeconds(model: ModelShape, engine: EngineShape, k: Coefficients, tokens: number): number {
   const bytes = model.sharedWeightBytes + distinctExperts(model, tokens) * model.expertBytes * model.expertLayers;
-  return bytes / (engine.memoryBytesPerSecond * k.decodeBandwidthUtilisation);
+  return bytes / (engine.memoryBytesPerSecond * k.weightBandwidthUtilisation);
 }
 
 /**
@@ -18,9 +18,9 @@ export function weightReadSeconds(model: ModelShape, engine: EngineShape, k: Coe
  * @param logits tokens that a next one is picked after.
  */
 export function multiplySeconds(model: ModelShape, engine: EngineShape, k: Coefficients, tokens: number, logits: number): number {
-  const gain = engine.lowPrecision ? k.prefillLowPrecisionGain : 1;
+  const gain = engine.lowPrecision ? k.lowPrecisionGain : 1;
   const flops = tokens * model.denseFlopsPerToken + logits * model.headFlopsPerToken;
-  return flops / (engine.flopsPerSecond * k.prefillDenseUtilisation * gain);
+  return flops / (engine.flopsPerSecond * k.denseUtilisation * gain);
 }
 
 /**

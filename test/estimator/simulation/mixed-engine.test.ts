@@ -26,13 +26,13 @@ const ENGINE: EngineShape = {
   lowPrecision: false,
 };
 const K = Object.assign(new Coefficients(), {
-  prefillDenseUtilisation: 0.6,
+  denseUtilisation: 0.6,
   prefillAttentionUtilisation: 0.4,
   prefillLayerSeconds: 3e-5,
   prefillTokenLayerSeconds: 2e-8,
   prefillExpertSeconds: 1e-6,
-  decodeBandwidthUtilisation: 0.8,
-  decodeKvBandwidthUtilisation: 0.6,
+  weightBandwidthUtilisation: 0.8,
+  kvBandwidthUtilisation: 0.6,
   decodeLayerSeconds: 5e-5,
   decodeSequenceLayerSeconds: 3e-7,
   decodeExpertLayerSeconds: 2e-5,
