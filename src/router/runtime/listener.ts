@@ -1,6 +1,7 @@
 import { createServer, IncomingMessage, Server, ServerResponse } from 'node:http';
-import { createServer as createHttp2Server, Http2Server, Http2ServerRequest, Http2ServerResponse, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
+import { constants, createServer as createHttp2Server, Http2Server, Http2ServerRequest, Http2ServerResponse, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import { AddressInfo, Server as SocketServer, Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:tls';
 
 /** What a connection of HTTP/2 begins with, where the caller knows beforehand that it is spoken here. No request of HTTP/1.1 does. */
@@ -9,6 +10,18 @@ const PREFACE = Buffer.from('PRI');
 const PREFACE_MILLIS = 10_000;
 /** Room for a long prompt without a round trip for each 64 KiB, which is HTTP/2's default. */
 const WINDOW_BYTES = 1024 * 1024;
+/**
+ * Streams that a caller may cancel on one connection, at once and every second besides. Node itself cuts a connection at 1000 and 33, with all else that is on it:
+ * before that the caller is asked to open another one, and then nothing new is taken of this one.
+ */
+const CANCELS = 500;
+const CANCELS_PER_SECOND = 33;
+/** Node also counts answers that are cancelled once they are whole, as some clients do, which cost nothing: 22.10 and newer, as in the image, can be told to mind less. */
+const RESETS = { streamResetBurst: 10_000, streamResetRate: 1_000 };
+/** From how many of them on it is asked. */
+const CANCELS_TO_ASK = 250;
+/** What is told of no stream in particular: all that are on their way are still taken. */
+const LAST_STREAM_ID = 2 ** 31 - 1;
 /** What is agreed on with every caller. */
 const TLS = { minVersion: 'TLSv1.2' } as const;
 
@@ -51,11 +64,12 @@ export class Listener {
   constructor({ maxHeaderBytes, keepAliveSeconds, tls }: ListenerOptions, serve: (request: HttpRequest, response: HttpResponse) => void) {
     this.keepAliveMillis = keepAliveSeconds * 1000;
     this.http1 = createServer({ maxHeaderSize: maxHeaderBytes, keepAliveTimeout: this.keepAliveMillis, noDelay: true }, inTurn(serve));
-    this.http2 = createHttp2Server({ settings: { initialWindowSize: WINDOW_BYTES, maxHeaderListSize: maxHeaderBytes } }, serve);
+    this.http2 = createHttp2Server({ ...RESETS, settings: { initialWindowSize: WINDOW_BYTES, maxHeaderListSize: maxHeaderBytes } }, serve);
     this.http2.on('session', (session) => {
       this.sessions.add(session);
       session.setLocalWindowSize(WINDOW_BYTES);
       closeOnceIdle(session, this.keepAliveMillis);
+      closeOnceCancelled(session);
       session.once('close', () => this.sessions.delete(session));
     });
     this.http2.on('sessionError', () => {});
@@ -98,6 +112,11 @@ export class Listener {
   /** Proves itself with another certificate to new connections. Of a listener with TLS alone. */
   public prove(certificate: Certificate): void {
     (this.server as TlsServer).setSecureContext({ ...certificate, ...TLS });
+  }
+
+  /** Asks the callers that there are to go elsewhere with what they have not sent yet; those of HTTP/1.1 are told in their answers. */
+  public askToReconnect(): void {
+    this.sessions.forEach(askToReconnect);
   }
 
   /** Takes no new connection, and lets those that are idle go. */
@@ -162,6 +181,34 @@ function closeOnceIdle(session: ServerHttp2Session, millis: number): void {
       session.setTimeout(millis);
     }
   });
+}
+
+// whoever goes on to cancel is not served any more; what else is on the connection goes on to its end.
+function closeOnceCancelled(session: ServerHttp2Session): void {
+  let cancels = 0;
+  let countedMillis = performance.now();
+  let isAsked = false;
+  session.on('stream', (stream) => stream.once('close', () => {
+    if (stream.rstCode === constants.NGHTTP2_NO_ERROR || session.closed) {
+      return;
+    }
+    const now = performance.now();
+    cancels = Math.max(0, cancels - (now - countedMillis) / 1000 * CANCELS_PER_SECOND) + 1;
+    countedMillis = now;
+    if (cancels >= CANCELS) {
+      session.close();
+    } else if (cancels >= CANCELS_TO_ASK && !isAsked) {
+      isAsked = true;
+      askToReconnect(session);
+    }
+  }));
+}
+
+// a connection that closes would refuse what its caller has sent meanwhile.
+function askToReconnect(session: ServerHttp2Session): void {
+  if (!session.destroyed) {
+    session.goaway(constants.NGHTTP2_NO_ERROR, LAST_STREAM_ID);
+  }
 }
 
 // calls back with the first bytes of a connection, which whoever reads next gets too

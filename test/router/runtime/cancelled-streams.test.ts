@@ -1,0 +1,115 @@
+import { once } from 'node:events';
+import { ClientHttp2Session, ClientHttp2Stream, connect, constants } from 'node:http2';
+import { ask, chat, chunkOf, DONE, KEY, MockEngine, routerFor, sse, streamOf, TestRouter, until } from './harness';
+
+/** More than Node takes of one connection. */
+const CANCELS = 1500;
+const AT_ONCE = 20;
+
+let engine: MockEngine;
+let router: TestRouter;
+let finish: () => void;
+const sessions: ClientHttp2Session[] = [];
+
+beforeEach(async () => {
+  // the first answer ends when it is told to, the others never.
+  engine = await MockEngine.start((response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).write(sse(chunkOf('begun')));
+    if (engine.requests.length === 1) {
+      finish = () => response.end(DONE);
+    }
+  });
+  router = await routerFor([{ name: 'engine', role: 'aggregated', protocol: 'openai', url: engine.url, maxInFlight: AT_ONCE + 1 }]);
+});
+afterEach(async () => {
+  sessions.splice(0).forEach((session) => session.destroy());
+  await router.drain();
+  await engine.stop();
+});
+
+function newSession(): ClientHttp2Session {
+  const session = connect(router.url);
+  sessions.push(session);
+  return session;
+}
+
+function request(session: ClientHttp2Session): ClientHttp2Stream {
+  const stream = session.request({
+    [constants.HTTP2_HEADER_METHOD]: 'POST', [constants.HTTP2_HEADER_PATH]: '/v1/chat/completions', 'authorization': `Bearer ${KEY}`, 'content-type': 'application/json',
+  });
+  stream.end(JSON.stringify(chat({ stream: true })));
+  return stream;
+}
+
+
+test('a caller that cancels one answer after the other loses no other of the same connection', async () => {
+  const session = newSession();
+  const goaway = once(session, 'goaway');
+  const first = request(session).setEncoding('utf8');
+  let text = '';
+  first.on('data', (more: string) => {
+    text += more;
+  });
+  await once(first, 'data');
+  let current = session;
+  let cancelled = 0;
+  const cancelling = async () => {
+    while (cancelled < CANCELS) {
+      // who is asked to go elsewhere does, and asks again there what was not sent any more.
+      current = current.closed ? newSession() : current;
+      const stream = request(current);
+      const begun = await once(stream, 'data').then(() => true, () => false);
+      if (begun) {
+        cancelled++;
+        stream.close(constants.NGHTTP2_CANCEL);
+        await once(stream, 'close');
+      } else {
+        expect(stream.rstCode).toBe(constants.NGHTTP2_REFUSED_STREAM);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, cancelling));
+  expect((await goaway)[0]).toBe(constants.NGHTTP2_NO_ERROR);
+  expect(sessions.length).toBeGreaterThan(1);
+  await until(() => engine.active === 1, 'engines are let go of what was cancelled');
+  finish();
+  await once(first, 'end');
+  expect(text).toContain('[DONE]');
+  expect(engine.requests.length).toBe(cancelled + 1);
+});
+
+test('10,000 requests that are cancelled as soon as they are sent leave nothing behind', async () => {
+  const first = request(newSession());
+  await once(first, 'data');
+  for (let sent = 0; sent < 10_000; sent += 100) {
+    const session = sessions.at(-1)!.closed ? newSession() : sessions.at(-1)!;
+    // streams that a closing connection takes no longer are refused, as they may be.
+    const streams = Array.from({ length: 100 }, () => request(session).on('error', () => undefined));
+    streams.forEach((stream) => stream.close(constants.NGHTTP2_CANCEL));
+    await Promise.all(streams.map(async (stream) => once(stream, 'close')));
+  }
+  finish();
+  await once(first.resume(), 'close');
+  expect(first.rstCode).toBe(constants.NGHTTP2_NO_ERROR);
+  await until(async () => (await (await fetch(`${router.url}/metrics`)).text()).includes('router_in_flight{target="engine"} 0'), 'the engine has no requests');
+  expect(engine.active).toBe(0);
+  // every slot is free: nothing waits.
+  engine.behaviour = streamOf(['hello'], 20);
+  const answers = await Promise.all(Array.from({ length: AT_ONCE + 1 }, async () => (await ask(router.url, chat({ stream: true }))).text()));
+  expect(answers.every((text) => text.includes('[DONE]'))).toBe(true);
+  expect(router.lines.filter(({ msg }) => msg === 'request').slice(-answers.length).some(({ queuedSeconds }) => queuedSeconds !== undefined)).toBe(false);
+});
+
+test('a router that goes down asks for other connections before it takes no more of those that there are', async () => {
+  const session = newSession();
+  const goaway = once(session, 'goaway');
+  const first = request(session);
+  await once(first, 'data');
+  const drained = router.drain();
+  // of all streams that there can be, the last is still taken.
+  expect((await goaway).slice(0, 2)).toEqual([constants.NGHTTP2_NO_ERROR, 2 ** 31 - 1]);
+  finish();
+  await once(first.resume(), 'close');
+  expect(first.rstCode).toBe(constants.NGHTTP2_NO_ERROR);
+  await drained;
+});
