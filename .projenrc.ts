@@ -20,7 +20,7 @@ const ROOMS: Record<string, string[]> = {
 };
 
 /** Files beside the rooms that any room may import. */
-const SHARED = ['problems.ts', 'nearest.ts', 'json-text.ts', 'base-url.ts', 'valkey-url.ts', 'kv-connectors.ts', 'dns-label.ts', 'encrypted-logs.ts', 'managed-role.ts'];
+const SHARED = ['problems.ts', 'nearest.ts', 'json-text.ts', 'base-url.ts', 'valkey-url.ts', 'kv-connectors.ts', 'engine-image.ts', 'dns-label.ts', 'encrypted-logs.ts', 'managed-role.ts'];
 
 /** Rooms that never see the CDK: they run in the CLI and in the router's container. */
 const CDK_FREE_ROOMS = ['hardware', 'model', 'workload', 'routing', 'estimator', 'cli', 'router/runtime'];

@@ -1,6 +1,3 @@
-/** Chips that the image of an engine has no support for unless told otherwise: https://awsdocs-neuron.readthedocs-hosted.com/en/v2.33.0/setup/pytorch/dlc.html */
-export const UNSUPPORTED_BY_DEFAULT_IMAGE: readonly string[] = ['trainium1', 'inferentia2'];
-
 /** Prompts that one prefill engine reads at once. */
 export const DEFAULT_PREFILL_SEQUENCES = 1;
 

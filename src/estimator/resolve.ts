@@ -195,7 +195,16 @@ function hbmMachine(
   const ranks = type.acceleratorCount * (chip.logicalNeuronCores ?? 1);
   const tensorParallelDegree = pool.tensorParallelDegree ?? defaultTensorParallelDegree(heads, ranks);
   const engine = engineShape(chip, tensorParallelDegree, model, lowPrecision);
-  if (set === undefined || engine === undefined) {
+  if (engine === undefined) {
+    const missing = chip.bf16FlopsPerSecond === undefined ? 'the peak FLOP/s' : 'the bandwidth of the links';
+    throw new Refused({
+      kind: 'unknown',
+      stage,
+      reason: `no figure is published for ${missing} of ${chip.name}, the accelerator of ${hardware}, that sources agree on`,
+      mend: 'use trn1, trn2, p5, p5en or p6-b200, whose figures are published',
+    });
+  }
+  if (set === undefined) {
     throw new Refused({
       kind: 'unknown',
       stage,

@@ -1,13 +1,12 @@
 import { Duration, Size, Stack, aws_ecs as ecs, aws_iam as iam, aws_logs as logs } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
+import { ENGINE_IMAGE } from '../engine-image';
 import { EngineSetup, apiPort, CACHE_DIRECTORY, entryScript, healthCommand, MODEL_DIRECTORY, serveCommand } from './engine/vllm-command';
 import { HOST_DIRECTORY } from './fleet-instances';
 import { ManagedRole } from '../managed-role';
 import { ModelArtifacts } from './model-artifacts';
 import { EfaInterfaceLayout } from '../network';
 
-/** the newest documented image at https://awsdocs-neuron.readthedocs-hosted.com/en/v2.33.0/setup/pytorch/dlc.html */
-const ENGINE_IMAGE = 'public.ecr.aws/neuron/pytorch-inference-vllm-neuronx:0.29.0.1.2.0-neuronx-py314-sdk2.33.0-ubuntu26.04';
 const AWS_CLI_IMAGE = 'public.ecr.aws/aws-cli/aws-cli:2.36.15';
 
 /** shares of the instance's memory: what the engine may count on, and what of it may be shared between its processes. */

@@ -216,6 +216,8 @@ describe('refusals', () => {
     ['a model that does not fit', { model: { id: 'llama-3.1-405b' }, decode: { hardware: 'p5.48xlarge', instances: 1 } }, { kind: 'infeasible', stage: 'decode', reason: expect.stringContaining('bytes') }],
     ['hardware that nobody measured', { prefill: undefined, decode: { hardware: 'p4d.24xlarge', instances: 1 } }, { kind: 'unknown' }],
     ['Inferentia2', { decode: { hardware: 'inf2.48xlarge', instances: 1 } }, { kind: 'unknown', reason: expect.stringContaining('inferentia2') }],
+    ['a chip without a published peak, whatever was measured', { decode: { hardware: 'p6-b300.48xlarge', instances: 1 }, calibration: { coefficientSet: 'b200', decode: { decodeLayerSeconds: 1e-4 } } },
+      { kind: 'unknown', stage: 'decode', reason: 'no figure is published for the peak FLOP/s of b300, the accelerator of p6-b300.48xlarge, that sources agree on' }],
     ['CS-4', { decode: { hardware: 'cs-4', instances: 1 } }, { kind: 'unknown', reason: expect.stringContaining('cs-4') }],
     ['no EFA', { model: { id: 'llama-3.1-8b' }, prefill: { hardware: 'trn1.2xlarge', instances: 1 } }, { kind: 'infeasible', stage: 'kv-transfer', reason: expect.stringContaining('no EFA') }],
     ['EFA through the host', { model: { id: 'llama-3.1-8b' }, prefill: { hardware: 'trn2.3xlarge', instances: 1 } }, { kind: 'infeasible', stage: 'kv-transfer' }],

@@ -1,8 +1,8 @@
+import { CHIPS_WITHOUT_IMAGE } from '../../engine-image';
 import { Hardware } from '../../hardware';
 import { ModelArchitecture } from '../../model';
 import { COEFFICIENT_SETS, setOf } from '../calibration/calibration';
 import { poolPrice } from '../cost';
-import { UNSUPPORTED_BY_DEFAULT_IMAGE } from '../defaults';
 import { DecodeSpec, DeploymentSpec, PoolSpec } from '../deployment-spec';
 import { ranksOf } from '../spec-check';
 import { FleetSearchOptions } from './fleet-search';
@@ -56,7 +56,7 @@ function poolsOf(spec: DeploymentSpec, options: FleetSearchOptions): DecodeSpec[
 function listedHardware(ways: string[]): string[] {
   return Hardware.names().filter((name) => {
     const type = Hardware.accelerated(name);
-    return type !== undefined && !UNSUPPORTED_BY_DEFAULT_IMAGE.includes(type.accelerator.name) && COEFFICIENT_SETS.includes(setOf(type.accelerator.name)?.name ?? '') && cheapestWay(name, ways) !== undefined;
+    return type !== undefined && !CHIPS_WITHOUT_IMAGE.includes(type.accelerator.name) && COEFFICIENT_SETS.includes(setOf(type.accelerator.name)?.name ?? '') && cheapestWay(name, ways) !== undefined;
   });
 }
 

@@ -1,6 +1,6 @@
 import { Token } from 'aws-cdk-lib';
 import { NeuronVllmEngine } from './neuron-vllm-engine';
-import { UNSUPPORTED_BY_DEFAULT_IMAGE } from '../../estimator/defaults';
+import { CHIPS_WITHOUT_IMAGE } from '../../engine-image';
 import { NeuronInstanceType } from '../../hardware';
 import { ModelArchitecture } from '../../model';
 import { Problem } from '../../problems';
@@ -34,7 +34,7 @@ export function engineProblems(engine: NeuronVllmEngine, model: ModelArchitectur
     ...bucketProblems(engine, path),
     ...argumentProblems(engine, path),
   ];
-  if (engine.image === undefined && UNSUPPORTED_BY_DEFAULT_IMAGE.includes(instanceType.accelerator.name)) {
+  if (engine.image === undefined && CHIPS_WITHOUT_IMAGE.includes(instanceType.accelerator.name)) {
     problems.push({
       rule: 'EngineImageMissing',
       path: `${path}.image`,
