@@ -258,6 +258,8 @@ function deploymentSpec(props: DisaggregatedInferenceProps, path: string): Deplo
     ...(props.headroom === undefined ? {} : { headroom: props.headroom }),
     ...(props.prefill === undefined ? {} : { prefill: props.prefill._poolSpec(props.model, `${path}/Prefill`) }),
     decode,
+    // what Trainium fleets run
+    engine: 'vllm',
     ...(props.link === undefined ? {} : { link: props.link }),
     ...(props.calibration === undefined ? {} : { calibration: props.calibration }),
   };

@@ -205,6 +205,12 @@ describe('fails', () => {
     expect(rulesOf(() => Prefill.trainium({ instanceType: 'trn2.48xlarge' } as any))).toEqual(['PropertyMissing', 'InstanceTypeText']);
   });
 
+  test('with a calibration of an engine that fleets do not run', () => {
+    const { stack, props } = fixture();
+    expect(rulesOf(() => new DisaggregatedInference(stack, 'Chat', { ...props, calibration: { engine: 'sglang', decode: { decodeLayerSeconds: 1e-4 } } })))
+      .toEqual(['CalibrationOfOtherEngine']);
+  });
+
   test('with a count that is a token', () => {
     const { stack, props } = fixture();
     const instanceCount = new CfnParameter(stack, 'Count', { type: 'Number' }).valueAsNumber;

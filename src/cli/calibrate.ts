@@ -7,6 +7,7 @@ import { NO_PROGRESS_BAR, progressBar, table, time } from './text-table';
 import { openToWrite } from './written-file';
 import { CalibrationSpec, DeploymentSpec } from '../estimator';
 import { calibrate as fit } from '../estimator/calibration/calibrate';
+import { isSameEngine } from '../estimator/calibration/calibrated-pools';
 import { configurationsOf, heldOut } from '../estimator/calibration/held-out';
 import { EngineOfSpec, MeasuredPool, engineOfSpec, leastTokenSeconds } from '../estimator/calibration/measured-engine';
 import { Compared, LoggedRequest, Measurements } from '../estimator/calibration/measurements';
@@ -111,13 +112,24 @@ export function calibrate(files: readonly string[], options: CalibrateOptions, p
     seconds: leastTokenSeconds(engine),
     reason: `a tenth of the time in which ${engine.hardware} reads the weights at its peak bandwidth`,
   }));
+  const asked = spec?.engine;
+  const told = measurements?.engine;
+  if (asked !== undefined && told !== undefined && !isSameEngine(asked, told)) {
+    problems.push({
+      rule: 'MeasurementsOfOtherEngine',
+      path: 'engine',
+      value: JSON.stringify(asked),
+      message: `the measurements say that they are of ${told}`,
+      mend: 'name the engine that was measured',
+    });
+  }
   const written = out === undefined ? undefined : attempt(problems, () => openToWrite(out));
   try {
     Problems.throwIfAny(problems);
     if (refusal !== undefined) {
       return { refusal };
     }
-    const calibration = calibrated(engine!, measurements!, files, options, progress);
+    const calibration = calibrated(engine!, measurements!, asked ?? told, files, options, progress);
     if (written !== undefined) {
       ftruncateSync(written);
       writeFileSync(written, `${JSON.stringify(calibration.calibration, undefined, 2)}\n`);
@@ -148,7 +160,8 @@ function knownEngine(spec: DeploymentSpec, pool: MeasuredPool, stepTokens: numbe
 }
 
 function calibrated(
-  engine: EngineOfSpec, measurements: Measurements, files: readonly string[], { pool }: CalibrateOptions, progress?: (text: string) => void,
+  engine: EngineOfSpec, measurements: Measurements, engineName: string | undefined, files: readonly string[], { pool }: CalibrateOptions,
+  progress?: (text: string) => void,
 ): Calibration {
   const mostOfRun = Math.floor(MAX_FITTED_REQUESTS / measurements.logs.length);
   const looked = { ...measurements, logs: measurements.logs.map((log) => beginning(log, mostOfRun)) };
@@ -169,6 +182,7 @@ function calibrated(
     coefficientSet: engine.coefficientSet,
     accelerator: engine.accelerator,
     weights: engine.weights,
+    ...engineName === undefined ? {} : { engine: engineName },
     [pool]: byName((row) => row.fitted),
     [`${pool}RelativeSigmas`]: byName((row) => row.relativeSigma),
     ...Object.fromEntries(METRICS.flatMap((metric) => {

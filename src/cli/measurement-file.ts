@@ -50,6 +50,12 @@ interface Gathered {
   readonly logs: LoggedRequest[][];
 }
 
+/** Measurements, and what the records say of the engine. */
+export interface ToldMeasurements extends Measurements {
+  /** Name of the engine, such as `vllm`; undefined where nothing is said. */
+  readonly engine?: string;
+}
+
 /** What records tell of their engines: where each value of a trait is first. */
 type Traits = Map<string, Map<string, string>>;
 
@@ -68,7 +74,7 @@ type Traits = Map<string, Map<string, string>>;
  * @throws ProblemsError with everything that is wrong: files that cannot be read, fields of records, the first of each file one by one, and
  * records that say that they are of several engines.
  */
-export function readMeasurements(files: readonly string[], least = ANY_TIME): Measurements {
+export function readMeasurements(files: readonly string[], least = ANY_TIME): ToldMeasurements {
   const problems: Problem[] = [];
   const result: Gathered = { prompts: [], steps: [], loops: [], logs: [] };
   const traits: Traits = new Map();
@@ -77,7 +83,8 @@ export function readMeasurements(files: readonly string[], least = ANY_TIME): Me
   }
   problems.push(...severalProblems(traits));
   Problems.throwIfAny(problems);
-  return result;
+  const [engine] = traits.get('engines')?.keys() ?? [];
+  return { ...result, engine };
 }
 
 function severalProblems(traits: Traits): Problem[] {

@@ -62,6 +62,13 @@ export interface DeploymentSpec {
   readonly decode: DecodeSpec;
 
   /**
+   * The software that the pools run, by a name such as `vllm` or `sglang`: a calibration that says that it is of another one is refused.
+   *
+   * @default - any
+   */
+  readonly engine?: string;
+
+  /**
    * Coefficients measured by the user, in place of the shipped ones.
    *
    * @default - the shipped calibration of the pool's accelerator
@@ -286,6 +293,13 @@ export interface CalibrationSpec {
    * @default - the coefficients are taken for the format of the spec
    */
   readonly weights?: string;
+
+  /**
+   * Engine that was measured, such as `vllm`: a spec that names another one is refused.
+   *
+   * @default - the coefficients are taken for the engine of the spec
+   */
+  readonly engine?: string;
 
   /**
    * Coefficients by name, in the units of the shipped set, for the prefill pool (for the only pool if aggregated).

@@ -188,6 +188,17 @@ describe('the command', () => {
     expect(status).toBe(expected);
   });
 
+  test('the engine that records or spec name is that of the calibration, and they name one', () => {
+    write('spec.json', SPEC);
+    write('steps.json', STEPS.slice(0, 2).map((step) => ({ ...step, framework: 'SGLang' })));
+    const calibrate = (...more: string[]) => cli.run(['calibrate', 'steps.json', '--spec', 'spec.json', '--format', 'json', ...more], undefined, folder);
+    expect(JSON.parse(calibrate().stdout).calibration.engine).toBe('sglang');
+    expect(JSON.parse(calibrate('--set', 'engine=sglang').stdout).calibration.engine).toBe('sglang');
+    const { status, stderr } = calibrate('--set', 'engine=vllm');
+    expect([status, stderr.split('\n')[1]]).toEqual([2,
+      '  [engine] the measurements say that they are of sglang, got: "vllm" (name the engine that was measured) [MeasurementsOfOtherEngine]']);
+  });
+
   test('times that are far below what the device can do are refused', () => {
     // 8 of 64 cores are 4 chips of 820 GB/s: the weights, but for the embedding of prompts, are 15 GB.
     write('spec.json', SPEC);

@@ -317,6 +317,9 @@ describe('a calibration', () => {
     ['of another accelerator', 'trn2.48xlarge', { accelerator: 'h100', decode }, {}, ['calibration.accelerator CalibrationOfOtherHardware']],
     ['that starts from another accelerator\'s set', 'trn2.48xlarge', { coefficientSet: 'h100', decode }, {}, ['calibration.coefficientSet CalibrationOfOtherHardware']],
     ['of other weights', 'p5.48xlarge', { accelerator: 'h100', weights: 'bf16', decode }, { precision: { weights: 'fp8' } }, ['calibration.weights CalibrationOfOtherPrecision']],
+    ['of another engine', 'p5.48xlarge', { engine: 'sglang', decode }, { engine: 'vLLM' }, ['calibration.engine CalibrationOfOtherEngine']],
+    ['of the same engine', 'p5.48xlarge', { engine: 'vllm', decode }, { engine: 'vLLM' }, []],
+    ['of an engine, where the spec names none', 'p5.48xlarge', { engine: 'sglang', decode }, {}, []],
     ['of the same', 'p5.48xlarge', { accelerator: 'h100', coefficientSet: 'h100', weights: 'bf16', decode }, {}, []],
     ['of what nobody else has measured, with a borrowed set', 'inf2.48xlarge', { accelerator: 'inferentia2', coefficientSet: 'trainium1', decode }, {}, []],
     ['of the prefill pool alone, beside wafers', 'cs-3', { accelerator: 'trainium2', coefficientSet: 'trainium2', prefill: { prefillLayerSeconds: 1e-4 } }, {

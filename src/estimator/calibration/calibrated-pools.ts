@@ -1,7 +1,7 @@
 import { setNamed, setOf } from './calibration';
 import { Hardware } from '../../hardware';
 import { Precision } from '../../model';
-import { Problem } from '../../problems';
+import { Problem, shown } from '../../problems';
 import { DeploymentSpec } from '../deployment-spec';
 
 const POOLS = ['prefill', 'decode'] as const;
@@ -13,10 +13,11 @@ export function isCalibrated({ calibration, prefill }: DeploymentSpec, pool: 'pr
 }
 
 /**
- * Why a calibration is not of the deployment that it is given for: what was measured of one accelerator, or with weights of one format, says nothing of another.
+ * Why a calibration is not of the deployment that it is given for: what was measured of one accelerator or engine, or with weights of one format, says nothing
+ * of another.
  */
 export function foreignCalibrationProblems(spec: DeploymentSpec): Problem[] {
-  const { calibration = {}, precision } = spec;
+  const { calibration = {}, engine, precision } = spec;
   const { accelerator, coefficientSet, weights } = calibration;
   const asked = precision?.weights ?? Precision.BF16;
   return [
@@ -42,7 +43,19 @@ export function foreignCalibrationProblems(spec: DeploymentSpec): Problem[] {
       message: `the calibration is of engines with ${weights} weights, and the spec asks for ${asked}`,
       mend: 'measure engines of this format and calibrate again, or leave the calibration out',
     }],
+    ...engine === undefined || calibration.engine === undefined || isSameEngine(calibration.engine, engine) ? [] : [{
+      rule: 'CalibrationOfOtherEngine',
+      path: 'calibration.engine',
+      value: shown(calibration.engine),
+      message: `the calibration is of ${calibration.engine}, and the pools run ${engine}`,
+      mend: `measure ${engine} and calibrate again, or leave the calibration out`,
+    }],
   ];
+}
+
+/** Whether two names of engines are of one. */
+export function isSameEngine(one: string, other: string): boolean {
+  return String(one).toLowerCase() === String(other).toLowerCase();
 }
 
 /** The accelerator of a pool, or its wafer system; undefined for unknown names. */
