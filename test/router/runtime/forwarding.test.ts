@@ -204,6 +204,7 @@ describe('a stream', () => {
     ['ends without a reason', sse(chunkOf('b')) + sse('[DONE]')],
     ['is given up', sse(delta({}, 'abort')) + sse('[DONE]')],
     ['is no JSON', 'data: hello\n\n' + DONE],
+    ['is JSON that was cut', 'data: {"choices":[{"index":0,"delta":{"content":"b"},}\n\n' + DONE],
     ['tells of an error as older engines do', sse({ object: 'error', message: 'so', type: 'InternalServerError', param: null, code: 500 }) + sse('[DONE]')],
     ['tells of an error by the name of its event', 'event: error\ndata: {"message":"so"}\n\n' + sse('[DONE]')],
   ])('that %s is the engine\'s failure, before its first token and after', async (_, rest) => {

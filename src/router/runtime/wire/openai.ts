@@ -73,7 +73,7 @@ const FINISH_REASON = 'finish_reason":';
 const REASONS_TO_END = /finish_reason":\s*"([^"]*)"/g;
 
 /**
- * Reads the `data` of an event; parses JSON only where it may matter.
+ * Reads the `data` of an event. Nearly all are chunks of text, which are not read by this: see `isChunkOfText`.
  *
  * Throws EngineError if it is no JSON.
  */
@@ -83,9 +83,6 @@ export function readStreamEvent(data: string): StreamEventMeaning {
   }
   const reasons = [...data.matchAll(REASONS_TO_END)];
   const end = reasons.length === 0 ? undefined : reasons.some(([, reason]) => isGivenUp(reason)) ? 'given_up' : 'reached';
-  if (data.startsWith('{') && data.endsWith('}') && !data.includes('error"') && !data.includes('usage"')) {
-    return { kind: 'chunk', end };
-  }
   const { object, error, usage, status_code: status } = chunkOf(data);
   if ((error ?? null) !== null || object === 'error') {
     return { kind: 'error', ...(typeof status === 'number' && { error: refusal(status, error) }) };
