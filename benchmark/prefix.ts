@@ -4,8 +4,8 @@
  * The median of 20 rounds, in microseconds of one core, within one process, with no engine asked. All engines know the prompt, which is the most that there is to
  * look up.
  */
-import { MAX_BLOCKS, Prompt, readPrompt } from '../src/router/runtime/targets/prompt';
-import { ReadPrompts } from '../src/router/runtime/targets/read-prompts';
+import { readPrompt } from '../src/router/runtime/targets/prompt';
+import { MAX_BLOCKS, Prompt, ReadPrompts } from '../src/routing';
 
 const ROUNDS = 20;
 const CALLS = 500;

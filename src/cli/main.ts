@@ -124,7 +124,7 @@ async function main(): Promise<void> {
     .option('--seed <number>', 'seed of the random numbers (default: 0)')
     .option('--concurrency <clients>', 'clients that each send the next request when the last one is answered, in place of the rate')
     .option('--trace <file>', 'replays recorded requests, in place of draws from the workload')
-    .option('--route [tokens]', 'lets the router decide who reads each prompt, handing on those of at least so many tokens (default: the estimator\'s)')
+    .option('--route [tokens]', 'lets the router decide who reads each prompt, handing on those of at least so many tokens (default: the estimator\'s), and by hash_ids of a trace which engine')
     .option('--fail <pool:instance@from-to>', 'an instance that is down, in seconds from the start: decode:0@60-120; may be repeated', collect, [])
     .option('--jsonl <file>', 'writes every request to the file, one JSON object a line')
     .action(async (file: string, options: SpecOptions & SimulateOptions) => {

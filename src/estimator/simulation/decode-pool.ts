@@ -1,3 +1,4 @@
+import { Affinity } from './affinity';
 import { FleetTables } from './fleet-tables';
 import { PoolCaches } from './pool-caches';
 import { RequestQueues } from './request-queues';
@@ -38,6 +39,9 @@ export class DecodePool {
   /** How often each engine has failed. */
   public readonly epochs: Int32Array;
 
+  /** The router's choice by what engines were given; undefined where the one with the fewest requests is chosen. */
+  public readonly affinity?: Affinity;
+
   private readonly queues: RequestQueues;
   /** Where prompts find what others have left; undefined where what they find is given beforehand, and where prefill engines read. */
   private readonly caches?: PoolCaches;
@@ -63,6 +67,9 @@ export class DecodePool {
     this.epochs = new Int32Array(engines);
     this.queues = new RequestQueues(requests, engines, fleet.ranks);
     this.caches = fleet.aggregated && fleet.caching ? new PoolCaches(engines, fleet.caching.blocks, fleet.caching.prefixes) : undefined;
+    const loadFactor = fleet.caching?.prefixLoadFactor;
+    this.affinity = loadFactor === undefined ? undefined
+      : new Affinity(engines, this.loads, this.queuedTokens, fleet.caching!.prefixes, { readsAlone: false, loadFactor });
     this.doing = new Uint8Array(engines);
     this.reading = new Int32Array(engines).fill(-1);
     this.fresh = new Int32Array(engines).fill(-1);
@@ -82,10 +89,16 @@ export class DecodePool {
     return this.caches?.evicted ?? 0;
   }
 
-  /** The engine with the fewest requests is to have one more; one must be up. Returns it. */
+  /** The engine that a request of a kind would be given to: the one with the fewest, or the router's choice; one must be up. */
+  public next(kind: number): number {
+    return this.affinity?.next(kind) ?? this.loads.winner;
+  }
+
+  /** An engine is to have one request more; one must be up. Returns it. */
   public choose(place: number): number {
     const { requests, loads } = this;
-    const engine = loads.winner;
+    const engine = this.next(requests.row[place]);
+    this.affinity?.give(engine, place, requests.row[place]);
     loads.set(engine, loads.valueOf(engine) + 1);
     requests.writtenBy[place] = engine;
     requests.writeEpoch[place] = this.epochs[engine];
@@ -124,6 +137,7 @@ export class DecodePool {
       this.reading[engine] = -1;
       this.busySeconds += now - this.clock[engine];
       this.queuedTokens[engine] -= kinds.newTokens[row];
+      this.affinity?.learn(engine, place, row % this.fleet.kindCount, requests.cached[place]);
       requests.firstToken[place] = now;
       if (kinds.steps[row] === 0) {
         this.usedKvBytes[engine] -= kinds.kvBytes[row];

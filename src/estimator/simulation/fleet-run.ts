@@ -1,5 +1,5 @@
 import { Problem, Problems } from '../../problems';
-import { PathExpectation, PathRates, SERVICE_TIERS } from '../../routing';
+import { DEFAULT_PREFIX_LOAD_FACTOR, PathExpectation, PathRates, SERVICE_TIERS } from '../../routing';
 import { RequestTrace } from '../../workload';
 import { Refusal } from '../estimate';
 import { kvBytes } from '../phases/shapes';
@@ -50,20 +50,27 @@ export function simulateFleet(service: Service, counts: Counts, options: Simulat
   }
   const load = loadOf(service, options);
   const { failures = [], routing } = options;
-  Problems.throwIfAny([...failureProblems(failures, service, counts), ...routing === undefined ? [] : pathProblems(service)]);
+  const onePath = routing === undefined ? [] : pathProblems(service);
+  const prefixLoadFactor = routing && load.lengths.prefixes && (routing.prefixLoadFactor ?? DEFAULT_PREFIX_LOAD_FACTOR);
+  // of one path there are still its engines to choose from
+  Problems.throwIfAny([...failureProblems(failures, service, counts), ...prefixLoadFactor === undefined ? onePath : []]);
   const most = options.concurrency ?? load.arrivals.requests;
-  const fleet = fleetTables(service, counts.prefill, counts.decode, load.lengths, most, failures.length > 0 || options.routing !== undefined);
+  const choosesPath = routing !== undefined && onePath.length === 0;
+  const fleet = fleetTables(service, counts.prefill, counts.decode, load.lengths, most, failures.length > 0 || choosesPath, prefixLoadFactor);
   const refusal = unfit(service, fleet, options.trace);
-  return refusal === undefined ? run(service, counts, options, load, fleet) : { refusal };
+  return refusal === undefined ? run(service, counts, options, load, fleet, choosesPath ? routingOf(service, routing, load.lengths) : undefined)
+    : { refusal };
 }
 
-function run(service: Service, counts: Counts, options: SimulationOptions, load: Load, fleet: FleetTables): SimulationOutcome {
+function run(
+  service: Service, counts: Counts, options: SimulationOptions, load: Load, fleet: FleetTables, routing: FleetRouting | undefined,
+): SimulationOutcome {
   const { spec } = service;
   const recorder = new Recorder(fleet, spec.objective, options.observer);
   const { prefill, decode } = service.resolved.plant;
   const outages = new Outages(options.failures ?? [], (pool) => (pool === 'prefill' ? prefill! : decode).enginesPerInstance, fleet.overheadSeconds);
   const engine = fleet.chunked === undefined
-    ? new EventEngine(fleet, load.arrivals, recorder, outages, options.routing && routingOf(service, options.routing, load.lengths))
+    ? new EventEngine(fleet, load.arrivals, recorder, outages, routing)
     : new MixedFleet(fleet, load.arrivals, recorder, outages);
   engine.run();
   if (recorder.firstToken.count === 0) {
@@ -226,7 +233,7 @@ function unfit(service: Service, { kinds, kvMemoryBytes, aggregated, caching }: 
 function pathProblems({ aggregated, resolved: { plant } }: Service): Problem[] {
   const path = aggregated ? 'decode engines read all prompts' : plant.decode.wafers !== undefined ? 'nothing is published of wafers that read prompts' : undefined;
   return path === undefined ? [] : [{
-    rule: 'SimulationRoutingOnePath', path: 'routing', message: `there is one path only, as ${path}`, mend: 'leave the routing out',
+    rule: 'SimulationRoutingOnePath', path: 'routing', message: `there is one path only, as ${path}`, mend: 'leave the routing out, or give a trace that tells which prompts begin alike',
   }];
 }
 

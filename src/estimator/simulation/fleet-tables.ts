@@ -63,6 +63,8 @@ export interface PrefixCaching {
   readonly prefixes: Prefixes;
   /** Blocks of an engine, no more than all requests together take. */
   readonly blocks: number;
+  /** How the router chooses by what engines have read; undefined where it gives a request to the engine with the fewest. */
+  readonly prefixLoadFactor?: number;
   /** Seconds to read a prompt of a kind, so many tokens of which are there. */
   promptSeconds(kind: number, cachedTokens: number): number;
   /** Seconds of the transfer of its KV cache alone on its link. */
@@ -122,9 +124,11 @@ export interface Bend {
  * @param kinds lengths that occur.
  * @param requests most requests that can be there at once.
  * @param eitherReads whether some prompts may be read by decode engines though there are prefill engines, or fail to be read.
+ * @param prefixLoadFactor of the router, where it chooses engines by the prompts that they have read.
  */
 export function fleetTables(
   service: Service, prefillInstances: number, decodeInstances: number, kinds: RequestLengths, requests: number, eitherReads: boolean,
+  prefixLoadFactor?: number,
 ): FleetTables {
   const { resolved, form, aggregated } = service;
   const { model, prefill, link, decode, classes } = resolved.plant;
@@ -195,6 +199,7 @@ export function fleetTables(
     caching: kinds.prefixes && {
       prefixes: new Prefixes(kinds.prefixes, inputTokens, (prefill ?? decode).kvBlockTokens),
       blocks: blocksOf(model, prefill ?? decode, aggregated ? inputTokens.map((tokens, kind) => tokens + outputTokens[kind]) : inputTokens),
+      prefixLoadFactor,
       promptSeconds: (kind, cached) => secondsToRead(kind, reader, cached),
       transferSeconds: (kind, cached) => secondsToSend(kind, secondsToRead(kind, reader, cached)),
     },

@@ -1,3 +1,4 @@
+import { Affinity } from './affinity';
 import { Arrivals } from './arrivals';
 import { BlockMemory } from './engine-memory';
 import { Finished } from './event-engine';
@@ -14,8 +15,8 @@ interface FleetRequest extends MixedRequest {
 }
 
 /**
- * The event simulation of a fleet whose engines read prompts and write tokens in the same steps. A request goes to the engine with the fewest; of equal
- * ones to the first. Gateway time delays each request alike and is added in the end.
+ * The event simulation of a fleet whose engines read prompts and write tokens in the same steps. A request goes to the engine with the fewest, of equal
+ * ones to the first, or to the one that the router chooses by what engines have read. Gateway time delays each request alike and is added in the end.
  */
 export class MixedFleet {
   public readonly prefillBusySeconds = 0;
@@ -27,6 +28,8 @@ export class MixedFleet {
   private readonly blocks: KvBlocks[];
   private readonly events: Tournament;
   private readonly loads: Tournament;
+  /** The router's choice by what engines have read; undefined where the one with the fewest requests is chosen. */
+  private readonly affinity?: Affinity;
 
   /**
    * @param fleet with `chunked`.
@@ -42,6 +45,10 @@ export class MixedFleet {
       new MixedEngine(model, engine, coefficients, limits, caching && new BlockMemory(this.blocks[i]))));
     this.events = new Tournament(fleet.decodeEngines, Infinity);
     this.loads = new Tournament(fleet.decodeEngines, 0);
+    const queuedTokens = new Float64Array(fleet.decodeEngines);
+    const loadFactor = caching?.prefixLoadFactor;
+    this.affinity = loadFactor === undefined ? undefined
+      : new Affinity(fleet.decodeEngines, this.loads, queuedTokens, caching!.prefixes, { readsAlone: false, loadFactor });
   }
 
   /** Seconds that engines worked, summed. */
@@ -113,7 +120,8 @@ export class MixedFleet {
       this.fail(request, now);
       return;
     }
-    const engine = this.loads.winner;
+    const engine = this.affinity?.next(kind) ?? this.loads.winner;
+    this.affinity?.give(engine, request.number, kind);
     this.loads.set(engine, this.loads.valueOf(engine) + 1);
     this.engines[engine].join(request, now);
     this.events.set(engine, this.engines[engine].endsSeconds);
@@ -123,6 +131,7 @@ export class MixedFleet {
     const { overheadSeconds } = this.fleet;
     const finish = lastTokenSeconds + overheadSeconds;
     this.loads.set(engine, this.loads.valueOf(engine) - 1);
+    this.affinity?.learn(engine, number, kind, cachedTokens);
     this.sink.finished(number, kind, arrivalSeconds, firstTokenSeconds + overheadSeconds, finish, engine, engine, cachedTokens);
     this.traffic.answered(finish);
   }

@@ -1,3 +1,4 @@
+import { Affinity } from './affinity';
 import { FleetTables } from './fleet-tables';
 import { PoolCaches } from './pool-caches';
 import { RequestQueues } from './request-queues';
@@ -19,6 +20,9 @@ export class PrefillPool {
   /** How often each engine has failed. */
   public readonly epochs: Int32Array;
 
+  /** The router's choice by what engines have read; undefined where the one with the fewest requests is chosen. */
+  public readonly affinity?: Affinity;
+
   private readonly reading: Int32Array;
   private readonly queues: RequestQueues;
   /** Where prompts find what others have left; undefined where what they find is given beforehand. */
@@ -33,6 +37,9 @@ export class PrefillPool {
     this.reading = new Int32Array(engines).fill(-1);
     this.queues = new RequestQueues(requests, engines, fleet.ranks);
     this.caches = fleet.caching && new PoolCaches(engines, fleet.caching.blocks, fleet.caching.prefixes);
+    const loadFactor = fleet.caching?.prefixLoadFactor;
+    this.affinity = loadFactor === undefined ? undefined
+      : new Affinity(engines, this.loads, this.queuedTokens, fleet.caching!.prefixes, { readsAlone: true, loadFactor });
   }
 
   /** Blocks of prefixes that others have taken. */
@@ -40,12 +47,18 @@ export class PrefillPool {
     return this.caches?.evicted ?? 0;
   }
 
-  /** A request comes to the engine with the fewest; one must be up. */
+  /** The engine that a request of a kind would come to: the one with the fewest, or the router's choice; one must be up. */
+  public next(kind: number): number {
+    return this.affinity?.next(kind) ?? this.loads.winner;
+  }
+
+  /** A request comes; an engine must be up. */
   public take(place: number, now: number): void {
     const { requests, loads } = this;
-    const engine = loads.winner;
+    const engine = this.next(requests.row[place]);
     loads.set(engine, loads.valueOf(engine) + 1);
-    this.queuedTokens[engine] += this.fleet.kinds.newTokens[requests.row[place]];
+    this.affinity?.give(engine, place, requests.row[place]);
+    this.queuedTokens[engine] += this.tokensToRead(place);
     requests.readBy[place] = engine;
     requests.readEpoch[place] = this.epochs[engine];
     if (this.reading[engine] < 0 && this.caches === undefined) {
@@ -63,7 +76,8 @@ export class PrefillPool {
     const engine = this.events.winner;
     const place = this.reading[engine];
     this.loads.set(engine, this.loads.valueOf(engine) - 1);
-    this.queuedTokens[engine] -= this.fleet.kinds.newTokens[this.requests.row[place]];
+    this.queuedTokens[engine] -= this.tokensToRead(place);
+    this.affinity?.learn(engine, place, this.requests.row[place], this.requests.cached[place]);
     this.reading[engine] = -1;
     this.startNext(engine, now);
     return place;
@@ -104,6 +118,10 @@ export class PrefillPool {
   /** An engine is up again. */
   public restore(engine: number): void {
     this.loads.set(engine, 0);
+  }
+
+  private tokensToRead(place: number): number {
+    return this.affinity?.unreadTokens(place) ?? this.fleet.kinds.newTokens[this.requests.row[place]];
   }
 
   /** The first in the queue is read, if there is one and the KV cache has room for it. */

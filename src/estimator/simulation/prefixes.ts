@@ -1,4 +1,9 @@
+import { MAX_BLOCKS, Prompt } from '../../routing';
 import { PREFIX_BLOCK_TOKENS } from '../../workload/limits';
+
+/** Blocks that the router looks at, of each id: its blocks of text are some 128 tokens. */
+const ROUTER_BLOCKS_OF_ID = 4;
+const ROUTER_BLOCK_TOKENS = PREFIX_BLOCK_TOKENS / ROUTER_BLOCKS_OF_ID;
 
 /**
  * Which blocks of prompts are the same: those that stand for the same tokens after the same tokens have the same key.
@@ -34,5 +39,17 @@ export class Prefixes {
     const last = (block + 1) * this.blockTokens - 1;
     const piece = Math.floor(last / PREFIX_BLOCK_TOKENS);
     return this.ids[this.starts[kind] + piece] * this.blocksOfId + Math.floor((last - piece * PREFIX_BLOCK_TOKENS) / this.blockTokens);
+  }
+
+  /** A kind's prompt as the router sees it. */
+  public prompt(kind: number): Prompt {
+    const tokens = this.inputTokens[kind];
+    const known = (this.starts[kind + 1] - this.starts[kind]) * PREFIX_BLOCK_TOKENS;
+    const blocks = new Int32Array(Math.min(MAX_BLOCKS, Math.floor(Math.min(known, tokens) / ROUTER_BLOCK_TOKENS)));
+    for (let i = 0; i < blocks.length; i++) {
+      const piece = Math.floor(i / ROUTER_BLOCKS_OF_ID);
+      blocks[i] = this.ids[this.starts[kind] + piece] * ROUTER_BLOCKS_OF_ID + i - piece * ROUTER_BLOCKS_OF_ID;
+    }
+    return { tokens, sharePerBlock: ROUTER_BLOCK_TOKENS / tokens, blocks };
   }
 }

@@ -16,8 +16,8 @@ export interface FleetRouting {
 export class Routing {
   // used again for every request, as there may be millions
   private readonly request = { promptTokens: 0, isEligible: true, tier: 'default' as ServiceTier };
-  private readonly pair = { isUp: true, freeSlots: Infinity, queuedPromptTokens: 0, sequences: 0 };
-  private readonly one = { isUp: true, freeSlots: Infinity, queuedPromptTokens: 0, sequences: 0 };
+  private readonly pair = { isUp: true, freeSlots: Infinity, cachedPromptTokens: 0, queuedPromptTokens: 0, sequences: 0 };
+  private readonly one = { isUp: true, freeSlots: Infinity, cachedPromptTokens: 0, queuedPromptTokens: 0, sequences: 0 };
   private readonly state = { disaggregated: this.pair, aggregated: this.one };
 
   constructor(private readonly fleet: FleetRouting, private readonly prefill: PrefillPool, private readonly decode: DecodePool) {}
@@ -27,10 +27,14 @@ export class Routing {
     const { fleet, request, pair, one, prefill, decode } = this;
     request.promptTokens = fleet.promptTokens[kind];
     request.tier = fleet.tiers[kind];
-    one.sequences = decode.loads.least;
-    one.queuedPromptTokens = decode.queuedTokens[decode.loads.winner];
-    pair.sequences = decode.loads.least;
-    pair.queuedPromptTokens = prefill.queuedTokens[prefill.loads.winner];
+    const writer = decode.next(kind);
+    const reader = prefill.next(kind);
+    one.sequences = decode.loads.valueOf(writer);
+    one.queuedPromptTokens = decode.queuedTokens[writer];
+    one.cachedPromptTokens = decode.affinity?.cachedTokens(writer, kind) ?? 0;
+    pair.sequences = one.sequences;
+    pair.queuedPromptTokens = prefill.queuedTokens[reader];
+    pair.cachedPromptTokens = prefill.affinity?.cachedTokens(reader, kind) ?? 0;
     return decide(request, this.state, fleet.policy).path === 'disaggregated';
   }
 }

@@ -36,7 +36,8 @@ export interface SimulationOptions {
 
   /**
    * Lets the router decide for each request whether a prefill engine reads its prompt or the decode engine itself, as the deployed router does: by the
-   * prompt's length, the objective, and how busy the engines are.
+   * prompt's length, the objective, and how busy the engines are. Where the trace tells which prompts begin alike, also which engine: one that was given the
+   * beginning of the prompt before, unless it has more to do than others.
    *
    * @default - every prompt is read by a prefill engine, where there are any
    */
@@ -67,6 +68,14 @@ export interface SimulatedRouting {
    * @default - what the estimator tells the router: the shortest that costs its caller no more time than it spares the decode engine
    */
   readonly minPromptTokens?: number;
+
+  /**
+   * How much an engine may have to do, with a request, over what the engine with the least would have, to be chosen because it was given the beginning of the
+   * prompt before; from 1 to 100. Of use with a trace that tells which prompts begin alike.
+   *
+   * @default 1.25
+   */
+  readonly prefixLoadFactor?: number;
 }
 
 /**

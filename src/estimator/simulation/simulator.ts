@@ -10,12 +10,15 @@ import { SimulationObserver, SimulationOptions, SimulationOutcome } from './simu
 
 const MAX_REQUESTS = 2_000_000_000;
 const MAX_CLIENTS = 10_000_000;
+/** The router's own bound. */
+const MAX_LOAD_FACTOR = 100;
 
 /**
  * Simulates a deployment request by request.
  *
  * Every request passes the queue of a prefill engine, the link, the decode engine's wait for a slot and for KV memory, and its batch; step times are those
- * of the closed form. The router gives a request to the engine with the fewest requests, and with the option `routing` decides who reads its prompt. The simulation advances from event to event in closed sums, and gives
+ * of the closed form. The router gives a request to the engine with the fewest requests, and with the option `routing` decides who reads its prompt, and by what engines were given before
+ * to whom it goes. The simulation advances from event to event in closed sums, and gives
  * each request the times that advancing token by token would. The same spec, options and seed give the same figures on every machine, except that the last
  * digit of step times of models with routed experts is the platform's (`Math.pow`).
  *
@@ -93,6 +96,12 @@ function optionProblems({ seed, requests, concurrency, trace, routing }: Simulat
   if (shortest !== undefined && !(shortest >= 0 && shortest < Infinity)) {
     problems.push({
       rule: 'SimulationOptionOutOfRange', path: 'routing.minPromptTokens', value: String(shortest), message: 'this is no number of tokens', mend: 'give a number from 0 on',
+    });
+  }
+  const factor = routing?.prefixLoadFactor;
+  if (factor !== undefined && !(factor >= 1 && factor <= MAX_LOAD_FACTOR)) {
+    problems.push({
+      rule: 'SimulationOptionOutOfRange', path: 'routing.prefixLoadFactor', value: String(factor), message: `this is no factor from 1 to ${MAX_LOAD_FACTOR}`, mend: 'give such a number, or leave it out',
     });
   }
   whole(seed, 'seed', 0, 2 ** 32 - 1);

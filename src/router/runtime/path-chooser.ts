@@ -4,13 +4,14 @@ import { Exchange } from './exchange';
 import { isEligible } from './handoff/eligibility';
 import { serviceTierOf } from './service-tier';
 import { Endpoint } from './targets/endpoint';
-import { Prompt, readPrompt } from './targets/prompt';
+import { readPrompt } from './targets/prompt';
 import { Target } from './targets/target';
 import { ApiError } from './wire/api-error';
 import { EngineRequest } from './wire/engine-request';
 import { promptTextOf, PromptText } from './wire/prompt-text';
 import {
-  decide, Decision, PathState, predictedTpotSeconds, predictedTtftSeconds, PromptTokens, Recalibration, RoutedRequest, RoutingPolicy, RoutingState,
+  decide, Decision, PathState, predictedTpotSeconds, predictedTtftSeconds, Prompt, PromptTokens, Recalibration, RoutedRequest, RoutingPolicy,
+  RoutingState,
 } from '../../routing';
 
 /** A request whose path is to be chosen. */

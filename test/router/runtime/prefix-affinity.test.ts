@@ -5,9 +5,9 @@ import { VllmPair } from './vllm-pair';
 import { TargetConfig } from '../../../src/router/runtime/config';
 import { Endpoint } from '../../../src/router/runtime/targets/endpoint';
 import { Engines } from '../../../src/router/runtime/targets/engines';
-import { BLOCK_BYTES, MAX_BLOCKS, Prompt, readPrompt } from '../../../src/router/runtime/targets/prompt';
-import { ReadPrompts } from '../../../src/router/runtime/targets/read-prompts';
+import { BLOCK_BYTES, readPrompt } from '../../../src/router/runtime/targets/prompt';
 import { Target } from '../../../src/router/runtime/targets/target';
+import { MAX_BLOCKS, Prompt, ReadPrompts } from '../../../src/routing';
 
 const mockRecords: { [name: string]: SrvRecord[] } = {};
 jest.mock('node:dns/promises', () => ({ resolveSrv: async (name: string) => mockRecords[name] }));

@@ -5,9 +5,9 @@ import { parseRouterConfig } from '../../../src/router/runtime';
 import { TargetConfig } from '../../../src/router/runtime/config';
 import { Endpoint } from '../../../src/router/runtime/targets/endpoint';
 import { Engines } from '../../../src/router/runtime/targets/engines';
-import { Prompt } from '../../../src/router/runtime/targets/prompt';
 import { readEngineReport } from '../../../src/router/runtime/targets/reported-load';
 import { Target } from '../../../src/router/runtime/targets/target';
+import { Prompt } from '../../../src/routing';
 
 const running: MockEngine[] = [];
 const routers: TestRouter[] = [];

@@ -4,9 +4,9 @@ import { Cancellation } from '../../../src/router/runtime/cancellation';
 import { TargetConfig } from '../../../src/router/runtime/config';
 import { SrvDiscovery } from '../../../src/router/runtime/targets/discovery';
 import { Engines } from '../../../src/router/runtime/targets/engines';
-import { Prompt } from '../../../src/router/runtime/targets/prompt';
 import { Target } from '../../../src/router/runtime/targets/target';
 import { readWhole } from '../../../src/router/runtime/wire/whole-answer';
+import { Prompt } from '../../../src/routing';
 
 const engines: MockEngine[] = [];
 const routers: TestRouter[] = [];

@@ -1,6 +1,6 @@
 import { EngineResponse } from './engine-response';
-import { ReadPrompts } from './read-prompts';
 import { readEngineReport, ReportedLoad } from './reported-load';
+import { EngineState, ReadPrompts } from '../../../routing';
 import { Cancellation } from '../cancellation';
 import { ConnectError } from '../upstream/connection';
 import { Connections } from '../upstream/connections';
@@ -33,7 +33,7 @@ export interface Probe {
 /**
  * One engine: its connections, how many requests it has, and whether it can be relied on.
  */
-export class Endpoint {
+export class Endpoint implements EngineState {
   /** Base URL of the engine. */
   public readonly url: string;
   /** What the engine says of its load. */

@@ -1,11 +1,10 @@
 /* eslint-disable no-bitwise -- a hash is made of bits */
 import { randomBytes } from 'node:crypto';
+import { MAX_BLOCKS, Prompt } from '../../../routing';
 import { EngineRequest } from '../wire/engine-request';
 
 /** Bytes of a block: some hundred tokens, fewer of which are not worth an engine. */
 export const BLOCK_BYTES = 512;
-/** Blocks that are looked at: of a longer prompt the rest is taken for new. */
-export const MAX_BLOCKS = 1024;
 const WORDS = BLOCK_BYTES / 4;
 /** Where what a prompt is made from begins in a request: what is before it, such as a temperature, is no part of the prompt. Elsewhere none is read. */
 const BEGINNINGS: { readonly [path: string]: string } = { '/v1/chat/completions': '"messages"', '/v1/completions': '"prompt"' };
@@ -17,16 +16,6 @@ const [A, B, C, D] = [0x9e3779b1, 0x85ebca77, 0xc2b2ae3d, 0x27d4eb2f];
 // used again for every request, as nothing of it is kept.
 const words = new Int32Array(MAX_BLOCKS * WORDS);
 const bytes = new Uint8Array(words.buffer);
-
-/** A prompt, as far as engines are chosen by it. */
-export interface Prompt {
-  /** Its tokens, about. */
-  readonly tokens: number;
-  /** Its share, 0 to 1, that one block is. */
-  readonly sharePerBlock: number;
-  /** A hash for each block from the beginning, of it and all before it. */
-  readonly blocks: Int32Array;
-}
 
 /**
  * Reads a prompt. The blocks are those of the request's text, so that two prompts share those that are equal from the first message on.

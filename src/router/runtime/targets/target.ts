@@ -3,9 +3,9 @@ import { isDeepStrictEqual } from 'node:util';
 import { BedrockSigner } from './bedrock-signer';
 import { Endpoint } from './endpoint';
 import { Engines } from './engines';
-import { Prompt } from './prompt';
 import { Protocol, PROTOCOLS } from './protocols';
 import { kvHandoffOf } from '../../../kv-connectors';
+import { chooseEngine, EngineChoice, Prompt } from '../../../routing';
 import { TargetConfig } from '../config';
 import { isEligible } from '../handoff/eligibility';
 import { EngineRequest } from '../wire/engine-request';
@@ -22,6 +22,7 @@ export class Target {
   public readonly signer?: BedrockSigner;
   /** Its engines, which may be those of other targets, before or after this one, too. */
   public readonly engines: Engines;
+  private readonly choice: EngineChoice;
   private turn = 0;
 
   /**
@@ -33,6 +34,7 @@ export class Target {
     this.protocol = PROTOCOLS[config.protocol];
     this.signer = this.protocol.isSigned ? new BedrockSigner(config.region!) : undefined;
     this.engines = engines;
+    this.choice = { readsAlone: config.role === 'prefill', loadFactor: config.prefixLoadFactor };
   }
 
   /** The target as another configuration has it, this one if it is the same; undefined if that is a target of other engines. */
@@ -113,41 +115,6 @@ export class Target {
   private best(candidates: Endpoint[], prompt: Prompt): Endpoint | undefined {
     const open = candidates.filter((endpoint) => endpoint.freeSlots > 0);
     const from = open.length > 0 ? open : candidates;
-    let best: Endpoint | undefined;
-    for (let i = 0; i < from.length; i++) {
-      // equals take turns.
-      const endpoint = from[(this.turn + i) % from.length];
-      best = best === undefined || this.isFreer(endpoint, best) ? endpoint : best;
-    }
-    if (best === undefined || from.length === 1 || prompt.blocks.length === 0) {
-      return best;
-    }
-    const least = best;
-    const most = this.config.prefixLoadFactor * this.loadWith(least, prompt);
-    let blocks = least.prompts.blocksOf(prompt);
-    for (const endpoint of from) {
-      // of an engine that has a single request, a factor says nothing.
-      const isWithin = this.loadWith(endpoint, prompt) <= (this.config.role === 'prefill' ? most : Math.ceil(most));
-      if (endpoint !== least && endpoint.isNearlyFull === least.isNearlyFull && isWithin) {
-        const known = endpoint.prompts.blocksOf(prompt);
-        best = known > blocks ? endpoint : best;
-        blocks = Math.max(blocks, known);
-      }
-    }
-    return best;
-  }
-
-  private isFreer(one: Endpoint, other: Endpoint): boolean {
-    return one.isNearlyFull === other.isNearlyFull ? this.load(one) < this.load(other) : other.isNearlyFull;
-  }
-
-  /** Who reads prompts alone has as much to do as they are long. */
-  private load(endpoint: Endpoint): number {
-    return this.config.role === 'prefill' ? endpoint.everybodysPromptTokens : endpoint.sequences;
-  }
-
-  /** What an endpoint would have to do if it got a prompt. */
-  private loadWith(endpoint: Endpoint, prompt: Prompt): number {
-    return this.load(endpoint) + (this.config.role === 'prefill' ? prompt.tokens - endpoint.prompts.cachedTokens(prompt) : 1);
+    return chooseEngine(from, prompt, this.turn, this.choice);
   }
 }

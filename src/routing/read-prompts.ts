@@ -1,9 +1,19 @@
-import { MAX_BLOCKS, Prompt } from './prompt';
-
+/** Blocks of a prompt that are looked at: of a longer one the rest is taken for new. */
+export const MAX_BLOCKS = 1024;
 /** Blocks of a generation: about a million tokens, and half a megabyte of memory for two. */
 const GENERATION_BLOCKS = 8 * MAX_BLOCKS;
 /** Weight of the newest answer. */
 const WEIGHT = 0.1;
+
+/** A prompt, as far as engines are chosen by it. */
+export interface Prompt {
+  /** Its tokens, about. */
+  readonly tokens: number;
+  /** Its share, 0 to 1, that one block is. */
+  readonly sharePerBlock: number;
+  /** A hash for each block from the beginning, of it and all before it. */
+  readonly blocks: Int32Array;
+}
 
 /**
  * The prompts that an engine was given, of which it may have the beginnings in its cache: the latest of them, in bounded memory.
