@@ -142,22 +142,18 @@ export class Exchange {
     // the caller may have left before its body is looked at.
     this.cancellation.throwIfCancelled();
     const tooLong = () => new ApiError(413, 'invalid_request_error', 'body_too_long', `the body is longer than ${maxBodyBytes} bytes`);
-    if (Number(this.request.headers['content-length'] ?? 0) > maxBodyBytes) {
+    const announcedBytes = Number(this.request.headers['content-length']);
+    if (announcedBytes > maxBodyBytes) {
       throw tooLong();
     }
     const chunks: Buffer[] = [];
     let length = 0;
     const { request } = this;
-    if (request instanceof IncomingMessage && request.complete) {
-      // it has come with its head.
-      for (let chunk: Buffer | null = request.read(); chunk !== null; chunk = request.read()) {
-        length += chunk.length;
-        chunks.push(chunk);
-      }
-      if (length > maxBodyBytes) {
-        throw tooLong();
-      }
-      return joined(chunks);
+    if (request instanceof IncomingMessage && request.readableLength === announcedBytes) {
+      // all of it has come with its head.
+      const body: Buffer = request.read() ?? Buffer.alloc(0);
+      request.resume();
+      return body;
     }
     return new Promise<Buffer>((resolve, fail) => {
       const reject = (error: Error) => {
@@ -184,7 +180,7 @@ export class Exchange {
         clearTimeout(stalled);
         clearTimeout(late);
         this.request.off('close', leave);
-        resolve(joined(chunks));
+        resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks));
       });
       this.request.once('close', leave);
       this.request.once('error', leave);
@@ -207,10 +203,6 @@ export class Exchange {
       this.answer.breakOff(failure?.bytes);
     }
   }
-}
-
-function joined(chunks: Buffer[]): Buffer {
-  return chunks.length === 1 ? chunks[0] : Buffer.concat(chunks);
 }
 
 /** What the log may say of an error: a refusal's text, and that of an error nobody thought of, may quote the caller. */

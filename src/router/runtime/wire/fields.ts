@@ -113,12 +113,20 @@ export function jsonObject(bytes: Buffer): Fields {
 
 /** Whether a value is nested so deeply that engines would not read it, or that writing it could fill the stack. */
 export function isTooDeep(value: unknown): boolean {
-  let level = [value].filter(isNested);
+  let level: object[] = isNested(value) ? [value] : [];
   for (let depth = 0; level.length > 0; depth++) {
     if (depth === MAX_DEPTH) {
       return true;
     }
-    level = level.flatMap((one) => Object.values(one).filter(isNested));
+    const next: object[] = [];
+    for (const one of level) {
+      for (const member of Array.isArray(one) ? one : Object.values(one)) {
+        if (isNested(member)) {
+          next.push(member);
+        }
+      }
+    }
+    level = next;
   }
   return false;
 }
