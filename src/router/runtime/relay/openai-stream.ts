@@ -6,6 +6,7 @@ import { CallerStream } from '../wire/caller-wire';
 import { isChunkOfText, isPartOfAnswer, moreThanText, readStreamEvent, StreamEventMeaning } from '../wire/openai';
 import { errorEvent } from '../wire/openai-wire';
 import { SseEventTooLong, SseSplitter } from '../wire/sse';
+import { TextChunks } from '../wire/text-chunks';
 
 /** Far above any event of a chat completion; an engine that sends more is not speaking the protocol. */
 const MAX_EVENT_BYTES = 4 * 1024 * 1024;
@@ -13,6 +14,7 @@ const MAX_EVENT_BYTES = 4 * 1024 * 1024;
 const ERROR_EVENT = /^event: ?error\r?$/m;
 /** What events end with. */
 const BLANK_LINE = '\n\n';
+const DATA = 'data: ';
 const NOTHING = Buffer.alloc(0);
 
 /** A stream of OpenAI's server-sent events, on its way to a caller of any API. It is whole only with a reason for its end and `[DONE]`. */
@@ -21,12 +23,15 @@ export class OpenAiEngineStream extends EngineStream {
   /** What the caller is told; before the answer begins, nothing of it: an engine that then tells of an error has said nothing yet. */
   private readonly caller: CallerStream;
   private readonly splitter = new SseSplitter(MAX_EVENT_BYTES);
+  /** Undefined for callers who are told each event: those are passed on faster than they are read. */
+  private readonly chunks?: TextChunks;
   private heldBytes = 0;
   private finished = false;
 
   constructor(exchange: Exchange) {
     super(exchange);
     this.caller = exchange.wire.stream(exchange);
+    this.chunks = this.caller.readsText ? new TextChunks() : undefined;
   }
 
   public get headers(): { readonly [name: string]: string } {
@@ -65,11 +70,22 @@ export class OpenAiEngineStream extends EngineStream {
     if (this.ended || chunk.length === 0) {
       return 0;
     }
+    if (this.chunks !== undefined) {
+      const whole = chunk.subarray(0, chunk.lastIndexOf(BLANK_LINE) + BLANK_LINE.length);
+      const read = this.chunks.read(whole.toString('utf8'));
+      if (read !== undefined) {
+        this.count(read.events);
+        this.caller.texts(whole, read.text);
+        return whole.length;
+      }
+    }
     const text = chunk.toString('latin1');
     const told = moreThanText(text);
     let length = 0;
+    let lastStart = 0;
     let events = 0;
     for (let at = text.indexOf('\n'); at !== -1 && at < told && isChunkOfText(text, length, at); at = text.indexOf('\n', length)) {
+      lastStart = length;
       length = at + BLANK_LINE.length;
       events++;
     }
@@ -77,6 +93,7 @@ export class OpenAiEngineStream extends EngineStream {
       this.count(events);
       this.exchange.trace?.read(text.slice(0, length));
       this.caller.texts(chunk.subarray(0, length));
+      this.chunks?.learn(chunk.toString('utf8', lastStart + DATA.length, length - BLANK_LINE.length));
     }
     return length;
   }
@@ -130,6 +147,9 @@ export class OpenAiEngineStream extends EngineStream {
     }
     const shown = data.includes('kv_transfer_params') ? withoutKvParams(Buffer.from(data)).toString('utf8') : data;
     this.caller.event(shown === data ? bytes : Buffer.from(`data: ${shown.replace(/\n/g, '\ndata: ')}\n\n`), shown);
+    if (this.begun) {
+      this.chunks?.learn(shown);
+    }
   }
 }
 

@@ -34,6 +34,8 @@ export interface StreamFailure {
  */
 export interface CallerStream {
   readonly headers: { readonly [name: string]: string };
+  /** Whether it tells the text of several events as one. */
+  readonly readsText: boolean;
 
   /**
    * An event of the engine's stream.
@@ -43,8 +45,13 @@ export interface CallerStream {
    */
   event(bytes: Buffer, data: string | undefined): void;
 
-  /** Events that say nothing but text, as they came. */
-  texts(bytes: Buffer): void;
+  /**
+   * Events that say nothing but text.
+   *
+   * @param bytes the events as they came.
+   * @param text what they say; undefined where that is yet to be read.
+   */
+  texts(bytes: Buffer, text?: string): void;
 
   /** An event in which the engine says that it failed. */
   engineError(bytes: Buffer): void;

@@ -3,18 +3,17 @@ import { CallerStream } from './caller-wire';
 import { chunkOf, isGivenUp, reasoningOf } from './completion';
 import { Fields, isObject } from './fields';
 import { dataOfEach } from './sse';
-import { TextChunks } from './text-chunks';
 
 /**
  * The chunks of a chat completion on their way to a caller who is told the answer in another form: its text and reasoning, calls of tools, and its end.
  */
 export abstract class CompletionStream implements CallerStream {
   public abstract readonly headers: { readonly [name: string]: string };
+  public readonly readsText = true;
   /** Whether the caller was told that the answer failed: nothing follows. */
   protected failed = false;
   /** What the engine counts. */
   protected usage: unknown;
-  private readonly chunks = new TextChunks();
   private begun = false;
   private finishReason?: string;
 
@@ -24,11 +23,9 @@ export abstract class CompletionStream implements CallerStream {
     }
   }
 
-  public texts(bytes: Buffer): void {
-    const events = bytes.toString('utf8');
-    const text = this.chunks.textOf(events);
+  public texts(bytes: Buffer, text?: string): void {
     if (text === undefined) {
-      dataOfEach(events).forEach((data) => this.chunk(data));
+      dataOfEach(bytes.toString('utf8')).forEach((data) => this.chunk(data));
     } else if (text !== '') {
       this.text('text', text);
     }
@@ -64,13 +61,11 @@ export abstract class CompletionStream implements CallerStream {
   protected abstract end(finishReason: string): void;
 
   private chunk(data: string): void {
-    const chunk = chunkOf(data);
-    const { choices, usage } = chunk;
+    const { choices, usage } = chunkOf(data);
     this.usage = usage ?? this.usage;
     const choice = Array.isArray(choices) ? choices[0] : undefined;
     if (isObject(choice)) {
       this.choice(choice);
-      this.chunks.learn(data, chunk);
     }
   }
 

@@ -28,6 +28,7 @@ function errorBody({ message, type, param, code }: ApiError): Buffer {
 
 class OpenAiStream implements CallerStream {
   public readonly headers = SSE_HEADERS;
+  public readonly readsText = false;
   private parts: Buffer[] = [];
 
   public event(bytes: Buffer): void {

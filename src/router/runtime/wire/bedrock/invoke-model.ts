@@ -119,6 +119,7 @@ export class InvokeModelWire extends BedrockWire {
 /** An answer as chunks whose bytes are in the form of the request. */
 class ChunkStream implements CallerStream {
   public readonly headers = { 'content-type': 'application/vnd.amazon.eventstream', 'x-amzn-bedrock-content-type': 'application/json' };
+  public readonly readsText = false;
   private readonly llama: boolean;
   private readonly exchange: Exchange;
   private frames: Buffer[] = [];
