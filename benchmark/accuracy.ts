@@ -56,7 +56,8 @@ The set of Trainium 2 that ships counts two releases' figures of one run as one.
 ## Replays
 
 A run of a real engine is replayed request by request; what counts is what each request met. The engine's times begin when it queues the request, on the CPU when
-the client sends it. The GPU runs are of LLMServingSim's repository (MIT).
+the client sends it. The GPU runs are of LLMServingSim's repository (MIT); those of the slower CPU were measured by \`benchmark/cpu-engine.ts\`. Two requests a second are
+nearly all that this one serves, so that a step that is 3 % longer than predicted makes waits a tenth longer.
 
 ${replays(scores)}
 

@@ -98,7 +98,11 @@ export function replayScores(): ReplayScore[] {
         kvTokens: kvTokens(QWEN3_32B, 0.9 * RTX_PRO_6000_PAIR_BYTES - QWEN3_32B.weightBytes),
       },
     }),
-    unloadedToLoaded(),
+    ...unloadedToLoaded('one CPU core', 'vllm-cpu-unloaded.jsonl', { 1: 'vllm-cpu-poisson.jsonl' }),
+    // by `benchmark/cpu-engine.ts`; the last rate is nearly all that this engine can serve.
+    ...unloadedToLoaded('one core of a slower CPU', 'vllm-cpu-2-unloaded.jsonl', {
+      0.5: 'vllm-cpu-2-poisson-0.5.jsonl', 1.25: 'vllm-cpu-2-poisson-1.25.jsonl', 2: 'vllm-cpu-2-poisson-2.jsonl',
+    }),
   ];
 }
 
@@ -111,14 +115,17 @@ function firstToSecond(name: string, file: string, engine: MeasuredEngine): Repl
   return { name, fittedTo: `the first ${log.length / 2} of its ${log.length} requests`, requests: compared.scores.ttft.count, ...compared };
 }
 
-function unloadedToLoaded(): ReplayScore {
-  const rows = lines<any>('vllm-cpu-unloaded.jsonl');
+/** Replays of runs at some rates of arrival, by coefficients that are fitted to the same engine unloaded. */
+function unloadedToLoaded(processor: string, unloaded: string, runs: { readonly [requestsPerSecond: number]: string }): ReplayScore[] {
+  const rows = lines<any>(unloaded);
   const measurements = { ...NOTHING, prompts: rows.filter((row) => row.ttftSeconds), steps: rows.filter((row) => row.stepSeconds) };
   const k = calibrate(CPU_START, [new MeasuredConfiguration(SMALL_LLAMA_ON_A_CORE, measurements)]).coefficients;
-  const log = lines<LoggedRequest>('vllm-cpu-poisson.jsonl');
-  const name = 'Llama of 185 M, vLLM 0.32, one CPU core, 1 request/s';
-  const compared = new MeasuredConfiguration(SMALL_LLAMA_ON_A_CORE, { ...NOTHING, logs: [log] }).compare(k);
-  return { name, fittedTo: `${rows.length} unloaded prompts and decode steps`, requests: log.length, ...scored(compared) };
+  return Object.entries(runs).map(([requestsPerSecond, file]) => {
+    const log = lines<LoggedRequest>(file);
+    const name = `Llama of 185 M, vLLM 0.32, ${processor}, ${requestsPerSecond} request${requestsPerSecond === '1' ? '' : 's'}/s`;
+    const compared = new MeasuredConfiguration(SMALL_LLAMA_ON_A_CORE, { ...NOTHING, logs: [log] }).compare(k);
+    return { name, fittedTo: `${rows.length} unloaded prompts and decode steps`, requests: log.length, ...scored(compared) };
+  });
 }
 
 /** Scores of each metric. */
