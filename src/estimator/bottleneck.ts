@@ -3,6 +3,7 @@ import { Coefficients } from './phases/coefficients';
 import { Step, StepParts, stepParts, writingStep } from './phases/mixed';
 import { EngineShape } from './phases/shapes';
 import { speculativeSteps } from './phases/speculation';
+import { promptPool } from './plant';
 import { ResolvedPool } from './resolve';
 import { Service } from './service';
 
@@ -41,7 +42,7 @@ export function bottleneckOf(service: Service, stage: string): string {
  * @param stage any but those of links and wafers.
  */
 export function partsOfRequest({ form, resolved }: Service, stage: string): StepParts {
-  const { model, classes, prefill, decode } = resolved.plant;
+  const { model, classes, decode } = resolved.plant;
   const sum = { computeSeconds: 0, memorySeconds: 0, layerSeconds: 0, exchangeSeconds: 0, hostSeconds: 0 };
   const adder = (engine: EngineShape, { set }: ResolvedPool) => {
     const k = fill(new Coefficients(), set);
@@ -51,11 +52,11 @@ export function partsOfRequest({ form, resolved }: Service, stage: string): Step
     };
   };
   if (stage !== 'decode') {
-    const add = adder((prefill ?? decode).engine, resolved.prefill ?? resolved.decode);
+    const add = adder(promptPool(resolved.plant).engine, resolved.prefill ?? resolved.decode);
     form.promptSteps.forEach((steps, i) => steps.forEach((step) => add(step, classes.weights[i])));
   }
   if (stage !== 'prefill') {
-    const add = adder(decode.engine, resolved.decode);
+    const add = adder(decode.engine!, resolved.decode);
     const batch = Math.min(decode.slots, 1 + form.batch);
     const steps = decode.speculation === undefined
       ? [{ step: writingStep(batch, batch * form.meanKvBytes), times: 1 }] : speculativeSteps(batch, form.meanKvBytes, decode.speculation);

@@ -6,7 +6,7 @@ import { promptSteps } from './phases/prefill';
 import { kvBytes, kvReadBytes } from './phases/shapes';
 import { speculativeStepSeconds, tokensPerStep } from './phases/speculation';
 import { waferTokenSeconds } from './phases/wafer-decode';
-import { KvLink, Plant } from './plant';
+import { KvLink, Plant, promptPool } from './plant';
 import { batchVariance, meanBatch } from './queueing/batch';
 import { burstRate, conditionalWaitSeconds, peakedness, waitingProbability } from './queueing/bursty-queue';
 import { WaitingMixture } from './queueing/waiting-mixture';
@@ -83,7 +83,7 @@ export class ClosedForm {
     this.lastToken = new WaitingMixture(classes.weights);
     this.prefillTimes = new Float64Array(n);
     this.contextKvBytes = classes.inputTokens.map((input, i) => kvReadBytes(model, input + classes.outputTokens[i] / 2));
-    this.promptKvBytes = classes.inputTokens.map((input) => kvBytes(model, input) * plant.decode.engine.kvCopies);
+    this.promptKvBytes = classes.inputTokens.map((input) => kvBytes(model, input) * plant.decode.kvCopies);
     this.promptSteps = Array.from(classes.paddedTokens, (tokens, i) => promptSteps(model, tokens, classes.cachedTokens[i], classes.segmentTokens));
     let output = 0;
     let context = 0;
@@ -114,10 +114,10 @@ export class ClosedForm {
    * Takes coefficients, and works out what does not depend on load.
    */
   public use(prefillSet: Coefficients, decodeSet: Coefficients): void {
-    const { classes, model, prefill, decode } = this.plant;
+    const { classes, model } = this.plant;
     this.prefillSet = prefillSet;
     this.decodeSet = decodeSet;
-    const engine = (prefill ?? decode).engine;
+    const { engine } = promptPool(this.plant);
     let mean = 0;
     let square = 0;
     for (let i = 0; i < this.prefillTimes.length; i++) {

@@ -40,9 +40,10 @@ export interface PromptPool {
 }
 
 /** Engines, or wafer replicas, that write tokens. */
-export interface TokenPool {
-  /** The engine; for wafers only its reading of the KV cache is not used. */
-  readonly engine: EngineShape;
+export type TokenPool = TokenEngines | WaferReplicas;
+
+/** What both have. */
+export interface TokenSlots {
   readonly enginesPerInstance: number;
   /** Sequences that one engine decodes at once: what is configured or what the KV memory holds, whichever is less. */
   readonly slots: number;
@@ -50,18 +51,38 @@ export interface TokenPool {
   readonly slotsBoundByKv: boolean;
   /** Sequences that one engine is configured for. */
   readonly maxSequences: number;
+  /** Memory of one engine for the KV cache, all copies together, in bytes. */
+  readonly kvMemoryBytes: number;
+  /** Copies of the KV cache that it holds, see `EngineShape`; 1 on wafers. */
+  readonly kvCopies: number;
+  /** Tokens of a block of it: a sequence holds whole ones. */
+  readonly kvBlockTokens: number;
+}
+
+/** Engines of HBM devices. */
+export interface TokenEngines extends TokenSlots {
+  readonly wafers?: undefined;
+  readonly engine: EngineShape;
   /** Drafts that steps verify; undefined without. */
   readonly speculation?: Speculation;
   /** Tokens of a step in which prompts are read and tokens written; undefined where prompts are read between steps. */
   readonly stepTokens?: number;
-  /** Memory of one engine for the KV cache, all copies together, in bytes. */
-  readonly kvMemoryBytes: number;
-  /** Tokens of a block of it: a sequence holds whole ones. */
-  readonly kvBlockTokens: number;
-  /** Wafers of one replica; undefined for HBM devices. */
-  readonly wafers?: number;
+}
+
+/** Replicas of a model that are laid over wafers. */
+export interface WaferReplicas extends TokenSlots {
+  /** Wafers of one replica. */
+  readonly wafers: number;
+  readonly engine?: undefined;
+  readonly speculation?: undefined;
+  readonly stepTokens?: undefined;
   /** Seconds per token of one stream given by the user; undefined to use the latency-per-layer model. */
   readonly tokenSeconds?: number;
+}
+
+/** The engines that read prompts: those that write tokens too where there are no others; beside wafers, which read none, there are. */
+export function promptPool({ prefill, decode }: Plant): PromptPool {
+  return prefill ?? decode as TokenEngines;
 }
 
 /** The path of the KV cache. */

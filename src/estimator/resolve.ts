@@ -12,10 +12,7 @@ import { modelShape } from './phases/model-shape';
 import { paddedTokens } from './phases/prefill';
 import { EngineShape, ModelShape, kvBytes } from './phases/shapes';
 import { wafersForWeights } from './phases/wafer-decode';
-import { ClassTable, KvLink, Plant, TokenPool } from './plant';
-
-/** What wafers do not have. */
-const ALONE = { ranks: 1, chips: 1, linkBytesPerSecond: 0, kvCopies: 1, lowPrecision: false };
+import { ClassTable, KvLink, Plant, TokenPool, TokenSlots, WaferReplicas } from './plant';
 
 /** Share of device memory that an engine takes: vLLM's default of `gpu_memory_utilization`. */
 const USABLE_MEMORY = 0.9;
@@ -123,7 +120,8 @@ export function resolve(spec: DeploymentSpec): Resolved {
     };
     const slots = slotsOf(spec.decode, freeKvBytes(spec.decode, machine, model), machine.engine.kvCopies, model, classes, machine.stage);
     const kvBlockTokens = blockTokensOf(spec.decode, machine);
-    pool = { engine: machine.engine, enginesPerInstance: machine.enginesPerInstance, stepTokens, speculation, kvBlockTokens, ...slots };
+    const { engine, enginesPerInstance } = machine;
+    pool = { engine, enginesPerInstance, kvCopies: engine.kvCopies, stepTokens, speculation, kvBlockTokens, ...slots };
     tokenEfa = machine.efaBytesPerSecond;
   }
   if (aggregated) {
@@ -293,7 +291,7 @@ function freeKvBytes({ hardware, kvCacheTokens }: PoolSpec, { engine, tensorPara
 
 function slotsOf(
   pool: PoolSpec, freeBytes: number, copies: number, model: ModelShape, classes: ClassTable, stage: string,
-): Pick<TokenPool, 'slots' | 'slotsBoundByKv' | 'maxSequences' | 'kvMemoryBytes'> {
+): Pick<TokenSlots, 'slots' | 'slotsBoundByKv' | 'maxSequences' | 'kvMemoryBytes'> {
   let longest = 0;
   let mean = 0;
   let output = 0;
@@ -318,7 +316,7 @@ function slotsOf(
 
 function waferPool(
   pool: DecodeSpec, wafer: WaferScaleSystem, model: ModelShape, classes: ClassTable, spec: DeploymentSpec,
-): { decode: ResolvedPool; pool: TokenPool } {
+): { decode: ResolvedPool; pool: WaferReplicas } {
   const set = setOf(wafer.name);
   if (set === undefined) {
     throw new Refused({
@@ -361,8 +359,8 @@ function waferPool(
       promptBuckets: [],
     },
     pool: {
-      engine: { flopsPerSecond: 1, memoryBytesPerSecond: 1, memoryBytes: wafer.sramBytesPerWafer * count, ...ALONE },
       enginesPerInstance: 1,
+      kvCopies: 1,
       kvBlockTokens: pool.kvBlockTokens ?? 1,
       ...slots,
       wafers: count,

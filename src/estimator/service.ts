@@ -3,6 +3,7 @@ import { ClosedForm, END_TO_END, SHARES, TPOT, TTFT } from './closed-form';
 import { DeploymentSpec } from './deployment-spec';
 import { CoefficientUse, Refusal } from './estimate';
 import { CoefficientName, Coefficients } from './phases/coefficients';
+import { promptPool } from './plant';
 import { Resolved, ResolvedPool, resolve } from './resolve';
 import { checkSpec } from './spec-check';
 import { DRAWS, latinHypercube } from './uncertainty';
@@ -332,11 +333,11 @@ export class Service {
   }
 
   private names(phase: 'prefill' | 'decode'): CoefficientName[] {
-    const { decode, prefill, model } = this.resolved.plant;
+    const { decode, model } = this.resolved.plant;
     if (phase === 'decode' && decode.wafers !== undefined) {
       return decode.tokenSeconds === undefined ? WAFER : [];
     }
-    const { lowPrecision, ranks } = (phase === 'prefill' ? prefill ?? decode : decode).engine;
+    const { lowPrecision, ranks } = phase === 'prefill' ? promptPool(this.resolved.plant).engine : decode.engine!;
     return (phase === 'prefill' ? PREFILL : DECODE).filter((name) => (
       (!name.includes('Expert') || model.experts > 0) && (name !== 'lowPrecisionGain' || lowPrecision) && (!name.startsWith('collective') || ranks > 1)));
   }

@@ -39,15 +39,15 @@ export interface EngineOfSpec extends MeasuredEngine {
 export function engineOfSpec(spec: DeploymentSpec, pool: MeasuredPool, stepTokens: number): EngineOfSpec {
   const { plant, prefill, decode } = resolve(spec);
   const [machine, resolved] = pool === 'prefill' ? [plant.prefill, prefill] : [plant.decode, decode];
-  if (machine === undefined || resolved === undefined || plant.decode.wafers !== undefined && pool === 'decode') {
+  const engine = machine?.engine;
+  if (machine === undefined || resolved === undefined || engine === undefined) {
     throw new Refused({
       kind: 'unknown',
       stage: pool,
-      reason: machine === undefined || resolved === undefined ? 'the spec has no prefill pool' : 'the model of wafers is of published figures, not of an engine',
+      reason: machine === undefined ? 'the spec has no prefill pool' : 'the model of wafers is of published figures, not of an engine',
       mend: 'measure the pool that the spec has, of Trainium or GPU instances',
     });
   }
-  const { engine } = machine;
   return {
     model: plant.model,
     engine,

@@ -8,7 +8,7 @@ import { kvSeconds } from '../phases/mixed';
 import { paddedTokens, promptSeconds } from '../phases/prefill';
 import { EngineShape, ModelShape, kvBytes, kvReadBytes } from '../phases/shapes';
 import { speculativeStepSeconds, tokensPerStep } from '../phases/speculation';
-import { PromptPool } from '../plant';
+import { PromptPool, promptPool } from '../plant';
 import { Service } from '../service';
 import { MixedEngineLimits } from './mixed-engine';
 import { Prefixes } from './prefixes';
@@ -145,7 +145,7 @@ export function fleetTables(
   const buckets = [resolved.prefill?.promptBuckets ?? [], resolved.decode.promptBuckets];
   const segments = [classes.segmentTokens, aggregated ? classes.segmentTokens : buckets[1][buckets[1].length - 1] ?? Infinity];
   const secondsToRead = (kind: number, here: number, cached: number) => promptSeconds(
-    model, (here ? decode : prefill!).engine, here ? tokenSet : promptSet,
+    model, (here ? decode.engine : prefill?.engine)!, here ? tokenSet : promptSet,
     paddedTokens(inputTokens[kind] - cached, buckets[here]), cached, segments[here]);
   const prompt = column((i, here) => secondsToRead(i, here, cachedTokens[i]));
 
@@ -168,7 +168,7 @@ export function fleetTables(
   const growth = (tokens: number) => layerKinds.reduce((sum, { bytes, most }) => sum + (tokens < most ? bytes * pace : 0), 0);
   const { kvBlockTokens } = decode;
   const whole = (tokens: number) => Math.ceil(tokens / kvBlockTokens) * kvBlockTokens;
-  const finalKv = column((i) => kvBytes(model, whole(inputTokens[i] + outputTokens[i])) * decode.engine.kvCopies);
+  const finalKv = column((i) => kvBytes(model, whole(inputTokens[i] + outputTokens[i])) * decode.kvCopies);
   const least = finalKv.reduce((a, b) => Math.min(a, b), Infinity);
   // sequences that share blocks are more than their sizes tell
   const held = least > 0 && kinds.prefixes === undefined ? Math.max(1, Math.floor(decode.kvMemoryBytes / least)) : Infinity;
@@ -178,7 +178,7 @@ export function fleetTables(
   const baseSeconds = aggregated ? 0 : promptSet.linkBaseSeconds;
   const isAlike = aggregated || (posted === undefined && !eitherReads && kinds.prefixes === undefined);
   const secondsToSend = (kind: number, readSeconds: number) => kvTransferSeconds(
-    kvBytes(model, inputTokens[kind]) * decode.engine.kvCopies, rates!.flow, 0, 0, link!.overlapLayers, readSeconds);
+    kvBytes(model, inputTokens[kind]) * decode.kvCopies, rates!.flow, 0, 0, link!.overlapLayers, readSeconds);
   const reader = aggregated ? 1 : 0;
   return {
     aggregated,
@@ -192,13 +192,13 @@ export function fleetTables(
       limits: {
         sequences: decode.maxSequences,
         stepTokens: decode.stepTokens,
-        kvTokens: kvTokens(model, decode.kvMemoryBytes / decode.engine.kvCopies),
+        kvTokens: kvTokens(model, decode.kvMemoryBytes / decode.kvCopies),
         blockTokens: kvBlockTokens,
       },
     },
     caching: kinds.prefixes && {
       prefixes: new Prefixes(kinds.prefixes, inputTokens, (prefill ?? decode).kvBlockTokens),
-      blocks: blocksOf(model, prefill ?? decode, aggregated ? inputTokens.map((tokens, kind) => tokens + outputTokens[kind]) : inputTokens),
+      blocks: blocksOf(model, promptPool(resolved.plant), aggregated ? inputTokens.map((tokens, kind) => tokens + outputTokens[kind]) : inputTokens),
       prefixLoadFactor,
       promptSeconds: (kind, cached) => secondsToRead(kind, reader, cached),
       transferSeconds: (kind, cached) => secondsToSend(kind, secondsToRead(kind, reader, cached)),

@@ -184,7 +184,7 @@ test(`per-request times equal a token-by-token simulation's to 1e-9 over ${FLEET
     const longest = lengths.inputTokens.reduce((most, input, i) => Math.max(most, input + lengths.outputTokens[i]), 0);
     if (fleet.memory !== undefined) {
       const whole = Math.ceil(longest / decode.kvBlockTokens) * decode.kvBlockTokens;
-      (decode as { kvMemoryBytes: number }).kvMemoryBytes = fleet.memory * kvBytes(model, whole) * decode.engine.kvCopies;
+      (decode as { kvMemoryBytes: number }).kvMemoryBytes = fleet.memory * kvBytes(model, whole) * decode.kvCopies;
     }
     let blocks: number | undefined;
     if (fleet.caching) {
@@ -193,7 +193,7 @@ test(`per-request times equal a token-by-token simulation's to 1e-9 over ${FLEET
       const { engine, kvBlockTokens } = prefill ?? decode;
       blocks = Math.ceil((fleet.memory ?? 4) * Math.ceil(longest / kvBlockTokens));
       // a hair more, as sums of whole blocks may be a bit less
-      ((prefill ?? decode) as { kvMemoryBytes: number }).kvMemoryBytes = (blocks + 0.5) * kvBlockTokens * kvTokenBytes(model) * engine.kvCopies;
+      ((prefill ?? decode) as { kvMemoryBytes: number }).kvMemoryBytes = (blocks + 0.5) * kvBlockTokens * kvTokenBytes(model) * engine!.kvCopies;
     }
     const span = requests / service!.rate;
     const failures: InstanceFailure[] = fleet.failures.filter(({ pool }) => pool === 'decode' || fleet.prefill > 0).map(({ pool, instance, at, until }) => ({

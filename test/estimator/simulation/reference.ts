@@ -54,7 +54,7 @@ export function reference(
   const aggregated = prefill === undefined;
   const promptSet = fill(new Coefficients(), (resolvedPrefill ?? resolvedDecode).set);
   const tokenSet = fill(new Coefficients(), resolvedDecode.set);
-  const copies = decode.engine.kvCopies;
+  const copies = decode.kvCopies;
 
   const pace = decode.speculation === undefined ? 1 : tokensPerStep(decode.speculation);
   const setUpSeconds = (r: ReferenceRequest) => link?.blockTokens === undefined
@@ -62,7 +62,7 @@ export function reference(
   const readSeconds = (r: ReferenceRequest, here = aggregated) => {
     const buckets = here ? resolvedDecode.promptBuckets : resolvedPrefill!.promptBuckets;
     return promptSeconds(
-      model, (here ? decode : prefill!).engine, here ? tokenSet : promptSet,
+      model, (here ? decode.engine : prefill?.engine)!, here ? tokenSet : promptSet,
       paddedTokens(r.inputTokens - r.cachedTokens, buckets), r.cachedTokens, buckets.at(-1) ?? Infinity,
     );
   };
