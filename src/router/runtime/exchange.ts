@@ -128,10 +128,16 @@ export class Exchange {
   public endUnread({ bodyTimeoutSeconds }: LimitsConfig): void {
     const { request } = this;
     if (request instanceof IncomingMessage && !request.complete && !request.socket.destroyed) {
-      const timer = setTimeout(() => request.socket.destroy(), bodyTimeoutSeconds * 1000);
-      const settle = () => clearTimeout(timer);
+      const { socket } = request;
+      const timer = setTimeout(() => socket.destroy(), bodyTimeoutSeconds * 1000);
+      const settle = () => {
+        clearTimeout(timer);
+        // the connection may have many more requests.
+        request.off('end', settle);
+        socket.off('close', settle);
+      };
       request.once('end', settle);
-      request.socket.once('close', settle);
+      socket.once('close', settle);
       // what comes is dropped, so that the caller gets to read its answer.
       request.resume();
     }

@@ -1,5 +1,6 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { connect as connectHttp2 } from 'node:http2';
-import { connect } from 'node:net';
+import { connect, Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import {
   ask, chat, chunkOf, COMPLETION, configOf, delta, DONE, drained, errorOf, KEY, MockEngine, MODEL, ROLE, routerFor, sleep, sse, streamOf,
@@ -440,6 +441,25 @@ describe('a caller', () => {
     socket.destroy();
     await until(async () => (await router.metrics.registry.getSingleMetricAsString('router_in_flight')).includes('{target="decode"} 0'), 'nothing is in flight');
     expect(engine.requests.length).toBe(asked + 1);
+  });
+
+  test('that is refused over and over on one connection leaves nothing behind on it', async () => {
+    const sockets: Socket[] = [];
+    const accepted = (message: unknown) => void sockets.push((message as { socket: Socket }).socket);
+    subscribe('net.server.socket', accepted);
+    await start();
+    const socket = connect(router.port, '127.0.0.1').on('error', () => undefined);
+    let answers = '';
+    socket.setEncoding('utf8').on('data', (piece) => { answers += piece; });
+    const listeners: number[] = [];
+    for (let asked = 1; asked <= 20; asked++) {
+      socket.write(`POST /v1/chat/completions HTTP/1.1\r\nhost: r\r\nauthorization: Bearer ${KEY}\r\ncontent-length: 1\r\n\r\n{`);
+      await until(() => answers.match(/HTTP\/1\.1 400/g)?.length === asked, 'it is answered');
+      listeners.push(sockets.find(({ localPort }) => localPort === router.port)!.listenerCount('close'));
+    }
+    unsubscribe('net.server.socket', accepted);
+    socket.destroy();
+    expect(Math.max(...listeners)).toBe(listeners[0]);
   });
 
   test.each<[string, unknown, number, string, string | null, string]>([
