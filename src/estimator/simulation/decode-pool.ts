@@ -128,8 +128,8 @@ export class DecodePool {
   }
 
   /** The batch of the next engine changes, or it has read a prompt. */
-  public end(now: number): void {
-    const engine = this.events.winner;
+  public end(): void {
+    const { winner: engine, least: now } = this.events;
     const { fleet: { kinds }, requests } = this;
     if (this.doing[engine] === Doing.READING) {
       const place = this.reading[engine];

@@ -121,15 +121,15 @@ export class EventEngine {
         }
         this.turn();
       } else if (arrival === soonest) {
-        this.arrive(arrival);
+        this.arrive();
       } else if (read === soonest) {
-        this.promptRead(read);
+        this.promptRead();
       } else if (begun === soonest) {
         this.send(settingUp.pop(), begun);
       } else if (moved <= changed) {
         this.arrived(links.end(linkEvents.winner, moved), moved);
       } else {
-        decode.end(changed);
+        decode.end();
       }
     }
   }
@@ -154,8 +154,9 @@ export class EventEngine {
     this.traffic.answered(finish);
   }
 
-  private arrive(now: number): void {
+  private arrive(): void {
     const { arrivals, fleet, requests, prefill } = this;
+    const now = this.traffic.nextSeconds;
     const place = requests.take();
     const kind = arrivals.kind();
     if (fleet.caching !== undefined) {
@@ -173,9 +174,10 @@ export class EventEngine {
     }
   }
 
-  private promptRead(now: number): void {
+  private promptRead(): void {
     const { fleet: { isSetUpAlike, kinds }, requests } = this;
-    const place = this.prefill.end(now);
+    const now = this.prefill.events.least;
+    const place = this.prefill.end();
     if (isSetUpAlike) {
       this.send(place, now);
     } else {

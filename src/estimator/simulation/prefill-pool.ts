@@ -72,8 +72,8 @@ export class PrefillPool {
   }
 
   /** The next prompt is read; returns whose it is. */
-  public end(now: number): number {
-    const engine = this.events.winner;
+  public end(): number {
+    const { winner: engine, least: now } = this.events;
     const place = this.reading[engine];
     this.loads.set(engine, this.loads.valueOf(engine) - 1);
     this.queuedTokens[engine] -= this.tokensToRead(place);
