@@ -49,7 +49,7 @@ const QWEN3_32B = modelShape(ModelArchitecture.of('qwen3-32b').spec, 2, 2);
 const RTX_PRO_6000_PAIR_BYTES = 2 * 96e9;
 
 /** An engine of one device. */
-const ALONE = { ranks: 1, chips: 1, linkBytesPerSecond: 0, kvCopies: 1, lowPrecision: false };
+const ALONE = { ranks: 1, chips: 1, stages: 1, expertSharers: 1, linkBytesPerSecond: 0, kvCopies: 1, lowPrecision: false };
 
 /** An engine that serves a Llama of 185 million random weights on one core of a CPU. */
 export const SMALL_LLAMA_ON_A_CORE: MeasuredEngine = {
@@ -87,6 +87,8 @@ export function replayScores(): ReplayScore[] {
         chips: 2,
         // PCI Express 5.0, 16 lanes: these cards have no NVLink.
         linkBytesPerSecond: 64e9,
+        stages: 1,
+        expertSharers: 1,
         kvCopies: 1,
         lowPrecision: false,
       },

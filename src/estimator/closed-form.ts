@@ -214,7 +214,7 @@ export class ClosedForm {
     let flow = Infinity;
     this.linkLoad = 0;
     if (link !== undefined) {
-      const rates = linkRates(link, this.prefillSet, this.decodeSet, prefill!.enginesPerInstance, decode);
+      const rates = linkRates(link, this.prefillSet, this.decodeSet, prefill!, decode);
       flow = rates.flow;
       this.linkLoad = requestsPerSecond * this.meanPromptKvBytes / Math.min(prefillInstances * rates.fromPrefill, decodeInstances * rates.intoDecode);
     }

@@ -117,9 +117,25 @@ export interface PoolSpec {
   readonly tensorParallelDegree?: number;
 
   /**
-   * Engines that one instance runs, each a copy of the model.
+   * Stages of one engine, each of as many ranks as the tensor parallel degree has: each holds a part of the layers, and works on a batch of its own. All of an
+   * engine are on one instance.
    *
-   * @default - as many as the tensor parallel degree fits into the instance
+   * @default 1
+   */
+  readonly pipelineParallelDegree?: number;
+
+  /**
+   * Engines of an instance that share one copy of the routed experts, spread over the ranks of all, and have the rest of the model each: data parallel attention
+   * with expert parallelism. Mixtures of experts only.
+   *
+   * @default 1
+   */
+  readonly dataParallelDegree?: number;
+
+  /**
+   * Engines that one instance runs, each a copy of the model but for experts that they share.
+   *
+   * @default - as many as these degrees fit into the instance
    */
   readonly enginesPerInstance?: number;
 
@@ -188,8 +204,7 @@ export interface PoolSpec {
 export interface DecodeSpec extends PoolSpec {
   /**
    * Tokens of one step, read and written ones together, where engines read prompts in the steps that write tokens (chunked prefill, vLLM's
-   * `max_num_batched_tokens`). For aggregated serving on engines without compiled prompt lengths. A simulation takes such steps one by one, the closed form
-   * takes the chunks as read between steps.
+   * `max_num_batched_tokens`). For aggregated serving on engines without compiled prompt lengths.
    *
    * @default - a prompt is read whole, between two steps
    */

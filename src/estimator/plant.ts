@@ -32,6 +32,7 @@ export interface ClassTable {
 /** Engines that read prompts. */
 export interface PromptPool {
   readonly engine: EngineShape;
+  /** One for each batch of those whose layers are split over stages, here as below. */
   readonly enginesPerInstance: number;
   /** Memory of one engine for the KV cache, all copies together, in bytes. */
   readonly kvMemoryBytes: number;

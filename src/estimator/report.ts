@@ -147,7 +147,7 @@ function filledSpec(service: Service, prefillInstances: number, decodeInstances:
         ...spec.prefill!,
         instances: prefillInstances,
         tensorParallelDegree: prefill.tensorParallelDegree,
-        enginesPerInstance: plant.prefill!.enginesPerInstance,
+        enginesPerInstance: plant.prefill!.enginesPerInstance / plant.prefill!.engine.stages,
         ...known(prefill),
       },
       link: { ...spec.link, overlap: spec.link?.overlap ?? 'after-prefill' },
@@ -155,9 +155,9 @@ function filledSpec(service: Service, prefillInstances: number, decodeInstances:
     decode: {
       ...spec.decode,
       instances: decodeInstances,
-      maxConcurrentSequences: plant.decode.slots,
+      maxConcurrentSequences: plant.decode.slots * (plant.decode.engine?.stages ?? 1),
       ...(plant.decode.wafers === undefined
-        ? { tensorParallelDegree: decode.tensorParallelDegree, enginesPerInstance: plant.decode.enginesPerInstance }
+        ? { tensorParallelDegree: decode.tensorParallelDegree, enginesPerInstance: plant.decode.enginesPerInstance / plant.decode.engine.stages }
         : { wafersPerReplica: plant.decode.wafers }),
       ...known(decode),
     },

@@ -10,7 +10,7 @@ import { engineShape } from './phases/engine-shape';
 import { kvMemoryBytes, kvSlots, kvTokenBytes } from './phases/memory';
 import { modelShape } from './phases/model-shape';
 import { paddedTokens } from './phases/prefill';
-import { EngineShape, ModelShape, kvBytes } from './phases/shapes';
+import { EngineShape, ModelShape, engineWeightBytes, kvBytes } from './phases/shapes';
 import { wafersForWeights } from './phases/wafer-decode';
 import { ClassTable, KvLink, Plant, TokenPool, TokenSlots, WaferReplicas } from './plant';
 
@@ -118,7 +118,7 @@ export function resolve(spec: DeploymentSpec): Resolved {
       price: poolPrice(spec.decode),
       promptBuckets: bucketsOf(spec.decode, machine, model),
     };
-    const slots = slotsOf(spec.decode, freeKvBytes(spec.decode, machine, model), machine.engine.kvCopies, model, classes, machine.stage);
+    const slots = slotsOf(spec.decode, freeKvBytes(spec.decode, machine, model), machine.engine, model, classes, machine.stage);
     const kvBlockTokens = blockTokensOf(spec.decode, machine);
     const { engine, enginesPerInstance } = machine;
     pool = { engine, enginesPerInstance, kvCopies: engine.kvCopies, stepTokens, speculation, kvBlockTokens, ...slots };
@@ -128,7 +128,7 @@ export function resolve(spec: DeploymentSpec): Resolved {
     return { spec, plant: { model, classes, arrivalScv: spec.workload.interarrivalScv ?? 1, decode: pool }, decode };
   }
   const freePrefill = freeKvBytes(promptSpec, promptMachine, model);
-  slotsOf({ hardware: promptSpec.hardware, maxConcurrentSequences: 1 }, freePrefill, promptMachine.engine.kvCopies, model, classes, 'prefill');
+  slotsOf({ hardware: promptSpec.hardware, maxConcurrentSequences: 1 }, freePrefill, promptMachine.engine, model, classes, 'prefill');
   return {
     spec,
     plant: {
@@ -191,8 +191,10 @@ function hbmMachine(
   const chip = type.accelerator;
   const set = base === undefined ? setOf(chip.name) : setNamed(base);
   const ranks = type.acceleratorCount * (chip.logicalNeuronCores ?? 1);
-  const tensorParallelDegree = pool.tensorParallelDegree ?? defaultTensorParallelDegree(heads, ranks);
-  const engine = engineShape(chip, tensorParallelDegree, model, lowPrecision);
+  const { pipelineParallelDegree: stages = 1, dataParallelDegree = 1 } = pool;
+  const most = Math.max(1, Math.floor(ranks / (stages * dataParallelDegree)));
+  const tensorParallelDegree = pool.tensorParallelDegree ?? defaultTensorParallelDegree(heads, most);
+  const engine = engineShape(chip, tensorParallelDegree, model, lowPrecision, stages, dataParallelDegree);
   if (engine === undefined) {
     const missing = chip.bf16FlopsPerSecond === undefined ? 'the peak FLOP/s' : 'the bandwidth of the links';
     throw new Refused({
@@ -214,7 +216,8 @@ function hbmMachine(
     stage,
     set,
     tensorParallelDegree,
-    enginesPerInstance: pool.enginesPerInstance ?? Math.floor(ranks / tensorParallelDegree),
+    // a batch in each stage: batches that pass the same stages in turn are as engines of their own
+    enginesPerInstance: stages * (pool.enginesPerInstance ?? dataParallelDegree * Math.floor(most / tensorParallelDegree)),
     engine,
     efaBytesPerSecond: server?.efaBytesPerSecond ?? Hardware.accelerated(hardware)?.efa?.bytesPerSecond,
     staticShapes: chip.logicalNeuronCores !== undefined,
@@ -274,15 +277,16 @@ function blockTokensOf({ kvBlockTokens }: PoolSpec, { staticShapes }: Machine): 
 
 function freeKvBytes({ hardware, kvCacheTokens }: PoolSpec, { engine, tensorParallelDegree: ranks, stage }: Machine, model: ModelShape): number {
   if (kvCacheTokens !== undefined) {
-    return kvCacheTokens * kvTokenBytes(model) * engine.kvCopies;
+    return kvCacheTokens * kvTokenBytes(model) * engine.kvCopies / engine.stages;
   }
   const reserve = ranks * RESERVE_BYTES_PER_RANK;
-  const free = kvMemoryBytes(engine.memoryBytes, USABLE_MEMORY, model.weightBytes, reserve);
+  const weights = engineWeightBytes(model, engine);
+  const free = kvMemoryBytes(engine.memoryBytes, USABLE_MEMORY, weights, reserve);
   if (free <= 0) {
     throw new Refused({
       kind: 'infeasible',
       stage,
-      reason: `the weights take ${gib(model.weightBytes)} and the ${ranks} ranks of ${hardware} leave ${gib(engine.memoryBytes * USABLE_MEMORY - reserve)}`,
+      reason: `the weights take ${gib(weights)} and the ${ranks} ranks of ${hardware} leave ${gib(engine.memoryBytes * USABLE_MEMORY - reserve)}`,
       mend: 'use a higher tensor parallel degree, a larger instance or a narrower weight format',
     });
   }
@@ -290,7 +294,7 @@ function freeKvBytes({ hardware, kvCacheTokens }: PoolSpec, { engine, tensorPara
 }
 
 function slotsOf(
-  pool: PoolSpec, freeBytes: number, copies: number, model: ModelShape, classes: ClassTable, stage: string,
+  pool: PoolSpec, freeBytes: number, { kvCopies: copies, stages }: Pick<EngineShape, 'kvCopies' | 'stages'>, model: ModelShape, classes: ClassTable, stage: string,
 ): Pick<TokenSlots, 'slots' | 'slotsBoundByKv' | 'maxSequences' | 'kvMemoryBytes'> {
   let longest = 0;
   let mean = 0;
@@ -310,7 +314,7 @@ function slotsOf(
   }
   // the steady mix of contexts shares the memory
   const slots = Math.max(1, kvSlots(freeBytes, mean / output * copies));
-  const wanted = pool.maxConcurrentSequences ?? DEFAULT_DECODE_SEQUENCES;
+  const wanted = Math.max(1, Math.floor((pool.maxConcurrentSequences ?? DEFAULT_DECODE_SEQUENCES) / stages));
   return { slots: Math.min(wanted, slots), slotsBoundByKv: slots < wanted, maxSequences: wanted, kvMemoryBytes: freeBytes };
 }
 
@@ -349,7 +353,7 @@ function waferPool(
     count += kvSlots(free(count), longest) < 1 ? 1 : 0;
   }
   // pipelined wafers hold as many streams as their memory does, unless the spec says fewer
-  const slots = slotsOf({ ...pool, maxConcurrentSequences: pool.maxConcurrentSequences ?? Number.MAX_SAFE_INTEGER }, free(count), 1, model, classes, 'decode');
+  const slots = slotsOf({ ...pool, maxConcurrentSequences: pool.maxConcurrentSequences ?? Number.MAX_SAFE_INTEGER }, free(count), { kvCopies: 1, stages: 1 }, model, classes, 'decode');
   return {
     decode: {
       hardware: pool.hardware,

@@ -337,9 +337,9 @@ export class Service {
     if (phase === 'decode' && decode.wafers !== undefined) {
       return decode.tokenSeconds === undefined ? WAFER : [];
     }
-    const { lowPrecision, ranks } = phase === 'prefill' ? promptPool(this.resolved.plant).engine : decode.engine!;
+    const { lowPrecision, ranks, stages, expertSharers } = phase === 'prefill' ? promptPool(this.resolved.plant).engine : decode.engine!;
     return (phase === 'prefill' ? PREFILL : DECODE).filter((name) => (
-      (!name.includes('Expert') || model.experts > 0) && (name !== 'lowPrecisionGain' || lowPrecision) && (!name.startsWith('collective') || ranks > 1)));
+      (!name.includes('Expert') || model.experts > 0) && (name !== 'lowPrecisionGain' || lowPrecision) && (!name.startsWith('collective') || ranks * stages * expertSharers > 1)));
   }
 }
 

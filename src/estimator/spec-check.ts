@@ -1,5 +1,5 @@
 import { Hardware } from '../hardware';
-import { ModelArchitecture, Precision } from '../model';
+import { ArchitectureSpec, ModelArchitecture, Precision } from '../model';
 import { Problem, Problems, ProblemsError, shown } from '../problems';
 import { ServiceLevelObjective, Workload } from '../workload';
 import { foreignCalibrationProblems } from './calibration/calibrated-pools';
@@ -43,9 +43,9 @@ export function specProblems(spec: DeploymentSpec): Problem[] {
       mend: `give ${JSON.stringify(DEPLOYMENT_SCHEMA)}`,
     });
   }
-  let contextTokens = Infinity;
+  let model: ArchitectureSpec | undefined;
   part(problems, spec.model, 'model', true, (value) => {
-    contextTokens = ModelArchitecture.fromSpec(value).spec.maxContextTokens;
+    model = ModelArchitecture.fromSpec(value).spec;
   });
   part(problems, spec.precision, 'precision', false, (precision) => {
     precisionProblems(problems, precision.weights, 'precision.weights');
@@ -68,7 +68,7 @@ export function specProblems(spec: DeploymentSpec): Problem[] {
     }
   });
   part(problems, spec.prefill, 'prefill', false, (pool) => {
-    poolProblems(problems, pool, 'prefill', contextTokens);
+    poolProblems(problems, pool, 'prefill', model);
     plannedProblems(problems, pool, 'prefill', spec);
   });
   part(problems, spec.link, 'link', false, (link) => {
@@ -103,7 +103,7 @@ export function specProblems(spec: DeploymentSpec): Problem[] {
     });
   }
   part(problems, spec.decode, 'decode', true, (pool) => {
-    poolProblems(problems, pool, 'decode', contextTokens);
+    poolProblems(problems, pool, 'decode', model);
     plannedProblems(problems, pool, 'decode', spec);
     chunkProblems(problems, spec);
     part(problems, pool.speculation, 'decode.speculation', false, (speculation) => speculationProblems(problems, speculation, pool));
@@ -164,7 +164,8 @@ function precisionProblems(problems: Problem[], value: string | undefined, path:
   }
 }
 
-function poolProblems(problems: Problem[], pool: PoolSpec, path: string, contextTokens: number): void {
+function poolProblems(problems: Problem[], pool: PoolSpec, path: string, model: ArchitectureSpec | undefined): void {
+  const contextTokens = model?.maxContextTokens ?? Infinity;
   if (typeof pool.hardware !== 'string' || !Hardware.names().includes(pool.hardware)) {
     const nearest = Hardware.nearest(String(pool.hardware));
     problems.push({
@@ -176,10 +177,8 @@ function poolProblems(problems: Problem[], pool: PoolSpec, path: string, context
     });
   }
   numberProblem(problems, pool.instances, `${path}.instances`, true, 'give a whole number from 1, or leave it out to have it planned');
-  numberProblem(problems, pool.tensorParallelDegree, `${path}.tensorParallelDegree`, true, 'give a whole number from 1, or leave it out');
-  numberProblem(problems, pool.enginesPerInstance, `${path}.enginesPerInstance`, true, 'give a whole number from 1, or leave it out');
-  numberProblem(problems, pool.maxConcurrentSequences, `${path}.maxConcurrentSequences`, true, 'give a whole number from 1, or leave it out');
-  numberProblem(problems, pool.maxSequenceTokens, `${path}.maxSequenceTokens`, true, 'give a whole number from 1, or leave it out');
+  const wholes = ['tensorParallelDegree', 'pipelineParallelDegree', 'dataParallelDegree', 'enginesPerInstance', 'maxConcurrentSequences', 'maxSequenceTokens'] as const;
+  wholes.forEach((name) => numberProblem(problems, pool[name], `${path}.${name}`, true, 'give a whole number from 1, or leave it out'));
   if (isCount(pool.maxSequenceTokens) && pool.maxSequenceTokens > contextTokens) {
     problems.push({
       rule: 'MaxSequenceBeyondContext',
@@ -211,14 +210,34 @@ function poolProblems(problems: Problem[], pool: PoolSpec, path: string, context
       mend: `give at most ${ranks}`,
     });
   }
-  const engineRanks = (pool.enginesPerInstance ?? 1) * (pool.tensorParallelDegree ?? 1);
-  if (ranks !== undefined && isCount(pool.enginesPerInstance) && engineRanks > ranks && !(pool.tensorParallelDegree! > ranks)) {
+  const { pipelineParallelDegree: stages = 1, dataParallelDegree: sharers = 1 } = pool;
+  const engines = pool.enginesPerInstance ?? sharers;
+  const engineRanks = engines * stages * (pool.tensorParallelDegree ?? 1);
+  if (ranks !== undefined && [engines, stages, sharers].every(isCount) && engineRanks > ranks && !(pool.tensorParallelDegree! > ranks)) {
+    const name = (['enginesPerInstance', 'dataParallelDegree', 'pipelineParallelDegree'] as const).find((given) => pool[given] !== undefined)!;
     problems.push({
       rule: 'EnginesPerInstanceTooMany',
-      path: `${path}.enginesPerInstance`,
-      value: shown(pool.enginesPerInstance),
+      path: `${path}.${name}`,
+      value: shown(pool[name]),
       message: `the engines need ${engineRanks} logical cores or chips, and one ${pool.hardware} has ${ranks}`,
-      mend: 'give fewer engines or a lower tensorParallelDegree',
+      mend: 'give fewer engines or lower degrees',
+    });
+  }
+  if (isCount(sharers) && sharers > 1 && model !== undefined && model.moe === undefined) {
+    problems.push({
+      rule: 'DataParallelWithoutExperts',
+      path: `${path}.dataParallelDegree`,
+      value: shown(sharers),
+      message: 'the model has no routed experts that engines could share',
+      mend: 'leave it out: engines of an instance are given by enginesPerInstance',
+    });
+  } else if (isCount(sharers) && isCount(engines) && engines % sharers !== 0) {
+    problems.push({
+      rule: 'EnginesShareUnevenly',
+      path: `${path}.enginesPerInstance`,
+      value: shown(engines),
+      message: `${sharers} engines share experts, and ${engines} are no whole number of such groups`,
+      mend: `give a multiple of ${sharers}`,
     });
   }
   const buckets: unknown = pool.promptBuckets;

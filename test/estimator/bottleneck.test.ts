@@ -73,6 +73,18 @@ describe('what is made slow is the bottleneck', () => {
     expect(slow({ [name]: value }, steady(1e-6, 1000, 200))).toEqual([bottleneck, bottleneck]);
   });
 
+  test('the way to experts that engines share, and from stage to stage', () => {
+    const links = (decode: object) => estimateOf(trn2({
+      model: { id: 'gpt-oss-120b' },
+      workload: steady(1e-6, 1000, 200),
+      prefill: undefined,
+      decode: { hardware: 'p5.48xlarge', instances: 1, tensorParallelDegree: 1, ...decode },
+      calibration: { decode: { collectiveHopSeconds: 0.1 } },
+    })).stages.map(({ bottleneck }) => bottleneck);
+    expect(links({ dataParallelDegree: 8 })).toEqual(['interconnect']);
+    expect(links({ pipelineParallelDegree: 8 })).toEqual(['interconnect']);
+  });
+
   test('layers, each phase by its own launches', () => {
     expect(slow({ prefillLayerSeconds: 1, decodeLayerSeconds: 1 }, steady(1e-6, 1000, 200))).toEqual(['layer-latency', 'layer-latency']);
   });

@@ -15,6 +15,8 @@ const ENGINE = {
     ranks: 1,
     chips: 1,
     linkBytesPerSecond: 0,
+    stages: 1,
+    expertSharers: 1,
     kvCopies: 1,
     lowPrecision: false,
   },

@@ -100,6 +100,30 @@ describe('what changes an estimate', () => {
     expect(ttft([1024, 4096])).toBeLessThan(ttft([4096]));
   });
 
+  test('stages let an instance hold a model that none of its ranks does, and work on as many batches', () => {
+    const over = (degrees: object) => trn2({
+      workload: steady(0.01, 1000, 200), prefill: undefined, decode: { hardware: 'p5.48xlarge', instances: 1, maxConcurrentSequences: 16, ...degrees },
+    });
+    expect(Estimator.estimate(over({ tensorParallelDegree: 1 })).refusal?.kind).toBe('infeasible');
+    const { spec, tpotSeconds } = estimateOf(over({ tensorParallelDegree: 1, pipelineParallelDegree: 4 }));
+    expect(spec.decode).toMatchObject({ tensorParallelDegree: 1, pipelineParallelDegree: 4, enginesPerInstance: 2, maxConcurrentSequences: 16 });
+    // all layers are passed one after the other
+    expect(tpotSeconds.mean.value).toBeGreaterThan(2 * estimateOf(over({ tensorParallelDegree: 8 })).tpotSeconds.mean.value);
+    expect(estimateOf(spec)).toMatchObject({ tpotSeconds });
+  });
+
+  test('engines that share experts hold a model that one alone does not', () => {
+    const over = (degrees: object) => trn2({
+      model: { id: 'deepseek-v3' },
+      precision: { weights: 'fp8' },
+      workload: steady(0.01, 1000, 200),
+      prefill: undefined,
+      decode: { hardware: 'p5en.48xlarge', instances: 1, tensorParallelDegree: 1, ...degrees },
+    });
+    expect(Estimator.estimate(over({})).refusal?.kind).toBe('infeasible');
+    expect(estimateOf(over({ dataParallelDegree: 8 })).spec.decode).toMatchObject({ dataParallelDegree: 8, enginesPerInstance: 8 });
+  });
+
   test('the longest sequence ends the default buckets', () => {
     const { spec } = estimateOf(trn2({ prefill: { hardware: 'trn2.48xlarge', instances: 1, maxSequenceTokens: 3000 } }));
     expect(spec.prefill!.promptBuckets).toEqual([128, 256, 512, 1024, 2048, 3000]);
@@ -283,6 +307,19 @@ describe('wrong specs', () => {
     ]);
     expect(problemsOf(trn2({ decode: { hardware: 'cs-3', instances: 1, speculation } }))).toEqual(['decode.speculation SpeculationElsewhere']);
     expect(problemsOf(trn2({ link: { path: 'usb', blockTokens: 0.5 } }))).toEqual(['link.blockTokens CountNotPositive', 'link.path LinkPathUnknown']);
+  });
+
+  test('degrees have to fit the instance, and experts to be there to be shared', () => {
+    const of = (id: string, degrees: object) => problemsOf(trn2({
+      model: { id }, prefill: undefined, decode: { hardware: 'p5.48xlarge', instances: 1, tensorParallelDegree: 2, ...degrees },
+    }));
+    expect(of('deepseek-v3', { pipelineParallelDegree: 0, dataParallelDegree: 1.5 })).toEqual([
+      'decode.pipelineParallelDegree CountNotPositive', 'decode.dataParallelDegree CountNotPositive',
+    ]);
+    expect(of('deepseek-v3', { pipelineParallelDegree: 2, dataParallelDegree: 4 })).toEqual(['decode.dataParallelDegree EnginesPerInstanceTooMany']);
+    expect(of('deepseek-v3', { dataParallelDegree: 2, enginesPerInstance: 3 })).toEqual(['decode.enginesPerInstance EnginesShareUnevenly']);
+    expect(of('qwen3-32b', { dataParallelDegree: 2 })).toEqual(['decode.dataParallelDegree DataParallelWithoutExperts']);
+    expect(of('deepseek-v3', { dataParallelDegree: 4 })).toEqual([]);
   });
 
   test('an unknown name comes with the nearest ones', () => {

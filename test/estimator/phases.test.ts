@@ -1,3 +1,4 @@
+import * as fc from 'fast-check';
 import { Coefficients } from '../../src/estimator/phases/coefficients';
 import { communicationSeconds } from '../../src/estimator/phases/communication';
 import { decodeStepSeconds } from '../../src/estimator/phases/decode';
@@ -7,8 +8,8 @@ import { kvMemoryBytes, kvSlots } from '../../src/estimator/phases/memory';
 import { Step, mixedStepSeconds } from '../../src/estimator/phases/mixed';
 import { modelShape } from '../../src/estimator/phases/model-shape';
 import { causalPairs, paddedTokens, prefillAttentionFlops, prefillSeconds, promptSeconds } from '../../src/estimator/phases/prefill';
-import { distinctExperts } from '../../src/estimator/phases/roofline';
-import { EngineShape, ModelShape, kvBytes, kvReadBytes } from '../../src/estimator/phases/shapes';
+import { distinctExperts, weightReadSeconds } from '../../src/estimator/phases/roofline';
+import { EngineShape, ModelShape, engineWeightBytes, kvBytes, kvReadBytes } from '../../src/estimator/phases/shapes';
 import { Speculation, speculativeStepSeconds, tokensPerStep } from '../../src/estimator/phases/speculation';
 import { waferTokenSeconds, wafersForWeights } from '../../src/estimator/phases/wafer-decode';
 import { Accelerator } from '../../src/hardware';
@@ -22,6 +23,8 @@ const ENGINE: EngineShape = {
   ranks: 1,
   chips: 1,
   linkBytesPerSecond: 0,
+  stages: 1,
+  expertSharers: 1,
   kvCopies: 1,
   lowPrecision: false,
 };
@@ -139,12 +142,61 @@ describe('communication between ranks', () => {
     expect(seconds(over(1), 16)).toBe(0);
   });
 
+  test('each stage sends the activations on', () => {
+    expect(seconds({ ...over(1), stages: 4 }, 16)).toBeCloseTo(3 * (2e-6 + 16 * 2 * 8192 / 225e9), 12);
+  });
+
+  test('engines that share experts send each token to its experts and take back what they give, in place of a sum', () => {
+    const mixture = shape('deepseek-v3');
+    const at = (engine: EngineShape) => communicationSeconds(mixture, engine, k, 16);
+    const exchanges = 2 * 58 * (3 * 2e-6 + 7 / 8 * 16 * 8 * 2 * 7168 / 225e9);
+    expect(at({ ...over(1), expertSharers: 8 })).toBeCloseTo(exchanges, 12);
+    // two chips each: both send a half, and 15 of 16 experts are on others
+    const sums = (2 * 61 - 58) * (2e-6 + 16 * 2 * 7168 / 225e9);
+    expect(at({ ...over(2), expertSharers: 8 })).toBeCloseTo(sums + 2 * 58 * (4 * 2e-6 + 15 / 16 * 8 * 8 * 2 * 7168 / 225e9), 12);
+  });
+
+  test('over links without end only latency takes time, and more ranks, stages or sharers never send fewer bytes', () => {
+    const degrees = fc.integer({ min: 1, max: 16 });
+    fc.assert(fc.property(
+      fc.constantFrom('llama-3.3-70b', 'deepseek-v3', 'gpt-oss-120b'), fc.record({ ranks: degrees, stages: degrees, expertSharers: degrees }),
+      fc.integer({ min: 1, max: 10_000 }), (id, of, tokens) => {
+        const mixture = shape(id);
+        const still = Object.assign(new Coefficients(), { collectiveHopSeconds: 0 });
+        const shaped = (degreesOf: typeof of, linkBytesPerSecond: number) => ({ ...over(degreesOf.ranks), ...degreesOf, linkBytesPerSecond });
+        expect(communicationSeconds(mixture, shaped(of, Infinity), still, tokens)).toBe(0);
+        // of all chips of the engine together
+        const bytes = (degreesOf: typeof of) => degreesOf.ranks * communicationSeconds(mixture, shaped(degreesOf, 1), still, tokens);
+        const least = bytes(of) * (1 - 1e-9);
+        expect(bytes({ ...of, ranks: of.ranks + 1 })).toBeGreaterThanOrEqual(least);
+        expect(bytes({ ...of, stages: of.stages + 1 })).toBeGreaterThanOrEqual(least);
+        expect(bytes({ ...of, expertSharers: of.expertSharers + 1 })).toBeGreaterThanOrEqual(of.expertSharers > 1 || id === 'llama-3.3-70b' ? least : 0);
+      }));
+  });
+
   test('prefill, decode and mixed steps all have it', () => {
     const alone = { ...over(8), ranks: 1 };
     const added = (step: (engine: EngineShape) => number) => step(over(8)) - step(alone);
     expect(added((engine) => decodeStepSeconds(model, engine, k, 16, 1e6))).toBeCloseTo(seconds(over(8), 16), 12);
     expect(added((engine) => prefillSeconds(model, engine, k, 512, 0, 2))).toBeCloseTo(seconds(over(8), 1024), 12);
     expect(added((engine) => mixedStepSeconds(model, engine, k, MIXED))).toBeCloseTo(seconds(over(8), 528), 12);
+  });
+});
+
+describe('weights of an engine', () => {
+  const model = shape('deepseek-v3');
+  const routed = model.experts * model.expertBytes * model.expertLayers;
+
+  test('experts that engines share, and stages, leave a part to each', () => {
+    expect(engineWeightBytes(model, ENGINE)).toBe(model.weightBytes);
+    expect(engineWeightBytes(model, { ...ENGINE, expertSharers: 8 })).toBeCloseTo(model.weightBytes - routed * 7 / 8, -3);
+    expect(engineWeightBytes(model, { ...ENGINE, stages: 4 })).toBeCloseTo(model.weightBytes / 4, -3);
+  });
+
+  test('each reads its part of the experts that the tokens of all visit', () => {
+    const read = (engine: EngineShape, tokens: number) => (
+      weightReadSeconds(model, engine, new Coefficients(), tokens) * 1e13 - model.sharedWeightBytes);
+    expect(read({ ...ENGINE, expertSharers: 8 }, 4) / (read(ENGINE, 32) / 8)).toBeCloseTo(1, 9);
   });
 });
 

@@ -63,6 +63,8 @@ export class WildSpecs {
       hardware: this.name(HARDWARE, 'm7i.large'),
       instances: this.maybe(0.7, () => this.chance(0.99) ? 1 + this.whole(16) : this.of(ODD)),
       tensorParallelDegree: this.maybe(0.3, () => this.chance(0.98) ? 2 ** this.whole(6) : this.of(ODD)),
+      pipelineParallelDegree: this.maybe(0.05, () => this.chance(0.95) ? 1 + this.whole(4) : this.of(ODD)),
+      dataParallelDegree: this.maybe(0.05, () => this.chance(0.95) ? 2 ** this.whole(4) : this.of(ODD)),
       enginesPerInstance: this.maybe(0.2, () => this.chance(0.98) ? 1 + this.whole(3) : this.of(ODD)),
       maxConcurrentSequences: this.maybe(0.3, () => this.chance(0.98) ? 1 + this.whole(512) : this.of(ODD)),
       promptBuckets: this.maybe(0.1, () => [128, 1024, this.number(2048, 1e5)]),

@@ -5,10 +5,14 @@ import { Accelerator } from '../../hardware';
  * One engine that splits every layer over `ranks` ranks; undefined where a peak or the links between its chips are not published.
  *
  * @param lowPrecision whether weights are in a format that the chips multiply faster than 16 bit.
+ * @param stages stages that the layers are split over.
+ * @param expertSharers engines that the routed experts are spread over.
  */
-export function engineShape(chip: Accelerator, ranks: number, model: ModelShape, lowPrecision: boolean): EngineShape | undefined {
+export function engineShape(
+  chip: Accelerator, ranks: number, model: ModelShape, lowPrecision: boolean, stages = 1, expertSharers = 1,
+): EngineShape | undefined {
   const chips = ranks / (chip.logicalNeuronCores ?? 1);
-  const linkBytesPerSecond = chip.linkBytesPerSecond ?? (chips > 1 ? undefined : 0);
+  const linkBytesPerSecond = chip.linkBytesPerSecond ?? (chips * stages * expertSharers > 1 ? undefined : 0);
   if (chip.bf16FlopsPerSecond === undefined || linkBytesPerSecond === undefined) {
     return undefined;
   }
@@ -19,6 +23,8 @@ export function engineShape(chip: Accelerator, ranks: number, model: ModelShape,
     ranks,
     // a part of a chip is a chip that has no others.
     chips: Math.max(1, chips),
+    stages,
+    expertSharers,
     linkBytesPerSecond,
     // every rank holds whole heads: copies where there are fewer than ranks, padding where they do not divide.
     kvCopies: Math.ceil(model.kvShards / ranks) * ranks / model.kvShards,

@@ -1,4 +1,4 @@
-import { KvLink, TokenPool } from '../plant';
+import { KvLink, PromptPool, TokenPool } from '../plant';
 import { Coefficients } from './coefficients';
 
 /** Bytes per second on the way from prefill to decode. */
@@ -17,13 +17,15 @@ export interface LinkRates {
  * @param link the link.
  * @param prefill coefficients of the prefill pool.
  * @param decode coefficients of the decode pool.
- * @param prefillEngines engines of one prefill instance.
- * @param pool the decode pool.
+ * @param from the prefill pool.
+ * @param into the decode pool.
  */
-export function linkRates(link: KvLink, prefill: Coefficients, decode: Coefficients, prefillEngines: number, pool: TokenPool): LinkRates {
+export function linkRates(link: KvLink, prefill: Coefficients, decode: Coefficients, from: PromptPool, into: TokenPool): LinkRates {
   const fromPrefill = link.prefillBytesPerSecond * (link.measured ? 1 : prefill.linkUtilisation);
-  const intoDecode = link.decodeBytesPerSecond * (pool.wafers === undefined ? decode.linkUtilisation : decode.waferIngestUtilisation);
-  const flow = Math.min(link.measured ? fromPrefill : fromPrefill / prefillEngines, intoDecode / pool.enginesPerInstance);
+  const intoDecode = link.decodeBytesPerSecond * (into.wafers === undefined ? decode.linkUtilisation : decode.waferIngestUtilisation);
+  // batches of one engine have its interfaces in common
+  const shareOf = ({ engine, enginesPerInstance }: PromptPool | TokenPool) => (engine?.stages ?? 1) / enginesPerInstance;
+  const flow = Math.min(link.measured ? fromPrefill : fromPrefill * shareOf(from), intoDecode * shareOf(into));
   return { flow, fromPrefill, intoDecode };
 }
 

@@ -1,6 +1,6 @@
 import { Coefficients } from './coefficients';
 import { communicationSeconds } from './communication';
-import { distinctExperts, multiplySeconds, weightReadSeconds } from './roofline';
+import { multiplySeconds, ownExperts, weightReadSeconds } from './roofline';
 import { EngineShape, ModelShape } from './shapes';
 
 /** What an engine does in one step. */
@@ -25,7 +25,7 @@ export interface StepParts {
   readonly memorySeconds: number;
   /** Launches and serial work of the layers. */
   readonly layerSeconds: number;
-  /** Exchange of activations between ranks. */
+  /** Exchange of activations between ranks, stages and engines. */
   readonly exchangeSeconds: number;
   /** Work of the host for the step and for its prompts. */
   readonly hostSeconds: number;
@@ -59,7 +59,7 @@ export function stepParts(model: ModelShape, engine: EngineShape, k: Coefficient
   return {
     computeSeconds: attention + (multiply > read ? multiply : 0),
     memorySeconds: kvSeconds(engine, k, kvBytesRead) + (multiply > read ? 0 : read),
-    layerSeconds: layerSeconds(model, k, sequences, newTokens),
+    layerSeconds: layerSeconds(model, engine, k, sequences, newTokens),
     exchangeSeconds: communicationSeconds(model, engine, k, tokens),
     hostSeconds: prompts * k.prefillPromptSeconds + k.engineStepSeconds,
   };
@@ -78,12 +78,12 @@ export function kvSeconds(engine: EngineShape, k: Coefficients, bytes: number): 
  * @param writes tokens that are written, or verified.
  * @param reads tokens of prompts.
  */
-function layerSeconds(model: ModelShape, k: Coefficients, writes: number, reads: number): number {
+function layerSeconds(model: ModelShape, engine: EngineShape, k: Coefficients, writes: number, reads: number): number {
   const writing = writes > 0 ? 1 : 0;
   const reading = reads > 0 ? 1 : 0;
   const layer = Math.max(writing * k.decodeLayerSeconds, reading * k.prefillLayerSeconds)
     + writing * k.decodeSequenceLayerSeconds * (writes - 1) + k.prefillTokenLayerSeconds * reads;
-  const experts = reading === 0 ? 0 : distinctExperts(model, writes + reads);
+  const experts = reading === 0 ? 0 : ownExperts(model, engine, writes + reads);
   const expertLayer = Math.max(writing * k.decodeExpertLayerSeconds, experts * k.prefillExpertSeconds);
   return model.layers * layer + model.expertLayers * expertLayer;
 }

@@ -2,12 +2,12 @@ import { Coefficients } from './coefficients';
 import { EngineShape, ModelShape } from './shapes';
 
 /**
- * Seconds to read the weights that a step of `tokens` tokens touches.
+ * Seconds to read the weights that a step of `tokens` tokens touches. Of experts that engines share, each reads its part of what the tokens of all touch.
  *
  * @param tokens tokens that pass all layers, written and read ones.
  */
 export function weightReadSeconds(model: ModelShape, engine: EngineShape, k: Coefficients, tokens: number): number {
-  const bytes = model.sharedWeightBytes + distinctExperts(model, tokens) * model.expertBytes * model.expertLayers;
+  const bytes = model.sharedWeightBytes + ownExperts(model, engine, tokens) * model.expertBytes * model.expertLayers;
   return bytes / (engine.memoryBytesPerSecond * k.weightBandwidthUtilisation);
 }
 
@@ -21,6 +21,13 @@ export function multiplySeconds(model: ModelShape, engine: EngineShape, k: Coeff
   const gain = engine.lowPrecision ? k.lowPrecisionGain : 1;
   const flops = tokens * model.denseFlopsPerToken + logits * model.headFlopsPerToken;
   return flops / (engine.flopsPerSecond * k.denseUtilisation * gain);
+}
+
+/**
+ * Routed experts of one engine that tokens visit in one layer, its own and those of the engines that it shares experts with: `tokens` of each.
+ */
+export function ownExperts(model: ModelShape, { expertSharers }: EngineShape, tokens: number): number {
+  return distinctExperts(model, tokens * expertSharers) / expertSharers;
 }
 
 /**

@@ -58,12 +58,24 @@ export interface EngineShape {
   readonly ranks: number;
   /** Chips that these are on. */
   readonly chips: number;
+  /** Stages that the layers are split over, each of as many ranks and chips; the engine is one of as many batches that are in them at a time. */
+  readonly stages: number;
+  /** Engines that the routed experts are spread over, this one included: they take their steps together. */
+  readonly expertSharers: number;
   /** Bandwidth of one chip to the others, one way, in bytes per second. */
   readonly linkBytesPerSecond: number;
   /** Copies of the KV cache that tensor parallelism beyond the KV heads makes, padding of heads that it does not divide included; at least 1. */
   readonly kvCopies: number;
   /** Whether weights are 8 bit or narrower, so that the calibrated low-precision gain of compute applies. */
   readonly lowPrecision: boolean;
+}
+
+/**
+ * Bytes of weights that one engine has to hold: its share of routed experts that several hold together, and of stages that several batches pass.
+ */
+export function engineWeightBytes(model: ModelShape, { stages, expertSharers }: EngineShape): number {
+  const routed = model.experts * model.expertBytes * model.expertLayers;
+  return (model.weightBytes - routed * (1 - 1 / expertSharers)) / stages;
 }
 
 /**

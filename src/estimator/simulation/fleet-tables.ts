@@ -150,7 +150,7 @@ export function fleetTables(
   const prompt = column((i, here) => secondsToRead(i, here, cachedTokens[i]));
 
   const prefillEngines = prefill === undefined ? 0 : prefillInstances * prefill.enginesPerInstance;
-  const rates = link && linkRates(link, promptSet, tokenSet, prefill!.enginesPerInstance, decode);
+  const rates = link && linkRates(link, promptSet, tokenSet, prefill!, decode);
   const linksAtPrefill = rates === undefined || prefillInstances * rates.fromPrefill <= decodeInstances * rates.intoDecode;
   const flowsAtFullSpeed = rates === undefined ? 1 : (linksAtPrefill ? rates.fromPrefill : rates.intoDecode) / rates.flow;
   // where a prompt is read, its first token is written

@@ -22,6 +22,8 @@ const ENGINE: EngineShape = {
   ranks: 1,
   chips: 1,
   linkBytesPerSecond: 0,
+  stages: 1,
+  expertSharers: 1,
   kvCopies: 1,
   lowPrecision: false,
 };
