@@ -57,10 +57,10 @@ export function partsOfRequest({ form, resolved }: Service, stage: string): Step
   }
   if (stage !== 'prefill') {
     const add = adder(decode.engine!, resolved.decode);
-    const batch = Math.min(decode.slots, 1 + form.batch);
+    const batch = Math.min(form.fullBatch, 1 + form.batch);
     const steps = decode.speculation === undefined
       ? [{ step: writingStep(batch, batch * form.meanKvBytes), times: 1 }] : speculativeSteps(batch, form.meanKvBytes, decode.speculation);
-    steps.forEach(({ step, times }) => add(step, times * form.meanOutputTokens / (batch * form.pace)));
+    steps.forEach(({ step, times }) => add(step, times * form.decodedTokens / (batch * form.pace)));
   }
   return sum;
 }

@@ -52,8 +52,11 @@ export class ClosedForm {
   public readonly promptSteps: readonly (readonly Step[])[];
   /** Tokens that a step writes of a sequence. */
   public readonly pace: number;
-  /** Mean generated tokens. */
+  /** Mean generated tokens, and those of them that decode steps write: in aggregated serving the first one comes with the prompt. */
   public readonly meanOutputTokens: number;
+  public readonly decodedTokens: number;
+  /** Sequences of an engine at most: those that it has slots for, or that leave room in its steps for the prompts that take their places. */
+  public readonly fullBatch: number;
 
   private readonly plant: Plant;
   private readonly firstToken: WaitingMixture;
@@ -65,10 +68,28 @@ export class ClosedForm {
   private readonly meanPromptKvBytes: number;
   private readonly kvSpreadBytes: number;
   private readonly step: (batch: number) => number;
+  private readonly isChunked: boolean;
+  /** Steps that read a prompt and write tokens. */
+  private readonly readingSteps: number;
+  private readonly newTokens: number;
+  private readonly besideOne: readonly (readonly Step[])[];
+  private readonly besideFull: readonly (readonly Step[])[];
+  /** Seconds by which prompts of each class make steps of one sequence longer, and of a full batch. */
+  private readonly addedToOne: Float64Array;
+  private readonly addedToFull: Float64Array;
+  /** Tokens of each class that decode steps write. */
+  private readonly decoded: Float64Array;
+  private workScv = 0;
+  private heldScv = 0;
+  /** Mean time of an engine that reads a prompt and does nothing else. */
+  private aloneSeconds = 0;
   private prefillSet = new Coefficients();
   private decodeSet = new Coefficients();
   private serviceScv = 0;
-  private inflation = 1;
+  private meanAddedToOne = 0;
+  private meanAddedToFull = 0;
+  /** Prompts that each engine reads besides writing. */
+  private promptsPerSecond = 0;
 
   /**
    * @param plant what to compute on.
@@ -86,19 +107,31 @@ export class ClosedForm {
     this.promptKvBytes = classes.inputTokens.map((input) => kvBytes(model, input) * plant.decode.kvCopies);
     this.promptSteps = Array.from(classes.paddedTokens, (tokens, i) => promptSteps(model, tokens, classes.cachedTokens[i], classes.segmentTokens));
     let output = 0;
+    let decoded = 0;
+    this.decoded = new Float64Array(n);
     let context = 0;
     let prompt = 0;
     let later = 0;
+    let read = 0;
+    let readingSteps = 0;
+    const ofPrompt = plant.prefill === undefined ? 1 : 0;
     for (let i = 0; i < n; i++) {
       // steps are whole, so that the last one may write more than is left
-      const written = this.pace === 1 ? classes.outputTokens[i] : Math.ceil(classes.outputTokens[i] / this.pace - 1e-9) * this.pace;
+      const whole = (tokens: number) => this.pace === 1 ? tokens : Math.ceil(tokens / this.pace - 1e-9) * this.pace;
+      const written = whole(classes.outputTokens[i]);
+      const own = whole(classes.outputTokens[i] - ofPrompt);
       output += classes.weights[i] * written;
+      decoded += classes.weights[i] * own;
+      this.decoded[i] = own;
+      read += classes.weights[i] * classes.paddedTokens[i];
+      readingSteps += classes.weights[i] * this.promptSteps[i].length;
       // a step meets a sequence in proportion to the tokens that it generates
       context += classes.weights[i] * written * this.contextKvBytes[i];
       later += classes.weights[i] * Math.max(0, written - this.pace);
       prompt += classes.weights[i] * this.promptKvBytes[i];
     }
     this.meanOutputTokens = output;
+    this.decodedTokens = decoded;
     this.laterTokens = later;
     this.meanKvBytes = context / output;
     this.meanPromptKvBytes = prompt;
@@ -107,7 +140,19 @@ export class ClosedForm {
       spread += classes.weights[i] * (this.contextKvBytes[i] - this.meanKvBytes) ** 2;
     }
     this.kvSpreadBytes = Math.sqrt(spread);
-    this.step = (batch) => this.stepSeconds(batch) * this.inflation;
+    const { slots, stepTokens } = plant.decode;
+    this.isChunked = stepTokens !== undefined;
+    this.readingSteps = this.isChunked ? readingSteps : 0;
+    this.newTokens = read;
+    // a full step has written and read tokens as requests have
+    this.fullBatch = stepTokens === undefined ? slots : Math.min(slots, 1 + stepTokens * decoded / (read + decoded));
+    const beside = (sequences: number) => this.isChunked
+      ? this.promptSteps.map((steps) => steps.map((step): Step => ({ ...step, sequences, kvBytesRead: sequences * this.meanKvBytes }))) : [];
+    this.besideOne = beside(1);
+    this.besideFull = beside(this.fullBatch);
+    this.addedToOne = new Float64Array(n);
+    this.addedToFull = new Float64Array(n);
+    this.step = (batch) => this.stepSeconds(batch) * this.inflation(batch);
   }
 
   /**
@@ -126,8 +171,13 @@ export class ClosedForm {
       mean += classes.weights[i] * seconds;
       square += classes.weights[i] * seconds * seconds;
     }
-    this.prefillMeanSeconds = mean;
+    this.aloneSeconds = mean;
     this.serviceScv = Math.max(0, square / (mean * mean) - 1);
+    if (this.isChunked) {
+      this.meanAddedToOne = this.addTo(this.addedToOne, this.besideOne, this.stepSeconds(1));
+      this.meanAddedToFull = this.addTo(this.addedToFull, this.besideFull, this.stepSeconds(this.fullBatch));
+    }
+    this.weighWork();
   }
 
   /**
@@ -171,44 +221,62 @@ export class ClosedForm {
     const prefillEngines = aggregated ? decodeInstances * decode.enginesPerInstance : prefillInstances * prefill.enginesPerInstance;
     const decodeEngines = decodeInstances * decode.enginesPerInstance;
 
+    // decode pool: Little's fixed point; where the pool reads prompts too, they take their share of every engine's time
+    const { fullBatch } = this;
+    const perEngine = requestsPerSecond / decodeEngines;
+    this.promptsPerSecond = aggregated ? perEngine : 0;
+    const first = this.stepSeconds(1);
+    const fullStep = this.stepSeconds(fullBatch);
+    const growth = fullBatch > 1 ? (fullStep - first) / (fullBatch - 1) : 0;
+    this.batch = meanBatch(perEngine, this.decodedTokens, fullBatch, this.step);
+    const seen = Math.min(1 + this.batch, fullBatch);
+    const plainStep = this.stepSeconds(seen);
+    const inflation = this.inflation(seen);
+    const step = plainStep * inflation;
+
     // prefill pool: one prompt at a time in each engine
-    const meanPrefill = this.prefillMeanSeconds;
-    const offered = requestsPerSecond * meanPrefill;
-    const promptLoad = offered / prefillEngines;
-    const arrivals = promptLoad < FULLEST ? requestsPerSecond : FULLEST * prefillEngines / meanPrefill;
+    const meanPrefill = aggregated ? this.promptSeconds(seen) : this.aloneSeconds;
+    const promptLoad = requestsPerSecond * meanPrefill / prefillEngines;
+    this.prefillLoad = aggregated ? 0 : promptLoad;
     // an engine that writes too is chosen for what it writes, so that each has a queue of prompts of its own
     const queues = aggregated ? prefillEngines : 1;
     const servers = prefillEngines / queues;
-    const queueScv = 1 + (arrivalScv - 1) / queues;
-    const waits = waitingProbability(servers, arrivals / queues, (busy) => busy / meanPrefill, queueScv);
-    // and a prompt waits for the engine that it is given to, not for the first that is free, unless prompts come in turn
-    const wait = conditionalWaitSeconds(servers, arrivals / queues, meanPrefill, queueScv, this.serviceScv)
-      + (1 - 1 / servers) * Math.min(1, arrivalScv) * meanPrefill * (1 + this.serviceScv) / 2;
+    let waits: number;
+    let wait: number;
+    // of who comes, so many meet an engine that writes; they join it when its step ends
+    let running = this.batch / (1 + this.batch) * (aggregated ? plainStep : step) * this.pace;
+    if (this.isChunked) {
+      const load = Math.min(promptLoad, FULLEST);
+      running = running / (1 - load) + load * meanPrefill * (1 + this.serviceScv) / (1 - load * load);
+      // who came in the same step is read in the same next one, if there is room in it
+      const gated = load * running;
+      const readSeconds = meanPrefill + this.newTokens / Math.max(1, decode.stepTokens! - seen) * plainStep;
+      const readLoad = Math.min(perEngine * readSeconds, FULLEST);
+      const queued = readLoad * conditionalWaitSeconds(1, readLoad / readSeconds, readSeconds, 1, this.serviceScv);
+      waits = Math.max(readLoad, 1 - Math.exp(-perEngine * running));
+      wait = Math.max(gated, queued) / waits;
+    } else {
+      const arrivals = promptLoad < FULLEST ? requestsPerSecond : FULLEST * prefillEngines / meanPrefill;
+      const queueScv = 1 + (arrivalScv - 1) / queues;
+      waits = waitingProbability(servers, arrivals / queues, (busy) => busy / meanPrefill, queueScv);
+      // and a prompt waits for the engine that it is given to, not for the first that is free, unless prompts come in turn
+      wait = conditionalWaitSeconds(servers, arrivals / queues, meanPrefill, queueScv, this.serviceScv)
+        + (1 - 1 / servers) * Math.min(1, arrivalScv) * meanPrefill * (1 + this.serviceScv) / 2;
+    }
     this.prefillQueueSeconds = waits * wait;
 
-    // decode pool: Little's fixed point; where the pool reads prompts too, they take their share of every engine's time
-    this.inflation = aggregated ? 1 / (1 - Math.min(promptLoad, FULLEST)) : 1;
-    const perEngine = requestsPerSecond / decodeEngines;
-    const fullLoad = perEngine * this.meanOutputTokens * this.stepSeconds(decode.slots) / decode.slots;
-    this.decodeLoad = aggregated ? promptLoad + fullLoad : fullLoad;
-    this.prefillLoad = aggregated ? 0 : promptLoad;
-    this.batch = meanBatch(perEngine, this.meanOutputTokens, decode.slots, this.step);
-    const seen = Math.min(1 + this.batch, decode.slots);
-    const plainStep = this.stepSeconds(seen);
-    const step = plainStep * this.inflation;
     // the router finds a free slot wherever there is one, so that the slots of all engines are one queue's servers
-    const slots = Math.round(decode.slots * decodeEngines);
-    const first = this.stepSeconds(1);
-    const growth = decode.slots > 1 ? (this.stepSeconds(decode.slots) - first) / (decode.slots - 1) : 0;
+    const slots = Math.round(fullBatch * decodeEngines);
     // seconds that a request holds its slot beside so many others in all, whose prompts an aggregated engine reads too
     const heldSeconds = (busy: number) => {
       const batch = Math.max(1, busy / decodeEngines);
-      return this.meanOutputTokens * (first + growth * (batch - 1)) + (aggregated ? batch * meanPrefill : 0);
+      return (this.decodedTokens + this.readingSteps) * (first + growth * (batch - 1)) + (aggregated ? batch * this.promptSeconds(batch) : 0);
     };
+    this.decodeLoad = perEngine * heldSeconds(fullBatch * decodeEngines) / fullBatch;
     const admitted = Math.min(requestsPerSecond, FULLEST * slots / heldSeconds(slots));
     const bound = this.burstLoad > 1 ? this.waitingInBursts : undefined;
-    const admissionWaits = bound ?? waitingProbability(slots, admitted, (busy) => busy / heldSeconds(busy), arrivalScv);
-    const admission = conditionalWaitSeconds(slots, admitted, heldSeconds(slots), arrivalScv, 1);
+    const admissionWaits = bound ?? waitingProbability(slots, admitted, (busy) => busy / heldSeconds(busy), arrivalScv + this.heldScv);
+    const admission = conditionalWaitSeconds(slots, admitted, heldSeconds(slots), arrivalScv, this.workScv);
 
     // link: processor sharing
     let flow = Infinity;
@@ -222,13 +290,15 @@ export class ClosedForm {
 
     // the first token: in aggregated serving the prompt's own step emits it, after the running step
     this.gatewaySeconds = this.prefillSet.gatewaySeconds;
-    const running = aggregated ? plainStep * this.pace * this.batch / (1 + this.batch) : 0;
     this.firstStepSeconds = aggregated ? 0 : step * this.pace;
-    this.admissionSeconds = admissionWaits * admission + running;
-    const fixed = this.gatewaySeconds + running + this.firstStepSeconds;
+    this.admissionSeconds = admissionWaits * admission + running / 2;
+    const fixed = this.gatewaySeconds + running / 2 + this.firstStepSeconds;
     let transfer = 0;
+    let prefillSeconds = 0;
     for (let i = 0; i < prefillTimes.length; i++) {
-      let seconds = fixed + prefillTimes[i];
+      const read = this.isChunked ? this.readSeconds(i) : prefillTimes[i];
+      let seconds = fixed + read;
+      prefillSeconds += classes.weights[i] * read;
       if (link !== undefined) {
         const exposed = kvTransferSeconds(
           this.promptKvBytes[i], flow, linkLoad, this.setUpSeconds(link, classes.inputTokens[i]), link.overlapLayers, prefillTimes[i],
@@ -240,20 +310,22 @@ export class ClosedForm {
       lastToken.fixedSeconds[i] = seconds + Math.max(0, classes.outputTokens[i] - 1) * step;
     }
     this.transferMeanSeconds = transfer;
+    this.prefillMeanSeconds = prefillSeconds;
     firstToken.prepare(waits, wait, admissionWaits, admission);
     firstToken.quantiles(SHARES, latencies, TTFT + 1);
-    latencies[TTFT] = fixed + meanPrefill + transfer + this.prefillQueueSeconds + admissionWaits * admission;
+    latencies[TTFT] = fixed + this.prefillMeanSeconds + transfer + this.prefillQueueSeconds + admissionWaits * admission;
 
     // time per token: the batch fluctuates around its mean, and a request's own context is longer or shorter than the others'
-    const next = this.stepSeconds(seen + 1) * this.inflation;
+    const next = this.stepSeconds(seen + 1) * inflation;
     const burstiness = (peakedness(this.batch * decodeEngines, arrivalScv) - 1) / decodeEngines;
     const deviation = Math.sqrt(batchVariance(this.batch, step, next) * (1 + burstiness));
-    const own = decode.wafers === undefined ? kvSeconds(decode.engine, this.decodeSet, this.kvSpreadBytes) / this.pace * this.inflation : 0;
+    const own = decode.wafers === undefined ? kvSeconds(decode.engine, this.decodeSet, this.kvSpreadBytes) / this.pace * inflation : 0;
     latencies[TPOT] = step;
     for (let q = 0; q < SHARES.length; q++) {
       const z = NORMAL_QUANTILES[q];
-      const fuller = this.step(bound === 1 ? decode.slots : Math.min(seen + z * deviation, decode.slots));
+      const fuller = this.step(bound === 1 ? fullBatch : Math.min(seen + z * deviation, fullBatch));
       latencies[TPOT + 1 + q] = step + Math.hypot(fuller - step, z * own);
+      latencies[TTFT + 1 + q] += (SHARES[q] - 0.5) * running;
     }
 
     lastToken.prepare(waits, wait, admissionWaits, admission);
@@ -261,8 +333,70 @@ export class ClosedForm {
     latencies[END_TO_END] = latencies[TTFT] + this.laterTokens * step;
   }
 
+  /**
+   * Takes how much the work of requests varies, at full engines. A prompt's comes all at once, that of its tokens over all the time that they hold a slot: so the
+   * number of held slots, which is of tokens alone, varies more than the arrivals do.
+   */
+  private weighWork(): void {
+    const { classes: { weights }, prefill } = this.plant;
+    const share = this.stepSeconds(this.fullBatch) / this.fullBatch;
+    const ofPrompts = this.isChunked ? this.addedToFull : this.prefillTimes;
+    let all = 0;
+    let allSquares = 0;
+    let writing = 0;
+    let writingSquares = 0;
+    for (let i = 0; i < weights.length; i++) {
+      const own = this.decoded[i] * share;
+      const whole = own + (prefill === undefined ? ofPrompts[i] : 0);
+      all += weights[i] * whole;
+      allSquares += weights[i] * whole * whole;
+      writing += weights[i] * own;
+      writingSquares += weights[i] * own * own;
+    }
+    this.workScv = all > 0 ? Math.max(0, allSquares / (all * all) - 1) : 0;
+    this.heldScv = writing > 0 ? 2 * Math.max(0, allSquares / all / (writingSquares / writing) - 1) : 0;
+  }
+
+  /** Seconds by which reading prompts makes steps longer than they are without; returns their mean. */
+  private addTo(added: Float64Array, beside: readonly (readonly Step[])[], stepSeconds: number): number {
+    const { classes: { weights }, model } = this.plant;
+    const { engine } = promptPool(this.plant);
+    let mean = 0;
+    for (let i = 0; i < added.length; i++) {
+      added[i] = beside[i].reduce((sum, step) => sum + mixedStepSeconds(model, engine, this.decodeSet, step) - stepSeconds, 0);
+      mean += weights[i] * added[i];
+    }
+    return mean;
+  }
+
+  /** Seconds that a prompt takes of an engine which writes so many sequences, one or more. */
+  private promptSeconds(batch: number): number {
+    return this.isChunked ? between(this.meanAddedToOne, this.meanAddedToFull, this.fullness(batch)) : this.aloneSeconds;
+  }
+
+  /** Seconds of the steps that read a prompt of a class, which write what the engine has to write too. */
+  private readSeconds(i: number): number {
+    const beside = (batch: number) => (
+      between(this.addedToOne[i], this.addedToFull[i], this.fullness(batch)) + this.promptSteps[i].length * this.stepSeconds(batch));
+    return this.batch < 1 ? between(this.prefillTimes[i], beside(1), this.batch) : beside(this.batch);
+  }
+
+  /** How far a batch is from one sequence to a full one. */
+  private fullness(batch: number): number {
+    return this.fullBatch > 1 ? (batch - 1) / (this.fullBatch - 1) : 0;
+  }
+
+  /** How much longer tokens take where the engine reads prompts too. */
+  private inflation(batch: number): number {
+    return this.promptsPerSecond === 0 ? 1 : 1 / (1 - Math.min(this.promptsPerSecond * this.promptSeconds(batch), FULLEST));
+  }
+
   private setUpSeconds({ blockTokens }: KvLink, inputTokens: number): number {
     const { linkBaseSeconds, linkDescriptorSeconds } = this.prefillSet;
     return blockTokens === undefined ? linkBaseSeconds : postingSeconds(this.plant.model.kvTensors, inputTokens, blockTokens, linkDescriptorSeconds);
   }
+}
+
+function between(from: number, to: number, share: number): number {
+  return from + (to - from) * share;
 }

@@ -10,7 +10,7 @@ import { Service } from './service';
  * What to expect of a deployment: latencies, throughput, cost, and what bounds them.
  *
  * Phases are priced by closed formulas with coefficients fitted to published measurements, queues by Allen and Cunneen's approximation
- * with the exact waits of GI/M/c for bursts, the decode batch by Little's law. Percentiles come from the joint distribution of lengths and waits. Intervals are the
+ * with the exact waits of GI/M/c for bursts, prompts that are read in the steps that write tokens as gated vacations, the decode batch by Little's law. Percentiles come from the joint distribution of lengths and waits. Intervals are the
  * middle 80 % of 64 draws of the coefficients. The same spec gives the same figures on every platform.
  *
  * One engine reads one prompt at a time and holds one copy of the model; an instance runs `enginesPerInstance` engines, by default as

@@ -2,7 +2,10 @@ import { estimateOf, steady, trn2 } from './specs';
 import { WildSpecs } from './wild-specs';
 import { DeploymentSpec } from '../../src/estimator';
 import { bottleneckOf, partsOfRequest } from '../../src/estimator/bottleneck';
-import { StepParts } from '../../src/estimator/phases/mixed';
+import { fill } from '../../src/estimator/calibration/calibration';
+import { Coefficients } from '../../src/estimator/phases/coefficients';
+import { StepParts, mixedStepSeconds } from '../../src/estimator/phases/mixed';
+import { promptPool } from '../../src/estimator/plant';
 import { Refused } from '../../src/estimator/resolve';
 import { Service } from '../../src/estimator/service';
 import { ProblemsError } from '../../src/problems';
@@ -41,8 +44,12 @@ test('of random fleets the parts make the time, and the largest is the bottlenec
   const named = new Map<string, number>();
   for (const service of stableServices(200)) {
     const { form, resolved: { plant } } = service;
-    const batch = Math.min(plant.decode.slots, 1 + form.batch);
-    const [prompt, tokens] = [form.prefillMeanSeconds, form.stepSeconds(batch) * form.meanOutputTokens / batch];
+    const batch = Math.min(form.fullBatch, 1 + form.batch);
+    const k = fill(new Coefficients(), (service.resolved.prefill ?? service.resolved.decode).set);
+    const { engine } = promptPool(plant);
+    const prompt = form.promptSteps.reduce((sum, steps, i) => (
+      sum + plant.classes.weights[i] * steps.reduce((seconds, step) => seconds + mixedStepSeconds(plant.model, engine, k, step), 0)), 0);
+    const tokens = form.stepSeconds(batch) * form.decodedTokens / batch;
     for (const { name } of service.stages()) {
       const bottleneck = bottleneckOf(service, name);
       const inEngine = name !== 'kv-transfer' && (name === 'prefill' || plant.decode.wafers === undefined);

@@ -1,0 +1,81 @@
+import { SCHEMA, estimateOf, trn2 } from './specs';
+import { DeploymentSpec, Estimator } from '../../src/estimator';
+import { Simulator } from '../../src/estimator/simulation';
+
+const MIX = [{ weight: 0.7, inputTokens: 500, outputTokens: 100 }, { weight: 0.3, inputTokens: 4000, outputTokens: 300 }];
+const EVEN = [{ weight: 1, inputTokens: 1024, outputTokens: 1024 }];
+
+type Classes = DeploymentSpec['workload']['lengthClasses'];
+
+/** A fleet at a rate. */
+type Fleet = (requestsPerSecond: number) => DeploymentSpec;
+
+const workload = (requestsPerSecond: number, lengthClasses: Classes) => ({ source: 'saturation', requestsPerSecond, lengthClasses });
+
+const gpus = (
+  lengthClasses: Classes, instances: number, maxConcurrentSequences: number, maxBatchedTokens?: number, prefill?: number,
+): Fleet => (rate) => {
+  const hardware = 'p5.48xlarge';
+  return {
+    schema: SCHEMA,
+    model: { id: 'qwen3-32b' },
+    workload: workload(rate, lengthClasses),
+    ...prefill && { prefill: { hardware, instances: prefill, tensorParallelDegree: 4 } },
+    decode: { hardware, instances, tensorParallelDegree: 4, maxConcurrentSequences, maxBatchedTokens },
+  };
+};
+
+const trainium = (prefill: number, instances: number): Fleet => (rate) => trn2({
+  workload: workload(rate, MIX),
+  prefill: prefill === 0 ? undefined : { hardware: 'trn2.48xlarge', instances: prefill },
+  decode: { hardware: 'trn2.48xlarge', instances },
+});
+
+/** Fleets; steps that read and write are simulated one by one, so that runs of those that take them are too short for waits near saturation to settle. */
+const FLEETS: [string, Fleet, number[]][] = [
+  ['prompts in chunks, 2 engines of 128 slots', gpus(EVEN, 1, 128, 2048), [0.3, 0.6, 0.9]],
+  ['prompts in chunks, long ones, 2 engines', gpus(MIX, 1, 128, 2048), [0.3, 0.6, 0.9]],
+  ['prompts in chunks, long ones, 8 engines', gpus(MIX, 4, 64, 8192), [0.3, 0.6, 0.9]],
+  ['prompts between steps, 2 engines of 32 slots', gpus(EVEN, 1, 32), [0.3, 0.6, 0.9, 0.97]],
+  ['prompts between steps, long ones, 8 engines', gpus(MIX, 4, 128), [0.3, 0.6, 0.9, 0.97]],
+  ['prompts between steps, long ones, 1 engine', trainium(0, 1), [0.3, 0.6, 0.9, 0.97]],
+  ['prefill apart, full decode', gpus(EVEN, 4, 32, undefined, 4), [0.3, 0.6, 0.9, 0.97]],
+  ['prefill apart, 1 full engine', trainium(1, 4), [0.3, 0.6, 0.9, 0.97]],
+  ['prefill apart, 4 full engines', trainium(4, 16), [0.3, 0.6, 0.9, 0.97]],
+];
+
+/** Requests of a run, and by how much at most the waits of these runs fall short of those of longer ones. */
+const REQUESTS: { readonly [load: number]: [number, number] } = { 0.3: [10_000, 1], 0.6: [10_000, 1], 0.9: [10_000, 1.15], 0.97: [60_000, 1.3] };
+
+/** The highest rate that there is an estimate of. */
+function capacity(fleet: Fleet): number {
+  let [low, high] = [1e-3, 1e4];
+  while (high / low > 1 + 1e-6) {
+    const middle = Math.sqrt(low * high);
+    [low, high] = Estimator.estimate(fleet(middle)).estimate === undefined ? [low, middle] : [middle, high];
+  }
+  return low;
+}
+
+test.each(FLEETS)('%s: from idle to full, times are near those of the simulation', (_, fleet, loads) => {
+  const most = capacity(fleet);
+  for (const load of loads) {
+    const spec = fleet(load * most);
+    const estimate = estimateOf(spec);
+    const [requests, short] = REQUESTS[load];
+    const { ttftSeconds, tpotSeconds, endToEndSeconds } = Simulator.simulate(spec, { requests }).simulation!;
+    const ratios = {
+      load,
+      ttft: estimate.ttftSeconds.mean.value / ttftSeconds.avg,
+      ttftP95: estimate.ttftSeconds.p95.value / ttftSeconds.p95,
+      tpot: estimate.tpotSeconds.mean.value / tpotSeconds!.avg,
+      endToEnd: estimate.endToEndSeconds.mean.value / endToEndSeconds.avg,
+    };
+    const near = (value: number, least: number, largest: number) => value > least && value < largest;
+    expect({
+      ...ratios,
+      near: near(ratios.ttft, 0.85, 1.25 * short) && near(ratios.ttftP95, 0.85, 1.35 * short) && near(ratios.tpot, 0.94, 1.08)
+        && near(ratios.endToEnd, 0.9, 1.15 * short),
+    }).toEqual({ ...ratios, near: true });
+  }
+});
