@@ -3,7 +3,7 @@ import { IConstruct } from 'constructs';
 import { DeploymentSpec, Estimate, EstimateOutcome, Estimator, FleetPlan, FleetPlanner, Refusal } from '../estimator';
 import { Estimates } from './estimates';
 import { infoLine, milliseconds, templateSummary, toSignificant } from './summary';
-import { isHeld } from '../estimator/verdict';
+import { isHeld, isKnown } from '../estimator/verdict';
 
 /** How many times the given counts are tried before a promise counts as out of reach: queues are gone by then, and what is left is the hardware. */
 const LARGEST_FACTOR = 16;
@@ -49,13 +49,11 @@ export class EstimateAnnotation {
 }
 
 function tellMissed(service: IConstruct, estimate: Estimate, spec: DeploymentSpec): void {
-  for (const { metric, percentile, verdict } of estimate.objectives) {
-    if (verdict === 'unknown') {
-      Annotations.of(service).addWarningV2(`cdk-disaggregated-inference:ObjectiveUnknown.${metric}`, `whether ${METRIC_NAMES[metric]} p${percentile} keeps the objective `
-        + 'is not known, as bursts outrun the slots (simulate tells)');
-    }
+  for (const { metric, percentile } of estimate.objectives.filter((objective) => !isKnown(objective))) {
+    Annotations.of(service).addWarningV2(`cdk-disaggregated-inference:ObjectiveUnknown.${metric}`, `whether ${METRIC_NAMES[metric]} p${percentile} keeps the objective `
+      + 'is not known, as bursts outrun the slots (simulate tells)');
   }
-  const missed = estimate.objectives.filter((objective) => !isHeld(objective) && objective.verdict !== 'unknown');
+  const missed = estimate.objectives.filter((objective) => !isHeld(objective) && isKnown(objective));
   if (missed.length === 0) {
     return;
   }

@@ -1,5 +1,6 @@
 import { Estimate, LatencyEstimate, ObjectiveVerdict, Refusal } from '../estimator';
 import { interval, number, table, time } from './text-table';
+import { isKnown } from '../estimator/verdict';
 
 const METRICS: { [name: string]: string } = {
   ttftSeconds: 'time to first token',
@@ -72,8 +73,9 @@ function parts(estimate: Estimate): string {
   return table([['mean time to first token', ''], ...estimate.ttftParts.map((part) => [`  ${part.name}`, time(part.seconds)])], 1);
 }
 
-function verdictText({ verdict, simulatedSeconds }: ObjectiveVerdict): string {
-  return verdict === 'unknown' ? 'unknown: simulate tells' : simulatedSeconds === undefined ? verdict : `${verdict}, ${time(simulatedSeconds)} as simulated`;
+function verdictText(objective: ObjectiveVerdict): string {
+  const { verdict, simulatedSeconds } = objective;
+  return !isKnown(objective) ? `${verdict}: simulate tells` : simulatedSeconds === undefined ? verdict : `${verdict}, ${time(simulatedSeconds)} as simulated`;
 }
 
 function verdicts(estimate: Estimate): string {

@@ -6,7 +6,7 @@ import { Confidence, Estimate, LatencyEstimate, ObjectiveVerdict, Range, StageEs
 import { ratesOf } from './routing-rates';
 import { Service } from './service';
 import { DRAWS, interval } from './uncertainty';
-import { verdictOf } from './verdict';
+import { UNKNOWN, verdictOf } from './verdict';
 
 /** The version of the estimate that is written. */
 const ESTIMATE_SCHEMA = 'cdk-disaggregated-inference/estimate/v1';
@@ -85,7 +85,7 @@ export function report(service: Service, prefillInstances: number, decodeInstanc
       percentile: promise.percentile,
       objectiveSeconds: promise.seconds,
       estimateSeconds: ranges[promise.index],
-      verdict: service.isTold(promise) ? verdictOf(ranges[promise.index], promise.seconds) : 'unknown',
+      verdict: service.isTold(promise) ? verdictOf(ranges[promise.index], promise.seconds) : UNKNOWN,
     })),
     solver: 'closed-form',
     confidence: confidence(service, unstable),

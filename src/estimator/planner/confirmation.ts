@@ -3,7 +3,7 @@ import { report } from '../report';
 import { seconds, Service } from '../service';
 import { SimulatedVerdict } from '../simulation';
 import { simulateFleet } from '../simulation/fleet-run';
-import { isHeld } from '../verdict';
+import { isHeld, isKnown } from '../verdict';
 import { Counts, Judge } from './counts';
 
 /** What the simulation says of a fleet that the closed form found. */
@@ -70,7 +70,7 @@ export class ConfirmedFleets implements Judge {
    */
   public judge(counts: Counts): EstimateOutcome {
     const estimate = report(this.service, counts.prefill, counts.decode);
-    if (estimate.objectives.every(({ verdict }) => verdict !== 'unknown')) {
+    if (estimate.objectives.every(isKnown)) {
       return { estimate };
     }
     const { simulation, refusal } = simulateFleet(this.service, counts, {});
@@ -79,7 +79,7 @@ export class ConfirmedFleets implements Judge {
         ...estimate,
         objectives: estimate.objectives.map((objective, i) => {
           const { simulatedSeconds, verdict } = simulation.objectives[i];
-          return objective.verdict === 'unknown' ? { ...objective, simulatedSeconds, verdict } : objective;
+          return isKnown(objective) ? objective : { ...objective, simulatedSeconds, verdict };
         }),
       },
     };

@@ -6,6 +6,7 @@ import { kvBytes } from '../phases/shapes';
 import { Counts } from '../planner/counts';
 import { routingRates } from '../routing-rates';
 import { Service } from '../service';
+import { HELD, MISSED } from '../verdict';
 import { Arrivals, RandomArrivals, RecordedArrivals } from './arrivals';
 import { EventEngine } from './event-engine';
 import { FleetTables, fleetTables } from './fleet-tables';
@@ -134,7 +135,7 @@ function verdicts({ promises }: Service, { firstToken, perToken, endToEnd, failu
     const { count } = figures[metric];
     const share = percentile / 100 * (count + failures) / count;
     const simulatedSeconds = figures[metric].quantile(Math.min(1, share));
-    return { metric, percentile, objectiveSeconds: seconds, simulatedSeconds, verdict: share <= 1 && simulatedSeconds <= seconds ? 'held' : 'missed' };
+    return { metric, percentile, objectiveSeconds: seconds, simulatedSeconds, verdict: share <= 1 && simulatedSeconds <= seconds ? HELD : MISSED };
   });
 }
 
