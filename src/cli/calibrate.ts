@@ -1,10 +1,10 @@
-import { closeSync, ftruncateSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { attempt } from './attempt';
-import { readMeasurements } from './measurement-file';
+import { ToldMeasurements, readMeasurements } from './measurement-file';
 import { readSpec } from './spec-file';
 import { NO_PROGRESS_BAR, progressBar, table, time } from './text-table';
-import { openToWrite } from './written-file';
+import { checkWritable, writing } from './written-file';
 import { CalibrationSpec, DeploymentSpec } from '../estimator';
 import { calibrate as fit } from '../estimator/calibration/calibrate';
 import { isSameEngine } from '../estimator/calibration/calibrated-pools';
@@ -113,33 +113,43 @@ export function calibrate(files: readonly string[], options: CalibrateOptions, p
     reason: `a tenth of the time in which ${engine.hardware} reads the weights at its peak bandwidth`,
   }));
   const asked = spec?.engine;
-  const told = measurements?.engine;
-  if (asked !== undefined && told !== undefined && !isSameEngine(asked, told)) {
-    problems.push({
+  problems.push(...otherEngineProblems(asked, engine, options.pool, measurements));
+  if (out !== undefined) {
+    attempt(problems, () => checkWritable(out));
+  }
+  Problems.throwIfAny(problems);
+  if (refusal !== undefined) {
+    return { refusal };
+  }
+  const calibration = calibrated(engine!, measurements!, asked ?? measurements!.engine, files, options, progress);
+  if (out !== undefined) {
+    writing(out, () => writeFileSync(out, `${JSON.stringify(calibration.calibration, undefined, 2)}\n`));
+  }
+  return { calibration };
+}
+
+/** What the records tell of the engine and the spec tells otherwise; names of models and devices are not compared, as each tool has its own. */
+function otherEngineProblems(
+  asked: string | undefined, engine: EngineOfSpec | undefined, pool: MeasuredPool, measurements: ToldMeasurements | undefined,
+): Problem[] {
+  const { engine: told, tensorParallelDegree } = measurements ?? {};
+  const ranks = engine?.tensorParallelDegree;
+  return [
+    ...asked === undefined || told === undefined || isSameEngine(asked, told) ? [] : [{
       rule: 'MeasurementsOfOtherEngine',
       path: 'engine',
       value: JSON.stringify(asked),
       message: `the measurements say that they are of ${told}`,
       mend: 'name the engine that was measured',
-    });
-  }
-  const written = out === undefined ? undefined : attempt(problems, () => openToWrite(out));
-  try {
-    Problems.throwIfAny(problems);
-    if (refusal !== undefined) {
-      return { refusal };
-    }
-    const calibration = calibrated(engine!, measurements!, asked ?? told, files, options, progress);
-    if (written !== undefined) {
-      ftruncateSync(written);
-      writeFileSync(written, `${JSON.stringify(calibration.calibration, undefined, 2)}\n`);
-    }
-    return { calibration };
-  } finally {
-    if (written !== undefined) {
-      closeSync(written);
-    }
-  }
+    }],
+    ...ranks === undefined || tensorParallelDegree === undefined || ranks === tensorParallelDegree ? [] : [{
+      rule: 'MeasurementsOfOtherDegree',
+      path: `${pool}.tensorParallelDegree`,
+      value: JSON.stringify(ranks),
+      message: `the measurements say that they are of an engine of ${tensorParallelDegree} ranks`,
+      mend: 'give the degree of the engine that was measured',
+    }],
+  ];
 }
 
 interface KnownEngine {

@@ -42,6 +42,9 @@ const ANY_TIME: LeastTime = { seconds: 0, reason: 'nothing' };
 /** Fields that are the time to a first token or of one token; that to the last one is compared with that to the first. */
 const TOKEN_TIMES: readonly Field[] = ['ttft', 'tpot', 'step'];
 
+/** The fields of a record that is right. */
+type Numbers = { readonly [field in Field]?: number };
+
 /** Measurements while they are read. */
 interface Gathered {
   readonly prompts: UnloadedPrompt[];
@@ -54,6 +57,8 @@ interface Gathered {
 export interface ToldMeasurements extends Measurements {
   /** Name of the engine, such as `vllm`; undefined where nothing is said. */
   readonly engine?: string;
+  /** Its ranks; undefined where nothing is said, or no number. */
+  readonly tensorParallelDegree?: number;
 }
 
 /** What records tell of their engines: where each value of a trait is first. */
@@ -83,8 +88,9 @@ export function readMeasurements(files: readonly string[], least = ANY_TIME): To
   }
   problems.push(...severalProblems(traits));
   Problems.throwIfAny(problems);
-  const [engine] = traits.get('engines')?.keys() ?? [];
-  return { ...result, engine };
+  const told = (trait: string) => [...traits.get(trait)?.keys() ?? []].at(0);
+  const ranks = Number(told('tensor parallel degrees') ?? NaN);
+  return { ...result, engine: told('engines'), tensorParallelDegree: Number.isNaN(ranks) ? undefined : ranks };
 }
 
 function severalProblems(traits: Traits): Problem[] {
@@ -112,8 +118,9 @@ function readFile(file: string, least: LeastTime, into: Gathered, traits: Traits
     for (const row of run) {
       records++;
       noteTraits(row, traits);
-      if (isRight(row, least, problems)) {
-        const request = add(row, least, into, problems);
+      const numbers = rightNumbers(row, least, problems);
+      if (numbers !== undefined) {
+        const request = add(row, numbers, into, problems);
         if (request !== undefined) {
           log.push(request);
           last = last === undefined || secondsOf(row, 'arrival') > secondsOf(last, 'arrival') ? row : last;
@@ -143,8 +150,8 @@ function noteTraits(row: Row, traits: Traits): void {
   }
 }
 
-/** Whether every field is a number of a size that can be; each that is not is a problem. */
-function isRight(row: Row, least: LeastTime, problems: ToldProblems): boolean {
+/** What a record tells as numbers; undefined where one is not of a size that can be, each of which is a problem. */
+function rightNumbers(row: Row, least: LeastTime, problems: ToldProblems): Numbers | undefined {
   const bad = FIELDS.filter((field) => {
     const value = row.cells[field]?.value;
     const most = LARGEST[field] ?? Infinity;
@@ -162,30 +169,46 @@ function isRight(row: Row, least: LeastTime, problems: ToldProblems): boolean {
     }
     return true;
   });
-  return bad.length === 0;
+  if (bad.length > 0) {
+    return undefined;
+  }
+  const numbers: Numbers = Object.fromEntries(FIELDS.map((field) => [field, row.cells[field]?.value]));
+  const problem = gapProblem(row, numbers, least);
+  if (problem !== undefined) {
+    problems.add(problem);
+    return undefined;
+  }
+  return numbers;
+}
+
+/** What is wrong with the time of the tokens after the first, which two fields tell together. */
+function gapProblem({ place, cells }: Row, { ttft, endToEnd, outputTokens }: Numbers, least: LeastTime): Problem | undefined {
+  if (ttft === undefined || endToEnd === undefined || outputTokens === undefined || outputTokens <= 1) {
+    return undefined;
+  }
+  const gap = (endToEnd - ttft) / (outputTokens - 1);
+  return gap > 0 && gap >= least.seconds ? undefined : {
+    rule: 'MeasurementTooSmall',
+    path: place,
+    value: `${cells.ttft!.name} ${cells.ttft!.given}, ${cells.endToEnd!.name} ${cells.endToEnd!.given}`,
+    message: `each of the ${outputTokens} tokens but the first took ${gap > 0 ? `${time(gap)}, below ${belowText(least)}` : 'no time'}`,
+    mend: 'correct the unit, or leave such records out',
+  };
 }
 
 /** Adds the measurement of a record; what is a request of a run is returned. */
-function add({ place, cells }: Row, least: LeastTime, into: Gathered, problems: ToldProblems): LoggedRequest | undefined {
-  const fields = Object.fromEntries(FIELDS.map((field) => [field, cells[field]?.value])) as { [field in Field]: any };
-  const { arrival, inputTokens, outputTokens, ttft, tpot, endToEnd, concurrency, sequences, contextTokens, step } = fields;
-  const has = (...values: unknown[]) => values.every((value) => value !== undefined);
-  const gap = has(ttft, endToEnd) && outputTokens > 1 ? (endToEnd - ttft) / (outputTokens - 1) : Infinity;
-  if (!(gap > 0 && gap >= least.seconds)) {
-    problems.add({
-      rule: 'MeasurementTooSmall',
-      path: place,
-      value: `${cells.ttft!.name} ${cells.ttft!.given}, ${cells.endToEnd!.name} ${cells.endToEnd!.given}`,
-      message: `each of the ${outputTokens} tokens but the first took ${gap > 0 ? `${time(gap)}, below ${belowText(least)}` : 'no time'}`,
-      mend: 'correct the unit, or leave such records out',
-    });
-  } else if (has(sequences, contextTokens, step)) {
+function add({ place, cells }: Row, numbers: Numbers, into: Gathered, problems: ToldProblems): LoggedRequest | undefined {
+  const { arrival, inputTokens, outputTokens, ttft, tpot, endToEnd, concurrency, sequences, contextTokens, step } = numbers;
+  if (sequences !== undefined && contextTokens !== undefined && step !== undefined) {
     into.steps.push({ sequences, contextTokens, stepSeconds: step });
-  } else if (has(concurrency, inputTokens, outputTokens, ttft) && (has(tpot) || outputTokens < 2)) {
+  } else if (
+    concurrency !== undefined && inputTokens !== undefined && outputTokens !== undefined && ttft !== undefined
+    && (tpot !== undefined || outputTokens < 2)
+  ) {
     into.loops.push({ concurrency, inputTokens, outputTokens, ttftSeconds: ttft, tpotSeconds: tpot });
-  } else if (has(arrival, inputTokens, outputTokens)) {
+  } else if (arrival !== undefined && inputTokens !== undefined && outputTokens !== undefined) {
     return { arrivalSeconds: arrival, inputTokens, outputTokens, ttftSeconds: ttft, endToEndSeconds: endToEnd };
-  } else if (has(inputTokens, ttft) && !has(concurrency)) {
+  } else if (inputTokens !== undefined && ttft !== undefined && concurrency === undefined) {
     into.prompts.push({ inputTokens, ttftSeconds: ttft });
   } else {
     problems.add({

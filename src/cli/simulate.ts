@@ -1,13 +1,13 @@
-import { appendFileSync, closeSync, ftruncateSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import {
   FailedRequest, InstanceFailure, SimulatedLatency, SimulatedRequest, Simulation, SimulationObserver, SimulationOutcome, Simulator,
 } from '../estimator/simulation';
-import { Problem, ProblemsError } from '../problems';
+import { Problem, Problems, ProblemsError } from '../problems';
 import { RequestTrace } from '../workload';
 import { attempt } from './attempt';
 import { readSpec } from './spec-file';
 import { NO_PROGRESS_BAR, number, progressBar, table, time } from './text-table';
-import { openToWrite } from './written-file';
+import { checkWritable, writing } from './written-file';
 
 /** Lines are written in pieces of about this many characters. */
 const PIECE = 65_536;
@@ -46,11 +46,12 @@ export function simulate(file: string, options: SimulateOptions, progress: ((tex
     }
   }
   const failures = options.fail.flatMap((text) => attempt(problems, () => readFailure(text)) ?? []);
-  const lines = options.jsonl === undefined ? undefined : attempt(problems, () => new Lines(options.jsonl!));
-  if (problems.length > 0) {
-    lines?.close();
-    throw new ProblemsError(problems);
+  const { jsonl } = options;
+  if (jsonl !== undefined) {
+    attempt(problems, () => checkWritable(jsonl));
   }
+  Problems.throwIfAny(problems);
+  const lines = jsonl === undefined ? undefined : new Lines(jsonl);
   const given = (text: string | undefined) => (text === undefined ? undefined : Number(text));
   const minPromptTokens = options.route === true ? undefined : given(options.route);
   const routing = options.route === undefined ? undefined : { minPromptTokens };
@@ -153,15 +154,12 @@ class Watch extends SimulationObserver {
   }
 }
 
-/** Lines on their way to a file. */
+/** Lines on their way to a file, which is opened for the first of them: a simulation that is refused has none, and leaves the file as it was. */
 class Lines {
-  private readonly file: number;
+  private file: number | undefined;
   private piece = '';
-  private isEmptied = false;
 
-  constructor(path: string) {
-    this.file = openToWrite(path);
-  }
+  constructor(private readonly path: string) {}
 
   public add(line: string): void {
     this.piece += `${line}\n`;
@@ -171,17 +169,19 @@ class Lines {
   }
 
   public close(): void {
-    this.flush();
-    closeSync(this.file);
+    if (this.piece !== '') {
+      this.flush();
+    }
+    if (this.file !== undefined) {
+      closeSync(this.file);
+    }
   }
 
   private flush(): void {
-    // a simulation that is refused leaves the file as it was
-    if (!this.isEmptied && this.piece !== '') {
-      ftruncateSync(this.file);
-      this.isEmptied = true;
-    }
-    appendFileSync(this.file, this.piece);
+    writing(this.path, () => {
+      this.file ??= openSync(this.path, 'w');
+      writeFileSync(this.file, this.piece);
+    });
     this.piece = '';
   }
 }

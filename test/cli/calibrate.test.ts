@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CliProcess } from './cli-process';
@@ -176,6 +176,8 @@ describe('the command', () => {
     ['a pool that the spec has not', SPEC, ['--pool', 'prefill'], /the spec has no prefill pool/, 3],
     ['an odd number of tokens', SPEC, ['--max-num-batched-tokens', '-1'], /the tokens of a step are no whole number above 0, got: "-1"/, 2],
     ['a file that cannot be written', SPEC, ['--out', 'none/calibration.json'], /\[none\/calibration\.json\] the file cannot be written: ENOENT/, 2],
+    ['a folder to write to', SPEC, ['--out', '.'], /\[\.\] the file cannot be written: EISDIR/, 2],
+    ['a file below one that is no folder', SPEC, ['--out', 'steps.json/c.json'], /\[steps\.json\/c\.json\] the file cannot be written: ENOTDIR/, 2],
     ['a calibration that is none', { ...SPEC, calibration: 'steps.json' }, [], /\[steps\.json: /, 2],
     ['a calibration that is missing', { ...SPEC, calibration: 'none.json' }, [], /the spec cannot be read: ENOENT/, 2],
     ['a spread of predictions that is none', { ...SPEC, calibration: { tpotRelativeSigma: -1 } }, [], /\[calibration\.tpotRelativeSigma\].*the spread is not a number from 0 to 3, got: -1/, 2],
@@ -197,6 +199,39 @@ describe('the command', () => {
     const { status, stderr } = calibrate('--set', 'engine=vllm');
     expect([status, stderr.split('\n')[1]]).toEqual([2,
       '  [engine] the measurements say that they are of sglang, got: "vllm" (name the engine that was measured) [MeasurementsOfOtherEngine]']);
+  });
+
+  test('the tensor parallel degree that records name is that of the spec', () => {
+    write('spec.json', SPEC);
+    write('steps.json', STEPS.slice(0, 2).map((step) => ({ ...step, tp: '4' })));
+    const calibrate = (...more: string[]) => cli.run(['calibrate', 'steps.json', '--spec', 'spec.json', ...more], undefined, folder);
+    expect(calibrate('--set', 'decode.tensorParallelDegree=4').status).toBe(0);
+    const { status, stderr } = calibrate();
+    expect([status, stderr.split('\n')[1]]).toEqual([2, '  [decode.tensorParallelDegree] the measurements say that they are of an engine of 4 ranks, got: 8 '
+      + '(give the degree of the engine that was measured) [MeasurementsOfOtherDegree]']);
+  });
+
+  test.each<[string, object, string[], number]>([
+    ['records that are wrong', [{ ...STEPS[0], stepSeconds: 0 }], [], 2],
+    ['a pool that the spec has not', STEPS, ['--pool', 'prefill'], 3],
+  ])('a calibration that is refused for %s makes no file, and leaves one that is there', (_, steps, more, expected) => {
+    write('spec.json', SPEC);
+    write('steps.json', steps);
+    const kept = write('kept.json', 'before');
+    for (const out of ['new.json', 'kept.json']) {
+      expect(cli.run(['calibrate', 'steps.json', '--spec', 'spec.json', '--out', out, ...more], undefined, folder).status).toBe(expected);
+    }
+    expect(existsSync(join(folder, 'new.json'))).toBe(false);
+    expect(readFileSync(kept, 'utf8')).toBe('before');
+  });
+
+  test('a calibration takes the place of one that is longer', () => {
+    write('spec.json', SPEC);
+    write('steps.json', STEPS);
+    const out = write('calibration.json', ' '.repeat(10_000));
+    expect(cli.run(['calibrate', 'steps.json', '--spec', 'spec.json', '--out', out], undefined, folder).status).toBe(0);
+    expect(JSON.parse(readFileSync(out, 'utf8')).source).toBe('calibrate of steps.json: 6 times of trn1.32xlarge');
+    expect(readFileSync(out, 'utf8').length).toBeLessThan(10_000);
   });
 
   test('times that are far below what the device can do are refused', () => {

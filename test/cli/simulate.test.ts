@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CliProcess, ROOT } from './cli-process';
@@ -80,6 +80,10 @@ test('exit codes tell a missed objective, wrong input and an overload apart', ()
   writeFileSync(kept, 'before');
   expect(cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--jsonl', kept, '--fail', 'decode:7@1']).status).toBe(2);
   expect(readFileSync(kept, 'utf8')).toBe('before');
+  const made = join(folder, 'made.jsonl');
+  expect(cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--jsonl', made, '--seed', 'x']).status).toBe(2);
+  expect(cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--jsonl', made, '--fail', 'decode:7@1']).status).toBe(2);
+  expect(existsSync(made)).toBe(false);
   const overload = cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--set', 'workload.requestsPerSecond=2000']);
   expect(overload.status).toBe(3);
   expect(overload.stdout).toMatch(/^no estimate, unstable at decode: .* \(short by \d+ instances\)$/m);

@@ -95,7 +95,7 @@ export function gpuServing(): GpuConfiguration[] {
 
 /** What a loop multiplies if every prompt is read. */
 function flopsPerSecond(loop: ClosedLoop, model: ModelShape): number {
-  const { concurrency, inputTokens, outputTokens, ttftSeconds, tpotSeconds, shortestShare = 1 } = loop;
+  const { concurrency, inputTokens, outputTokens, ttftSeconds, tpotSeconds = 0, shortestShare = 1 } = loop;
   const share = (1 + shortestShare) / 2;
   const flops = (inputTokens + outputTokens) * share * model.denseFlopsPerToken + prefillAttentionFlops(model, inputTokens * share, 0);
   return flops * concurrency / (ttftSeconds + (outputTokens - 1) * share * tpotSeconds);

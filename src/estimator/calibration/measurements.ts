@@ -27,8 +27,8 @@ export interface ClosedLoop {
   readonly inputTokens: number;
   readonly outputTokens: number;
   readonly ttftSeconds: number;
-  /** After the first token. */
-  readonly tpotSeconds: number;
+  /** After the first token; undefined where no other is written. */
+  readonly tpotSeconds?: number;
   /** Lengths are drawn evenly from this share of the named ones up to all of them; they vary a little around the named ones if undefined. */
   readonly shortestShare?: number;
   /** Steps that the engine lets a prompt wait for others to read with it; 0 if undefined. */
@@ -96,7 +96,8 @@ export class MeasuredConfiguration {
         { metric: 'tpot', measured: stepSeconds, predicted: decodeStepSeconds(model, engine, k, sequences, kvReadBytes(model, contextTokens)) })),
       ...this.loops.flatMap(({ loop, steps: laidOut }): Compared[] => [
         { metric: 'ttft', measured: loop.ttftSeconds, predicted: k.gatewaySeconds + laidOut.ttftSeconds(k) },
-        ...loop.outputTokens < 2 ? [] : [{ metric: 'tpot' as const, measured: loop.tpotSeconds, predicted: laidOut.tpotSeconds(k) }],
+        ...loop.tpotSeconds === undefined || loop.outputTokens < 2 ? []
+          : [{ metric: 'tpot' as const, measured: loop.tpotSeconds, predicted: laidOut.tpotSeconds(k) }],
       ]),
       ...logs.flatMap((log) => compareLog(this.measured, log, k)),
     ];
