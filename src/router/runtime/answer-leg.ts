@@ -7,9 +7,10 @@ import { OpenAiEngineStream } from './relay/openai-stream';
 import { relayStream, relayWhole } from './relay/relay';
 import { Silence } from './relay/silence';
 import { requestToBedrock } from './targets/bedrock-request';
-import { Endpoint, isConnectError } from './targets/endpoint';
-import { EngineResponse } from './targets/engine-response';
+import { Endpoint } from './targets/endpoint';
+import { engineErrorOf, EngineResponse } from './targets/engine-response';
 import { Target } from './targets/target';
+import { ConnectError } from './upstream/connection';
 import { EngineError } from './wire/api-error';
 import { EngineRequest } from './wire/engine-request';
 
@@ -95,10 +96,11 @@ async function post({ endpoint, path, headers, body, cancellation }: Leg, via: s
     // proxies may add to `via`, so that it is not signed.
     return await endpoint.post(path, { ...headers, via }, body, cancellation);
   } catch (e) {
-    if (cancellation.reason === undefined && isConnectError(e)) {
+    if (cancellation.reason === undefined && e instanceof ConnectError) {
       return undefined;
     }
-    throw e instanceof EngineError ? e : new EngineError(502, 'engine_failed', 'the engine broke off before it answered');
+    // a header that is none is the router's fault, and was not sent.
+    throw e instanceof TypeError ? e : engineErrorOf(e as Error, 'the engine broke off before it answered');
   }
 }
 

@@ -121,6 +121,17 @@ describe('an answer that is not a stream', () => {
     expect(await lastLine()).toMatchObject({ code: '502', failure: 'the engine broke off its answer' });
   });
 
+  test.each([
+    ['before its body', 'transfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n', 'the end of the body is told in another way than by chunks'],
+    ['within it', 'transfer-encoding: chunked\r\n\r\n3\r\n{"a!', 'a chunk is longer than it says'],
+    ['where its head ends', `x-a: ${'a'.repeat(20_000)}\r\n\r\n`, 'the head is too long'],
+  ])('that cannot be read, %s, is said to be so', async (_, rest, what) => {
+    await start();
+    engine.behaviour = ({ socket }) => void socket!.write(`HTTP/1.1 200 OK\r\n${rest}\r\n\r\n`);
+    expect((await ask(router.url, chat())).status).toBe(502);
+    expect(await lastLine()).toMatchObject({ code: '502', failure: `the engine's answer cannot be read: ${what}` });
+  });
+
   test('that never ends is not gathered', async () => {
     await start();
     engine.behaviour = (response) => {

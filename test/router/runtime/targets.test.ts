@@ -3,6 +3,7 @@ import { ask, chat, drained, MockEngine, routerFor, sleep, streamOf, TestRouter,
 import { Cancellation } from '../../../src/router/runtime/cancellation';
 import { TargetConfig } from '../../../src/router/runtime/config';
 import { SrvDiscovery } from '../../../src/router/runtime/targets/discovery';
+import { Endpoint } from '../../../src/router/runtime/targets/endpoint';
 import { Engines } from '../../../src/router/runtime/targets/engines';
 import { Target } from '../../../src/router/runtime/targets/target';
 import { readWhole } from '../../../src/router/runtime/wire/whole-answer';
@@ -48,6 +49,40 @@ test('an engine that is no longer found is still asked by who has a slot of it',
   await answer.discard();
   endpoint.release();
   await found.engines.stop();
+});
+
+test('what is cancelled is not asked, and what cannot be asked awaits no cancellation', async () => {
+  const engine = await engineWith();
+  const found = targetFor(async () => [engine.url]);
+  await found.engines.start();
+  const [endpoint] = found.engines.endpoints;
+  const cancelled = new Cancellation();
+  cancelled.cancel(new Error('nobody wants it'));
+  await expect(endpoint.post('/v1/chat/completions', {}, Buffer.from('{}'), cancelled)).rejects.toBe(cancelled.reason);
+  const cancellation = new Cancellation();
+  const listeners = new Set<unknown>();
+  jest.spyOn(cancellation, 'listen').mockImplementation((listener) => void listeners.add(listener));
+  jest.spyOn(cancellation, 'unlisten').mockImplementation((listener) => void listeners.delete(listener));
+  await expect(endpoint.post('/v1/chat/completions', { 'x-a': 'b\r\nx-c: d' }, Buffer.from('{}'), cancellation)).rejects.toThrow(TypeError);
+  expect(cancellation.listen).toHaveBeenCalledTimes(1);
+  expect(listeners.size).toBe(0);
+  expect(engine.requests).toHaveLength(0);
+  await found.engines.stop();
+});
+
+test('a request that the router itself spoils is its own failure, not that of a healthy engine', async () => {
+  const engine = await engineWith();
+  const router = await routed([target(engine.url)]);
+  const post = jest.spyOn(Endpoint.prototype, 'post').mockRejectedValue(new TypeError('the value of the header via is none'));
+  try {
+    for (let i = 0; i < 3; i++) {
+      const response = await ask(router.url, chat());
+      expect([response.status, await response.json()]).toMatchObject([500, { error: { code: 'internal_error' } }]);
+    }
+  } finally {
+    post.mockRestore();
+  }
+  expect((await ask(router.url, chat())).status).toBe(200);
 });
 
 test('an engine that goes down is told once, without what is secret in its URL, and so is that it is back', async () => {

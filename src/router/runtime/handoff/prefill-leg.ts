@@ -9,8 +9,9 @@ import { ASK_FOR_KV_CACHE } from './kv-params';
 import { BootstrapServers, isKept, underTransferId } from './mooncake';
 import { kvHandoffOf } from '../../../kv-connectors';
 import { Prompt } from '../../../routing';
-import { Endpoint, isConnectError } from '../targets/endpoint';
+import { Endpoint } from '../targets/endpoint';
 import { Target } from '../targets/target';
+import { ConnectError } from '../upstream/connection';
 import { ROUTERS_FAULT } from '../wire/api-error';
 import { bodyForEngine, EngineRequest } from '../wire/engine-request';
 import { withMembers } from '../wire/json-object';
@@ -73,7 +74,7 @@ export class PrefillLeg {
   }
 
   /**
-   * Lets one engine of the target read the prompt. Rejects only if the exchange is over.
+   * Lets one engine of the target read the prompt. Rejects only if the exchange is over, or by the router's own fault.
    *
    * @param exchange for whom.
    * @param asked what was asked.
@@ -178,7 +179,7 @@ export class PrefillLeg {
     return meeting;
   }
 
-  /** Lets one endpoint read the prompt, and takes its slot for that. Resolves to undefined if no connection could be made; rejects if it is cancelled. */
+  /** Lets one endpoint read the prompt, and takes its slot for that. Resolves to undefined if no connection could be made; rejects if it is cancelled, or by the router's own fault. */
   private async attempt(
     exchange: Exchange, target: Target, endpoint: Endpoint, { path, headers, body, prompt, cancellation }: Reading,
   ): Promise<PrefillResult | undefined> {
@@ -215,10 +216,10 @@ export class PrefillLeg {
       this.metrics.prefillSeconds.observe(labels, (answeredAt - askedAt) / 1000);
       return { kind: 'read', answer: answer.body, answeredMillis: answeredAt, endpoint };
     } catch (e) {
-      if (cancellation.reason !== undefined) {
+      if (cancellation.reason !== undefined || e instanceof TypeError) {
         throw e;
       }
-      if (attempt.reason === undefined && isConnectError(e)) {
+      if (attempt.reason === undefined && e instanceof ConnectError) {
         endpoint.unreachable();
         return undefined;
       }

@@ -2,7 +2,6 @@ import { EngineResponse } from './engine-response';
 import { readEngineReport, ReportedLoad } from './reported-load';
 import { EngineState, ReadPrompts } from '../../../routing';
 import { Cancellation } from '../cancellation';
-import { ConnectError } from '../upstream/connection';
 import { Connections } from '../upstream/connections';
 import { readWhole, WholeAnswer } from '../wire/whole-answer';
 
@@ -169,7 +168,7 @@ export class Endpoint implements EngineState {
     return new URL(`${this.basePath}${path}`, this.url);
   }
 
-  /** Sends a request to the engine. Resolves once its answer begins, and rejects if it does not. */
+  /** Sends a request to the engine. Resolves once its answer begins, and rejects if it does not; with TypeError for a header that is none. */
   public async post(
     path: string, headers: { readonly [name: string]: string }, body: Buffer, cancellation: Cancellation,
   ): Promise<EngineResponse> {
@@ -248,10 +247,13 @@ export class Endpoint implements EngineState {
   private async ask(
     method: 'GET' | 'POST', path: string, headers: { readonly [name: string]: string }, body: Buffer | undefined, cancellation: Cancellation,
   ): Promise<EngineResponse> {
+    cancellation.throwIfCancelled();
     return new Promise((resolve, reject) => {
       const response = new EngineResponse(cancellation, (error) => (error === undefined ? resolve(response) : reject(error)));
-      if (cancellation.reason === undefined) {
+      try {
         response.over(this.connections.ask(method, `${this.basePath}${path}`, headers, body, response));
+      } catch (e) {
+        response.failed(e as Error);
       }
     });
   }
@@ -266,9 +268,4 @@ export class Endpoint implements EngineState {
     // a time that is over has a number for its code, which says nothing.
     this.onHealth(typeof code === 'string' ? code : message);
   }
-}
-
-/** Whether a request failed before a connection was made. */
-export function isConnectError(error: unknown): boolean {
-  return error instanceof ConnectError;
 }

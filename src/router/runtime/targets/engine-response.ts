@@ -1,6 +1,6 @@
 import { Cancellation } from '../cancellation';
 import { Connection, ResponseListener } from '../upstream/connection';
-import { ResponseHeaders } from '../upstream/response-parser';
+import { MalformedResponse, ResponseHeaders } from '../upstream/response-parser';
 import { EngineError } from '../wire/api-error';
 
 /** What may wait to be read before the engine is asked to wait. */
@@ -18,6 +18,7 @@ export class EngineResponse implements ResponseListener {
   private readonly cancellation: Cancellation;
   private readonly onBegun: (error?: Error) => void;
   private readonly cancel: (reason: Error) => void;
+  /** What it comes over, until all of it has come: then the connection may have another request. */
   private connection?: Connection;
   private parts: Buffer[] = [];
   private waiting = 0;
@@ -26,25 +27,21 @@ export class EngineResponse implements ResponseListener {
   private wake?: () => void;
 
   /**
-   * @param cancellation after which it is not wanted any more.
+   * @param cancellation after which it is not wanted any more; it is not cancelled yet.
    * @param onBegun called when it has a status, or with what went wrong before.
    */
   constructor(cancellation: Cancellation, onBegun: (error?: Error) => void) {
     this.cancellation = cancellation;
     this.onBegun = onBegun;
     this.cancel = (reason) => this.fail(reason);
-    if (cancellation.reason !== undefined) {
-      this.fail(cancellation.reason);
-    } else {
-      cancellation.listen(this.cancel);
-    }
+    cancellation.listen(this.cancel);
   }
 
   /** What has come meanwhile; undefined at the end. Rejects with EngineError if the engine breaks off. One call is to end before the next. */
   public async next(): Promise<Buffer | undefined> {
     while (this.parts.length === 0) {
       if (this.error !== undefined) {
-        throw new EngineError(502, 'engine_failed', 'the engine broke off its answer');
+        throw engineErrorOf(this.error, 'the engine broke off its answer');
       }
       if (this.isWhole) {
         return undefined;
@@ -54,7 +51,7 @@ export class EngineResponse implements ResponseListener {
     const { parts } = this;
     this.parts = [];
     this.waiting = 0;
-    this.connection!.resume();
+    this.connection?.resume();
     return parts.length === 1 ? parts[0] : Buffer.concat(parts);
   }
 
@@ -104,6 +101,7 @@ export class EngineResponse implements ResponseListener {
 
   public ended(): void {
     this.isWhole = true;
+    this.connection = undefined;
     this.cancellation.unlisten(this.cancel);
     this.wake?.();
   }
@@ -124,4 +122,12 @@ export class EngineResponse implements ResponseListener {
     }
     this.wake?.();
   }
+}
+
+/** What a request that failed is to be told as: what is wrong with an answer that cannot be read is said, and of all else that it broke off. */
+export function engineErrorOf(error: Error, brokeOff: string): EngineError {
+  if (error instanceof EngineError) {
+    return error;
+  }
+  return new EngineError(502, 'engine_failed', error instanceof MalformedResponse ? `the engine's answer cannot be read: ${error.message}` : brokeOff);
 }

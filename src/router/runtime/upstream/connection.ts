@@ -52,6 +52,7 @@ export class Connection {
   private readonly onClose: (connection: Connection) => void;
   private isConnected = false;
   private isPaused = false;
+  private isClosed = false;
   private parser = new ResponseParser();
   private listener?: ResponseListener;
 
@@ -74,9 +75,9 @@ export class Connection {
     this.socket = isTls ? connectTls({ ...options, ...(isIP(host) === 0 && { servername: host }) }) : connect(options);
     this.socket.once(isTls ? 'secureConnect' : 'connect', () => {
       this.isConnected = true;
-      this.socket.setTimeout(this.listener === undefined ? KEEP_ALIVE_MILLIS : 0);
+      this.socket.setTimeout(0);
     });
-    this.socket.setTimeout(CONNECT_TIMEOUT_MILLIS, () => this.fail(new Error('nothing came for too long')));
+    this.socket.setTimeout(CONNECT_TIMEOUT_MILLIS, () => this.fail(new Error(`no connection within ${CONNECT_TIMEOUT_MILLIS / 1000} s`)));
     this.socket.on('error', (error) => this.fail(error));
     this.socket.once('end', () => this.end());
     this.socket.once('close', () => this.fail(new Error('the connection was closed')));
@@ -128,8 +129,11 @@ export class Connection {
   /** Ends it, whatever it is doing: who awaits a response is not told. */
   public destroy(): void {
     this.listener = undefined;
-    this.socket.destroy();
-    this.onClose(this);
+    if (!this.isClosed) {
+      this.isClosed = true;
+      this.socket.destroy();
+      this.onClose(this);
+    }
   }
 
   private read(bytes: Buffer): void {

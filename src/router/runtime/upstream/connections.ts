@@ -10,8 +10,8 @@ const NO_HEADER_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 export class Connections {
   private readonly place: Place;
   private readonly hostLine: string;
-  private idle: Connection[] = [];
-  private resting: Connection[] = [];
+  private readonly idle: Connection[] = [];
+  private readonly resting: Connection[] = [];
   private isClosed = false;
 
   /**
@@ -64,15 +64,18 @@ export class Connections {
     }
     if (this.resting.length === 0) {
       setImmediate(() => {
-        this.idle.push(...this.resting);
-        this.resting = [];
+        this.idle.push(...this.resting.splice(0));
       });
     }
     this.resting.push(connection);
   }
 
   private forget(connection: Connection): void {
-    this.idle = this.idle.filter((one) => one !== connection);
-    this.resting = this.resting.filter((one) => one !== connection);
+    for (const list of [this.idle, this.resting]) {
+      const at = list.indexOf(connection);
+      if (at !== -1) {
+        list.splice(at, 1);
+      }
+    }
   }
 }

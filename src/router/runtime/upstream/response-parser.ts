@@ -4,7 +4,7 @@ const MAX_LINE_BYTES = 1024;
 const END_OF_HEAD = '\r\n\r\n';
 const LF = 10;
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: .*)?$/;
-const HEADER = /^([!#$%&'*+.^_`|~\dA-Za-z-]+):[ \t]*([^\0-\b\n-\x1f\x7f]*)$/;
+const HEADER = /^([!#$%&'*+.^_`|~\dA-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/;
 const CONTENT_LENGTH = /^\d{1,15}$/;
 /** The line before a chunk: its length, and extensions, which nobody has. */
 const CHUNK_LINE = /^([\da-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n$/i;

@@ -3,14 +3,14 @@ import { readFileSync, rmSync } from 'node:fs';
 import { createServer as createTlsServer } from 'node:https';
 import { AddressInfo, createServer, Server, Socket } from 'node:net';
 import { dirname } from 'node:path';
-import { localCertificate } from './certificate';
-import { ask, chat, configOf, COMPLETION, until } from './harness';
-import { bundle, OUT, RouterProcess } from './router-process';
-import { Cancellation } from '../../../src/router/runtime/cancellation';
-import { EngineResponse } from '../../../src/router/runtime/targets/engine-response';
-import { ConnectError } from '../../../src/router/runtime/upstream/connection';
-import { Connections } from '../../../src/router/runtime/upstream/connections';
-import { readWhole } from '../../../src/router/runtime/wire/whole-answer';
+import { Cancellation } from '../../../../src/router/runtime/cancellation';
+import { EngineResponse } from '../../../../src/router/runtime/targets/engine-response';
+import { Connection, ConnectError } from '../../../../src/router/runtime/upstream/connection';
+import { Connections } from '../../../../src/router/runtime/upstream/connections';
+import { readWhole } from '../../../../src/router/runtime/wire/whole-answer';
+import { localCertificate } from '../certificate';
+import { ask, chat, configOf, COMPLETION, until } from '../harness';
+import { bundle, OUT, RouterProcess } from '../router-process';
 
 const answer = (body: string, more = '') => `HTTP/1.1 200 OK\r\n${more}content-length: ${body.length}\r\n\r\n${body}`;
 
@@ -35,7 +35,11 @@ class RawServer {
   public async start(): Promise<URL> {
     this.server.listen(0, '127.0.0.1');
     await once(this.server, 'listening');
-    return new URL(`http://127.0.0.1:${(this.server.address() as AddressInfo).port}`);
+    return new URL(`http://127.0.0.1:${this.port}`);
+  }
+
+  public get port(): number {
+    return (this.server.address() as AddressInfo).port;
   }
 
   public async stop(): Promise<void> {
@@ -133,6 +137,28 @@ test('a connection that could not be made is told from one that broke', async ()
   await server.stop();
   await expect(post('/a')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   await expect(post('/a')).rejects.toThrow(ConnectError);
+});
+
+test('a server that takes a connection and says nothing of TLS is given up', async () => {
+  await startWith(() => undefined);
+  connections = new Connections(new URL(`https://127.0.0.1:${server.port}`));
+  const error = await post('/a').catch((e: unknown) => e);
+  expect(error).toBeInstanceOf(ConnectError);
+  expect(error).toMatchObject({ message: 'no connection within 3 s' });
+});
+
+test('that a connection is closed is told once', async () => {
+  await startWith((socket) => socket.write(answer('a')));
+  const closed = jest.fn();
+  const connection = await new Promise<Connection>((idle) => {
+    new Connection({ host: '127.0.0.1', port: server.port, isTls: false }, idle, closed)
+      .ask('GET / HTTP/1.1\r\n\r\n', undefined, { began: () => {}, came: () => {}, ended: () => {}, failed: () => {} });
+  });
+  connection.destroy();
+  connection.destroy();
+  await once(server.sockets[0], 'close');
+  await turn();
+  expect(closed).toHaveBeenCalledTimes(1);
 });
 
 test('what is no HTTP is an error, not an answer', async () => {

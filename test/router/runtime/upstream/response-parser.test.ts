@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { AddressInfo, createServer } from 'node:net';
-import { MalformedResponse, ResponseParser } from '../../../src/router/runtime/upstream/response-parser';
+import { MalformedResponse, ResponseParser } from '../../../../src/router/runtime/upstream/response-parser';
 
 const BODY = 'data: {"text":"ä\u{1f600}"}\n\n'.repeat(3);
 const LENGTH = Buffer.byteLength(BODY);
