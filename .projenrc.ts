@@ -31,6 +31,12 @@ const importZones = Object.entries(ROOMS).map(([room, allowed]) => ({
   except: [room, ...allowed, ...SHARED].map((path) => `./${path}`),
   message: `${room}/ may import only ${[...allowed, 'itself'].join(', ')}: see ROOMS in .projenrc.ts`,
 }));
+importZones.push({
+  target: './src/estimator/simulation',
+  from: './src/estimator/planner',
+  except: [],
+  message: 'plans are made with simulations, never the other way round',
+});
 
 const project = new awscdk.AwsCdkConstructLibrary({
   name: 'cdk-disaggregated-inference',

@@ -2,8 +2,7 @@
  * Hit rate of prefix caches by their size, and speed of the simulation: run with `npx tsx benchmark/prefix-cache.ts [trace.jsonl]`, a trace of Mooncake's;
  * without one with made-up conversations: 40 shared instructions of 2,000 tokens, turns of some hundred tokens, answers in the next turn's prompt.
  */
-import { DeploymentSpec } from '../src/estimator';
-import { Simulator } from '../src/estimator/simulation';
+import { DeploymentSpec, Simulator } from '../src/estimator';
 import { Random } from '../src/estimator/simulation/random';
 import { RequestTrace } from '../src/workload';
 

@@ -1,9 +1,8 @@
 /**
  * Speed of the event simulation: run with `npx tsx benchmark/simulation.ts [requests...]`.
  */
-import { DeploymentSpec } from '../src/estimator';
+import { DeploymentSpec, Simulator } from '../src/estimator';
 import { Service } from '../src/estimator/service';
-import { Simulator } from '../src/estimator/simulation';
 import { LengthDistribution, Workload } from '../src/workload';
 
 const steady = Workload.steady({ requestsPerSecond: 1, inputTokens: 1155, outputTokens: 211 });

@@ -1,7 +1,7 @@
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import {
   FailedRequest, InstanceFailure, SimulatedLatency, SimulatedRequest, Simulation, SimulationObserver, SimulationOutcome, Simulator,
-} from '../estimator/simulation';
+} from '../estimator';
 import { Problem, Problems, ProblemsError } from '../problems';
 import { RequestTrace } from '../workload';
 import { attempt } from './attempt';

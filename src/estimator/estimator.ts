@@ -1,10 +1,10 @@
 import { DeploymentSpec } from './deployment-spec';
 import { EstimateOutcome } from './estimate';
 import { ConfirmedFleets } from './planner/confirmation';
-import { Counts, cheapest, hopeless } from './planner/counts';
+import { cheapest, hopeless } from './planner/counts';
 import { report } from './report';
 import { Refused } from './resolve';
-import { Service } from './service';
+import { Counts, Service } from './service';
 
 /**
  * What to expect of a deployment: latencies, throughput, cost, and what bounds them.
@@ -28,7 +28,7 @@ export class Estimator {
   public static estimate(spec: DeploymentSpec): EstimateOutcome {
     try {
       const service = new Service(spec);
-      const given = givenCounts(service);
+      const given = service.givenCounts;
       if (given !== undefined) {
         return judge(service, given);
       }
@@ -41,13 +41,6 @@ export class Estimator {
   }
 
   private constructor() {}
-}
-
-/** The counts of the spec, if it gives all of them. */
-export function givenCounts(service: Service): Counts | undefined {
-  const decode = service.spec.decode.instances;
-  const prefill = service.aggregated ? 0 : service.spec.prefill!.instances;
-  return decode === undefined || prefill === undefined ? undefined : { prefill, decode };
 }
 
 /** The estimate at these counts, or that they are too few. */

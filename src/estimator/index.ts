@@ -3,3 +3,4 @@ export * from './estimate';
 export * from './estimator';
 export * from './planner';
 export * from './simulation';
+export * from './simulator';

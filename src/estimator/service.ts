@@ -17,6 +17,12 @@ export interface Promised {
   readonly index: number;
 }
 
+/** Counts of a fleet; prefill is 0 in aggregated serving. */
+export interface Counts {
+  readonly prefill: number;
+  readonly decode: number;
+}
+
 /** Stages and their instances at the counts solved for last. */
 export interface StageLoad {
   readonly name: string;
@@ -196,7 +202,7 @@ export class Service {
   /**
    * The fewest instances of each pool that may be stable with the headroom that the spec asks for; 0 of a pool that is not there.
    */
-  public fewestStable(): { readonly prefill: number; readonly decode: number } {
+  public fewestStable(): Counts {
     // loads are inverse to the counts, so those of one instance each tell; a rounded one counts for the whole number that it may be
     this.solveGrown(this.aggregated ? 0 : 1, 1);
     const { prefillLoad, decodeLoad } = this.form;
@@ -204,6 +210,13 @@ export class Service {
     const fewest = (load: number, given: number | undefined) => Math.floor(load * (1 - 1e-12)) + 1 + (given === undefined ? spare : 0);
     const { prefill, decode } = this.spec;
     return { prefill: prefill === undefined ? 0 : fewest(prefillLoad, prefill.instances), decode: fewest(decodeLoad, decode.instances) };
+  }
+
+  /** The counts of the spec, if it gives all of them. */
+  public get givenCounts(): Counts | undefined {
+    const decode = this.spec.decode.instances;
+    const prefill = this.aggregated ? 0 : this.spec.prefill!.instances;
+    return decode === undefined || prefill === undefined ? undefined : { prefill, decode };
   }
 
   /** Load over capacity of the fullest stage. */

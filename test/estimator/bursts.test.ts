@@ -1,6 +1,5 @@
 import { SCHEMA, estimateOf, steady, trn2 } from './specs';
-import { DeploymentSpec, Estimate } from '../../src/estimator';
-import { Simulator } from '../../src/estimator/simulation';
+import { DeploymentSpec, Estimate, Simulator } from '../../src/estimator';
 
 const ENGINES = [1, 4, 16];
 const LOADS = [0.3, 0.6, 0.8];

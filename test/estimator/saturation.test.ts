@@ -1,6 +1,5 @@
 import { SCHEMA, estimateOf, trn2 } from './specs';
-import { DeploymentSpec, Estimator } from '../../src/estimator';
-import { Simulator } from '../../src/estimator/simulation';
+import { DeploymentSpec, Estimator, Simulator } from '../../src/estimator';
 
 const MIX = [{ weight: 0.7, inputTokens: 500, outputTokens: 100 }, { weight: 0.3, inputTokens: 4000, outputTokens: 300 }];
 const EVEN = [{ weight: 1, inputTokens: 1024, outputTokens: 1024 }];

@@ -1,10 +1,10 @@
 import { EstimateOutcome, Refusal } from '../estimate';
 import { report } from '../report';
-import { seconds, Service } from '../service';
+import { Counts, seconds, Service } from '../service';
 import { SimulatedVerdict } from '../simulation';
 import { simulateFleet } from '../simulation/fleet-run';
 import { isHeld, isKnown } from '../verdict';
-import { Counts, Judge } from './counts';
+import { Judge } from './counts';
 
 /** What the simulation says of a fleet that the closed form found. */
 export interface Confirmation {

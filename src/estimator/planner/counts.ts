@@ -1,6 +1,6 @@
 import { Refusal, RejectedCandidate } from '../estimate';
 import { fleetPrice } from '../report';
-import { Service } from '../service';
+import { Counts, Service } from '../service';
 
 /** Most instances of a pool that are considered. */
 export const MAX_INSTANCES = 1000;
@@ -10,12 +10,6 @@ const MAX_REJECTED = 20;
 
 /** How far from the chosen counts rejected ones are looked for. */
 const NEIGHBOURS = 4;
-
-/** Counts of a fleet; prefill is 0 in aggregated serving. */
-export interface Counts {
-  readonly prefill: number;
-  readonly decode: number;
-}
 
 /** Who says which fleets of a service hold the objective with the headroom of its spec. */
 export interface Judge {

@@ -1,7 +1,7 @@
 import { Problems } from '../../problems';
 import { DeploymentSpec } from '../deployment-spec';
 import { FleetPlan, Refusal } from '../estimate';
-import { givenCounts, judge, refusalOf } from '../estimator';
+import { judge, refusalOf } from '../estimator';
 import { Service } from '../service';
 import { configurations } from './configurations';
 import { ConfirmedFleets } from './confirmation';
@@ -34,7 +34,7 @@ export class FleetPlanner {
   public static plan(spec: DeploymentSpec): FleetPlan {
     try {
       const service = new Service(spec);
-      const given = givenCounts(service);
+      const given = service.givenCounts;
       if (given !== undefined) {
         return { schema: FLEET_PLAN_SCHEMA, outcome: judge(service, given), rejected: [] };
       }

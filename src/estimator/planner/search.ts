@@ -3,9 +3,9 @@ import { poolPrice } from '../cost';
 import { DeploymentSpec, PoolSpec } from '../deployment-spec';
 import { fleetPrice } from '../report';
 import { Refused } from '../resolve';
-import { Service } from '../service';
+import { Counts, Service } from '../service';
 import { confirm } from './confirmation';
-import { Counts, Judge, cheapest, hopeless } from './counts';
+import { Judge, cheapest, hopeless } from './counts';
 import { FleetCandidate, FleetPool, RejectedConfiguration } from './fleet-search';
 
 /** How many instances more than the cheapest of a combination each pool may have. */

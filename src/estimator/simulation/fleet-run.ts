@@ -3,9 +3,8 @@ import { DEFAULT_PREFIX_LOAD_FACTOR, PathExpectation, PathRates, SERVICE_TIERS }
 import { RequestTrace } from '../../workload';
 import { Refusal } from '../estimate';
 import { kvBytes } from '../phases/shapes';
-import { Counts } from '../planner/counts';
 import { routingRates } from '../routing-rates';
-import { Service } from '../service';
+import { Counts, Service } from '../service';
 import { HELD, MISSED } from '../verdict';
 import { Arrivals, RandomArrivals, RecordedArrivals } from './arrivals';
 import { EventEngine } from './event-engine';

@@ -1,2 +1,1 @@
 export * from './simulation';
-export * from './simulator';

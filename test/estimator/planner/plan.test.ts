@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { DeploymentSpec, Estimator, FleetPlan, FleetPlanner } from '../../../src/estimator';
-import { cheapest, Counts, Judge } from '../../../src/estimator/planner/counts';
+import { cheapest, Judge } from '../../../src/estimator/planner/counts';
 import { fleetPrice } from '../../../src/estimator/report';
-import { Service } from '../../../src/estimator/service';
+import { Counts, Service } from '../../../src/estimator/service';
 import { isHeld } from '../../../src/estimator/verdict';
 import { ProblemsError } from '../../../src/problems';
 import { LengthDistribution, Workload } from '../../../src/workload';

@@ -1,6 +1,5 @@
 import { simulationText } from '../../../src/cli/simulate';
-import { DeploymentSpec } from '../../../src/estimator';
-import { SimulatedRequest, Simulation, SimulationObserver, Simulator } from '../../../src/estimator/simulation';
+import { DeploymentSpec, SimulatedRequest, Simulation, SimulationObserver, Simulator } from '../../../src/estimator';
 import { RequestTrace } from '../../../src/workload';
 import { steady, trn2 } from '../specs';
 

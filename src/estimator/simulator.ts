@@ -1,12 +1,12 @@
-import { Problem, Problems } from '../../problems';
-import { RequestTrace } from '../../workload';
-import { DeploymentSpec } from '../deployment-spec';
-import { givenCounts, refusalOf } from '../estimator';
-import { ConfirmedFleets } from '../planner/confirmation';
-import { cheapest, hopeless } from '../planner/counts';
-import { Service } from '../service';
-import { simulateFleet } from './fleet-run';
+import { DeploymentSpec } from './deployment-spec';
+import { refusalOf } from './estimator';
+import { Problem, Problems } from '../problems';
+import { RequestTrace } from '../workload';
+import { ConfirmedFleets } from './planner/confirmation';
+import { cheapest, hopeless } from './planner/counts';
+import { Service } from './service';
 import { SimulationObserver, SimulationOptions, SimulationOutcome } from './simulation';
+import { simulateFleet } from './simulation/fleet-run';
 
 const MAX_REQUESTS = 2_000_000_000;
 const MAX_CLIENTS = 10_000_000;
@@ -48,7 +48,7 @@ export class Simulator {
     try {
       const service = new Service(spec);
       const fleets = new ConfirmedFleets(service);
-      const counts = givenCounts(service) ?? cheapest(service, fleets);
+      const counts = service.givenCounts ?? cheapest(service, fleets);
       return counts === undefined ? { refusal: hopeless(service, fleets).refusal } : simulateFleet(service, counts, options);
     } catch (error) {
       return refusalOf(error);

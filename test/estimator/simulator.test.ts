@@ -1,10 +1,11 @@
 import * as fc from 'fast-check';
-import { DeploymentSpec } from '../../../src/estimator';
-import { Service } from '../../../src/estimator/service';
-import { FailedRequest, SimulatedRequest, Simulation, SimulationObserver, SimulationOptions, Simulator } from '../../../src/estimator/simulation';
-import { ProblemsError } from '../../../src/problems';
-import { RequestTrace } from '../../../src/workload';
-import { steady, trn2 } from '../specs';
+import { steady, trn2 } from './specs';
+import {
+  DeploymentSpec, FailedRequest, SimulatedRequest, Simulation, SimulationObserver, SimulationOptions, Simulator,
+} from '../../src/estimator';
+import { Service } from '../../src/estimator/service';
+import { ProblemsError } from '../../src/problems';
+import { RequestTrace } from '../../src/workload';
 
 class Seen extends SimulationObserver {
   public readonly requests: SimulatedRequest[] = [];
