@@ -1,8 +1,8 @@
 import { createServer, IncomingMessage, Server, ServerResponse } from 'node:http';
-import { constants, createServer as createHttp2Server, Http2Server, Http2ServerRequest, Http2ServerResponse, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
+import { createServer as createHttp2Server, Http2Server, Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from 'node:http2';
 import { AddressInfo, Server as SocketServer, Socket } from 'node:net';
-import { performance } from 'node:perf_hooks';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:tls';
+import { askToReconnect, closeOnceCancelled, closeOnceIdle } from './http2-sessions';
 
 /** What a connection of HTTP/2 begins with, where the caller knows beforehand that it is spoken here. No request of HTTP/1.1 does. */
 const PREFACE = Buffer.from('PRI');
@@ -11,17 +11,10 @@ const PREFACE_MILLIS = 10_000;
 /** Room for a long prompt without a round trip for each 64 KiB, which is HTTP/2's default. */
 const WINDOW_BYTES = 1024 * 1024;
 /**
- * Streams that a caller may cancel on one connection, at once and every second besides. Node itself cuts a connection at 1000 and 33, with all else that is on it:
- * before that the caller is asked to open another one, and then nothing new is taken of this one.
+ * Of the resets that Node takes of one connection, at once and every second besides: it also counts answers that are cancelled once they are whole, as some clients
+ * do, which cost nothing. 22.10 and newer, as in the image, can be told to mind less than 1000 and 33.
  */
-const CANCELS = 500;
-const CANCELS_PER_SECOND = 33;
-/** Node also counts answers that are cancelled once they are whole, as some clients do, which cost nothing: 22.10 and newer, as in the image, can be told to mind less. */
 const RESETS = { streamResetBurst: 10_000, streamResetRate: 1_000 };
-/** From how many of them on it is asked. */
-const CANCELS_TO_ASK = 250;
-/** What is told of no stream in particular: all that are on their way are still taken. */
-const LAST_STREAM_ID = 2 ** 31 - 1;
 /** What is agreed on with every caller. */
 const TLS = { minVersion: 'TLSv1.2' } as const;
 
@@ -163,52 +156,6 @@ function inTurn(serve: (request: IncomingMessage, response: ServerResponse) => v
       begin();
     }
   };
-}
-
-// A session that was broken by its caller can send nothing more, so that its streams never end by themselves: it is idle once all answers were given.
-function closeOnceIdle(session: ServerHttp2Session, millis: number): void {
-  const streams = new Set<ServerHttp2Stream>();
-  session.on('stream', (stream) => {
-    streams.add(stream);
-    stream.once('close', () => streams.delete(stream));
-  });
-  session.setTimeout(millis);
-  session.on('timeout', () => {
-    session.close();
-    if ([...streams].every(({ closed, writableFinished }) => closed || writableFinished)) {
-      session.destroy();
-    } else {
-      session.setTimeout(millis);
-    }
-  });
-}
-
-// whoever goes on to cancel is not served any more; what else is on the connection goes on to its end.
-function closeOnceCancelled(session: ServerHttp2Session): void {
-  let cancels = 0;
-  let countedMillis = performance.now();
-  let isAsked = false;
-  session.on('stream', (stream) => stream.once('close', () => {
-    if (stream.rstCode === constants.NGHTTP2_NO_ERROR || session.closed) {
-      return;
-    }
-    const now = performance.now();
-    cancels = Math.max(0, cancels - (now - countedMillis) / 1000 * CANCELS_PER_SECOND) + 1;
-    countedMillis = now;
-    if (cancels >= CANCELS) {
-      session.close();
-    } else if (cancels >= CANCELS_TO_ASK && !isAsked) {
-      isAsked = true;
-      askToReconnect(session);
-    }
-  }));
-}
-
-// a connection that closes would refuse what its caller has sent meanwhile.
-function askToReconnect(session: ServerHttp2Session): void {
-  if (!session.destroyed) {
-    session.goaway(constants.NGHTTP2_NO_ERROR, LAST_STREAM_ID);
-  }
 }
 
 // calls back with the first bytes of a connection, which whoever reads next gets too

@@ -1,10 +1,13 @@
 import { once } from 'node:events';
+import { ServerResponse } from 'node:http';
 import { ClientHttp2Session, ClientHttp2Stream, connect, constants } from 'node:http2';
 import { ask, chat, chunkOf, DONE, KEY, MockEngine, routerFor, sse, streamOf, TestRouter, until } from './harness';
 
 /** More than Node takes of one connection. */
 const CANCELS = 1500;
 const AT_ONCE = 20;
+/** More than a caller may cancel before it is asked to go elsewhere. */
+const AT_ONCE_BROKEN = 400;
 
 let engine: MockEngine;
 let router: TestRouter;
@@ -27,8 +30,8 @@ afterEach(async () => {
   await engine.stop();
 });
 
-function newSession(): ClientHttp2Session {
-  const session = connect(router.url);
+function newSession(url = router.url): ClientHttp2Session {
+  const session = connect(url);
   sessions.push(session);
   return session;
 }
@@ -76,6 +79,33 @@ test('a caller that cancels one answer after the other loses no other of the sam
   await once(first, 'end');
   expect(text).toContain('[DONE]');
   expect(engine.requests.length).toBe(cancelled + 1);
+});
+
+test('answers that the router breaks off, as their engine fails, are not their caller\'s to answer for', async () => {
+  const answers: ServerResponse[] = [];
+  const failing = await MockEngine.start((response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).write(sse(chunkOf('begun')));
+    answers.push(response);
+  });
+  const other = await routerFor([{ name: 'engine', role: 'aggregated', protocol: 'openai', url: failing.url, maxInFlight: AT_ONCE_BROKEN }]);
+  const session = newSession(other.url);
+  let isAsked = false;
+  session.once('goaway', () => (isAsked = true));
+  try {
+    const streams = Array.from({ length: AT_ONCE_BROKEN }, () => request(session).on('error', () => undefined).resume());
+    const closed = streams.map(async (stream) => new Promise((resolve) => stream.once('close', resolve)));
+    await Promise.all(streams.map(async (stream) => once(stream, 'data')));
+    answers.forEach((response) => response.destroy());
+    await Promise.all(closed);
+    expect(new Set(streams.map(({ rstCode }) => rstCode))).toEqual(new Set([constants.NGHTTP2_INTERNAL_ERROR]));
+    const health = session.request({ [constants.HTTP2_HEADER_PATH]: '/healthz' }).resume();
+    const [headers] = await once(health, 'response');
+    expect([headers[constants.HTTP2_HEADER_STATUS], isAsked, session.closed]).toEqual([200, false, false]);
+  } finally {
+    session.destroy();
+    await other.drain();
+    await failing.stop();
+  }
 });
 
 test('10,000 requests that are cancelled as soon as they are sent leave nothing behind', async () => {

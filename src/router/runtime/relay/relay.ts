@@ -35,7 +35,6 @@ export async function relayStream(exchange: Exchange, response: EngineResponse, 
     await response.discard();
     throw new EngineError(502, 'engine_failed', 'the engine answers a stream with something else');
   }
-  let wasBegun = false;
   try {
     for (let chunk = await response.next(); chunk !== undefined; chunk = await response.next()) {
       if (stream.done) {
@@ -43,9 +42,8 @@ export async function relayStream(exchange: Exchange, response: EngineResponse, 
       }
       silence.pause();
       const bytes = stream.read(chunk);
-      if (stream.begun && !wasBegun) {
+      if (stream.begun) {
         silence.begin();
-        wasBegun = true;
       }
       if (!answer.started && (bytes.length > 0 || stream.done)) {
         answer.start(200, stream.headers);

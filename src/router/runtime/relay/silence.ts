@@ -12,6 +12,7 @@ export class Silence {
   private readonly exchange: Exchange;
   private readonly idleTimeoutSeconds: number;
   private timer?: NodeJS.Timeout;
+  private hasBegun = false;
   /** When the engine was last begun to be waited for, for more; undefined while it is not. */
   private sinceMillis?: number;
 
@@ -25,10 +26,13 @@ export class Silence {
     );
   }
 
-  /** The answer has begun: from now on, each silence is bounded. */
+  /** The answer has begun, if it had not before: from now on, each silence is bounded. */
   public begin(): void {
-    clearTimeout(this.timer);
-    this.watch(this.idleTimeoutSeconds * 1000);
+    if (!this.hasBegun) {
+      this.hasBegun = true;
+      clearTimeout(this.timer);
+      this.watch(this.idleTimeoutSeconds * 1000);
+    }
   }
 
   /** The engine is waited for, for more. */

@@ -1,5 +1,6 @@
 import { ServerResponse } from 'node:http';
 import { constants, Http2ServerResponse, ServerHttp2Stream } from 'node:http2';
+import { reset } from '../http2-sessions';
 
 /** The caller closed its connection. */
 export class CallerGone extends Error {}
@@ -107,14 +108,13 @@ export class Answer {
   }
 
   private breakStream(stream: ServerHttp2Stream, lastBytes: Buffer | undefined): void {
-    const reset = () => stream.close(constants.NGHTTP2_INTERNAL_ERROR);
     if (lastBytes === undefined || stream.destroyed || stream.closed) {
-      reset();
+      reset(stream);
       return;
     }
-    const timer = setTimeout(reset, this.stallMillis);
+    const timer = setTimeout(() => reset(stream), this.stallMillis);
     stream.once('close', () => clearTimeout(timer));
-    stream.write(lastBytes, reset);
+    stream.write(lastBytes, () => reset(stream));
   }
 
   private get isWhole(): boolean {
