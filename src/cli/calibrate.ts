@@ -14,7 +14,7 @@ import { Compared, LoggedRequest, Measurements } from '../estimator/calibration/
 import { Score, heldOutSigma, mean, score } from '../estimator/calibration/score';
 import { Refusal } from '../estimator/estimate';
 import { CoefficientName } from '../estimator/phases/coefficients';
-import { Refused } from '../estimator/resolve';
+import { Refused } from '../estimator/refused';
 import { Problem, Problems } from '../problems';
 
 const METRICS = ['ttft', 'tpot'] as const;

@@ -1,10 +1,8 @@
 import { DeploymentSpec } from './deployment-spec';
 import { EstimateOutcome } from './estimate';
-import { ConfirmedFleets } from './planner/confirmation';
-import { cheapest, hopeless } from './planner/counts';
-import { report } from './report';
-import { Refused } from './resolve';
-import { Counts, Service } from './service';
+import { plannedCounts, plannedEstimate } from './planner/planned-counts';
+import { refusalOf } from './refused';
+import { Service } from './service';
 
 /**
  * What to expect of a deployment: latencies, throughput, cost, and what bounds them.
@@ -28,31 +26,11 @@ export class Estimator {
   public static estimate(spec: DeploymentSpec): EstimateOutcome {
     try {
       const service = new Service(spec);
-      const given = service.givenCounts;
-      if (given !== undefined) {
-        return judge(service, given);
-      }
-      const fleets = new ConfirmedFleets(service);
-      const counts = cheapest(service, fleets);
-      return counts === undefined ? { refusal: hopeless(service, fleets).refusal } : fleets.judge(counts);
+      return plannedEstimate(service, plannedCounts(service));
     } catch (error) {
       return refusalOf(error);
     }
   }
 
   private constructor() {}
-}
-
-/** The estimate at these counts, or that they are too few. */
-export function judge(service: Service, counts: Counts): EstimateOutcome {
-  service.solve(counts.prefill, counts.decode);
-  return service.form.stable ? { estimate: report(service, counts.prefill, counts.decode) } : { refusal: service.shortcoming()! };
-}
-
-/** The outcome of a refusal that was thrown; other errors pass. */
-export function refusalOf(error: unknown): EstimateOutcome {
-  if (error instanceof Refused) {
-    return { refusal: error.refusal };
-  }
-  throw error;
 }

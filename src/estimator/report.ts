@@ -2,14 +2,20 @@ import { bottleneckOf } from './bottleneck';
 import { predictionSigmas } from './calibration/calibration';
 import { END_TO_END, TPOT, TTFT } from './closed-form';
 import { usdPerMillionTokens } from './cost';
-import { Confidence, Estimate, LatencyEstimate, ObjectiveVerdict, Range, StageEstimate } from './estimate';
+import { Confidence, Estimate, EstimateOutcome, LatencyEstimate, ObjectiveVerdict, Range, StageEstimate } from './estimate';
 import { ratesOf } from './routing-rates';
-import { Service } from './service';
+import { Counts, Service } from './service';
 import { DRAWS, interval } from './uncertainty';
 import { UNKNOWN, verdictOf } from './verdict';
 
 /** The version of the estimate that is written. */
 const ESTIMATE_SCHEMA = 'cdk-disaggregated-inference/estimate/v1';
+
+/** The estimate at these counts, or that they are too few. */
+export function estimateAt(service: Service, counts: Counts): EstimateOutcome {
+  service.solve(counts.prefill, counts.decode);
+  return service.form.stable ? { estimate: report(service, counts.prefill, counts.decode) } : { refusal: service.shortcoming()! };
+}
 
 /**
  * The estimate of a service that is stable at these counts, with intervals.

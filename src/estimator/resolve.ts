@@ -5,7 +5,6 @@ import { CoefficientSet, MeasuredCoefficients, setNamed, setOf, withMeasured } f
 import { Price, poolPrice } from './cost';
 import { DEFAULT_DECODE_SEQUENCES, defaultTensorParallelDegree } from './defaults';
 import { DecodeSpec, DeploymentSpec, PoolSpec } from './deployment-spec';
-import { Refusal } from './estimate';
 import { engineShape } from './phases/engine-shape';
 import { kvMemoryBytes, kvSlots, kvTokenBytes } from './phases/memory';
 import { modelShape } from './phases/model-shape';
@@ -13,6 +12,7 @@ import { paddedTokens } from './phases/prefill';
 import { EngineShape, ModelShape, engineWeightBytes, kvBytes } from './phases/shapes';
 import { wafersForWeights } from './phases/wafer-decode';
 import { ClassTable, KvLink, Plant, TokenPool, TokenSlots, WaferReplicas } from './plant';
+import { Refused } from './refused';
 
 /** Share of device memory that an engine takes: vLLM's default of `gpu_memory_utilization`. */
 const USABLE_MEMORY = 0.9;
@@ -46,13 +46,6 @@ export interface Resolved {
   readonly plant: Plant;
   readonly prefill?: ResolvedPool;
   readonly decode: ResolvedPool;
-}
-
-/** Thrown inside this room where there is no basis for an estimate; becomes the outcome's refusal. */
-export class Refused extends Error {
-  constructor(public readonly refusal: Refusal) {
-    super(refusal.reason);
-  }
 }
 
 /**

@@ -1,5 +1,5 @@
 import { DeploymentSpec } from './deployment-spec';
-import { Refused } from './resolve';
+import { Refused } from './refused';
 import { Service } from './service';
 import { PathRates } from '../routing';
 import { fleetTables } from './simulation/fleet-tables';

@@ -1,9 +1,8 @@
 import { DeploymentSpec } from './deployment-spec';
-import { refusalOf } from './estimator';
 import { Problem, Problems } from '../problems';
 import { RequestTrace } from '../workload';
-import { ConfirmedFleets } from './planner/confirmation';
-import { cheapest, hopeless } from './planner/counts';
+import { plannedCounts } from './planner/planned-counts';
+import { refusalOf } from './refused';
 import { Service } from './service';
 import { SimulationObserver, SimulationOptions, SimulationOutcome } from './simulation';
 import { simulateFleet } from './simulation/fleet-run';
@@ -47,9 +46,8 @@ export class Simulator {
     Problems.throwIfAny(optionProblems(options));
     try {
       const service = new Service(spec);
-      const fleets = new ConfirmedFleets(service);
-      const counts = service.givenCounts ?? cheapest(service, fleets);
-      return counts === undefined ? { refusal: hopeless(service, fleets).refusal } : simulateFleet(service, counts, options);
+      const planned = plannedCounts(service);
+      return planned.counts === undefined ? { refusal: planned.refusal } : simulateFleet(service, planned.counts, options);
     } catch (error) {
       return refusalOf(error);
     }

@@ -6,7 +6,7 @@ import { fill } from '../../src/estimator/calibration/calibration';
 import { Coefficients } from '../../src/estimator/phases/coefficients';
 import { StepParts, mixedStepSeconds } from '../../src/estimator/phases/mixed';
 import { promptPool } from '../../src/estimator/plant';
-import { Refused } from '../../src/estimator/resolve';
+import { Refused } from '../../src/estimator/refused';
 import { Service } from '../../src/estimator/service';
 import { ProblemsError } from '../../src/problems';
 

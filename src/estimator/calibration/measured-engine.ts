@@ -6,7 +6,8 @@ import { DeploymentSpec } from '../deployment-spec';
 import { Coefficients } from '../phases/coefficients';
 import { kvTokens } from '../phases/memory';
 import { weightReadSeconds } from '../phases/roofline';
-import { Refused, resolve } from '../resolve';
+import { Refused } from '../refused';
+import { resolve } from '../resolve';
 
 /** What a token takes at least of the time in which the weights are read at the peak bandwidth: drafts save no more. */
 const LEAST_SHARE = 0.1;

@@ -1,12 +1,13 @@
 import { Problems } from '../../problems';
 import { DeploymentSpec } from '../deployment-spec';
-import { FleetPlan, Refusal } from '../estimate';
-import { judge, refusalOf } from '../estimator';
+import { FleetPlan, Refusal, RejectedCandidate } from '../estimate';
+import { refusalOf } from '../refused';
 import { Service } from '../service';
 import { configurations } from './configurations';
 import { ConfirmedFleets } from './confirmation';
-import { cheapest, hopeless, rejectedNear } from './counts';
+import { rejectedNear } from './counts';
 import { FleetSearch, FleetSearchOptions, RejectedConfiguration } from './fleet-search';
+import { PlannedCounts, plannedCounts, plannedEstimate } from './planned-counts';
 import { search } from './search';
 import { searchProblems } from './search-problems';
 
@@ -34,17 +35,8 @@ export class FleetPlanner {
   public static plan(spec: DeploymentSpec): FleetPlan {
     try {
       const service = new Service(spec);
-      const given = service.givenCounts;
-      if (given !== undefined) {
-        return { schema: FLEET_PLAN_SCHEMA, outcome: judge(service, given), rejected: [] };
-      }
-      const fleets = new ConfirmedFleets(service);
-      const counts = cheapest(service, fleets);
-      if (counts === undefined) {
-        const { refusal, rejected: largest } = hopeless(service, fleets);
-        return { schema: FLEET_PLAN_SCHEMA, outcome: { refusal }, rejected: largest };
-      }
-      return { schema: FLEET_PLAN_SCHEMA, outcome: fleets.judge(counts), rejected: rejectedNear(service, fleets, counts) };
+      const planned = plannedCounts(service);
+      return { schema: FLEET_PLAN_SCHEMA, outcome: plannedEstimate(service, planned), rejected: rejectedBeside(service, planned) };
     } catch (error) {
       return { schema: FLEET_PLAN_SCHEMA, outcome: refusalOf(error), rejected: [] };
     }
@@ -78,6 +70,13 @@ export class FleetPlanner {
   }
 
   private constructor() {}
+}
+
+function rejectedBeside(service: Service, planned: PlannedCounts): RejectedCandidate[] {
+  if (planned.counts === undefined) {
+    return planned.rejected;
+  }
+  return planned.fleets === undefined ? [] : rejectedNear(service, planned.fleets, planned.counts);
 }
 
 function nothingHolds(considered: number, rejected: RejectedConfiguration[]): Refusal {

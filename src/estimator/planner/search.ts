@@ -1,8 +1,8 @@
 import { END_TO_END, SHARES, TPOT, TTFT } from '../closed-form';
 import { poolPrice } from '../cost';
 import { DeploymentSpec, PoolSpec } from '../deployment-spec';
+import { Refused } from '../refused';
 import { fleetPrice } from '../report';
-import { Refused } from '../resolve';
 import { Counts, Service } from '../service';
 import { confirm } from './confirmation';
 import { Judge, cheapest, hopeless } from './counts';
