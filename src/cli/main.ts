@@ -59,7 +59,8 @@ Measurements, as records of JSON Lines, JSON or CSV; names may be in snake case,
   sequences, contextTokens, stepSeconds                                    a decode step
 All are of one engine: records whose model, engine, version, device, weights or tensor parallel degree (columns of these names) differ are refused,
 and so are an engine or a degree that is not the spec's, and times below a tenth of what the device needs to read the weights once.
-Or what a tool wrote: vllm bench serve --save-result --save-detailed, profile_export.jsonl or the summary of aiperf and genai-perf, benchmarks.json of guidellm.
+Or what a tool wrote: vllm bench serve --save-result --save-detailed (with --append-result each result is a run),
+profile_export.jsonl or the summary of aiperf and genai-perf, benchmarks.json of guidellm.
 
 Exit codes:
   ${ExitCode.GOOD}   fitted

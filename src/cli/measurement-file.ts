@@ -1,7 +1,7 @@
 import { extname } from 'node:path';
 import { attempt } from './attempt';
 import { ExpectedFile, displayName, readText } from './bounded-text';
-import { FIELDS, Field, Row, measuredRuns } from './measurement-formats';
+import { FIELDS, Field, Row, measuredRows } from './measurement-formats';
 import { time } from './text-table';
 import { ClosedLoop, DecodeStep, LoggedRequest, Measurements, UnloadedPrompt } from '../estimator/calibration/measurements';
 import { Problem, Problems, ProblemsError, ToldProblems, shown } from '../problems';
@@ -53,6 +53,13 @@ interface Gathered {
   readonly logs: LoggedRequest[][];
 }
 
+/** Requests of one run while they are read. */
+interface Run {
+  readonly log: LoggedRequest[];
+  /** The one that arrived last. */
+  last: Row;
+}
+
 /** Measurements, and what the records say of the engine. */
 export interface ToldMeasurements extends Measurements {
   /** Name of the engine, such as `vllm`; undefined where nothing is said. */
@@ -70,7 +77,7 @@ type Traits = Map<string, Map<string, string>>;
  * - JSON Lines, CSV or a JSON list of records with `arrivalSeconds`, `inputTokens`, `outputTokens`, `ttftSeconds` and `endToEndSeconds` (a request of a
  *   run), `concurrency`, `inputTokens`, `outputTokens`, `ttftSeconds` and `tpotSeconds` (means of a closed loop), `inputTokens` and `ttftSeconds` (a
  *   prompt that an idle engine read), or `sequences`, `contextTokens` and `stepSeconds` (a decode step). Names may be in snake case, times in `_s` or `_ms`.
- * - The result of `vllm bench serve --save-result --save-detailed`.
+ * - Results of `vllm bench serve --save-result --save-detailed`, with `--append-result` also several, each a run.
  * - `profile_export.jsonl` of aiperf, and the summaries `profile_export_aiperf.json` and `profile_export_genai_perf.json` of a closed loop.
  * - `benchmarks.json` of guidellm.
  *
@@ -111,30 +118,27 @@ function readFile(file: string, least: LeastTime, into: Gathered, traits: Traits
   const name = displayName(file);
   const text = readText(file, MAX_BYTES, EXPECTED).replace(/^\uFEFF/, '');
   const problems = new ToldProblems(name);
+  const runs = new Map<string, Run>();
   let records = 0;
-  for (const run of measuredRuns(text, name, extname(file).toLowerCase() === '.csv', problems)) {
-    const log: LoggedRequest[] = [];
-    let last: Row | undefined;
-    for (const row of run) {
-      records++;
-      noteTraits(row, traits);
-      const numbers = rightNumbers(row, least, problems);
-      if (numbers !== undefined) {
-        const request = add(row, numbers, into, problems);
-        if (request !== undefined) {
-          log.push(request);
-          last = last === undefined || secondsOf(row, 'arrival') > secondsOf(last, 'arrival') ? row : last;
-        }
-      }
+  for (const row of measuredRows(text, name, extname(file).toLowerCase() === '.csv', problems)) {
+    records++;
+    noteTraits(row, traits);
+    const numbers = rightNumbers(row, least, problems);
+    const request = numbers === undefined ? undefined : add(row, numbers, into, problems);
+    if (request !== undefined) {
+      const run = runs.get(row.run) ?? { log: [], last: row };
+      run.log.push(request);
+      run.last = secondsOf(row, 'arrival') > secondsOf(run.last, 'arrival') ? row : run.last;
+      runs.set(row.run, run);
     }
-    if (last !== undefined) {
-      log.sort((a, b) => a.arrivalSeconds - b.arrivalSeconds);
-      const [{ arrivalSeconds: first }] = log;
-      if (secondsOf(last, 'arrival') - first > MAX_SPAN_SECONDS) {
-        wrong(problems, last, 'arrival', 'MeasurementTooLarge', `is more than ${MAX_SPAN_SECONDS} seconds after the first of the run`, 'correct the unit, or leave such records out');
-      }
-      into.logs.push(log.map((request) => ({ ...request, arrivalSeconds: request.arrivalSeconds - first })));
+  }
+  for (const { log, last } of runs.values()) {
+    log.sort((a, b) => a.arrivalSeconds - b.arrivalSeconds);
+    const [{ arrivalSeconds: first }] = log;
+    if (secondsOf(last, 'arrival') - first > MAX_SPAN_SECONDS) {
+      wrong(problems, last, 'arrival', 'MeasurementTooLarge', `is more than ${MAX_SPAN_SECONDS} seconds after the first of the run`, 'correct the unit, or leave such records out');
     }
+    into.logs.push(log.map((request) => ({ ...request, arrivalSeconds: request.arrivalSeconds - first })));
   }
   problems.throwIfAny();
   if (records === 0) {

@@ -23,6 +23,8 @@ export interface Cell {
 export interface Row {
   /** Where it is, such as `runs.csv:3`. */
   readonly place: string;
+  /** Where the run is that it is of; requests of one run are one load. */
+  readonly run: string;
   readonly cells: { readonly [field in Field]?: Cell };
   /** What it tells of the engine, by the keys of `TRAITS`; empty where it tells nothing. */
   readonly traits: { readonly [trait: string]: unknown };
@@ -49,30 +51,30 @@ const METRIC_UNITS: { readonly [unit: string]: number } = { ms: 1e-3, ns: 1e-9 }
 type Json = { readonly [name: string]: any };
 
 /**
- * The records of a file, run by run; what cannot be read as one is a problem.
+ * The records of a file; what cannot be read as one is a problem.
  *
  * @param text of the file.
  * @param name of the file in messages.
  * @param isCsv whether it is CSV, and no JSON.
  */
-export function measuredRuns(text: string, name: string, isCsv: boolean, problems: ToldProblems): Iterable<Iterable<Row>> {
-  return isCsv ? [csvRows(text, name)] : jsonRuns(text, name, problems);
+export function measuredRows(text: string, name: string, isCsv: boolean, problems: ToldProblems): Iterable<Row> {
+  return isCsv ? csvRows(text, name) : jsonRows(text, name, problems);
 }
 
-function* jsonRuns(text: string, name: string, problems: ToldProblems): Iterable<Iterable<Row>> {
+function* jsonRows(text: string, name: string, problems: ToldProblems): Iterable<Row> {
   const lines = text.split('\n');
   const isLines = lines.filter((line) => line.trim() !== '').length > 1 && lines.every((line) => line.trim() === '' || /^\s*\{.*\}\s*$/.test(line));
   if (isLines) {
-    yield lineRows(lines, name, problems);
+    yield* lineRows(lines, name, problems);
     return;
   }
   const value = parsed(text, name, 0, problems);
   if (Array.isArray(value)) {
-    yield value.flatMap((record, i) => recordRows(record, `${name} record ${i + 1}`, problems));
+    yield* value.flatMap((record, i) => recordRows(record, `${name} record ${i + 1}`, name, problems));
   } else if (Array.isArray(Object(value).benchmarks)) {
-    yield* (Object(value).benchmarks as unknown[]).map((benchmark, i) => guidellmRows(benchmark, `${name} benchmark ${i + 1}`, problems));
+    yield* (Object(value).benchmarks as unknown[]).flatMap((benchmark, i) => guidellmRows(benchmark, `${name} benchmark ${i + 1}`, problems));
   } else if (value !== undefined) {
-    yield recordRows(value, name, problems);
+    yield* recordRows(value, name, name, problems);
   }
 }
 
@@ -80,7 +82,7 @@ function* lineRows(lines: readonly string[], name: string, problems: ToldProblem
   for (const [i, line] of lines.entries()) {
     const record = line.trim() === '' ? undefined : parsed(line, name, i, problems);
     if (record !== undefined) {
-      yield* recordRows(record, `${name}:${i + 1}`, problems);
+      yield* recordRows(record, `${name}:${i + 1}`, name, problems);
     }
   }
 }
@@ -103,18 +105,18 @@ function parsed(text: string, name: string, line: number, problems: ToldProblems
   }
 }
 
-function recordRows(record: unknown, place: string, problems: ToldProblems): Row[] {
+function recordRows(record: unknown, place: string, run: string, problems: ToldProblems): Row[] {
   const object = Object(record) as Json;
   if (object.mean_ttft_ms !== undefined || (Array.isArray(object.input_lens) && Array.isArray(object.ttfts))) {
     return vllmRows(object, place, problems);
   }
   if (object.metrics !== undefined && typeof object.metadata === 'object' && object.metadata !== null) {
-    return aiperfRows(object, place);
+    return aiperfRows(object, place, run);
   }
-  return object.time_to_first_token?.avg === undefined ? [flatRow(object, place)] : summaryRows(object, place, problems);
+  return object.time_to_first_token?.avg === undefined ? [flatRow(object, place, run)] : summaryRows(object, place, problems);
 }
 
-// lists of one value for each request, failed ones with an error and a first token at 0.
+// a run: lists of one value for each request, failed ones with an error and a first token at 0.
 function vllmRows(result: Json, place: string, problems: ToldProblems): Row[] {
   const { input_lens: inputs, output_lens: outputs, ttfts, itls, start_times: starts, errors } = result;
   if (![inputs, outputs, ttfts, itls, starts].every((list) => Array.isArray(list) && list.length === inputs?.length)) {
@@ -122,26 +124,42 @@ function vllmRows(result: Json, place: string, problems: ToldProblems): Row[] {
       'write it with --save-result --save-detailed by a vLLM that records start_times');
     return [];
   }
+  const isRight = errors === undefined
+    || (Array.isArray(errors) && errors.length === inputs.length && errors.every((error) => error === null || typeof error === 'string'));
+  if (!isRight) {
+    incomplete(problems, place, 'errors is no list of a text for each request', 'give the result as vLLM writes it');
+    return [];
+  }
   // the backend is the way in which it asked.
   const { backend, ...told } = result;
-  const { traits } = flatRow(told, place);
-  return inputs.flatMap((inputTokens: unknown, i: number): Row[] => errors?.[i] || !(outputs[i] > 0) ? [] : [{
+  const { traits } = flatRow(told, place, place);
+  return inputs.flatMap((inputTokens: unknown, i: number): Row[] => errors?.[i] || outputs[i] === 0 ? [] : [{
     place: `${place} request ${i + 1}`,
+    run: place,
     traits,
     cells: {
       arrival: cell('start_times', starts[i]),
       inputTokens: cell('input_lens', inputTokens),
       outputTokens: cell('output_lens', outputs[i]),
       ttft: cell('ttfts', ttfts[i]),
-      endToEnd: cell('ttfts and itls', ttfts[i] + (Array.isArray(itls[i]) ? itls[i] as number[] : [NaN]).reduce((sum, gap) => sum + gap, 0)),
+      endToEnd: endToEndOf(ttfts[i], itls[i]),
     },
   }]);
 }
 
-function aiperfRows({ metadata, metrics, error }: Json, place: string): Row[] {
+/** The time to the last token, or the first gap between two that is none. */
+function endToEndOf(ttft: number, gaps: unknown): Cell {
+  const isGap = (gap: unknown) => typeof gap === 'number' && gap >= 0;
+  return Array.isArray(gaps) && gaps.every(isGap)
+    ? cell('ttfts and itls', gaps.reduce((sum: number, gap: number) => sum + gap, ttft))
+    : { name: 'itls', given: Array.isArray(gaps) ? gaps.find((gap) => !isGap(gap)) : gaps, value: NaN };
+}
+
+function aiperfRows({ metadata, metrics, error }: Json, place: string, run: string): Row[] {
   const metric = (name: string) => cell(name, metrics?.[name]?.value ?? null, METRIC_UNITS[metrics?.[name]?.unit]);
   return error || metadata.was_cancelled || metadata.benchmark_phase === 'warmup' ? [] : [{
     place,
+    run,
     traits: {},
     cells: {
       arrival: cell('request_start_ns', metadata.request_start_ns, 1e-9),
@@ -166,7 +184,8 @@ function summaryRows(summary: Json, place: string, problems: ToldProblems): Row[
   }
   return [{
     place,
-    traits: flatRow({ model: summary.input_config.models?.items?.[0]?.name ?? null }, place).traits,
+    run: place,
+    traits: flatRow({ model: summary.input_config.models?.items?.[0]?.name ?? null }, place, place).traits,
     cells: {
       concurrency: cell('concurrency', concurrency),
       inputTokens: mean('input_sequence_length'),
@@ -187,6 +206,7 @@ function guidellmRows(benchmark: unknown, place: string, problems: ToldProblems)
     const own = (name: string, scale?: number) => cell(name, request[name] ?? null, scale);
     return {
       place: `${place} request ${i + 1}`,
+      run: place,
       traits: {},
       cells: {
         arrival: own('request_start_time'),
@@ -199,7 +219,7 @@ function guidellmRows(benchmark: unknown, place: string, problems: ToldProblems)
   });
 }
 
-function flatRow(record: Json, place: string): Row {
+function flatRow(record: Json, place: string, run: string): Row {
   const cells: { [field in Field]?: Cell } = {};
   const traits: { [trait: string]: unknown } = {};
   for (const [name, value] of Object.entries(record)) {
@@ -216,7 +236,7 @@ function flatRow(record: Json, place: string): Row {
       traits[trait] = value;
     }
   }
-  return { place, cells, traits };
+  return { place, run, cells, traits };
 }
 
 function* csvRows(text: string, name: string): Iterable<Row> {
@@ -225,7 +245,7 @@ function* csvRows(text: string, name: string): Iterable<Row> {
   for (let i = 1; i < lines.length; i++) {
     if (lines[i].trim() !== '') {
       yield flatRow(Object.fromEntries(csvCells(lines[i]).map((value, column) => (
-        [names[column] ?? '', Number.isNaN(Number(value)) || value === '' ? value : Number(value)]))), `${name}:${i + 1}`);
+        [names[column] ?? '', Number.isNaN(Number(value)) || value === '' ? value : Number(value)]))), `${name}:${i + 1}`, name);
     }
   }
 }

@@ -7,6 +7,7 @@ import { ProblemsError } from '../../src/problems';
 
 const NOTHING = { prompts: [], steps: [], loops: [], logs: [] };
 const REQUEST = { arrivalSeconds: 0, inputTokens: 100, outputTokens: 11, ttftSeconds: 0.25, endToEndSeconds: 0.75 };
+const VLLM = { input_lens: [100], output_lens: [11], ttfts: [0.25], itls: [Array<unknown>(10).fill(0.05)], start_times: [1], errors: [''] };
 
 let folder: string;
 
@@ -52,8 +53,14 @@ describe('measurements', () => {
       steps: [{ sequences: 4, contextTokens: 512, stepSeconds: 0.01 }],
     }],
     ['a result of vllm bench serve', 'vllm.json', {
-      completed: 1, input_lens: [100, 50], output_lens: [11, 0], ttfts: [0.25, 0], itls: [Array(10).fill(0.05), []], start_times: [1000.5, 1001], errors: ['', 'refused'],
+      ...VLLM, completed: 1, input_lens: [100, 50], output_lens: [11, 0], ttfts: [0.25, 0], itls: [...VLLM.itls, []], start_times: [1000.5, 1001], errors: ['', 'refused'],
     }, { ...NOTHING, logs: [[REQUEST]] }],
+    ['results of vllm bench serve in lines, each of which is a run', 'vllm.json', `${JSON.stringify(VLLM)}\n${JSON.stringify({ ...VLLM, errors: undefined })}`, {
+      ...NOTHING, logs: [[REQUEST], [REQUEST]],
+    }],
+    ['a list of results of vllm bench serve, and of requests of another run', 'vllm.json', [VLLM, REQUEST, VLLM, { ...REQUEST, arrivalSeconds: 2 }], {
+      ...NOTHING, logs: [[REQUEST], [REQUEST, { ...REQUEST, arrivalSeconds: 2 }], [REQUEST]],
+    }],
     ['records of aiperf', 'profile_export.jsonl', [
       { metadata: { request_start_ns: 1759813207532900363, benchmark_phase: 'warmup' }, metrics: {}, error: null },
       {
@@ -101,6 +108,13 @@ describe('measurements', () => {
     ['a record that is no measurement', 'a.json', [{ inputTokens: 5, tpotMs: 1 }, null], /^\[a\.json record 1\] a record of inputTokens, tpotMs is no measurement.*\n\[a\.json record 2\] a record of nothing that is known/],
     ['a result of vLLM without its requests', 'a.json', { input_lens: [1], ttfts: [1] }, /the result lacks input_lens, output_lens, ttfts, itls or start_times/],
     ['a result of vLLM that is not detailed', 'a.json', { backend: 'openai-chat', mean_ttft_ms: 128.3 }, /the result lacks input_lens.* \(write it with --save-result --save-detailed/],
+    ['a result of vLLM with gaps that are none', 'a.json', [[null], [0.1, -1], 5].map((gaps) => ({ ...VLLM, itls: [gaps] })), new RegExp(
+      ['null', '-1', '5'].map((got, i) => `\\[a\\.json record ${i + 1} request 1\\] itls is not a number above 0, got: ${got} .*`).join('\\n'))],
+    ['a result of vLLM with a first token and a length that are none', 'a.json', { ...VLLM, ttfts: [null], output_lens: ['x'] }, new RegExp([
+      '\\[a\\.json request 1\\] output_lens is not a number above 0, got: "x" .*', '\\[a\\.json request 1\\] ttfts is not a number above 0, got: null .*',
+    ].join('\\n'))],
+    ['results of vLLM with errors that are none', 'a.json', ['boom', [], [5]].map((errors) => ({ ...VLLM, errors })),
+      /^(\[a\.json record \d\] errors is no list of a text for each request .*\n?){3}$/],
     ['a summary of an open loop', 'a.json', { time_to_first_token: { avg: 1, unit: 'ms' } }, /the summary is of no closed loop/],
     ['a benchmark without requests', 'a.json', { benchmarks: [{}] }, /the benchmark has no requests\.successful/],
     ['a last token before the first', 'a.json', [{ arrivalSeconds: 0, inputTokens: 10, outputTokens: 5, ttftSeconds: 2, endToEndSeconds: 2 }], /each of the 5 tokens but the first took no time/],
@@ -121,7 +135,7 @@ describe('measurements', () => {
 
 test('files of two models are refused together, and taken one by one', () => {
   const result = (model_id: string) => ({
-    backend: model_id === 'a' ? 'openai' : 'openai-chat', model_id, input_lens: [100], output_lens: [11], ttfts: [0.25], itls: [Array(10).fill(0.05)], start_times: [1], errors: [''],
+    ...VLLM, backend: model_id === 'a' ? 'openai' : 'openai-chat', model_id,
   });
   const files = ['a', 'b'].map((model) => write(`${model}.json`, result(model)));
   expect(() => readMeasurements(files)).toThrow(/b\.json request 1\] a calibration is of one engine, and the records are of 2 models: "a", "b", got: "b"/);
