@@ -33,7 +33,8 @@ export class MooncakePair {
   public decode!: MockEngine;
   /** Ids of the data-parallel engines behind the prefill engine's URL, by rank. */
   public engineIds = ['engine-p'];
-  public bootstrapStatus = 200;
+  /** What the bootstrap server does instead of telling them. */
+  public bootstrapFault?: (response: ServerResponse) => void;
   /** What the next requests to the prefill engine meet instead of being read. */
   public prefillFaults: Behaviour[] = [];
   /** What the next requests to the decode engine meet. */
@@ -62,8 +63,12 @@ export class MooncakePair {
   }
 
   private serveBootstrap(path: string | undefined, response: ServerResponse): void {
+    if (this.bootstrapFault !== undefined) {
+      this.bootstrapFault(response);
+      return;
+    }
     const workers = Object.fromEntries(this.engineIds.map((id, rank) => [rank, { engine_id: id, worker_addr: { 0: { 0: 'tcp://127.0.0.1:1' } } }]));
-    json(response, path === '/query' ? this.bootstrapStatus : 404, workers);
+    json(response, path === '/query' ? 200 : 404, workers);
   }
 
   private async servePrefill(response: ServerResponse, received: Received): Promise<void> {

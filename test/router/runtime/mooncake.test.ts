@@ -1,3 +1,4 @@
+import { ServerResponse } from 'node:http';
 import {
   ask, Behaviour, broken, chat, chunkOf, configOf, drained, KEY, MockEngine, ROLE, routerFor, silent, sse, TestRouter, until, wholly,
 } from './harness';
@@ -125,8 +126,15 @@ describe('the decode engine reads the prompt itself', () => {
     pair.prefill = await MockEngine.start(silent);
   });
 
-  test('where the bootstrap server does not tell which engines there are', async () => {
-    pair.bootstrapStatus = 503;
+  test.each<[string, (response: ServerResponse) => void]>([
+    ['answers with status 503', (response) => response.writeHead(503).end('{"0":{"engine_id":"engine-p"}}')],
+    ['says what is no JSON', (response) => response.end('engine-p')],
+    ['knows none', (response) => response.end('{}')],
+    ['says too much', (response) => response.end(`{"0":{"engine_id":"engine-p"}}${' '.repeat(1024 * 1024)}`)],
+    ['breaks off', (response) => response.destroy()],
+    ['says nothing', () => undefined],
+  ])('where the bootstrap server %s', async (_, fault) => {
+    pair.bootstrapFault = fault;
     await start();
     await expectAlone('prefill_failed');
     expect([pair.prefill.requests.length, pair.decode.requests.length]).toEqual([0, 1]);

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { request } from 'undici';
 import { Rendezvous } from './bootstrap';
 import { withKvParams } from './kv-params';
+import { getWhole } from '../targets/ask';
 import { Endpoint } from '../targets/endpoint';
+import { Connections } from '../upstream/connections';
 import { withMembers } from '../wire/json-object';
 
 const QUERY_TIMEOUT_MILLIS = 2_000;
@@ -43,7 +44,7 @@ export class BootstrapServers {
     if (known !== undefined && performance.now() - known.atMillis < KNOWN_MILLIS) {
       return known.ranks;
     }
-    const ranks = query(`${bootstrapUrl(endpoint, port)}/query`);
+    const ranks = query(bootstrapUrl(endpoint, port));
     this.asked.set(endpoint, { atMillis: performance.now(), ranks });
     ranks.catch(() => this.forget(endpoint));
     return ranks;
@@ -97,15 +98,10 @@ function bootstrapUrl({ url }: Endpoint, port: number): string {
 }
 
 async function query(url: string): Promise<EngineRank[]> {
-  const { statusCode, body } = await request(url, { signal: AbortSignal.timeout(QUERY_TIMEOUT_MILLIS) });
-  let text = '';
-  for await (const part of body.setEncoding('utf8')) {
-    text += part;
-    if (text.length > MAX_ANSWER_BYTES) {
-      throw new Error('the bootstrap server says too much');
-    }
-  }
-  const told = statusCode === 200 ? JSON.parse(text) as unknown : undefined;
+  const connections = new Connections(new URL(url));
+  // it is asked too seldom for a connection to be kept.
+  const { status, body } = await getWhole(connections, '/query', {}, QUERY_TIMEOUT_MILLIS, MAX_ANSWER_BYTES).finally(() => connections.close());
+  const told = status === 200 ? JSON.parse(body.toString('utf8')) as unknown : undefined;
   const ranks = Object.entries(told ?? {}).map(([rank, entry]) => ({ rank, engineId: (entry as { engine_id?: unknown } | null)?.engine_id }));
   if (ranks.length === 0 || !ranks.every(({ rank, engineId }) => /^\d{1,6}$/.test(rank) && typeof engineId === 'string' && engineId !== '')) {
     throw new Error('the bootstrap server knows no engine');

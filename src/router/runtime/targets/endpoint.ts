@@ -1,9 +1,10 @@
+import { ask, getWhole } from './ask';
 import { EngineResponse } from './engine-response';
 import { readEngineReport, ReportedLoad } from './reported-load';
 import { EngineState, ReadPrompts } from '../../../routing';
 import { Cancellation } from '../cancellation';
 import { Connections } from '../upstream/connections';
-import { readWhole, WholeAnswer } from '../wire/whole-answer';
+import { WholeAnswer } from '../wire/whole-answer';
 
 /** Requests in a row that fail before an endpoint is passed over. */
 const FAILURES_TO_EJECT = 3;
@@ -172,7 +173,7 @@ export class Endpoint implements EngineState {
   public async post(
     path: string, headers: { readonly [name: string]: string }, body: Buffer, cancellation: Cancellation,
   ): Promise<EngineResponse> {
-    return this.ask('POST', path, { ...headers, ...this.headers }, body, cancellation);
+    return ask(this.connections, { method: 'POST', path: `${this.basePath}${path}`, headers: { ...headers, ...this.headers }, body }, cancellation);
   }
 
   /** Asks the engine for its health. Most answers below 500 count: hosted engines have no `/health`. */
@@ -235,27 +236,7 @@ export class Endpoint implements EngineState {
   }
 
   private async get(path: string, timeoutMillis: number): Promise<WholeAnswer> {
-    const cancellation = new Cancellation();
-    const timer = setTimeout(() => cancellation.cancel(new Error(`the engine took longer than ${timeoutMillis} ms to answer`)), timeoutMillis);
-    try {
-      return await readWhole(await this.ask('GET', path, this.headers, undefined, cancellation), MAX_REPORT_BYTES);
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  private async ask(
-    method: 'GET' | 'POST', path: string, headers: { readonly [name: string]: string }, body: Buffer | undefined, cancellation: Cancellation,
-  ): Promise<EngineResponse> {
-    cancellation.throwIfCancelled();
-    return new Promise((resolve, reject) => {
-      const response = new EngineResponse(cancellation, (error) => (error === undefined ? resolve(response) : reject(error)));
-      try {
-        response.over(this.connections.ask(method, `${this.basePath}${path}`, headers, body, response));
-      } catch (e) {
-        response.failed(e as Error);
-      }
-    });
+    return getWhole(this.connections, `${this.basePath}${path}`, this.headers, timeoutMillis, MAX_REPORT_BYTES);
   }
 
   /** Tells that it went down or is back, each once. */
