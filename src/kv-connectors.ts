@@ -12,34 +12,37 @@ export const SGLANG = 'sglang';
 
 /** How engines with a connector hand a KV cache on. */
 export interface KvHandoff {
-  /**
-   * Where both engines have a request at once, by what they meet: a room at the prefill engine, or an id that its bootstrap server is asked for. Undefined where
-   * the prefill engine has it first, and answers with what the decode engine is to be told.
-   */
-  readonly meetsBy?: 'room' | 'transfer_id';
+  /** Whether both engines have a request at once; otherwise the prefill engine has it first, and answers with what the decode engine is to be told. */
+  readonly isAtOnce: boolean;
+  /** Whether the prefill engine's bootstrap server has to be asked who the engine is. */
+  readonly asksBootstrapServer: boolean;
+  /** Whether the prefill engine answers before its KV cache is fetched, and keeps it until then. */
+  readonly keepsKvCache: boolean;
   /** Whether the prefill engine is asked for one token; otherwise for all that the caller asks. */
   readonly asksForOneToken: boolean;
   /** Whether decode engines read prompts that nobody has read for them. */
   readonly decodeReadsPrompts: boolean;
 }
 
-const FIRST_ONE_THEN_THE_OTHER: KvHandoff = { asksForOneToken: true, decodeReadsPrompts: true };
+const FIRST_ONE_THEN_THE_OTHER: KvHandoff = {
+  isAtOnce: false, asksBootstrapServer: false, keepsKvCache: true, asksForOneToken: true, decodeReadsPrompts: true,
+};
 
-const HANDOFFS: ReadonlyMap<string | undefined, KvHandoff> = new Map([
+const HANDOFFS: ReadonlyMap<string, KvHandoff> = new Map([
   [NIXL, FIRST_ONE_THEN_THE_OTHER],
   [NIXL_PULL, FIRST_ONE_THEN_THE_OTHER],
   [NIXL_PUSH, FIRST_ONE_THEN_THE_OTHER],
   [NEURON_NIXL, FIRST_ONE_THEN_THE_OTHER],
-  [MOONCAKE, { meetsBy: 'transfer_id', asksForOneToken: true, decodeReadsPrompts: true }],
-  [SGLANG, { meetsBy: 'room', asksForOneToken: false, decodeReadsPrompts: false }],
+  [MOONCAKE, { isAtOnce: true, asksBootstrapServer: true, keepsKvCache: true, asksForOneToken: true, decodeReadsPrompts: true }],
+  [SGLANG, { isAtOnce: true, asksBootstrapServer: false, keepsKvCache: false, asksForOneToken: false, decodeReadsPrompts: false }],
 ]);
 
 /** Ways to hand a KV cache on that the router knows, by vLLM's names of its connectors. */
-export const KV_CONNECTORS = [...HANDOFFS.keys()] as string[];
+export const KV_CONNECTORS = [...HANDOFFS.keys()];
 
 /** How engines with a connector hand a KV cache on; undefined if they do not, or in a way that the router does not know. */
 export function kvHandoffOf(connector: string | undefined): KvHandoff | undefined {
-  return HANDOFFS.get(connector);
+  return connector === undefined ? undefined : HANDOFFS.get(connector);
 }
 
 /** What to write for a connector that is none of them. */

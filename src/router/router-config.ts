@@ -79,7 +79,7 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
       role: engine.role,
       protocol: engine.protocol,
       ...(engine.discoverySrvName === undefined ? { url: engine.url } : { srv: engine.discoverySrvName }),
-      region: PROTOCOLS[engine.protocol].isSigned ? input.region : undefined,
+      region: PROTOCOLS[engine.protocol].isBedrock ? input.region : undefined,
       // what one engine of the fleet can do says nothing of a hosted API.
       maxInFlight: PROTOCOLS[engine.protocol].isHosted ? undefined : input.maxRequestsPerEngine ?? spec?.decode.maxConcurrentSequences,
       apiKeyEnv: engine.apiKeySecret === undefined ? undefined : variable,
@@ -143,7 +143,7 @@ function routingOf({ spec, engines }: RouterConfigInput, prefillOf: ReadonlyMap<
   if (rates === undefined) {
     return undefined;
   }
-  const first = engines.find((engine) => engine.role !== EngineRole.PREFILL && PROTOCOLS[engine.protocol].path === 'fleet');
+  const first = engines.find((engine) => engine.role !== EngineRole.PREFILL && !PROTOCOLS[engine.protocol].isBedrock);
   return { ...rates, aggregated: prefillOf.has(first!) ? rates.aggregated : undefined };
 }
 
@@ -175,7 +175,7 @@ function problemsOf(input: RouterConfigInput): Problem[] {
   }
   checks.secret('apiKeysSecret', input.apiKeysSecret);
   if (input.bedrockRates !== undefined) {
-    const weighsBedrock = input.spec?.objective !== undefined && engines.some(({ protocol }) => PROTOCOLS[protocol].path === 'bedrock');
+    const weighsBedrock = input.spec?.objective !== undefined && engines.some(({ protocol }) => PROTOCOLS[protocol].isBedrock);
     checkBedrockRates(input.bedrockRates, weighsBedrock, checks);
   }
   const { namespace } = schema.properties.emf.properties;
@@ -189,7 +189,7 @@ function problemsOf(input: RouterConfigInput): Problem[] {
 /** Refuses engines of AWS that are called in the stack's region, where that is none. */
 function checkRegion({ engines, region }: RouterConfigInput, checks: SettingChecks): void {
   const { pattern } = schema.definitions.target.properties.region;
-  const at = engines.findIndex(({ protocol }) => PROTOCOLS[protocol].isSigned);
+  const at = engines.findIndex(({ protocol }) => PROTOCOLS[protocol].isBedrock);
   if (at !== -1 && !Token.isUnresolved(region) && !new RegExp(pattern).test(region)) {
     checks.refuse('RouterEngineRegion', `engines[${at}]`, region, 'the region of the stack is none that Bedrock could be called in', 'give the stack a region such as us-east-2');
   }

@@ -38,7 +38,7 @@ export function portOf(engine: EngineEndpoint): number | undefined {
 /** The ports that a router reaches an engine at: some prefill engines are asked for what they are at their bootstrap server. */
 function portsOf(engine: EngineEndpoint): number[] {
   const port = portOf(engine);
-  const isAsked = engine.role === EngineRole.PREFILL && kvHandoffOf(engine.kvConnector?.name)?.meetsBy === 'transfer_id';
+  const isAsked = engine.role === EngineRole.PREFILL && kvHandoffOf(engine.kvConnector?.name)?.asksBootstrapServer === true;
   return [
     ...(port === undefined ? [] : [port]),
     ...(isAsked ? [BOOTSTRAP_PORT] : []),

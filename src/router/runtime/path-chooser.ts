@@ -69,9 +69,9 @@ export class PathChooser {
     this.given = { routing, expected };
     this.priorityCallers = new Set(priorityCallers);
     this.answering = targets.filter(({ config }) => config.role !== 'prefill');
-    this.fleet = this.answering.filter(({ protocol }) => protocol.path === 'fleet');
+    this.fleet = this.answering.filter(({ protocol }) => !protocol.isBedrock);
     this.alone = this.fleet.filter(({ readsPrompts }) => readsPrompts);
-    this.bedrock = this.answering.filter(({ protocol }) => protocol.path === 'bedrock');
+    this.bedrock = this.answering.filter(({ protocol }) => protocol.isBedrock);
     this.hasPairs = this.fleet.some(({ config }) => config.prefill !== undefined);
     this.named = new Map(targets.map((target) => [target.config.name, target]));
     if (before !== undefined && isDeepStrictEqual(this.given, before.given)) {

@@ -73,7 +73,7 @@ export class Handoff {
     if (decision.path !== 'disaggregated') {
       return { body, outcome: decision.reason };
     }
-    if (kvHandoffOf(target.config.kvConnector)?.meetsBy !== undefined) {
+    if (kvHandoffOf(target.config.kvConnector)?.isAtOnce) {
       const meeting = await this.meet(exchange, asked, prompt, target, headers);
       return meeting === undefined ? { body, outcome: 'fallback_prefill_failed' } : { body, outcome: 'handed_off', meeting };
     }

@@ -135,7 +135,7 @@ export class PrefillLeg {
   /** What an endpoint and the engine that answers are sent; undefined if the endpoint cannot be met. */
   private async rendezvous(asked: EngineRequest, { config }: Target, endpoint: Endpoint, writer: Buffer): Promise<Rendezvous | undefined> {
     const reader = bodyForEngine(asked, config);
-    if (kvHandoffOf(config.kvConnector)?.meetsBy === 'room') {
+    if (!kvHandoffOf(config.kvConnector)!.asksBootstrapServer) {
       return inRoom(withMembers(reader, WHOLE), writer, endpoint.url, config.bootstrapPort!);
     }
     try {
@@ -152,7 +152,7 @@ export class PrefillLeg {
     headers: { readonly [name: string]: string },
   ): Meeting {
     const [failed, left] = [exchange.cancellation.part(), exchange.cancellation.part()];
-    const keeps = kvHandoffOf(target.config.kvConnector)?.meetsBy === 'transfer_id';
+    const keeps = kvHandoffOf(target.config.kvConnector)!.keepsKvCache;
     const read = this.attempt(exchange, target, endpoint, {
       path: asked.path, headers: { ...headers, ...readerHeaders }, prompt, body: reader, cancellation: left,
     });

@@ -32,7 +32,7 @@ export class Target {
   constructor(config: TargetConfig, engines: Engines) {
     this.config = config;
     this.protocol = PROTOCOLS[config.protocol];
-    this.signer = this.protocol.isSigned ? new BedrockSigner(config.region!) : undefined;
+    this.signer = this.protocol.isBedrock ? new BedrockSigner(config.region!) : undefined;
     this.engines = engines;
     this.choice = { readsAlone: config.role === 'prefill', loadFactor: config.prefixLoadFactor };
   }
