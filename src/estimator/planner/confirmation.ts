@@ -14,10 +14,8 @@ export interface Confirmation {
   readonly shortcoming?: string;
 }
 
-/**
- * Simulates a fleet with the headroom of its spec.
- */
-export function confirm(service: Service, counts: Counts): Confirmation {
+// simulates a fleet with the headroom of its spec
+function confirm(service: Service, counts: Counts): Confirmation {
   const { headroom, ...spec } = service.spec;
   const requestsPerSecond = spec.workload.requestsPerSecond * (1 + (headroom?.growth ?? 0));
   let verdicts: SimulatedVerdict[] = [];
@@ -85,25 +83,32 @@ export class ConfirmedFleets implements Judge {
     };
   }
 
-  /** More instances never hurt, so that a fleet need not be simulated that has no fewer than one that held, or no more than one that did not. */
-  private simulated(counts: Counts): boolean {
-    if (this.held.some((fewer) => within(fewer, counts))) {
-      return true;
-    }
-    if (this.shortcoming(counts) !== undefined) {
-      return false;
-    }
-    const { shortcoming } = confirm(this.service, counts);
+  /** Simulates a fleet, and remembers whether it holds the objective. */
+  public confirm(counts: Counts): Confirmation {
+    const confirmation = confirm(this.service, counts);
+    const { shortcoming } = confirmation;
     if (shortcoming === undefined) {
       this.held.push(counts);
     } else {
       this.missed.push({ counts, shortcoming });
     }
-    return shortcoming === undefined;
+    return confirmation;
   }
 
-  private shortcoming(counts: Counts): string | undefined {
+  /** Why a fleet does not hold the objective that has no more instances than one that was simulated and did not; undefined of others. */
+  public shortcoming(counts: Counts): string | undefined {
     return this.missed.find((missed) => within(counts, missed.counts))?.shortcoming;
+  }
+
+  /** Why the fleet that was simulated last of those that do not hold the objective does not; undefined if there is none. */
+  public get lastShortcoming(): string | undefined {
+    return this.missed[this.missed.length - 1]?.shortcoming;
+  }
+
+  /** More instances never hurt, so that a fleet need not be simulated that has no fewer than one that held, or no more than one that did not. */
+  private simulated(counts: Counts): boolean {
+    return this.held.some((fewer) => within(fewer, counts))
+      || (this.shortcoming(counts) === undefined && this.confirm(counts).shortcoming === undefined);
   }
 }
 

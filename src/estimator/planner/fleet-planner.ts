@@ -4,7 +4,6 @@ import { FleetPlan, Refusal, RejectedCandidate } from '../estimate';
 import { refusalOf } from '../refused';
 import { Service } from '../service';
 import { configurations } from './configurations';
-import { ConfirmedFleets } from './confirmation';
 import { rejectedNear } from './counts';
 import { FleetSearch, FleetSearchOptions, RejectedConfiguration } from './fleet-search';
 import { PlannedCounts, plannedCounts, plannedEstimate } from './planned-counts';
@@ -61,7 +60,7 @@ export class FleetPlanner {
     const best = front[0];
     return {
       schema: FLEET_SEARCH_SCHEMA,
-      outcome: best === undefined ? { refusal: nothingHolds(specs.length, rejected) } : new ConfirmedFleets(best.found.service).judge(best.counts),
+      outcome: best === undefined ? { refusal: nothingHolds(specs.length, rejected) } : best.found.fleets.judge(best.counts),
       solver: simulate ? 'simulation' : 'closed-form',
       considered: specs.length,
       front: front.map(({ candidate }) => candidate),

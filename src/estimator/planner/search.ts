@@ -4,7 +4,7 @@ import { DeploymentSpec, PoolSpec } from '../deployment-spec';
 import { Refused } from '../refused';
 import { fleetPrice } from '../report';
 import { Counts, Service } from '../service';
-import { confirm } from './confirmation';
+import { ConfirmedFleets } from './confirmation';
 import { Judge, cheapest, hopeless } from './counts';
 import { FleetCandidate, FleetPool, RejectedConfiguration } from './fleet-search';
 
@@ -26,12 +26,12 @@ const MAX_SIMULATIONS = 40;
 /** A combination with the cheapest counts that the closed form finds. */
 interface Found {
   readonly service: Service;
+  /** Its fleets, with what the simulation said of those that it was asked about. */
+  readonly fleets: ConfirmedFleets;
   readonly counts: Counts;
   readonly usdPerHour: number;
   /** What no fleet around these counts answers sooner than, in seconds end to end: the time of the largest. */
   readonly soonestSeconds: number;
-  /** Fleets of the combination that the simulation saw miss the objective. */
-  readonly missed: { readonly counts: Counts; readonly shortcoming: string }[];
 }
 
 /** Counts of a combination, and what they cost. */
@@ -69,28 +69,24 @@ export function search(specs: readonly DeploymentSpec[], simulate: boolean): Sea
   const mayHold = (service: Service, { prefill, decode }: Counts) => (
     simulate ? service.strain(prefill, decode) <= BRACKET : service.suffices(prefill, decode) === true);
   for (const fleet of inOrderOfPrice(found, ({ soonestSeconds }) => isSooner(soonestSeconds))) {
-    const { found: { service, missed }, counts, candidate } = fleet;
-    // with fewer instances a fleet misses what it misses with more
-    const misses = missed.some(({ counts: { prefill, decode } }) => counts.prefill <= prefill && counts.decode <= decode);
-    if (!isSooner(candidate.endToEndSeconds) || misses || !mayHold(service, counts)) {
+    const { found: { service, fleets }, counts, candidate } = fleet;
+    if (!isSooner(candidate.endToEndSeconds) || fleets.shortcoming(counts) !== undefined || !mayHold(service, counts)) {
       continue;
     }
     if (simulate && simulations++ === MAX_SIMULATIONS) {
       break;
     }
-    const { verdicts, shortcoming } = simulate ? confirm(service, counts) : { verdicts: [], shortcoming: undefined };
-    if (shortcoming !== undefined) {
-      missed.push({ counts, shortcoming });
-    } else {
+    const { verdicts, shortcoming } = simulate ? fleets.confirm(counts) : { verdicts: [], shortcoming: undefined };
+    if (shortcoming === undefined) {
       front.push({ ...fleet, candidate: { ...candidate, simulated: verdicts } });
       soonest = candidate.endToEndSeconds;
     }
   }
   const kept = new Set(front.map((fleet) => fleet.found));
-  const beaten = found.filter((each) => !kept.has(each)).map(({ service, counts, usdPerHour, missed }): RejectedConfiguration => ({
+  const beaten = found.filter((each) => !kept.has(each)).map(({ service, fleets, counts, usdPerHour }): RejectedConfiguration => ({
     ...poolsOf(service.spec, counts),
     usdPerHour,
-    reason: missed[missed.length - 1]?.shortcoming ?? 'holds the objective, but a cheaper fleet answers as soon',
+    reason: fleets.lastShortcoming ?? 'holds the objective, but a cheaper fleet answers as soon',
   }));
   return { front, rejected: [...beaten.sort((a, b) => a.usdPerHour! - b.usdPerHour!), ...rejected] };
 }
@@ -118,7 +114,7 @@ function cheapestOfEach(
       continue;
     }
     const usdPerHour = fleetPrice(service, counts.prefill, counts.decode)!;
-    found.push({ service, counts, usdPerHour, soonestSeconds: soonestNear(service, counts), missed: [] });
+    found.push({ service, fleets: new ConfirmedFleets(service), counts, usdPerHour, soonestSeconds: soonestNear(service, counts) });
     cheapestUsd = Math.min(cheapestUsd, usdPerHour);
   }
   return { found, rejected };
