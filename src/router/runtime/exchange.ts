@@ -1,8 +1,6 @@
-import { IncomingMessage } from 'node:http';
 import { performance } from 'node:perf_hooks';
 import { ANONYMOUS } from './auth/authenticator';
 import { Cancellation } from './cancellation';
-import { LimitsConfig } from './config';
 import { HandoffOutcome } from './handoff/handoff';
 import { HttpRequest } from './listener';
 import type { RequestTrace } from './tracing';
@@ -122,75 +120,6 @@ export class Exchange {
       return;
     }
     await this.tell(cause instanceof ApiError ? cause : new ApiError(500, 'server_error', 'internal_error', 'the router failed'));
-  }
-
-  /** Cuts off a caller of HTTP/1.1 who was answered early, such as with a refusal, and takes longer than that to send the rest of its request. */
-  public endUnread({ bodyTimeoutSeconds }: LimitsConfig): void {
-    const { request } = this;
-    if (request instanceof IncomingMessage && !request.complete && !request.socket.destroyed) {
-      const { socket } = request;
-      const timer = setTimeout(() => socket.destroy(), bodyTimeoutSeconds * 1000);
-      const settle = () => {
-        clearTimeout(timer);
-        // the connection may have many more requests.
-        request.off('end', settle);
-        socket.off('close', settle);
-      };
-      request.once('end', settle);
-      socket.once('close', settle);
-      // what comes is dropped, so that the caller gets to read its answer.
-      request.resume();
-    }
-  }
-
-  /** The whole body of the request. Throws ApiError if it is longer than allowed, CallerStalled if it, or any of it, takes too long to come. */
-  public async body({ maxBodyBytes, bodyTimeoutSeconds, writeStallSeconds }: LimitsConfig): Promise<Buffer> {
-    // the caller may have left before its body is looked at.
-    this.cancellation.throwIfCancelled();
-    const tooLong = () => new ApiError(413, 'invalid_request_error', 'body_too_long', `the body is longer than ${maxBodyBytes} bytes`);
-    const announcedBytes = Number(this.request.headers['content-length']);
-    if (announcedBytes > maxBodyBytes) {
-      throw tooLong();
-    }
-    const chunks: Buffer[] = [];
-    let length = 0;
-    const { request } = this;
-    if (request instanceof IncomingMessage && request.readableLength === announcedBytes) {
-      // all of it has come with its head.
-      const body: Buffer = request.read() ?? Buffer.alloc(0);
-      request.resume();
-      return body;
-    }
-    return new Promise<Buffer>((resolve, fail) => {
-      const reject = (error: Error) => {
-        clearTimeout(stalled);
-        clearTimeout(late);
-        fail(error);
-      };
-      const leave = () => reject(new CallerGone('the caller closed its connection'));
-      const stalled = setTimeout(() => reject(new CallerStalled('the caller sent no byte of its request for too long')), writeStallSeconds * 1000);
-      const late = setTimeout(
-        () => reject(new CallerStalled(`the caller took longer than ${bodyTimeoutSeconds} s to send its request`)), bodyTimeoutSeconds * 1000);
-      this.request.on('data', (chunk: Buffer) => {
-        stalled.refresh();
-        length += chunk.length;
-        if (length > maxBodyBytes) {
-          // the rest is read and dropped, so that the caller gets to read its answer.
-          chunks.length = 0;
-          reject(tooLong());
-        } else {
-          chunks.push(chunk);
-        }
-      });
-      this.request.once('end', () => {
-        clearTimeout(stalled);
-        clearTimeout(late);
-        this.request.off('close', leave);
-        resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks));
-      });
-      this.request.once('close', leave);
-      this.request.once('error', leave);
-    });
   }
 
   /** Tells the caller of an error, as an answer of its own or as the end of one that has begun. */

@@ -7,6 +7,7 @@ import { Exchange } from './exchange';
 import { Certificate, HttpRequest, HttpResponse, Listener } from './listener';
 import { RouterMetrics } from './metrics';
 import { MODELS_PATH, Operation, operationAt, pathNear, wireAt } from './operations';
+import { bodyOf, endUnread } from './request-body';
 import { Service } from './service';
 import { Target } from './targets/target';
 import type { Tracing } from './tracing';
@@ -160,7 +161,7 @@ export class RouterServer {
       await exchange.fail(e);
     } finally {
       this.exchanges.delete(exchange);
-      exchange.endUnread(service.config.limits);
+      endUnread(request, service.config.limits);
       service.ended();
       exchange.trace?.end(exchange);
     }
@@ -217,7 +218,7 @@ export class RouterServer {
       throw new ApiError(404, 'invalid_request_error', 'not_found', `there is nothing at this path${near === undefined ? '' : `; did you mean ${JSON.stringify(near)}?`}`);
     }
     exchange.via = this.via.of(exchange.request.headers.via);
-    const body = await exchange.body(config.limits);
+    const body = await bodyOf(exchange, config.limits);
     return forwarder.forward(exchange, (by) => {
       const { request, wire } = operation.read(body, by, exchange.request.headers);
       exchange.wire = wire;

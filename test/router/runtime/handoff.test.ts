@@ -9,6 +9,7 @@ import { RateLimits } from '../../../src/router/runtime/admission/rate-limits';
 import { TargetConfig } from '../../../src/router/runtime/config';
 import { Exchange } from '../../../src/router/runtime/exchange';
 import { Forwarder } from '../../../src/router/runtime/forwarder';
+import { bodyOf } from '../../../src/router/runtime/request-body';
 import { Discovery } from '../../../src/router/runtime/targets/discovery';
 import { Engines } from '../../../src/router/runtime/targets/engines';
 import { Target } from '../../../src/router/runtime/targets/target';
@@ -574,7 +575,7 @@ function forwarderFor(of: Target[], metrics: RouterMetrics) {
   const server = createServer((request, response) => {
     const exchange = new Exchange('id', 'chat_completions', request, new Answer(response, 1), OPENAI_WIRE);
     exchanges.push(exchange);
-    void exchange.body(config.limits)
+    void bodyOf(exchange, config.limits)
       .then(async (bytes) => forwarder.forward(exchange, ({ model }) => parseOpenAi('/v1/chat/completions', bytes, model.servedNames)))
       .catch(async (e) => exchange.fail(e));
   });

@@ -1,0 +1,82 @@
+import { IncomingMessage } from 'node:http';
+import { LimitsConfig } from './config';
+import { Exchange } from './exchange';
+import { HttpRequest } from './listener';
+import { CallerGone, CallerStalled } from './wire/answer';
+import { ApiError } from './wire/api-error';
+
+/** The whole body of a request. Throws ApiError if it is longer than allowed, CallerStalled if it, or any of it, takes too long to come, CallerGone if it never does. */
+export async function bodyOf({ request, cancellation }: Exchange, limits: LimitsConfig): Promise<Buffer> {
+  // the caller may have left before its body is looked at.
+  cancellation.throwIfCancelled();
+  const announcedBytes = Number(request.headers['content-length']);
+  if (announcedBytes > limits.maxBodyBytes) {
+    throw tooLong(limits);
+  }
+  if (request instanceof IncomingMessage && request.readableLength === announcedBytes) {
+    // all of it has come with its head.
+    const body: Buffer = request.read() ?? Buffer.alloc(0);
+    request.resume();
+    return body;
+  }
+  return gathered(request, limits);
+}
+
+/** The body as it comes. */
+async function gathered(request: HttpRequest, limits: LimitsConfig): Promise<Buffer> {
+  const { maxBodyBytes, bodyTimeoutSeconds, writeStallSeconds } = limits;
+  const chunks: Buffer[] = [];
+  let length = 0;
+  return new Promise<Buffer>((resolve, reject) => {
+    const fail = (error: Error) => {
+      clearTimeout(stalled);
+      clearTimeout(late);
+      reject(error);
+    };
+    const leave = () => fail(new CallerGone('the caller closed its connection'));
+    const stalled = setTimeout(() => fail(new CallerStalled('the caller sent no byte of its request for too long')), writeStallSeconds * 1000);
+    const late = setTimeout(
+      () => fail(new CallerStalled(`the caller took longer than ${bodyTimeoutSeconds} s to send its request`)), bodyTimeoutSeconds * 1000);
+    request.on('data', (chunk: Buffer) => {
+      stalled.refresh();
+      length += chunk.length;
+      if (length > maxBodyBytes) {
+        // the rest is read and dropped, so that the caller gets to read its answer.
+        chunks.length = 0;
+        fail(tooLong(limits));
+      } else {
+        chunks.push(chunk);
+      }
+    });
+    request.once('end', () => {
+      clearTimeout(stalled);
+      clearTimeout(late);
+      request.off('close', leave);
+      resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks));
+    });
+    request.once('close', leave);
+    request.once('error', leave);
+  });
+}
+
+/** Cuts off a caller of HTTP/1.1 who was answered early, such as with a refusal, and takes longer than that to send the rest of its request. */
+export function endUnread(request: HttpRequest, { bodyTimeoutSeconds }: LimitsConfig): void {
+  if (request instanceof IncomingMessage && !request.complete && !request.socket.destroyed) {
+    const { socket } = request;
+    const timer = setTimeout(() => socket.destroy(), bodyTimeoutSeconds * 1000);
+    const settle = () => {
+      clearTimeout(timer);
+      // the connection may have many more requests.
+      request.off('end', settle);
+      socket.off('close', settle);
+    };
+    request.once('end', settle);
+    socket.once('close', settle);
+    // what comes is dropped, so that the caller gets to read its answer.
+    request.resume();
+  }
+}
+
+function tooLong({ maxBodyBytes }: LimitsConfig): ApiError {
+  return new ApiError(413, 'invalid_request_error', 'body_too_long', `the body is longer than ${maxBodyBytes} bytes`);
+}
