@@ -66,7 +66,7 @@ export class ConfirmedFleets implements Judge {
   /**
    * The estimate of a fleet that suffices. Promises that the closed form does not tell of are the simulation's.
    */
-  public judge(counts: Counts): EstimateOutcome {
+  public estimate(counts: Counts): EstimateOutcome {
     const estimate = report(this.service, counts.prefill, counts.decode);
     if (estimate.objectives.every(isKnown)) {
       return { estimate };

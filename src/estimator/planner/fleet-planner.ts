@@ -60,7 +60,7 @@ export class FleetPlanner {
     const best = front[0];
     return {
       schema: FLEET_SEARCH_SCHEMA,
-      outcome: best === undefined ? { refusal: nothingHolds(specs.length, rejected) } : best.found.fleets.judge(best.counts),
+      outcome: best === undefined ? { refusal: nothingHolds(specs.length, rejected) } : best.found.fleets.estimate(best.counts),
       solver: simulate ? 'simulation' : 'closed-form',
       considered: specs.length,
       front: front.map(({ candidate }) => candidate),

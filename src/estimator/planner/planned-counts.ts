@@ -32,5 +32,5 @@ export function plannedEstimate(service: Service, planned: PlannedCounts): Estim
   if (planned.counts === undefined) {
     return { refusal: planned.refusal };
   }
-  return planned.fleets === undefined ? estimateAt(service, planned.counts) : planned.fleets.judge(planned.counts);
+  return planned.fleets === undefined ? estimateAt(service, planned.counts) : planned.fleets.estimate(planned.counts);
 }
