@@ -257,6 +257,8 @@ describe('a refusal', () => {
     expect(await retryAfter()).toBe('1');
     bedrock.behaviour = answering(429, { message: 'slow down' }, { 'x-amzn-errortype': 'ThrottlingException', 'retry-after': '9' });
     expect(await retryAfter()).toBe('9');
+    bedrock.behaviour = answering(429, { message: 'slow down' }, { 'x-amzn-errortype': 'ThrottlingException', 'retry-after': 'soon' });
+    expect(await retryAfter()).toBe('1');
   });
 
   test('within a stream is passed on as it is', async () => {

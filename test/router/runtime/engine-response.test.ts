@@ -22,6 +22,12 @@ test('an engine that sends more than is read waits until it was read', async () 
   expect(connection.resume).toHaveBeenCalledTimes(1);
 });
 
+test.each([['Identity', 0], ['', 0], ['gzip', 1], ['identity, gzip', 1]])('an answer that is said to be encoded as "%s" is refused or not', (encoding, refusals) => {
+  const onBegun = jest.fn();
+  new EngineResponse(new Cancellation(), onBegun).began(200, { 'content-encoding': encoding });
+  expect(onBegun.mock.calls).toEqual([refusals === 0 ? [] : [expect.objectContaining({ code: 'engine_failed' })]]);
+});
+
 test('what is read after the end leaves the connection alone, which may have another request by then', async () => {
   const { connection, response } = begun();
   response.came(MUCH);

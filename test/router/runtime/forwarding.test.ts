@@ -64,6 +64,19 @@ describe('an answer that is not a stream', () => {
     expect(engine.requests).toHaveLength(1);
   });
 
+  test.each<[string, string | string[], string | null]>([
+    ['a date', 'Wed, 21 Oct 2026 07:28:00 GMT', 'Wed, 21 Oct 2026 07:28:00 GMT'],
+    ['nothing', '', null],
+    ['two times', ['5', '6'], null],
+    ['no text', '\xff', null],
+    ['a time below none', '-1', null],
+  ])('is passed on without a retry-after that is none: %s', async (_, value, expected) => {
+    await start();
+    engine.behaviour = (response) => void response.setHeader('retry-after', value).writeHead(503, { 'content-type': 'application/json' }).end('{}');
+    const response = await ask(router.url, chat());
+    expect([response.status, response.headers.get('retry-after')]).toEqual([503, expected]);
+  });
+
   test.each([202, 204, 206, 301, 304, 401, 402, 403])('with status %d is the router\'s own trouble', async (status) => {
     await start();
     engine.behaviour = (response) => {

@@ -7,8 +7,8 @@ import { ApiError, EngineError, isRoutersTrouble } from '../wire/api-error';
 import { tokenCountOf } from '../wire/completion';
 import { readWhole, tokensIn } from '../wire/whole-answer';
 
-/** Headers of Bedrock that are part of its answer. */
-const RETURNED = /^(?:content-type|retry-after|x-amzn-errortype|x-amzn-bedrock-.+)$/;
+/** Headers of Bedrock that are part of its answer, but for when to come back. */
+const RETURNED = /^(?:content-type|x-amzn-errortype|x-amzn-bedrock-.+)$/;
 /** What the last chunk of InvokeModelWithResponseStream says, whatever the model: Bedrock's own metrics, or a model's reason to stop. */
 const LAST_CHUNK = /"(?:amazon-bedrock-invocationMetrics|stop_reason|finish_reason|stopReason|completionReason)"\s*:\s*["{]/;
 

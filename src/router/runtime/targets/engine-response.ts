@@ -81,7 +81,7 @@ export class EngineResponse implements ResponseListener {
   }
 
   public began(status: number, headers: ResponseHeaders): void {
-    if ((headers['content-encoding'] ?? 'identity') !== 'identity') {
+    if (!/^(?:identity)?$/i.test(headers['content-encoding'] ?? '')) {
       this.fail(new EngineError(502, 'engine_failed', 'the engine encodes its answer, which it was asked not to do'));
     } else {
       this.status = status;

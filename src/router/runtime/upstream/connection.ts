@@ -9,7 +9,7 @@ const KEEP_ALIVE_MILLIS = 3_000;
 const KEEP_ALIVE_MARGIN_MILLIS = 1_000;
 /** What is read at once: room for some steps of a stream. */
 const READ_BYTES = 16 * 1024;
-/** What is copied behind its head, as one write costs less than two. */
+/** What is copied behind its head, as one write costs less than two; what is longer may still be on its way when an error is answered. */
 const SMALL_BODY_BYTES = 16 * 1024;
 
 /** Where a connection leads to. */
@@ -53,6 +53,7 @@ export class Connection {
   private isConnected = false;
   private isPaused = false;
   private isClosed = false;
+  private isBodyLong = false;
   private parser = new ResponseParser();
   private listener?: ResponseListener;
 
@@ -94,12 +95,13 @@ export class Connection {
     const { socket } = this;
     this.listener = listener;
     this.parser = new ResponseParser();
+    this.isBodyLong = body !== undefined && body.length > SMALL_BODY_BYTES;
     if (this.isConnected) {
       socket.setTimeout(0);
     }
     if (body === undefined) {
       socket.write(head, 'latin1');
-    } else if (body.length <= SMALL_BODY_BYTES) {
+    } else if (!this.isBodyLong) {
       const bytes = Buffer.allocUnsafe(head.length + body.length);
       bytes.write(head, 'latin1');
       body.copy(bytes, head.length);
@@ -166,8 +168,9 @@ export class Connection {
     this.listener = undefined;
     const [, seconds] = /(?:^|,)\s*timeout=(\d{1,6})/i.exec(this.parser.headers['keep-alive'] ?? '') ?? [];
     const idleMillis = seconds === undefined ? KEEP_ALIVE_MILLIS : Math.min(KEEP_ALIVE_MILLIS, Number(seconds) * 1000 - KEEP_ALIVE_MARGIN_MILLIS);
-    // who answers before it has read a request may never read the rest.
-    if (this.parser.keepsAlive && idleMillis > 0 && this.socket.writableLength === 0) {
+    // who answers before it has read a request may never read the rest, much of which is out of sight here.
+    const mayBeUnread = this.socket.writableLength > 0 || (this.isBodyLong && this.parser.status >= 400);
+    if (this.parser.keepsAlive && idleMillis > 0 && !mayBeUnread) {
       this.resume();
       this.socket.setTimeout(idleMillis);
       this.onIdle(this);

@@ -5,7 +5,8 @@ import { tellsOfKvParams, withoutKvParams } from '../handoff/kv-params';
 import { EngineResponse } from '../targets/engine-response';
 import { ResponseHeaders } from '../upstream/response-parser';
 
-const RETURNED = ['content-type', 'retry-after'];
+/** Seconds, or a date as HTTP has it now. */
+const RETRY_AFTER = /^(?:\d{1,9}|[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT)$/;
 const RESET = 'x-ratelimit-reset-';
 
 /** An engine's answer that is not a stream. */
@@ -23,11 +24,12 @@ export interface WholeAnswer {
  */
 export async function readWhole(response: EngineResponse, maxBytes: number): Promise<WholeAnswer> {
   const headers: { [name: string]: string } = {};
-  for (const name of RETURNED) {
-    const value = response.headers[name];
-    if (typeof value === 'string') {
-      headers[name] = value;
-    }
+  const { 'content-type': type, 'retry-after': retryAfter } = response.headers;
+  if (type !== undefined) {
+    headers['content-type'] = type;
+  }
+  if (retryAfter !== undefined && RETRY_AFTER.test(retryAfter)) {
+    headers['retry-after'] = retryAfter;
   }
   if (response.status === 429) {
     headers['retry-after'] ??= String(secondsToWait(response.headers));

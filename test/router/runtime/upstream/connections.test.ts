@@ -129,6 +129,19 @@ test.each([
   expect(server.sockets).toHaveLength(2);
 });
 
+test.each([
+  ['a long request is refused', 'HTTP/1.1 413 No\r\ncontent-length: 2\r\n\r\nno', 20_000, 2],
+  ['a short request is refused', 'HTTP/1.1 413 No\r\ncontent-length: 2\r\n\r\nno', 10, 1],
+  ['a long request is answered', 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno', 20_000, 1],
+])('after %s, the connections that two requests need are as many as are sure to be read', async (_, response, length, expected) => {
+  await startWith((socket) => socket.write(response));
+  for (let i = 0; i < 2; i++) {
+    expect(await post('/a', 'x'.repeat(length))).toBe('no');
+    await turn();
+  }
+  expect(server.sockets).toHaveLength(expected);
+});
+
 test('a connection that could not be made is told from one that broke', async () => {
   await startWith((socket) => socket.destroy());
   const broken = await post('/a').catch((error: unknown) => error);
