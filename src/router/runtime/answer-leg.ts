@@ -24,6 +24,8 @@ export interface Leg {
   readonly cancellation: Cancellation;
   /** Whether the KV cache is kept for it, until it is fetched or its lease ends. */
   readonly fetches?: boolean;
+  /** Whether it may be sent once more where an idle connection was closed meanwhile: a hand-off may not, which another engine is told of. */
+  readonly isRepeatable?: boolean;
   /** Whether another header would break its signature. */
   readonly isSigned?: boolean;
   /** Whether it answers as Bedrock does, to a caller that asked as Bedrock is asked. */
@@ -91,10 +93,10 @@ export class AnswerLeg {
 }
 
 /** The engine's answer, from its status on; undefined if no connection could be made. */
-async function post({ endpoint, path, headers, body, cancellation }: Leg, via: string): Promise<EngineResponse | undefined> {
+async function post({ endpoint, path, headers, body, cancellation, isRepeatable }: Leg, via: string): Promise<EngineResponse | undefined> {
   try {
     // proxies may add to `via`, so that it is not signed.
-    return await endpoint.post(path, { ...headers, via }, body, cancellation);
+    return await endpoint.post(path, { ...headers, via }, body, cancellation, isRepeatable);
   } catch (e) {
     if (cancellation.reason === undefined && e instanceof ConnectError) {
       return undefined;

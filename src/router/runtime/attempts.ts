@@ -96,7 +96,7 @@ export class Attempts {
     }
     return prepared.outcome === 'handed_off'
       ? this.answerHandedOff(exchange, asked, target, { ...leg, fetches: true }, prepared)
-      : this.leg.run(exchange, asked, await signedLeg(exchange, asked, target, leg));
+      : this.leg.run(exchange, asked, await signedLeg(exchange, asked, target, { ...leg, isRepeatable: true }));
   }
 
   /** Lets an engine answer from a KV cache or, if that fails or comes too late for the lease, from the prompt. Resolves as its leg does. */

@@ -77,6 +77,18 @@ describe('an answer that is not a stream', () => {
     expect([response.status, response.headers.get('retry-after')]).toEqual([503, expected]);
   });
 
+  test('that is none, as the engine closed an idle connection meanwhile, is asked for once more', async () => {
+    await start();
+    await (await ask(router.url, chat())).text();
+    engine.behaviour = (response) => {
+      engine.behaviour = whole;
+      response.destroy();
+    };
+    const response = await ask(router.url, chat({ seed: 1 }));
+    expect([response.status, await response.json()]).toEqual([200, COMPLETION]);
+    expect(engine.requests.map(({ body }) => body)).toEqual([chat(), chat({ seed: 1 }), chat({ seed: 1 })]);
+  });
+
   test.each([202, 204, 206, 301, 304, 401, 402, 403])('with status %d is the router\'s own trouble', async (status) => {
     await start();
     engine.behaviour = (response) => {

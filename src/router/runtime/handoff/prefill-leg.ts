@@ -41,6 +41,8 @@ interface Reading {
   readonly prompt: Prompt;
   /** Cancelled when nobody awaits it any longer. */
   readonly cancellation: Cancellation;
+  /** Whether no other engine is told of it. */
+  readonly isRepeatable: boolean;
 }
 
 /** A prefill engine that reads the prompt while another awaits the KV cache. */
@@ -90,7 +92,7 @@ export class PrefillLeg {
     const next = () => target.nextReliable(tried, prompt);
     for (let endpoint = next(); endpoint !== undefined && endpoint.freeSlots > 0; endpoint = next()) {
       tried.add(endpoint);
-      const reading = { path: asked.path, headers, body, prompt, cancellation: exchange.cancellation };
+      const reading = { path: asked.path, headers, body, prompt, cancellation: exchange.cancellation, isRepeatable: true };
       const result = await this.attempt(exchange, target, endpoint, reading);
       if (result !== undefined) {
         return result;
@@ -154,7 +156,7 @@ export class PrefillLeg {
     const [failed, left] = [exchange.cancellation.part(), exchange.cancellation.part()];
     const keeps = kvHandoffOf(target.config.kvConnector)!.keepsKvCache;
     const read = this.attempt(exchange, target, endpoint, {
-      path: asked.path, headers: { ...headers, ...readerHeaders }, prompt, body: reader, cancellation: left,
+      path: asked.path, headers: { ...headers, ...readerHeaders }, prompt, body: reader, cancellation: left, isRepeatable: false,
     });
     const meeting: Meeting = {
       endpoint,
@@ -181,7 +183,7 @@ export class PrefillLeg {
 
   /** Lets one endpoint read the prompt, and takes its slot for that. Resolves to undefined if no connection could be made; rejects if it is cancelled, or by the router's own fault. */
   private async attempt(
-    exchange: Exchange, target: Target, endpoint: Endpoint, { path, headers, body, prompt, cancellation }: Reading,
+    exchange: Exchange, target: Target, endpoint: Endpoint, { path, headers, body, prompt, cancellation, isRepeatable }: Reading,
   ): Promise<PrefillResult | undefined> {
     const labels = { target: target.config.name };
     const knownBlocks = endpoint.prompts.blocksOf(prompt);
@@ -194,7 +196,7 @@ export class PrefillLeg {
     let status: number | undefined;
     const askedAt = performance.now();
     try {
-      const response = await endpoint.post(path, { ...headers, accept: 'application/json', ...span?.headers }, body, attempt);
+      const response = await endpoint.post(path, { ...headers, accept: 'application/json', ...span?.headers }, body, attempt, isRepeatable);
       // the lease began when the engine was done, just before its status.
       const answeredAt = performance.now();
       const answer = await readWhole(response, MAX_ANSWER_BYTES);

@@ -1,5 +1,6 @@
 import { EngineResponse } from './engine-response';
 import { Cancellation } from '../cancellation';
+import { ConnectError, CrossedError } from '../upstream/connection';
 import { Connections } from '../upstream/connections';
 import { readWhole, WholeAnswer } from '../wire/whole-answer';
 
@@ -9,15 +10,33 @@ export interface Question {
   readonly path: string;
   readonly headers: { readonly [name: string]: string };
   readonly body?: Buffer;
+  /** Whether it may be sent once more where an idle connection was closed meanwhile. */
+  readonly isRepeatable: boolean;
 }
 
 /** Sends a request. Resolves once its answer begins, and rejects if it does not; with TypeError for a header that is none. */
-export async function ask(connections: Connections, { method, path, headers, body }: Question, cancellation: Cancellation): Promise<EngineResponse> {
+export async function ask(connections: Connections, question: Question, cancellation: Cancellation): Promise<EngineResponse> {
+  try {
+    return await askOnce(connections, question, cancellation, false);
+  } catch (crossed) {
+    if (!question.isRepeatable || !(crossed instanceof CrossedError)) {
+      throw crossed;
+    }
+    return askOnce(connections, question, cancellation, true).catch((error: unknown) => {
+      // an engine that it may have been the end of is not one that never had it.
+      throw error instanceof ConnectError ? crossed : error;
+    });
+  }
+}
+
+async function askOnce(
+  connections: Connections, { method, path, headers, body }: Question, cancellation: Cancellation, isAnew: boolean,
+): Promise<EngineResponse> {
   cancellation.throwIfCancelled();
   return new Promise((resolve, reject) => {
     const response = new EngineResponse(cancellation, (error) => (error === undefined ? resolve(response) : reject(error)));
     try {
-      response.over(connections.ask(method, path, headers, body, response));
+      response.over(connections.ask(method, path, headers, body, response, isAnew));
     } catch (e) {
       response.failed(e as Error);
     }
@@ -31,7 +50,7 @@ export async function getWhole(
   const cancellation = new Cancellation();
   const timer = setTimeout(() => cancellation.cancel(new Error(`the engine took longer than ${timeoutMillis} ms to answer`)), timeoutMillis);
   try {
-    return await readWhole(await ask(connections, { method: 'GET', path, headers }, cancellation), maxBytes);
+    return await readWhole(await ask(connections, { method: 'GET', path, headers, isRepeatable: true }, cancellation), maxBytes);
   } finally {
     clearTimeout(timer);
   }

@@ -169,11 +169,15 @@ export class Endpoint implements EngineState {
     return new URL(`${this.basePath}${path}`, this.url);
   }
 
-  /** Sends a request to the engine. Resolves once its answer begins, and rejects if it does not; with TypeError for a header that is none. */
+  /**
+   * Sends a request to the engine, a repeatable one once more where an idle connection was closed meanwhile. Resolves once its answer begins, and rejects if
+   * it does not; with TypeError for a header that is none.
+   */
   public async post(
-    path: string, headers: { readonly [name: string]: string }, body: Buffer, cancellation: Cancellation,
+    path: string, headers: { readonly [name: string]: string }, body: Buffer, cancellation: Cancellation, isRepeatable = false,
   ): Promise<EngineResponse> {
-    return ask(this.connections, { method: 'POST', path: `${this.basePath}${path}`, headers: { ...headers, ...this.headers }, body }, cancellation);
+    const question = { method: 'POST', path: `${this.basePath}${path}`, headers: { ...headers, ...this.headers }, body, isRepeatable } as const;
+    return ask(this.connections, question, cancellation);
   }
 
   /** Asks the engine for its health. Most answers below 500 count: hosted engines have no `/health`. */

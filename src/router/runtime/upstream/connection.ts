@@ -1,10 +1,13 @@
 import { connect, isIP, OnReadOpts, Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
 import { connect as connectTls } from 'node:tls';
 import { MalformedResponse, ResponseHeaders, ResponseParser } from './response-parser';
 
 const CONNECT_TIMEOUT_MILLIS = 3_000;
 /** Below the 5 s after which vLLM's server closes an idle connection, so that no request meets a closing one. */
 const KEEP_ALIVE_MILLIS = 3_000;
+/** Within which the end of a connection that was idle is told; who broke off later had the request. */
+const CROSSING_MILLIS = 1_000;
 /** How much earlier a connection is closed than the other side says that it will. */
 const KEEP_ALIVE_MARGIN_MILLIS = 1_000;
 /** What is read at once: room for some steps of a stream. */
@@ -27,6 +30,13 @@ export class ConnectError extends Error {
   constructor(cause: NodeJS.ErrnoException) {
     super(cause.message, { cause });
     this.code = cause.code;
+  }
+}
+
+/** A connection that had done with another request ended before a byte of the response, as it does where the other side closes it while the request is on its way. */
+export class CrossedError extends Error {
+  constructor(cause: Error) {
+    super(cause.message, { cause });
   }
 }
 
@@ -54,6 +64,10 @@ export class Connection {
   private isPaused = false;
   private isClosed = false;
   private isBodyLong = false;
+  private requests = 0;
+  private askedMillis = 0;
+  /** Whether nothing has come since the request. */
+  private isSilent = true;
   private parser = new ResponseParser();
   private listener?: ResponseListener;
 
@@ -94,6 +108,9 @@ export class Connection {
   public ask(head: string, body: Buffer | undefined, listener: ResponseListener): void {
     const { socket } = this;
     this.listener = listener;
+    this.requests++;
+    this.askedMillis = performance.now();
+    this.isSilent = true;
     this.parser = new ResponseParser();
     this.isBodyLong = body !== undefined && body.length > SMALL_BODY_BYTES;
     if (this.isConnected) {
@@ -145,6 +162,7 @@ export class Connection {
       this.destroy();
       return;
     }
+    this.isSilent = false;
     const hadBegun = parser.status !== 0;
     let body: Buffer;
     try {
@@ -192,6 +210,12 @@ export class Connection {
   private fail(error: Error): void {
     const { listener } = this;
     this.destroy();
-    listener?.failed(this.isConnected ? error : new ConnectError(error));
+    if (!this.isConnected) {
+      listener?.failed(new ConnectError(error));
+    } else if (this.requests > 1 && this.isSilent && performance.now() - this.askedMillis < CROSSING_MILLIS) {
+      listener?.failed(new CrossedError(error));
+    } else {
+      listener?.failed(error);
+    }
   }
 }

@@ -31,8 +31,12 @@ export class Connections {
    * @param headers its headers, but for `host`, `connection` and `content-length`.
    * @param body its body.
    * @param listener who awaits the response.
+   * @param isAnew whether over a new connection.
    */
-  public ask(method: 'GET' | 'POST', path: string, headers: { readonly [name: string]: string }, body: Buffer | undefined, listener: ResponseListener): Connection {
+  public ask(
+    method: 'GET' | 'POST', path: string, headers: { readonly [name: string]: string }, body: Buffer | undefined, listener: ResponseListener,
+    isAnew: boolean,
+  ): Connection {
     let head = `${method} ${path} HTTP/1.1\r\n${this.hostLine}connection: keep-alive\r\n`;
     for (const name of Object.keys(headers)) {
       const value = headers[name];
@@ -42,7 +46,8 @@ export class Connections {
       head += `${name}: ${value}\r\n`;
     }
     head += body === undefined ? '\r\n' : `content-length: ${body.length}\r\n\r\n`;
-    const connection = this.idle.pop() ?? new Connection(this.place, (idle) => this.rest(idle), (closed) => this.forget(closed));
+    const used = isAnew ? undefined : this.idle.pop();
+    const connection = used ?? new Connection(this.place, (idle) => this.rest(idle), (closed) => this.forget(closed));
     connection.ask(head, body, listener);
     return connection;
   }

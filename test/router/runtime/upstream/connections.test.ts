@@ -3,8 +3,9 @@ import { readFileSync, rmSync } from 'node:fs';
 import { createServer as createTlsServer } from 'node:https';
 import { AddressInfo, createServer, Server, Socket } from 'node:net';
 import { dirname } from 'node:path';
+import { performance } from 'node:perf_hooks';
 import { Cancellation } from '../../../../src/router/runtime/cancellation';
-import { EngineResponse } from '../../../../src/router/runtime/targets/engine-response';
+import { ask as askOver } from '../../../../src/router/runtime/targets/ask';
 import { Connection, ConnectError } from '../../../../src/router/runtime/upstream/connection';
 import { Connections } from '../../../../src/router/runtime/upstream/connections';
 import { readWhole } from '../../../../src/router/runtime/wire/whole-answer';
@@ -42,6 +43,11 @@ class RawServer {
     return (this.server.address() as AddressInfo).port;
   }
 
+  /** Takes no more connections. */
+  public refuse(): void {
+    this.server.close();
+  }
+
   public async stop(): Promise<void> {
     this.sockets.forEach((socket) => socket.destroy());
     await new Promise((resolve) => this.server.close(resolve));
@@ -56,15 +62,13 @@ const startWith = async (respond: (socket: Socket, head: string) => void) => {
 };
 
 afterEach(async () => {
+  jest.restoreAllMocks();
   connections.close();
   await server.stop();
 });
 
-async function post(path: string, body = '{}', headers: { [name: string]: string } = {}): Promise<string> {
-  const response = await new Promise<EngineResponse>((resolve, reject) => {
-    const begun: EngineResponse = new EngineResponse(new Cancellation(), (error) => (error === undefined ? resolve(begun) : reject(error)));
-    begun.over(connections.ask('POST', path, headers, Buffer.from(body), begun));
-  });
+async function post(path: string, body = '{}', headers: { [name: string]: string } = {}, isRepeatable = true): Promise<string> {
+  const response = await askOver(connections, { method: 'POST', path, headers, body: Buffer.from(body), isRepeatable }, new Cancellation());
   return (await readWhole(response, 1_000_000)).body.toString();
 }
 
@@ -150,6 +154,71 @@ test('a connection that could not be made is told from one that broke', async ()
   await server.stop();
   await expect(post('/a')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   await expect(post('/a')).rejects.toThrow(ConnectError);
+});
+
+describe('a connection that had a response ends after it was sent another request', () => {
+  const answerRight = (socket: Socket) => socket.write(answer('right'));
+  let end: (socket: Socket) => unknown;
+  const timesAsked = (path: string) => server.received.split(`POST ${path} `).length - 1;
+
+  beforeEach(async () => {
+    await startWith((socket, head) => (head.includes('/a ') ? answerRight : end)(socket));
+    expect(await post('/a')).toBe('right');
+    await turn();
+  });
+
+  test.each([
+    ['closed', (socket: Socket) => socket.end()],
+    ['reset', (socket: Socket) => socket.resetAndDestroy()],
+  ])('%s at once: it is sent over a new one', async (_, way) => {
+    end = (socket) => {
+      end = answerRight;
+      way(socket);
+    };
+    expect(await post('/b')).toBe('right');
+    expect([server.sockets.length, timesAsked('/b')]).toEqual([2, 2]);
+  });
+
+  test('at once: it is not sent again if it is not repeatable', async () => {
+    end = (socket) => socket.end();
+    await expect(post('/b', '{}', {}, false)).rejects.toThrow('the other side closed the connection');
+    expect(timesAsked('/b')).toBe(1);
+  });
+
+  test('as does the new one: it is not sent a third time', async () => {
+    end = (socket) => {
+      end = (other) => other.destroy();
+      end(socket);
+    };
+    await expect(post('/b')).rejects.toThrow('the other side closed the connection');
+    expect([server.sockets.length, timesAsked('/b')]).toEqual([2, 2]);
+  });
+
+  test('and no other can be made: it is not told as one that nobody was sent', async () => {
+    end = (socket) => {
+      server.refuse();
+      socket.destroy();
+    };
+    const error = await post('/b').catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(Error);
+    expect(error).not.toBeInstanceOf(ConnectError);
+  });
+
+  test('after a byte of the response: it is not sent again', async () => {
+    end = (socket) => socket.end('H');
+    await expect(post('/b')).rejects.toThrow('the other side closed the connection');
+    expect(timesAsked('/b')).toBe(1);
+  });
+
+  test('seconds later, when the server had it: it is not sent again', async () => {
+    const now = performance.now();
+    end = (socket) => {
+      jest.spyOn(performance, 'now').mockReturnValue(now + 60_000);
+      socket.destroy();
+    };
+    await expect(post('/b')).rejects.toThrow('the other side closed the connection');
+    expect(timesAsked('/b')).toBe(1);
+  });
 });
 
 test('a server that takes a connection and says nothing of TLS is given up', async () => {
