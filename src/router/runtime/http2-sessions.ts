@@ -3,14 +3,12 @@ import { performance } from 'node:perf_hooks';
 
 /**
  * Streams that a caller may cancel on one connection, at once and every second besides. Node itself cuts a connection at 1000 and 33, with all else that is on it:
- * before that the caller is asked to open another one, and then nothing new is taken of this one.
+ * before that nothing new is taken of it, which its caller is told.
  */
 const CANCELS = 500;
 const CANCELS_PER_SECOND = 33;
-/** From how many of them on the caller is asked. */
-const CANCELS_TO_ASK = 250;
-/** What is told of no stream in particular: all that are on their way are still taken. */
-const LAST_STREAM_ID = 2 ** 31 - 1;
+/** How long a connection on which nothing new comes is kept after its last answer: callers lose what they have not read yet when it ends. */
+const LAST_MILLIS = 1_000;
 
 /** Streams that were reset here, not by their callers. */
 const resetHere = new WeakSet<ServerHttp2Stream>();
@@ -23,31 +21,84 @@ export function reset(stream: ServerHttp2Stream): void {
   }
 }
 
-/** Closes a session on which nothing was sent or received for so long. One that its caller has broken never ends its streams: it is idle once all answers were given. */
-export function closeOnceIdle(session: ServerHttp2Session, millis: number): void {
-  const streams = new Set<ServerHttp2Stream>();
-  session.on('stream', (stream) => {
-    streams.add(stream);
-    stream.once('close', () => streams.delete(stream));
-  });
-  session.setTimeout(millis);
-  session.on('timeout', () => {
-    session.close();
-    if ([...streams].every(({ closed, writableFinished }) => closed || writableFinished)) {
-      session.destroy();
-    } else {
-      session.setTimeout(millis);
+/**
+ * A connection of HTTP/2. Older SDKs for JavaScript destroy theirs, with every answer on it, when they are told that nothing new is taken of it (GOAWAY): who
+ * needs not be told is not.
+ */
+export class CallerSession {
+  private readonly session: ServerHttp2Session;
+  private readonly streams = new Set<ServerHttp2Stream>();
+  private idleMillis: number;
+  /** Whether the caller has said itself that it sends nothing new. */
+  private isLeaving = false;
+
+  /**
+   * @param session the connection.
+   * @param idleMillis it is closed once nothing was sent or received for so long, and no answer is on its way.
+   */
+  constructor(session: ServerHttp2Session, idleMillis: number) {
+    this.session = session;
+    this.idleMillis = idleMillis;
+    session.on('stream', (stream) => {
+      this.streams.add(stream);
+      stream.once('close', () => this.streams.delete(stream));
+    });
+    session.setTimeout(idleMillis);
+    session.on('timeout', () => this.closeIfIdle());
+    session.on('goaway', (code) => this.callerLeaves(code));
+    closeOnceCancelled(session);
+  }
+
+  /** Closes the connection as soon as it is idle. */
+  public closeSoon(): void {
+    this.idleMillis = LAST_MILLIS;
+    this.session.setTimeout(this.idleMillis);
+  }
+
+  /** Takes nothing new; answers that are on their way go on to their end. */
+  public close(): void {
+    if (!this.isLeaving) {
+      this.session.close();
     }
-  });
+  }
+
+  /** Cuts the connection. */
+  public destroy(): void {
+    this.session.destroy();
+  }
+
+  // streams of a connection that its caller has broken never end: they are idle once all answers were given.
+  private closeIfIdle(): void {
+    if ([...this.streams].every(({ closed, writableFinished }) => closed || writableFinished)) {
+      this.session.close();
+      this.session.destroy();
+    } else {
+      this.session.setTimeout(this.idleMillis);
+    }
+  }
+
+  private callerLeaves(code: number): void {
+    if (code === constants.NGHTTP2_NO_ERROR) {
+      this.isLeaving = true;
+      // Node no longer reads once there is no request, so that the caller is not seen to go.
+      this.closeSoon();
+      // what it does next is to close the session, which would tell the caller what it has just told.
+      const { session } = this;
+      const { close } = session;
+      session.close = () => {
+        session.close = close;
+      };
+    }
+  }
 }
 
-/** Serves a caller that goes on to cancel no more on this session; what else is on it goes on to its end. */
-export function closeOnceCancelled(session: ServerHttp2Session): void {
+// a caller that goes on to cancel is served no more on this connection; what else is on it goes on to its end.
+function closeOnceCancelled(session: ServerHttp2Session): void {
   let cancels = 0;
   let countedMillis = performance.now();
-  let isAsked = false;
   session.on('stream', (stream) => stream.once('close', () => {
-    if (stream.rstCode === constants.NGHTTP2_NO_ERROR || session.closed || resetHere.has(stream)) {
+    const isWhole = stream.writableFinished && !stream.aborted;
+    if (isWhole || session.closed || resetHere.has(stream)) {
       return;
     }
     const now = performance.now();
@@ -55,16 +106,6 @@ export function closeOnceCancelled(session: ServerHttp2Session): void {
     countedMillis = now;
     if (cancels >= CANCELS) {
       session.close();
-    } else if (cancels >= CANCELS_TO_ASK && !isAsked) {
-      isAsked = true;
-      askToReconnect(session);
     }
   }));
-}
-
-/** Asks the caller to open another connection for what it has not sent yet. One that closes would refuse what was sent meanwhile. */
-export function askToReconnect(session: ServerHttp2Session): void {
-  if (!session.destroyed) {
-    session.goaway(constants.NGHTTP2_NO_ERROR, LAST_STREAM_ID);
-  }
 }

@@ -1,8 +1,8 @@
 import { createServer, IncomingMessage, Server, ServerResponse } from 'node:http';
-import { createServer as createHttp2Server, Http2Server, Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from 'node:http2';
+import { createServer as createHttp2Server, Http2Server, Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import { AddressInfo, Server as SocketServer, Socket } from 'node:net';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:tls';
-import { askToReconnect, closeOnceCancelled, closeOnceIdle } from './http2-sessions';
+import { CallerSession } from './http2-sessions';
 
 /** What a connection of HTTP/2 begins with, where the caller knows beforehand that it is spoken here. No request of HTTP/1.1 does. */
 const PREFACE = Buffer.from('PRI');
@@ -45,7 +45,7 @@ export class Listener {
   private readonly server: SocketServer;
   private readonly http1: Server;
   private readonly http2: Http2Server;
-  private readonly sessions = new Set<ServerHttp2Session>();
+  private readonly sessions = new Set<CallerSession>();
   /** Every connection: neither of the two knows those that have not said yet which of them they speak. */
   private readonly sockets = new Set<Socket>();
   private keepAliveMillis: number;
@@ -59,11 +59,10 @@ export class Listener {
     this.http1 = createServer({ maxHeaderSize: maxHeaderBytes, keepAliveTimeout: this.keepAliveMillis, noDelay: true }, inTurn(serve));
     this.http2 = createHttp2Server({ ...RESETS, settings: { initialWindowSize: WINDOW_BYTES, maxHeaderListSize: maxHeaderBytes } }, serve);
     this.http2.on('session', (session) => {
-      this.sessions.add(session);
+      const callerSession = new CallerSession(session, this.keepAliveMillis);
+      this.sessions.add(callerSession);
       session.setLocalWindowSize(WINDOW_BYTES);
-      closeOnceIdle(session, this.keepAliveMillis);
-      closeOnceCancelled(session);
-      session.once('close', () => this.sessions.delete(session));
+      session.once('close', () => this.sessions.delete(callerSession));
     });
     this.http2.on('sessionError', () => {});
     const [speakHttp1] = this.http1.listeners('connection');
@@ -107,9 +106,9 @@ export class Listener {
     (this.server as TlsServer).setSecureContext({ ...certificate, ...TLS });
   }
 
-  /** Asks the callers that there are to go elsewhere with what they have not sent yet; those of HTTP/1.1 are told in their answers. */
-  public askToReconnect(): void {
-    this.sessions.forEach(askToReconnect);
+  /** From now on connections of HTTP/2 are let go as soon as they are idle; callers of HTTP/1.1 are told to go elsewhere in their answers. */
+  public goDown(): void {
+    this.sessions.forEach((session) => session.closeSoon());
   }
 
   /** Takes no new connection, and lets those that are idle go. */

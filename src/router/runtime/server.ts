@@ -113,7 +113,7 @@ export class RouterServer {
     const { service: { config: { lameduckSeconds, drainSeconds } }, log } = this;
     this.draining = true;
     log.info({ inFlight: this.exchanges.size }, 'draining');
-    this.listener.askToReconnect();
+    this.listener.goDown();
     await sleep(lameduckSeconds * 1000);
     this.listener.close();
     const end = performance.now() + (drainSeconds - lameduckSeconds) * 1000;
