@@ -109,7 +109,7 @@ export interface FleetSearch {
   readonly solver: string;
   /** Combinations of serving, hardware and tensor parallel degree that were considered. */
   readonly considered: number;
-  /** The cheapest fleet, and each dearer one that answers clearly sooner (end to end) than all that are cheaper. */
+  /** The cheapest fleet, and each dearer one, up to three times its price, that answers clearly sooner (end to end) than all that are cheaper. */
   readonly front: FleetCandidate[];
   /** Combinations that the front does not hold, the cheapest first, those without a fleet last. */
   readonly rejected: RejectedConfiguration[];

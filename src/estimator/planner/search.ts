@@ -11,7 +11,7 @@ import { FleetCandidate, FleetPool, RejectedConfiguration } from './fleet-search
 /** How many instances more than the cheapest of a combination each pool may have. */
 const NEIGHBOURS = [-2, -1, 0, 1, 2];
 
-/** Combinations that cost more than this multiple of the cheapest fleet are not looked at further. */
+/** Fleets that cost more than this multiple of the cheapest are not looked at: who looks for fleets for little money has no use for them. */
 const DEAREST = 3;
 
 /** A dearer fleet is worth telling if it answers in this share of the time at most. */
@@ -129,7 +129,8 @@ function priced(specs: readonly DeploymentSpec[], rejected: RejectedConfiguratio
     if (!stagesOf(spec).some((stage) => refused.has(stage))) {
       try {
         const service = new Service(spec);
-        const usdPerHour = leastUsdPerHour(service);
+        const least = service.fewestStable();
+        const usdPerHour = fleetPrice(service, least.prefill, least.decode);
         if (usdPerHour === undefined) {
           const unpriced = [spec.prefill, spec.decode].find((pool) => pool !== undefined && poolPrice(pool) === undefined)!;
           rejected.push({ ...poolsOf(spec), reason: `no ${unpriced.purchaseOption} price of ${unpriced.hardware} is published` });
@@ -155,17 +156,10 @@ function stagesOf({ prefill, decode }: DeploymentSpec): string[] {
   return prefill === undefined ? [named('aggregated', decode)] : [named('prefill', prefill), named('decode', decode)];
 }
 
-// loads are inverse to the counts, so those of one instance each tell the fewest that are stable
-function leastUsdPerHour(service: Service): number | undefined {
-  const prefill = service.aggregated ? 0 : 1;
-  service.solve(prefill, 1);
-  const { prefillLoad, decodeLoad } = service.form;
-  return fleetPrice(service, prefill * (Math.floor(prefillLoad) + 1), Math.floor(decodeLoad) + 1);
-}
-
 /** The fleets around the cheapest counts of each combination; those of a combination that is of no use any more are left out. */
 function* inOrderOfPrice(combinations: readonly Found[], isOfUse: (found: Found) => boolean): Generator<Fleet> {
-  const all = combinations.flatMap(around).sort((a, b) => a.usdPerHour - b.usdPerHour);
+  const most = DEAREST * Math.min(...combinations.map(({ usdPerHour }) => usdPerHour));
+  const all = combinations.flatMap(around).filter(({ usdPerHour }) => usdPerHour <= most).sort((a, b) => a.usdPerHour - b.usdPerHour);
   for (let from = 0, to = 0; from < all.length; from = to) {
     while (to < all.length && all[to].usdPerHour === all[from].usdPerHour) {
       to++;
