@@ -1,6 +1,6 @@
 // Bundles what the package ships ready to run: the CLI (bin/), the router's container (assets/router/), and beside them the JSON Schemas (assets/schema/).
 // The output depends on the sources and package-lock.json alone, so image asset hashes are the same on every machine.
-import { copyFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -57,3 +57,5 @@ await build({
     ].join('\n'),
   },
 });
+// npm makes it so when it links the command, which is not again after a further build.
+chmodSync(join(out, 'bin/cdk-disaggregated-inference.mjs'), 0o755);

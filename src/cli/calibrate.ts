@@ -28,6 +28,9 @@ const MAX_FOLDS = 6;
 /** Requests that a fit is of, in all runs together: each step of a fit replays them, and more hardly change it. */
 const MAX_FITTED_REQUESTS = 1000;
 
+/** A mean error of what was held out that no engine of the spec's has, whatever its coefficients. */
+const UNLIKE = 0.5;
+
 /** Options of `calibrate`, as commander gives them. */
 export interface CalibrateOptions {
   readonly spec: string;
@@ -255,6 +258,7 @@ export function calibrationText({ hardware, tensorParallelDegree, measured, coef
       `the fit, and what was held out, are of the first ${measured.fittedRequests} of ${measured.requests} requests; the errors before and fitted are of all`,
     ] : [],
     ...metrics.some((one) => one.heldOut === undefined) ? ['there is one configuration: what others would be off by is not known'] : [],
+    ...metrics.some((one) => (one.heldOut?.mape ?? 0) > UNLIKE) ? ['what was held out is so far off that the measurements may be of another model or accelerator than the spec\'s'] : [],
     out === undefined ? 'write it with --out, and name the file as "calibration" of a spec' : `written to ${out}: name it as "calibration" of a spec`,
   ].join('\n\n');
 }

@@ -186,6 +186,13 @@ describe('the command', () => {
     expect(byFile.value / byFile.low).toBeGreaterThanOrEqual(Math.exp(1.28 * calibration.tpotRelativeSigma));
   });
 
+  test('says that measurements of another model on another accelerator are unlike the spec', () => {
+    const unlike = 'the measurements may be of another model or accelerator than the spec\'s';
+    const of = (spec: string) => cli.run(['calibrate', 'examples/measurements/qwen3-32b-p5.csv', '--spec', `examples/specs/${spec}.json`]).stdout;
+    expect(of('llama-3.3-70b-trn2')).toContain(unlike);
+    expect(of('qwen3-32b-p5')).not.toContain(unlike);
+  });
+
   test.each<[string, object, string[], RegExp, number]>([
     ['a pool that the spec has not', SPEC, ['--pool', 'prefill'], /the spec has no prefill pool/, 3],
     ['an odd number of tokens', SPEC, ['--max-num-batched-tokens', '-1'], /the tokens of a step are no whole number above 0, got: "-1"/, 2],

@@ -29,7 +29,8 @@ export class CliProcess {
    * @param cwd folder to run in.
    */
   public run(args: string[], input?: string | Buffer, cwd = ROOT): Run {
-    const { status, stdout, stderr } = spawnSync(process.execPath, [this.file, ...args], { input, cwd, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
+    // by its own first line, as a shell does.
+    const { status, stdout, stderr } = spawnSync(this.file, args, { input, cwd, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
     return { status, stdout, stderr };
   }
 
