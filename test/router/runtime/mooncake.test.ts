@@ -54,7 +54,7 @@ describe('a request', () => {
     });
     expect(read.body).toEqual({
       model: body.model,
-      messages: (body as any).messages,
+      messages: asked.messages,
       stream: false,
       max_tokens: 1,
       ignore_eos: true,
