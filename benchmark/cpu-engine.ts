@@ -16,7 +16,8 @@ import { calibrate } from '../src/estimator/calibration/calibrate';
 import { DecodeStep, LoggedRequest, MeasuredConfiguration, Measurements, UnloadedPrompt } from '../src/estimator/calibration/measurements';
 import { mean } from '../src/estimator/calibration/score';
 import { Random } from '../src/estimator/simulation/random';
-import { Engine, freePorts, makeModel } from '../test/engines/engine';
+import { Engine, makeModel } from '../test/engines/engine';
+import { freePorts } from '../test/ports';
 
 const RATES_PER_SECOND = [0.5, 1.25, 2];
 /** Of requests that come at random, each as likely. */

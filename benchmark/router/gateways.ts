@@ -1,9 +1,9 @@
 import { ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePorts } from '../../test/ports';
 
 /** The key that callers have. */
 export const KEY = 'sk-benchmark';
@@ -96,8 +96,8 @@ export function peers(environments: readonly string[]): Gateway[] {
 
 /** Starts a gateway on the first core. */
 export async function start({ name, command, ready }: Gateway, engineUrl: string): Promise<RunningGateway> {
-  const port = await freePort();
-  const { argv, env } = command!(port, engineUrl, await freePort());
+  const [port, sparePort] = await freePorts(2);
+  const { argv, env } = command!(port, engineUrl, sparePort);
   const logFile = join(mkdtempSync(join(tmpdir(), 'gateway-')), 'log');
   const log = openSync(logFile, 'w');
   const child = spawn('taskset', ['-c', '0', ...argv], { env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env }, stdio: ['ignore', log, log], detached: true });
@@ -148,12 +148,4 @@ async function stop(child: ChildProcess): Promise<void> {
 
 async function answers(url: string): Promise<boolean> {
   return fetch(url, { headers: { authorization: `Bearer ${KEY}` } }).then(({ status }) => status === 200, () => false);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { createServer, Server } from 'node:tls';
-import { freePort, ValkeyServer } from './valkey-server';
+import { ValkeyServer } from './valkey-server';
+import { freePorts } from '../ports';
 import { localCertificate } from '../router/runtime/certificate';
 import { ask, chat, configOf, KEY, MockEngine, until, wholly } from '../router/runtime/harness';
 import { bundle, RouterProcess } from '../router/runtime/router-process';
@@ -27,7 +28,8 @@ afterEach(async () => {
 afterAll(async () => engine.stop());
 
 async function startServer(...options: string[]): Promise<void> {
-  server = new ValkeyServer(await freePort(), options);
+  const [port] = await freePorts(1);
+  server = new ValkeyServer(port, options);
   await server.start();
 }
 

@@ -1,6 +1,5 @@
 import { ChildProcessByStdio, spawn } from 'child_process';
 import { existsSync, mkdtempSync, rmSync } from 'fs';
-import { createServer, AddressInfo } from 'net';
 import { tmpdir } from 'os';
 import { join } from 'path';
 import { createInterface } from 'readline';
@@ -10,6 +9,7 @@ import { CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import { EC2Client } from '@aws-sdk/client-ec2';
 import { ECSClient } from '@aws-sdk/client-ecs';
 import { EKSClient } from '@aws-sdk/client-eks';
+import { freePorts } from '../ports';
 
 const BIN = join(__dirname, '../../.venv-deploy/bin');
 
@@ -46,7 +46,7 @@ export interface Aws {
 /** An AWS emulator in a process of its own. */
 export class Emulator {
   public static async start(name: EmulatorName): Promise<Emulator> {
-    const port = await freePort();
+    const [port] = await freePorts(1);
     const { command, args, env } = COMMANDS[name](port);
     if (!existsSync(command)) {
       throw new Error(`${command} is missing: python3 -m venv .venv-deploy && .venv-deploy/bin/pip install -r test/deploy/requirements.txt`);
@@ -151,12 +151,4 @@ export class Emulator {
 function guarded(command: string, args: string[], env: Record<string, string>): Child {
   const script = 'exec 3<&0; "$@" & server=$!; (read -r _ <&3; kill -9 $server) & wait $server';
   return spawn('sh', ['-c', script, 'sh', command, ...args], { env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Engine, freePorts, makeModel } from './engine';
+import { freePorts } from '../ports';
+import { Engine, makeModel } from './engine';
 
 export const MODEL = 'tiny';
 

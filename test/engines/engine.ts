@@ -1,6 +1,5 @@
 import { ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, openSync, readFileSync } from 'node:fs';
-import { AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 
 /** Of the virtual environment that has vLLM. */
@@ -83,8 +82,10 @@ export class Engine {
   public async ready(): Promise<void> {
     const end = Date.now() + START_MILLIS;
     while (!await this.isWell()) {
-      if (this.process.exitCode !== null || Date.now() > end) {
-        throw new Error(`the engine did not start:\n${readFileSync(this.log, 'utf8').slice(-3000)}`);
+      const log = readFileSync(this.log, 'utf8');
+      // an engine whose thread has died at its start waits for it, for ever.
+      if (this.process.exitCode !== null || Date.now() > end || log.includes('\nException in thread ')) {
+        throw new Error(`the engine did not start:\n${log.slice(-3000)}`);
       }
       await new Promise((resolve) => setTimeout(resolve, 1000));
     }
@@ -129,14 +130,4 @@ export class Engine {
       // gone already.
     }
   }
-}
-
-/** TCP ports that nobody listens on. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(servers.map(async (server) => new Promise<number>((resolve) => {
-    server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
-  })));
-  await Promise.all(servers.map(async (server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

@@ -333,7 +333,7 @@ describe('a prefill engine', () => {
   beforeAll(async () => {
     between = await Between.start(pair.prefill.url);
   });
-  afterAll(() => between.stop());
+  afterAll(() => between?.stop());
 
   test.each<[string, (params: any) => unknown, string]>([
     ['no KV cache', () => undefined, 'fallback_params_invalid'],
