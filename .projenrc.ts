@@ -144,6 +144,9 @@ const project = new awscdk.AwsCdkConstructLibrary({
 // an allowlist: what is new in the checkout is not shipped until it is named here. npm adds LICENSE, README.md and package.json.
 project.package.addField('files', ['.jsii', 'API.md', 'assets', 'bin', 'lib']);
 
+// fields are what their constructors make them: V8 knows no type of one that was undefined first, and boxes its numbers.
+project.tsconfig?.file.addOverride('compilerOptions.useDefineForClassFields', false);
+
 // the banner about Node 20's end of life, which jsii prints at every run.
 project.compileTask.env('JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION', '1');
 
