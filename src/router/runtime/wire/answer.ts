@@ -1,6 +1,7 @@
 import { ServerResponse } from 'node:http';
 import { constants, Http2ServerResponse, ServerHttp2Stream } from 'node:http2';
 import { reset } from '../http2-sessions';
+import { endOfTurn } from '../turn';
 
 /** The caller closed its connection. */
 export class CallerGone extends Error {}
@@ -68,6 +69,7 @@ export class Answer {
 
   /** Sends bytes; resolves when the caller can take more. */
   public async write(bytes: Buffer): Promise<void> {
+    await endOfTurn();
     this.throwIfGone();
     if (!this.out.write(this.isChunked ? chunkOf(bytes) : bytes)) {
       await this.patiently((resolve) => this.out.once('drain', resolve), (resolve) => this.out.off('drain', resolve));
@@ -76,6 +78,7 @@ export class Answer {
 
   /** Ends an answer that is complete; resolves when the caller's socket has taken all of it. */
   public async end(bytes: Buffer = NOTHING): Promise<void> {
+    await endOfTurn();
     this.throwIfGone();
     this.out.end(this.isChunked ? chunkOf(bytes, LAST_CHUNK) : bytes);
     if (this.out.writableLength > 0 || !(this.out instanceof ServerResponse)) {
