@@ -49,7 +49,7 @@ const QWEN3_32B = modelShape(ModelArchitecture.of('qwen3-32b').spec, 2, 2);
 const RTX_PRO_6000_PAIR_BYTES = 2 * 96e9;
 
 /** An engine of one device. */
-const ALONE = { ranks: 1, chips: 1, stages: 1, expertSharers: 1, linkBytesPerSecond: 0, kvCopies: 1, lowPrecision: false };
+const ALONE = { ranks: 1, chips: 1, stages: 1, expertSharers: 1, linkBytesPerSecond: 0, kvCopies: 1, expertPasses: 0, lowPrecision: false };
 
 /** An engine that serves a Llama of 185 million random weights on one core of a CPU. */
 export const SMALL_LLAMA_ON_A_CORE: MeasuredEngine = {
@@ -90,6 +90,7 @@ export function replayScores(): ReplayScore[] {
         stages: 1,
         expertSharers: 1,
         kvCopies: 1,
+        expertPasses: 0,
         lowPrecision: false,
       },
       // vLLM's default: nine tenths of the memory, less the weights.
@@ -166,6 +167,8 @@ function smallLlama(): ModelShape {
     experts: 0,
     expertsPerToken: 0,
     expertBytes: 0,
+    expertFlopsPerToken: 0,
+    expertColumns: 0,
     expertLayers: 0,
     kvBytesPerTokenFull: 2 * kvHeads * headSize * layers * 2,
     kvBytesPerTokenWindowed: 0,

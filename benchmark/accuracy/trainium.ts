@@ -10,7 +10,7 @@ export const TRAINIUM_START: Coefficients = Object.assign(new Coefficients(), {
   prefillAttentionUtilisation: 0.2,
   prefillLayerSeconds: 3e-4,
   prefillTokenLayerSeconds: 5e-7,
-  prefillExpertSeconds: 2e-4,
+  promptExpertUtilisation: 0.2,
   weightBandwidthUtilisation: 0.8,
   kvBandwidthUtilisation: 0.4,
   decodeLayerSeconds: 1.5e-4,

@@ -37,7 +37,8 @@ const STEP: CoefficientName[] = [
   'collectiveBandwidthUtilisation',
 ];
 const PREFILL: CoefficientName[] = [
-  ...STEP, 'prefillAttentionUtilisation', 'prefillLayerSeconds', 'prefillTokenLayerSeconds', 'prefillPromptSeconds', 'prefillExpertSeconds', 'gatewaySeconds',
+  ...STEP, 'prefillAttentionUtilisation', 'prefillLayerSeconds', 'prefillTokenLayerSeconds', 'prefillPromptSeconds', 'prefillExpertSeconds',
+  'promptExpertUtilisation', 'gatewaySeconds',
 ];
 const DECODE: CoefficientName[] = [
   ...STEP, 'kvBandwidthUtilisation', 'decodeLayerSeconds', 'decodeSequenceLayerSeconds', 'decodeExpertLayerSeconds',

@@ -3,6 +3,7 @@ import { configurationsOf } from '../../src/estimator/calibration/held-out';
 import { ClosedLoop, MeasuredConfiguration, MeasuredEngine, Measurements } from '../../src/estimator/calibration/measurements';
 import { Coefficients } from '../../src/estimator/phases/coefficients';
 import { modelShape } from '../../src/estimator/phases/model-shape';
+import { promptSeconds } from '../../src/estimator/phases/prefill';
 import { MixedEngine, MixedRequest } from '../../src/estimator/simulation/mixed-engine';
 import { ModelArchitecture } from '../../src/model';
 
@@ -18,6 +19,7 @@ const ENGINE = {
     stages: 1,
     expertSharers: 1,
     kvCopies: 1,
+    expertPasses: 0,
     lowPrecision: false,
   },
   limits: { sequences: 64, stepTokens: 2048, blockTokens: 16, kvTokens: Infinity },
@@ -73,6 +75,15 @@ test.each<[string, Partial<Coefficients>]>([
   expect(Math.abs(coefficients.gatewaySeconds / exact.gatewaySeconds - 1)).toBeLessThan(0.01);
   expect(Math.abs(coefficients.decodeLayerSeconds / exact.decodeLayerSeconds - 1)).toBeLessThan(0.01);
   expect(relativeSigmas.get('gatewaySeconds')).toBeLessThan(0.1);
+});
+
+test('a prompt that the engine reads in segments takes a step for each', () => {
+  const ttft = (inputTokens: number, segmentTokens?: number) => (
+    compare({ prompts: [{ inputTokens, segmentTokens, ttftSeconds: 1 }] }, TRUE)[0].predicted);
+  const { gatewaySeconds } = TRUE;
+  expect(ttft(8192, 2048)).toBeCloseTo(gatewaySeconds + promptSeconds(ENGINE.model, ENGINE.engine, TRUE, 8192, 0, 2048), 12);
+  expect(ttft(8192, 2048)).toBeGreaterThan(ttft(8192));
+  expect(ttft(2048, 2048)).toBeCloseTo(ttft(2048), 12);
 });
 
 describe('a closed loop', () => {

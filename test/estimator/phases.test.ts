@@ -26,6 +26,7 @@ const ENGINE: EngineShape = {
   stages: 1,
   expertSharers: 1,
   kvCopies: 1,
+  expertPasses: 0,
   lowPrecision: false,
 };
 
@@ -205,6 +206,25 @@ describe('an engine of an accelerator', () => {
     const copies = (kvShards: number, ranks: number) => (
       engineShape(Accelerator.TRAINIUM1, ranks, { ...shape('llama-3.1-8b'), kvShards }, false)!.kvCopies);
     expect([copies(40, 32), copies(8, 32), copies(32, 32), copies(64, 32)]).toEqual([1.6, 4, 1, 1]);
+  });
+
+  test('a NeuronCore takes each token of a prompt through every expert, in whole arrays of 128 columns; other devices through its own alone', () => {
+    const passes = (chip: Accelerator, id: string, ranks: number) => engineShape(chip, ranks, shape(id), false)!.expertPasses;
+    // 1,536 columns over 64 ranks are 24 of an array's, 8,192 are one whole
+    expect(passes(Accelerator.TRAINIUM2, 'qwen3-235b-a22b', 64)).toBeCloseTo(128 * 128 / 24, 9);
+    expect(passes(Accelerator.TRAINIUM2, 'llama-4-scout', 64)).toBe(16);
+    expect(passes(Accelerator.TRAINIUM2, 'llama-3.3-70b', 64)).toBe(0);
+    expect(passes(Accelerator.H100, 'llama-4-scout', 8)).toBe(0);
+  });
+
+  test('what all experts take is added for tokens of prompts, and not for written ones', () => {
+    const model = shape('llama-4-scout');
+    const k = Object.assign(new Coefficients(), { promptExpertUtilisation: 0.1 });
+    const all = (step: Partial<Step>) => (
+      mixedStepSeconds(model, { ...ENGINE, expertPasses: 16 }, k, { ...MIXED, ...step }) - mixedStepSeconds(model, ENGINE, k, { ...MIXED, ...step }));
+    // 48 layers of 16 experts with three matrices of 5,120 by 8,192
+    expect(all({}) / (512 * 48 * 16 * 2 * 3 * 5120 * 8192 / 1e14)).toBeCloseTo(1, 9);
+    expect(all({ newTokens: 0, attentionFlops: 0, prompts: 0 })).toBe(0);
   });
 
   test('the links between its chips have to be known where it has several', () => {

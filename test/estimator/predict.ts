@@ -22,6 +22,8 @@ export interface Row {
   readonly inputTokens: number;
   readonly outputTokens?: number | null;
   readonly bucketTokens?: number;
+  /** Tokens of a prompt that the engine reads at once. */
+  readonly segmentTokens?: number;
   /** A release of the model that attends to everything where the one that the library knows has a window. */
   readonly withoutWindow?: boolean;
   /** Context that a step reads where the engine was compiled for one length. */
@@ -69,8 +71,8 @@ export function configurationsOfRows(rows: readonly Row[], isBatchReadAtOnce: bo
     const own = rows.filter((row) => nameOf(row) === name);
     const limits = { sequences: Infinity, stepTokens: Infinity, blockTokens: 16, kvTokens: Infinity };
     return new MeasuredConfiguration({ ...shapes(own[0]), limits }, {
-      prompts: own.filter((row) => row.ttftSeconds !== undefined).map((row) => (
-        { inputTokens: row.bucketTokens ?? row.inputTokens, prompts: isBatchReadAtOnce ? row.batch : 1, ttftSeconds: row.ttftSeconds! })),
+      prompts: own.filter((row) => row.ttftSeconds !== undefined).map(({ bucketTokens, inputTokens, segmentTokens, batch, ttftSeconds }) => (
+        { inputTokens: bucketTokens ?? inputTokens, segmentTokens, prompts: isBatchReadAtOnce ? batch : 1, ttftSeconds: ttftSeconds! })),
       steps: own.filter((row) => row.tpotSeconds !== undefined).map((row) => (
         { sequences: row.batch, contextTokens: contextOf(row), stepSeconds: row.tpotSeconds! })),
       loops: [],

@@ -7,6 +7,7 @@ type Spreads = { readonly [name in CoefficientName]?: number };
 /** How far coefficients may be from where a fit starts, as standard deviations of the logarithm: wide, as engines and their releases differ. */
 const SPREADS: Spreads = {
   denseUtilisation: 0.4,
+  lowPrecisionGain: 0.2,
   prefillAttentionUtilisation: 0.4,
   prefillLayerSeconds: 0.7,
   prefillTokenLayerSeconds: 1,
@@ -21,9 +22,7 @@ const SPREADS: Spreads = {
   gatewaySeconds: 1,
 };
 
-const LOW_PRECISION_SPREADS: Spreads = { lowPrecisionGain: 0.2 };
-
-const EXPERT_SPREADS: Spreads = { decodeExpertLayerSeconds: 1, prefillExpertSeconds: 1.5 };
+const EXPERT_SPREADS: Spreads = { decodeExpertLayerSeconds: 1, prefillExpertSeconds: 1.5, promptExpertUtilisation: 0.7 };
 
 /**
  * Fits the coefficients of an accelerator and an engine to measurements, those of several configurations together if there are several.
@@ -37,9 +36,9 @@ const EXPERT_SPREADS: Spreads = { decodeExpertLayerSeconds: 1, prefillExpertSeco
 export function calibrate(start: Coefficients, configurations: readonly MeasuredConfiguration[], from = start): Fit {
   const dense = configurations.filter(({ measured }) => measured.model.experts === 0);
   if (dense.length === 0) {
-    return fit(start, { ...SPREADS, ...LOW_PRECISION_SPREADS, ...EXPERT_SPREADS }, configurations, from);
+    return fit(start, { ...SPREADS, ...EXPERT_SPREADS }, configurations, from);
   }
-  const shared = fit(start, { ...SPREADS, ...LOW_PRECISION_SPREADS }, dense, from);
+  const shared = fit(start, SPREADS, dense, from);
   if (dense.length === configurations.length) {
     return shared;
   }
@@ -49,9 +48,10 @@ export function calibrate(start: Coefficients, configurations: readonly Measured
 }
 
 function fit(start: Coefficients, spreads: Spreads, configurations: readonly MeasuredConfiguration[], from: Coefficients): Fit {
-  const isLow = configurations.some(({ measured }) => measured.engine.lowPrecision);
-  const free = Object.entries(spreads).filter(([name]) => start[name as CoefficientName] > 0 && (isLow || !(name in LOW_PRECISION_SPREADS)))
-    .map(([name, relativeSigma]): FreeCoefficient => ({ name: name as CoefficientName, relativeSigma }));
+  const engines = configurations.map(({ measured }) => measured.engine);
+  const free = Object.entries(spreads).map(([name, relativeSigma]): FreeCoefficient => ({ name: name as CoefficientName, relativeSigma }))
+    .filter(({ name }) => start[name] > 0 && (name !== 'lowPrecisionGain' || engines.some(({ lowPrecision }) => lowPrecision))
+      && (name !== 'promptExpertUtilisation' || engines.some(({ expertPasses }) => expertPasses > 0)));
   const search = (of: readonly MeasuredConfiguration[], begin: Coefficients) => (
     fitCoefficients(start, free, (k) => of.flatMap((one) => one.compare(k)), begin));
   // simulated runs make the landscape rough: what else was measured leads to the right valley.

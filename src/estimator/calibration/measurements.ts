@@ -1,7 +1,7 @@
 import { ClosedLoopSteps } from './closed-loop';
 import { Coefficients } from '../phases/coefficients';
 import { decodeStepSeconds } from '../phases/decode';
-import { prefillSeconds } from '../phases/prefill';
+import { prefillSeconds, promptSeconds } from '../phases/prefill';
 import { EngineShape, ModelShape, kvReadBytes } from '../phases/shapes';
 import { MixedEngine, MixedEngineLimits, MixedRequest } from '../simulation/mixed-engine';
 
@@ -10,6 +10,8 @@ export interface UnloadedPrompt {
   readonly inputTokens: number;
   /** Prompts of this length that it read at once; 1 if undefined. */
   readonly prompts?: number;
+  /** Tokens that it read of one prompt at once; all of them if undefined. */
+  readonly segmentTokens?: number;
   readonly ttftSeconds: number;
 }
 
@@ -90,8 +92,12 @@ export class MeasuredConfiguration {
     const { model, engine } = this.measured;
     const { prompts, steps, logs } = this.measurements;
     return [
-      ...prompts.map(({ inputTokens, ttftSeconds, prompts: together = 1 }): Compared => (
-        { metric: 'ttft', measured: ttftSeconds, predicted: k.gatewaySeconds + prefillSeconds(model, engine, k, inputTokens, 0, together) })),
+      ...prompts.map(({ inputTokens, ttftSeconds, segmentTokens, prompts: together = 1 }): Compared => ({
+        metric: 'ttft',
+        measured: ttftSeconds,
+        predicted: k.gatewaySeconds + (segmentTokens === undefined
+          ? prefillSeconds(model, engine, k, inputTokens, 0, together) : promptSeconds(model, engine, k, inputTokens, 0, segmentTokens)),
+      })),
       ...steps.map(({ sequences, contextTokens, stepSeconds }): Compared => (
         { metric: 'tpot', measured: stepSeconds, predicted: decodeStepSeconds(model, engine, k, sequences, kvReadBytes(model, contextTokens)) })),
       ...this.loops.flatMap(({ loop, steps: laidOut }): Compared[] => [

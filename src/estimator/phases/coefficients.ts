@@ -10,6 +10,8 @@ export class Coefficients {
   public prefillAttentionUtilisation = 1;
   /** Gain of 8-bit or narrower weights in these FLOP/s of projections and feed-forward. */
   public lowPrecisionGain = 1;
+  /** Share of peak FLOP/s that routed experts reach where each token of a prompt passes all of them. */
+  public promptExpertUtilisation = 1;
   /** Launch floor of one layer in prefill. */
   public prefillLayerSeconds = 0;
   /** Serial work of one token in one layer: norms, residuals. */

@@ -1,6 +1,9 @@
 import { EngineShape, ModelShape } from './shapes';
 import { Accelerator } from '../../hardware';
 
+/** Columns of the array that a NeuronCore multiplies with (Neuron SDK, NeuronCore architecture: 128 x 128 processing elements). */
+const ARRAY_COLUMNS = 128;
+
 /**
  * One engine that splits every layer over `ranks` ranks; undefined where a peak or the links between its chips are not published.
  *
@@ -28,6 +31,11 @@ export function engineShape(
     linkBytesPerSecond,
     // every rank holds whole heads: copies where there are fewer than ranks, padding where they do not divide.
     kvCopies: Math.ceil(model.kvShards / ranks) * ranks / model.kvShards,
+    expertPasses: chip.logicalNeuronCores === undefined ? 0 : model.experts * paddingOf(model.expertColumns / ranks),
     lowPrecision,
   };
+}
+
+function paddingOf(columns: number): number {
+  return columns === 0 ? 1 : Math.ceil(columns / ARRAY_COLUMNS) * ARRAY_COLUMNS / columns;
 }

@@ -1,6 +1,6 @@
 import { Coefficients } from './coefficients';
 import { communicationSeconds } from './communication';
-import { multiplySeconds, ownExperts, weightReadSeconds } from './roofline';
+import { allExpertsSeconds, multiplySeconds, ownExperts, weightReadSeconds } from './roofline';
 import { EngineShape, ModelShape } from './shapes';
 
 /** What an engine does in one step. */
@@ -57,7 +57,7 @@ export function stepParts(model: ModelShape, engine: EngineShape, k: Coefficient
   const read = weightReadSeconds(model, engine, k, tokens);
   const attention = attentionFlops / (engine.flopsPerSecond * k.prefillAttentionUtilisation);
   return {
-    computeSeconds: attention + (multiply > read ? multiply : 0),
+    computeSeconds: attention + allExpertsSeconds(model, engine, k, newTokens) + (multiply > read ? multiply : 0),
     memorySeconds: kvSeconds(engine, k, kvBytesRead) + (multiply > read ? 0 : read),
     layerSeconds: layerSeconds(model, engine, k, sequences, newTokens),
     exchangeSeconds: communicationSeconds(model, engine, k, tokens),

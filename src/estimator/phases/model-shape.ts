@@ -30,6 +30,9 @@ export function modelShape(architecture: ArchitectureSpec, bytesPerWeight: numbe
     experts: moe?.experts ?? 0,
     expertsPerToken: moe?.expertsPerToken ?? 0,
     expertBytes: (moe?.parametersPerExpert ?? 0) * bytesPerWeight,
+    expertFlopsPerToken: 2 * (moe?.parametersPerExpert ?? 0) * (moe?.layers ?? 0),
+    // two matrices of these columns, gate and input, and one back
+    expertColumns: Math.round((moe?.parametersPerExpert ?? 0) / (3 * architecture.hiddenSize)),
     expertLayers: moe?.layers ?? 0,
     kvBytesPerTokenFull: architecture.kvElementsPerTokenFull * bytesPerKvElement,
     kvBytesPerTokenWindowed: architecture.kvElementsPerTokenWindowed * bytesPerKvElement,

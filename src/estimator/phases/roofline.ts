@@ -24,6 +24,17 @@ export function multiplySeconds(model: ModelShape, engine: EngineShape, k: Coeff
 }
 
 /**
+ * Seconds in which tokens of prompts pass routed experts that they did not choose: a graph of static shapes takes all through each, and weighs what is not theirs by 0.
+ *
+ * Source: `forward_all_experts` of neuronx-distributed, src/neuronx_distributed/modules/moe/expert_mlps_v2.py.
+ *
+ * @param newTokens tokens of prompts, padding included.
+ */
+export function allExpertsSeconds(model: ModelShape, engine: EngineShape, k: Coefficients, newTokens: number): number {
+  return engine.expertPasses * newTokens * model.expertFlopsPerToken / (engine.flopsPerSecond * k.promptExpertUtilisation);
+}
+
+/**
  * Routed experts of one engine that tokens visit in one layer, its own and those of the engines that it shares experts with: `tokens` of each.
  */
 export function ownExperts(model: ModelShape, { expertSharers }: EngineShape, tokens: number): number {

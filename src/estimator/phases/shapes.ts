@@ -31,6 +31,10 @@ export interface ModelShape {
   readonly experts: number;
   readonly expertsPerToken: number;
   readonly expertBytes: number;
+  /** Multiply-add FLOPs of one token through one routed expert of every layer that has them. */
+  readonly expertFlopsPerToken: number;
+  /** Columns of its first matrices. */
+  readonly expertColumns: number;
   readonly expertLayers: number;
   /** KV bytes of one token in layers that see everything, one copy. */
   readonly kvBytesPerTokenFull: number;
@@ -66,6 +70,8 @@ export interface EngineShape {
   readonly linkBytesPerSecond: number;
   /** Copies of the KV cache that tensor parallelism beyond the KV heads makes, padding of heads that it does not divide included; at least 1. */
   readonly kvCopies: number;
+  /** Routed experts that each token of a prompt passes besides its own, with the padding of each to whole arrays of the multiplier; 0 where it passes its own alone. */
+  readonly expertPasses: number;
   /** Whether weights are 8 bit or narrower, so that the calibrated low-precision gain of compute applies. */
   readonly lowPrecision: boolean;
 }

@@ -25,6 +25,7 @@ const ENGINE: EngineShape = {
   stages: 1,
   expertSharers: 1,
   kvCopies: 1,
+  expertPasses: 0,
   lowPrecision: false,
 };
 const K = Object.assign(new Coefficients(), {
