@@ -12,9 +12,11 @@ const mixed = Workload.fromDistributions({
   outputTokens: LengthDistribution.lognormal({ meanTokens: 211, p95Tokens: 600 }),
 });
 
+const TRAINIUM = { hardware: 'trn2.48xlarge', enginesPerInstance: 1, tensorParallelDegree: 64 };
+const CHUNKS = { hardware: 'p5.48xlarge', enginesPerInstance: 1, tensorParallelDegree: 8, maxBatchedTokens: 2048 };
+
 /** A deployment of whole engines at 70 % of what it can take. */
-function spec(workload: Workload, prefill: number | undefined, decode: number): DeploymentSpec {
-  const engines = { hardware: 'trn2.48xlarge', enginesPerInstance: 1, tensorParallelDegree: 64 };
+function spec(workload: Workload, prefill: number | undefined, decode: number, engines: Omit<DeploymentSpec['decode'], 'instances'> = TRAINIUM): DeploymentSpec {
   const deployment = (requestsPerSecond: number): DeploymentSpec => ({
     schema: 'cdk-disaggregated-inference/deployment-spec/v1',
     model: { id: 'llama-3.3-70b' },
@@ -33,6 +35,8 @@ const fleets: [string, DeploymentSpec, number | undefined][] = [
   ['1P1D, lognormal lengths', spec(mixed, 1, 1), undefined],
   ['8P8D, lognormal lengths', spec(mixed, 8, 8), undefined],
   ['16 aggregated, lognormal', spec(mixed, undefined, 16), undefined],
+  ['1 that reads in chunks', spec(mixed, undefined, 1, CHUNKS), undefined],
+  ['16 that read in chunks', spec(mixed, undefined, 16, CHUNKS), undefined],
   ['8P8D, closed loop of 64', spec(mixed, 8, 8), 64],
 ];
 const counts = process.argv.length > 2 ? process.argv.slice(2).map(Number) : [10_000, 1_000_000];

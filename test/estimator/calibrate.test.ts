@@ -4,7 +4,8 @@ import { ClosedLoop, MeasuredConfiguration, MeasuredEngine, Measurements } from 
 import { Coefficients } from '../../src/estimator/phases/coefficients';
 import { modelShape } from '../../src/estimator/phases/model-shape';
 import { promptSeconds } from '../../src/estimator/phases/prefill';
-import { MixedEngine, MixedRequest } from '../../src/estimator/simulation/mixed-engine';
+import { MixedEngine } from '../../src/estimator/simulation/mixed-engine';
+import { MixedRequest } from '../../src/estimator/simulation/sequence';
 import { ModelArchitecture } from '../../src/model';
 
 const ENGINE = {

@@ -3,7 +3,8 @@ import { Coefficients } from '../phases/coefficients';
 import { decodeStepSeconds } from '../phases/decode';
 import { prefillSeconds, promptSeconds } from '../phases/prefill';
 import { EngineShape, ModelShape, kvReadBytes } from '../phases/shapes';
-import { MixedEngine, MixedEngineLimits, MixedRequest } from '../simulation/mixed-engine';
+import { MixedEngine, MixedEngineLimits } from '../simulation/mixed-engine';
+import { MixedRequest } from '../simulation/sequence';
 
 /** A prompt that an idle engine read: its time to first token, with everything before and after the engine. */
 export interface UnloadedPrompt {

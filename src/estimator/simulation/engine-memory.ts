@@ -8,8 +8,9 @@ export interface Holder {
   readonly kind: number;
   /** Leading tokens of the prompt that are there, where they are not found but given. */
   readonly cachedTokens: number;
-  /** How much it holds, and which blocks, where they are told apart. */
+  /** How much it holds, for how many tokens, and which blocks, where they are told apart. */
   held: number;
+  heldTokens: number;
   readonly blocks: number[];
 }
 
@@ -17,8 +18,12 @@ export interface Holder {
 export interface EngineMemory {
   /** What is left; Infinity if it never fills. */
   readonly free: number;
+  /** Whether it matters who takes of it first. */
+  readonly isOrdered: boolean;
   /** What a sequence of so many tokens takes. */
   sizeOf(tokens: number): number;
+  /** The most that so many sequences take for so many tokens in all, beyond what they hold. */
+  most(sequences: number, tokens: number): number;
   /** What one that holds nothing takes of what is left, if it has so many tokens to read. */
   demand(holder: Holder, tokens: number): number;
   /** Gives it as much; returns the tokens of its prompt that are there. */
@@ -35,19 +40,26 @@ export interface EngineMemory {
 /** Memory whose blocks are counted: what prompts find in it is given beforehand. Windowed layers keep no more than their window. */
 export class CountedMemory implements EngineMemory {
   public free: number;
+  public readonly isOrdered = false;
   private readonly limit: number;
+  private readonly tokenBytes: number;
 
   /**
    * @param kvTokens that it holds, each in all layers; Infinity if it never fills.
    * @param blockTokens of a block.
    */
   constructor(private readonly model: ModelShape, kvTokens: number, private readonly blockTokens: number) {
-    this.limit = kvTokens === Infinity ? Infinity : kvTokens * kvTokenBytes(model);
+    this.tokenBytes = kvTokenBytes(model);
+    this.limit = kvTokens === Infinity ? Infinity : kvTokens * this.tokenBytes;
     this.free = this.limit;
   }
 
   public sizeOf(tokens: number): number {
     return kvBytes(this.model, Math.ceil(tokens / this.blockTokens) * this.blockTokens);
+  }
+
+  public most(sequences: number, tokens: number): number {
+    return tokens === 0 ? 0 : (tokens + sequences * this.blockTokens) * this.tokenBytes;
   }
 
   public demand(_holder: Holder, tokens: number): number {
@@ -63,6 +75,7 @@ export class CountedMemory implements EngineMemory {
     const size = this.sizeOf(tokens);
     this.free -= size - holder.held;
     holder.held = size;
+    holder.heldTokens = tokens;
   }
 
   public written(): void {}
@@ -79,6 +92,8 @@ export class CountedMemory implements EngineMemory {
 
 /** Memory whose blocks are told apart, so that prompts find what others have left. */
 export class BlockMemory implements EngineMemory {
+  public readonly isOrdered = true;
+
   constructor(private readonly kv: KvBlocks) {}
 
   public get free(): number {
@@ -87,6 +102,10 @@ export class BlockMemory implements EngineMemory {
 
   public sizeOf(tokens: number): number {
     return this.kv.blocksOf(tokens);
+  }
+
+  public most(sequences: number, tokens: number): number {
+    return tokens === 0 ? 0 : sequences + this.kv.blocksOf(tokens);
   }
 
   public demand({ kind }: Holder, tokens: number): number {
@@ -102,6 +121,7 @@ export class BlockMemory implements EngineMemory {
   public hold(holder: Holder, tokens: number): void {
     this.kv.grow(tokens, holder.blocks);
     holder.held = holder.blocks.length;
+    holder.heldTokens = tokens;
   }
 
   public written({ kind, blocks }: Holder, from: number, to: number): void {

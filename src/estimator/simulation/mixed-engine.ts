@@ -1,9 +1,11 @@
-import { Deque } from './deque';
-import { CountedMemory, EngineMemory, Holder } from './engine-memory';
+import { CountedMemory, EngineMemory } from './engine-memory';
+import { MixedRequest, Sequence, rankOf } from './sequence';
+import { WaitingLine } from './waiting-line';
+import { WritingBatch } from './writing-batch';
 import { Coefficients } from '../phases/coefficients';
-import { mixedStepSeconds, writingStep } from '../phases/mixed';
+import { StepParts, kvSeconds, mixedStepSeconds, stepParts, writingStep } from '../phases/mixed';
 import { prefillAttentionFlops } from '../phases/prefill';
-import { EngineShape, ModelShape, kvReadBytes } from '../phases/shapes';
+import { EngineShape, ModelShape } from '../phases/shapes';
 
 /** What bounds the steps of an engine. */
 export interface MixedEngineLimits {
@@ -17,55 +19,12 @@ export interface MixedEngineLimits {
   readonly blockTokens: number;
 }
 
-/** A request and what became of it; times are seconds from the start, as the engine sees them. */
-export interface MixedRequest {
-  readonly arrivalSeconds: number;
-  readonly inputTokens: number;
-  /** Kind of the prompt, for engines that find prompts by their contents. */
-  readonly kind?: number;
-  /** Tokens of the prompt that the prefix cache holds; none unless given. Engines that find prompts by their contents write what they found. */
-  cachedTokens?: number;
-  readonly outputTokens: number;
-  /** Of those who wait the lowest is first; 0 unless given. */
-  readonly rank?: number;
-  firstTokenSeconds: number;
-  lastTokenSeconds: number;
-}
-
-/** A request in the engine. */
-interface Sequence extends Holder {
-  readonly request: MixedRequest;
-  /** Tokens to have read: what was written before the sequence lost its place is read again. */
-  toRead: number;
-  read: number;
-  written: number;
-  /** Whether it has lost its place before. */
-  isBack: boolean;
-}
-
-/** Tokens of a prompt that a step reads. */
-interface Chunk {
-  readonly sequence: Sequence;
-  readonly tokens: number;
-}
-
-/** What an engine is at: a step that reads prompts, or steps in a row that only write. */
-interface Work {
-  readonly startSeconds: number;
-  readonly chunks: readonly Chunk[];
-  /** How many of the sequences, the first ones, write. */
-  readonly writers: number;
-  steps: number;
-  /** Seconds of the first step, and what each further one takes longer. */
-  readonly stepSeconds: number;
-  readonly slopeSeconds: number;
-}
-
 /**
  * One engine that reads prompts and writes tokens in the same steps, as vLLM and the like do with chunked prefill.
  *
  * Sequences that write go first; prompts fill what is left of a step, the most urgent first and then in order of arrival; where the KV cache is full, of
- * the least urgent sequences the newest loses its place and is read again later. Steps between two events, in which nothing but the contexts change, are taken in one piece of arithmetic.
+ * the least urgent sequences the newest loses its place and is read again later. Steps between two events, in which nothing but the contexts change, are taken in
+ * one piece of arithmetic, and what sequences take of the cache as they write is counted for each of them only where it may be full.
  */
 export class MixedEngine {
   /** When the work in hand ends; Infinity if there is none. */
@@ -77,11 +36,32 @@ export class MixedEngine {
   /** Times that a sequence lost its place because the KV cache was full. */
   public preemptions = 0;
 
+  /** Who has a place, in the order in which they got it: first who writes, then who would if a step took more tokens, then who still reads. */
   private readonly running: Sequence[] = [];
-  /** Who waits, by rank. */
-  private readonly waiting: Deque<Sequence>[] = [];
-  private waitingCount = 0;
-  private work?: Work;
+  private readonly batch: WritingBatch;
+  /** How many of them have read their prompts. */
+  private haveRead = 0;
+  private places = 0;
+  private readonly waiting = new WaitingLine();
+  /** Whose requests have ended, to be used again. */
+  private readonly spare: Sequence[] = [];
+  /** Tokens of those who write that the memory has not counted yet. */
+  private uncountedTokens = 0;
+
+  /** The work in hand: a step that reads prompts, of so many, or steps in a row that only write. */
+  private isWorking = false;
+  private startSeconds = 0;
+  private chunks = 0;
+  private steps = 0;
+  /** Seconds of its first step, and what each further one takes longer. */
+  private stepSeconds = 0;
+  private slopeSeconds = 0;
+
+  /** By sequences, what a step takes that only writes and reads no cache. */
+  private readonly writing: (StepParts | undefined)[] = [];
+  /** Who has its last token since the work in hand has ended, the first ones of what is kept for them. */
+  private readonly ended: MixedRequest[] = [];
+  private endedCount = 0;
 
   constructor(
     private readonly model: ModelShape,
@@ -89,7 +69,9 @@ export class MixedEngine {
     private readonly k: Coefficients,
     private readonly limits: MixedEngineLimits,
     private readonly memory: EngineMemory = new CountedMemory(model, limits.kvTokens, limits.blockTokens),
-  ) {}
+  ) {
+    this.batch = new WritingBatch(model);
+  }
 
   /**
    * Answers requests that come on their own.
@@ -114,16 +96,14 @@ export class MixedEngine {
    * @param now when it comes, no later than the end of the work in hand.
    */
   public join(request: MixedRequest, now: number): void {
-    const { rank = 0 } = request;
-    const isNext = this.waiting.every((queue, other) => queue.size === 0 || other > rank);
-    const { kind = 0, inputTokens } = request;
-    // the last token of a prompt is read even if it is cached: the next one follows from it
-    const cachedTokens = Math.min(request.cachedTokens ?? 0, inputTokens - 1);
-    this.queueOf(rank).push({ request, kind, cachedTokens, toRead: inputTokens, read: 0, written: 0, held: 0, blocks: [], isBack: false });
-    this.waitingCount += 1;
-    if (this.work !== undefined) {
+    const { first } = this.waiting;
+    const isNext = first === undefined || rankOf(first.request) > rankOf(request);
+    const sequence = this.spare.pop() ?? new Sequence();
+    sequence.take(request);
+    this.waiting.push(sequence);
+    if (this.isWorking) {
       if (isNext && this.running.length < this.limits.sequences) {
-        this.cut(this.work, now);
+        this.cut(now);
       }
     } else if (this.endsSeconds === Infinity) {
       // whoever comes at the same time is there when the first step begins
@@ -138,199 +118,268 @@ export class MixedEngine {
    */
   public end(finished: (request: MixedRequest) => void = () => {}): void {
     const now = this.endsSeconds;
-    if (this.work !== undefined) {
-      const { work } = this;
-      this.work = undefined;
-      this.conclude(work, now).forEach(finished);
+    if (this.isWorking) {
+      this.isWorking = false;
+      this.conclude(now);
+      for (let i = 0; i < this.endedCount; i++) {
+        finished(this.ended[i]);
+      }
     }
     this.begin(now);
   }
 
   /** Goes down and loses what it has; returns the requests. It takes others at once. */
   public fail(now: number): MixedRequest[] {
-    const lost = [...this.running, ...this.waiting.flatMap((queue) => queue.clear())].map(({ request }) => request);
-    this.busySeconds += this.work === undefined ? 0 : now - this.work.startSeconds;
-    this.work = undefined;
+    const lost = [...this.running, ...this.waiting.clear()].map(({ request }) => request);
+    this.busySeconds += this.isWorking ? now - this.startSeconds : 0;
+    this.isWorking = false;
     this.running.length = 0;
-    this.waitingCount = 0;
+    this.haveRead = 0;
+    this.batch.clear();
+    this.uncountedTokens = 0;
     this.memory.clear();
     this.endsSeconds = Infinity;
     return lost;
   }
 
-  /** Writes down what work has brought about. Returns the requests that have their last token. */
-  private conclude({ chunks, writers, steps, startSeconds }: Work, now: number): MixedRequest[] {
-    const { running } = this;
-    this.busySeconds += now - startSeconds;
-    this.writingSteps += writers > 0 ? steps : 0;
-    this.writtenTokens += writers * steps;
-    let left = writers;
-    for (const sequence of running) {
-      if (left > 0 && sequence.read === sequence.toRead) {
-        left -= 1;
-        this.memory.hold(sequence, contextOf(sequence) + steps - 1);
-        sequence.written += steps;
-      }
+  /** Writes down what work has brought about. */
+  private conclude(now: number): void {
+    const { running, batch, steps, memory } = this;
+    this.endedCount = 0;
+    this.busySeconds += now - this.startSeconds;
+    this.writingSteps += batch.size > 0 ? steps : 0;
+    this.writtenTokens += batch.size * steps;
+    if (memory.isOrdered) {
+      this.count(steps - 1);
     }
-    for (const { sequence, tokens } of chunks) {
-      sequence.read += tokens;
+    this.uncountedTokens += batch.size * steps;
+    batch.advance(steps);
+    for (let sequence = batch.takeEnded(); sequence !== undefined; sequence = batch.takeEnded()) {
+      this.uncountedTokens -= batch.contextOf(sequence) - sequence.heldTokens;
+      this.haveRead -= 1;
+      this.leave(this.placeOf(sequence), now);
+    }
+    for (let left = this.chunks; left > 0; left--) {
+      const sequence = running[this.haveRead];
+      sequence.read += sequence.chunk;
       if (sequence.read === sequence.toRead) {
         sequence.written += 1;
         if (sequence.written === 1) {
           sequence.request.firstTokenSeconds = now;
         }
+        if (sequence.written === sequence.request.outputTokens) {
+          this.leave(this.haveRead, now);
+        } else {
+          this.haveRead += 1;
+        }
       }
     }
-    const ended: MixedRequest[] = [];
-    let kept = 0;
-    for (const sequence of running) {
-      if (sequence.written === sequence.request.outputTokens) {
-        this.memory.release(sequence);
-        sequence.request.lastTokenSeconds = now;
-        ended.push(sequence.request);
-      } else {
-        running[kept++] = sequence;
-      }
-    }
-    running.length = kept;
-    return ended;
+  }
+
+  /** One that has its last token gives up its place. */
+  private leave(at: number, now: number): void {
+    const sequence = this.running[at];
+    this.running.splice(at, 1);
+    this.memory.release(sequence);
+    sequence.request.lastTokenSeconds = now;
+    this.spare.push(sequence);
+    this.ended[this.endedCount++] = sequence.request;
   }
 
   /** Settles what is done next, until the end of a step in which a prompt is read or a sequence ends, if nobody comes. */
   private begin(now: number): void {
-    const { limits, running, memory } = this;
+    const { limits, running, batch, memory } = this;
     this.endsSeconds = Infinity;
-    if (running.length === 0 && this.waitingCount === 0) {
+    if (running.length === 0 && this.waiting.size === 0) {
       return;
     }
-    let budget = limits.stepTokens;
-    let writers = 0;
-    let kvBytesRead = 0;
-    for (let i = 0; i < running.length && budget > 0; i++) {
-      const sequence = running[i];
-      if (sequence.read < sequence.toRead) {
-        continue;
-      }
-      const context = contextOf(sequence);
-      const more = memory.sizeOf(context) - sequence.held;
-      let isOut = false;
-      while (more > memory.free && running.length > 1 && !isOut) {
-        const victim = this.leastUrgent(i);
-        this.throwOut(victim);
-        isOut = victim === i;
-      }
-      if (isOut) {
-        i -= 1;
-        continue;
-      }
-      budget -= 1;
-      writers += 1;
-      memory.hold(sequence, context);
-      kvBytesRead += kvReadBytes(this.model, context);
+    this.fillBatch();
+    if (memory.most(batch.size, this.uncountedTokens) > memory.free) {
+      this.makeRoom();
+    } else if (memory.isOrdered) {
+      this.count(0);
     }
-    const chunks = this.readPrompts(budget);
-    let newTokens = 0;
-    let attentionFlops = 0;
-    let prompts = 0;
-    for (const { sequence, tokens } of chunks) {
-      attentionFlops += prefillAttentionFlops(this.model, tokens, sequence.read);
-      newTokens += tokens;
-      prompts += sequence.read + tokens === sequence.toRead ? 1 : 0;
+    this.readPrompts(limits.stepTokens - batch.size);
+    this.steps = 1;
+    this.slopeSeconds = 0;
+    if (this.chunks > 0) {
+      this.stepSeconds = this.readingSeconds();
+    } else {
+      this.stepSeconds = this.writingSeconds(batch.kvBytesRead);
+      this.slopeSeconds = this.writingSeconds(batch.kvBytesRead + batch.growthBytes) - this.stepSeconds;
+      this.steps = this.stepsWithRoom(batch.stepsToChange);
     }
-    const stepSeconds = mixedStepSeconds(
-      this.model, this.engine, this.k, { sequences: writers, kvBytesRead, newTokens, attentionFlops, prompts });
-    const writing = chunks.length > 0 ? { steps: 1, slopeSeconds: 0 } : this.writingSpan(writers, kvBytesRead, stepSeconds);
-    this.work = { startSeconds: now, chunks, writers, stepSeconds, ...writing };
-    this.endsSeconds = now + secondsOf(this.work, this.work.steps);
+    this.isWorking = true;
+    this.startSeconds = now;
+    this.endsSeconds = now + this.secondsOf(this.steps);
   }
 
-  /** The prompts that a step reads, and how many tokens of each. */
-  private readPrompts(budget: number): Chunk[] {
-    const { running, waiting, limits, memory } = this;
-    const chunks: Chunk[] = [];
-    let left = budget;
-    const read = (sequence: Sequence) => {
-      const tokens = Math.min(sequence.toRead - sequence.read, left);
-      left -= tokens;
-      memory.written(sequence, sequence.read, sequence.read + tokens);
-      chunks.push({ sequence, tokens });
-    };
-    for (const sequence of running) {
-      if (left > 0 && sequence.read < sequence.toRead) {
-        read(sequence);
+  /** As many of those who have read their prompts write as a step takes. */
+  private fillBatch(): void {
+    const { batch, running } = this;
+    const most = Math.min(this.haveRead, this.limits.stepTokens);
+    while (batch.size < most) {
+      const sequence = running[batch.size];
+      this.uncountedTokens += batch.contextOf(sequence) - sequence.heldTokens;
+      batch.join(sequence);
+    }
+  }
+
+  /** Has the memory count what those who write take, so many tokens more than they have. */
+  private count(more: number): void {
+    const { batch, running, memory } = this;
+    for (let i = 0; i < batch.size; i++) {
+      memory.hold(running[i], batch.contextOf(running[i]) + more);
+    }
+    this.uncountedTokens = -more * batch.size;
+  }
+
+  /** Each takes in turn what it needs for the next step; where there is not enough, the least urgent lose their places. */
+  private makeRoom(): void {
+    const { batch, running, memory } = this;
+    this.count(-1);
+    for (let i = 0; i < batch.size; i++) {
+      const sequence = running[i];
+      const context = batch.contextOf(sequence);
+      const more = memory.sizeOf(context) - sequence.held;
+      while (more > memory.free && running.length > 1 && running[i] === sequence) {
+        this.throwOut(this.leastUrgent(i));
+      }
+      if (running[i] === sequence) {
+        memory.hold(sequence, context);
+      } else {
+        i -= 1;
       }
     }
+    this.uncountedTokens = 0;
+  }
+
+  /** Settles which prompts a step reads, and how many tokens of each. */
+  private readPrompts(budget: number): void {
+    const { running, waiting, limits, memory } = this;
+    let left = budget;
+    this.chunks = 0;
+    while (left > 0 && this.haveRead + this.chunks < running.length) {
+      left -= this.read(running[this.haveRead + this.chunks], left);
+    }
     // one that alone is larger than the cache is let in, as nothing would come of waiting.
-    while (left > 0 && this.waitingCount > 0 && running.length < limits.sequences) {
-      const queue = waiting.find(({ size }) => size > 0)!;
-      if (running.length > 0 && memory.demand(queue.first!, queue.first!.toRead) > memory.free) {
+    while (left > 0 && waiting.size > 0 && running.length < limits.sequences) {
+      if (running.length > 0 && !this.hasRoomFor(waiting.first!)) {
         break;
       }
-      const sequence = queue.shift();
-      this.waitingCount -= 1;
+      const sequence = waiting.shift();
+      sequence.order = this.places++;
       running.push(sequence);
       sequence.read = memory.admit(sequence, sequence.toRead);
       if (!sequence.isBack) {
         sequence.request.cachedTokens = sequence.read;
       }
-      read(sequence);
+      left -= this.read(sequence, left);
     }
-    return chunks;
   }
 
-  /** How many steps go by before anything but the contexts changes, and what each takes longer than the one before. */
-  private writingSpan(writers: number, kvBytesRead: number, stepSeconds: number): { steps: number; slopeSeconds: number } {
-    const { model, running, memory } = this;
-    let steps = writers < running.length ? 1 : Infinity;
-    let growth = 0;
-    for (const sequence of running) {
-      const context = contextOf(sequence);
-      steps = Math.min(steps, sequence.request.outputTokens - sequence.written);
-      if (context < model.attendedTokens) {
-        growth += model.kvBytesPerTokenFull;
-        steps = Math.min(steps, Math.max(1, Math.floor(model.attendedTokens - context)));
-      }
-      if (context < model.windowAttendedTokens) {
-        growth += model.kvBytesPerTokenWindowed;
-        steps = Math.min(steps, Math.max(1, Math.floor(model.windowAttendedTokens - context)));
-      }
-    }
-    if (memory.free < Infinity && !this.hasRoom(steps)) {
-      // the most that it has room for; for one it has, as it was made
-      let most = 1;
-      for (let least = steps; least - most > 1;) {
-        const middle = Math.floor((most + least) / 2);
-        [most, least] = this.hasRoom(middle) ? [middle, least] : [most, middle];
-      }
-      steps = most;
-    }
-    return { steps, slopeSeconds: mixedStepSeconds(model, this.engine, this.k, writingStep(writers, kvBytesRead + growth)) - stepSeconds };
+  /** A step reads of a prompt what is left of it, or what it takes; returns the tokens. */
+  private read(sequence: Sequence, most: number): number {
+    sequence.chunk = Math.min(sequence.toRead - sequence.read, most);
+    this.memory.written(sequence, sequence.read, sequence.read + sequence.chunk);
+    this.chunks += 1;
+    return sequence.chunk;
   }
 
-  /** Whether the KV cache has room for so many steps in which all sequences write. */
+  /** Whether one that waits has room beside those who are there. */
+  private hasRoomFor(sequence: Sequence): boolean {
+    const { memory, batch } = this;
+    const demand = memory.demand(sequence, sequence.toRead);
+    if (demand <= memory.free && demand + memory.most(batch.size, this.uncountedTokens) > memory.free) {
+      this.count(0);
+    }
+    return demand <= memory.free;
+  }
+
+  /** Seconds of a step that reads prompts. */
+  private readingSeconds(): number {
+    const { model, running, haveRead, batch } = this;
+    let newTokens = 0;
+    let attentionFlops = 0;
+    let prompts = 0;
+    for (let i = haveRead; i < haveRead + this.chunks; i++) {
+      const { chunk, read, toRead } = running[i];
+      attentionFlops += prefillAttentionFlops(model, chunk, read);
+      newTokens += chunk;
+      prompts += read + chunk === toRead ? 1 : 0;
+    }
+    const { size: sequences, kvBytesRead } = batch;
+    return mixedStepSeconds(model, this.engine, this.k, { sequences, kvBytesRead, newTokens, attentionFlops, prompts });
+  }
+
+  /** Seconds of a step in which the batch only writes, as `mixedStepSeconds` adds them up. */
+  private writingSeconds(kvBytesRead: number): number {
+    const { model, engine, k, writing, batch: { size } } = this;
+    const parts = writing[size] ??= stepParts(model, engine, k, writingStep(size, 0));
+    const memorySeconds = kvSeconds(engine, k, kvBytesRead) + parts.memorySeconds;
+    return parts.computeSeconds + memorySeconds + parts.layerSeconds + parts.exchangeSeconds + parts.hostSeconds;
+  }
+
+  /** Of so many steps that only write, how many the KV cache has room for. */
+  private stepsWithRoom(steps: number): number {
+    const { memory, batch } = this;
+    if (memory.most(batch.size, this.uncountedTokens + batch.size * (steps - 1)) <= memory.free) {
+      return steps;
+    }
+    this.count(0);
+    // for one it has, as it was made
+    let most = 1;
+    for (let least = steps + 1; least - most > 1;) {
+      const middle = Math.floor((most + least) / 2);
+      [most, least] = this.hasRoom(middle) ? [middle, least] : [most, middle];
+    }
+    return most;
+  }
+
+  /** Whether the KV cache has room for so many steps in which the batch writes. */
   private hasRoom(steps: number): boolean {
-    const { memory } = this;
+    const { memory, batch, running } = this;
     let left = memory.free;
-    for (let i = 0; i < this.running.length && left >= 0; i++) {
-      left -= memory.sizeOf(contextOf(this.running[i]) + steps - 1) - this.running[i].held;
+    for (let i = 0; i < batch.size && left >= 0; i++) {
+      left -= memory.sizeOf(batch.contextOf(running[i]) + steps - 1) - running[i].held;
     }
     return left >= 0;
   }
 
   /** Lets steps that only write end with the first one that ends at a time or after it. */
-  private cut(work: Work, until: number): void {
-    const { stepSeconds, slopeSeconds, startSeconds } = work;
+  private cut(until: number): void {
+    const { stepSeconds, slopeSeconds, startSeconds, steps } = this;
     // the root of the time that is left, put right where rounding was not.
     const [a, b, c] = [slopeSeconds / 2, stepSeconds - slopeSeconds / 2, startSeconds - until];
-    let count = Math.max(1, Math.min(work.steps, Math.ceil(a > 0 ? (Math.sqrt(b * b - 4 * a * c) - b) / (2 * a) : -c / b)));
-    while (count > 1 && startSeconds + secondsOf(work, count - 1) >= until) {
+    let count = Math.max(1, Math.min(steps, Math.ceil(a > 0 ? (Math.sqrt(b * b - 4 * a * c) - b) / (2 * a) : -c / b)));
+    while (count > 1 && startSeconds + this.secondsOf(count - 1) >= until) {
       count -= 1;
     }
-    while (count < work.steps && startSeconds + secondsOf(work, count) < until) {
+    while (count < steps && startSeconds + this.secondsOf(count) < until) {
       count += 1;
     }
-    work.steps = count;
-    this.endsSeconds = startSeconds + secondsOf(work, count);
+    this.steps = count;
+    this.endsSeconds = startSeconds + this.secondsOf(count);
+  }
+
+  /** Seconds of the first steps of the work in hand. */
+  private secondsOf(steps: number): number {
+    return steps * this.stepSeconds + this.slopeSeconds * steps * (steps - 1) / 2;
+  }
+
+  /** Where one of those who write is among those who have a place, who are in order. */
+  private placeOf({ order }: Sequence): number {
+    const { running } = this;
+    let at = 0;
+    for (let end = running.length; end - at > 1;) {
+      const middle = Math.floor((at + end) / 2);
+      if (running[middle].order <= order) {
+        at = middle;
+      } else {
+        end = middle;
+      }
+    }
+    return at;
   }
 
   /** Of the sequences from a place on, the last of the least urgent. */
@@ -345,34 +394,22 @@ export class MixedEngine {
     return least;
   }
 
-  /** A sequence loses its place, and is first of its rank to get one again. */
-  private throwOut(place: number): void {
-    const [sequence] = this.running.splice(place, 1);
+  /** A sequence loses its place, and is first of its rank to get one again; of those who could not write one may. */
+  private throwOut(at: number): void {
+    const { batch, running } = this;
+    const [sequence] = running.splice(at, 1);
+    if (sequence.place >= 0) {
+      batch.remove(sequence);
+    }
+    if (at < this.haveRead) {
+      this.haveRead -= 1;
+    }
     this.memory.release(sequence);
     this.preemptions += 1;
-    this.waitingCount += 1;
-    sequence.toRead = contextOf(sequence);
+    sequence.toRead = batch.contextOf(sequence);
     sequence.read = 0;
     sequence.isBack = true;
-    this.queueOf(rankOf(sequence.request)).unshift(sequence);
+    this.waiting.unshift(sequence);
+    this.fillBatch();
   }
-
-  private queueOf(rank: number): Deque<Sequence> {
-    while (this.waiting.length <= rank) {
-      this.waiting.push(new Deque());
-    }
-    return this.waiting[rank];
-  }
-}
-
-function secondsOf({ stepSeconds, slopeSeconds }: Work, steps: number): number {
-  return steps * stepSeconds + slopeSeconds * steps * (steps - 1) / 2;
-}
-
-function contextOf({ request, written }: Sequence): number {
-  return request.inputTokens + written;
-}
-
-function rankOf({ rank = 0 }: MixedRequest): number {
-  return rank;
 }

@@ -4,14 +4,24 @@ import { BlockMemory } from './engine-memory';
 import { Finished } from './event-engine';
 import { FleetTables } from './fleet-tables';
 import { KvBlocks } from './kv-blocks';
-import { MixedEngine, MixedRequest } from './mixed-engine';
+import { MixedEngine } from './mixed-engine';
 import { Outages } from './outages';
+import { MixedRequest } from './sequence';
 import { Tournament } from './tournament';
 import { Traffic } from './traffic';
 
-interface FleetRequest extends MixedRequest {
-  readonly number: number;
-  readonly kind: number;
+class FleetRequest implements MixedRequest {
+  public number = 0;
+  public kind = 0;
+  /** Number of the engine that it was given to. */
+  public engine = 0;
+  public rank = 0;
+  public arrivalSeconds = NaN;
+  public inputTokens = 0;
+  public cachedTokens = 0;
+  public outputTokens = 0;
+  public firstTokenSeconds = NaN;
+  public lastTokenSeconds = NaN;
 }
 
 /**
@@ -30,6 +40,9 @@ export class MixedFleet {
   private readonly loads: Tournament;
   /** The router's choice by what engines have read; undefined where the one with the fewest requests is chosen. */
   private readonly affinity?: Affinity;
+  /** Requests that have ended, to be used again. */
+  private readonly spare: FleetRequest[] = [];
+  private readonly onAnswer: (request: MixedRequest) => void;
 
   /**
    * @param fleet with `chunked`.
@@ -40,6 +53,7 @@ export class MixedFleet {
     const { chunked, caching } = fleet;
     const { model, engine, coefficients, limits } = chunked!;
     this.traffic = new Traffic(arrivals);
+    this.onAnswer = (request) => this.answered(request as FleetRequest);
     this.blocks = caching === undefined ? [] : Array.from({ length: fleet.decodeEngines }, () => new KvBlocks(caching.blocks, caching.prefixes));
     this.engines = Array.from({ length: fleet.decodeEngines }, (_, i) => (
       new MixedEngine(model, engine, coefficients, limits, caching && new BlockMemory(this.blocks[i]))));
@@ -96,7 +110,7 @@ export class MixedFleet {
         this.arrive(arrival);
       } else {
         const engine = events.winner;
-        engines[engine].end((request) => this.answered(request as FleetRequest, engine));
+        engines[engine].end(this.onAnswer);
         events.set(engine, engines[engine].endsSeconds);
       }
     }
@@ -105,40 +119,41 @@ export class MixedFleet {
   private arrive(now: number): void {
     const { kinds } = this.fleet;
     const kind = this.arrivals.kind();
-    const request: FleetRequest = {
-      number: this.traffic.arrive(),
-      kind,
-      arrivalSeconds: now,
-      inputTokens: kinds.inputTokens[kind],
-      cachedTokens: kinds.cachedTokens[kind],
-      outputTokens: kinds.outputTokens[kind],
-      rank: kinds.ranks[kind],
-      firstTokenSeconds: NaN,
-      lastTokenSeconds: NaN,
-    };
+    const request = this.spare.pop() ?? new FleetRequest();
+    request.number = this.traffic.arrive();
+    request.kind = kind;
+    request.rank = kinds.ranks[kind];
+    request.arrivalSeconds = now;
+    request.inputTokens = kinds.inputTokens[kind];
+    request.cachedTokens = kinds.cachedTokens[kind];
+    request.outputTokens = kinds.outputTokens[kind];
     if (this.loads.least === Infinity) {
       this.fail(request, now);
       return;
     }
     const engine = this.affinity?.next(kind) ?? this.loads.winner;
+    request.engine = engine;
     this.affinity?.give(engine, request.number, kind);
     this.loads.set(engine, this.loads.valueOf(engine) + 1);
     this.engines[engine].join(request, now);
     this.events.set(engine, this.engines[engine].endsSeconds);
   }
 
-  private answered({ number, kind, arrivalSeconds, firstTokenSeconds, lastTokenSeconds, cachedTokens = 0 }: FleetRequest, engine: number): void {
+  private answered(request: FleetRequest): void {
+    const { number, kind, engine, arrivalSeconds, firstTokenSeconds, lastTokenSeconds, cachedTokens } = request;
     const { overheadSeconds } = this.fleet;
     const finish = lastTokenSeconds + overheadSeconds;
     this.loads.set(engine, this.loads.valueOf(engine) - 1);
     this.affinity?.learn(engine, number, kind, cachedTokens);
+    this.spare.push(request);
     this.sink.finished(number, kind, arrivalSeconds, firstTokenSeconds + overheadSeconds, finish, engine, engine, cachedTokens);
     this.traffic.answered(finish);
   }
 
-  private fail({ number, kind, arrivalSeconds }: FleetRequest, now: number): void {
+  private fail(request: FleetRequest, now: number): void {
     const failure = now + this.fleet.overheadSeconds;
-    this.sink.failed(number, kind, arrivalSeconds, failure);
+    this.spare.push(request);
+    this.sink.failed(request.number, request.kind, request.arrivalSeconds, failure);
     this.traffic.answered(failure);
   }
 }

@@ -9,10 +9,11 @@ import { prefillAttentionFlops, prefillSeconds } from '../../../src/estimator/ph
 import { EngineShape, ModelShape, kvReadBytes } from '../../../src/estimator/phases/shapes';
 import { RandomArrivals, RecordedArrivals } from '../../../src/estimator/simulation/arrivals';
 import { FleetTables } from '../../../src/estimator/simulation/fleet-tables';
-import { MixedEngine, MixedRequest } from '../../../src/estimator/simulation/mixed-engine';
+import { MixedEngine } from '../../../src/estimator/simulation/mixed-engine';
 import { MixedFleet } from '../../../src/estimator/simulation/mixed-fleet';
 import { Outages } from '../../../src/estimator/simulation/outages';
 import { Prefixes } from '../../../src/estimator/simulation/prefixes';
+import { MixedRequest } from '../../../src/estimator/simulation/sequence';
 import { ModelArchitecture } from '../../../src/model';
 
 const ENGINE: EngineShape = {

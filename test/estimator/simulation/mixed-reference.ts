@@ -4,7 +4,8 @@ import { mixedStepSeconds } from '../../../src/estimator/phases/mixed';
 import { prefillAttentionFlops } from '../../../src/estimator/phases/prefill';
 import { EngineShape, ModelShape, kvBytes, kvReadBytes } from '../../../src/estimator/phases/shapes';
 import { InstanceFailure } from '../../../src/estimator/simulation';
-import { MixedEngineLimits, MixedRequest } from '../../../src/estimator/simulation/mixed-engine';
+import { MixedEngineLimits } from '../../../src/estimator/simulation/mixed-engine';
+import { MixedRequest } from '../../../src/estimator/simulation/sequence';
 
 interface Sequence { request: MixedRequest; toRead: number; read: number; written: number; held: number; isBack: boolean }
 interface Chunk { sequence: Sequence; from: number; tokens: number }
