@@ -72,11 +72,13 @@ export class OpenAiEngineStream extends EngineStream {
     }
     if (this.chunks !== undefined) {
       const whole = chunk.subarray(0, chunk.lastIndexOf(BLANK_LINE) + BLANK_LINE.length);
-      const read = this.chunks.read(whole.toString('utf8'));
+      const events = whole.toString('utf8');
+      const read = this.chunks.read(events);
       if (read !== undefined) {
+        const length = read.length === events.length ? whole.length : Buffer.byteLength(events.slice(0, read.length));
         this.count(read.events);
-        this.caller.texts(whole, read.text);
-        return whole.length;
+        this.caller.texts(whole.subarray(0, length), read.text);
+        return length;
       }
     }
     const text = chunk.toString('latin1');

@@ -10,6 +10,8 @@ const MOST_LESSONS = 16;
 export interface TextOfEvents {
   readonly text: string;
   readonly events: number;
+  /** Characters that they take. */
+  readonly length: number;
 }
 
 /**
@@ -22,21 +24,25 @@ export class TextChunks {
   private vainLessons = 0;
 
   /**
-   * The text of events that say the same as the one that was learnt from, but for their text; undefined if they have to be read one by one.
+   * The text of the first events, as far as they say the same as the one that was learnt from, but for their text; undefined if they have to be read one by one.
    *
    * @param events whole events, of one line of data each.
    */
   public read(events: string): TextOfEvents | undefined {
     const { before, after } = this;
-    const end = events.length - after.length;
-    if (before === '' || end < before.length || !events.startsWith(before) || !events.endsWith(after)) {
+    if (before === '' || !events.startsWith(before)) {
+      return undefined;
+    }
+    const between = after + before;
+    const last = events.lastIndexOf(between);
+    const end = events.indexOf(after, last === -1 ? before.length : last + between.length);
+    if (end === -1) {
       return undefined;
     }
     const told = events.slice(before.length, end);
-    const between = after + before;
     const text = told.replaceAll(between, '');
     // had one of them anything else to say, there would be quotes left.
-    return NOT_PLAIN.test(text) ? undefined : { text, events: 1 + (told.length - text.length) / between.length };
+    return NOT_PLAIN.test(text) ? undefined : { text, events: 1 + (told.length - text.length) / between.length, length: end + after.length };
   }
 
   /** Learns from the data of an event that was passed on, if all that it says is its text. */
