@@ -3,7 +3,7 @@
  */
 export class Cancellation {
   private cause?: Error;
-  private listeners?: Set<(reason: Error) => void>;
+  private listeners: ((reason: Error) => void)[] = [];
 
   /** Why, once it was cancelled. */
   public get reason(): Error | undefined {
@@ -15,20 +15,22 @@ export class Cancellation {
     if (this.cause === undefined) {
       this.cause = reason;
       const { listeners } = this;
-      this.listeners = undefined;
-      listeners?.forEach((listener) => listener(reason));
+      this.listeners = [];
+      listeners.forEach((listener) => listener(reason));
     }
   }
 
   /** Calls back when it is cancelled, which it is not yet. */
   public listen(listener: (reason: Error) => void): void {
-    this.listeners ??= new Set();
-    this.listeners.add(listener);
+    this.listeners.push(listener);
   }
 
   /** Calls back no longer. */
   public unlisten(listener: (reason: Error) => void): void {
-    this.listeners?.delete(listener);
+    const at = this.listeners.indexOf(listener);
+    if (at !== -1) {
+      this.listeners.splice(at, 1);
+    }
   }
 
   /** Throws the reason if it was cancelled. */

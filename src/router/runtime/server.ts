@@ -6,6 +6,7 @@ import type { EmbeddedMetrics } from './embedded-metrics';
 import { Exchange } from './exchange';
 import { Certificate, HttpRequest, HttpResponse, Listener } from './listener';
 import { RouterMetrics } from './metrics';
+import { OpenExchanges } from './open-exchanges';
 import { MODELS_PATH, Operation, operationAt, pathNear, wireAt } from './operations';
 import { bodyOf, endUnread } from './request-body';
 import { Service } from './service';
@@ -55,7 +56,7 @@ export class RouterServer {
   private readonly tracing?: Tracing;
   private readonly log: Logger;
   private readonly listener: Listener;
-  private readonly exchanges = new Set<Exchange>();
+  private readonly exchanges = new OpenExchanges();
   private readonly via = new Via();
   private service: Service;
   /** Resolves when the requests of the services before have ended. */
@@ -121,7 +122,7 @@ export class RouterServer {
       await sleep(20);
     }
     const cut = this.exchanges.size;
-    this.exchanges.forEach((exchange) => exchange.cancel(new ApiError(503, 'server_error', 'shutting_down', 'the router is shutting down')));
+    this.exchanges.cancel(new ApiError(503, 'server_error', 'shutting_down', 'the router is shutting down'));
     const last = performance.now() + BREAK_OFF_MILLIS;
     while (this.exchanges.size > 0 && performance.now() < last) {
       await sleep(20);
