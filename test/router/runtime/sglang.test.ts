@@ -44,7 +44,8 @@ afterEach(async () => {
 describe('a request', () => {
   test.each([true, false])('is given to both engines, which meet in a room, stream %p', async (stream) => {
     await start();
-    const body = prompt('a long one', { stream, stream_options: stream ? { include_usage: true } : undefined, max_tokens: 50, tool_choice: 'required', tools: [] });
+    const tools = [{ type: 'function', function: { name: 'f' } }];
+    const body = prompt('a long one', { stream, stream_options: stream ? { include_usage: true } : undefined, max_tokens: 50, tool_choice: 'required', tools });
     const response = await ask(router.url, body);
     expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'disaggregated; reason=only_path']);
     const text = await response.text();

@@ -1,4 +1,5 @@
 import { ApiError, invalid } from './api-error';
+import { nearestNames } from '../../../nearest';
 
 /** A JSON object whose members are not known yet. */
 export type Fields = { readonly [name: string]: unknown };
@@ -7,6 +8,8 @@ export type Fields = { readonly [name: string]: unknown };
 const MAX_VALUE_LENGTH = 80;
 /** Names of the model that a caller is told who gave none of them. */
 const MAX_NAMES = 3;
+/** Problems of one request that its caller is told. */
+const MAX_PROBLEMS = 20;
 /** Levels of lists and objects in a request; vLLM's own parser goes as deep. */
 const MAX_DEPTH = 200;
 
@@ -19,8 +22,26 @@ export class FieldProblems {
 
   /** Notes that a field is wrong. */
   public add(path: string, message: string): void {
-    this.problems.push(`${path}: ${message}`);
+    if (this.problems.length < MAX_PROBLEMS) {
+      this.problems.push(`${path}: ${message}`);
+    }
     this.firstPath ??= path;
+  }
+
+  /** Notes that a field holds something else than it may. */
+  public unexpected(path: string, expected: string, value: unknown): void {
+    this.add(path, `expected ${expected}, got ${shown(value)}`);
+  }
+
+  /** Notes members of an object that are none of those that are known, and that ask for something. */
+  public known(object: Fields, path: string, names: string[]): void {
+    for (const name in object) {
+      if (object[name] !== null && !names.includes(name) && this.problems.length < MAX_PROBLEMS) {
+        const field = name.length <= MAX_VALUE_LENGTH ? name : `${name.slice(0, MAX_VALUE_LENGTH)}...`;
+        const [near] = name === field ? nearestNames(name, names) : [];
+        this.add(path === '' ? field : `${path}.${field}`, `there is no such field${near === undefined ? '' : `, did you mean ${near}?`}`);
+      }
+    }
   }
 
   /** The value as an object; an empty one, and a problem, if it is none. */
@@ -156,15 +177,6 @@ export function checkServed(model: unknown, servedNames: readonly string[]): ass
     throw new ApiError(404, 'invalid_request_error', 'model_not_found',
       `the model ${JSON.stringify(model.slice(0, 256))} is not served here; this router serves ${served}${more}`, {}, 'model');
   }
-}
-
-/** Throws ApiError if the tokens of an answer are limited to what is no number of them. */
-export function checkTokenLimits(body: Fields): void {
-  const problems = new FieldProblems();
-  for (const limit of ['max_tokens', 'max_completion_tokens']) {
-    problems.number(body[limit], limit, 1, 2 ** 31 - 1, true);
-  }
-  problems.throwIfAny();
 }
 
 function shown(value: unknown): string {

@@ -1,14 +1,16 @@
 import { ApiError, invalid, ROUTERS_FAULT } from './api-error';
 import { chunkOf, isGivenUp, tokenCountOf } from './completion';
 import { EngineRequest } from './engine-request';
-import { checkServed, checkTokenLimits, Fields, isObject, jsonObject } from './fields';
+import { checkServed, FieldProblems, Fields, isObject, jsonObject } from './fields';
+import { check } from './kinds';
 import { refuseRemoteMedia } from './media';
+import { CHAT_COMPLETION, checkLengths, COMPLETION } from './openai-fields';
 import { kvMemberOf } from '../handoff/kv-params';
 
 /**
  * Reads a request for a chat completion, or for a completion.
  *
- * Throws ApiError if it is not one, or not for a model that is served.
+ * Throws ApiError with everything that is wrong with it, or if it is not for a model that is served.
  *
  * @param path where engines answer it.
  * @param bytes the body.
@@ -16,35 +18,25 @@ import { kvMemberOf } from '../handoff/kv-params';
  */
 export function parseOpenAi(path: '/v1/chat/completions' | '/v1/completions', bytes: Buffer, servedNames: readonly string[]): EngineRequest {
   const body = jsonObject(bytes);
-  const { model, stream, messages, prompt } = body;
+  const { model, stream, messages } = body;
   checkServed(model, servedNames);
-  if (stream !== undefined && stream !== null && typeof stream !== 'boolean') {
-    throw invalid('invalid_stream', 'stream is not a boolean', 'stream');
-  }
-  if (path === '/v1/chat/completions' && !Array.isArray(messages)) {
-    throw invalid('invalid_messages', `messages is ${messages === undefined ? 'missing' : 'not a list'}`, 'messages');
-  }
+  refuseKvMembers(body);
+  const problems = new FieldProblems();
+  check(path === '/v1/completions' ? COMPLETION : CHAT_COMPLETION, body, '', problems);
+  checkLengths(body, problems);
+  problems.throwIfAny();
   if (Array.isArray(messages)) {
     refuseRemoteMedia(messages, 'messages');
-  }
-  if (path === '/v1/completions' && !isPrompt(prompt)) {
-    throw invalid('invalid_prompt', prompt === undefined ? 'prompt is missing'
-      : 'prompt is neither a string, nor the ids of its tokens, nor a list of the one or of the other', 'prompt');
-  }
-  checkTokenLimits(body);
-  const kvMember = kvMemberOf(body);
-  if (kvMember !== undefined) {
-    throw invalid('kv_transfer_params_refused', `${kvMember} is not for callers to give`, kvMember);
   }
   return { path, model, stream: stream === true, bytes, body };
 }
 
-/** Text, the ids of one prompt's tokens, or prompts of one of these kinds. */
-function isPrompt(prompt: unknown): boolean {
-  const isText = (one: unknown) => typeof one === 'string';
-  const isId = (one: unknown) => Number.isSafeInteger(one) && one as number >= 0;
-  const isIds = (one: unknown) => Array.isArray(one) && one.length > 0 && one.every(isId);
-  return isText(prompt) || isIds(prompt) || (Array.isArray(prompt) && prompt.length > 0 && (prompt.every(isText) || prompt.every(isIds)));
+/** Throws ApiError if a caller names a KV cache. */
+export function refuseKvMembers(body: Fields): void {
+  const kvMember = kvMemberOf(body);
+  if (kvMember !== undefined) {
+    throw invalid('kv_transfer_params_refused', `${kvMember} is not for callers to give`, kvMember);
+  }
 }
 
 /** The answer of `GET /v1/models`. */

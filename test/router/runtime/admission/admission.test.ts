@@ -342,7 +342,7 @@ describe('the tier priority', () => {
     ['Converse', { messages: [{ role: 'user', content: [{ text: 'hi' }] }], serviceTier: { type: 'priority' } }, `/model/${MODEL}/converse`, {}, {}],
     ['InvokeModel', chat(), `/model/${MODEL}/invoke`, { 'x-amzn-bedrock-service-tier': 'priority' }, {}],
     ['Chat Completions, within an engine', chat({ priority: -5 }), '/v1/chat/completions', {}, { error: { code: 'priority_not_allowed', param: 'priority' } }],
-    ['Completions, within an engine', { model: MODEL, prompt: 'hi', priority: '-5' }, '/v1/completions', {}, { error: { param: 'priority' } }],
+    ['Completions, within an engine', { model: MODEL, prompt: 'hi', priority: -5 }, '/v1/completions', {}, { error: { param: 'priority' } }],
     ['Converse, within an engine', { messages: [{ role: 'user', content: [{ text: 'hi' }] }], additionalModelRequestFields: { priority: -5 } },
       `/model/${MODEL}/converse`, {}, {}],
     ['InvokeModel, within an engine', chat({ priority: -5 }), `/model/${MODEL}/invoke`, {}, {}],

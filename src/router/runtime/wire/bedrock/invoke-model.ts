@@ -1,6 +1,5 @@
 import { IncomingHttpHeaders } from 'node:http';
 import { Exchange } from '../../exchange';
-import { kvMemberOf } from '../../handoff/kv-params';
 import { invalid } from '../api-error';
 import { CallerStream } from '../caller-wire';
 import { EngineRequest } from '../engine-request';
@@ -8,9 +7,12 @@ import { WholeAnswer } from '../whole-answer';
 import { BedrockWire } from './bedrock-wire';
 import { chunkOf, completionOf, tokenCountOf } from '../completion';
 import { EventFrame } from './event-stream';
-import { checkTokenLimits, FieldProblems, Fields, isObject, jsonObject } from '../fields';
+import { FieldProblems, Fields, isObject, jsonObject } from '../fields';
 import { withMembers } from '../json-object';
+import { check } from '../kinds';
 import { refuseRemoteMedia } from '../media';
+import { refuseKvMembers } from '../openai';
+import { CHAT_COMPLETION, checkLengths } from '../openai-fields';
 import { dataOfEach } from '../sse';
 
 const CHUNK = EventFrame.event('chunk');
@@ -18,6 +20,9 @@ const MODEL_STREAM_ERROR = EventFrame.exception('modelStreamErrorException');
 
 /** Headers with which callers choose a guardrail, as Converse's `guardrailConfig` does: engines have none. */
 const GUARDRAIL = ['x-amzn-bedrock-guardrailidentifier', 'x-amzn-bedrock-guardrailversion'];
+
+/** The fields of a request of Llama's. */
+const LLAMA = ['prompt', 'max_gen_len', 'temperature', 'top_p', 'images'];
 
 /** A request of InvokeModel, and how its caller expects the answer. */
 export interface Invocation {
@@ -37,7 +42,6 @@ export function parseInvocation(bytes: Buffer, headers: IncomingHttpHeaders, mod
   problems.throwIfAny();
   const body = jsonObject(bytes);
   if (Array.isArray(body.messages)) {
-    refuseRemoteMedia(body.messages, 'messages');
     return { request: chatRequest(bytes, body, model, stream), wire: new InvokeModelWire(false) };
   }
   if (body.prompt !== undefined) {
@@ -48,12 +52,13 @@ export function parseInvocation(bytes: Buffer, headers: IncomingHttpHeaders, mod
 
 /** What is not the caller's to say is put into its own text: numbers that JavaScript would round, or has none for, stay as they are. */
 function chatRequest(given: Buffer, parsed: Fields, model: string, stream: boolean): EngineRequest {
+  refuseKvMembers(parsed);
+  const problems = new FieldProblems();
+  check(CHAT_COMPLETION, parsed, '', problems);
+  checkLengths(parsed, problems);
+  problems.throwIfAny();
+  refuseRemoteMedia(parsed.messages as unknown[], 'messages');
   const { model: named, stream: asked, stream_options: ignored, ...fields } = parsed;
-  checkTokenLimits(fields);
-  const kvMember = kvMemberOf(fields);
-  if (kvMember !== undefined) {
-    throw invalid('kv_transfer_params_refused', `${kvMember} is not for callers to give`);
-  }
   const options = stream ? { include_usage: true } : undefined;
   const bytes = withMembers(given, { model: JSON.stringify(model), stream: String(stream), stream_options: options && JSON.stringify(options) });
   return { path: '/v1/chat/completions', model, stream, bytes, body: { ...fields, model, stream, ...(options && { stream_options: options }) } };
@@ -62,6 +67,7 @@ function chatRequest(given: Buffer, parsed: Fields, model: string, stream: boole
 function promptRequest(given: Fields, model: string, stream: boolean): EngineRequest {
   const problems = new FieldProblems();
   const { prompt, max_gen_len: maxTokens, temperature, top_p: topP, images } = given;
+  problems.known(given, '', LLAMA);
   if (images !== undefined && images !== null) {
     problems.add('images', 'this is not supported here');
   }

@@ -1,0 +1,181 @@
+import OpenAI, { BadRequestError } from 'openai';
+import { ask, chat, errorOf, KEY, MockEngine, MODEL, routerFor, TestRouter, whole } from './harness';
+import { parseOpenAi } from '../../../src/router/runtime/wire/openai';
+
+let engine: MockEngine;
+let router: TestRouter;
+
+beforeAll(async () => {
+  engine = await MockEngine.start(whole);
+  router = await routerFor([{ name: 'engine', role: 'aggregated', protocol: 'openai', url: engine.url }]);
+});
+
+afterAll(async () => {
+  await router.drain();
+  await engine.stop();
+});
+
+beforeEach(() => {
+  engine.requests.length = 0;
+});
+
+const COMPLETIONS = '/v1/completions';
+const INVOKE = `/model/${MODEL}/invoke`;
+
+/** What a caller is told of a request that is refused. */
+async function refusalOf(body: object, path?: string): Promise<{ message: string; param?: string | null; code?: string | null }> {
+  const response = await ask(router.url, body, {}, path);
+  expect(response.status).toBe(400);
+  expect(engine.requests).toHaveLength(0);
+  if (path === INVOKE) {
+    expect(response.headers.get('x-amzn-errortype')).toBe('ValidationException');
+    return await response.json() as { message: string };
+  }
+  return errorOf(response);
+}
+
+describe('a field that is wrong is refused before an engine is asked, and told', () => {
+  test.each<[object, string]>([
+    [{ temperature: 'hot' }, 'temperature: expected a number from 0 to 2, got "hot"'],
+    [{ temperature: 2.5 }, 'temperature: expected a number from 0 to 2, got 2.5'],
+    [{ top_p: 7 }, 'top_p: expected a number from 0 to 1, got 7'],
+    [{ n: 0 }, 'n: expected a whole number from 1 to 128, got 0'],
+    [{ stream: 'yes' }, 'stream: expected true or false, got "yes"'],
+    [{ stop: 5 }, 'stop: expected a string that is not empty, or a list of them, got 5'],
+    [{ stop: ['a', ''] }, 'stop[1]: expected a string that is not empty, got ""'],
+    [{ stop: ['a', 'b', 'c', 'd', 'e'] }, 'stop: expected at most 4, got 5'],
+    [{ seed: 1.5 }, 'seed: expected a whole number from -9223372036854776000 to 9223372036854776000, got 1.5'],
+    [{ presence_penalty: -3 }, 'presence_penalty: expected a number from -2 to 2, got -3'],
+    [{ logit_bias: { 7: 101 } }, 'logit_bias: expected a number from -100 to 100 for each id of a token, got {"7":101}'],
+    [{ logprobs: 5 }, 'logprobs: expected true or false, got 5'],
+    [{ top_logprobs: 21 }, 'top_logprobs: expected a whole number from 0 to 20, got 21'],
+    [{ top_k: 'many' }, 'top_k: expected a whole number from -1 to 2147483647, got "many"'],
+    [{ repetition_penalty: 0 }, 'repetition_penalty: expected a number above 0, got 0'],
+    [{ reasoning_effort: 'hi' }, 'reasoning_effort: expected "none" or "minimal" or "low" or "medium" or "high" or "xhigh" or "max", got "hi"'],
+    [{ stream: true, stream_options: { include_usge: true } }, 'stream_options.include_usge: there is no such field, did you mean include_usage?'],
+    [{ min_tokens: 9, max_tokens: 5 }, 'min_tokens: expected at most 5, as many as the answer may have, got 9'],
+    [{ response_format: 'json' }, 'response_format: expected an object, got "json"'],
+    [{ response_format: { type: 'json' } }, 'response_format.type: expected "text" or "json_object" or "json_schema" or "structural_tag", got "json"'],
+    [{ response_format: { type: 'json_schema' } }, 'response_format.json_schema: expected an object, got nothing'],
+    [{ response_format: { type: 'json_schema', json_schema: { schema: {} } } }, 'response_format.json_schema.name: expected a string, got nothing'],
+    [{ tools: [] }, 'tools: expected at least 1, got none'],
+    [{ tools: [{ type: 'web_search' }] }, 'tools[0].type: expected "function", got "web_search"; tools[0].function: expected an object, got nothing'],
+    [{ tools: [{ type: 'function', function: { name: 'a b' } }] }, 'tools[0].function.name: expected 1 to 64 letters, digits, _ or -, got "a b"'],
+    [{ tools: [{ type: 'function', function: { name: 'a', paramters: {} } }] },
+      'tools[0].function.paramters: there is no such field, did you mean parameters?'],
+    [{ tool_choice: 'autoo' }, 'tool_choice: expected "none", "auto", "required" or a function, got "autoo"'],
+    [{ tool_choice: { type: 'function' } }, 'tool_choice.function: expected an object, got nothing'],
+    [{ functions: [{ name: 'f' }] }, 'functions: this is not supported here'],
+    [{ modalities: ['text', 'audio'] }, 'modalities[1]: expected "text", got "audio"'],
+    [{ max_token: 5 }, 'max_token: there is no such field, did you mean max_tokens?'],
+    [{ maxCompletionTokens: 5 }, 'maxCompletionTokens: there is no such field, did you mean max_completion_tokens?'],
+    [{ guided_json: {} }, 'guided_json: there is no such field'],
+    [{ ec_transfer_params: {} }, 'ec_transfer_params: there is no such field, did you mean custom_params?'],
+    [{ custom_logit_processor: 'x' }, 'custom_logit_processor: there is no such field'],
+    [{ ['x'.repeat(200)]: 1 }, `${'x'.repeat(80)}...: there is no such field`],
+  ])('%j', async (more, message) => {
+    expect((await refusalOf(chat(more))).message).toBe(message);
+  });
+
+  test.each<[unknown, string]>([
+    [undefined, 'messages: expected a list, got nothing'],
+    ['hi', 'messages: expected a list, got "hi"'],
+    [[], 'messages: expected at least 1, got none'],
+    [['hi'], 'messages[0]: expected an object, got "hi"'],
+    [[{ content: 'hi' }], 'messages[0].role: expected "system" or "developer" or "user" or "assistant" or "tool" or "function" or "latest_reminder", got nothing'],
+    [[{ role: 'user', contnt: 'hi' }], 'messages[0].content: expected a string or a list of parts, got nothing'],
+    [[{ role: 'user', content: 7 }], 'messages[0].content: expected a string or a list of parts, got 7'],
+    [[{ role: 'user', content: [{ type: 'text', txt: 'hi' }] }], 'messages[0].content[0].text: expected a string, got nothing'],
+    [[{ role: 'user', content: [{ type: 'image_url', image_url: { url: 7 } }] }], 'messages[0].content[0].image_url.url: expected a string, got 7'],
+    [[{ role: 'tool', content: 'sunny' }], 'messages[0].tool_call_id: expected a string, got nothing'],
+    [[{ role: 'assistant', tool_calls: [{ id: 'a', function: { arguments: '{}' } }] }], 'messages[0].tool_calls[0].function.name: expected a string, got nothing'],
+  ])('messages of %j', async (messages, message) => {
+    expect((await refusalOf(chat({ messages }))).message).toBe(message);
+  });
+
+  test.each<[object, string]>([
+    [{ echo: 1 }, 'echo: expected true or false, got 1'],
+    [{ logprobs: true }, 'logprobs: expected a whole number from 0 to 20, got true'],
+    [{ best_of: 2 }, 'best_of: expected 1, got 2'],
+    [{ messages: [] }, 'messages: there is no such field'],
+    [{ max_completion_tokens: 5 }, 'max_completion_tokens: there is no such field, did you mean min_completion_tokens?'],
+  ])('in a completion, %j', async (more, message) => {
+    expect((await refusalOf({ model: MODEL, prompt: 'text', ...more }, COMPLETIONS)).message).toBe(message);
+  });
+
+  test.each<[object, string]>([
+    [{ messages: chat().messages, max_token: 5 }, 'max_token: there is no such field, did you mean max_tokens?'],
+    [{ messages: chat().messages, stream: 'yes' }, 'stream: expected true or false, got "yes"'],
+    [{ messages: [{ role: 'user', content: 'hi' }], anthropic_version: 'bedrock-2023-05-31' }, 'anthropic_version: there is no such field'],
+    [{ prompt: 'text', max_tokens: 5 }, 'max_tokens: there is no such field'],
+  ])('in an InvokeModel, %j', async (body, message) => {
+    expect((await refusalOf(body, INVOKE)).message).toBe(message);
+  });
+});
+
+test('all that is wrong is told at once, and the first of it named', async () => {
+  const more = { max_token: 5, temperature: 'hot', top_p: 7, messages: [{ role: 'usr', content: 'hi' }, { role: 'user', content: 5 }] };
+  const { message, param, code } = await refusalOf(chat(more));
+  expect([param, code]).toEqual(['max_token', 'invalid_request']);
+  expect(message.split('; ').map((problem) => problem.split(':')[0]))
+    .toEqual(['max_token', 'temperature', 'top_p', 'messages[0].role', 'messages[1].content']);
+});
+
+test('of a body with more that is wrong than anybody reads, the first is told', async () => {
+  const wrong = Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`field_${i}`, i]));
+  expect((await refusalOf(chat(wrong))).message.split('; ')).toHaveLength(20);
+});
+
+test('OpenAI\'s client names the field', async () => {
+  const client = new OpenAI({ baseURL: `${router.url}/v1`, apiKey: KEY, maxRetries: 0 });
+  const asked = client.chat.completions.create({ model: MODEL, messages: [{ role: 'user', content: 'hi' }], top_p: 7 });
+  await expect(asked).rejects.toThrow(BadRequestError);
+  await expect(asked).rejects.toMatchObject({ status: 400, param: 'top_p', message: '400 top_p: expected a number from 0 to 1, got 7' });
+});
+
+describe('what engines or chat templates know is passed on as it is', () => {
+  test.each<[object]>([
+    [{ temperature: null, stop: null, tools: null, stream_options: null, functions: [], max_token: null }],
+    [{ temperature: 0, top_p: 1, n: 2, stop: 'END', seed: -1, logit_bias: { 50256: -100 }, logprobs: true, top_logprobs: 5, user: 'me' }],
+    [{ top_k: -1, min_p: 0.1, repetition_penalty: 1.1, ignore_eos: true, stop_token_ids: [1], chat_template_kwargs: { enable_thinking: false } }],
+    [{ structured_outputs: { regex: 'a+' }, vllm_xargs: { a: 1 }, cache_salt: 'salt', min_tokens: 1, max_completion_tokens: 5 }],
+    [{ regex: 'a+', separate_reasoning: true, lora: null }],
+    [{ reasoning_effort: 'low', reasoning_format: 'parsed', disable_reasoning: false, prediction: { type: 'content', content: 'x' } }],
+    [{ metadata: { a: 'b' }, store: true, service_tier: 'auto', prompt_cache_key: 'k', safety_identifier: 's', parallel_tool_calls: false }],
+    [{ response_format: { type: 'json_schema', json_schema: { name: 'n', strict: true, schema: { type: 'object' } } } }],
+    [{
+      tools: [{ type: 'function', function: { name: 'f', description: 'd', parameters: { type: 'object' }, strict: null } }],
+      tool_choice: { type: 'function', function: { name: 'f' } },
+    }],
+    [{
+      messages: [
+        { role: 'developer', content: [{ type: 'text', text: 'brief', cache_control: { type: 'ephemeral' } }] },
+        { role: 'user', name: 'me', content: 'hi', timestamp: 7 },
+        {
+          role: 'assistant',
+          content: null,
+          refusal: null,
+          annotations: [],
+          audio: null,
+          function_call: null,
+          reasoning_content: 'hm',
+          tool_calls: [{ id: 'a', type: 'function', index: 0, function: { name: 'f', arguments: '{}' } }],
+        },
+        { role: 'tool', tool_call_id: 'a', name: 'f', content: 'sunny' },
+        { role: 'assistant', content: [{ type: 'refusal', refusal: 'no' }], provider_specific_fields: {} },
+        { role: 'user', content: [{ type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA', detail: 'auto' }, uuid: 'u' }] },
+      ],
+    }],
+  ])('%j', async (more) => {
+    const body = chat(more);
+    expect((await ask(router.url, body)).status).toBe(200);
+    expect(engine.requests[0].body).toEqual(body);
+  });
+});
+
+test('a request of another shape is never taken for one, whatever stands in its fields', () => {
+  for (const value of [null, 0, '', [], {}, [null], { __proto__: null }, 'constructor', Number.MAX_VALUE]) {
+    const body = JSON.stringify({ model: MODEL, messages: value });
+    expect(() => parseOpenAi('/v1/chat/completions', Buffer.from(body), [MODEL])).toThrow(/^messages/);
+  }
+});
