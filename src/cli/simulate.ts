@@ -94,7 +94,7 @@ export function simulationText(simulation: Simulation): string {
   const load = simulation.load === 'open-loop' ? `${number(spec.workload.requestsPerSecond)} requests/s of ${spec.workload.source}` : simulation.load;
   return [
     `${spec.name ?? spec.model.id}, ${simulation.serving}, ${load}, ${simulation.requests} requests, seed ${simulation.seed}`,
-    ...simulation.backlogGrows ? ['the backlog grows: the latencies tell how long the simulation was, and not what to expect'] : [],
+    ...simulation.backlogGrows ? ['the backlog grows: the latencies tell how long the simulation was, and not what to expect'] : tooShort(simulation),
     table([
       ['', 'avg', 'min', 'max', 'p50', 'p90', 'p95', 'p99'],
       row('time to first token', simulation.ttftSeconds),
@@ -118,6 +118,15 @@ export function simulationText(simulation: Simulation): string {
       `${verdict.metric} p${verdict.percentile} ${time(verdict.simulatedSeconds)} of ${time(verdict.objectiveSeconds)}: ${verdict.verdict}`
     )),
   ].join('\n\n');
+}
+
+/** What is wrong with a run whose queues have not come to their steady state. */
+function tooShort({ steadiness, requests, ttftSeconds }: Simulation): string[] {
+  return steadiness === undefined || steadiness.isSteady ? [] : [
+    `${requests} requests are too few: waits differ so much over the run that their mean is not settled, and is rather too low. By the means of its parts, the `
+    + `time to first token is ${time(ttftSeconds.avg)} +- ${number(100 * steadiness.ttftErrorShare)} %; for +- 10 %, simulate with `
+    + `--requests ${steadiness.requestsNeeded}`,
+  ];
 }
 
 function evictions({ evictedBlocks }: Simulation): string {

@@ -86,7 +86,13 @@ test('exit codes tell a missed objective, wrong input and an overload apart', ()
   expect(existsSync(made)).toBe(false);
   const overload = cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--set', 'workload.requestsPerSecond=2000']);
   expect(overload.status).toBe(3);
-  expect(overload.stdout).toMatch(/^no estimate, unstable at decode: .* \(short by \d+ instances\)$/m);
+  expect(overload.stdout).toMatch(/^no estimate, unstable at prefill: .* \(short by \d+ instances\)$/m);
+});
+
+test('a run that is too short for the waits says how many requests would do', () => {
+  const short = cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--requests', '2000', '--set', 'workload.requestsPerSecond=14']);
+  expect(short.stdout).toMatch(/^2000 requests are too few: .* is \S+ m?s \+- \d+(\.\d+)? %; for \+- 10 %, simulate with --requests \d+$/m);
+  expect(cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--set', 'workload.requestsPerSecond=1']).stdout).not.toContain('too few');
 });
 
 test('everything that is wrong with the spec, the trace and the options is told at once', () => {

@@ -155,6 +155,45 @@ describe('laws', () => {
   });
 });
 
+describe('the steady state', () => {
+  test('is not reached by a short run near saturation, which says so', () => {
+    const { steadiness } = simulated(loaded(apart, 0.97));
+    expect(steadiness!.isSteady).toBe(false);
+    expect(steadiness!.ttftErrorShare).toBeGreaterThan(0.1);
+    expect(steadiness!.requestsNeeded).toBeGreaterThan(10_000);
+    expect(simulated(loaded(apart, 0.97), { concurrency: 4 }).steadiness!.isSteady).toBe(true);
+    expect(simulated(loaded(apart, 0.3)).steadiness).toEqual({ ttftErrorShare: expect.any(Number), isSteady: true });
+  });
+
+  test('is reached by as many requests as are said to be needed', () => {
+    const spec = loaded(apart, 0.95);
+    let run = simulated(spec, { requests: 2000 });
+    const short = run.ttftSeconds.avg;
+    for (let i = 0; i < 4 && !run.steadiness!.isSteady; i++) {
+      run = simulated(spec, { requests: run.steadiness!.requestsNeeded });
+    }
+    expect(run.steadiness!.isSteady).toBe(true);
+    const long = simulated(spec, { requests: 1_000_000, seed: 1 }).ttftSeconds.avg;
+    expect(Math.abs(run.ttftSeconds.avg / long - 1)).toBeLessThan(0.1);
+    expect(short).toBeLessThan(0.8 * long);
+  });
+
+  test('has a mean that nine of ten intervals hold', () => {
+    const spec = loaded(mixed, 0.7);
+    const long = simulated(spec, { requests: 1_000_000 }).ttftSeconds.avg;
+    const held = Array.from({ length: 100 }, (_, i) => simulated(spec, { requests: 5000, seed: i + 1 }))
+      .filter(({ ttftSeconds: { avg }, steadiness }) => Math.abs(long / avg - 1) <= steadiness!.ttftErrorShare);
+    expect(held.length).toBeGreaterThanOrEqual(90);
+  });
+
+  test('is none of a trace, of a run with failures, or of few requests', () => {
+    const trace = RequestTrace.fromText(`arrivalSeconds,inputTokens,outputTokens\n${Array.from({ length: 50 }, (_, i) => `${i},1000,20\n`).join('')}`, 'even.csv');
+    const failures = [{ pool: 'decode', instance: 0, atSeconds: 1, untilSeconds: 2 }];
+    const runs = [simulated(apart, { trace }), simulated(apart, { failures }), simulated(apart, { requests: 31 })];
+    expect(runs.map(({ steadiness }) => steadiness)).toEqual([undefined, undefined, undefined]);
+  });
+});
+
 describe('promises', () => {
   test('goodput counts the requests that keep all of them', () => {
     const observer = new Seen();

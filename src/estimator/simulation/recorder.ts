@@ -1,3 +1,4 @@
+import { BatchMeans } from './batch-means';
 import { Finished } from './event-engine';
 import { FleetTables } from './fleet-tables';
 import { Histogram } from './histogram';
@@ -11,6 +12,8 @@ export class Recorder implements Finished {
   public readonly firstToken = new Histogram();
   public readonly perToken = new Histogram();
   public readonly endToEnd = new Histogram();
+  /** Of times to first token. */
+  public readonly parts: BatchMeans;
   /** Requests that were answered with an error, and answered ones whose prompt a decode engine read in place of a prefill engine. */
   public failures = 0;
   public readByDecode = 0;
@@ -26,7 +29,16 @@ export class Recorder implements Finished {
   private readonly tpotLimit: number;
   private readonly endToEndLimit: number;
 
-  constructor(private readonly fleet: FleetTables, objective: ObjectiveSpec | undefined, private readonly observer: SimulationObserver | undefined) {
+  /**
+   * @param requests of the run.
+   */
+  constructor(
+    private readonly fleet: FleetTables,
+    requests: number,
+    objective: ObjectiveSpec | undefined,
+    private readonly observer: SimulationObserver | undefined,
+  ) {
+    this.parts = new BatchMeans(requests);
     this.ttftLimit = objective?.ttftSeconds ?? Infinity;
     this.tpotLimit = objective?.tpotSeconds ?? Infinity;
     this.endToEndLimit = objective?.endToEndSeconds ?? Infinity;
@@ -40,6 +52,7 @@ export class Recorder implements Finished {
     const endToEnd = finish - arrival;
     const tpot = outputTokens > 1 ? (finish - firstToken) / (outputTokens - 1) : 0;
     this.firstToken.add(ttft);
+    this.parts.add(request, ttft);
     this.endToEnd.add(endToEnd);
     if (outputTokens > 1) {
       this.perToken.add(tpot);

@@ -196,6 +196,21 @@ export interface SimulatedStage {
 }
 
 /**
+ * Whether a run was long enough for its figures to be what to expect. One that is too short tells of too short waits, as it begins with idle engines.
+ *
+ * The run is divided into parts of as many requests each, in order of arrival. How the mean times to first token of the parts differ tells how far the mean
+ * over all may be off (batch means): by more the nearer the engines are to what they can take, as waits that are long stay long.
+ */
+export interface SimulatedSteadiness {
+  /** Half the width of the 95 % interval of the mean time to first token, as a share of the mean. */
+  readonly ttftErrorShare: number;
+  /** Whether that is no more than 0.1. */
+  readonly isSteady: boolean;
+  /** Requests of a run that would be, or would tell better how many it takes; undefined where this one is. */
+  readonly requestsNeeded?: number;
+}
+
+/**
  * Whether one promise was kept.
  */
 export interface SimulatedVerdict {
@@ -255,6 +270,8 @@ export interface Simulation {
   readonly evictedBlocks: number;
   /** Whether the service fell ever further behind the arrivals: the latencies then tell how long the simulation was, and not what to expect. */
   readonly backlogGrows: boolean;
+  /** Whether the run was long enough; undefined of traces and where instances fail, which come to no steady state, and of fewer than 32 requests. */
+  readonly steadiness?: SimulatedSteadiness;
   /** Stages, in the order that a request passes them. */
   readonly stages: SimulatedStage[];
   /** Each promise with its verdict; empty without an objective. */

@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { RandomArrivals } from '../../../src/estimator/simulation/arrivals';
+import { BatchMeans } from '../../../src/estimator/simulation/batch-means';
 import { Histogram, QUANTILE_ERROR } from '../../../src/estimator/simulation/histogram';
 import { Random, log } from '../../../src/estimator/simulation/random';
 import { TaskHeap } from '../../../src/estimator/simulation/task-heap';
@@ -77,4 +78,28 @@ test('a tournament is won by the lowest, of equal ones by the first', () => {
       expect(tournament.winner).toBe(values.indexOf(Math.min(...values)));
     }
   }));
+});
+
+/** The error share of so many values around 1, each as much like the one before as told. */
+function errorOf(likeness: number, count: number, drift = 0): number {
+  const random = new Random(5, 0);
+  const means = new BatchMeans(count);
+  let off = 0;
+  for (let i = 0; i < count; i++) {
+    off = likeness * off + (random.uniform() - 0.5) * Math.sqrt(12 * (1 - likeness * likeness));
+    means.add(i, 1 + 0.1 * off + drift * (i / count - 0.5));
+  }
+  return means.errorShare!;
+}
+
+test.each([[0, 20_000], [0.9, 20_000], [0.99, 200_000]])('batch means tell the error of a mean of values that are like those before, %d', (likeness, count) => {
+  // of an autoregressive process
+  const exact = 1.96 * 0.1 * Math.sqrt((1 + likeness) / (1 - likeness) / count);
+  expect(errorOf(likeness, count) / exact).toBeGreaterThan(0.8);
+  expect(errorOf(likeness, count) / exact).toBeLessThan(1.7);
+});
+
+test('batch means tell a drift, and nothing of fewer values than parts', () => {
+  expect(errorOf(0, 20_000, 1)).toBeGreaterThan(20 * errorOf(0, 20_000));
+  expect(new BatchMeans(31).errorShare).toBeUndefined();
 });
