@@ -24,6 +24,7 @@ describe('an event frame', () => {
   });
 });
 
+const TOOL = { toolSpec: { name: 'weather', inputSchema: { json: { type: 'object' } } } };
 /** A request that uses everything that is understood. */
 const FULL = {
   system: [{ text: 'be kind' }, { cachePoint: { type: 'default' } }],
@@ -97,6 +98,39 @@ test('everything that is wrong is told at once, with its place', () => {
   }));
 });
 
+test.each<[object, string]>([
+  [{ inferenceConfg: {} }, 'inferenceConfg: there is no such field, did you mean inferenceConfig?'],
+  [{ inferenceConfig: { maxToken: 5 } }, 'inferenceConfig.maxToken: there is no such field, did you mean maxTokens?'],
+  [{ inferenceConfig: { temperature: 'hot', topP: 7 } },
+    'inferenceConfig.temperature: expected a number from 0 to 1, got "hot"; inferenceConfig.topP: expected a number from 0 to 1, got 7'],
+  [{ inferenceConfig: { stopSequences: 'END' } }, 'inferenceConfig.stopSequences: expected a list, got "END"'],
+  [{ messages: [{ role: 'user', content: [{ text: 'hi' }], name: 'me' }] }, 'messages[0].name: there is no such field'],
+  [{ messages: [{ role: 'user', content: [{ toolResult: { toolUseId: 'a', content: [], status: 'ok' } }] }] },
+    'messages[0].content[0].toolResult.status: expected "success" or "error", got "ok"'],
+  [{ toolConfig: { tools: [TOOL], toolChoic: { auto: {} } } }, 'toolConfig.toolChoic: there is no such field, did you mean toolChoice?'],
+  [{ toolConfig: { tools: [{ toolSpec: { ...TOOL.toolSpec, strict: 'yes', description: 7 } }] } },
+    'toolConfig.tools[0].toolSpec.description: expected a string, got 7; toolConfig.tools[0].toolSpec.strict: expected true or false, got "yes"'],
+  [{ toolConfig: { tools: [{ toolSpec: { ...TOOL.toolSpec, inputSchema: { jsn: {}, json: {} } } }] } },
+    'toolConfig.tools[0].toolSpec.inputSchema.jsn: there is no such field, did you mean json?'],
+  [{ outputConfig: { effort: 'most' } },
+    'outputConfig.effort: expected "none" or "minimal" or "low" or "medium" or "high" or "xhigh" or "max", got "most"'],
+  [{ requestMetadata: { a: 1 } }, 'requestMetadata.a: expected a string, got 1'],
+  [{ serviceTier: { typ: 'flex' } }, 'serviceTier.typ: there is no such field, did you mean type?'],
+  [{ additionalModelRequestFields: { top_k: 'many', top_kk: 1 } },
+    'additionalModelRequestFields.top_kk: there is no such field, did you mean top_k?; '
+      + 'additionalModelRequestFields.top_k: expected a whole number from -1 to 2147483647, got "many"'],
+  [{ inferenceConfig: { maxTokens: 5 }, additionalModelRequestFields: { min_tokens: 9 } }, 'min_tokens: expected at most 5, as many as the answer may have, got 9'],
+])('a Converse with %j is refused', (more, message) => {
+  expect(() => converse({ messages: [{ role: 'user', content: [{ text: 'hi' }] }], ...more })).toThrow(expect.objectContaining({ status: 400, message }));
+});
+
+test.each<[object, string]>([
+  [{ input: { converse: { messages: [{ role: 'user', content: [{ text: 'hi' }] }], inferenceConfig: {} } } }, 'input.converse.inferenceConfig: there is no such field'],
+  [{ inptu: {} }, 'inptu: there is no such field, did you mean input?; input: expected an object, got nothing'],
+])('a CountTokens of %j is refused', (body, message) => {
+  expect(() => parseCountTokens(Buffer.from(JSON.stringify(body)), 'm', false)).toThrow(expect.objectContaining({ status: 400, message }));
+});
+
 test('what a caller of InvokeModel gives reaches the engine in its own text, save for what is not its to say', () => {
   const given = '{"seed":1234567890123456789,"temperature":1.0,"messages":[{"role":"user","content":"\\ud800"}],"model":"other","stream":true,"stream_options":{}}';
   const { request } = parseInvocation(Buffer.from(given), {}, 'm', false);
@@ -122,7 +156,7 @@ test.each<[string, unknown, (bytes: Buffer) => unknown]>([
   ['Converse', FULL, (bytes) => parseConverse(bytes, 'm', true, true).body],
   ['InvokeModel', { messages: [{ role: 'user', content: 'hi' }], vllm_xargs: { a: 1 } }, (bytes) => parseInvocation(bytes, {}, 'm', true).request.body],
   ['InvokeModel of Llama', { prompt: 'hi', max_gen_len: 5, temperature: 0.5, top_p: 1 }, (bytes) => parseInvocation(bytes, {}, 'm', false).request.body],
-  ['CountTokens', { input: { converse: FULL } }, (bytes) => parseCountTokens(bytes, 'm', true).body],
+  ['CountTokens', { input: { converse: { system: FULL.system, messages: FULL.messages, toolConfig: FULL.toolConfig } } }, (bytes) => parseCountTokens(bytes, 'm', true).body],
 ])('law: whatever %s is sent is a request for an engine or is refused in a sentence', (_, valid, parse) => {
   const anything = fc.oneof(fc.anything({ withNullPrototype: false }), fc.constantFrom(undefined, [], {}), fc.double(), fc.string());
   let accepted = 0;

@@ -10,11 +10,13 @@ export function contentOf(parts: readonly Fields[]): unknown {
 }
 
 /** A tool as engines are told of it. */
-export function functionTool({ name, ...more }: Fields, path: string, problems: FieldProblems): Fields {
+export function functionTool({ name, description, parameters, strict }: Fields, path: string, problems: FieldProblems): Fields {
   if (!TOOL_NAME.test(problems.text(name, `${path}.name`)) && typeof name === 'string') {
     problems.add(`${path}.name`, 'expected 1 to 64 letters, digits, _ or -');
   }
-  return { type: 'function', function: defined({ name, ...more }) };
+  problems.optionalText(description, `${path}.description`);
+  problems.oneOf(strict, `${path}.strict`, [true, false]);
+  return { type: 'function', function: defined({ name, description, parameters, strict }) };
 }
 
 /** The choice of one tool among those that are given. */

@@ -44,9 +44,16 @@ export class FieldProblems {
     }
   }
 
-  /** The value as an object; an empty one, and a problem, if it is none. */
-  public object(value: unknown, path: string): Fields {
+  /**
+   * The value as an object; an empty one, and a problem, if it is none.
+   *
+   * @param names of the members that it may have; any by default.
+   */
+  public object(value: unknown, path: string, names?: string[]): Fields {
     if (isObject(value)) {
+      if (names !== undefined) {
+        this.known(value, path, names);
+      }
       return value;
     }
     this.add(path, `expected an object, got ${shown(value)}`);
@@ -69,6 +76,16 @@ export class FieldProblems {
     }
     this.add(path, `expected a string, got ${shown(value)}`);
     return '';
+  }
+
+  /** The value as an object, as above; an empty one if it is not given. */
+  public optionalObject(value: unknown, path: string, names: string[]): Fields {
+    return value === undefined || value === null ? {} : this.object(value, path, names);
+  }
+
+  /** The value as text; undefined if it is not given. */
+  public optionalText(value: unknown, path: string): string | undefined {
+    return value === undefined || value === null ? undefined : this.text(value, path);
   }
 
   /** The value as a number within bounds; undefined if it is not given, or wrong. */

@@ -22,6 +22,9 @@ const PROMPT = kind('a string, the ids of its tokens, or a list of the one or of
   return TEXT.holds(prompt) || isIds(prompt) || (Array.isArray(prompt) && prompt.length > 0 && (prompt.every(TEXT.holds) || prompt.every(isIds)));
 });
 
+/** How much a model may think. */
+export const REASONING_EFFORTS = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'];
+
 const JSON_SCHEMA = object({ name: TEXT, description: TEXT, schema: OBJECT, strict: BOOLEAN }, ['name']);
 const RESPONSE_FORMAT = tagged('type', {
   text: object({ type: TEXT }),
@@ -142,7 +145,7 @@ const CHAT: Members = {
   tools: listOf(TOOL, 1),
   tool_choice: TOOL_CHOICE,
   parallel_tool_calls: BOOLEAN,
-  reasoning_effort: oneOf('none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'),
+  reasoning_effort: oneOf(...REASONING_EFFORTS),
   // what says something of the caller, or of what is to be kept, and changes no answer.
   metadata: OBJECT,
   prediction: OBJECT,

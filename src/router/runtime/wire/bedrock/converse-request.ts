@@ -1,8 +1,16 @@
 import { contentOf, functionChoice, functionTool, IMAGE_FORMATS } from '../chat-parts';
 import { EngineRequest, reservedMember } from '../engine-request';
 import { defined, FieldProblems, Fields, isTooDeep, jsonObject } from '../fields';
+import { check } from '../kinds';
+import { CHAT_SETTINGS, checkLengths, REASONING_EFFORTS } from '../openai-fields';
 
 const MAX_STOP_SEQUENCES = 2500;
+/** The fields of a request. */
+const FIELDS = [
+  'messages', 'system', 'inferenceConfig', 'toolConfig', 'guardrailConfig', 'projectIdentifier', 'additionalModelRequestFields', 'promptVariables',
+  'additionalModelResponseFieldPaths', 'requestMetadata', 'performanceConfig', 'serviceTier', 'outputConfig',
+];
+const MAX_METADATA = 16;
 /** What is said in a request and cannot be honoured here. */
 const REFUSED = ['guardrailConfig', 'promptVariables', 'additionalModelResponseFieldPaths'];
 
@@ -18,7 +26,7 @@ const REFUSED = ['guardrailConfig', 'promptVariables', 'additionalModelResponseF
  */
 export function parseConverse(bytes: Buffer, model: string, stream: boolean, images: boolean): EngineRequest {
   const problems = new FieldProblems();
-  const request = jsonObject(bytes);
+  const request = problems.object(jsonObject(bytes), '', FIELDS);
   const messages = [...systemMessages(request.system, problems), ...chatMessages(request.messages, images, problems)];
   const body = {
     model,
@@ -37,6 +45,8 @@ export function parseConverse(bytes: Buffer, model: string, stream: boolean, ima
       problems.add(name, 'this is not supported here');
     }
   }
+  checkLengths(body, problems);
+  checkMetadata(request.requestMetadata, problems);
   only(request.performanceConfig, 'performanceConfig', 'latency', ['standard'], problems);
   const serviceTier = only(request.serviceTier, 'serviceTier', 'type', ['priority', 'default', 'flex'], problems);
   problems.throwIfAny();
@@ -48,7 +58,7 @@ export function parseConverse(bytes: Buffer, model: string, stream: boolean, ima
  */
 export function parsePrompt(converse: unknown, images: boolean, path: string): Fields {
   const problems = new FieldProblems();
-  const request = problems.object(converse, path);
+  const request = problems.object(converse, path, ['messages', 'system', 'toolConfig', 'additionalModelRequestFields']);
   const messages = [...systemMessages(request.system, problems), ...chatMessages(request.messages, images, problems)];
   const { tools: toolList } = tools(request.toolConfig, problems) as Fields;
   problems.throwIfAny();
@@ -75,7 +85,7 @@ function systemMessages(system: unknown, problems: FieldProblems): Fields[] {
 function chatMessages(messages: unknown, images: boolean, problems: FieldProblems): Fields[] {
   return problems.list(messages, 'messages', 1).flatMap((given, i) => {
     const path = `messages[${i}]`;
-    const { role, content } = problems.object(given, path);
+    const { role, content } = problems.object(given, path, ['role', 'content']);
     if (role !== 'user' && role !== 'assistant') {
       problems.add(`${path}.role`, `expected user or assistant, got ${JSON.stringify(role) ?? 'nothing'}`);
     }
@@ -125,7 +135,7 @@ function assistantMessage(blocks: Block[], problems: FieldProblems): Fields {
         parts.push({ type: 'text', text: problems.text(value, `${at}.text`) });
         break;
       case 'toolUse': {
-        const { toolUseId, name, input } = problems.object(value, `${at}.toolUse`);
+        const { toolUseId, name, input } = problems.object(value, `${at}.toolUse`, ['toolUseId', 'name', 'input', 'type']);
         calls.push({
           id: problems.text(toolUseId, `${at}.toolUse.toolUseId`),
           type: 'function',
@@ -145,7 +155,7 @@ function assistantMessage(blocks: Block[], problems: FieldProblems): Fields {
 }
 
 function imagePart(image: unknown, path: string, images: boolean, problems: FieldProblems): Fields {
-  const { format, source } = problems.object(image, path);
+  const { format, source } = problems.object(image, path, ['format', 'source', 'error']);
   const [kind, bytes] = problems.member(source, `${path}.source`) ?? [];
   if (!images) {
     problems.add(path, 'the model reads no images');
@@ -158,7 +168,8 @@ function imagePart(image: unknown, path: string, images: boolean, problems: Fiel
 }
 
 function toolMessage(result: unknown, path: string, problems: FieldProblems): Fields {
-  const { toolUseId, content } = problems.object(result, path);
+  const { toolUseId, content, status } = problems.object(result, path, ['toolUseId', 'content', 'status', 'type']);
+  problems.oneOf(status, `${path}.status`, ['success', 'error']);
   const texts = problems.list(content, `${path}.content`).map((block, i) => {
     const at = `${path}.content[${i}]`;
     const [kind, value] = problems.member(block, at) ?? [];
@@ -175,10 +186,8 @@ function toolMessage(result: unknown, path: string, problems: FieldProblems): Fi
 }
 
 function inference(config: unknown, problems: FieldProblems): Fields {
-  if (config === undefined || config === null) {
-    return {};
-  }
-  const { maxTokens, temperature, topP, stopSequences } = problems.object(config, 'inferenceConfig');
+  const { maxTokens, temperature, topP, stopSequences } =
+    problems.optionalObject(config, 'inferenceConfig', ['maxTokens', 'temperature', 'topP', 'stopSequences']);
   const stop = stopSequences === undefined || stopSequences === null ? [] : problems.list(stopSequences, 'inferenceConfig.stopSequences');
   stop.forEach((sequence, i) => {
     if (typeof sequence !== 'string' || sequence === '') {
@@ -200,7 +209,7 @@ function tools(config: unknown, problems: FieldProblems): Fields {
   if (config === undefined || config === null) {
     return {};
   }
-  const { tools: given, toolChoice } = problems.object(config, 'toolConfig');
+  const { tools: given, toolChoice } = problems.object(config, 'toolConfig', ['tools', 'toolChoice']);
   const list: Fields[] = [];
   problems.list(given, 'toolConfig.tools', 1).forEach((tool, i) => {
     const path = `toolConfig.tools[${i}]`;
@@ -215,8 +224,8 @@ function tools(config: unknown, problems: FieldProblems): Fields {
 }
 
 function toolOf(spec: unknown, path: string, problems: FieldProblems): Fields {
-  const { name, description, inputSchema, strict } = problems.object(spec, path);
-  const parameters = problems.object(problems.object(inputSchema, `${path}.inputSchema`).json, `${path}.inputSchema.json`);
+  const { name, description, inputSchema, strict } = problems.object(spec, path, ['name', 'description', 'inputSchema', 'strict']);
+  const parameters = problems.object(problems.object(inputSchema, `${path}.inputSchema`, ['json']).json, `${path}.inputSchema.json`);
   return functionTool({ name, description, parameters, strict }, path, problems);
 }
 
@@ -231,7 +240,7 @@ function choiceOf(choice: unknown, list: Fields[], problems: FieldProblems): Fie
     case 'any':
       return { tool_choice: 'required' };
     case 'tool': {
-      const { name } = problems.object(value, 'toolConfig.toolChoice.tool');
+      const { name } = problems.object(value, 'toolConfig.toolChoice.tool', ['name']);
       return { tool_choice: functionChoice(name, list, 'toolConfig.toolChoice.tool.name', problems) };
     }
     default:
@@ -243,29 +252,29 @@ function choiceOf(choice: unknown, list: Fields[], problems: FieldProblems): Fie
 }
 
 function outputFormat(config: unknown, problems: FieldProblems): Fields {
-  if (config === undefined || config === null) {
-    return {};
-  }
-  const { textFormat, effort } = problems.object(config, 'outputConfig');
-  const reasoning = effort === undefined || effort === null ? {} : { reasoning_effort: problems.text(effort, 'outputConfig.effort') };
+  const { textFormat, effort } = problems.optionalObject(config, 'outputConfig', ['textFormat', 'effort']);
+  const reasoning = defined({ reasoning_effort: problems.oneOf(effort, 'outputConfig.effort', REASONING_EFFORTS) });
   if (textFormat === undefined || textFormat === null) {
     return reasoning;
   }
   const path = 'outputConfig.textFormat';
-  const { type, structure } = problems.object(textFormat, path);
+  const { type, structure } = problems.object(textFormat, path, ['type', 'structure']);
   if (type !== 'json_schema') {
     problems.add(`${path}.type`, `expected json_schema, got ${JSON.stringify(type) ?? 'nothing'}`);
     return reasoning;
   }
-  const { schema, name, description } = problems.object(problems.object(structure, `${path}.structure`).jsonSchema, `${path}.structure.jsonSchema`);
+  const at = `${path}.structure.jsonSchema`;
+  const { schema, name, description } = problems.object(problems.object(structure, `${path}.structure`, ['jsonSchema']).jsonSchema, at, ['schema', 'name', 'description']);
+  problems.optionalText(name, `${at}.name`);
+  problems.optionalText(description, `${at}.description`);
   try {
-    const parsed = problems.object(JSON.parse(problems.text(schema, `${path}.structure.jsonSchema.schema`) || '{}'), `${path}.structure.jsonSchema.schema`);
+    const parsed = problems.object(JSON.parse(problems.text(schema, `${at}.schema`) || '{}'), `${at}.schema`);
     if (isTooDeep(parsed)) {
-      problems.add(`${path}.structure.jsonSchema.schema`, 'the schema is nested too deeply');
+      problems.add(`${at}.schema`, 'the schema is nested too deeply');
     }
     return { ...reasoning, response_format: { type, json_schema: defined({ name: name ?? 'answer', description, schema: parsed, strict: true }) } };
   } catch {
-    problems.add(`${path}.structure.jsonSchema.schema`, 'the schema is not JSON');
+    problems.add(`${at}.schema`, 'the schema is not JSON');
     return reasoning;
   }
 }
@@ -278,15 +287,22 @@ function extraFields(fields: unknown, problems: FieldProblems): Fields {
   const reserved = reservedMember(given);
   if (reserved !== undefined) {
     problems.add(`additionalModelRequestFields.${reserved}`, 'this is not for callers to give here');
+  } else {
+    check(CHAT_SETTINGS, given, 'additionalModelRequestFields', problems);
   }
   return given;
 }
 
-function only(given: unknown, path: string, member: string, allowed: string[], problems: FieldProblems): unknown {
-  if (given === undefined || given === null) {
-    return undefined;
+function checkMetadata(metadata: unknown, problems: FieldProblems): void {
+  const entries = Object.entries(metadata === undefined || metadata === null ? {} : problems.object(metadata, 'requestMetadata'));
+  entries.slice(0, MAX_METADATA).forEach(([name, value]) => problems.text(value, `requestMetadata.${name}`));
+  if (entries.length > MAX_METADATA) {
+    problems.add('requestMetadata', `expected at most ${MAX_METADATA} members, got ${entries.length}`);
   }
-  const value = problems.object(given, path)[member];
+}
+
+function only(given: unknown, path: string, member: string, allowed: string[], problems: FieldProblems): unknown {
+  const value = problems.optionalObject(given, path, [member])[member];
   if (value !== undefined && value !== null && !allowed.includes(value as string)) {
     problems.add(`${path}.${member}`, `${JSON.stringify(value)} is not supported here, ${allowed.join(', ')} is`);
   }

@@ -15,12 +15,12 @@ import { refuseRemoteMedia } from '../media';
  */
 export function parseCountTokens(bytes: Buffer, model: string, images: boolean): EngineRequest {
   const problems = new FieldProblems();
-  const [kind, value] = problems.member(jsonObject(bytes).input, 'input') ?? [];
+  const [kind, value] = problems.member(problems.object(jsonObject(bytes), '', ['input']).input, 'input') ?? [];
   let prompt: Fields = {};
   if (kind === 'converse') {
     prompt = parsePrompt(value, images, 'input.converse');
   } else if (kind === 'invokeModel') {
-    prompt = promptOf(problems.object(value, 'input.invokeModel').body, problems);
+    prompt = promptOf(problems.object(value, 'input.invokeModel', ['body']).body, problems);
   } else if (kind !== undefined) {
     problems.add(`input.${kind}`, 'expected converse or invokeModel');
   }

@@ -2,6 +2,7 @@ import { RouterConfig } from '../../config';
 import { functionChoice, functionTool } from '../chat-parts';
 import { EngineRequest } from '../engine-request';
 import { checkServed, defined, FieldProblems, Fields, jsonObject } from '../fields';
+import { REASONING_EFFORTS } from '../openai-fields';
 import { ResponseObject } from './response-object';
 import { chatMessages } from './responses-input';
 import { ResponsesWire } from './responses-wire';
@@ -27,6 +28,11 @@ const READ = [
 ];
 /** What refers to something that another service would have stored. */
 const STORED = ['previous_response_id', 'conversation', 'prompt'];
+/** What else nothing here honours. */
+const UNSUPPORTED = [...STORED, 'context_management', 'include', 'max_tool_calls', 'moderation', 'prompt_cache_options'];
+const FIELDS = [...Object.keys(ONLY), ...LABELS, ...READ, ...UNSUPPORTED];
+/** The fields of a function as a tool. */
+const TOOL = ['type', 'name', 'description', 'parameters', 'strict', 'defer_loading', 'allowed_callers'];
 const MAX_METADATA = 16;
 
 /** A request for a response, and how its caller expects the answer. */
@@ -48,9 +54,10 @@ export function parseResponses(bytes: Buffer, { servedNames, images }: RouterCon
   const { model } = given;
   checkServed(model, servedNames);
   const problems = new FieldProblems();
-  refuseOthers(given, problems);
-  const labels = Object.fromEntries(LABELS.map((name) => [name, optionalText(given[name], name, problems)]));
-  const instructions = optionalText(given.instructions, 'instructions', problems);
+  problems.known(given, '', FIELDS);
+  refuseUnsupported(given, problems);
+  const labels = Object.fromEntries(LABELS.map((name) => [name, problems.optionalText(given[name], name)]));
+  const instructions = problems.optionalText(given.instructions, 'instructions');
   const stream = given.stream === true;
   const maxTokens = problems.number(given.max_output_tokens, 'max_output_tokens', 1, 2 ** 31 - 1, true);
   const temperature = problems.number(given.temperature, 'temperature', 0, 2);
@@ -85,17 +92,20 @@ export function parseResponses(bytes: Buffer, { servedNames, images }: RouterCon
   return { request, wire: new ResponsesWire(response) };
 }
 
-function refuseOthers(given: Fields, problems: FieldProblems): void {
-  for (const [name, value] of Object.entries(given)) {
-    if (Object.hasOwn(ONLY, name)) {
-      problems.oneOf(value, name, ONLY[name]);
+function refuseUnsupported(given: Fields, problems: FieldProblems): void {
+  for (const name of Object.keys(ONLY)) {
+    problems.oneOf(given[name], name, ONLY[name]);
+  }
+  for (const name of UNSUPPORTED) {
+    const value = given[name] ?? {};
     // an empty list or object asks for nothing.
-    } else if (![...READ, ...LABELS].includes(name) && value !== null && (typeof value !== 'object' || Object.keys(value).length > 0)) {
+    if (typeof value !== 'object' || Object.keys(value).length > 0) {
       problems.add(name, STORED.includes(name) ? 'nothing is stored here: send the whole conversation in input' : 'this is not supported here');
     }
   }
   // what hides the length of tokens from who sees the packets; given, it must be there.
-  problems.oneOf(optionalObject(given.stream_options, 'stream_options', problems).include_obfuscation, 'stream_options.include_obfuscation', [false]);
+  const { include_obfuscation: obfuscation } = problems.optionalObject(given.stream_options, 'stream_options', ['include_obfuscation']);
+  problems.oneOf(obfuscation, 'stream_options.include_obfuscation', [false]);
 }
 
 function tools({ tools: given, tool_choice: choice, parallel_tool_calls: parallel }: Fields, problems: FieldProblems): Fields {
@@ -110,11 +120,15 @@ function toolAt(tool: unknown, path: string, problems: FieldProblems): Fields {
     problems.add(`${path}.type`, `${JSON.stringify(type) ?? 'a tool without a type'} is not supported here, "function" is`);
     return { function: {} };
   }
+  problems.known(tool as Fields, path, TOOL);
   problems.oneOf(deferred, `${path}.defer_loading`, [false]);
   if (callers !== undefined && callers !== null) {
     problems.list(callers, `${path}.allowed_callers`).forEach((caller, i) => problems.oneOf(caller, `${path}.allowed_callers[${i}]`, ['direct']));
   }
-  return functionTool({ name, description, parameters: optionalObject(parameters, `${path}.parameters`, problems), strict }, path, problems);
+  if (parameters !== undefined && parameters !== null) {
+    problems.object(parameters, `${path}.parameters`);
+  }
+  return functionTool({ name, description, parameters, strict }, path, problems);
 }
 
 function choiceOf(choice: unknown, list: Fields[], problems: FieldProblems): unknown {
@@ -135,15 +149,17 @@ function choiceOf(choice: unknown, list: Fields[], problems: FieldProblems): unk
 
 /** `text.format`, with its default. */
 function formatOf(text: unknown, problems: FieldProblems): Fields {
-  const { format, verbosity } = optionalObject(text, 'text', problems);
+  const { format, verbosity } = problems.optionalObject(text, 'text', ['format', 'verbosity']);
   problems.oneOf(verbosity, 'text.verbosity', ['medium']);
   if (format === undefined || format === null) {
     return { type: 'text' };
   }
-  const given = problems.object(format, 'text.format');
+  const given = problems.object(format, 'text.format', ['type', 'name', 'description', 'schema', 'strict']);
   if (problems.oneOf(given.type ?? '', 'text.format.type', ['text', 'json_object', 'json_schema']) === 'json_schema') {
     problems.text(given.name, 'text.format.name');
+    problems.optionalText(given.description, 'text.format.description');
     problems.object(given.schema, 'text.format.schema');
+    problems.oneOf(given.strict, 'text.format.strict', [true, false]);
   }
   return given;
 }
@@ -160,27 +176,20 @@ function responseFormat({ type, name, description, schema, strict }: Fields): Fi
 }
 
 function effortOf(reasoning: unknown, problems: FieldProblems): string | undefined {
-  const { effort, summary, generate_summary: summaryToo, context, mode } = optionalObject(reasoning, 'reasoning', problems);
+  const { effort, summary, generate_summary: summaryToo, context, mode } =
+    problems.optionalObject(reasoning, 'reasoning', ['effort', 'summary', 'generate_summary', 'context', 'mode']);
   // the reasoning of open models is told as it is: there is no summary of it.
   problems.oneOf(summary, 'reasoning.summary', ['auto']);
   problems.oneOf(summaryToo, 'reasoning.generate_summary', ['auto']);
   problems.oneOf(context, 'reasoning.context', ['auto']);
   problems.oneOf(mode, 'reasoning.mode', ['standard']);
-  return optionalText(effort, 'reasoning.effort', problems);
+  return problems.oneOf(effort, 'reasoning.effort', REASONING_EFFORTS);
 }
 
 function checkMetadata(metadata: unknown, problems: FieldProblems): void {
-  const entries = Object.entries(optionalObject(metadata, 'metadata', problems));
+  const entries = Object.entries(metadata === undefined || metadata === null ? {} : problems.object(metadata, 'metadata'));
   entries.forEach(([name, value]) => problems.text(value, `metadata.${name}`));
   if (entries.length > MAX_METADATA) {
     problems.add('metadata', `expected at most ${MAX_METADATA} members`);
   }
-}
-
-function optionalText(value: unknown, path: string, problems: FieldProblems): string | undefined {
-  return value === undefined || value === null ? undefined : problems.text(value, path);
-}
-
-function optionalObject(value: unknown, path: string, problems: FieldProblems): Fields {
-  return value === undefined || value === null ? {} : problems.object(value, path);
 }
