@@ -1,4 +1,4 @@
-import { ask, chat, chunkOf, DONE, MockEngine, routerFor, sse, TestRouter } from './harness';
+import { ask, chat, chunkOf, DONE, MockEngine, MODEL, routerFor, sse, TestRouter } from './harness';
 import { Exchange } from '../../../src/router/runtime/exchange';
 import { OpenAiEngineStream } from '../../../src/router/runtime/relay/openai-stream';
 import { OPENAI_WIRE } from '../../../src/router/runtime/wire/openai-wire';
@@ -57,4 +57,14 @@ test('comments, and the names of events, are no tokens', () => {
 test('an error among text that comes at once is told, and what comes before it', async () => {
   const error = sse({ error: { message: 'it failed', type: 'server_error', code: 500 } });
   expect(await streamed(Buffer.from(sse(chunkOf('a')) + error), 0)).toBe(sse(chunkOf('first')) + sse(chunkOf('a')) + error);
+});
+
+test('bytes that are no UTF-8 take nothing away of what comes with them', async () => {
+  // in what is read as text, and in what all events of a stream begin with.
+  for (const events of [[chunkOf('a'), chunkOf('b~')], [{ id: '~', ...chunkOf('a') }, { id: '~', ...chunkOf('b') }]]) {
+    const bytes = Buffer.from(events.map(sse).join('') + DONE, 'latin1').map((byte) => (byte === '~'.charCodeAt(0) ? 0xff : byte));
+    engine.behaviour = (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end(bytes);
+    const answer = await (await ask(router.url, { model: MODEL, input: 'a prompt', stream: true }, {}, '/v1/responses')).text();
+    expect(answer).toMatch(/event: response\.completed\ndata: .*"text":"ab\ufffd?"/);
+  }
 });

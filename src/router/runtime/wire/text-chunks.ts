@@ -1,8 +1,10 @@
 import { Fields, isObject } from './fields';
 
 const MEMBER = /"content"\s*:\s*"/g;
-/** What the literal of a text has where it is not the text itself. */
-const NOT_PLAIN = /["\\\u0000-\u001f]/;
+/** What the literal of a text has where it is not the text itself, or where it stands for bytes that are no UTF-8, and is longer than they are. */
+const NOT_PLAIN = /["\\\u0000-\u001f\ufffd]/;
+/** What an event has that others are not read by. */
+const NOT_TO_LEARN_FROM = /kv_transfer_params|\ufffd/;
 /** Chunks in a row from which nothing can be learnt after which no more is tried: each costs more than what is to be spared. */
 const MOST_LESSONS = 16;
 
@@ -53,7 +55,7 @@ export class TextChunks {
   }
 
   private learnFrom(data: string): boolean {
-    const content = data.includes('kv_transfer_params') ? undefined : onlyTextOf(data);
+    const content = NOT_TO_LEARN_FROM.test(data) ? undefined : onlyTextOf(data);
     if (content === undefined || NOT_PLAIN.test(content)) {
       return false;
     }
