@@ -62,6 +62,8 @@ export class ClosedForm {
   private readonly firstToken: WaitingMixture;
   private readonly lastToken: WaitingMixture;
   private readonly laterTokens: number;
+  /** Mean of one by the tokens after the first, of requests that have any. */
+  private readonly perLaterToken: number;
   private readonly prefillTimes: Float64Array;
   private readonly contextKvBytes: Float64Array;
   private readonly promptKvBytes: Float64Array;
@@ -112,6 +114,8 @@ export class ClosedForm {
     let context = 0;
     let prompt = 0;
     let later = 0;
+    let several = 0;
+    let perLater = 0;
     let read = 0;
     let readingSteps = 0;
     const ofPrompt = plant.prefill === undefined ? 1 : 0;
@@ -129,10 +133,13 @@ export class ClosedForm {
       context += classes.weights[i] * written * this.contextKvBytes[i];
       later += classes.weights[i] * Math.max(0, written - this.pace);
       prompt += classes.weights[i] * this.promptKvBytes[i];
+      several += classes.outputTokens[i] > 1 ? classes.weights[i] : 0;
+      perLater += classes.outputTokens[i] > 1 ? classes.weights[i] / (classes.outputTokens[i] - 1) : 0;
     }
     this.meanOutputTokens = output;
     this.decodedTokens = decoded;
     this.laterTokens = later;
+    this.perLaterToken = several > 0 ? perLater / several : 0;
     this.meanKvBytes = context / output;
     this.meanPromptKvBytes = prompt;
     let spread = 0;
@@ -315,16 +322,19 @@ export class ClosedForm {
     firstToken.quantiles(SHARES, latencies, TTFT + 1);
     latencies[TTFT] = fixed + this.prefillMeanSeconds + transfer + this.prefillQueueSeconds + admissionWaits * admission;
 
-    // time per token: the batch fluctuates around its mean, and a request's own context is longer or shorter than the others'
+    // time per token: the batch fluctuates around its mean, a request's own context is longer or shorter than the others', and so is what is read beside it
     const next = this.stepSeconds(seen + 1) * inflation;
-    const burstiness = (peakedness(this.batch * decodeEngines, arrivalScv) - 1) / decodeEngines;
-    const deviation = Math.sqrt(batchVariance(this.batch, step, next) * (1 + burstiness));
+    // held slots vary more than Poisson arrivals make them where these bring work of other kinds along, and by as much as a gap's variation beyond 1 does by half
+    const scatter = peakedness(this.batch * decodeEngines, arrivalScv) - 1 + (aggregated ? this.heldScv / 2 : 0);
+    const deviation = Math.sqrt(batchVariance(this.batch, step, next) * (1 + scatter / decodeEngines));
     const own = decode.wafers === undefined ? kvSeconds(decode.engine, this.decodeSet, this.kvSpreadBytes) / this.pace * inflation : 0;
+    // an engine reads more prompts or fewer than usual while it writes a request's tokens: as many as come by chance in that time, to engines in turn
+    const beside = Math.sqrt(this.promptsPerSecond * this.promptSquare(seen) * step * this.perLaterToken / decodeEngines);
     latencies[TPOT] = step;
     for (let q = 0; q < SHARES.length; q++) {
       const z = NORMAL_QUANTILES[q];
       const fuller = this.step(bound === 1 ? fullBatch : Math.min(seen + z * deviation, fullBatch));
-      latencies[TPOT + 1 + q] = step + Math.hypot(fuller - step, z * own);
+      latencies[TPOT + 1 + q] = step + Math.hypot(fuller - step, z * own, z * beside);
       latencies[TTFT + 1 + q] += (SHARES[q] - 0.5) * running;
     }
 
@@ -372,6 +382,17 @@ export class ClosedForm {
   /** Seconds that a prompt takes of an engine which writes so many sequences, one or more. */
   private promptSeconds(batch: number): number {
     return this.isChunked ? between(this.meanAddedToOne, this.meanAddedToFull, this.fullness(batch)) : this.aloneSeconds;
+  }
+
+  /** Mean square of what prompts take of an engine that writes so many sequences. */
+  private promptSquare(batch: number): number {
+    const { weights } = this.plant.classes;
+    let square = 0;
+    for (let i = 0; i < weights.length; i++) {
+      const seconds = this.isChunked ? between(this.addedToOne[i], this.addedToFull[i], this.fullness(batch)) : this.prefillTimes[i];
+      square += weights[i] * seconds * seconds;
+    }
+    return square;
   }
 
   /** Seconds of the steps that read a prompt of a class, which write what the engine has to write too. */
