@@ -19,12 +19,12 @@ export async function ask(connections: Connections, question: Question, cancella
   try {
     return await askOnce(connections, question, cancellation, false);
   } catch (crossed) {
-    if (!question.isRepeatable || !(crossed instanceof CrossedError)) {
+    if (!(crossed instanceof CrossedError) || (crossed.wasSent && !question.isRepeatable)) {
       throw crossed;
     }
     return askOnce(connections, question, cancellation, true).catch((error: unknown) => {
       // an engine that it may have been the end of is not one that never had it.
-      throw error instanceof ConnectError ? crossed : error;
+      throw error instanceof ConnectError && crossed.wasSent ? crossed : error;
     });
   }
 }

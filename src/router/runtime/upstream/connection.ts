@@ -35,8 +35,12 @@ export class ConnectError extends Error {
 
 /** A connection that had done with another request ended before a byte of the response, as it does where the other side closes it while the request is on its way. */
 export class CrossedError extends Error {
-  constructor(cause: Error) {
+  /** Whether any of the request was sent. */
+  public readonly wasSent: boolean;
+
+  constructor(cause: Error, wasSent: boolean) {
     super(cause.message, { cause });
+    this.wasSent = wasSent;
   }
 }
 
@@ -58,6 +62,7 @@ export interface ResponseListener {
  */
 export class Connection {
   private readonly socket: Socket;
+  private readonly isTls: boolean;
   private readonly onIdle: (connection: Connection) => void;
   private readonly onClose: (connection: Connection) => void;
   private isConnected = false;
@@ -70,6 +75,8 @@ export class Connection {
   private isSilent = true;
   private parser = new ResponseParser();
   private listener?: ResponseListener;
+  /** Who has a request that is yet to be sent. */
+  private asker?: ResponseListener;
 
   /**
    * @param place where to.
@@ -77,6 +84,7 @@ export class Connection {
    * @param onClose called when it no longer can.
    */
   constructor({ host, port, isTls }: Place, onIdle: (connection: Connection) => void, onClose: (connection: Connection) => void) {
+    this.isTls = isTls;
     this.onIdle = onIdle;
     this.onClose = onClose;
     const onread: OnReadOpts = {
@@ -106,16 +114,29 @@ export class Connection {
    * @param listener who awaits the response.
    */
   public ask(head: string, body: Buffer | undefined, listener: ResponseListener): void {
-    const { socket } = this;
-    this.listener = listener;
     this.requests++;
     this.askedMillis = performance.now();
     this.isSilent = true;
+    if (this.requests === 1) {
+      this.send(head, body, listener);
+      return;
+    }
+    this.socket.setTimeout(0);
+    this.asker = listener;
+    // what has come meanwhile is read first: nobody has asked for it, so it is not taken for the response.
+    setImmediate(() => {
+      if (this.asker === listener) {
+        this.asker = undefined;
+        this.send(head, body, listener);
+      }
+    });
+  }
+
+  private send(head: string, body: Buffer | undefined, listener: ResponseListener): void {
+    const { socket } = this;
+    this.listener = listener;
     this.parser = new ResponseParser();
     this.isBodyLong = body !== undefined && body.length > SMALL_BODY_BYTES;
-    if (this.isConnected) {
-      socket.setTimeout(0);
-    }
     if (body === undefined) {
       socket.write(head, 'latin1');
     } else if (!this.isBodyLong) {
@@ -147,7 +168,7 @@ export class Connection {
 
   /** Ends it, whatever it is doing: who awaits a response is not told. */
   public destroy(): void {
-    this.listener = undefined;
+    this.listener = this.asker = undefined;
     if (!this.isClosed) {
       this.isClosed = true;
       this.socket.destroy();
@@ -158,8 +179,7 @@ export class Connection {
   private read(bytes: Buffer): void {
     const { listener, parser } = this;
     if (listener === undefined) {
-      // nobody has asked it.
-      this.destroy();
+      this.fail(new Error('the other side sent what nobody had asked for'));
       return;
     }
     this.isSilent = false;
@@ -200,7 +220,8 @@ export class Connection {
 
   private end(): void {
     const { listener } = this;
-    if (listener !== undefined && this.parser.end()) {
+    // whoever is between can end what is below TLS, and Node does not tell that from an end that the other side has signed.
+    if (listener !== undefined && !this.isTls && this.parser.end()) {
       this.finish(listener);
     } else {
       this.fail(new Error('the other side closed the connection'));
@@ -208,12 +229,12 @@ export class Connection {
   }
 
   private fail(error: Error): void {
-    const { listener } = this;
+    const { asker, listener = asker } = this;
     this.destroy();
     if (!this.isConnected) {
       listener?.failed(new ConnectError(error));
     } else if (this.requests > 1 && this.isSilent && performance.now() - this.askedMillis < CROSSING_MILLIS) {
-      listener?.failed(new CrossedError(error));
+      listener?.failed(new CrossedError(error, asker === undefined));
     } else {
       listener?.failed(error);
     }

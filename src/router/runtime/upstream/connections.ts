@@ -11,7 +11,6 @@ export class Connections {
   private readonly place: Place;
   private readonly hostLine: string;
   private readonly idle: Connection[] = [];
-  private readonly resting: Connection[] = [];
   private isClosed = false;
 
   /**
@@ -55,32 +54,21 @@ export class Connections {
   /** Closes those that nobody uses, and the others once nobody does. */
   public close(): void {
     this.isClosed = true;
-    [...this.idle, ...this.resting].forEach((connection) => connection.destroy());
+    [...this.idle].forEach((connection) => connection.destroy());
   }
 
-  /**
-   * One that has done with a request can be used from the next turn of the event loop on: what a server wrongly sends behind a response is seen until then, and
-   * is not taken for the response to another.
-   */
   private rest(connection: Connection): void {
     if (this.isClosed) {
       connection.destroy();
-      return;
+    } else {
+      this.idle.push(connection);
     }
-    if (this.resting.length === 0) {
-      setImmediate(() => {
-        this.idle.push(...this.resting.splice(0));
-      });
-    }
-    this.resting.push(connection);
   }
 
   private forget(connection: Connection): void {
-    for (const list of [this.idle, this.resting]) {
-      const at = list.indexOf(connection);
-      if (at !== -1) {
-        list.splice(at, 1);
-      }
+    const at = this.idle.indexOf(connection);
+    if (at !== -1) {
+      this.idle.splice(at, 1);
     }
   }
 }

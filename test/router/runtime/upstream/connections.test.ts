@@ -121,6 +121,20 @@ test.each([
   expect(server.sockets).toHaveLength(2);
 });
 
+test('what has come over an idle connection, and is yet to be read, is not taken for the response to the next request', async () => {
+  let sendMore = (): unknown => undefined;
+  await startWith((socket, head) => {
+    socket.write(answer(head.includes('/a ') ? 'first' : 'right'));
+    sendMore = () => socket.write(answer('wrong'));
+  });
+  expect(await post('/a')).toBe('first');
+  await turn();
+  sendMore();
+  // nothing of it was sent, so that it may be sent whatever it is.
+  expect(await post('/b', '{}', {}, false)).toBe('right');
+  expect([server.sockets.length, server.received.split('POST /b ').length - 1]).toEqual([2, 1]);
+});
+
 test.each([
   ['closed', (socket: Socket) => socket.end(answer('a'))],
   ['said to be closed', (socket: Socket) => socket.write(answer('a', 'connection: close\r\n'))],
@@ -253,7 +267,13 @@ test('engines are asked over TLS, if their certificate is to be trusted', async 
   await startWith(() => undefined);
   const files = localCertificate();
   const [cert, key] = [files.certificateFile, files.keyFile].map((file) => readFileSync(file));
-  const engine = createTlsServer({ cert, key }, (_, response) => void response.end(JSON.stringify(COMPLETION))).listen(0, '127.0.0.1');
+  const engine = createTlsServer({ cert, key }, ({ headers, socket }, response) => {
+    if (String(headers['x-request-id']).startsWith('unframed')) {
+      socket.end(`HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n${JSON.stringify(COMPLETION)}`);
+    } else {
+      response.end(JSON.stringify(COMPLETION));
+    }
+  }).listen(0, '127.0.0.1');
   await once(engine, 'listening');
   const url = `https://localhost:${(engine.address() as AddressInfo).port}`;
   const config = JSON.stringify(configOf([{ name: 'engine', role: 'aggregated', protocol: 'openai', url }], { auth: 'none' }));
@@ -267,6 +287,9 @@ test('engines are asked over TLS, if their certificate is to be trusted', async 
     }));
     expect(trusting).toEqual({ status: 200, body: COMPLETION });
     expect(other.status).toBe(503);
+    // an answer that ends with its connection may have been cut by whoever is between.
+    const { port } = await routers[0].said('listening');
+    expect((await ask(`http://127.0.0.1:${port}`, chat(), { 'x-request-id': 'unframed' })).status).toBe(502);
     expect(await routers[1].said('an engine cannot be reached')).toMatchObject({ error: 'DEPTH_ZERO_SELF_SIGNED_CERT' });
   } finally {
     routers.forEach(({ child }) => child.kill('SIGKILL'));
