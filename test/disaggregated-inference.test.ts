@@ -168,7 +168,7 @@ describe('counts that are given', () => {
   }
 
   test('are judged: a missed objective is a warning that says what would hold it', () => {
-    const { stack } = withCounts(1, 1, { workload: Workload.steady({ requestsPerSecond: 5.5, inputTokens: 1000, outputTokens: 200 }) });
+    const { stack } = withCounts(1, 1, { workload: Workload.steady({ requestsPerSecond: 5.5, inputTokens: 1000, outputTokens: 250 }) });
     Annotations.fromStack(stack).hasWarning('/Stack/Chat', Match.stringLikeRegexp('TPOT p95 of .* exceeds the objective of 30 ms \\(.* prefill and .* decode instances would hold it\\)'));
   });
 

@@ -49,7 +49,18 @@ const QWEN3_32B = modelShape(ModelArchitecture.of('qwen3-32b').spec, 2, 2);
 const RTX_PRO_6000_PAIR_BYTES = 2 * 96e9;
 
 /** An engine of one device. */
-const ALONE = { ranks: 1, chips: 1, stages: 1, expertSharers: 1, linkBytesPerSecond: 0, kvCopies: 1, expertPasses: 0, lowPrecision: false };
+const ALONE = {
+  ranks: 1,
+  chips: 1,
+  stages: 1,
+  expertSharers: 1,
+  linkBytesPerSecond: 0,
+  kvCopies: 1,
+  serialKvHeads: 1,
+  contextLayerTokens: 0,
+  expertPasses: 0,
+  lowPrecision: false,
+};
 
 /** An engine that serves a Llama of 185 million random weights on one core of a CPU. */
 export const SMALL_LLAMA_ON_A_CORE: MeasuredEngine = {
@@ -90,6 +101,8 @@ export function replayScores(): ReplayScore[] {
         stages: 1,
         expertSharers: 1,
         kvCopies: 1,
+        serialKvHeads: 1,
+        contextLayerTokens: 0,
         expertPasses: 0,
         lowPrecision: false,
       },
@@ -173,6 +186,7 @@ function smallLlama(): ModelShape {
     kvBytesPerTokenFull: 2 * kvHeads * headSize * layers * 2,
     kvBytesPerTokenWindowed: 0,
     stateBytes: 0,
+    attentionLayers: layers,
     kvTensors: 2 * layers,
     kvShards: kvHeads,
   };

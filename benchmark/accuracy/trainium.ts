@@ -15,6 +15,7 @@ export const TRAINIUM_START: Coefficients = Object.assign(new Coefficients(), {
   kvBandwidthUtilisation: 0.4,
   decodeLayerSeconds: 1.5e-4,
   decodeSequenceLayerSeconds: 2e-6,
+  decodeContextLayerSeconds: 5e-9,
   decodeExpertLayerSeconds: 1e-4,
   engineStepSeconds: 1e-3,
   collectiveHopSeconds: 2e-6,

@@ -9,7 +9,7 @@ import { engineShape } from './phases/engine-shape';
 import { kvMemoryBytes, kvSlots, kvTokenBytes } from './phases/memory';
 import { modelShape } from './phases/model-shape';
 import { paddedTokens } from './phases/prefill';
-import { EngineShape, ModelShape, engineWeightBytes, kvBytes } from './phases/shapes';
+import { EngineShape, ModelShape, compiledFor, engineWeightBytes, kvBytes } from './phases/shapes';
 import { wafersForWeights } from './phases/wafer-decode';
 import { ClassTable, KvLink, Plant, TokenPool, TokenSlots, WaferReplicas } from './plant';
 import { Refused } from './refused';
@@ -113,7 +113,8 @@ export function resolve(spec: DeploymentSpec): Resolved {
     };
     const slots = slotsOf(spec.decode, freeKvBytes(spec.decode, machine, model), machine.engine, model, classes, machine.stage);
     const kvBlockTokens = blockTokensOf(spec.decode, machine);
-    const { engine, enginesPerInstance } = machine;
+    const { enginesPerInstance } = machine;
+    const engine = compiledFor(machine.engine, model, Math.max(...spec.workload.lengthClasses.map((c) => c.inputTokens + c.outputTokens)));
     pool = { engine, enginesPerInstance, kvCopies: engine.kvCopies, stepTokens, speculation, kvBlockTokens, ...slots };
     tokenEfa = machine.efaBytesPerSecond;
   }

@@ -41,7 +41,7 @@ const PREFILL: CoefficientName[] = [
   'promptExpertUtilisation', 'gatewaySeconds',
 ];
 const DECODE: CoefficientName[] = [
-  ...STEP, 'kvBandwidthUtilisation', 'decodeLayerSeconds', 'decodeSequenceLayerSeconds', 'decodeExpertLayerSeconds',
+  ...STEP, 'kvBandwidthUtilisation', 'decodeLayerSeconds', 'decodeSequenceLayerSeconds', 'decodeContextLayerSeconds', 'decodeExpertLayerSeconds',
 ];
 const WAFER: CoefficientName[] = ['waferLayerSeconds', 'waferHopSeconds'];
 

@@ -20,6 +20,8 @@ const ENGINE = {
     stages: 1,
     expertSharers: 1,
     kvCopies: 1,
+    serialKvHeads: 1,
+    contextLayerTokens: 0,
     expertPasses: 0,
     lowPrecision: false,
   },

@@ -226,7 +226,7 @@ describe('CS-3', () => {
 
 describe('refusals', () => {
   test('more load than capacity: how many instances are short', () => {
-    const spec = trn2({ workload: steady(40, 1000, 200) });
+    const spec = trn2({ workload: steady(40, 1000, 400) });
     const { refusal } = Estimator.estimate(spec);
     expect(refusal).toMatchObject({ kind: 'unstable', stage: 'decode' });
     const decode = (instances: number) => Estimator.estimate({
@@ -247,7 +247,7 @@ describe('refusals', () => {
     ['EFA through the host', { model: { id: 'llama-3.1-8b' }, prefill: { hardware: 'trn2.3xlarge', instances: 1 } }, { kind: 'infeasible', stage: 'kv-transfer' }],
     ['a prompt beyond the engines that read it', { prefill: { hardware: 'trn2.48xlarge', instances: 1, maxSequenceTokens: 1000 } }, { kind: 'infeasible', stage: 'prefill', reason: 'the longest requests have 1001 tokens and the engines take 1000' }],
     ['prompt and output beyond the engines that write it', { decode: { hardware: 'trn2.48xlarge', instances: 1, maxSequenceTokens: 1199 } }, { kind: 'infeasible', stage: 'decode', reason: 'the longest requests have 1200 tokens and the engines take 1199' }],
-    ['a load of many times the capacity', { workload: steady(1e5, 1000, 200) }, { kind: 'unstable', reason: expect.stringMatching(/^decode needs \d+ times its capacity$/) }],
+    ['a load of many times the capacity', { workload: steady(1e5, 1000, 400) }, { kind: 'unstable', reason: expect.stringMatching(/^decode needs \d+ times its capacity$/) }],
     ['a context beyond the model', { workload: steady(1, 131_000, 1000) }, { kind: 'infeasible' }],
     ['a link too narrow', { link: { bytesPerSecond: 1e8 } }, { kind: 'unstable', stage: 'kv-transfer' }],
     ['an objective that no fleet holds', { objective: { tpotSeconds: 0.001 }, decode: { hardware: 'trn2.48xlarge' } }, { kind: 'infeasible', reason: expect.stringContaining('TPOT p95') }],

@@ -9,7 +9,7 @@ import { Step, mixedStepSeconds } from '../../src/estimator/phases/mixed';
 import { modelShape } from '../../src/estimator/phases/model-shape';
 import { causalPairs, paddedTokens, prefillAttentionFlops, prefillSeconds, promptSeconds } from '../../src/estimator/phases/prefill';
 import { distinctExperts, weightReadSeconds } from '../../src/estimator/phases/roofline';
-import { EngineShape, ModelShape, engineWeightBytes, kvBytes, kvReadBytes } from '../../src/estimator/phases/shapes';
+import { EngineShape, ModelShape, compiledFor, engineWeightBytes, kvBytes, kvReadBytes } from '../../src/estimator/phases/shapes';
 import { Speculation, speculativeStepSeconds, tokensPerStep } from '../../src/estimator/phases/speculation';
 import { waferTokenSeconds, wafersForWeights } from '../../src/estimator/phases/wafer-decode';
 import { Accelerator } from '../../src/hardware';
@@ -26,6 +26,8 @@ const ENGINE: EngineShape = {
   stages: 1,
   expertSharers: 1,
   kvCopies: 1,
+  serialKvHeads: 1,
+  contextLayerTokens: 0,
   expertPasses: 0,
   lowPrecision: false,
 };
@@ -206,6 +208,36 @@ describe('an engine of an accelerator', () => {
     const copies = (kvShards: number, ranks: number) => (
       engineShape(Accelerator.TRAINIUM1, ranks, { ...shape('llama-3.1-8b'), kvShards }, false)!.kvCopies);
     expect([copies(40, 32), copies(8, 32), copies(32, 32), copies(64, 32)]).toEqual([1.6, 4, 1, 1]);
+  });
+
+  test('a NeuronCore takes the KV heads of its rank one after another for each sequence', () => {
+    const heads = (chip: Accelerator, id: string, ranks: number) => engineShape(chip, ranks, shape(id), false)!.serialKvHeads;
+    // 40 over 32 ranks are two of most, and 8 one of each
+    expect(heads(Accelerator.TRAINIUM1, 'llama-2-13b', 32)).toBe(2);
+    expect(heads(Accelerator.TRAINIUM1, 'llama-3.1-8b', 32)).toBe(1);
+    expect(heads(Accelerator.TRAINIUM2, 'llama-3.1-8b', 4)).toBe(2);
+    expect(heads(Accelerator.H100, 'llama-2-13b', 8)).toBe(1);
+    const model = shape('llama-2-13b');
+    const k = Object.assign(new Coefficients(), { decodeSequenceLayerSeconds: 1e-6 });
+    const step = (serialKvHeads: number, batch: number) => decodeStepSeconds(model, { ...ENGINE, serialKvHeads }, k, batch, 1e6);
+    expect(step(2, 8) - step(1, 8)).toBeCloseTo(40 * 7 * 1e-6, 12);
+    expect(step(2, 1)).toBe(step(1, 1));
+  });
+
+  test('a compiled step attends to the length that it was compiled for, of whatever batch, in windows to no more than they hold', () => {
+    const tokens = (id: string, contextTokens: number) => compiledFor(ENGINE, shape(id), contextTokens).contextLayerTokens;
+    expect(tokens('llama-3.3-70b', 4096)).toBeCloseTo(80 * 4096, 6);
+    expect(tokens('gpt-oss-120b', 4096)).toBeCloseTo(18 * 4096 + 18 * 128, 6);
+    const k = Object.assign(new Coefficients(), { decodeContextLayerSeconds: 1e-9 });
+    const longer = (batch: number) => {
+      const model = shape('llama-3.3-70b');
+      const step = (contextTokens: number) => decodeStepSeconds(model, compiledFor(ENGINE, model, contextTokens), k, batch, 1e6);
+      return step(8192) - step(4096);
+    };
+    expect(longer(1)).toBeCloseTo(80 * 4096 * 1e-9, 12);
+    expect(longer(8)).toBeCloseTo(longer(1), 12);
+    const read = (contextTokens: number) => prefillSeconds(shape('llama-3.3-70b'), compiledFor(ENGINE, shape('llama-3.3-70b'), contextTokens), k, 512, 0, 1);
+    expect(read(8192)).toBe(read(4096));
   });
 
   test('a NeuronCore takes each token of a prompt through every expert, in whole arrays of 128 columns; other devices through its own alone', () => {

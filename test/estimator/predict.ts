@@ -7,7 +7,7 @@ import { decodeStepSeconds } from '../../src/estimator/phases/decode';
 import { engineShape } from '../../src/estimator/phases/engine-shape';
 import { modelShape } from '../../src/estimator/phases/model-shape';
 import { prefillSeconds } from '../../src/estimator/phases/prefill';
-import { EngineShape, ModelShape, kvReadBytes } from '../../src/estimator/phases/shapes';
+import { EngineShape, ModelShape, compiledFor, kvReadBytes } from '../../src/estimator/phases/shapes';
 import { Hardware } from '../../src/hardware';
 import { ArchitectureSpec, ModelArchitecture, Precision } from '../../src/model';
 
@@ -18,6 +18,8 @@ export interface Row {
   readonly hardware: string;
   readonly tensorParallelDegree: number;
   readonly weights: string;
+  /** Where not all of them have that format. */
+  readonly bytesPerWeight?: number;
   readonly batch: number;
   readonly inputTokens: number;
   readonly outputTokens?: number | null;
@@ -45,11 +47,9 @@ function architectureOf({ model, withoutWindow = false }: Row): ArchitectureSpec
 
 function shapes(row: Row): { model: ModelShape; engine: EngineShape } {
   const type = Hardware.accelerated(row.hardware)!;
-  const model = modelShape(architectureOf(row), Precision.bytesPerElement(row.weights), 2);
-  return {
-    model,
-    engine: engineShape(type.accelerator, row.tensorParallelDegree, model, row.weights !== 'bf16' && row.weights !== 'int8')!,
-  };
+  const model = modelShape(architectureOf(row), row.bytesPerWeight ?? Precision.bytesPerElement(row.weights), 2);
+  const engine = engineShape(type.accelerator, row.tensorParallelDegree, model, row.weights !== 'bf16' && row.weights !== 'int8')!;
+  return { model, engine: compiledFor(engine, model, contextOf(row)) };
 }
 
 /** Unloaded TTFT: the whole batch is read before the first token in the Trainium 1 tables, one prompt elsewhere. */

@@ -16,6 +16,7 @@ const SPREADS: Spreads = {
   kvBandwidthUtilisation: 0.4,
   decodeLayerSeconds: 0.5,
   decodeSequenceLayerSeconds: 1,
+  decodeContextLayerSeconds: 1,
   engineStepSeconds: 1,
   collectiveHopSeconds: 1,
   collectiveBandwidthUtilisation: 0.4,

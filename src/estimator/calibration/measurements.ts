@@ -2,7 +2,7 @@ import { ClosedLoopSteps } from './closed-loop';
 import { Coefficients } from '../phases/coefficients';
 import { decodeStepSeconds } from '../phases/decode';
 import { prefillSeconds, promptSeconds } from '../phases/prefill';
-import { EngineShape, ModelShape, kvReadBytes } from '../phases/shapes';
+import { EngineShape, ModelShape, compiledFor, kvReadBytes } from '../phases/shapes';
 import { MixedEngine, MixedEngineLimits } from '../simulation/mixed-engine';
 import { MixedRequest } from '../simulation/sequence';
 
@@ -78,6 +78,7 @@ export interface Compared {
 
 /** Measurements of one engine, and what of them does not depend on coefficients, worked out once. */
 export class MeasuredConfiguration {
+  private readonly steps: readonly { readonly step: DecodeStep; readonly engine: EngineShape }[];
   private readonly loops: readonly { readonly loop: ClosedLoop; readonly steps: ClosedLoopSteps }[];
 
   /**
@@ -85,13 +86,14 @@ export class MeasuredConfiguration {
    * @param measurements what was measured.
    */
   constructor(public readonly measured: MeasuredEngine, public readonly measurements: Measurements) {
+    this.steps = measurements.steps.map((step) => ({ step, engine: compiledFor(measured.engine, measured.model, step.contextTokens) }));
     this.loops = measurements.loops.map((loop) => ({ loop, steps: new ClosedLoopSteps(measured, loop) }));
   }
 
   /** Every time that was measured, beside what the coefficients say of it. */
   public compare(k: Coefficients): Compared[] {
     const { model, engine } = this.measured;
-    const { prompts, steps, logs } = this.measurements;
+    const { prompts, logs } = this.measurements;
     return [
       ...prompts.map(({ inputTokens, ttftSeconds, segmentTokens, prompts: together = 1 }): Compared => ({
         metric: 'ttft',
@@ -99,8 +101,8 @@ export class MeasuredConfiguration {
         predicted: k.gatewaySeconds + (segmentTokens === undefined
           ? prefillSeconds(model, engine, k, inputTokens, 0, together) : promptSeconds(model, engine, k, inputTokens, 0, segmentTokens)),
       })),
-      ...steps.map(({ sequences, contextTokens, stepSeconds }): Compared => (
-        { metric: 'tpot', measured: stepSeconds, predicted: decodeStepSeconds(model, engine, k, sequences, kvReadBytes(model, contextTokens)) })),
+      ...this.steps.map(({ step: { sequences, contextTokens, stepSeconds }, engine: compiled }): Compared => (
+        { metric: 'tpot', measured: stepSeconds, predicted: decodeStepSeconds(model, compiled, k, sequences, kvReadBytes(model, contextTokens)) })),
       ...this.loops.flatMap(({ loop, steps: laidOut }): Compared[] => [
         { metric: 'ttft', measured: loop.ttftSeconds, predicted: k.gatewaySeconds + laidOut.ttftSeconds(k) },
         ...loop.tpotSeconds === undefined || loop.outputTokens < 2 ? []

@@ -26,8 +26,10 @@ export class Coefficients {
   public kvBandwidthUtilisation = 1;
   /** Launch floor of one layer in decode. */
   public decodeLayerSeconds = 0;
-  /** The same for each further sequence of the batch. */
+  /** The same for each further sequence of the batch, or for each of its KV heads where a rank takes these one after another. */
   public decodeSequenceLayerSeconds = 0;
+  /** Serial work of attention to one token of the context in one layer, whatever the batch, where graphs are compiled for a length. */
+  public decodeContextLayerSeconds = 0;
   /** Extra floor of a layer with routed experts in decode. */
   public decodeExpertLayerSeconds = 0;
   /** Work of the host for one step, whatever it does: to schedule it, and to take its tokens. */

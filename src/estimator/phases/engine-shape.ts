@@ -15,6 +15,7 @@ export function engineShape(
   chip: Accelerator, ranks: number, model: ModelShape, lowPrecision: boolean, stages = 1, expertSharers = 1,
 ): EngineShape | undefined {
   const chips = ranks / (chip.logicalNeuronCores ?? 1);
+  const isNeuron = chip.logicalNeuronCores !== undefined;
   const linkBytesPerSecond = chip.linkBytesPerSecond ?? (chips * stages * expertSharers > 1 ? undefined : 0);
   if (chip.bf16FlopsPerSecond === undefined || linkBytesPerSecond === undefined) {
     return undefined;
@@ -31,7 +32,9 @@ export function engineShape(
     linkBytesPerSecond,
     // every rank holds whole heads: copies where there are fewer than ranks, padding where they do not divide.
     kvCopies: Math.ceil(model.kvShards / ranks) * ranks / model.kvShards,
-    expertPasses: chip.logicalNeuronCores === undefined ? 0 : model.experts * paddingOf(model.expertColumns / ranks),
+    serialKvHeads: isNeuron ? Math.ceil(model.kvShards / ranks) : 1,
+    contextLayerTokens: 0,
+    expertPasses: !isNeuron ? 0 : model.experts * paddingOf(model.expertColumns / ranks),
     lowPrecision,
   };
 }

@@ -82,8 +82,8 @@ function layerSeconds(model: ModelShape, engine: EngineShape, k: Coefficients, w
   const writing = writes > 0 ? 1 : 0;
   const reading = reads > 0 ? 1 : 0;
   const layer = Math.max(writing * k.decodeLayerSeconds, reading * k.prefillLayerSeconds)
-    + writing * k.decodeSequenceLayerSeconds * (writes - 1) + k.prefillTokenLayerSeconds * reads;
+    + writing * k.decodeSequenceLayerSeconds * engine.serialKvHeads * (writes - 1) + k.prefillTokenLayerSeconds * reads;
   const experts = reading === 0 ? 0 : ownExperts(model, engine, writes + reads);
   const expertLayer = Math.max(writing * k.decodeExpertLayerSeconds, experts * k.prefillExpertSeconds);
-  return model.layers * layer + model.expertLayers * expertLayer;
+  return model.layers * layer + model.expertLayers * expertLayer + writing * k.decodeContextLayerSeconds * engine.contextLayerTokens;
 }

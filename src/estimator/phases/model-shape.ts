@@ -37,6 +37,7 @@ export function modelShape(architecture: ArchitectureSpec, bytesPerWeight: numbe
     kvBytesPerTokenFull: architecture.kvElementsPerTokenFull * bytesPerKvElement,
     kvBytesPerTokenWindowed: architecture.kvElementsPerTokenWindowed * bytesPerKvElement,
     stateBytes: architecture.linearStateBytesPerSequence ?? 0,
+    attentionLayers,
     kvTensors: (architecture.latentAttention ? 1 : 2) * attentionLayers,
     kvShards: architecture.latentAttention ? 1 : architecture.kvHeads,
   };

@@ -42,6 +42,8 @@ export interface ModelShape {
   readonly kvBytesPerTokenWindowed: number;
   /** Bytes of recurrent state of one sequence. */
   readonly stateBytes: number;
+  /** Layers that attend to a KV cache. */
+  readonly attentionLayers: number;
   /** Tensors of the KV cache: keys and values of each layer that has them, one of a layer with a latent cache. */
   readonly kvTensors: number;
   /** Most ranks that the KV cache can be split over without copies: KV heads, or 1 for a latent cache. */
@@ -70,6 +72,10 @@ export interface EngineShape {
   readonly linkBytesPerSecond: number;
   /** Copies of the KV cache that tensor parallelism beyond the KV heads makes, padding of heads that it does not divide included; at least 1. */
   readonly kvCopies: number;
+  /** KV heads of a rank that it takes one after another for each sequence; 1 where all are taken at once. */
+  readonly serialKvHeads: number;
+  /** Tokens, summed over layers, that every step attends to: those of the longest sequence, which its graph is compiled for. */
+  readonly contextLayerTokens: number;
   /** Routed experts that each token of a prompt passes besides its own, with the padding of each to whole arrays of the multiplier; 0 where it passes its own alone. */
   readonly expertPasses: number;
   /** Whether weights are 8 bit or narrower, so that the calibrated low-precision gain of compute applies. */
@@ -90,6 +96,15 @@ export function engineWeightBytes(model: ModelShape, { stages, expertSharers }: 
 export function kvReadBytes(model: ModelShape, contextTokens: number): number {
   return model.kvBytesPerTokenFull * Math.min(contextTokens, model.attendedTokens)
     + model.kvBytesPerTokenWindowed * Math.min(contextTokens, model.windowAttendedTokens) + model.stateBytes;
+}
+
+/**
+ * An engine whose longest sequences have so many tokens.
+ */
+export function compiledFor(engine: EngineShape, model: ModelShape, contextTokens: number): EngineShape {
+  const tokenBytes = model.kvBytesPerTokenFull + model.kvBytesPerTokenWindowed;
+  const read = kvReadBytes(model, contextTokens) - model.stateBytes;
+  return { ...engine, contextLayerTokens: tokenBytes === 0 ? 0 : model.attentionLayers * read / tokenBytes };
 }
 
 /**

@@ -11,7 +11,7 @@ import { steady, trn2 } from '../specs';
 function planned(overrides: Partial<DeploymentSpec> = {}): DeploymentSpec {
   return trn2({
     objective: { ttftSeconds: 0.9, tpotSeconds: 0.03 },
-    workload: steady(6, 1000, 200),
+    workload: steady(6, 1000, 250),
     prefill: { hardware: 'trn2.48xlarge' },
     decode: { hardware: 'trn2.48xlarge' },
     ...overrides,
