@@ -62,7 +62,7 @@ export class Exchange {
   public tpotSeconds?: number;
   /** Whether the answer is a stream of events. */
   public streamed = false;
-  /** Where it is among those that have not ended. */
+  /** Where `OpenExchanges` has it. */
   public place = 0;
   /** Cancelled when nothing more is to be done for the caller. */
   public readonly cancellation = new Cancellation();

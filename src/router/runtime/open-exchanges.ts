@@ -1,7 +1,8 @@
 import { Exchange } from './exchange';
 
 /**
- * The exchanges that have not ended. In a Set, each would live until the next full collection: V8 keeps what an earlier state of a Set held as long as that state.
+ * The exchanges that have not ended. In a Set, each would live until the next full collection: V8 keeps what an earlier state of a Set held as long as that
+ * state.
  */
 export class OpenExchanges {
   private readonly exchanges: Exchange[] = [];

@@ -89,7 +89,7 @@ test('everything that is wrong is told at once, with its place', () => {
       'messages[1].role: expected user or assistant, got nothing',
       'messages[1].content: expected a list, got nothing',
       'toolConfig.tools[0].toolSpec.inputSchema.json: expected an object, got nothing',
-      'toolConfig.tools[0].toolSpec.name: expected 1 to 64 letters, digits, _ or -',
+      'toolConfig.tools[0].toolSpec.name: expected 1 to 64 letters, digits, _ or -, got "a b"',
       'outputConfig.textFormat.structure.jsonSchema.schema: the schema is not JSON',
       'additionalModelRequestFields.stream: this is not for callers to give here',
       'promptVariables: this is not supported here',

@@ -1,8 +1,10 @@
 import { defined, FieldProblems, Fields } from './fields';
+import { check } from './kinds';
+import { FUNCTION_NAME } from './openai-fields';
 
 /** Formats of images that engines read. */
 export const IMAGE_FORMATS = ['png', 'jpeg', 'gif', 'webp'];
-const TOOL_NAME = /^[A-Za-z0-9_-]{1,64}$/;
+const MAX_METADATA = 16;
 
 /** The content of a message: one text alone is a string, which every chat template reads. */
 export function contentOf(parts: readonly Fields[]): unknown {
@@ -11,9 +13,7 @@ export function contentOf(parts: readonly Fields[]): unknown {
 
 /** A tool as engines are told of it. */
 export function functionTool({ name, description, parameters, strict }: Fields, path: string, problems: FieldProblems): Fields {
-  if (!TOOL_NAME.test(problems.text(name, `${path}.name`)) && typeof name === 'string') {
-    problems.add(`${path}.name`, 'expected 1 to 64 letters, digits, _ or -');
-  }
+  check(FUNCTION_NAME, name, `${path}.name`, problems);
   problems.optionalText(description, `${path}.description`);
   problems.oneOf(strict, `${path}.strict`, [true, false]);
   return { type: 'function', function: defined({ name, description, parameters, strict }) };
@@ -25,4 +25,13 @@ export function functionChoice(name: unknown, tools: readonly Fields[], path: st
     problems.add(path, 'there is no tool of this name');
   }
   return { type: 'function', function: { name } };
+}
+
+/** Notes what is wrong with what a caller labels its request with, which changes nothing. */
+export function checkMetadata(metadata: unknown, path: string, problems: FieldProblems): void {
+  const entries = Object.entries(problems.optionalObject(metadata, path));
+  entries.slice(0, MAX_METADATA).forEach(([name, value]) => problems.text(value, `${path}.${name}`));
+  if (entries.length > MAX_METADATA) {
+    problems.add(path, `expected at most ${MAX_METADATA} members, got ${entries.length}`);
+  }
 }

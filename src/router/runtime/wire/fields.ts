@@ -56,7 +56,7 @@ export class FieldProblems {
       }
       return value;
     }
-    this.add(path, `expected an object, got ${shown(value)}`);
+    this.unexpected(path, 'an object', value);
     return {};
   }
 
@@ -65,7 +65,11 @@ export class FieldProblems {
     if (Array.isArray(value) && value.length >= least) {
       return value;
     }
-    this.add(path, Array.isArray(value) ? `expected at least ${least}, got none` : `expected a list, got ${shown(value)}`);
+    if (Array.isArray(value)) {
+      this.add(path, `expected at least ${least}, got none`);
+    } else {
+      this.unexpected(path, 'a list', value);
+    }
     return [];
   }
 
@@ -74,12 +78,12 @@ export class FieldProblems {
     if (typeof value === 'string') {
       return value;
     }
-    this.add(path, `expected a string, got ${shown(value)}`);
+    this.unexpected(path, 'a string', value);
     return '';
   }
 
   /** The value as an object, as above; an empty one if it is not given. */
-  public optionalObject(value: unknown, path: string, names: string[]): Fields {
+  public optionalObject(value: unknown, path: string, names?: string[]): Fields {
     return value === undefined || value === null ? {} : this.object(value, path, names);
   }
 
@@ -96,7 +100,7 @@ export class FieldProblems {
     if (typeof value === 'number' && value >= least && value <= most && (!whole || Number.isInteger(value))) {
       return value;
     }
-    this.add(path, `expected a ${whole ? 'whole ' : ''}number from ${least} to ${most}, got ${shown(value)}`);
+    this.unexpected(path, `a ${whole ? 'whole ' : ''}number from ${least} to ${most}`, value);
     return undefined;
   }
 
@@ -108,7 +112,7 @@ export class FieldProblems {
     if (allowed.includes(value as T)) {
       return value as T;
     }
-    this.add(path, `expected ${allowed.map(shown).join(' or ')}, got ${shown(value)}`);
+    this.unexpected(path, allowed.map(shown).join(' or '), value);
     return undefined;
   }
 

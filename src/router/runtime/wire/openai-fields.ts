@@ -6,7 +6,7 @@ import { BOOLEAN, either, kind, listOf, Members, number, OBJECT, object, oneOf, 
  * `CompletionRequest`, SGLang's, and the Cerebras SDK's. What names the insides of an engine, such as its ranks, peers, sessions, adapters or code, is none of
  * a caller's, and is not here.
  */
-const TEXTS = either(kind('a string or a list of strings', (value) => typeof value === 'string'), listOf(TEXT));
+const TEXTS = either(kind('a string or a list of strings', TEXT.holds), listOf(TEXT));
 const TOKEN_IDS = listOf(whole(0));
 const LEAST_64_BITS = -(2 ** 63);
 const MOST_64_BITS = 2 ** 63;
@@ -95,8 +95,10 @@ const COMMON: Members = {
   watermarking: BOOLEAN,
 };
 
+/** What tools are called by. */
+export const FUNCTION_NAME = kind('1 to 64 letters, digits, _ or -', (value) => typeof value === 'string' && /^[A-Za-z0-9_-]{1,64}$/.test(value));
 const FUNCTION = object({
-  name: kind('1 to 64 letters, digits, _ or -', (value) => typeof value === 'string' && /^[A-Za-z0-9_-]{1,64}$/.test(value)),
+  name: FUNCTION_NAME,
   description: TEXT,
   parameters: OBJECT,
   strict: BOOLEAN,

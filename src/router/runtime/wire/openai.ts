@@ -2,7 +2,7 @@ import { ApiError, invalid, ROUTERS_FAULT } from './api-error';
 import { chunkOf, isGivenUp, tokenCountOf } from './completion';
 import { EngineRequest } from './engine-request';
 import { checkServed, FieldProblems, Fields, isObject, jsonObject } from './fields';
-import { check } from './kinds';
+import { check, Kind } from './kinds';
 import { refuseRemoteMedia } from './media';
 import { CHAT_COMPLETION, checkLengths, COMPLETION } from './openai-fields';
 import { kvMemberOf } from '../handoff/kv-params';
@@ -18,24 +18,24 @@ import { kvMemberOf } from '../handoff/kv-params';
  */
 export function parseOpenAi(path: '/v1/chat/completions' | '/v1/completions', bytes: Buffer, servedNames: readonly string[]): EngineRequest {
   const body = jsonObject(bytes);
-  const { model, stream, messages } = body;
+  const { model, stream } = body;
   checkServed(model, servedNames);
-  refuseKvMembers(body);
-  const problems = new FieldProblems();
-  check(path === '/v1/completions' ? COMPLETION : CHAT_COMPLETION, body, '', problems);
-  checkLengths(body, problems);
-  problems.throwIfAny();
-  if (Array.isArray(messages)) {
-    refuseRemoteMedia(messages, 'messages');
-  }
+  checkRequest(path === '/v1/completions' ? COMPLETION : CHAT_COMPLETION, body);
   return { path, model, stream: stream === true, bytes, body };
 }
 
-/** Throws ApiError if a caller names a KV cache. */
-export function refuseKvMembers(body: Fields): void {
+/** Throws ApiError with everything that is wrong with a request, or if it names a KV cache or media that an engine would have to fetch. */
+export function checkRequest(expected: Kind, body: Fields): void {
   const kvMember = kvMemberOf(body);
   if (kvMember !== undefined) {
     throw invalid('kv_transfer_params_refused', `${kvMember} is not for callers to give`, kvMember);
+  }
+  const problems = new FieldProblems();
+  check(expected, body, '', problems);
+  checkLengths(body, problems);
+  problems.throwIfAny();
+  if (Array.isArray(body.messages)) {
+    refuseRemoteMedia(body.messages, 'messages');
   }
 }
 

@@ -1,18 +1,17 @@
-import { contentOf, functionChoice, functionTool, IMAGE_FORMATS } from '../chat-parts';
+import { checkMetadata, contentOf, functionChoice, functionTool, IMAGE_FORMATS } from '../chat-parts';
 import { EngineRequest, reservedMember } from '../engine-request';
 import { defined, FieldProblems, Fields, isTooDeep, jsonObject } from '../fields';
-import { check } from '../kinds';
+import { check, UNSUPPORTED } from '../kinds';
 import { CHAT_SETTINGS, checkLengths, REASONING_EFFORTS } from '../openai-fields';
 
 const MAX_STOP_SEQUENCES = 2500;
-/** The fields of a request. */
-const FIELDS = [
-  'messages', 'system', 'inferenceConfig', 'toolConfig', 'guardrailConfig', 'projectIdentifier', 'additionalModelRequestFields', 'promptVariables',
-  'additionalModelResponseFieldPaths', 'requestMetadata', 'performanceConfig', 'serviceTier', 'outputConfig',
-];
-const MAX_METADATA = 16;
 /** What is said in a request and cannot be honoured here. */
 const REFUSED = ['guardrailConfig', 'promptVariables', 'additionalModelResponseFieldPaths'];
+/** The fields of a request. */
+const FIELDS = [
+  'messages', 'system', 'inferenceConfig', 'toolConfig', 'projectIdentifier', 'additionalModelRequestFields', 'requestMetadata', 'performanceConfig',
+  'serviceTier', 'outputConfig', ...REFUSED,
+];
 
 /**
  * Translates a request of Converse or ConverseStream into a chat completion.
@@ -39,14 +38,10 @@ export function parseConverse(bytes: Buffer, model: string, stream: boolean, ima
     ...extraFields(request.additionalModelRequestFields, problems),
   };
   for (const name of REFUSED) {
-    const value = request[name];
-    // an empty list or object asks for nothing
-    if (value !== undefined && value !== null && (typeof value !== 'object' || Object.keys(value).length > 0)) {
-      problems.add(name, 'this is not supported here');
-    }
+    check(UNSUPPORTED, request[name] ?? {}, name, problems);
   }
   checkLengths(body, problems);
-  checkMetadata(request.requestMetadata, problems);
+  checkMetadata(request.requestMetadata, 'requestMetadata', problems);
   only(request.performanceConfig, 'performanceConfig', 'latency', ['standard'], problems);
   const serviceTier = only(request.serviceTier, 'serviceTier', 'type', ['priority', 'default', 'flex'], problems);
   problems.throwIfAny();
@@ -291,14 +286,6 @@ function extraFields(fields: unknown, problems: FieldProblems): Fields {
     check(CHAT_SETTINGS, given, 'additionalModelRequestFields', problems);
   }
   return given;
-}
-
-function checkMetadata(metadata: unknown, problems: FieldProblems): void {
-  const entries = Object.entries(metadata === undefined || metadata === null ? {} : problems.object(metadata, 'requestMetadata'));
-  entries.slice(0, MAX_METADATA).forEach(([name, value]) => problems.text(value, `requestMetadata.${name}`));
-  if (entries.length > MAX_METADATA) {
-    problems.add('requestMetadata', `expected at most ${MAX_METADATA} members, got ${entries.length}`);
-  }
 }
 
 function only(given: unknown, path: string, member: string, allowed: string[], problems: FieldProblems): unknown {

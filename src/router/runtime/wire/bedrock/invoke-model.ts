@@ -9,10 +9,8 @@ import { chunkOf, completionOf, tokenCountOf } from '../completion';
 import { EventFrame } from './event-stream';
 import { FieldProblems, Fields, isObject, jsonObject } from '../fields';
 import { withMembers } from '../json-object';
-import { check } from '../kinds';
-import { refuseRemoteMedia } from '../media';
-import { refuseKvMembers } from '../openai';
-import { CHAT_COMPLETION, checkLengths } from '../openai-fields';
+import { checkRequest } from '../openai';
+import { CHAT_COMPLETION } from '../openai-fields';
 import { dataOfEach } from '../sse';
 
 const CHUNK = EventFrame.event('chunk');
@@ -52,12 +50,7 @@ export function parseInvocation(bytes: Buffer, headers: IncomingHttpHeaders, mod
 
 /** What is not the caller's to say is put into its own text: numbers that JavaScript would round, or has none for, stay as they are. */
 function chatRequest(given: Buffer, parsed: Fields, model: string, stream: boolean): EngineRequest {
-  refuseKvMembers(parsed);
-  const problems = new FieldProblems();
-  check(CHAT_COMPLETION, parsed, '', problems);
-  checkLengths(parsed, problems);
-  problems.throwIfAny();
-  refuseRemoteMedia(parsed.messages as unknown[], 'messages');
+  checkRequest(CHAT_COMPLETION, parsed);
   const { model: named, stream: asked, stream_options: ignored, ...fields } = parsed;
   const options = stream ? { include_usage: true } : undefined;
   const bytes = withMembers(given, { model: JSON.stringify(model), stream: String(stream), stream_options: options && JSON.stringify(options) });

@@ -1,7 +1,8 @@
 import { RouterConfig } from '../../config';
-import { functionChoice, functionTool } from '../chat-parts';
+import { checkMetadata, functionChoice, functionTool } from '../chat-parts';
 import { EngineRequest } from '../engine-request';
 import { checkServed, defined, FieldProblems, Fields, jsonObject } from '../fields';
+import { UNSUPPORTED } from '../kinds';
 import { REASONING_EFFORTS } from '../openai-fields';
 import { ResponseObject } from './response-object';
 import { chatMessages } from './responses-input';
@@ -28,12 +29,11 @@ const READ = [
 ];
 /** What refers to something that another service would have stored. */
 const STORED = ['previous_response_id', 'conversation', 'prompt'];
-/** What else nothing here honours. */
-const UNSUPPORTED = [...STORED, 'context_management', 'include', 'max_tool_calls', 'moderation', 'prompt_cache_options'];
-const FIELDS = [...Object.keys(ONLY), ...LABELS, ...READ, ...UNSUPPORTED];
+/** What is said in a request and cannot be honoured here. */
+const REFUSED = [...STORED, 'context_management', 'include', 'max_tool_calls', 'moderation', 'prompt_cache_options'];
+const FIELDS = [...Object.keys(ONLY), ...LABELS, ...READ, ...REFUSED];
 /** The fields of a function as a tool. */
 const TOOL = ['type', 'name', 'description', 'parameters', 'strict', 'defer_loading', 'allowed_callers'];
-const MAX_METADATA = 16;
 
 /** A request for a response, and how its caller expects the answer. */
 export interface ResponsesCall {
@@ -72,7 +72,7 @@ export function parseResponses(bytes: Buffer, { servedNames, images }: RouterCon
     ...defined({ max_tokens: maxTokens, temperature, top_p: topP, reasoning_effort: effort, response_format: responseFormat(format) }),
     ...tools(given, problems),
   };
-  checkMetadata(given.metadata, problems);
+  checkMetadata(given.metadata, 'metadata', problems);
   problems.throwIfAny();
   const response = new ResponseObject({
     ...labels,
@@ -96,10 +96,8 @@ function refuseUnsupported(given: Fields, problems: FieldProblems): void {
   for (const name of Object.keys(ONLY)) {
     problems.oneOf(given[name], name, ONLY[name]);
   }
-  for (const name of UNSUPPORTED) {
-    const value = given[name] ?? {};
-    // an empty list or object asks for nothing.
-    if (typeof value !== 'object' || Object.keys(value).length > 0) {
+  for (const name of REFUSED) {
+    if (!UNSUPPORTED.holds(given[name] ?? {})) {
       problems.add(name, STORED.includes(name) ? 'nothing is stored here: send the whole conversation in input' : 'this is not supported here');
     }
   }
@@ -125,9 +123,7 @@ function toolAt(tool: unknown, path: string, problems: FieldProblems): Fields {
   if (callers !== undefined && callers !== null) {
     problems.list(callers, `${path}.allowed_callers`).forEach((caller, i) => problems.oneOf(caller, `${path}.allowed_callers[${i}]`, ['direct']));
   }
-  if (parameters !== undefined && parameters !== null) {
-    problems.object(parameters, `${path}.parameters`);
-  }
+  problems.optionalObject(parameters, `${path}.parameters`);
   return functionTool({ name, description, parameters, strict }, path, problems);
 }
 
@@ -184,12 +180,4 @@ function effortOf(reasoning: unknown, problems: FieldProblems): string | undefin
   problems.oneOf(context, 'reasoning.context', ['auto']);
   problems.oneOf(mode, 'reasoning.mode', ['standard']);
   return problems.oneOf(effort, 'reasoning.effort', REASONING_EFFORTS);
-}
-
-function checkMetadata(metadata: unknown, problems: FieldProblems): void {
-  const entries = Object.entries(metadata === undefined || metadata === null ? {} : problems.object(metadata, 'metadata'));
-  entries.forEach(([name, value]) => problems.text(value, `metadata.${name}`));
-  if (entries.length > MAX_METADATA) {
-    problems.add('metadata', `expected at most ${MAX_METADATA} members`);
-  }
 }
