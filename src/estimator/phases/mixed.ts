@@ -19,7 +19,7 @@ export interface Step {
 
 /** Seconds of a step by what takes them; they add up to it. */
 export interface StepParts {
-  /** Attention to prompts, and the multiplication of weights where that takes longer than to read them. */
+  /** Attention to prompts, what all experts take of them, and the multiplication of weights where that takes longer than to read them. */
   readonly computeSeconds: number;
   /** Reading of KV caches, and of weights where that takes longer than to multiply them. */
   readonly memorySeconds: number;

@@ -26,6 +26,8 @@ export class BatchMeans {
   }
 
   /**
+   * Takes the value of one request.
+   *
    * @param request its number in order of arrival, from 0.
    * @param value its share in the mean.
    */

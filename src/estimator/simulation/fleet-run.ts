@@ -149,9 +149,12 @@ function grows({ traffic: { inFlightByQuarter } }: FleetRun, fleet: FleetTables,
   return third > 1.2 * second && fourth > 1.2 * third && fourth > worked;
 }
 
-function steadiness({ parts: { errorShare } }: Recorder, requests: number): SimulatedSteadiness | undefined {
-  if (errorShare === undefined || errorShare <= STEADY_ERROR_SHARE) {
-    return errorShare === undefined ? undefined : { ttftErrorShare: errorShare, isSteady: true };
+function steadiness({ firstTokenMeans: { errorShare } }: Recorder, requests: number): SimulatedSteadiness | undefined {
+  if (errorShare === undefined) {
+    return undefined;
+  }
+  if (errorShare <= STEADY_ERROR_SHARE) {
+    return { ttftErrorShare: errorShare, isSteady: true };
   }
   // the error falls with the root of the requests; to one digit, as it is no better known
   const needed = requests * (errorShare / STEADY_ERROR_SHARE) ** 2;

@@ -38,10 +38,11 @@ export class MixedEngine {
 
   /** Who has a place, in the order in which they got it: first who writes, then who would if a step took more tokens, then who still reads. */
   private readonly running: Sequence[] = [];
-  private readonly batch: WritingBatch;
   /** How many of them have read their prompts. */
   private haveRead = 0;
+  /** Places that were given so far. */
   private places = 0;
+  private readonly batch: WritingBatch;
   private readonly waiting = new WaitingLine();
   /** Whose requests have ended, to be used again. */
   private readonly spare: Sequence[] = [];
@@ -159,6 +160,7 @@ export class MixedEngine {
       this.haveRead -= 1;
       this.leave(this.placeOf(sequence), now);
     }
+    // only the last can have tokens left to read, as each before it had the step take all of its own.
     for (let left = this.chunks; left > 0; left--) {
       const sequence = running[this.haveRead];
       sequence.read += sequence.chunk;

@@ -10,6 +10,7 @@ import { MixedRequest } from './sequence';
 import { Tournament } from './tournament';
 import { Traffic } from './traffic';
 
+/** A request of the fleet, which is used again for another once it has ended. */
 class FleetRequest implements MixedRequest {
   public number = 0;
   public kind = 0;
@@ -40,7 +41,7 @@ export class MixedFleet {
   private readonly loads: Tournament;
   /** The router's choice by what engines have read; undefined where the one with the fewest requests is chosen. */
   private readonly affinity?: Affinity;
-  /** Requests that have ended, to be used again. */
+  /** Requests that have ended. */
   private readonly spare: FleetRequest[] = [];
   private readonly onAnswer: (request: MixedRequest) => void;
 

@@ -12,8 +12,8 @@ export class Recorder implements Finished {
   public readonly firstToken = new Histogram();
   public readonly perToken = new Histogram();
   public readonly endToEnd = new Histogram();
-  /** Of times to first token. */
-  public readonly parts: BatchMeans;
+  /** Means of the times to first token over parts of the run. */
+  public readonly firstTokenMeans: BatchMeans;
   /** Requests that were answered with an error, and answered ones whose prompt a decode engine read in place of a prefill engine. */
   public failures = 0;
   public readByDecode = 0;
@@ -38,7 +38,7 @@ export class Recorder implements Finished {
     objective: ObjectiveSpec | undefined,
     private readonly observer: SimulationObserver | undefined,
   ) {
-    this.parts = new BatchMeans(requests);
+    this.firstTokenMeans = new BatchMeans(requests);
     this.ttftLimit = objective?.ttftSeconds ?? Infinity;
     this.tpotLimit = objective?.tpotSeconds ?? Infinity;
     this.endToEndLimit = objective?.endToEndSeconds ?? Infinity;
@@ -52,7 +52,7 @@ export class Recorder implements Finished {
     const endToEnd = finish - arrival;
     const tpot = outputTokens > 1 ? (finish - firstToken) / (outputTokens - 1) : 0;
     this.firstToken.add(ttft);
-    this.parts.add(request, ttft);
+    this.firstTokenMeans.add(request, ttft);
     this.endToEnd.add(endToEnd);
     if (outputTokens > 1) {
       this.perToken.add(tpot);

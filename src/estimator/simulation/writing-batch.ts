@@ -43,6 +43,7 @@ export class WritingBatch {
     return sequence.request.inputTokens + (sequence.place < 0 ? sequence.written : this.step - sequence.since);
   }
 
+  /** A sequence writes with the others from the next step on. */
   public join(sequence: Sequence): void {
     const { step, layerKinds } = this;
     const context = this.contextOf(sequence);
