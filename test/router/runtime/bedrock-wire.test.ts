@@ -44,6 +44,11 @@ const FULL = {
 
 const converse = (body: unknown, images = true) => parseConverse(Buffer.from(JSON.stringify(body)), 'm', false, images).body;
 
+test('topK, which the AI SDK has beside topP, reaches the engine', () => {
+  expect(converse({ messages: FULL.messages, inferenceConfig: { topK: 5 } })).toMatchObject({ top_k: 5 });
+  expect(() => converse({ messages: FULL.messages, inferenceConfig: { topK: 0.5 } })).toThrow('inferenceConfig.topK: expected a whole number');
+});
+
 test('everything that is understood reaches the engine', () => {
   expect(converse(FULL)).toEqual({
     model: 'm',

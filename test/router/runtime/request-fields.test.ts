@@ -97,6 +97,7 @@ describe('a field that is wrong is refused before an engine is asked, and told',
     [{ echo: 1 }, 'echo: expected true or false, got 1'],
     [{ logprobs: true }, 'logprobs: expected a whole number from 0 to 20, got true'],
     [{ best_of: 2 }, 'best_of: expected 1, got 2'],
+    [{ max_tokens: 0 }, 'max_tokens: expected a whole number from 1 to 2147483647, got 0'],
     [{ messages: [] }, 'messages: there is no such field'],
     [{ max_completion_tokens: 5 }, 'max_completion_tokens: there is no such field, did you mean min_completion_tokens?'],
   ])('in a completion, %j', async (more, message) => {
@@ -171,6 +172,12 @@ describe('what engines or chat templates know is passed on as it is', () => {
     expect((await ask(router.url, body)).status).toBe(200);
     expect(engine.requests[0].body).toEqual(body);
   });
+});
+
+test('a prompt is scored by a completion that repeats it and adds nothing', async () => {
+  const body = { model: MODEL, prompt: 'text', max_tokens: 0, echo: true, logprobs: 1 };
+  expect((await ask(router.url, body, {}, COMPLETIONS)).status).toBe(200);
+  expect(engine.requests[0].body).toEqual(body);
 });
 
 test('a request of another shape is never taken for one, whatever stands in its fields', () => {

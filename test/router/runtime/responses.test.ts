@@ -116,6 +116,8 @@ describe('a response', () => {
       previous_response_id: null,
       user: 'somebody',
       prompt_cache_key: 'key',
+      prompt_cache_retention: '24h',
+      prompt_cache_options: { mode: 'implicit', ttl: '30m' },
     };
     const response = await create(asked);
     expect(engine.requests[0].body).toEqual({
@@ -240,7 +242,8 @@ describe('what cannot be honoured is refused before an engine is touched', () =>
     ['include', { include: ['reasoning.encrypted_content'] }],
     ['top_logprobs', { top_logprobs: 3 }],
     ['service_tier', { service_tier: 'priority' }],
-    ['prompt_cache_retention', { prompt_cache_retention: '24h' }],
+    ['prompt_cache_retention', { prompt_cache_retention: 7 }],
+    ['prompt_cache_options.tll', { prompt_cache_options: { tll: '30m' } }],
     ['context_management', { context_management: [{ type: 'compaction' }] }],
     ['stream_options.include_obfuscation', { stream_options: { include_obfuscation: true } }],
     ['kv_transfer_params', { kv_transfer_params: { do_remote_prefill: true } }],

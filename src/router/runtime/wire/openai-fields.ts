@@ -197,8 +197,7 @@ export const CHAT_COMPLETION = object(CHAT, ['messages']);
 /** What a caller may add to a chat completion that is written here. */
 export const CHAT_SETTINGS = object(CHAT);
 
-/** A completion. */
-export const COMPLETION = object({
+const PLAIN: Members = {
   ...COMMON,
   prompt: PROMPT,
   best_of: oneOf(1),
@@ -207,7 +206,13 @@ export const COMPLETION = object({
   logprobs: whole(0, 20),
   prompt_embeds: TEXTS,
   suffix: TEXT,
-}, ['prompt']);
+};
+
+/** A completion. */
+export const COMPLETION = object(PLAIN, ['prompt']);
+
+/** A completion that repeats its prompt, which may be all that is asked: prompts are scored so. */
+export const ECHOED_COMPLETION = object({ ...PLAIN, max_tokens: whole(0) }, ['prompt']);
 
 /** Notes an answer that is to be longer than it may be: its engine would refuse it once another has read the prompt, as that one is asked for one token. */
 export function checkLengths({ min_tokens: least, max_tokens: limit, max_completion_tokens: most = limit }: Fields, problems: FieldProblems): void {

@@ -4,7 +4,7 @@ import { EngineRequest } from './engine-request';
 import { checkServed, FieldProblems, Fields, isObject, jsonObject } from './fields';
 import { check, Kind } from './kinds';
 import { refuseRemoteMedia } from './media';
-import { CHAT_COMPLETION, checkLengths, COMPLETION } from './openai-fields';
+import { CHAT_COMPLETION, checkLengths, COMPLETION, ECHOED_COMPLETION } from './openai-fields';
 import { kvMemberOf } from '../handoff/kv-params';
 
 /**
@@ -20,7 +20,8 @@ export function parseOpenAi(path: '/v1/chat/completions' | '/v1/completions', by
   const body = jsonObject(bytes);
   const { model, stream } = body;
   checkServed(model, servedNames);
-  checkRequest(path === '/v1/completions' ? COMPLETION : CHAT_COMPLETION, body);
+  const completion = body.echo === true ? ECHOED_COMPLETION : COMPLETION;
+  checkRequest(path === '/v1/completions' ? completion : CHAT_COMPLETION, body);
   return { path, model, stream: stream === true, bytes, body };
 }
 

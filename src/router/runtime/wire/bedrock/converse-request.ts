@@ -181,8 +181,9 @@ function toolMessage(result: unknown, path: string, problems: FieldProblems): Fi
 }
 
 function inference(config: unknown, problems: FieldProblems): Fields {
-  const { maxTokens, temperature, topP, stopSequences } =
-    problems.optionalObject(config, 'inferenceConfig', ['maxTokens', 'temperature', 'topP', 'stopSequences']);
+  // Bedrock has no topK here; the AI SDK does.
+  const { maxTokens, temperature, topP, topK, stopSequences } =
+    problems.optionalObject(config, 'inferenceConfig', ['maxTokens', 'temperature', 'topP', 'topK', 'stopSequences']);
   const stop = stopSequences === undefined || stopSequences === null ? [] : problems.list(stopSequences, 'inferenceConfig.stopSequences');
   stop.forEach((sequence, i) => {
     if (typeof sequence !== 'string' || sequence === '') {
@@ -196,6 +197,7 @@ function inference(config: unknown, problems: FieldProblems): Fields {
     max_tokens: problems.number(maxTokens, 'inferenceConfig.maxTokens', 1, 2 ** 31 - 1, true),
     temperature: problems.number(temperature, 'inferenceConfig.temperature', 0, 1),
     top_p: problems.number(topP, 'inferenceConfig.topP', 0, 1),
+    top_k: problems.number(topK, 'inferenceConfig.topK', 0, 2 ** 31 - 1, true),
     stop: stop.length === 0 ? undefined : stop,
   });
 }

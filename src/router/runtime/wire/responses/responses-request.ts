@@ -12,7 +12,7 @@ import { ResponsesWire } from './responses-wire';
 const ONLY: { readonly [name: string]: readonly unknown[] } = {
   background: [false],
   parallel_tool_calls: [true, false],
-  prompt_cache_retention: ['in_memory'],
+  prompt_cache_retention: ['in_memory', '24h'],
   service_tier: ['auto', 'default'],
   // clients ask for storage unless told not to; answers say that there was none.
   store: [true, false],
@@ -24,13 +24,13 @@ const ONLY: { readonly [name: string]: readonly unknown[] } = {
 const LABELS = ['prompt_cache_key', 'safety_identifier', 'user'];
 /** What is read one by one. */
 const READ = [
-  'input', 'instructions', 'max_output_tokens', 'metadata', 'model', 'reasoning', 'stream_options', 'temperature', 'text', 'tool_choice', 'tools',
-  'top_p',
+  'input', 'instructions', 'max_output_tokens', 'metadata', 'model', 'prompt_cache_options', 'reasoning', 'stream_options', 'temperature',
+  'text', 'tool_choice', 'tools', 'top_p',
 ];
 /** What refers to something that another service would have stored. */
 const STORED = ['previous_response_id', 'conversation', 'prompt'];
 /** What is said in a request and cannot be honoured here. */
-const REFUSED = [...STORED, 'context_management', 'include', 'max_tool_calls', 'moderation', 'prompt_cache_options'];
+const REFUSED = [...STORED, 'context_management', 'include', 'max_tool_calls', 'moderation'];
 const FIELDS = [...Object.keys(ONLY), ...LABELS, ...READ, ...REFUSED];
 /** The fields of a function as a tool. */
 const TOOL = ['type', 'name', 'description', 'parameters', 'strict', 'defer_loading', 'allowed_callers'];
@@ -101,6 +101,8 @@ function refuseUnsupported(given: Fields, problems: FieldProblems): void {
       problems.add(name, STORED.includes(name) ? 'nothing is stored here: send the whole conversation in input' : 'this is not supported here');
     }
   }
+  // how long a cache keeps what it has read changes no answer.
+  problems.optionalObject(given.prompt_cache_options, 'prompt_cache_options', ['mode', 'ttl']);
   // what hides the length of tokens from who sees the packets; given, it must be there.
   const { include_obfuscation: obfuscation } = problems.optionalObject(given.stream_options, 'stream_options', ['include_obfuscation']);
   problems.oneOf(obfuscation, 'stream_options.include_obfuscation', [false]);
