@@ -4,6 +4,7 @@ import { ExpectedFile, displayName, readText } from './bounded-text';
 import { FIELDS, Field, Row, measuredRows } from './measurement-formats';
 import { time } from './text-table';
 import { ClosedLoop, DecodeStep, LoggedRequest, Measurements, UnloadedPrompt } from '../estimator/calibration/measurements';
+import { nearestNames } from '../nearest';
 import { Problem, Problems, ProblemsError, ToldProblems, shown } from '../problems';
 import { MAX_SPAN_SECONDS, MAX_TOKENS } from '../workload/limits';
 
@@ -201,7 +202,7 @@ function gapProblem({ place, cells }: Row, { ttft, endToEnd, outputTokens }: Num
 }
 
 /** Adds the measurement of a record; what is a request of a run is returned. */
-function add({ place, cells }: Row, numbers: Numbers, into: Gathered, problems: ToldProblems): LoggedRequest | undefined {
+function add({ place, cells, unread }: Row, numbers: Numbers, into: Gathered, problems: ToldProblems): LoggedRequest | undefined {
   const { arrival, inputTokens, outputTokens, ttft, tpot, endToEnd, concurrency, sequences, contextTokens, step } = numbers;
   if (sequences !== undefined && contextTokens !== undefined && step !== undefined) {
     into.steps.push({ sequences, contextTokens, stepSeconds: step });
@@ -219,10 +220,18 @@ function add({ place, cells }: Row, numbers: Numbers, into: Gathered, problems: 
       rule: 'MeasurementUnknown',
       path: place,
       message: `a record of ${FIELDS.flatMap((field) => cells[field]?.name ?? []).join(', ') || 'nothing that is known'} is no measurement`,
-      mend: 'give what "calibrate --help" lists',
+      mend: `give what "calibrate --help" lists${meantInstead(unread, cells)}`,
     });
   }
   return undefined;
+}
+
+/** What names that are not known may be meant to be. */
+function meantInstead(unread: Row['unread'], cells: Row['cells']): string {
+  return [...unread ?? []].map(([name, field]) => {
+    const [near] = nearestNames(field, FIELDS.filter((one) => cells[one] === undefined));
+    return near === undefined ? '' : `; ${shown(name)} is not known, did you mean ${near}?`;
+  }).join('');
 }
 
 function wrong(problems: ToldProblems, { place, cells }: Row, field: Field, rule: string, message: string, mend: string): void {

@@ -28,6 +28,8 @@ export interface Row {
   readonly cells: { readonly [field in Field]?: Cell };
   /** What it tells of the engine, by the keys of `TRAITS`; empty where it tells nothing. */
   readonly traits: { readonly [trait: string]: unknown };
+  /** Names that are neither, each without its unit; undefined of what a tool wrote. */
+  readonly unread?: ReadonlyMap<string, string>;
 }
 
 /** What tells engines apart, and the columns that it is found in. */
@@ -222,6 +224,7 @@ function guidellmRows(benchmark: unknown, place: string, problems: ToldProblems)
 function flatRow(record: Json, place: string, run: string): Row {
   const cells: { [field in Field]?: Cell } = {};
   const traits: { [trait: string]: unknown } = {};
+  const unread = new Map<string, string>();
   for (const [name, value] of Object.entries(record)) {
     const words = name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toLowerCase().split('_');
     const unit = UNITS[words.at(-1)!];
@@ -234,9 +237,11 @@ function flatRow(record: Json, place: string, run: string): Row {
       cells[field] = cell(name, value, unit);
     } else if (trait !== undefined && typeof value !== 'object') {
       traits[trait] = value;
+    } else {
+      unread.set(name, field);
     }
   }
-  return { place, run, cells, traits };
+  return { place, run, cells, traits, unread };
 }
 
 function* csvRows(text: string, name: string): Iterable<Row> {

@@ -1,6 +1,6 @@
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import {
-  FailedRequest, InstanceFailure, SimulatedLatency, SimulatedRequest, Simulation, SimulationObserver, SimulationOutcome, Simulator,
+  FailedRequest, InstanceFailure, SimulatedLatency, SimulatedRequest, SimulatedVerdict, Simulation, SimulationObserver, SimulationOutcome, Simulator,
 } from '../estimator';
 import { Problem, Problems, ProblemsError } from '../problems';
 import { RequestTrace } from '../workload';
@@ -114,10 +114,17 @@ export function simulationText(simulation: Simulation): string {
     ...simulation.readByDecodeRequests > 0 ? [`${simulation.readByDecodeRequests} prompts were read by decode engines`] : [],
     ...simulation.prefixHitRate > 0 ? [`${number(100 * simulation.prefixHitRate)} % of the prompts' tokens were found in prefix caches${evictions(simulation)}`] : [],
     ...simulation.preemptions > 0 ? [`${simulation.preemptions} times a request lost its place because the KV cache was full, and was read again`] : [],
-    ...simulation.objectives.map((verdict) => (
-      `${verdict.metric} p${verdict.percentile} ${time(verdict.simulatedSeconds)} of ${time(verdict.objectiveSeconds)}: ${verdict.verdict}`
-    )),
+    ...simulation.objectives.map((verdict) => verdictText(verdict, simulation)),
   ].join('\n\n');
+}
+
+/** One promise; where too few were answered to keep it at any time, that. */
+function verdictText(
+  { metric, percentile, simulatedSeconds, objectiveSeconds, verdict }: SimulatedVerdict, { failedRequests, requests }: Simulation,
+): string {
+  return verdict === 'missed' && simulatedSeconds <= objectiveSeconds
+    ? `${metric} p${percentile} of ${time(objectiveSeconds)}: missed, as ${number(100 * failedRequests / requests)} % of the requests were answered with an error`
+    : `${metric} p${percentile} ${time(simulatedSeconds)} of ${time(objectiveSeconds)}: ${verdict}`;
 }
 
 /** What is wrong with a run whose queues have not come to their steady state. */

@@ -106,6 +106,8 @@ describe('measurements', () => {
     ].join('\\n'))],
     ['a time that is none', 'a.csv', 'inputTokens,ttftMs\n100,fast\n100,-1\n', /^\[a\.csv:2\] ttftMs is not a number above 0, got: "fast" .*\n\[a\.csv:3\] ttftMs is not a number above 0, got: -1 /],
     ['a record that is no measurement', 'a.json', [{ inputTokens: 5, tpotMs: 1 }, null], /^\[a\.json record 1\] a record of inputTokens, tpotMs is no measurement.*\n\[a\.json record 2\] a record of nothing that is known/],
+    ['a column that is misspelt', 'a.csv', 'inputTokens,outputTokens,concurrency,note,tftMs,tpotMs\n100,10,1,quiet,50,10\n',
+      /^\[a\.csv:2\] a record of inputTokens, outputTokens, tpotMs, concurrency is no measurement \(give what "calibrate --help" lists; "tftMs" is not known, did you mean ttft\?\)/],
     ['a result of vLLM without its requests', 'a.json', { input_lens: [1], ttfts: [1] }, /the result lacks input_lens, output_lens, ttfts, itls or start_times/],
     ['a result of vLLM that is not detailed', 'a.json', { backend: 'openai-chat', mean_ttft_ms: 128.3 }, /the result lacks input_lens.* \(write it with --save-result --save-detailed/],
     ['a result of vLLM with gaps that are none', 'a.json', [[null], [0.1, -1], 5].map((gaps) => ({ ...VLLM, itls: [gaps] })), new RegExp(

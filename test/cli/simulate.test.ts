@@ -114,6 +114,12 @@ test('the router decides with --route, with a length of its own or the estimator
   expect(cli.run(['simulate', EXAMPLE, '--route', 'all']).status).toBe(2);
 });
 
+test('a promise that too few were answered to keep is told so', () => {
+  const { status, stdout } = cli.run(['simulate', EXAMPLE, '--set', 'prefill.instances=1', '--set', 'decode.instances=1', '--requests', '2000', '--fail', 'decode:0@60-120']);
+  expect(status).toBe(1);
+  expect(stdout).toMatch(/^ttftSeconds p95 of 1\.5 s: missed, as [\d.]+ % of the requests were answered with an error$/m);
+});
+
 test('an instance that fails is told in the table and in the lines of its requests', () => {
   const path = join(folder, 'failed.jsonl');
   const { stdout } = cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--requests', '3000', '--fail', 'decode:1@60-120', '--jsonl', path]);
