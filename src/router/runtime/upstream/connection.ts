@@ -233,7 +233,7 @@ export class Connection {
     this.destroy();
     if (!this.isConnected) {
       listener?.failed(new ConnectError(error));
-    } else if (this.requests > 1 && this.isSilent && performance.now() - this.askedMillis < CROSSING_MILLIS) {
+    } else if (asker !== undefined || (this.requests > 1 && this.isSilent && performance.now() - this.askedMillis < CROSSING_MILLIS)) {
       listener?.failed(new CrossedError(error, asker === undefined));
     } else {
       listener?.failed(error);

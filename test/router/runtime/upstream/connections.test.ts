@@ -135,6 +135,17 @@ test('what has come over an idle connection, and is yet to be read, is not taken
   expect([server.sockets.length, server.received.split('POST /b ').length - 1]).toEqual([2, 1]);
 });
 
+test('a request of which nothing was sent is sent over a new connection, however late it is seen that the idle one has ended', async () => {
+  await startWith((socket) => socket.write(answer('a')));
+  await post('/a');
+  await turn();
+  const asked = post('/b', '{}', {}, false);
+  server.sockets[0].destroy();
+  const now = performance.now();
+  jest.spyOn(performance, 'now').mockImplementation(() => now + 5_000);
+  expect(await asked).toBe('a');
+});
+
 test.each([
   ['closed', (socket: Socket) => socket.end(answer('a'))],
   ['said to be closed', (socket: Socket) => socket.write(answer('a', 'connection: close\r\n'))],
