@@ -4,27 +4,30 @@ import * as cerebras from './data/cerebras.json';
 import * as trn1 from './data/trn1-decoder.json';
 import * as trn2 from './data/trn2.json';
 import { gpuServing } from './gpu-serving';
-import { Row, tpot, ttft } from './predict';
+import { Row, compared } from './predict';
 import { estimateOf, steady, trn2 as trn2Spec } from './specs';
 import { fill, setNamed } from '../../src/estimator/calibration/calibration';
+import { Compared } from '../../src/estimator/calibration/measurements';
+import { mean } from '../../src/estimator/calibration/score';
 import { CoefficientName, Coefficients } from '../../src/estimator/phases/coefficients';
 import { ModelArchitecture } from '../../src/model';
 
 const shipped = (name: string) => fill(new Coefficients(), setNamed(name)!);
-const mape = (pairs: [number, number][]) => pairs.reduce((sum, [estimate, measured]) => sum + Math.abs(estimate / measured - 1), 0) / pairs.length;
+const errorsOf = (pairs: readonly Compared[]) => pairs.map(({ predicted, measured }) => Math.abs(predicted / measured - 1));
+const mape = (pairs: readonly Compared[]) => mean(errorsOf(pairs));
 
 describe('Trainium 1, published decoder tables', () => {
   const rows = (trn1.rows as Row[]).filter((row) => row.inputTokens < 8192);
 
   test('time per output token within 5 % on average', () => {
     expect(rows.length).toBe(30);
-    expect(mape(rows.map((row) => [tpot(row, shipped('trainium1')), row.tpotSeconds!]))).toBeLessThan(0.05);
+    expect(mape(compared(rows, shipped('trainium1'), 'tpot', true))).toBeLessThan(0.05);
   });
 
   test('time to first token within 15 % on average, models without flash attention left out', () => {
     const k = Object.assign(shipped('trainium1'), { gatewaySeconds: 0 });
     const flash = rows.filter((row) => !/13b|mistral/.test(row.model));
-    expect(mape(flash.map((row) => [ttft(row, k, row.batch), row.ttftSeconds!]))).toBeLessThan(0.15);
+    expect(mape(compared(flash, k, 'ttft', true))).toBeLessThan(0.15);
   });
 });
 
@@ -35,16 +38,16 @@ describe('Trainium 2, published single-stream rows', () => {
 
   // of one run 814 ms and 576 ms are published: where one is met the other is not.
   test('time to first token of dense models within 10 % on average, no row but one of two of the same run off by more than 25 %', () => {
-    const pairs = dense.filter((row) => row.ttftSeconds !== undefined).map((row): [number, number] => [ttft(row, k, 1), row.ttftSeconds!]);
+    const pairs = compared(dense, k, 'ttft', false);
     expect(pairs.length).toBe(9);
     expect(mape(pairs)).toBeLessThan(0.1);
-    expect(pairs.filter(([estimate, measured]) => Math.abs(estimate / measured - 1) > 0.25).length).toBeLessThan(2);
+    expect(errorsOf(pairs).filter((error) => error > 0.25).length).toBeLessThan(2);
   });
 
   test('time per output token of dense models within 10 % on average, no row off by more than 30 %', () => {
-    const pairs = dense.filter((row) => row.tpotSeconds !== undefined).map((row): [number, number] => [tpot(row, k), row.tpotSeconds!]);
+    const pairs = compared(dense, k, 'tpot', false);
     expect(mape(pairs)).toBeLessThan(0.1);
-    expect(Math.max(...pairs.map(([estimate, measured]) => Math.abs(estimate / measured - 1)))).toBeLessThan(0.3);
+    expect(Math.max(...errorsOf(pairs))).toBeLessThan(0.3);
   });
 
   // the published TPOT of 405B is the fit's largest residual: an 80 % interval is allowed to miss it, and does, by 2 %.
@@ -99,8 +102,7 @@ describe('GPU, closed-loop measurements', () => {
 describe('CS-3, published stream speeds', () => {
   test('seconds per layer are the geometric mean of the rows', () => {
     const logs = cerebras.rows.map((row) => Math.log(1 / row.outputTokensPerSecondPerUser / ModelArchitecture.of(row.model).spec.layers));
-    const mean = Math.exp(logs.reduce((sum, value) => sum + value, 0) / logs.length);
-    expect(shipped('cs-3').waferLayerSeconds).toBeCloseTo(mean, 7);
+    expect(shipped('cs-3').waferLayerSeconds).toBeCloseTo(Math.exp(mean(logs)), 7);
   });
 });
 

@@ -1,13 +1,11 @@
 /**
  * What the phases give for a row of published measurements.
  */
-import { MeasuredConfiguration } from '../../src/estimator/calibration/measurements';
+import { Compared, MeasuredConfiguration } from '../../src/estimator/calibration/measurements';
 import { Coefficients } from '../../src/estimator/phases/coefficients';
-import { decodeStepSeconds } from '../../src/estimator/phases/decode';
 import { engineShape } from '../../src/estimator/phases/engine-shape';
 import { modelShape } from '../../src/estimator/phases/model-shape';
-import { prefillSeconds } from '../../src/estimator/phases/prefill';
-import { EngineShape, ModelShape, compiledFor, kvReadBytes } from '../../src/estimator/phases/shapes';
+import { EngineShape, ModelShape, compiledFor } from '../../src/estimator/phases/shapes';
 import { Hardware } from '../../src/hardware';
 import { ArchitectureSpec, ModelArchitecture, Precision } from '../../src/model';
 
@@ -52,19 +50,16 @@ function shapes(row: Row): { model: ModelShape; engine: EngineShape } {
   return { model, engine: compiledFor(engine, model, contextOf(row)) };
 }
 
-/** Unloaded TTFT: the whole batch is read before the first token in the Trainium 1 tables, one prompt elsewhere. */
-export function ttft(row: Row, k: Coefficients, prompts: number): number {
-  const { model, engine } = shapes(row);
-  return k.gatewaySeconds + prefillSeconds(model, engine, k, row.bucketTokens ?? row.inputTokens, 0, prompts);
+/** What the coefficients say of each row that has a time of this metric, beside that time. */
+export function compared(rows: readonly Row[], k: Coefficients, metric: Compared['metric'], isBatchReadAtOnce: boolean): Compared[] {
+  return rows.flatMap((row) => configurationsOfRows([row], isBatchReadAtOnce)[0].compare(k)).filter((one) => one.metric === metric);
 }
 
-/** Step time at the row's batch and mean context. */
-export function tpot(row: Row, k: Coefficients): number {
-  const { model, engine } = shapes(row);
-  return decodeStepSeconds(model, engine, k, row.batch, kvReadBytes(model, contextOf(row)));
-}
-
-/** The rows of each model, precision and degree. */
+/**
+ * The rows of each model, precision and degree.
+ *
+ * @param isBatchReadAtOnce whether the whole batch is read before the first token, as in the Trainium 1 tables; one prompt if not.
+ */
 export function configurationsOfRows(rows: readonly Row[], isBatchReadAtOnce: boolean): MeasuredConfiguration[] {
   const nameOf = ({ model, weights, tensorParallelDegree }: Row) => `${model} ${weights} ${tensorParallelDegree}`;
   return [...new Set(rows.map(nameOf))].map((name) => {
