@@ -351,9 +351,10 @@ export class MixedEngine {
   /** Lets steps that only write end with the first one that ends at a time or after it. */
   private cut(until: number): void {
     const { stepSeconds, slopeSeconds, startSeconds, steps } = this;
-    // the root of the time that is left, put right where rounding was not.
-    const [a, b, c] = [slopeSeconds / 2, stepSeconds - slopeSeconds / 2, startSeconds - until];
-    let count = Math.max(1, Math.min(steps, Math.ceil(a > 0 ? (Math.sqrt(b * b - 4 * a * c) - b) / (2 * a) : -c / b)));
+    const wanted = until - startSeconds;
+    const linear = stepSeconds - slopeSeconds / 2;
+    // the root may be off in the last digit.
+    let count = Math.max(1, Math.min(steps, Math.ceil(2 * wanted / (linear + Math.sqrt(linear * linear + 2 * slopeSeconds * wanted)))));
     while (count > 1 && startSeconds + this.secondsOf(count - 1) >= until) {
       count -= 1;
     }
