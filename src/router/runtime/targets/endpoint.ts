@@ -3,7 +3,6 @@ import { EngineResponse } from './engine-response';
 import { readEngineReport, ReportedLoad } from './reported-load';
 import { EngineState, ReadPrompts } from '../../../routing';
 import { Cancellation } from '../cancellation';
-import { endOfTurn } from '../turn';
 import { Connections } from '../upstream/connections';
 import { WholeAnswer } from '../wire/whole-answer';
 
@@ -178,7 +177,6 @@ export class Endpoint implements EngineState {
     path: string, headers: { readonly [name: string]: string }, body: Buffer, cancellation: Cancellation, isRepeatable = false,
   ): Promise<EngineResponse> {
     const question = { method: 'POST', path: `${this.basePath}${path}`, headers: { ...headers, ...this.headers }, body, isRepeatable } as const;
-    await endOfTurn();
     return ask(this.connections, question, cancellation);
   }
 

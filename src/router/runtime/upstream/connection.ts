@@ -123,7 +123,8 @@ export class Connection {
     }
     this.socket.setTimeout(0);
     this.asker = listener;
-    // what has come meanwhile is read first: nobody has asked for it, so it is not taken for the response.
+    // what has come meanwhile is read first: nobody has asked for it, so it is not taken for the response. And what a turn has brought is written together at its
+    // end, as answers are.
     setImmediate(() => {
       if (this.asker === listener) {
         this.asker = undefined;
