@@ -44,8 +44,9 @@ ${table(groups)}
 Rows: \`gpu-serving.csv\` holds every aggregated row of aiconfigurator's \`silicon_sample.csv\` (Apache-2.0) on H100, H200 and B200 with one data-parallel replica and
 a tensor parallel degree of at most 8, identical rows once. Left out are disaggregated serving, data parallel attention, several instances, and devices without a
 coefficient set. A blank precision is taken for that of the checkpoint: fp8 for DeepSeek and Qwen3-235B, else bf16; the KV cache for 8 bit where weights have 8 bit
-or fewer. One configuration is left out, Llama-3.1-8B by vLLM on H200: to read its prompts it would need up to 0.9 of the peak, every other loop at most 0.48, so that
-it had them in a cache. Loops are replayed from their first burst, ten requests for each client; InferenceX drew lengths from 80 % to all of the named ones. The others
+or fewer, but for Llama-3.1-8B by SGLang, which it makes of a checkpoint of 16 bit as it loads it. Left out is what answers faster than it could at the peaks of its device
+if it multiplied every token of its prompts, read every cache, and read its weights in steps without prompts, so that it had prompts in a cache: Llama-3.1-8B on H200
+and Qwen3-32B in 8 bit on H100, both by vLLM. Loops are replayed from their first burst, ten requests for each client; InferenceX drew lengths from 80 % to all of the named ones. The others
 are taken to vary by 5 % either way, as in a loop of one length all requests stay in step for ever, and waits for the first token would grow with the number of clients
 as only those of SGLang 0.5.1 on H100 do, which are left in step. TensorRT-LLM 1.0 is taken to hold one request back in the runs of aiconfigurator: at each of four
 degrees waits fall with the number of clients as the time of an answer over it. These two are read off the measurements, as no record has them. SGLang reads prompts before it writes, the others do both in one step; TensorRT-LLM lets a sequence in when its whole answer fits the cache, the others
@@ -60,6 +61,14 @@ the client sends it. The GPU runs are of LLMServingSim's repository (MIT); those
 nearly all that this one serves, so that a step that is 3 % longer than predicted makes waits a tenth longer.
 
 ${replays(scores)}
+
+The runs on the CPU are bounded by what they are measured by. First tokens of requests that met no other in the engine came later than those of prompts of their
+length that were measured one after the other, and further tokens did not: prompts are read slower than predicted, alone as beside others. An unloaded engine would
+have to be measured as requests come, with pauses and with lengths in no order. Tokens of such requests differ among themselves by more than the target where the
+machine was shared, and coefficients that are fitted to the run itself keep errors a request beyond it, as one step more or less that a request waits for is some
+percent of its time.
+
+${bounds(scores)}
 
 aisimulate-core 0.13 replays the second run with errors of 34 % for TTFT and 24 % for TPOT a request, and a mean TTFT of 25.3 s in place of 36.9 s.
 
@@ -131,6 +140,17 @@ function replays(scores: readonly ReplayScore[]): string {
     const { measured, predicted } = meanSeconds[metric];
     return [name, fittedTo, String(requests), metric.toUpperCase(), seconds(measured), `${seconds(predicted)} (${signed(predicted / measured - 1)})`, errors(of[metric])];
   })));
+}
+
+function bounds(scores: readonly ReplayScore[]): string {
+  const header = ['run', 'fitted to itself: TTFT', 'TPOT', 'requests that met no other', 'TTFT of these: MAPE (median, bias)', 'TPOT of these: MAPE (median, bias)'];
+  return markdown(header, scores.flatMap(({ name, bounds: of }) => {
+    if (of === undefined) {
+      return [];
+    }
+    const [own, alone] = [of.own.scores, of.alone.scores];
+    return [[name, errors(own.ttft), errors(own.tpot), String(alone.ttft.count), errors(alone.ttft), errors(alone.tpot)]];
+  }));
 }
 
 function markdown(header: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -10,6 +10,7 @@ export const GPU_START: Coefficients = Object.assign(new Coefficients(), {
   prefillExpertSeconds: 1e-6,
   prefillPromptSeconds: 1e-3,
   weightBandwidthUtilisation: 0.83,
+  lowPrecisionBandwidthGain: 0.85,
   kvBandwidthUtilisation: 0.63,
   decodeLayerSeconds: 5e-5,
   decodeSequenceLayerSeconds: 3e-7,

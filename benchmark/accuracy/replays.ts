@@ -23,6 +23,16 @@ export interface ReplayScore extends Scored {
   /** What the coefficients were fitted to. */
   readonly fittedTo: string;
   readonly requests: number;
+  /** What the same engine says of the run otherwise, where it was measured unloaded. */
+  readonly bounds?: ReplayBounds;
+}
+
+/** What of a replay's errors is not of how the model takes requests together. */
+export interface ReplayBounds {
+  /** With coefficients that are fitted to the run itself. */
+  readonly own: Scored;
+  /** Of requests that met no other in the engine, by coefficients of the engine unloaded. */
+  readonly alone: Scored;
 }
 
 const NOTHING: Measurements = { prompts: [], steps: [], loops: [], logs: [] };
@@ -59,7 +69,7 @@ const ALONE = {
   serialKvHeads: 1,
   contextLayerTokens: 0,
   expertPasses: 0,
-  lowPrecision: false,
+  peakDoublings: 0,
 };
 
 /** An engine that serves a Llama of 185 million random weights on one core of a CPU. */
@@ -104,7 +114,7 @@ export function replayScores(): ReplayScore[] {
         serialKvHeads: 1,
         contextLayerTokens: 0,
         expertPasses: 0,
-        lowPrecision: false,
+        peakDoublings: 0,
       },
       // vLLM's default: nine tenths of the memory, less the weights.
       limits: {
@@ -114,11 +124,9 @@ export function replayScores(): ReplayScore[] {
         kvTokens: kvTokens(QWEN3_32B, 0.9 * RTX_PRO_6000_PAIR_BYTES - QWEN3_32B.weightBytes),
       },
     }),
-    ...unloadedToLoaded('one CPU core', 'vllm-cpu-unloaded.jsonl', { 1: 'vllm-cpu-poisson.jsonl' }),
+    ...unloadedToLoaded('one CPU core', 'vllm-cpu-unloaded.jsonl', [['1', 'vllm-cpu-poisson.jsonl']]),
     // by `benchmark/cpu-engine.ts`; the last rate is nearly all that this engine can serve.
-    ...unloadedToLoaded('one core of a slower CPU', 'vllm-cpu-2-unloaded.jsonl', {
-      0.5: 'vllm-cpu-2-poisson-0.5.jsonl', 1.25: 'vllm-cpu-2-poisson-1.25.jsonl', 2: 'vllm-cpu-2-poisson-2.jsonl',
-    }),
+    ...unloadedToLoaded('one core of a slower CPU', 'vllm-cpu-2-unloaded.jsonl', ['0.5', '1.25', '2'].map((rate) => [rate, `vllm-cpu-2-poisson-${rate}.jsonl`])),
   ];
 }
 
@@ -132,16 +140,30 @@ function firstToSecond(name: string, file: string, engine: MeasuredEngine): Repl
 }
 
 /** Replays of runs at some rates of arrival, by coefficients that are fitted to the same engine unloaded. */
-function unloadedToLoaded(processor: string, unloaded: string, runs: { readonly [requestsPerSecond: number]: string }): ReplayScore[] {
+function unloadedToLoaded(processor: string, unloaded: string, runs: readonly (readonly string[])[]): ReplayScore[] {
   const rows = lines<any>(unloaded);
   const measurements = { ...NOTHING, prompts: rows.filter((row) => row.ttftSeconds), steps: rows.filter((row) => row.stepSeconds) };
   const k = calibrate(CPU_START, [new MeasuredConfiguration(SMALL_LLAMA_ON_A_CORE, measurements)]).coefficients;
-  return Object.entries(runs).map(([requestsPerSecond, file]) => {
+  return runs.map(([requestsPerSecond, file]) => {
     const log = lines<LoggedRequest>(file);
     const name = `Llama of 185 M, vLLM 0.32, ${processor}, ${requestsPerSecond} request${requestsPerSecond === '1' ? '' : 's'}/s`;
-    const compared = new MeasuredConfiguration(SMALL_LLAMA_ON_A_CORE, { ...NOTHING, logs: [log] }).compare(k);
-    return { name, fittedTo: `${rows.length} unloaded prompts and decode steps`, requests: log.length, ...scored(compared) };
+    const run = new MeasuredConfiguration(SMALL_LLAMA_ON_A_CORE, { ...NOTHING, logs: [log] });
+    const own = scored(run.compare(calibrate(k, [run]).coefficients));
+    const alone = scored(new MeasuredConfiguration(SMALL_LLAMA_ON_A_CORE, ofThoseAlone(log)).compare(k));
+    return { name, fittedTo: `${rows.length} unloaded prompts and decode steps`, requests: log.length, ...scored(run.compare(k)), bounds: { own, alone } };
   });
+}
+
+/** The requests of a run that met no other, as prompts and steps of an unloaded engine. */
+function ofThoseAlone(log: readonly LoggedRequest[]): Measurements {
+  const end = ({ arrivalSeconds, endToEndSeconds = 0 }: LoggedRequest) => arrivalSeconds + endToEndSeconds;
+  const alone = log.filter((one) => log.every((other) => other === one || end(other) < one.arrivalSeconds || other.arrivalSeconds > end(one)));
+  return {
+    ...NOTHING,
+    prompts: alone.map(({ inputTokens, ttftSeconds }) => ({ inputTokens, ttftSeconds: ttftSeconds! })),
+    steps: alone.map(({ inputTokens, outputTokens, ttftSeconds, endToEndSeconds }) => (
+      { sequences: 1, contextTokens: inputTokens + outputTokens / 2, stepSeconds: (endToEndSeconds! - ttftSeconds!) / (outputTokens - 1) })),
+  };
 }
 
 /** Scores of each metric. */
@@ -167,7 +189,7 @@ function smallLlama(): ModelShape {
     layers,
     activationBytes: 2 * hidden,
     maxContextTokens: 8192,
-    denseFlopsPerToken: 2 * layers * ofLayer,
+    sharedFlopsPerToken: 2 * layers * ofLayer,
     headFlopsPerToken: 2 * vocabulary * hidden,
     fullAttentionFlopsPerPair: 4 * heads * headSize * layers,
     attendedTokens: Infinity,
@@ -177,6 +199,7 @@ function smallLlama(): ModelShape {
     windowAttendedTokens: 0,
     weightBytes: bytes,
     sharedWeightBytes: bytes,
+    sharedHalvings: 0,
     experts: 0,
     expertsPerToken: 0,
     expertBytes: 0,

@@ -58,12 +58,12 @@ export interface Resolved {
  */
 export function resolve(spec: DeploymentSpec): Resolved {
   const architecture = ModelArchitecture.fromSpec(spec.model);
+  const weights = spec.precision?.weights ?? Precision.BF16;
   const model = modelShape(
     architecture.spec,
-    Precision.bytesPerElement(spec.precision?.weights ?? Precision.BF16),
+    Precision.bytesPerElement(weights),
     Precision.bytesPerElement(spec.precision?.kvCache ?? Precision.BF16),
   );
-  const lowPrecision = !['bf16', 'fp16', 'int8', 'int4'].includes(spec.precision?.weights ?? Precision.BF16);
   const heads = architecture.spec.attentionHeads;
   const aggregated = spec.prefill === undefined;
   const baseOf = (pool: 'prefill' | 'decode') => isCalibrated(spec, pool) ? spec.calibration?.coefficientSet : undefined;
@@ -79,7 +79,7 @@ export function resolve(spec: DeploymentSpec): Resolved {
       mend: 'let prefill.maxConcurrentSequences be 1',
     });
   }
-  const promptMachine = hbmMachine(promptSpec, aggregated ? 'aggregated' : 'prefill', heads, model, lowPrecision, baseOf(aggregated ? 'decode' : 'prefill'));
+  const promptMachine = hbmMachine(promptSpec, aggregated ? 'aggregated' : 'prefill', heads, model, weights, baseOf(aggregated ? 'decode' : 'prefill'));
   const promptSet = withMeasured(promptMachine.set, measured.prefill);
   const stepTokens = spec.decode.maxBatchedTokens;
   if (stepTokens !== undefined && promptMachine.staticShapes) {
@@ -101,7 +101,7 @@ export function resolve(spec: DeploymentSpec): Resolved {
     ({ decode, pool } = waferPool(spec.decode, wafer, model, classes, spec));
     tokenEfa = wafer.ioBytesPerSecondPerWafer * pool.wafers!;
   } else {
-    const machine = aggregated ? promptMachine : hbmMachine(spec.decode, 'decode', heads, model, lowPrecision, baseOf('decode'));
+    const machine = aggregated ? promptMachine : hbmMachine(spec.decode, 'decode', heads, model, weights, baseOf('decode'));
     // aggregated: one pool, so coefficients given for either phase are of its accelerator
     const set = withMeasured(aggregated ? promptSet : machine.set, measured.decode);
     decode = {
@@ -169,7 +169,7 @@ interface Machine {
 }
 
 function hbmMachine(
-  pool: PoolSpec, stage: string, heads: number, model: ModelShape, lowPrecision: boolean, base: string | undefined,
+  pool: PoolSpec, stage: string, heads: number, model: ModelShape, weights: string, base: string | undefined,
 ): Machine {
   const { hardware } = pool;
   const server = Hardware.ultraServer(hardware);
@@ -188,7 +188,7 @@ function hbmMachine(
   const { pipelineParallelDegree: stages = 1, dataParallelDegree = 1 } = pool;
   const most = Math.max(1, Math.floor(ranks / (stages * dataParallelDegree)));
   const tensorParallelDegree = pool.tensorParallelDegree ?? defaultTensorParallelDegree(heads, most);
-  const engine = engineShape(chip, tensorParallelDegree, model, lowPrecision, stages, dataParallelDegree);
+  const engine = engineShape(chip, tensorParallelDegree, model, weights, stages, dataParallelDegree);
   if (engine === undefined) {
     const missing = chip.bf16FlopsPerSecond === undefined ? 'the peak FLOP/s' : 'the bandwidth of the links';
     throw new Refused({

@@ -33,7 +33,7 @@ export interface StageLoad {
 
 /** Of every step, whether it reads or writes. */
 const STEP: CoefficientName[] = [
-  'denseUtilisation', 'lowPrecisionGain', 'weightBandwidthUtilisation', 'engineStepSeconds', 'collectiveHopSeconds',
+  'denseUtilisation', 'lowPrecisionGain', 'weightBandwidthUtilisation', 'lowPrecisionBandwidthGain', 'engineStepSeconds', 'collectiveHopSeconds',
   'collectiveBandwidthUtilisation',
 ];
 const PREFILL: CoefficientName[] = [
@@ -351,9 +351,12 @@ export class Service {
     if (phase === 'decode' && decode.wafers !== undefined) {
       return decode.tokenSeconds === undefined ? WAFER : [];
     }
-    const { lowPrecision, ranks, stages, expertSharers } = phase === 'prefill' ? promptPool(this.resolved.plant).engine : decode.engine!;
+    const { peakDoublings, ranks, stages, expertSharers } = phase === 'prefill' ? promptPool(this.resolved.plant).engine : decode.engine!;
     return (phase === 'prefill' ? PREFILL : DECODE).filter((name) => (
-      (!name.includes('Expert') || model.experts > 0) && (name !== 'lowPrecisionGain' || lowPrecision) && (!name.startsWith('collective') || ranks * stages * expertSharers > 1)));
+      (!name.includes('Expert') || model.experts > 0)
+      && (name !== 'lowPrecisionGain' || peakDoublings > 0)
+      && (name !== 'lowPrecisionBandwidthGain' || model.sharedHalvings > 0)
+      && (!name.startsWith('collective') || ranks * stages * expertSharers > 1)));
   }
 }
 

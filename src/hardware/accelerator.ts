@@ -6,6 +6,7 @@ import { Figure, optionalFigure, requiredFigure, sourcesOf } from './figure';
 interface AcceleratorData {
   readonly bf16: Figure;
   readonly fp8?: Figure;
+  readonly fp4?: Figure;
   readonly hbm: Figure;
   readonly hbmBandwidth: Figure;
   readonly link?: Figure;
@@ -93,6 +94,13 @@ export class Accelerator {
    */
   public readonly fp8FlopsPerSecond?: number;
 
+  /**
+   * Peak dense rate at 4 bit, in FLOP per second.
+   *
+   * @default - unknown, or the chip has no such units
+   */
+  public readonly fp4FlopsPerSecond?: number;
+
   /** Device memory, in bytes. */
   public readonly hbmBytes: number;
 
@@ -121,12 +129,13 @@ export class Accelerator {
     this.name = name;
     this.bf16FlopsPerSecond = optionalFigure(entry.bf16);
     this.fp8FlopsPerSecond = optionalFigure(entry.fp8);
+    this.fp4FlopsPerSecond = optionalFigure(entry.fp4);
     this.hbmBytes = requiredFigure(entry.hbm);
     this.hbmBytesPerSecond = requiredFigure(entry.hbmBandwidth);
     const bothWays = optionalFigure(entry.link);
     this.linkBytesPerSecond = bothWays === undefined ? undefined : bothWays / 2;
     this.logicalNeuronCores = optionalFigure(entry.logicalNeuronCores);
-    this.source = sourcesOf([entry.bf16, entry.fp8, entry.hbm, entry.hbmBandwidth, entry.link, entry.logicalNeuronCores]);
+    this.source = sourcesOf([entry.bf16, entry.fp8, entry.fp4, entry.hbm, entry.hbmBandwidth, entry.link, entry.logicalNeuronCores]);
   }
 }
 

@@ -23,7 +23,7 @@ const ENGINE = {
     serialKvHeads: 1,
     contextLayerTokens: 0,
     expertPasses: 0,
-    lowPrecision: false,
+    peakDoublings: 0,
   },
   limits: { sequences: 64, stepTokens: 2048, blockTokens: 16, kvTokens: Infinity },
 };

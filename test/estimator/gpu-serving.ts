@@ -3,12 +3,15 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ClosedLoop, MeasuredConfiguration } from '../../src/estimator/calibration/measurements';
+import { ClosedLoop, MeasuredConfiguration, MeasuredEngine } from '../../src/estimator/calibration/measurements';
+import { Coefficients } from '../../src/estimator/phases/coefficients';
 import { engineShape } from '../../src/estimator/phases/engine-shape';
 import { kvMemoryBytes, kvSlots } from '../../src/estimator/phases/memory';
+import { kvSeconds } from '../../src/estimator/phases/mixed';
 import { modelShape } from '../../src/estimator/phases/model-shape';
 import { prefillAttentionFlops } from '../../src/estimator/phases/prefill';
-import { ModelShape, kvBytes } from '../../src/estimator/phases/shapes';
+import { multiplySeconds, weightReadSeconds } from '../../src/estimator/phases/roofline';
+import { kvBytes, kvReadBytes } from '../../src/estimator/phases/shapes';
 import { Hardware } from '../../src/hardware';
 import { ModelArchitecture, Precision } from '../../src/model';
 
@@ -26,12 +29,6 @@ const HELD_BACK = 1;
 
 /** vLLM's default of `gpu_memory_utilization`. */
 const USABLE_MEMORY = 0.9;
-
-/**
- * What answers faster than at this share of the peak has not read its prompts but had them in a cache: projections of 8 bit reach 0.59 in kernel tables, the
- * fastest loop but those of one configuration needs 0.48, and that one 0.9.
- */
-const HIGHEST_SHARE_OF_PEAK = 0.6;
 
 /** What was measured of one model at one precision and degree, on one device and engine. */
 export interface GpuConfiguration {
@@ -64,9 +61,10 @@ export function gpuServing(): GpuConfiguration[] {
     const [hardware, engine, modelId, weights, degree] = key.split(',');
     const chip = Hardware.accelerated(hardware)!.accelerator;
     const lowPrecision = weights !== 'bf16';
+    const isQuantisedOnLoad = engine === 'sglang' && modelId === 'llama-3.1-8b';
     // no row says how wide its cache is: checkpoints of 8 bit and fewer come with scales for one of 8 bit.
-    const model = modelShape(ModelArchitecture.of(modelId).spec, Precision.bytesPerElement(weights), lowPrecision ? 1 : 2);
-    const shape = engineShape(chip, Number(degree), model, lowPrecision)!;
+    const model = modelShape(ModelArchitecture.of(modelId).spec, Precision.bytesPerElement(weights), lowPrecision && !isQuantisedOnLoad ? 1 : 2);
+    const shape = engineShape(chip, Number(degree), model, weights)!;
     const longest = Math.max(...rows.map(({ inputTokens, outputTokens }) => inputTokens + outputTokens));
     const measured = {
       model,
@@ -80,8 +78,8 @@ export function gpuServing(): GpuConfiguration[] {
       promptsAlone: engine === 'sglang',
       reservesOutput: engine === 'trtllm',
     };
-    const peakFlops = shape.flopsPerSecond * (lowPrecision ? chip.fp8FlopsPerSecond! / chip.bf16FlopsPerSecond! : 1);
-    if (rows.some((row) => flopsPerSecond(row, model) > HIGHEST_SHARE_OF_PEAK * peakFlops)) {
+    // what answers faster than it could by the peaks of its device has not read its prompts but had them in a cache.
+    if (rows.some((row) => secondsARequest(row) < leastSecondsARequest(row, measured))) {
       return [];
     }
     return [{
@@ -93,12 +91,21 @@ export function gpuServing(): GpuConfiguration[] {
   });
 }
 
-/** What a loop multiplies if every prompt is read. */
-function flopsPerSecond(loop: ClosedLoop, model: ModelShape): number {
-  const { concurrency, inputTokens, outputTokens, ttftSeconds, tpotSeconds = 0, shortestShare = 1 } = loop;
-  const share = (1 + shortestShare) / 2;
-  const flops = (inputTokens + outputTokens) * share * model.denseFlopsPerToken + prefillAttentionFlops(model, inputTokens * share, 0);
-  return flops * concurrency / (ttftSeconds + (outputTokens - 1) * share * tpotSeconds);
+/** Time of the engine for each request of a loop. */
+function secondsARequest({ concurrency, outputTokens, ttftSeconds, tpotSeconds = 0, shortestShare = 1 }: ClosedLoop): number {
+  return (ttftSeconds + (outputTokens * (1 + shortestShare) / 2 - 1) * tpotSeconds) / concurrency;
+}
+
+/** The same at the peaks of the device: to multiply every token, read what each attends to, and read the weights in steps that read no prompt. */
+function leastSecondsARequest({ concurrency, shortestShare = 1, ...loop }: ClosedLoop, { model, engine }: MeasuredEngine): number {
+  const [inputTokens, outputTokens] = [loop.inputTokens, loop.outputTokens].map((tokens) => tokens * (1 + shortestShare) / 2);
+  const peak = new Coefficients();
+  peak.lowPrecisionGain = 2;
+  const multiply = multiplySeconds(model, engine, peak, inputTokens + outputTokens, outputTokens);
+  const attention = prefillAttentionFlops(model, inputTokens, 0) / engine.flopsPerSecond / 2 ** engine.peakDoublings;
+  const steps = Math.max(0, (outputTokens - 1) / concurrency - 1);
+  return multiply + attention + outputTokens * kvSeconds(engine, peak, kvReadBytes(model, inputTokens + outputTokens / 2))
+    + steps * weightReadSeconds(model, engine, peak, concurrency);
 }
 
 /** Runs of SGLang 0.5.1: waits grow with concurrency as where every request comes with all others. */

@@ -8,7 +8,7 @@ import { kvMemoryBytes, kvSlots } from '../../src/estimator/phases/memory';
 import { Step, mixedStepSeconds } from '../../src/estimator/phases/mixed';
 import { modelShape } from '../../src/estimator/phases/model-shape';
 import { causalPairs, paddedTokens, prefillAttentionFlops, prefillSeconds, promptSeconds } from '../../src/estimator/phases/prefill';
-import { distinctExperts, weightReadSeconds } from '../../src/estimator/phases/roofline';
+import { distinctExperts, multiplySeconds, weightReadSeconds } from '../../src/estimator/phases/roofline';
 import { EngineShape, ModelShape, compiledFor, engineWeightBytes, kvBytes, kvReadBytes } from '../../src/estimator/phases/shapes';
 import { Speculation, speculativeStepSeconds, tokensPerStep } from '../../src/estimator/phases/speculation';
 import { waferTokenSeconds, wafersForWeights } from '../../src/estimator/phases/wafer-decode';
@@ -29,7 +29,7 @@ const ENGINE: EngineShape = {
   serialKvHeads: 1,
   contextLayerTokens: 0,
   expertPasses: 0,
-  lowPrecision: false,
+  peakDoublings: 0,
 };
 
 const MIXED: Step = { sequences: 16, kvBytesRead: 1e6, newTokens: 512, attentionFlops: 1e9, prompts: 1 };
@@ -39,7 +39,7 @@ describe('model shape', () => {
     const model = shape('llama-3.3-70b');
     expect(kvBytes(model, 1)).toBe(327_680);
     expect(model.headFlopsPerToken).toBe(2 * 128_256 * 8192);
-    expect((model.denseFlopsPerToken + model.headFlopsPerToken) / 2).toBeCloseTo(69.5e9, -8);
+    expect((model.sharedFlopsPerToken + model.headFlopsPerToken) / 2).toBeCloseTo(69.5e9, -8);
     expect(model.fullAttentionFlopsPerPair).toBe(4 * 64 * 128 * 80);
   });
 
@@ -53,6 +53,36 @@ describe('model shape', () => {
     const model = shape('gpt-oss-120b');
     expect(kvBytes(model, 10_000)).toBe(18_432 * 2 * 10_000 + 18_432 * 2 * 128);
     expect(kvReadBytes(model, 100)).toBe(2 * 18_432 * 2 * 100);
+  });
+});
+
+describe('narrow weights', () => {
+  const bytes = (id: string, bytesPerWeight: number) => modelShape(ModelArchitecture.of(id).spec, bytesPerWeight, 2).weightBytes;
+
+  test('models are as large as their published checkpoints', () => {
+    // with the scales that the format does not count, one of 16 bit for 32 elements
+    expect(bytes('kimi-k2', (4 + 16 / 32) / 8)).toBeCloseTo(594e9, -10);
+    expect(bytes('gpt-oss-120b', 4.25 / 8)).toBeCloseTo(65.2e9, -9);
+    expect(bytes('llama-3.1-70b', 1)).toBeCloseTo(72.7e9, -9);
+  });
+
+  test.each([
+    [Accelerator.H100, 'bf16', 0], [Accelerator.H100, 'fp8', 1], [Accelerator.H100, 'nvfp4', 0], [Accelerator.H100, 'int8', 0],
+    [Accelerator.B200, 'nvfp4', 2], [Accelerator.TRAINIUM1, 'fp8', 0], [Accelerator.TRAINIUM3, 'mxfp4', 1.9],
+  ])('%#: a format is multiplied at the peak that the chip has for it, or at 16 bit', ({ name }, weights, doublings) => {
+    expect(engineShape(Accelerator.of(name), 1, shape('llama-3.1-8b'), weights)!.peakDoublings).toBeCloseTo(doublings, 1);
+  });
+
+  test('they gain compute where the chip multiplies them faster, and bandwidth as far as kernels reach it', () => {
+    const k = Object.assign(new Coefficients(), { lowPrecisionGain: 1.8, lowPrecisionBandwidthGain: 0.8 });
+    const dense = modelShape(ModelArchitecture.of('llama-3.1-8b').spec, 0.5, 2);
+    const engine = { ...ENGINE, peakDoublings: 2 };
+    expect(multiplySeconds(dense, engine, k, 1, 0)).toBeCloseTo(dense.sharedFlopsPerToken / 1e15 / 1.8 ** 2, 15);
+    expect(weightReadSeconds(dense, engine, k, 1)).toBeCloseTo(dense.sharedWeightBytes / 1e13 / 0.8 ** 2, 12);
+    const mixture = modelShape(ModelArchitecture.of('gpt-oss-120b').spec, 0.5, 2);
+    const flops = mixture.sharedFlopsPerToken + 4 * mixture.expertFlopsPerToken / 1.8 ** 2;
+    expect(multiplySeconds(mixture, engine, k, 1, 0)).toBeCloseTo(flops / 1e15, 15);
+    expect(weightReadSeconds(mixture, engine, k, 1)).toBeCloseTo(weightReadSeconds(mixture, engine, new Coefficients(), 1), 15);
   });
 });
 
@@ -91,7 +121,7 @@ describe('prefill', () => {
     const k = Object.assign(new Coefficients(), {
       denseUtilisation: 0.5, prefillAttentionUtilisation: 0.25, prefillLayerSeconds: 1e-3, prefillTokenLayerSeconds: 1e-6,
     });
-    const dense = (model.denseFlopsPerToken * 2048 + model.headFlopsPerToken) / 0.5e15;
+    const dense = (model.sharedFlopsPerToken * 2048 + model.headFlopsPerToken) / 0.5e15;
     const attention = prefillAttentionFlops(model, 2048, 0) / 0.25e15;
     expect(attention).toBeCloseTo(4 * 64 * 128 * 80 * 2048 * 2049 / 2 / 0.25e15, 12);
     expect(prefillSeconds(model, ENGINE, k, 2048, 0, 1)).toBeCloseTo(dense + attention + 80 * (1e-3 + 2.048e-3), 9);
@@ -100,7 +130,8 @@ describe('prefill', () => {
   test('utilisation rises with length and saturates', () => {
     const model = shape('llama-3.1-8b');
     const k = Object.assign(new Coefficients(), { denseUtilisation: 0.4, prefillAttentionUtilisation: 0.4, prefillLayerSeconds: 5e-4 });
-    const mfu = (n: number) => (model.denseFlopsPerToken * n + prefillAttentionFlops(model, n, 0)) / prefillSeconds(model, ENGINE, k, n, 0, 1) / 1e15;
+    const flops = (n: number) => model.sharedFlopsPerToken * n + prefillAttentionFlops(model, n, 0);
+    const mfu = (n: number) => flops(n) / prefillSeconds(model, ENGINE, k, n, 0, 1) / 1e15;
     expect(mfu(128)).toBeLessThan(mfu(1024));
     expect(mfu(1024)).toBeLessThan(mfu(16_384));
     expect(mfu(65_536)).toBeGreaterThan(0.38);
@@ -128,7 +159,7 @@ describe('decode', () => {
   test('a large batch is bound by multiplication', () => {
     const model = shape('llama-3.1-8b');
     const k = new Coefficients();
-    const flops = 4096 * (model.denseFlopsPerToken + model.headFlopsPerToken);
+    const flops = 4096 * (model.sharedFlopsPerToken + model.headFlopsPerToken);
     expect(decodeStepSeconds(model, ENGINE, k, 4096, 0)).toBeCloseTo(flops / 1e15, 9);
   });
 });
@@ -206,12 +237,12 @@ describe('weights of an engine', () => {
 describe('an engine of an accelerator', () => {
   test('heads that the ranks do not divide are padded, fewer heads than ranks copied', () => {
     const copies = (kvShards: number, ranks: number) => (
-      engineShape(Accelerator.TRAINIUM1, ranks, { ...shape('llama-3.1-8b'), kvShards }, false)!.kvCopies);
+      engineShape(Accelerator.TRAINIUM1, ranks, { ...shape('llama-3.1-8b'), kvShards }, 'bf16')!.kvCopies);
     expect([copies(40, 32), copies(8, 32), copies(32, 32), copies(64, 32)]).toEqual([1.6, 4, 1, 1]);
   });
 
   test('a NeuronCore takes the KV heads of its rank one after another for each sequence', () => {
-    const heads = (chip: Accelerator, id: string, ranks: number) => engineShape(chip, ranks, shape(id), false)!.serialKvHeads;
+    const heads = (chip: Accelerator, id: string, ranks: number) => engineShape(chip, ranks, shape(id), 'bf16')!.serialKvHeads;
     // 40 over 32 ranks are two of most, and 8 one of each
     expect(heads(Accelerator.TRAINIUM1, 'llama-2-13b', 32)).toBe(2);
     expect(heads(Accelerator.TRAINIUM1, 'llama-3.1-8b', 32)).toBe(1);
@@ -241,7 +272,7 @@ describe('an engine of an accelerator', () => {
   });
 
   test('a NeuronCore takes each token of a prompt through every expert, in whole arrays of 128 columns; other devices through its own alone', () => {
-    const passes = (chip: Accelerator, id: string, ranks: number) => engineShape(chip, ranks, shape(id), false)!.expertPasses;
+    const passes = (chip: Accelerator, id: string, ranks: number) => engineShape(chip, ranks, shape(id), 'bf16')!.expertPasses;
     // 1,536 columns over 64 ranks are 24 of an array's, 8,192 are one whole
     expect(passes(Accelerator.TRAINIUM2, 'qwen3-235b-a22b', 64)).toBeCloseTo(128 * 128 / 24, 9);
     expect(passes(Accelerator.TRAINIUM2, 'llama-4-scout', 64)).toBe(16);
@@ -260,8 +291,8 @@ describe('an engine of an accelerator', () => {
   });
 
   test('the links between its chips have to be known where it has several', () => {
-    expect(engineShape(Accelerator.B300, 8, shape('llama-3.1-8b'), false)).toBeUndefined();
-    expect(engineShape(Accelerator.H100, 8, shape('llama-3.1-8b'), false)).toMatchObject({ chips: 8, linkBytesPerSecond: 450e9 });
+    expect(engineShape(Accelerator.B300, 8, shape('llama-3.1-8b'), 'bf16')).toBeUndefined();
+    expect(engineShape(Accelerator.H100, 8, shape('llama-3.1-8b'), 'bf16')).toMatchObject({ chips: 8, linkBytesPerSecond: 450e9 });
   });
 });
 

@@ -46,7 +46,7 @@ function architectureOf({ model, withoutWindow = false }: Row): ArchitectureSpec
 function shapes(row: Row): { model: ModelShape; engine: EngineShape } {
   const type = Hardware.accelerated(row.hardware)!;
   const model = modelShape(architectureOf(row), row.bytesPerWeight ?? Precision.bytesPerElement(row.weights), 2);
-  const engine = engineShape(type.accelerator, row.tensorParallelDegree, model, row.weights !== 'bf16' && row.weights !== 'int8')!;
+  const engine = engineShape(type.accelerator, row.tensorParallelDegree, model, row.weights)!;
   return { model, engine: compiledFor(engine, model, contextOf(row)) };
 }
 

@@ -13,6 +13,7 @@ const SPREADS: Spreads = {
   prefillTokenLayerSeconds: 1,
   prefillPromptSeconds: 1,
   weightBandwidthUtilisation: 0.2,
+  lowPrecisionBandwidthGain: 0.1,
   kvBandwidthUtilisation: 0.4,
   decodeLayerSeconds: 0.5,
   decodeSequenceLayerSeconds: 1,
@@ -50,8 +51,9 @@ export function calibrate(start: Coefficients, configurations: readonly Measured
 
 function fit(start: Coefficients, spreads: Spreads, configurations: readonly MeasuredConfiguration[], from: Coefficients): Fit {
   const engines = configurations.map(({ measured }) => measured.engine);
+  const isNarrow = engines.some(({ peakDoublings }) => peakDoublings > 0);
   const free = Object.entries(spreads).map(([name, relativeSigma]): FreeCoefficient => ({ name: name as CoefficientName, relativeSigma }))
-    .filter(({ name }) => start[name] > 0 && (name !== 'lowPrecisionGain' || engines.some(({ lowPrecision }) => lowPrecision))
+    .filter(({ name }) => start[name] > 0 && (isNarrow || !name.startsWith('lowPrecision'))
       && (name !== 'promptExpertUtilisation' || engines.some(({ expertPasses }) => expertPasses > 0)));
   const search = (of: readonly MeasuredConfiguration[], begin: Coefficients) => (
     fitCoefficients(start, free, (k) => of.flatMap((one) => one.compare(k)), begin));

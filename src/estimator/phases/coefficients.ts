@@ -8,7 +8,7 @@ export class Coefficients {
   public denseUtilisation = 1;
   /** Share of peak FLOP/s that attention to prompts reaches while they are read. */
   public prefillAttentionUtilisation = 1;
-  /** Gain of 8-bit or narrower weights in these FLOP/s of projections and feed-forward. */
+  /** Gain in these FLOP/s of projections and feed-forward for each doubling of the peak by a narrower format of weights. */
   public lowPrecisionGain = 1;
   /** Share of peak FLOP/s that routed experts reach where each token of a prompt passes all of them. */
   public promptExpertUtilisation = 1;
@@ -22,6 +22,8 @@ export class Coefficients {
   public prefillExpertSeconds = 0;
   /** Share of peak memory bandwidth that is reached on weights, which every step reads. */
   public weightBandwidthUtilisation = 1;
+  /** Gain in this share for each halving of weights from 16 bit, routed experts left out; a loss if below 1, as a kernel has fewer bytes to read, and their scales. */
+  public lowPrecisionBandwidthGain = 1;
   /** Share of peak memory bandwidth that is reached on the KV cache, which written tokens read. */
   public kvBandwidthUtilisation = 1;
   /** Launch floor of one layer in decode. */

@@ -1,13 +1,23 @@
 import { ModelShape } from './shapes';
 import { ArchitectureSpec } from '../../model';
 
+/** Mixtures whose weights have fewer bytes than this keep all but their routed experts at 16 bit. */
+const EXPERTS_ALONE_BELOW_BYTES = 1;
+
 /**
  * The numbers that the phases need, from an architecture and the bytes of one element of weights and KV cache.
+ *
+ * Embedding and unembedding have 16 bit whatever the weights have, and in a mixture at 4 bit all but the routed experts has: so published checkpoints are
+ * (openai/gpt-oss-120b in MXFP4 has 65 GB, moonshotai/Kimi-K2-Thinking in INT4 594 GB with its scales).
  */
 export function modelShape(architecture: ArchitectureSpec, bytesPerWeight: number, bytesPerKvElement: number): ModelShape {
   const { moe } = architecture;
   const head = architecture.vocabSize * architecture.hiddenSize;
-  const routed = moe === undefined ? 0 : moe.expertsPerToken * moe.parametersPerExpert * moe.layers;
+  const ofExpert = moe === undefined ? 0 : moe.parametersPerExpert * moe.layers;
+  const routed = moe === undefined ? 0 : moe.expertsPerToken * ofExpert;
+  const allRouted = moe === undefined ? 0 : moe.experts * ofExpert;
+  const shared = Math.max(0, architecture.activeParameters - routed - head);
+  const bytesPerShared = moe !== undefined && bytesPerWeight < EXPERTS_ALONE_BELOW_BYTES ? 2 : bytesPerWeight;
   const attentionLayers = architecture.fullAttentionLayers + architecture.windowAttentionLayers;
   const windowed = architecture.windowedAttentionFlopsPerTokenPair
     ?? (attentionLayers === 0 ? 0 : architecture.attentionFlopsPerTokenPair * architecture.windowAttentionLayers / attentionLayers);
@@ -17,7 +27,7 @@ export function modelShape(architecture: ArchitectureSpec, bytesPerWeight: numbe
     // activations have 16 bit whatever the weights have.
     activationBytes: 2 * architecture.hiddenSize,
     maxContextTokens: architecture.maxContextTokens,
-    denseFlopsPerToken: 2 * Math.max(0, architecture.activeParameters - head),
+    sharedFlopsPerToken: 2 * shared,
     headFlopsPerToken: 2 * head,
     fullAttentionFlopsPerPair: architecture.attentionFlopsPerTokenPair - windowed,
     attendedTokens: architecture.sparseAttentionTokens ?? Infinity,
@@ -25,12 +35,13 @@ export function modelShape(architecture: ArchitectureSpec, bytesPerWeight: numbe
     windowAttentionFlopsPerPair: windowed,
     windowTokens,
     windowAttendedTokens: architecture.windowKind === 'chunked' ? windowTokens / 2 : windowTokens,
-    weightBytes: architecture.parameters * bytesPerWeight,
-    sharedWeightBytes: Math.max(0, architecture.activeParameters - routed) * bytesPerWeight,
+    weightBytes: allRouted * bytesPerWeight + shared * bytesPerShared + 2 * Math.max(0, architecture.parameters - allRouted - shared),
+    sharedWeightBytes: shared * bytesPerShared + 2 * head,
+    sharedHalvings: Math.log2(2 / bytesPerShared),
     experts: moe?.experts ?? 0,
     expertsPerToken: moe?.expertsPerToken ?? 0,
     expertBytes: (moe?.parametersPerExpert ?? 0) * bytesPerWeight,
-    expertFlopsPerToken: 2 * (moe?.parametersPerExpert ?? 0) * (moe?.layers ?? 0),
+    expertFlopsPerToken: 2 * ofExpert,
     // two matrices of these columns, gate and input, and one back
     expertColumns: Math.round((moe?.parametersPerExpert ?? 0) / (3 * architecture.hiddenSize)),
     expertLayers: moe?.layers ?? 0,

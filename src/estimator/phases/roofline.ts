@@ -7,8 +7,9 @@ import { EngineShape, ModelShape } from './shapes';
  * @param tokens tokens that pass all layers, written and read ones.
  */
 export function weightReadSeconds(model: ModelShape, engine: EngineShape, k: Coefficients, tokens: number): number {
-  const bytes = model.sharedWeightBytes + ownExperts(model, engine, tokens) * model.expertBytes * model.expertLayers;
-  return bytes / (engine.memoryBytesPerSecond * k.weightBandwidthUtilisation);
+  const ofExperts = ownExperts(model, engine, tokens) * model.expertBytes * model.expertLayers;
+  const shared = model.sharedWeightBytes / power(k.lowPrecisionBandwidthGain, model.sharedHalvings);
+  return (shared + ofExperts) / (engine.memoryBytesPerSecond * k.weightBandwidthUtilisation);
 }
 
 /**
@@ -18,9 +19,10 @@ export function weightReadSeconds(model: ModelShape, engine: EngineShape, k: Coe
  * @param logits tokens that a next one is picked after.
  */
 export function multiplySeconds(model: ModelShape, engine: EngineShape, k: Coefficients, tokens: number, logits: number): number {
-  const gain = engine.lowPrecision ? k.lowPrecisionGain : 1;
-  const flops = tokens * model.denseFlopsPerToken + logits * model.headFlopsPerToken;
-  return flops / (engine.flopsPerSecond * k.denseUtilisation * gain);
+  const gain = power(k.lowPrecisionGain, engine.peakDoublings);
+  const shared = model.sharedFlopsPerToken / (model.sharedHalvings > 0 ? gain : 1);
+  const flops = tokens * (shared + model.expertsPerToken * model.expertFlopsPerToken / gain) + logits * model.headFlopsPerToken;
+  return flops / (engine.flopsPerSecond * k.denseUtilisation);
 }
 
 /**
@@ -46,4 +48,9 @@ export function ownExperts(model: ModelShape, { expertSharers }: EngineShape, to
  */
 export function distinctExperts({ experts, expertsPerToken }: ModelShape, tokens: number): number {
   return experts === 0 ? 0 : experts * (1 - Math.pow(1 - expertsPerToken / experts, tokens));
+}
+
+/** Most weights have 16 bit, and powers take long. */
+function power(gain: number, times: number): number {
+  return times === 0 ? 1 : gain ** times;
 }

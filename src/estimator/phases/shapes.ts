@@ -7,9 +7,9 @@ export interface ModelShape {
   readonly activationBytes: number;
   /** Longest context, in tokens. */
   readonly maxContextTokens: number;
-  /** Multiply-add FLOPs of one token through all layers, head and attention scores left out. */
-  readonly denseFlopsPerToken: number;
-  /** FLOPs of the unembedding for one token. */
+  /** Multiply-add FLOPs of one token through all layers; head, routed experts and attention scores left out. */
+  readonly sharedFlopsPerToken: number;
+  /** FLOPs of the unembedding for one token, at 16 bit. */
   readonly headFlopsPerToken: number;
   /** FLOPs of scores and values per query token and token attended to, in layers that see everything. */
   readonly fullAttentionFlopsPerPair: number;
@@ -27,6 +27,8 @@ export interface ModelShape {
   readonly weightBytes: number;
   /** Bytes of the weights that every step reads: all but routed experts and input embedding. */
   readonly sharedWeightBytes: number;
+  /** Times that these are halved from 16 bit: 1 for 8 bit. */
+  readonly sharedHalvings: number;
   /** Routed experts in a layer; 0 for a dense model. */
   readonly experts: number;
   readonly expertsPerToken: number;
@@ -78,8 +80,8 @@ export interface EngineShape {
   readonly contextLayerTokens: number;
   /** Routed experts that each token of a prompt passes besides its own, with the padding of each to whole arrays of the multiplier; 0 where it passes its own alone. */
   readonly expertPasses: number;
-  /** Whether weights are 8 bit or narrower, so that the calibrated low-precision gain of compute applies. */
-  readonly lowPrecision: boolean;
+  /** Doublings of the 16 bit peak that the chips multiply narrow weights at: 1 where it is twice as fast; 0 where weights have 16 bit. */
+  readonly peakDoublings: number;
 }
 
 /**

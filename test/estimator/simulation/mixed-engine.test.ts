@@ -29,7 +29,7 @@ const ENGINE: EngineShape = {
   serialKvHeads: 1,
   contextLayerTokens: 0,
   expertPasses: 0,
-  lowPrecision: false,
+  peakDoublings: 0,
 };
 const K = Object.assign(new Coefficients(), {
   denseUtilisation: 0.6,
