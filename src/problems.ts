@@ -50,6 +50,26 @@ export class ProblemsError extends Error {
  */
 export class Problems {
   /**
+   * What is wrong with a file that cannot be read, in the same words wherever one is named.
+   *
+   * @param rule the rule that the file is read by.
+   * @param path the file, or what names it.
+   * @param error what reading it failed with.
+   */
+  public static unreadableFile(rule: string, path: string, error: unknown): Problem {
+    const { code } = error as { code?: string };
+    switch (code) {
+      case 'ENOENT':
+        return { rule, path, message: 'there is no such file', mend: 'give the path of a file that exists' };
+      case 'EACCES':
+      case 'EPERM':
+        return { rule, path, message: 'the file may not be read', mend: 'give yourself permission to read it' };
+      default:
+        return { rule, path, message: `the file cannot be read: ${code ?? String(error)}`, mend: 'give the path of a readable file' };
+    }
+  }
+
+  /**
    * One line a problem: `[path] message, got: value (mend) [rule]`.
    *
    * @param problems the problems to format.

@@ -1,5 +1,5 @@
 import { closeSync, openSync, readSync } from 'node:fs';
-import { ProblemsError } from '../problems';
+import { Problems, ProblemsError } from '../problems';
 
 /** Standard input, as a file is named on the command line. */
 export const STANDARD_INPUT = '-';
@@ -28,10 +28,8 @@ export function readText(file: string, limitBytes: number, expected: ExpectedFil
   try {
     bytes = readBytes(file, limitBytes + 1);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw code === 'ENOENT' ? refuse('FileMissing', 'there is no such file', 'give the path of a file that exists')
-      : code === 'EACCES' || code === 'EPERM' ? refuse('FileNotReadable', 'the file may not be read', 'give yourself permission to read it')
-        : refuse('FileNotReadable', `the file cannot be read: ${code}`, 'give the path of a readable file');
+    const rule = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'FileMissing' : 'FileNotReadable';
+    throw new ProblemsError([Problems.unreadableFile(rule, displayName(file), error)]);
   }
   if (bytes.length > limitBytes) {
     throw refuse('FileTooLarge', `the file has more than ${limitBytes.toLocaleString('en-US')} bytes`, expected.tooLarge);

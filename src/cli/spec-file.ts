@@ -67,8 +67,7 @@ function parse(file: string): unknown {
   try {
     text = readFileSync(file === '-' ? 0 : file, 'utf8');
   } catch (error) {
-    throw refused('SpecNotReadable', name, `the spec cannot be read: ${(error as NodeJS.ErrnoException).code}`,
-      'give the path of a deployment spec, or - for standard input');
+    throw new ProblemsError([Problems.unreadableFile('SpecNotReadable', name, error)]);
   }
   try {
     return parseJson(text.replace(/^\uFEFF/, ''));

@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { ProblemsError } from '../problems';
+import { Problems, ProblemsError } from '../problems';
 import { parseCsvTrace } from './trace-csv';
 import { parseJsonlTrace } from './trace-jsonl';
 import { TraceProblems } from './trace-problems';
@@ -32,17 +32,14 @@ export class RequestTrace {
    */
   public static fromFile(path: string): RequestTrace {
     let text: string | undefined;
-    let reason = 'it is not a file';
     try {
       // a device such as /dev/zero never ends.
       text = statSync(path).isFile() ? readFileSync(path, 'utf8') : undefined;
     } catch (error) {
-      reason = (error as NodeJS.ErrnoException).code ?? String(error);
+      throw new ProblemsError([Problems.unreadableFile('TraceNotReadable', path, error)]);
     }
     if (text === undefined) {
-      throw new ProblemsError([{
-        rule: 'TraceNotReadable', path, message: `the trace cannot be read: ${reason}`, mend: 'give the path of a CSV or JSON lines file',
-      }]);
+      throw new ProblemsError([{ rule: 'TraceNotReadable', path, message: 'this is no file', mend: 'give the path of a CSV or JSON lines file' }]);
     }
     return RequestTrace.fromText(text, path);
   }

@@ -106,7 +106,7 @@ test('serve says everything that is wrong with its configuration', () => {
   expect([status, stdout]).toEqual([2, '']);
   expect(stderr).toMatch(new RegExp(`^3 problems in ${file}\n`));
   expect(stderr).toContain('the authentication is not understood, got: "nobody" (use "none", {"apiKeysEnv": "NAME"} or');
-  expect(run(['serve', '--config', `${file}x`]).stderr).toMatch(/ {2}\[--config\] the configuration cannot be read: ENOENT/);
+  expect(run(['serve', '--config', `${file}x`]).stderr).toMatch(/ {2}\[--config\] there is no such file/);
 });
 
 test('a port that is in use is wrong input, and nothing goes on', async () => {

@@ -147,7 +147,7 @@ describe('malformed traces', () => {
   });
 
   test('a file that is not there', () => {
-    expect(() => RequestTrace.fromFile('/nowhere/t.csv')).toThrow('[/nowhere/t.csv] the trace cannot be read: ENOENT');
+    expect(() => RequestTrace.fromFile('/nowhere/t.csv')).toThrow('[/nowhere/t.csv] there is no such file (give the path of a file that exists) [TraceNotReadable]');
   });
 
   test('messages of a file name its path', () => {
@@ -159,6 +159,6 @@ describe('malformed traces', () => {
 
 test('a path that is no file is refused, without reading what never ends', () => {
   for (const path of ['/dev/zero', __dirname, join(__dirname, 'missing.csv')]) {
-    expect(() => RequestTrace.fromFile(path)).toThrow(/the trace cannot be read: (it is not a file|ENOENT) .*\[TraceNotReadable\]/);
+    expect(() => RequestTrace.fromFile(path)).toThrow(/(this is no file|there is no such file) .*\[TraceNotReadable\]/);
   }
 });

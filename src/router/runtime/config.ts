@@ -9,7 +9,7 @@ import { isBaseUrl, isUrlOfPort } from '../../base-url';
 import { JsonSyntaxError, parseJson } from '../../json-text';
 import { connectorMend, kvHandoffOf } from '../../kv-connectors';
 import { nearestNames } from '../../nearest';
-import { Problem, Problems } from '../../problems';
+import { Problem, Problems, ProblemsError } from '../../problems';
 import { PathRates } from '../../routing';
 import { isValkeyUrl } from '../../valkey-url';
 
@@ -178,14 +178,7 @@ function read(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (e) {
-    Problems.throwIfAny([{
-      rule: 'RouterConfigUnreadable',
-      path: 'environment.ROUTER_CONFIG_FILE',
-      value: JSON.stringify(file),
-      message: `the configuration cannot be read: ${(e as Error).message}`,
-      mend: 'name a readable file',
-    }]);
-    throw e;
+    throw new ProblemsError([{ ...Problems.unreadableFile('RouterConfigUnreadable', 'environment.ROUTER_CONFIG_FILE', e), value: JSON.stringify(file) }]);
   }
 }
 

@@ -182,5 +182,5 @@ test('it comes from one variable or one file', () => {
   expect(loadRouterConfig({ ROUTER_CONFIG: text, KEYS: 'k' })).toEqual(loadRouterConfig({ ROUTER_CONFIG_FILE: file, KEYS: 'k' }));
   expect(() => loadRouterConfig({})).toThrow(/the router has no configuration/);
   expect(() => loadRouterConfig({ ROUTER_CONFIG: text, ROUTER_CONFIG_FILE: file })).toThrow(/two configurations/);
-  expect(() => loadRouterConfig({ ROUTER_CONFIG_FILE: '/nowhere.json' })).toThrow(/RouterConfigUnreadable/);
+  expect(() => loadRouterConfig({ ROUTER_CONFIG_FILE: '/nowhere.json' })).toThrow(/there is no such file, got: "\/nowhere.json" .*RouterConfigUnreadable/);
 });
