@@ -7,6 +7,28 @@ const USAGE = { prompt_tokens: 12, completion_tokens: 3, total_tokens: 15 };
 const TEXT = { object: 'text_completion', choices: [{ index: 0, text: 'hello', finish_reason: 'stop' }], usage: USAGE };
 const END = { object: 'chat.completion.chunk', choices: [{ index: 0, delta: {}, text: '', finish_reason: 'stop' }], usage: USAGE };
 
+const isNumber = (least: number, most: number) => (value: unknown) => typeof value === 'number' && value >= least && value <= most;
+const isText = (value: unknown) => typeof value === 'string';
+const isTexts = (value: unknown) => isText(value) || (Array.isArray(value) && value.every(isText));
+/** What these fields may hold, if anything. */
+const WELL_TYPED: { readonly [name: string]: (value: any) => boolean } = {
+  temperature: isNumber(0, 2),
+  top_p: isNumber(0, 1),
+  n: isNumber(1, 128),
+  max_tokens: isNumber(1, 2 ** 31),
+  max_completion_tokens: isNumber(1, 2 ** 31),
+  frequency_penalty: isNumber(-2, 2),
+  top_k: isNumber(-1, 2 ** 31),
+  stop: isTexts,
+  stream: (value) => typeof value === 'boolean',
+  user: isText,
+  messages: (value) => Array.isArray(value) && value.every((one) => isText(one?.role)),
+  tools: (value) => Array.isArray(value) && value.every((one) => isText(one?.function?.name)),
+  response_format: (value) => isText(value.type),
+};
+/** What no engine knows. */
+const MISSPELT = ['max_token', 'maxTokens', 'Temperature', '__proto__', 'constructor', 'guided_json', 'guardrailConfig', ''];
+
 /** A prefill and a decode engine in one, that answers as it should whatever it is asked, and notes what no engine should be asked. */
 export class FuzzEngine {
   public static async start(): Promise<FuzzEngine> {
@@ -59,6 +81,13 @@ export class FuzzEngine {
       this.findings.push(`an engine was sent a body that is not JSON: ${bytes.toString('utf8', 0, 200)}`);
       response.writeHead(400).end('{"error":{"message":"not JSON"}}');
       return;
+    }
+    const wrong = [
+      ...Object.entries(WELL_TYPED).filter(([name, holds]) => (body[name] ?? null) !== null && !holds(body[name])).map(([name]) => name),
+      ...MISSPELT.filter((name) => Object.hasOwn(body, name) && body[name] !== null),
+    ];
+    if (wrong.length > 0) {
+      this.findings.push(`an engine was sent ${wrong.join(', ')}: ${bytes.toString('utf8', 0, 500)}`);
     }
     const answer = (value: object) => response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value));
     const params = body.kv_transfer_params;

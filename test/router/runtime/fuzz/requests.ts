@@ -29,6 +29,12 @@ const chat = (text: string, stream: boolean) => ({
   messages: [{ role: 'system', content: 'be brief' }, { role: 'user', content: [{ type: 'text', text }] }],
   stream,
   max_tokens: 20,
+  temperature: 0.5,
+  top_p: 0.9,
+  stop: ['END'],
+  top_k: 5,
+  user: 'me',
+  response_format: { type: 'text' },
   ...(stream && { stream_options: { include_usage: true } }),
   tools: [{ type: 'function', function: { name: 'weather', parameters: TOOL_SCHEMA } }],
 });
@@ -48,7 +54,7 @@ const VALID: readonly (readonly [path: string, body: (text: string) => unknown])
   [`/model/${MODEL}/count-tokens`, (prompt) => ({ input: { invokeModel: { body: Buffer.from(JSON.stringify({ prompt })).toString('base64') } } })],
   ['/v1/chat/completions', (text) => chat(text, false)],
   ['/openai/v1/chat/completions', (text) => chat(text, true)],
-  ['/v1/completions', (prompt) => ({ model: MODEL, prompt, max_tokens: 20 })],
+  ['/v1/completions', (prompt) => ({ model: MODEL, prompt, max_tokens: 20, temperature: 1, n: 1, frequency_penalty: 1 })],
   ['/openai/v1/completions', (prompt) => ({ model: MODEL, prompt, stream: true })],
   ['/v1/responses', (text) => responses(text, false)],
   ['/openai/v1/responses', (text) => responses(text, true)],
@@ -126,14 +132,14 @@ function oddValue(random: Random): unknown {
     () => null, () => true, () => false, () => 0, () => -1, () => 1.5, () => 1e308, () => 2 ** 53, () => 128001, () => '', () => 'text', () => '\u0000', () => '\ud800',
     () => '__proto__', () => 'x'.repeat(random.below(100_000)), () => '😀'.repeat(random.below(1000)), () => [], () => ({}), () => [[]], () => [null], () => [{}],
     () => DEEP, () => ({ __proto__: null, constructor: { prototype: 1 } }), () => Array.from({ length: random.below(2000) }, (_, i) => i), () => ({ text: 'x' }),
-    () => ({ toJSON: 1, toString: 2, length: -1 }), () => 'data:image/png;base64,AAAA', () => ['stop'], () => 'required', () => ({ type: 'json_schema' }),
+    () => ({ toJSON: 1, toString: 2, length: -1 }), () => 'data:image/png;base64,AAAA', () => ['stop'], () => 'required', () => ({ type: 'json_schema' }), () => 'hot', () => '0.5', () => [0.5],
   ])();
 }
 
 function oddName(random: Random): string {
   return random.pick([
     'model', 'stream', 'messages', 'prompt', 'n', 'tools', 'tool_choice', 'max_tokens', 'max_completion_tokens', 'kv_transfer_params', 'stream_options', 'echo',
-    'response_format', '__proto__', 'constructor', 'hasOwnProperty', 'toString', '', 'x'.repeat(300), 'guardrailConfig', 'serviceTier', 'vllm_xargs', 'image', 'document',
+    'response_format', 'temperature', 'top_p', 'stop', 'max_token', 'maxTokens', 'Temperature', 'guided_json', '__proto__', 'constructor', 'hasOwnProperty', 'toString', '', 'x'.repeat(300), 'guardrailConfig', 'serviceTier', 'vllm_xargs', 'image', 'document',
     'toolUse', 'cachePoint', 'text', 'images', 'content', 'length', '0', 'input', 'include', 'truncation',
   ]);
 }
