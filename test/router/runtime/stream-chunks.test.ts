@@ -68,3 +68,23 @@ test('bytes that are no UTF-8 take nothing away of what comes with them', async 
     expect(answer).toMatch(/event: response\.completed\ndata: .*"text":"ab\ufffd?"/);
   }
 });
+
+test.each([
+  ['cut within its text', (event: string) => event.replace('"b"', '"b')],
+  ['with a text that is none', (event: string) => event.replace('"b"', '"b\\x"')],
+  ['with a control character in its text', (event: string) => event.replace('"b"', '"b\u0000"')],
+  ['without a bracket', (event: string) => event.replace(']', '')],
+  ['of another model, without a bracket', (event: string) => event.replace('{"object"', '{"model":"m","object"').replace(']', '')],
+])('a chunk that is no JSON, %s, is not passed on: the stream ends in an error', async (_, damaged) => {
+  const broken = damaged(sse(chunkOf('b')));
+  const stream = new OpenAiEngineStream({ wire: OPENAI_WIRE, begun: () => undefined, elapsedSeconds: () => 1 } as unknown as Exchange);
+  stream.read(Buffer.from(sse(chunkOf('a')) + sse(chunkOf('a'))));
+  expect(() => stream.read(Buffer.from(sse(chunkOf('c')) + broken + DONE))).toThrow('the engine streams something that is no completion');
+});
+
+test('chunks with every kind of text are passed on as they are', () => {
+  const stream = new OpenAiEngineStream({ wire: OPENAI_WIRE, begun: () => undefined, elapsedSeconds: () => 1 } as unknown as Exchange);
+  stream.read(Buffer.from(sse(chunkOf('a'))));
+  const rest = ['b', '', '"', '\\', '\n', 'é😀', '\ud800', '"content":"', '}]}', 'finish_reason":"stop"'].map((text) => sse(chunkOf(text))).join('') + DONE;
+  expect(stream.read(Buffer.from(rest)).toString()).toBe(rest);
+});

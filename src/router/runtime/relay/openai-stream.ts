@@ -3,6 +3,7 @@ import { Exchange } from '../exchange';
 import { tellsOfKvParams, withoutKvParams } from '../handoff/kv-params';
 import { EngineError } from '../wire/api-error';
 import { CallerStream } from '../wire/caller-wire';
+import { ChunkForm } from '../wire/chunk-form';
 import { isChunkOfText, isPartOfAnswer, moreThanText, readStreamEvent, StreamEventMeaning } from '../wire/openai';
 import { errorEvent } from '../wire/openai-wire';
 import { SseEventTooLong, SseSplitter } from '../wire/sse';
@@ -14,6 +15,7 @@ const MAX_EVENT_BYTES = 4 * 1024 * 1024;
 const ERROR_EVENT = /^event: ?error\r?$/m;
 /** What events end with. */
 const BLANK_LINE = '\n\n';
+const LINE_FEED = 10;
 const DATA = 'data: ';
 const NOTHING = Buffer.alloc(0);
 
@@ -25,6 +27,8 @@ export class OpenAiEngineStream extends EngineStream {
   private readonly splitter = new SseSplitter(MAX_EVENT_BYTES);
   /** Undefined for callers who are told each event: those are passed on faster than they are read. */
   private readonly chunks?: TextChunks;
+  /** What chunks that are passed on unread look like. */
+  private readonly form = new ChunkForm();
   private heldBytes = 0;
   private finished = false;
 
@@ -86,7 +90,7 @@ export class OpenAiEngineStream extends EngineStream {
     let length = 0;
     let lastStart = 0;
     let events = 0;
-    for (let at = text.indexOf('\n'); at !== -1 && at < told && isChunkOfText(text, length, at); at = text.indexOf('\n', length)) {
+    for (let at = text.indexOf('\n'); at !== -1 && at < told && this.isSoundText(text, length, at); at = text.indexOf('\n', length)) {
       lastStart = length;
       length = at + BLANK_LINE.length;
       events++;
@@ -98,6 +102,15 @@ export class OpenAiEngineStream extends EngineStream {
       this.chunks?.learn(chunk.toString('utf8', lastStart + DATA.length, length - BLANK_LINE.length));
     }
     return length;
+  }
+
+  /** Whether an event says nothing but text, and is JSON where nobody reads it once more. */
+  private isSoundText(events: string, start: number, end: number): boolean {
+    if (this.chunks !== undefined) {
+      return isChunkOfText(events, start, end);
+    }
+    return (this.form.fits(events, start, end) && events.charCodeAt(end + 1) === LINE_FEED)
+      || (isChunkOfText(events, start, end) && this.form.parse(events, start, end));
   }
 
   private readEvents(chunk: Buffer): void {
