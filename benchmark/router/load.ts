@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { connect, Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { Worker } from 'node:worker_threads';
@@ -153,6 +154,9 @@ export async function openLoop({ port, bytes }: Ask, perSecond: number, seconds:
       send(connection, next);
     }
   });
+  const ticker = new Worker(TICKER, { eval: true });
+  // what its start takes of the core is not to be any request's.
+  await once(ticker, 'message');
   const start = performance.now();
   const sendDue = (now: number) => {
     for (let at = start; due < total && (at = start + (due / perSecond) * 1000) <= now; due++) {
@@ -168,7 +172,6 @@ export async function openLoop({ port, bytes }: Ask, perSecond: number, seconds:
       }
     }
   };
-  const ticker = new Worker(TICKER, { eval: true });
   await new Promise<void>((resolve) => ticker.on('message', () => {
     const now = performance.now();
     sendDue(now);
