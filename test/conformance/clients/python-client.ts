@@ -3,6 +3,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface, Interface } from 'node:readline';
 
+const STOP_MILLIS = 10_000;
+
 /**
  * A client in Python, asked line by line.
  */
@@ -47,8 +49,11 @@ export class PythonClient {
     return JSON.parse(told);
   }
 
+  /** Lets the client end; one that hangs is killed. */
   public async stop(): Promise<void> {
     this.child.stdin!.end();
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), STOP_MILLIS);
     await this.closed;
+    clearTimeout(timer);
   }
 }
