@@ -78,7 +78,7 @@ export interface EngineShape {
   readonly serialKvHeads: number;
   /** Tokens, summed over layers, that every step attends to: those of the longest sequence, which its graph is compiled for. */
   readonly contextLayerTokens: number;
-  /** Routed experts that each token of a prompt passes besides its own, with the padding of each to whole arrays of the multiplier; 0 where it passes its own alone. */
+  /** Routed experts that each token of a prompt passes, with the padding of each to whole arrays of the multiplier; 0 where it passes its own alone. */
   readonly expertPasses: number;
   /** Doublings of the 16 bit peak that the chips multiply narrow weights at: 1 where it is twice as fast; 0 where weights have 16 bit. */
   readonly peakDoublings: number;
