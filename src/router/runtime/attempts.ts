@@ -46,6 +46,8 @@ export class Attempts {
     const atWork = () => [endpoint, ...(exchange.handoff === 'handed_off' && prepared!.prefill !== undefined ? [prepared!.prefill] : [])];
     this.metrics.inFlight.inc({ target: name });
     try {
+      exchange.needsEngine();
+      exchange.cancellation.throwIfCancelled();
       // the slot is taken before the prompt is read: a KV cache that had to wait for one could outlive its lease.
       prepared = await this.handoff.prepare(exchange, asked, choice, target, leg.headers);
       exchange.handoff = prepared.outcome;

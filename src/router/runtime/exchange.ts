@@ -67,6 +67,8 @@ export class Exchange {
   /** Cancelled when nothing more is to be done for the caller. */
   public readonly cancellation = new Cancellation();
   private readonly arrivedAt = performance.now();
+  /** Whether its caller leaves by ending its sending side. */
+  private isWatched = false;
 
   constructor(id: string, route: string, request: HttpRequest, answer: Answer, wire: CallerWire) {
     this.id = id;
@@ -89,6 +91,14 @@ export class Exchange {
   /** The caller closed its connection before its answer was whole. */
   public callerLeft(): void {
     this.cancel(new CallerGone('the caller closed its connection'));
+  }
+
+  /** An engine is to work for it, or a slot to be waited for: from now on it is cancelled as soon as it seems that its caller has left. */
+  public needsEngine(): void {
+    if (!this.isWatched) {
+      this.isWatched = true;
+      this.answer.onceCallerEnds(() => this.callerLeft());
+    }
   }
 
   /** The first token of a streamed answer is there. */

@@ -57,6 +57,8 @@ export class Listener {
   constructor({ maxHeaderBytes, keepAliveSeconds, tls }: ListenerOptions, serve: (request: HttpRequest, response: HttpResponse) => void) {
     this.keepAliveMillis = keepAliveSeconds * 1000;
     this.http1 = createServer({ maxHeaderSize: maxHeaderBytes, keepAliveTimeout: this.keepAliveMillis, noDelay: true }, inTurn(serve));
+    // Node ends a connection as soon as its caller ends its own side, whatever is yet to be written; its types do not know that it can be told not to.
+    Object.assign(this.http1, { httpAllowHalfOpen: true });
     this.http2 = createHttp2Server({ ...RESETS, settings: { initialWindowSize: WINDOW_BYTES, maxHeaderListSize: maxHeaderBytes } }, serve);
     this.http2.on('session', (session) => {
       const callerSession = new CallerSession(session, this.keepAliveMillis);
@@ -69,7 +71,7 @@ export class Listener {
     this.http1.removeAllListeners('connection');
     const accept = (socket: Socket) => firstBytes(socket, (bytes) => {
       if (bytes.subarray(0, PREFACE.length).equals(PREFACE)) {
-        // a server of HTTP/1.1 answers callers that have said their last word; one of HTTP/2 has nobody left to answer.
+        // a caller of HTTP/1.1 that has said its last word is still told what needs no engine (see `Answer`); over HTTP/2 nobody is left to be answered.
         socket.allowHalfOpen = false;
         this.http2.emit('connection', socket);
       } else {
@@ -79,7 +81,7 @@ export class Listener {
     if (tls === undefined) {
       this.server = this.http1.on('connection', accept);
     } else {
-      const options = { ...tls, ...TLS, ALPNProtocols: ['h2', 'http/1.1'], handshakeTimeout: PREFACE_MILLIS };
+      const options = { ...tls, ...TLS, ALPNProtocols: ['h2', 'http/1.1'], handshakeTimeout: PREFACE_MILLIS, allowHalfOpen: true };
       // it never listens itself, which is when it would begin to watch the time that its connections take.
       this.server = createTlsServer(options, accept).on('tlsClientError', (_, socket) => socket.destroy()).once('listening', () => this.http1.emit('listening'));
     }

@@ -114,6 +114,7 @@ export class Admission {
     }
     displaced.forEach((one) => one.refuse('queue_displaced'));
     cancellation.listen(giveUp);
+    exchange.needsEngine();
     const beganMillis = performance.now();
     const seconds = Math.min(this.maxWaitSeconds - (exchange.queuedSeconds ?? 0), this.firstByteTimeoutSeconds - exchange.elapsedSeconds());
     const timer = setTimeout(() => place.refuse('queue_wait'), seconds * 1000);

@@ -45,6 +45,28 @@ export class Answer {
     });
   }
 
+  /**
+   * Calls back, too, if a caller of HTTP/1.1 ends its sending side before the answer was said: nothing else tells of one that has left, and hardly any that has
+   * not does so.
+   */
+  public onceCallerEnds(callback: () => void): void {
+    if (this.out instanceof ServerResponse) {
+      const { socket } = this.out.req;
+      const ends = () => {
+        if (!this.out.writableEnded) {
+          callback();
+        }
+      };
+      if (socket.readableEnded) {
+        ends();
+      } else {
+        socket.once('end', ends);
+        // the connection may have many more answers.
+        this.out.once('close', () => socket.off('end', ends));
+      }
+    }
+  }
+
   /** Headers of the answer, whatever becomes of it. */
   public setHeaders(headers: { readonly [name: string]: string }): void {
     Object.assign(this.headers, headers);
