@@ -25,11 +25,13 @@ describe('an event frame', () => {
 });
 
 const TOOL = { toolSpec: { name: 'weather', inputSchema: { json: { type: 'object' } } } };
+/** What every image of this format begins with. */
+const PNG = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1').toString('base64');
 /** A request that uses everything that is understood. */
 const FULL = {
   system: [{ text: 'be kind' }, { cachePoint: { type: 'default' } }],
   messages: [
-    { role: 'user', content: [{ text: 'look' }, { image: { format: 'png', source: { bytes: 'aGk=' } } }, { cachePoint: { type: 'default' } }] },
+    { role: 'user', content: [{ text: 'look' }, { image: { format: 'png', source: { bytes: PNG } } }, { cachePoint: { type: 'default' } }] },
     { role: 'assistant', content: [{ reasoningContent: { reasoningText: { text: 'hm' } } }, { toolUse: { toolUseId: 't', name: 'f', input: { a: [1] } } }] },
     { role: 'user', content: [{ toolResult: { toolUseId: 't', content: [{ text: 'x' }, { json: { y: 1 } }], status: 'success' } }] },
   ],
@@ -55,7 +57,7 @@ test('everything that is understood reaches the engine', () => {
     stream: false,
     messages: [
       { role: 'system', content: 'be kind' },
-      { role: 'user', content: [{ type: 'text', text: 'look' }, { type: 'image_url', image_url: { url: 'data:image/png;base64,aGk=' } }] },
+      { role: 'user', content: [{ type: 'text', text: 'look' }, { type: 'image_url', image_url: { url: `data:image/png;base64,${PNG}` } }] },
       { role: 'assistant', content: null, tool_calls: [{ id: 't', type: 'function', function: { name: 'f', arguments: '{"a":[1]}' } }] },
       { role: 'tool', tool_call_id: 't', content: 'x\n{"y":1}' },
     ],
@@ -86,9 +88,9 @@ test('everything that is wrong is told at once, with its place', () => {
     message: [
       'system: expected a list, got "be kind"',
       'messages[0].role: expected user or assistant, got "robot"',
-      'messages[0].content[0].text: expected a string, got 1',
       'messages[0].content[1]: expected exactly one member, got text, image',
       'messages[0].content[2]: expected exactly one member, got none',
+      'messages[0].content[0].text: expected a string, got 1',
       'messages[0].content[3].video: this kind of content is not supported here',
       'messages[1]: expected an object, got 7',
       'messages[1].role: expected user or assistant, got nothing',
@@ -110,8 +112,6 @@ test.each<[object, string]>([
     'inferenceConfig.temperature: expected a number from 0 to 1, got "hot"; inferenceConfig.topP: expected a number from 0 to 1, got 7'],
   [{ inferenceConfig: { stopSequences: 'END' } }, 'inferenceConfig.stopSequences: expected a list, got "END"'],
   [{ messages: [{ role: 'user', content: [{ text: 'hi' }], name: 'me' }] }, 'messages[0].name: there is no such field'],
-  [{ messages: [{ role: 'user', content: [{ toolResult: { toolUseId: 'a', content: [], status: 'ok' } }] }] },
-    'messages[0].content[0].toolResult.status: expected "success" or "error", got "ok"'],
   [{ toolConfig: { tools: [TOOL], toolChoic: { auto: {} } } }, 'toolConfig.toolChoic: there is no such field, did you mean toolChoice?'],
   [{ toolConfig: { tools: [{ toolSpec: { ...TOOL.toolSpec, strict: 'yes', description: 7 } }] } },
     'toolConfig.tools[0].toolSpec.description: expected a string, got 7; toolConfig.tools[0].toolSpec.strict: expected true or false, got "yes"'],
@@ -129,7 +129,75 @@ test.each<[object, string]>([
   expect(() => converse({ messages: [{ role: 'user', content: [{ text: 'hi' }] }], ...more })).toThrow(expect.objectContaining({ status: 400, message }));
 });
 
+/** A conversation in which tools were called, and what came of it. */
+const called = (calls: object[], results: object[]) => ({
+  messages: [
+    { role: 'user', content: [{ text: 'hi' }] },
+    { role: 'assistant', content: calls.map((call) => ({ toolUse: { toolUseId: 'a', name: 'weather', input: {}, ...call } })) },
+    ...(results.length === 0 ? [] : [{ role: 'user', content: results.map((result) => ({ toolResult: { toolUseId: 'a', content: [], ...result } })) }]),
+  ],
+});
+const said = (...content: object[]) => ({ messages: [{ role: 'user', content }] });
+const pictured = (format: string, bytes: string) => said({ image: { format, source: { bytes } } });
+const JPEG = Buffer.from([0xff, 0xd8, 0xff, 0xe0]).toString('base64');
+
+test.each<[string, object, string]>([
+  ['nothing but cache points', said({ cachePoint: { type: 'default' } }), 'messages[0].content: expected something besides cachePoint'],
+  ['an unknown cache point', said({ text: 'hi' }, { cachePoint: { type: 'weird', ttl: '2h' } }),
+    'messages[0].content[1].cachePoint.type: expected "default", got "weird"; messages[0].content[1].cachePoint.ttl: expected "5m" or "1h", got "2h"'],
+  ['an unknown cache point after the system prompt', { ...said({ text: 'hi' }), system: [{ text: 'be kind' }, { cachePoint: {} }] },
+    'system[1].cachePoint.type: expected "default", got nothing'],
+  ['no tool but a cache point', { ...said({ text: 'hi' }), toolConfig: { tools: [{ cachePoint: { type: 'default' } }] } },
+    'toolConfig.tools: expected something besides cachePoint'],
+  ['two tools of one name', { ...said({ text: 'hi' }), toolConfig: { tools: [TOOL, TOOL] } }, 'toolConfig.tools[1].toolSpec.name: another tool has this name'],
+  ['a call without a result, at the end', called([{}], []), 'messages[1].content[0].toolUse: expected a toolResult of its id in the message after it'],
+  ['a call without a result, before another message', called([{}, { toolUseId: 'b' }], [{ toolUseId: 'b' }]),
+    'messages[1].content[0].toolUse: expected a toolResult of its id in the message after it'],
+  ['a result without a call', called([{}], [{}, { toolUseId: 'b' }]),
+    'messages[2].content[1].toolResult.toolUseId: expected the id of a toolUse in the message before, each once, got "b"'],
+  ['two results of a call', called([{}], [{}, {}]),
+    'messages[2].content[1].toolResult.toolUseId: expected the id of a toolUse in the message before, each once, got "a"'],
+  ['two calls of one id', called([{}, {}], [{}]), 'messages[1].content[1].toolUse.toolUseId: another toolUse of this message has this id'],
+  ['ids that are none', called([{ toolUseId: '' }, { toolUseId: 'x'.repeat(65) }], [{ toolUseId: 'ä' }]),
+    'messages[1].content[0].toolUse.toolUseId: expected 1 to 64 letters, digits, _, ., : or -, got ""; '
+      + `messages[1].content[1].toolUse.toolUseId: expected 1 to 64 letters, digits, _, ., : or -, got "${'x'.repeat(65)}"; `
+      + 'messages[2].content[0].toolResult.toolUseId: expected 1 to 64 letters, digits, _, ., : or -, got "ä"'],
+  ['a call of what can be no tool', called([{ name: 'bad name!', input: 'str' }], [{}]),
+    'messages[1].content[0].toolUse.name: expected 1 to 64 letters, digits, _ or -, got "bad name!"; messages[1].content[0].toolUse.input: expected an object, got "str"'],
+  ['a call with a list', called([{ input: [1] }], [{}]), 'messages[1].content[0].toolUse.input: expected an object, got [1]'],
+  ['a result that is a list', called([{}], [{ content: [{ json: [1] }] }]), 'messages[2].content[0].toolResult.content[0].json: expected an object, got [1]'],
+  ['a result of another status', called([{}], [{ status: 'ok' }]), 'messages[2].content[0].toolResult.status: expected "success" or "error", got "ok"'],
+  ['an error that says nothing', called([{}], [{ status: 'error' }]), 'messages[2].content[0].toolResult.content: expected at least 1, got none'],
+  ['an image that is no base64', pictured('png', '!!!notbase64'), 'messages[0].content[0].image.source.bytes: expected base64'],
+  ['an image that is cut', pictured('png', PNG.slice(0, -1)), 'messages[0].content[0].image.source.bytes: expected base64'],
+  ['an image of nothing', pictured('png', ''), 'messages[0].content[0].image.source.bytes: these are not the bytes of an image in format png'],
+  ['an image of another format', pictured('png', JPEG), 'messages[0].content[0].image.source.bytes: these are not the bytes of an image in format png'],
+  ['an image of a format by another name', pictured('jpg', JPEG), 'messages[0].content[0].image.format: expected one of png, jpeg, gif, webp'],
+])('a Converse with %s is refused', (_, request, message) => {
+  expect(() => converse(request)).toThrow(expect.objectContaining({ status: 400, message }));
+});
+
+test('images of every format are read', () => {
+  const webp = Buffer.from('RIFF\n\n\n\nWEBPVP8 ').toString('base64');
+  const gif = Buffer.from('GIF89a').toString('base64');
+  const images = said(...Object.entries({ png: PNG, jpeg: JPEG, gif, webp }).map(([format, bytes]) => ({ image: { format, source: { bytes } } })));
+  expect((converse(images) as any).messages[0].content.map((part: any) => part.image_url.url)).toEqual(
+    [`data:image/png;base64,${PNG}`, `data:image/jpeg;base64,${JPEG}`, `data:image/gif;base64,${gif}`, `data:image/webp;base64,${webp}`]);
+});
+
+test('a model is told that a tool failed', () => {
+  const { messages } = converse(called([{}, { toolUseId: 'b.1:2-x' }], [{ toolUseId: 'b.1:2-x' }, { status: 'error', content: [{ text: 'no such city' }] }])) as any;
+  expect(messages.slice(2)).toEqual([
+    { role: 'tool', tool_call_id: 'b.1:2-x', content: '' },
+    { role: 'tool', tool_call_id: 'a', content: 'Error: no such city' },
+  ]);
+});
+
 test.each<[object, string]>([
+  [{ input: { converse: said({ video: {} }) } }, 'input.converse.messages[0].content[0].video: this kind of content is not supported here'],
+  [{ input: { converse: { ...said({ text: 'hi' }), system: 'be kind', toolConfig: { tools: [], toolChoice: { none: {} } } } } },
+    'input.converse.system: expected a list, got "be kind"; input.converse.toolConfig.tools: expected at least 1, got none; '
+      + 'input.converse.toolConfig.toolChoice.none: expected auto, any or tool'],
   [{ input: { converse: { messages: [{ role: 'user', content: [{ text: 'hi' }] }], inferenceConfig: {} } } }, 'input.converse.inferenceConfig: there is no such field'],
   [{ inptu: {} }, 'inptu: there is no such field, did you mean input?; input: expected an object, got nothing'],
 ])('a CountTokens of %j is refused', (body, message) => {

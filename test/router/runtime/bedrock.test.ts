@@ -308,6 +308,11 @@ describe('exceptions', () => {
       'toolConfig.toolChoice.tool.name: there is no tool of this name'],
     ['a KV cache of somebody else', { additionalModelRequestFields: { kv_transfer_params: { remote_host: '10.0.0.1' } } }, 'ValidationException',
       'additionalModelRequestFields.kv_transfer_params: this is not for callers to give here'],
+    ['a call of a tool without its result', { messages: [...USER, { role: 'assistant', content: [{ toolUse: { toolUseId: 'a', name: 'a b', input: [1] } }] }, ...USER] },
+      'ValidationException', 'messages[1].content[0].toolUse.name: expected 1 to 64 letters, digits, _ or -, got "a b"; '
+        + 'messages[1].content[0].toolUse.input: expected an object, got [1]; messages[1].content[0].toolUse: expected a toolResult of its id in the message after it'],
+    ['nothing but a cache point', { messages: [{ role: 'user', content: [{ cachePoint: { type: 'default' } }] }] },
+      'ValidationException', 'messages[0].content: expected something besides cachePoint'],
     ['another tier', { serviceTier: { type: 'reserved' } }, 'ValidationException',
       'serviceTier.type: "reserved" is not supported here, priority, default, flex is'],
   ])('%s is refused before an engine is asked', async (_, overrides, name, message) => {

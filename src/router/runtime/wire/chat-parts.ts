@@ -2,8 +2,6 @@ import { defined, FieldProblems, Fields } from './fields';
 import { check } from './kinds';
 import { FUNCTION_NAME } from './openai-fields';
 
-/** Formats of images that engines read. */
-export const IMAGE_FORMATS = ['png', 'jpeg', 'gif', 'webp'];
 const MAX_METADATA = 16;
 
 /** The content of a message: one text alone is a string, which every chat template reads. */

@@ -1,6 +1,32 @@
 import { invalid } from './api-error';
 import { isObject } from './fields';
 
+/** What images begin with, byte by byte, by the formats that engines read. */
+const IMAGE_SIGNATURES: { readonly [format: string]: RegExp } = {
+  png: /^\x89PNG\r\n\x1a\n/,
+  jpeg: /^\xff\xd8\xff/,
+  gif: /^GIF8[79]a/,
+  webp: /^RIFF.{4}WEBP/s,
+};
+export const IMAGE_FORMATS = Object.keys(IMAGE_SIGNATURES);
+/** Characters of base64 that hold the longest signature. */
+const SIGNATURE_LENGTH = 16;
+
+/** What is wrong with an image, as far as can be seen at once; undefined if nothing is. */
+export function imageProblem(format: string, base64: string): string | undefined {
+  if (!isBase64(base64)) {
+    return 'expected base64';
+  }
+  const start = Buffer.from(base64.slice(0, SIGNATURE_LENGTH), 'base64').toString('latin1');
+  return IMAGE_SIGNATURES[format].test(start) ? undefined : `these are not the bytes of an image in format ${format}`;
+}
+
+/** Whether text is base64 of something, or of nothing. Images are long: a search goes once through them. */
+function isBase64(text: string): boolean {
+  const end = text.search(/[^A-Za-z0-9+/]/);
+  return text.length % 4 === 0 && (end === -1 || ['=', '=='].includes(text.slice(end)));
+}
+
 /**
  * Refuses messages with pictures, videos or sounds at an address: an engine would fetch it, from wherever it can reach. Data URLs carry theirs with them.
  *

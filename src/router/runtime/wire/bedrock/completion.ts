@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Exchange } from '../../exchange';
 import { tokenCountOf } from '../completion';
 import { Fields, isObject, isTooDeep } from '../fields';
+import { TOOL_USE_ID } from './converse-messages';
 
 /** Why generation stopped, as Bedrock says it: a stop sequence is told from the end of the turn where the engine tells which it was. */
 export function stopReasonOf(finishReason: unknown, stop: unknown, calledTools: boolean): string {
@@ -41,9 +42,9 @@ export function tierOf({ serviceTier: type }: Exchange): Fields {
   return type === 'default' ? {} : { serviceTier: { type } };
 }
 
-/** By what callers tell calls of tools apart: engines do not name all of them. */
-export function toolUseIdOf(told: unknown): string {
-  return typeof told === 'string' && told !== '' ? told : `tooluse_${randomUUID()}`;
+/** By what callers tell calls of tools apart, and send back: engines do not name all of them, nor all as Bedrock does. */
+export function toolUseIdOf(told: unknown): unknown {
+  return TOOL_USE_ID.holds(told) ? told : `tooluse_${randomUUID()}`;
 }
 
 /** What a tool is called with; undefined where that is not JSON, or cannot be written. */

@@ -1,4 +1,5 @@
-import { checkMetadata, contentOf, functionChoice, functionTool, IMAGE_FORMATS } from '../chat-parts';
+import { blocksOf, chatMessages, checkOther } from './converse-messages';
+import { checkMetadata, functionChoice, functionTool } from '../chat-parts';
 import { EngineRequest, reservedMember } from '../engine-request';
 import { defined, FieldProblems, Fields, isTooDeep, jsonObject } from '../fields';
 import { check, UNSUPPORTED } from '../kinds';
@@ -26,14 +27,14 @@ const FIELDS = [
 export function parseConverse(bytes: Buffer, model: string, stream: boolean, images: boolean): EngineRequest {
   const problems = new FieldProblems();
   const request = problems.object(jsonObject(bytes), '', FIELDS);
-  const messages = [...systemMessages(request.system, problems), ...chatMessages(request.messages, images, problems)];
+  const messages = [...systemMessages(request.system, 'system', problems), ...chatMessages(request.messages, 'messages', images, problems)];
   const body = {
     model,
     messages,
     stream,
     ...(stream && { stream_options: { include_usage: true } }),
     ...inference(request.inferenceConfig, problems),
-    ...tools(request.toolConfig, problems),
+    ...tools(request.toolConfig, 'toolConfig', problems),
     ...outputFormat(request.outputConfig, problems),
     ...extraFields(request.additionalModelRequestFields, problems),
   };
@@ -54,130 +55,25 @@ export function parseConverse(bytes: Buffer, model: string, stream: boolean, ima
 export function parsePrompt(converse: unknown, images: boolean, path: string): Fields {
   const problems = new FieldProblems();
   const request = problems.object(converse, path, ['messages', 'system', 'toolConfig', 'additionalModelRequestFields']);
-  const messages = [...systemMessages(request.system, problems), ...chatMessages(request.messages, images, problems)];
-  const { tools: toolList } = tools(request.toolConfig, problems) as Fields;
+  const messages = [...systemMessages(request.system, `${path}.system`, problems), ...chatMessages(request.messages, `${path}.messages`, images, problems)];
+  const { tools: toolList } = tools(request.toolConfig, `${path}.toolConfig`, problems) as Fields;
   problems.throwIfAny();
   return { messages, ...(toolList !== undefined && { tools: toolList }) };
 }
 
-function systemMessages(system: unknown, problems: FieldProblems): Fields[] {
+function systemMessages(system: unknown, path: string, problems: FieldProblems): Fields[] {
   if (system === undefined || system === null) {
     return [];
   }
   const texts: string[] = [];
-  problems.list(system, 'system').forEach((block, i) => {
-    const path = `system[${i}]`;
-    const [kind, value] = problems.member(block, path) ?? [];
-    if (kind === 'text') {
-      texts.push(problems.text(value, `${path}.text`));
-    } else if (kind !== undefined && kind !== 'cachePoint') {
-      problems.add(`${path}.${kind}`, 'this kind of content is not supported here');
+  for (const block of blocksOf(system, path, problems, 0)) {
+    if (block.kind === 'text') {
+      texts.push(problems.text(block.value, block.path));
+    } else {
+      checkOther(block, 'content', problems);
     }
-  });
+  }
   return texts.length === 0 ? [] : [{ role: 'system', content: texts.join('\n\n') }];
-}
-
-function chatMessages(messages: unknown, images: boolean, problems: FieldProblems): Fields[] {
-  return problems.list(messages, 'messages', 1).flatMap((given, i) => {
-    const path = `messages[${i}]`;
-    const { role, content } = problems.object(given, path, ['role', 'content']);
-    if (role !== 'user' && role !== 'assistant') {
-      problems.add(`${path}.role`, `expected user or assistant, got ${JSON.stringify(role) ?? 'nothing'}`);
-    }
-    const blocks = problems.list(content, `${path}.content`, 1).map((block, j) => ({ at: `${path}.content[${j}]`, block }));
-    return role === 'assistant' ? [assistantMessage(blocks, problems)] : userMessages(blocks, images, problems);
-  });
-}
-
-interface Block {
-  readonly at: string;
-  readonly block: unknown;
-}
-
-function userMessages(blocks: Block[], images: boolean, problems: FieldProblems): Fields[] {
-  const results: Fields[] = [];
-  const parts: Fields[] = [];
-  for (const { at, block } of blocks) {
-    const [kind, value] = problems.member(block, at) ?? [];
-    switch (kind) {
-      case 'text':
-        parts.push({ type: 'text', text: problems.text(value, `${at}.text`) });
-        break;
-      case 'image':
-        parts.push(imagePart(value, `${at}.image`, images, problems));
-        break;
-      case 'toolResult':
-        results.push(toolMessage(value, `${at}.toolResult`, problems));
-        break;
-      case 'cachePoint':
-      case undefined:
-        break;
-      default:
-        problems.add(`${at}.${kind}`, 'this kind of content is not supported here');
-    }
-  }
-  return [...results, ...(parts.length === 0 ? [] : [{ role: 'user', content: contentOf(parts) }])];
-}
-
-// what a model thought before is not told to it again: the templates of open models leave it out too
-function assistantMessage(blocks: Block[], problems: FieldProblems): Fields {
-  const parts: Fields[] = [];
-  const calls: Fields[] = [];
-  for (const { at, block } of blocks) {
-    const [kind, value] = problems.member(block, at) ?? [];
-    switch (kind) {
-      case 'text':
-        parts.push({ type: 'text', text: problems.text(value, `${at}.text`) });
-        break;
-      case 'toolUse': {
-        const { toolUseId, name, input } = problems.object(value, `${at}.toolUse`, ['toolUseId', 'name', 'input', 'type']);
-        calls.push({
-          id: problems.text(toolUseId, `${at}.toolUse.toolUseId`),
-          type: 'function',
-          function: { name: problems.text(name, `${at}.toolUse.name`), arguments: JSON.stringify(input ?? {}) },
-        });
-        break;
-      }
-      case 'cachePoint':
-      case 'reasoningContent':
-      case undefined:
-        break;
-      default:
-        problems.add(`${at}.${kind}`, 'this kind of content is not supported here');
-    }
-  }
-  return { role: 'assistant', content: parts.length === 0 ? null : contentOf(parts), ...(calls.length > 0 && { tool_calls: calls }) };
-}
-
-function imagePart(image: unknown, path: string, images: boolean, problems: FieldProblems): Fields {
-  const { format, source } = problems.object(image, path, ['format', 'source', 'error']);
-  const [kind, bytes] = problems.member(source, `${path}.source`) ?? [];
-  if (!images) {
-    problems.add(path, 'the model reads no images');
-  } else if (!IMAGE_FORMATS.includes(format as string)) {
-    problems.add(`${path}.format`, `expected one of ${IMAGE_FORMATS.join(', ')}`);
-  } else if (kind !== undefined && kind !== 'bytes') {
-    problems.add(`${path}.source.${kind}`, 'give the bytes of the image');
-  }
-  return { type: 'image_url', image_url: { url: `data:image/${format};base64,${kind === 'bytes' ? problems.text(bytes, `${path}.source.bytes`) : ''}` } };
-}
-
-function toolMessage(result: unknown, path: string, problems: FieldProblems): Fields {
-  const { toolUseId, content, status } = problems.object(result, path, ['toolUseId', 'content', 'status', 'type']);
-  problems.oneOf(status, `${path}.status`, ['success', 'error']);
-  const texts = problems.list(content, `${path}.content`).map((block, i) => {
-    const at = `${path}.content[${i}]`;
-    const [kind, value] = problems.member(block, at) ?? [];
-    if (kind === 'json') {
-      return JSON.stringify(value);
-    }
-    if (kind !== undefined && kind !== 'text') {
-      problems.add(`${at}.${kind}`, 'this kind of content is not supported here');
-      return '';
-    }
-    return kind === undefined ? '' : problems.text(value, `${at}.text`);
-  });
-  return { role: 'tool', tool_call_id: problems.text(toolUseId, `${path}.toolUseId`), content: texts.join('\n') };
 }
 
 function inference(config: unknown, problems: FieldProblems): Fields {
@@ -202,22 +98,27 @@ function inference(config: unknown, problems: FieldProblems): Fields {
   });
 }
 
-function tools(config: unknown, problems: FieldProblems): Fields {
+function tools(config: unknown, path: string, problems: FieldProblems): Fields {
   if (config === undefined || config === null) {
     return {};
   }
-  const { tools: given, toolChoice } = problems.object(config, 'toolConfig', ['tools', 'toolChoice']);
+  const { tools: given, toolChoice } = problems.object(config, path, ['tools', 'toolChoice']);
   const list: Fields[] = [];
-  problems.list(given, 'toolConfig.tools', 1).forEach((tool, i) => {
-    const path = `toolConfig.tools[${i}]`;
-    const [kind, value] = problems.member(tool, path) ?? [];
-    if (kind === 'toolSpec') {
-      list.push(toolOf(value, `${path}.toolSpec`, problems));
-    } else if (kind !== undefined && kind !== 'cachePoint') {
-      problems.add(`${path}.${kind}`, 'this kind of tool is not supported here');
+  const names = new Set<unknown>();
+  for (const block of blocksOf(given, `${path}.tools`, problems)) {
+    if (block.kind === 'toolSpec') {
+      const tool = toolOf(block.value, block.path, problems);
+      const { name } = tool.function as Fields;
+      if (names.has(name)) {
+        problems.add(`${block.path}.name`, 'another tool has this name');
+      }
+      names.add(name);
+      list.push(tool);
+    } else {
+      checkOther(block, 'tool', problems);
     }
-  });
-  return { tools: list, ...choiceOf(toolChoice, list, problems) };
+  }
+  return { tools: list, ...choiceOf(toolChoice, `${path}.toolChoice`, list, problems) };
 }
 
 function toolOf(spec: unknown, path: string, problems: FieldProblems): Fields {
@@ -226,23 +127,23 @@ function toolOf(spec: unknown, path: string, problems: FieldProblems): Fields {
   return functionTool({ name, description, parameters, strict }, path, problems);
 }
 
-function choiceOf(choice: unknown, list: Fields[], problems: FieldProblems): Fields {
+function choiceOf(choice: unknown, path: string, list: Fields[], problems: FieldProblems): Fields {
   if (choice === undefined || choice === null) {
     return {};
   }
-  const [kind, value] = problems.member(choice, 'toolConfig.toolChoice') ?? [];
+  const [kind, value] = problems.member(choice, path) ?? [];
   switch (kind) {
     case 'auto':
       return { tool_choice: 'auto' };
     case 'any':
       return { tool_choice: 'required' };
     case 'tool': {
-      const { name } = problems.object(value, 'toolConfig.toolChoice.tool', ['name']);
-      return { tool_choice: functionChoice(name, list, 'toolConfig.toolChoice.tool.name', problems) };
+      const { name } = problems.object(value, `${path}.tool`, ['name']);
+      return { tool_choice: functionChoice(name, list, `${path}.tool.name`, problems) };
     }
     default:
       if (kind !== undefined) {
-        problems.add(`toolConfig.toolChoice.${kind}`, 'expected auto, any or tool');
+        problems.add(`${path}.${kind}`, 'expected auto, any or tool');
       }
       return {};
   }

@@ -1,5 +1,6 @@
-import { contentOf, IMAGE_FORMATS } from '../chat-parts';
+import { contentOf } from '../chat-parts';
 import { FieldProblems, Fields, isObject } from '../fields';
+import { IMAGE_FORMATS } from '../media';
 
 const DATA_URL = new RegExp(`^data:image/(?:${IMAGE_FORMATS.join('|')});base64,.`);
 const ROLES = ['user', 'assistant', 'system', 'developer'];

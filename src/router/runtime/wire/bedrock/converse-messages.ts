@@ -1,0 +1,199 @@
+import { contentOf } from '../chat-parts';
+import { FieldProblems, Fields } from '../fields';
+import { check, kind, object, oneOf } from '../kinds';
+import { IMAGE_FORMATS, imageProblem } from '../media';
+import { FUNCTION_NAME } from '../openai-fields';
+
+/** What calls of tools are told apart by. */
+export const TOOL_USE_ID = kind('1 to 64 letters, digits, _, ., : or -', (value) => typeof value === 'string' && /^[A-Za-z0-9_.:-]{1,64}$/.test(value));
+/** To where a prompt is to be kept in a cache, which engines find out by themselves. */
+const CACHE_POINT = object({ type: oneOf('default'), ttl: oneOf('5m', '1h') }, ['type']);
+
+/** One thing that is said, or asked. */
+interface Block {
+  /** The member that is set; undefined if it is not exactly one. */
+  readonly kind?: string;
+  readonly value?: unknown;
+  /** Where the member is. */
+  readonly path: string;
+}
+
+/**
+ * The blocks of a list: of a message, of a system prompt, of tools.
+ *
+ * @param list the list.
+ * @param path of the list.
+ * @param problems where to note what is wrong, such as that the list asks for nothing.
+ * @param least how many there must be.
+ */
+export function blocksOf(list: unknown, path: string, problems: FieldProblems, least = 1): Block[] {
+  const blocks = problems.list(list, path, least).map((block, i): Block => {
+    const [name, value] = problems.member(block, `${path}[${i}]`) ?? [];
+    return { kind: name, value, path: `${path}[${i}].${name}` };
+  });
+  if (least > 0 && blocks.length > 0 && blocks.every((block) => block.kind === 'cachePoint')) {
+    problems.add(path, 'expected something besides cachePoint');
+  }
+  return blocks;
+}
+
+/** Notes what is wrong with a block that has no meaning of its own where it stands: all but cache points are refused there. */
+export function checkOther({ kind: name, value, path }: Block, what: string, problems: FieldProblems): void {
+  if (name === 'cachePoint') {
+    check(CACHE_POINT, value, path, problems);
+  } else if (name !== undefined) {
+    problems.add(path, `this kind of ${what} is not supported here`);
+  }
+}
+
+/**
+ * The messages of a chat that say what those of a Converse do.
+ *
+ * @param messages `messages`.
+ * @param path of them.
+ * @param images whether the model reads images.
+ * @param problems where to note what is wrong.
+ */
+export function chatMessages(messages: unknown, path: string, images: boolean, problems: FieldProblems): Fields[] {
+  const conversation = new Conversation(images, problems);
+  const read = problems.list(messages, path, 1).flatMap((message, i) => conversation.read(message, `${path}[${i}]`));
+  conversation.endTurn();
+  return read;
+}
+
+/**
+ * A conversation as it is read, message by message. Bedrock wants the results of all calls of a message in the message after it, and nowhere else.
+ */
+class Conversation {
+  private readonly images: boolean;
+  private readonly problems: FieldProblems;
+  /** Where calls of the message before are that have no result yet, by their ids. */
+  private readonly awaited = new Map<unknown, string>();
+
+  constructor(images: boolean, problems: FieldProblems) {
+    this.images = images;
+    this.problems = problems;
+  }
+
+  public read(message: unknown, path: string): Fields[] {
+    const { problems } = this;
+    const { role, content } = problems.object(message, path, ['role', 'content']);
+    if (role !== 'user' && role !== 'assistant') {
+      problems.add(`${path}.role`, `expected user or assistant, got ${JSON.stringify(role) ?? 'nothing'}`);
+    }
+    const blocks = blocksOf(content, `${path}.content`, problems);
+    return role === 'assistant' ? [this.assistantMessage(blocks)] : this.userMessages(blocks);
+  }
+
+  /** Notes the calls that were to have a result by now. */
+  public endTurn(): void {
+    this.awaited.forEach((path) => this.problems.add(path, 'expected a toolResult of its id in the message after it'));
+    this.awaited.clear();
+  }
+
+  private userMessages(blocks: Block[]): Fields[] {
+    const results: Fields[] = [];
+    const parts: Fields[] = [];
+    for (const block of blocks) {
+      switch (block.kind) {
+        case 'text':
+          parts.push(this.textPart(block));
+          break;
+        case 'image':
+          parts.push(this.imagePart(block));
+          break;
+        case 'toolResult':
+          results.push(this.toolMessage(block));
+          break;
+        default:
+          checkOther(block, 'content', this.problems);
+      }
+    }
+    this.endTurn();
+    return [...results, ...(parts.length === 0 ? [] : [{ role: 'user', content: contentOf(parts) }])];
+  }
+
+  private assistantMessage(blocks: Block[]): Fields {
+    this.endTurn();
+    const parts: Fields[] = [];
+    const calls: Fields[] = [];
+    for (const block of blocks) {
+      switch (block.kind) {
+        case 'text':
+          parts.push(this.textPart(block));
+          break;
+        case 'toolUse':
+          calls.push(this.toolCall(block));
+          break;
+        case 'reasoningContent':
+          // what a model thought before is not told to it again: the templates of open models leave it out too.
+          break;
+        default:
+          checkOther(block, 'content', this.problems);
+      }
+    }
+    return { role: 'assistant', content: parts.length === 0 ? null : contentOf(parts), ...(calls.length > 0 && { tool_calls: calls }) };
+  }
+
+  private textPart({ value, path }: Block): Fields {
+    return { type: 'text', text: this.problems.text(value, path) };
+  }
+
+  private imagePart({ value, path }: Block): Fields {
+    const { problems } = this;
+    const { format, source } = problems.object(value, path, ['format', 'source', 'error']);
+    const [name, given] = problems.member(source, `${path}.source`) ?? [];
+    const bytes = name === 'bytes' ? problems.text(given, `${path}.source.bytes`) : '';
+    if (!this.images) {
+      problems.add(path, 'the model reads no images');
+    } else if (!IMAGE_FORMATS.includes(format as string)) {
+      problems.add(`${path}.format`, `expected one of ${IMAGE_FORMATS.join(', ')}`);
+    } else if (name !== undefined && name !== 'bytes') {
+      problems.add(`${path}.source.${name}`, 'give the bytes of the image');
+    } else if (typeof given === 'string') {
+      const problem = imageProblem(format as string, bytes);
+      if (problem !== undefined) {
+        problems.add(`${path}.source.bytes`, problem);
+      }
+    }
+    return { type: 'image_url', image_url: { url: `data:image/${format};base64,${bytes}` } };
+  }
+
+  private toolCall({ value, path }: Block): Fields {
+    const { problems, awaited } = this;
+    const { toolUseId: id, name, input, type } = problems.object(value, path, ['toolUseId', 'name', 'input', 'type']);
+    check(TOOL_USE_ID, id, `${path}.toolUseId`, problems);
+    check(FUNCTION_NAME, name, `${path}.name`, problems);
+    problems.oneOf(type, `${path}.type`, ['server_tool_use']);
+    if (awaited.has(id)) {
+      problems.add(`${path}.toolUseId`, 'another toolUse of this message has this id');
+    } else if (TOOL_USE_ID.holds(id)) {
+      awaited.set(id, path);
+    }
+    return { id, type: 'function', function: { name, arguments: JSON.stringify(problems.object(input, `${path}.input`)) } };
+  }
+
+  private toolMessage({ value, path }: Block): Fields {
+    const { problems } = this;
+    const { toolUseId: id, content, status, type } = problems.object(value, path, ['toolUseId', 'content', 'status', 'type']);
+    const isError = problems.oneOf(status, `${path}.status`, ['success', 'error']) === 'error';
+    problems.optionalText(type, `${path}.type`);
+    check(TOOL_USE_ID, id, `${path}.toolUseId`, problems);
+    if (!this.awaited.delete(id) && TOOL_USE_ID.holds(id)) {
+      problems.unexpected(`${path}.toolUseId`, 'the id of a toolUse in the message before, each once', id);
+    }
+    const texts = blocksOf(content, `${path}.content`, problems, isError ? 1 : 0).map((block) => {
+      switch (block.kind) {
+        case 'text':
+          return problems.text(block.value, block.path);
+        case 'json':
+          return JSON.stringify(problems.object(block.value, block.path));
+        default:
+          checkOther(block, 'content', problems);
+          return '';
+      }
+    });
+    // messages of a chat have no place of their own for it.
+    return { role: 'tool', tool_call_id: id, content: `${isError ? 'Error: ' : ''}${texts.join('\n')}` };
+  }
+}
