@@ -35,7 +35,7 @@ async function main(): Promise<void> {
   const paths = new PathChooser(config, targets);
   const asked = { path: '/v1/chat/completions', model: 'm', stream: true, bytes: Buffer.alloc(0), body: {} };
   const prompt = readPrompt(asked, 1000, 'caller');
-  const routed: Routed = { asked, prompt, text: { bytes: 4000, tokens: 0 }, promptTokens: 1000, isEligible: true, tier: 'default' };
+  const routed: Routed = { asked, prompt, caller: 'caller', text: { bytes: 4000, tokens: 0 }, promptTokens: 1000, isEligible: true, tier: 'default' };
   const limits = new RateLimits({ requestsPerMinute: 1e12, tokensPerMinute: 1e12 });
   const rows: object[] = [];
   const measure = async (what: string, call: () => unknown) => rows.push({ what, microseconds: await median(call) });

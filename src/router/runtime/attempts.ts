@@ -8,6 +8,7 @@ import { Meeting } from './handoff/prefill-leg';
 import { RouterMetrics } from './metrics';
 import { Choice } from './path-chooser';
 import { Endpoint } from './targets/endpoint';
+import { FailedRequests } from './targets/failed-requests';
 import { Target } from './targets/target';
 import { EngineError } from './wire/api-error';
 import { bodyForEngine, EngineRequest } from './wire/engine-request';
@@ -24,16 +25,19 @@ export class Attempts {
   private readonly handoff: Handoff;
   private readonly leg: AnswerLeg;
   private readonly metrics: RouterMetrics;
+  private readonly failures: FailedRequests;
 
   /**
    * @param limits within which bounds.
    * @param handoff how prompts are read by other engines.
    * @param metrics what is told of it.
+   * @param failures what is told of engines that fail.
    */
-  constructor(limits: LimitsConfig, handoff: Handoff, metrics: RouterMetrics) {
+  constructor(limits: LimitsConfig, handoff: Handoff, metrics: RouterMetrics, failures: FailedRequests) {
     this.handoff = handoff;
     this.leg = new AnswerLeg(limits, handoff);
     this.metrics = metrics;
+    this.failures = failures;
   }
 
   /** Lets one endpoint answer, and gives its slot back. Resolves to false if no connection could be made. */
@@ -42,8 +46,6 @@ export class Attempts {
     const leg = { endpoint, path: asked.path, headers: headersForEngines(exchange, asked.stream), cancellation: exchange.cancellation };
     let prepared: Prepared | undefined;
     let wasRead = () => {};
-    // whichever of two engines fails a hand-off, neither is to be trusted with many more.
-    const atWork = () => [endpoint, ...(exchange.handoff === 'handed_off' && prepared!.prefill !== undefined ? [prepared!.prefill] : [])];
     this.metrics.inFlight.inc({ target: name });
     try {
       exchange.needsEngine();
@@ -70,15 +72,19 @@ export class Attempts {
       }
       exchange.target = name;
       exchange.endpoint = endpoint.url;
-      const failed = exchange.code === 'stream_error' || status >= 500;
-      atWork().forEach((engine) => (failed ? engine.failed(performance.now()) : engine.succeeded()));
+      if (exchange.code === 'stream_error' || status >= 500) {
+        this.failures.blame(exchange.caller, asked, 'answer', endpoint, exchange.failure ?? `status ${status}`);
+      } else {
+        this.wentWell(exchange, asked, endpoint, prepared);
+      }
       return true;
     } catch (e) {
       if (prepared !== undefined && prepared.refusal === undefined) {
         exchange.target = name;
         exchange.endpoint = endpoint.url;
-        if ((exchange.cancellation.reason ?? e) instanceof EngineError) {
-          atWork().forEach((engine) => engine.failed(performance.now()));
+        const cause = exchange.cancellation.reason ?? e;
+        if (cause instanceof EngineError) {
+          this.failures.blame(exchange.caller, asked, 'answer', endpoint, cause.message);
         }
       }
       throw e;
@@ -86,6 +92,17 @@ export class Attempts {
       wasRead();
       endpoint.release();
       this.metrics.inFlight.dec({ target: name });
+    }
+  }
+
+  /** An engine has answered. If it could do so from the prompt alone, its hand-off failed by the other's fault. */
+  private wentWell({ caller, handoff }: Exchange, asked: EngineRequest, endpoint: Endpoint, { prefill, meeting }: Prepared): void {
+    const now = performance.now();
+    endpoint.succeeded(now, caller);
+    if (handoff === 'handed_off') {
+      prefill?.succeeded(now, caller);
+    } else if (handoff === 'fallback_decode_failed') {
+      this.failures.blame(caller, asked, 'prefill', (prefill ?? meeting?.endpoint)!, 'the KV cache could not be fetched');
     }
   }
 
@@ -126,9 +143,6 @@ export class Attempts {
     } finally {
       clearTimeout(timer);
     }
-    if (cancellation.reason === undefined) {
-      prepared.prefill!.failed(performance.now());
-    }
     return this.answerAlone(exchange, asked, target, leg, cancellation.reason === undefined ? 'fallback_decode_failed' : 'fallback_lease');
   }
 
@@ -164,8 +178,6 @@ export class Attempts {
       }
       if (meeting.failed.reason !== undefined) {
         failed.add(meeting.endpoint);
-      } else {
-        meeting.endpoint.failed(performance.now());
       }
     }
     if (target.readsPrompts) {
@@ -186,7 +198,7 @@ export class Attempts {
     try {
       const status = await this.leg.run(exchange, asked, { ...leg, body: meeting.body, cancellation: meeting.failed });
       if (status === 200) {
-        meeting.endpoint.succeeded();
+        meeting.endpoint.succeeded(performance.now(), exchange.caller);
       } else {
         await meeting.leave();
         if (meeting.isKept && (status === undefined || status < 500)) {

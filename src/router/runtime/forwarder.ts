@@ -47,7 +47,8 @@ export class Forwarder {
     this.admission = new Admission(config, this.paths, targets, metrics);
     this.rateLimits = rateLimits;
     this.retries = before?.retries ?? new RetryBudget();
-    this.attempts = new Attempts(config.limits, new Handoff(config.limits, targets, metrics, this.retries), metrics);
+    const handoff = new Handoff(config.limits, targets, metrics, this.retries, this.paths.failures);
+    this.attempts = new Attempts(config.limits, handoff, metrics, this.paths.failures);
     this.metrics = metrics;
   }
 

@@ -4,6 +4,7 @@ import { Exchange } from './exchange';
 import { isEligible } from './handoff/eligibility';
 import { serviceTierOf } from './service-tier';
 import { Endpoint } from './targets/endpoint';
+import { FailedRequests } from './targets/failed-requests';
 import { readPrompt } from './targets/prompt';
 import { Target } from './targets/target';
 import { ApiError } from './wire/api-error';
@@ -17,8 +18,24 @@ import {
 /** A request whose path is to be chosen. */
 export interface Routed extends RoutedRequest {
   readonly asked: EngineRequest;
+  readonly caller: string;
   readonly text: PromptText;
   readonly prompt: Prompt;
+}
+
+/** Which engines a request may have. */
+interface Wanted {
+  /** Engines that are not to answer, or to read the prompt. */
+  readonly notToAnswer: ReadonlySet<Endpoint>;
+  readonly notToRead: ReadonlySet<Endpoint>;
+  /** Whether none is to answer whose last requests failed. */
+  readonly isReliable: boolean;
+}
+
+/** The engines of each path, and which path it is. */
+interface Decided {
+  readonly decision: Decision;
+  readonly candidates: { readonly [path in keyof RoutingState]?: Candidate };
 }
 
 /** The path of a request. */
@@ -41,6 +58,7 @@ interface Candidate {
   readonly state: PathState;
 }
 
+const NONE: ReadonlySet<Endpoint> = new Set();
 /** A pair that is there, but not up. */
 const PAIR_DOWN: PathState = { isUp: false, freeSlots: 0, queuedPromptTokens: 0, sequences: 0 };
 
@@ -48,6 +66,8 @@ const PAIR_DOWN: PathState = { isUp: false, freeSlots: 0, queuedPromptTokens: 0,
  * Chooses the path of each request: what it is and how busy the engines are, put before `decide`; and learns of how that went.
  */
 export class PathChooser {
+  /** The requests that engines failed. */
+  public readonly failures: FailedRequests;
   private readonly answering: Target[];
   private readonly fleet: Target[];
   /** Those of the fleet whose engines can do without a prefill engine. */
@@ -66,6 +86,7 @@ export class PathChooser {
    * @param before who chose before: what it has learnt is kept if the configuration says the same of it.
    */
   constructor({ routing, expected, priorityCallers }: RouterConfig, targets: Target[], before?: PathChooser) {
+    this.failures = before?.failures ?? new FailedRequests();
     this.given = { routing, expected };
     this.priorityCallers = new Set(priorityCallers);
     this.answering = targets.filter(({ config }) => config.role !== 'prefill');
@@ -100,6 +121,7 @@ export class PathChooser {
     exchange.serviceTier = serviceTierOf(exchange, asked, this.priorityCallers);
     return {
       asked,
+      caller: exchange.caller,
       text,
       prompt: readPrompt(asked, promptTokens, exchange.caller),
       promptTokens,
@@ -109,25 +131,27 @@ export class PathChooser {
   }
 
   /**
-   * Chooses a path, and takes a slot of the engine that answers.
+   * Chooses a path, and takes a slot of the engine that answers. Engines whose last requests failed are left to themselves while there are others, of whichever
+   * target, and so are those that failed this very request.
    *
    * @param routed the request.
    * @param tried engines that are not to answer.
    */
   public choose(routed: Routed, tried: ReadonlySet<Endpoint>): Choice {
-    const { prompt, promptTokens } = routed;
-    const disaggregated = this.pair(routed, tried);
-    const aggregated = this.first(this.alone, routed, tried);
-    const bedrock = this.first(this.bedrock, routed, tried);
-    const decision = decide(routed, {
-      disaggregated: disaggregated?.state ?? (this.hasPairs ? PAIR_DOWN : undefined),
-      aggregated: aggregated?.state,
-      bedrock: bedrock?.state,
-    }, this.policy);
+    const { prompt, promptTokens, caller, asked } = routed;
+    const [failed, unread] = [this.failures.enginesOf(caller, asked, 'answer'), this.failures.enginesOf(caller, asked, 'prefill')];
+    const notToAnswer = failed.size === 0 ? tried : new Set([...tried, ...failed]);
+    let decided = this.decide(routed, { notToAnswer, notToRead: unread, isReliable: true });
+    for (const isReliable of failed.size + unread.size === 0 ? [false] : [true, false]) {
+      if (decided.decision.reason === 'nothing_available') {
+        decided = this.decide(routed, { notToAnswer: tried, notToRead: NONE, isReliable });
+      }
+    }
+    const { decision, candidates } = decided;
     if (decision.path === 'refuse') {
       return { decision, prompt };
     }
-    const { target, endpoint, state: { queuedPromptTokens, sequences, cachedPromptTokens } } = { disaggregated, aggregated, bedrock }[decision.path]!;
+    const { target, endpoint, state: { queuedPromptTokens, sequences, cachedPromptTokens } } = candidates[decision.path]!;
     const of = this.policy[decision.path];
     const knownBlocks = endpoint.prompts.blocksOf(prompt);
     const unreadTokens = promptTokens - endpoint.prompts.cachedTokens(prompt);
@@ -147,8 +171,10 @@ export class PathChooser {
   }
 
   /** What a request needs of engines: while there is no slot for one, there is none for any other that needs the same. */
-  public needsOf({ asked }: Routed, tried: ReadonlySet<Endpoint>): unknown {
-    return tried.size > 0 ? tried : this.answering.flatMap((target) => [target.canAnswer(asked), target.takesKvCacheOf(asked)]).join();
+  public needsOf({ asked, caller }: Routed, tried: ReadonlySet<Endpoint>): unknown {
+    const failed = this.failures.enginesOf(caller, asked, 'answer');
+    const special = [tried, failed].find(({ size }) => size > 0);
+    return special ?? this.answering.flatMap((target) => [target.canAnswer(asked), target.takesKvCacheOf(asked)]).join();
   }
 
   /** Learns from an exchange that was answered as it was chosen. */
@@ -174,12 +200,24 @@ export class PathChooser {
     [disaggregated, aggregated, bedrock].filter((path) => path !== expected.of).forEach((path) => path?.doubt());
   }
 
+  private decide(routed: Routed, wanted: Wanted): Decided {
+    const disaggregated = this.pair(routed, wanted);
+    const aggregated = this.first(this.alone, routed, wanted);
+    const bedrock = this.first(this.bedrock, routed, wanted);
+    const decision = decide(routed, {
+      disaggregated: disaggregated?.state ?? (this.hasPairs ? PAIR_DOWN : undefined),
+      aggregated: aggregated?.state,
+      bedrock: bedrock?.state,
+    }, this.policy);
+    return { decision, candidates: { disaggregated, aggregated, bedrock } };
+  }
+
   /** The decode engine of the first pair that is complete. */
-  private pair({ asked, prompt }: Routed, tried: ReadonlySet<Endpoint>): Candidate | undefined {
+  private pair({ asked, prompt }: Routed, { notToAnswer, notToRead, isReliable }: Wanted): Candidate | undefined {
     for (const target of this.fleet) {
-      const decode = target.takesKvCacheOf(asked) ? target.next(tried, prompt) : undefined;
-      // a prompt need not go to a prefill engine that fails: decode engines can read it.
-      const prefill = decode && this.named.get(target.config.prefill!)!.nextReliable(new Set(), prompt);
+      const decode = target.takesKvCacheOf(asked) ? target.next(notToAnswer, prompt, isReliable) : undefined;
+      // a prompt need not go to a prefill engine that fails where decode engines can read it.
+      const prefill = decode && this.named.get(target.config.prefill!)!.next(notToRead, prompt, isReliable || target.readsPrompts);
       if (decode !== undefined && prefill !== undefined) {
         const state = {
           isUp: true,
@@ -194,10 +232,10 @@ export class PathChooser {
     return undefined;
   }
 
-  /** The first engine that is up. One that is full is not passed over: the next target has its own callers to serve. */
-  private first(targets: Target[], { asked, prompt }: Routed, tried: ReadonlySet<Endpoint>): Candidate | undefined {
+  /** The first engine that can have it. One that is full is not passed over: the next target has its own callers to serve. */
+  private first(targets: Target[], { asked, prompt }: Routed, { notToAnswer, isReliable }: Wanted): Candidate | undefined {
     for (const target of targets) {
-      const endpoint = target.canAnswer(asked) ? target.next(tried, prompt) : undefined;
+      const endpoint = target.canAnswer(asked) ? target.next(notToAnswer, prompt, isReliable) : undefined;
       if (endpoint !== undefined) {
         const { freeSlots, queuedPromptTokens, sequences } = endpoint;
         const cachedPromptTokens = endpoint.prompts.cachedTokens(prompt);

@@ -272,7 +272,7 @@ describe('the decode engine reads the prompt itself', () => {
     await start();
     pair.reachable = false;
     for (let i = 0; i < 3; i++) {
-      expect((await ask(router.url, prompt('p'))).headers.get('x-router-route')).toBe('aggregated; reason=decode_failed');
+      expect((await ask(router.url, prompt(`p${i}`))).headers.get('x-router-route')).toBe('aggregated; reason=decode_failed');
     }
     const response = await ask(router.url, prompt('p'));
     expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'aggregated; reason=no_pair']);

@@ -5,6 +5,7 @@ import { TargetConfig } from '../../../src/router/runtime/config';
 import { SrvDiscovery } from '../../../src/router/runtime/targets/discovery';
 import { Endpoint } from '../../../src/router/runtime/targets/endpoint';
 import { Engines } from '../../../src/router/runtime/targets/engines';
+import { FailedRequest } from '../../../src/router/runtime/targets/failed-requests';
 import { Target } from '../../../src/router/runtime/targets/target';
 import { readWhole } from '../../../src/router/runtime/wire/whole-answer';
 import { Prompt } from '../../../src/routing';
@@ -215,32 +216,80 @@ describe('a target', () => {
     await both.engines.stop();
   });
 
-  test('passes over an engine whose requests fail in a row, unless there is no other', async () => {
-    const [a, b] = [await engineWith(), await engineWith()];
-    const both = targetFor(async () => [a.url, b.url]);
-    await both.engines.discover();
-    const fail = (url: string) => {
-      for (let failures = 0; failures < 3;) {
-        const endpoint = both.next(new Set(), NO_PROMPT)!;
-        both.take(endpoint, NO_PROMPT);
-        endpoint.release();
-        if (endpoint.url === url) {
-          endpoint.failed(performance.now());
-          failures++;
-        }
-      }
+  describe('one of whose engines fails requests in a row', () => {
+    const failure = (caller: string, ...elsewhere: Endpoint[]): FailedRequest => ({ caller, endpoints: new Set(elsewhere), untilMillis: Infinity });
+    const fail = (endpoint: Endpoint, millis: number, failed = failure('caller')) => {
+      failed.endpoints.add(endpoint);
+      endpoint.failed(millis, failed, 'status 500');
+      return failed;
     };
-    fail(a.url);
-    expect(both.healthyCount).toBe(1);
-    // a clock that is set gives nobody back.
-    const clock = jest.spyOn(Date, 'now').mockReturnValue(Date.now() + 3_600_000);
-    expect(both.healthyCount).toBe(1);
-    clock.mockRestore();
-    expect(new Set([1, 2, 3, 4].map(() => take(both)))).toEqual(new Set([b.url]));
-    fail(b.url);
-    expect(both.healthyCount).toBe(0);
-    expect(take(both)).toBeDefined();
-    await both.engines.stop();
+    const two = async () => {
+      const [a, b] = [await engineWith(), await engineWith()];
+      const both = targetFor(async () => [a.url, b.url]);
+      await both.engines.discover();
+      return { both, endpoints: both.engines.endpoints };
+    };
+
+    test('passes over that engine, whatever clock is set', async () => {
+      const { both, endpoints: [a, b] } = await two();
+      const now = performance.now();
+      [1, 2, 3].forEach(() => fail(a, now));
+      expect(both.healthyCount).toBe(1);
+      const clock = jest.spyOn(Date, 'now').mockReturnValue(Date.now() + 3_600_000);
+      expect(both.healthyCount).toBe(1);
+      clock.mockRestore();
+      expect(new Set([1, 2, 3, 4].map(() => take(both)))).toEqual(new Set([b.url]));
+      [1, 2, 3].forEach(() => fail(b, now));
+      expect(both.healthyCount).toBe(0);
+      expect([both.next(new Set(), NO_PROMPT), both.next(new Set(), NO_PROMPT, false)]).toEqual([undefined, expect.any(Endpoint)]);
+      await both.engines.stop();
+    });
+
+    test('tries it with one request at a time after 10 s, and leaves it for twice as long if that fails', async () => {
+      const { both, endpoints: [a] } = await two();
+      [1, 2, 3].forEach(() => fail(a, 0));
+      expect([a.isReliable(9_999), a.isReliable(10_000)]).toEqual([false, true]);
+      a.take();
+      expect(a.isReliable(10_000)).toBe(false);
+      a.release();
+      fail(a, 10_000);
+      // what fails meanwhile had been begun before.
+      fail(a, 20_000);
+      expect([a.isReliable(29_999), a.isReliable(30_000)]).toEqual([false, true]);
+      [30_000, 100_000, 200_000].forEach((millis) => fail(a, millis));
+      expect([a.isReliable(259_999), a.isReliable(260_000)]).toEqual([false, true]);
+      a.succeeded(260_000, 'caller');
+      a.take();
+      expect(a.isReliable(260_000)).toBe(true);
+      a.release();
+      await both.engines.stop();
+    });
+
+    test('does not blame the engine for the same request again, nor for one that fails elsewhere too', async () => {
+      const { both, endpoints: [a, b] } = await two();
+      const again = failure('caller');
+      [1, 2, 3, 4].forEach(() => fail(a, 0, again));
+      fail(a, 0);
+      expect(a.isReliable(1)).toBe(true);
+      [1, 2, 3, 4].forEach(() => fail(a, 0, failure('caller', b)));
+      // it is learnt of one that it fails elsewhere after it was blamed for it.
+      again.endpoints.add(b);
+      fail(a, 0);
+      expect(a.isReliable(1)).toBe(true);
+      fail(a, 0);
+      expect(a.isReliable(1)).toBe(false);
+      await both.engines.stop();
+    });
+
+    test('does not blame the engine for those of one caller while it answers another', async () => {
+      const { both, endpoints: [a] } = await two();
+      a.succeeded(0, 'other');
+      [1, 2, 3, 4].forEach(() => fail(a, 1));
+      expect(a.isReliable(2)).toBe(true);
+      fail(a, 2, failure('other'));
+      expect(a.isReliable(3)).toBe(false);
+      await both.engines.stop();
+    });
   });
 
   test('counts an engine as down after two failed probes, as up after one good one', async () => {

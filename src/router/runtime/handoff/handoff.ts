@@ -9,6 +9,7 @@ import { Meeting, PrefillLeg } from './prefill-leg';
 import { kvHandoffOf } from '../../../kv-connectors';
 import { Prompt, Reason } from '../../../routing';
 import { Endpoint } from '../targets/endpoint';
+import { FailedRequests } from '../targets/failed-requests';
 import { Target } from '../targets/target';
 import { EngineError } from '../wire/api-error';
 import { bodyForEngine, EngineRequest } from '../wire/engine-request';
@@ -46,11 +47,11 @@ export class Handoff {
   private readonly targets: ReadonlyMap<string, Target>;
   private readonly leg: PrefillLeg;
 
-  constructor(limits: LimitsConfig, targets: Target[], metrics: RouterMetrics, retries: RetryBudget) {
+  constructor(limits: LimitsConfig, targets: Target[], metrics: RouterMetrics, retries: RetryBudget, failures: FailedRequests) {
     this.limits = limits;
     this.metrics = metrics;
     this.targets = new Map(targets.map((target) => [target.config.name, target]));
-    this.leg = new PrefillLeg(limits, metrics, retries);
+    this.leg = new PrefillLeg(limits, metrics, retries, failures);
   }
 
   /**

@@ -10,6 +10,7 @@ import { BootstrapServers, isKept, underTransferId } from './mooncake';
 import { kvHandoffOf } from '../../../kv-connectors';
 import { Prompt } from '../../../routing';
 import { Endpoint } from '../targets/endpoint';
+import { FailedRequests } from '../targets/failed-requests';
 import { Target } from '../targets/target';
 import { ConnectError } from '../upstream/connection';
 import { ROUTERS_FAULT } from '../wire/api-error';
@@ -35,7 +36,6 @@ export type PrefillResult =
 
 /** What one engine is to read. */
 interface Reading {
-  readonly path: string;
   readonly headers: { readonly [name: string]: string };
   readonly body: Buffer;
   readonly prompt: Prompt;
@@ -67,12 +67,14 @@ export class PrefillLeg {
   private readonly limits: LimitsConfig;
   private readonly metrics: RouterMetrics;
   private readonly retries: RetryBudget;
+  private readonly failures: FailedRequests;
   private readonly bootstraps = new BootstrapServers();
 
-  constructor(limits: LimitsConfig, metrics: RouterMetrics, retries: RetryBudget) {
+  constructor(limits: LimitsConfig, metrics: RouterMetrics, retries: RetryBudget, failures: FailedRequests) {
     this.limits = limits;
     this.metrics = metrics;
     this.retries = retries;
+    this.failures = failures;
   }
 
   /**
@@ -89,11 +91,11 @@ export class PrefillLeg {
   ): Promise<PrefillResult> {
     const body = withMembers(bodyForEngine(asked, target.config), { ...ONE_TOKEN, kv_transfer_params: ASK_FOR_KV_CACHE });
     const tried = new Set<Endpoint>();
-    const next = () => target.nextReliable(tried, prompt);
+    const next = () => this.next(exchange, asked, prompt, target, tried);
     for (let endpoint = next(); endpoint !== undefined && endpoint.freeSlots > 0; endpoint = next()) {
       tried.add(endpoint);
-      const reading = { path: asked.path, headers, body, prompt, cancellation: exchange.cancellation, isRepeatable: true };
-      const result = await this.attempt(exchange, target, endpoint, reading);
+      const reading = { headers, body, prompt, cancellation: exchange.cancellation, isRepeatable: true };
+      const result = await this.attempt(exchange, asked, target, endpoint, reading);
       if (result !== undefined) {
         return result;
       }
@@ -122,10 +124,10 @@ export class PrefillLeg {
     failed: ReadonlySet<Endpoint>,
   ): Promise<Meeting | undefined> {
     const tried = new Set(failed);
-    const next = () => target.nextReliable(tried, prompt);
+    const next = () => this.next(exchange, asked, prompt, target, tried);
     for (let endpoint = next(); endpoint !== undefined && endpoint.freeSlots > 0; endpoint = next()) {
       tried.add(endpoint);
-      const rendezvous = await this.rendezvous(asked, target, endpoint, writer);
+      const rendezvous = await this.rendezvous(exchange, asked, target, endpoint, writer);
       exchange.cancellation.throwIfCancelled();
       if (rendezvous !== undefined) {
         return this.begin(exchange, asked, prompt, target, endpoint, rendezvous, headers);
@@ -134,8 +136,17 @@ export class PrefillLeg {
     return undefined;
   }
 
+  /** The engine that is to read a prompt: rather one that has not failed to before, and none whose last requests failed if the engine that answers can read it. */
+  private next({ caller }: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, tried: ReadonlySet<Endpoint>): Endpoint | undefined {
+    const failed = this.failures.enginesOf(caller, asked, 'prefill');
+    return target.next(failed.size === 0 ? tried : new Set([...tried, ...failed]), prompt)
+      ?? target.next(tried, prompt, kvHandoffOf(target.config.kvConnector)?.decodeReadsPrompts !== false);
+  }
+
   /** What an endpoint and the engine that answers are sent; undefined if the endpoint cannot be met. */
-  private async rendezvous(asked: EngineRequest, { config }: Target, endpoint: Endpoint, writer: Buffer): Promise<Rendezvous | undefined> {
+  private async rendezvous(
+    { caller }: Exchange, asked: EngineRequest, { config }: Target, endpoint: Endpoint, writer: Buffer,
+  ): Promise<Rendezvous | undefined> {
     const reader = bodyForEngine(asked, config);
     if (!kvHandoffOf(config.kvConnector)!.asksBootstrapServer) {
       return inRoom(withMembers(reader, WHOLE), writer, endpoint.url, config.bootstrapPort!);
@@ -144,7 +155,7 @@ export class PrefillLeg {
       const ranks = await this.bootstraps.ranksOf(endpoint, config.bootstrapPort!);
       return underTransferId(withMembers(reader, ONE_TOKEN), writer, endpoint, config.bootstrapPort!, ranks);
     } catch {
-      endpoint.failed(performance.now());
+      this.failures.blame(caller, asked, 'prefill', endpoint, 'its bootstrap server does not tell of it');
       return undefined;
     }
   }
@@ -155,8 +166,8 @@ export class PrefillLeg {
   ): Meeting {
     const [failed, left] = [exchange.cancellation.part(), exchange.cancellation.part()];
     const keeps = kvHandoffOf(target.config.kvConnector)!.keepsKvCache;
-    const read = this.attempt(exchange, target, endpoint, {
-      path: asked.path, headers: { ...headers, ...readerHeaders }, prompt, body: reader, cancellation: left, isRepeatable: false,
+    const read = this.attempt(exchange, asked, target, endpoint, {
+      headers: { ...headers, ...readerHeaders }, prompt, body: reader, cancellation: left, isRepeatable: false,
     });
     const meeting: Meeting = {
       endpoint,
@@ -183,7 +194,7 @@ export class PrefillLeg {
 
   /** Lets one endpoint read the prompt, and takes its slot for that. Resolves to undefined if no connection could be made; rejects if it is cancelled, or by the router's own fault. */
   private async attempt(
-    exchange: Exchange, target: Target, endpoint: Endpoint, { path, headers, body, prompt, cancellation, isRepeatable }: Reading,
+    exchange: Exchange, asked: EngineRequest, target: Target, endpoint: Endpoint, { headers, body, prompt, cancellation, isRepeatable }: Reading,
   ): Promise<PrefillResult | undefined> {
     const labels = { target: target.config.name };
     const knownBlocks = endpoint.prompts.blocksOf(prompt);
@@ -196,17 +207,17 @@ export class PrefillLeg {
     let status: number | undefined;
     const askedAt = performance.now();
     try {
-      const response = await endpoint.post(path, { ...headers, accept: 'application/json', ...span?.headers }, body, attempt, isRepeatable);
+      const response = await endpoint.post(asked.path, { ...headers, accept: 'application/json', ...span?.headers }, body, attempt, isRepeatable);
       // the lease began when the engine was done, just before its status.
       const answeredAt = performance.now();
       const answer = await readWhole(response, MAX_ANSWER_BYTES);
       status = answer.status;
       if (answer.status >= 400 && answer.status < 500 && !NOT_THE_CALLERS.has(answer.status)) {
-        endpoint.succeeded();
+        endpoint.succeeded(performance.now(), exchange.caller);
         return { kind: 'refused', answer, endpoint };
       }
       if (answer.status !== 200) {
-        endpoint.failed(performance.now());
+        this.failures.blame(exchange.caller, asked, 'prefill', endpoint, `status ${answer.status}`);
         return { kind: 'failed', outcome: 'fallback_prefill_failed' };
       }
       exchange.promptTokens = tokensIn(answer.body, 'prompt_tokens');
@@ -225,7 +236,7 @@ export class PrefillLeg {
         endpoint.unreachable();
         return undefined;
       }
-      endpoint.failed(performance.now());
+      this.failures.blame(exchange.caller, asked, 'prefill', endpoint, (attempt.reason ?? e as Error).message);
       return { kind: 'failed', outcome: 'fallback_prefill_failed' };
     } finally {
       span?.end(status);

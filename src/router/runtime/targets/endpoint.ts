@@ -1,15 +1,19 @@
 import { ask, getWhole } from './ask';
 import { EngineResponse } from './engine-response';
+import { FailedRequest } from './failed-requests';
 import { readEngineReport, ReportedLoad } from './reported-load';
 import { EngineState, ReadPrompts } from '../../../routing';
 import { Cancellation } from '../cancellation';
 import { Connections } from '../upstream/connections';
 import { WholeAnswer } from '../wire/whole-answer';
 
-/** Requests in a row that fail before an endpoint is passed over. */
+/** Requests in a row that fail, and that no other engine has failed, before an endpoint is passed over. */
 const FAILURES_TO_EJECT = 3;
-/** How long it is passed over. */
+/** How long it is passed over at first, and at most: twice as long each time that the request fails that it gets afterwards. */
 const EJECTION_MILLIS = 10_000;
+const MAX_EJECTION_MILLIS = 60_000;
+/** How long an answer to one caller says that it is not the engine if the requests of another fail. */
+const GOOD_MILLIS = 10_000;
 /** Probes in a row that fail before an endpoint counts as down. */
 const PROBES_TO_FAIL = 2;
 const PROBE_TIMEOUT_MILLIS = 2_000;
@@ -51,13 +55,18 @@ export class Endpoint implements EngineState {
   private promptTokens = 0;
   private meanPromptTokens = 0;
   private isAskedForReport = false;
-  private readonly onHealth: (error?: string) => void;
+  private readonly onHealth: (news: string, error?: string) => void;
   private up = false;
   /** What was last told of it; that it is up at first is no news. */
   private toldUp = true;
   private probesFailed = 0;
-  private failures = 0;
+  /** The last requests that failed in a row, each once, and how often it was passed over since one went well. */
+  private failures: readonly FailedRequest[] = [];
+  private ejections = 0;
   private ejectedUntil = 0;
+  /** Who was answered last, and when. */
+  private answeredCaller = '';
+  private answeredMillis = -Infinity;
 
   /**
    * @param url base URL of the engine.
@@ -65,9 +74,11 @@ export class Endpoint implements EngineState {
    * @param maxInFlight requests at once, and so, with a probe's, the number of connections.
    * @param probe how to learn whether it can answer.
    * @param onRoom called when it may have become able to take a request, or no longer is.
-   * @param onHealth called with why once a probe finds that it is down, and without once one finds it back.
+   * @param onHealth called with what is to be told of its health, and why if it is no good news.
    */
-  constructor(url: string, apiKey: string | undefined, maxInFlight: number, probe: Probe, onRoom: () => void, onHealth: (error?: string) => void) {
+  constructor(
+    url: string, apiKey: string | undefined, maxInFlight: number, probe: Probe, onRoom: () => void, onHealth: (news: string, error?: string) => void,
+  ) {
     this.url = url;
     this.maxInFlight = maxInFlight;
     this.onRoom = onRoom;
@@ -110,9 +121,9 @@ export class Endpoint implements EngineState {
     return this.up;
   }
 
-  /** Whether the engine is up and its last requests did not fail in a row. */
+  /** Whether the engine is up and its last requests did not fail in a row. After those that did, it is tried with one at a time until one goes well. */
   public isReliable(now: number): boolean {
-    return this.up && now >= this.ejectedUntil;
+    return this.up && now >= this.ejectedUntil && (this.ejections === 0 || this.requests === 0);
   }
 
   /** Takes so many requests at once from now on; those beyond it end as they would. */
@@ -145,16 +156,34 @@ export class Endpoint implements EngineState {
     };
   }
 
-  /** A request went as it should: the engine answered it, be it with a refusal. */
-  public succeeded(): void {
-    this.failures = 0;
+  /** A request of a caller went as it should: the engine answered it, be it with a refusal. */
+  public succeeded(now: number, caller: string): void {
+    this.answeredCaller = caller;
+    this.answeredMillis = now;
+    if (this.failures.length > 0) {
+      this.failures = [];
+    }
+    // what it had before may still go well.
+    if (this.ejections > 0 && now >= this.ejectedUntil) {
+      this.ejections = 0;
+      this.onHealth('an engine is no longer passed over: it answers');
+    }
   }
 
-  /** A request failed by the engine's fault. */
-  public failed(now: number): void {
-    this.failures++;
-    if (this.failures >= FAILURES_TO_EJECT) {
-      this.ejectedUntil = now + EJECTION_MILLIS;
+  /** A request failed, which may be by the engine's fault. */
+  public failed(now: number, request: FailedRequest, why: string): void {
+    const isOfEngine = ({ endpoints }: FailedRequest) => endpoints.size === 1;
+    if (!isOfEngine(request) || now < this.ejectedUntil) {
+      return;
+    }
+    this.failures = [...this.failures.filter((one) => one !== request && isOfEngine(one)), request].slice(-FAILURES_TO_EJECT);
+    const isOfCaller = now - this.answeredMillis < GOOD_MILLIS && this.answeredCaller !== request.caller
+      && this.failures.every(({ caller }) => caller === request.caller);
+    if (this.ejections > 0 || (this.failures.length === FAILURES_TO_EJECT && !isOfCaller)) {
+      const millis = Math.min(MAX_EJECTION_MILLIS, EJECTION_MILLIS * 2 ** this.ejections);
+      this.ejections++;
+      this.ejectedUntil = now + millis;
+      this.onHealth(`an engine is passed over for ${millis / 1000} s: its last requests failed`, why);
     }
   }
 
@@ -251,6 +280,6 @@ export class Endpoint implements EngineState {
     this.toldUp = this.up;
     const { code, message } = (error ?? {}) as { code?: unknown; message?: string };
     // a time that is over has a number for its code, which says nothing.
-    this.onHealth(typeof code === 'string' ? code : message);
+    this.onHealth(this.up ? 'an engine can be reached again' : 'an engine cannot be reached', typeof code === 'string' ? code : message);
   }
 }

@@ -28,7 +28,7 @@ export class Engines {
    * @param config where they are and how they are spoken to.
    * @param apiKey their API key; undefined if they ask for none.
    * @param discovery how to find them.
-   * @param log is told when one of them goes down or is back.
+   * @param log is told when one of them goes down or is passed over, and when it is back.
    */
   constructor(
     config: TargetConfig,
@@ -133,8 +133,7 @@ export class Engines {
   private endpointAt(url: string): Endpoint {
     const { origin, pathname } = new URL(url);
     const told = { endpoint: `${origin}${pathname.replace(/\/$/, '')}` };
-    const onHealth = (error?: string) => (error === undefined
-      ? this.log?.info(told, 'an engine can be reached again') : this.log?.warn({ ...told, error }, 'an engine cannot be reached'));
+    const onHealth = (news: string, error?: string) => (error === undefined ? this.log?.info(told, news) : this.log?.warn({ ...told, error }, news));
     const onRoom = () => this.listeners.forEach((listener) => listener());
     return new Endpoint(url, this.apiKey, this.maxInFlight, PROTOCOLS[this.protocol].probe, onRoom, onHealth);
   }

@@ -79,21 +79,13 @@ export class Target {
    *
    * @param tried endpoints that are not to be tried again.
    * @param prompt the prompt.
+   * @param isReliable whether none is to have it whose last requests failed; otherwise it is enough to be up.
    */
-  public next(tried: ReadonlySet<Endpoint>, prompt: Prompt): Endpoint | undefined {
-    const reliable = this.reliable(tried);
-    // requests that break engines must not take the whole target away from everybody else.
-    return this.best(reliable.length > 0 ? reliable : this.endpoints.filter((endpoint) => endpoint.isUp && !tried.has(endpoint)), prompt);
-  }
-
-  /**
-   * The endpoint like `next`, but none whose last requests failed: for requests that can do without.
-   *
-   * @param tried endpoints that are not to be tried again.
-   * @param prompt the prompt.
-   */
-  public nextReliable(tried: ReadonlySet<Endpoint>, prompt: Prompt): Endpoint | undefined {
-    return this.best(this.reliable(tried), prompt);
+  public next(tried: ReadonlySet<Endpoint>, prompt: Prompt, isReliable = true): Endpoint | undefined {
+    const now = performance.now();
+    const candidates = this.endpoints.filter((endpoint) => (isReliable ? endpoint.isReliable(now) : endpoint.isUp) && !tried.has(endpoint));
+    const open = candidates.filter((endpoint) => endpoint.freeSlots > 0);
+    return chooseEngine(open.length > 0 ? open : candidates, prompt, this.turn, this.choice);
   }
 
   /** Takes a slot of an endpoint of this target, which gets a prompt; give it back with its `release`. */
@@ -105,16 +97,5 @@ export class Target {
 
   private get endpoints(): readonly Endpoint[] {
     return this.engines.endpoints;
-  }
-
-  private reliable(tried: ReadonlySet<Endpoint>): Endpoint[] {
-    const now = performance.now();
-    return this.endpoints.filter((endpoint) => endpoint.isReliable(now) && !tried.has(endpoint));
-  }
-
-  private best(candidates: Endpoint[], prompt: Prompt): Endpoint | undefined {
-    const open = candidates.filter((endpoint) => endpoint.freeSlots > 0);
-    const from = open.length > 0 ? open : candidates;
-    return chooseEngine(from, prompt, this.turn, this.choice);
   }
 }
