@@ -137,7 +137,7 @@ export class Attempts {
       }
       return status;
     } catch (e) {
-      if (!mayBeAskedAgain(exchange, e)) {
+      if (!mayBeAskedAgain(exchange, e) || !leg.endpoint.isUp) {
         throw e;
       }
     } finally {
@@ -173,7 +173,7 @@ export class Attempts {
     try {
       return await this.answerIn(exchange, asked, leg, meeting);
     } catch (e) {
-      if (!mayBeAskedAgain(exchange, e)) {
+      if (!mayBeAskedAgain(exchange, e) || !leg.endpoint.isUp) {
         throw e;
       }
       if (meeting.failed.reason !== undefined) {

@@ -43,12 +43,15 @@ async function askOnce(
   });
 }
 
-/** What a GET is answered with. Rejects if that takes longer, or is longer, than so much. */
+/** A time is over in which an answer was to come. */
+export class TimeOver extends Error {}
+
+/** What a GET is answered with. Rejects, with TimeOver or with what went wrong, if that takes longer, or is longer, than so much. */
 export async function getWhole(
   connections: Connections, path: string, headers: { readonly [name: string]: string }, timeoutMillis: number, maxBytes: number,
 ): Promise<WholeAnswer> {
   const cancellation = new Cancellation();
-  const timer = setTimeout(() => cancellation.cancel(new Error(`the engine took longer than ${timeoutMillis} ms to answer`)), timeoutMillis);
+  const timer = setTimeout(() => cancellation.cancel(new TimeOver(`the engine took longer than ${timeoutMillis} ms to answer`)), timeoutMillis);
   try {
     return await readWhole(await ask(connections, { method: 'GET', path, headers, isRepeatable: true }, cancellation), maxBytes);
   } finally {

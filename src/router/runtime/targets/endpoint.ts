@@ -1,10 +1,11 @@
-import { ask, getWhole } from './ask';
+import { ask, getWhole, TimeOver } from './ask';
 import { EngineResponse } from './engine-response';
 import { FailedRequest } from './failed-requests';
 import { readEngineReport, ReportedLoad } from './reported-load';
 import { EngineState, ReadPrompts } from '../../../routing';
 import { Cancellation } from '../cancellation';
 import { Connections } from '../upstream/connections';
+import { EngineError } from '../wire/api-error';
 import { WholeAnswer } from '../wire/whole-answer';
 
 /** Requests in a row that fail, and that no other engine has failed, before an endpoint is passed over. */
@@ -221,6 +222,10 @@ export class Endpoint implements EngineState {
       const wasUp = this.up;
       this.up = wasUp && this.probesFailed < PROBES_TO_FAIL;
       this.tellHealth(e);
+      // who is there but says nothing to anybody stands still, and who is not there any more cannot say so; who refuses to be asked may still answer.
+      if (!this.connections.wasHeard() && e instanceof TimeOver && !this.up) {
+        this.connections.giveUp(new EngineError(502, 'engine_failed', 'the engine answers nothing any more'));
+      }
       if (wasUp && !this.up) {
         // who waits for it learns that there is nothing to wait for.
         this.onRoom();

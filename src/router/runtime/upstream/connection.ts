@@ -4,6 +4,8 @@ import { connect as connectTls } from 'node:tls';
 import { MalformedResponse, ResponseHeaders, ResponseParser } from './response-parser';
 
 const CONNECT_TIMEOUT_MILLIS = 3_000;
+/** Silence after which TCP asks whether the other host is there still: whoever reads has no other way to learn that it vanished. */
+const TCP_KEEP_ALIVE_MILLIS = 15_000;
 /** Below the 5 s after which vLLM's server closes an idle connection, so that no request meets a closing one. */
 const KEEP_ALIVE_MILLIS = 3_000;
 /** Within which the end of a connection that was idle is told; who broke off later had the request. */
@@ -44,6 +46,11 @@ export class CrossedError extends Error {
   }
 }
 
+/** Whether anything has come over a connection, of those that have this in common, since it was last unset. */
+export interface Hearing {
+  heard: boolean;
+}
+
 /** Who awaits a response. */
 export interface ResponseListener {
   /** It has begun. */
@@ -61,7 +68,10 @@ export interface ResponseListener {
  * that is done with it.
  */
 export class Connection {
+  /** Where `Connections` has it. */
+  public index = 0;
   private readonly socket: Socket;
+  private readonly hearing: Hearing;
   private readonly isTls: boolean;
   private readonly onIdle: (connection: Connection) => void;
   private readonly onClose: (connection: Connection) => void;
@@ -80,11 +90,13 @@ export class Connection {
 
   /**
    * @param place where to.
+   * @param hearing told when something comes.
    * @param onIdle called when it can be used again.
    * @param onClose called when it no longer can.
    */
-  constructor({ host, port, isTls }: Place, onIdle: (connection: Connection) => void, onClose: (connection: Connection) => void) {
+  constructor({ host, port, isTls }: Place, hearing: Hearing, onIdle: (connection: Connection) => void, onClose: (connection: Connection) => void) {
     this.isTls = isTls;
+    this.hearing = hearing;
     this.onIdle = onIdle;
     this.onClose = onClose;
     const onread: OnReadOpts = {
@@ -96,6 +108,7 @@ export class Connection {
     };
     const options = { host, port, noDelay: true, onread };
     this.socket = isTls ? connectTls({ ...options, ...(isIP(host) === 0 && { servername: host }) }) : connect(options);
+    this.socket.setKeepAlive(true, TCP_KEEP_ALIVE_MILLIS);
     this.socket.once(isTls ? 'secureConnect' : 'connect', () => {
       this.isConnected = true;
       this.socket.setTimeout(0);
@@ -177,7 +190,17 @@ export class Connection {
     }
   }
 
+  /** Ends it, with an error for who awaits a response that has not begun; one that has is left to go on. */
+  public giveUp(error: Error): void {
+    const { listener } = this;
+    if (listener !== undefined && this.isConnected && this.isSilent) {
+      this.destroy();
+      listener.failed(error);
+    }
+  }
+
   private read(bytes: Buffer): void {
+    this.hearing.heard = true;
     const { listener, parser } = this;
     if (listener === undefined) {
       this.fail(new Error('the other side sent what nobody had asked for'));

@@ -1,5 +1,5 @@
 import { urlToHttpOptions } from 'node:url';
-import { Connection, Place, ResponseListener } from './connection';
+import { Connection, Hearing, Place, ResponseListener } from './connection';
 
 /** What may not be in a line of a head. */
 const NO_HEADER_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
@@ -10,6 +10,8 @@ const NO_HEADER_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 export class Connections {
   private readonly place: Place;
   private readonly hostLine: string;
+  private readonly hearing: Hearing = { heard: false };
+  private readonly open: Connection[] = [];
   private readonly idle: Connection[] = [];
   private isClosed = false;
 
@@ -46,7 +48,7 @@ export class Connections {
     }
     head += body === undefined ? '\r\n' : `content-length: ${body.length}\r\n\r\n`;
     const used = isAnew ? undefined : this.idle.pop();
-    const connection = used ?? new Connection(this.place, (idle) => this.rest(idle), (closed) => this.forget(closed));
+    const connection = used ?? this.connect();
     connection.ask(head, body, listener);
     return connection;
   }
@@ -55,6 +57,24 @@ export class Connections {
   public close(): void {
     this.isClosed = true;
     [...this.idle].forEach((connection) => connection.destroy());
+  }
+
+  /** Whether anything has come over any of them since this was last asked. */
+  public wasHeard(): boolean {
+    const { heard } = this.hearing;
+    this.hearing.heard = false;
+    return heard;
+  }
+
+  /** Fails the requests that nothing was answered to yet. */
+  public giveUp(error: Error): void {
+    [...this.open].forEach((connection) => connection.giveUp(error));
+  }
+
+  private connect(): Connection {
+    const connection = new Connection(this.place, this.hearing, (idle) => this.rest(idle), (closed) => this.forget(closed));
+    connection.index = this.open.push(connection) - 1;
+    return connection;
   }
 
   private rest(connection: Connection): void {
@@ -66,6 +86,11 @@ export class Connections {
   }
 
   private forget(connection: Connection): void {
+    const last = this.open.pop()!;
+    if (last !== connection) {
+      last.index = connection.index;
+      this.open[last.index] = last;
+    }
     const at = this.idle.indexOf(connection);
     if (at !== -1) {
       this.idle.splice(at, 1);

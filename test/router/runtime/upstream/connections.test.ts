@@ -251,11 +251,18 @@ test('a server that takes a connection and says nothing of TLS is given up', asy
   expect(error).toMatchObject({ message: 'no connection within 3 s' });
 });
 
+test('a connection asks whether the other host is there still', async () => {
+  const keepAlive = jest.spyOn(Socket.prototype, 'setKeepAlive');
+  await startWith((socket) => socket.write(answer('a')));
+  await post('/a');
+  expect(keepAlive.mock.calls).toEqual([[true, 15_000]]);
+});
+
 test('that a connection is closed is told once', async () => {
   await startWith((socket) => socket.write(answer('a')));
   const closed = jest.fn();
   const connection = await new Promise<Connection>((idle) => {
-    new Connection({ host: '127.0.0.1', port: server.port, isTls: false }, idle, closed)
+    new Connection({ host: '127.0.0.1', port: server.port, isTls: false }, { heard: false }, idle, closed)
       .ask('GET / HTTP/1.1\r\n\r\n', undefined, { began: () => {}, came: () => {}, ended: () => {}, failed: () => {} });
   });
   connection.destroy();
