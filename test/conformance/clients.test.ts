@@ -212,6 +212,11 @@ describe('OpenAI\'s SDK for Python, whose types check every response', () => {
     });
   });
 
+  test('a model by its name', async () => {
+    expect(await client.ask({ api: 'model', input: { model: BEDROCK_ID } })).toMatchObject({ output: { id: BEDROCK_ID, object: 'model', owned_by: 'router' } });
+    expect(await client.ask({ api: 'model', input: { model: 'another' } })).toMatchObject({ error: 'NotFoundError', param: 'model' });
+  });
+
   test('a response that is incomplete, refused, failed or cut', async () => {
     engine.behaviour = wholly({ ...HELLO, choices: [{ ...HELLO.choices[0], finish_reason: 'length' }] });
     expect(await respond()).toMatchObject({ output: { status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } } });

@@ -35,8 +35,9 @@ export interface Operation {
   read(body: Buffer, config: RouterConfig, headers: IncomingHttpHeaders): Call;
 }
 
-/** `/model/{modelId}/{operation}`: the id is one segment of the raw path, in which a slash or a colon is encoded. */
 const OPENAI_PREFIX = '/openai';
+const MODEL_PATH = /^(?:\/openai)?\/v1\/models\/(.+)$/;
+/** `/model/{modelId}/{operation}`: the id is one segment of the raw path, in which a slash or a colon is encoded. */
 const BEDROCK_PATH = /^\/model\/([^/]+)\/([^/]+)$/;
 const BEDROCK_OPERATIONS = ['converse', 'converse-stream', 'invoke', 'invoke-with-response-stream', 'count-tokens'];
 /** Longer paths are no slips of the pen. */
@@ -50,7 +51,7 @@ const OPENAI: ReadonlyMap<string, Operation> = new Map([
   ['/v1/completions', openAi('completions', '/v1/completions')],
   ['/v1/responses', { name: 'responses', wire: OPENAI_WIRE, read: (body, { model }) => parseResponses(body, model) }],
 ]);
-/** Where the names of the model are told. */
+/** Where the names of the model are told, and, below it, each of them alone. */
 export const MODELS_PATH = '/v1/models';
 const CONVERSE = new ConverseWire();
 const COUNT_TOKENS = new CountTokensWire();
@@ -64,6 +65,12 @@ export function operationAt(path: string): Operation | undefined {
   }
   const [, segment, operation] = BEDROCK_PATH.exec(path) ?? [];
   return BEDROCK_OPERATIONS.includes(operation) ? bedrockOperation(decoded(segment), operation) : undefined;
+}
+
+/** The model that is asked about at a path below that of all of them; undefined if the path is another. A slash of its name may be encoded or not. */
+export function modelAt(path: string): string | undefined {
+  const [, name] = MODEL_PATH.exec(path) ?? [];
+  return name === undefined ? undefined : decoded(name);
 }
 
 /** The path of an operation that may have been meant by one at which there is nothing; undefined if none is near. */

@@ -7,7 +7,7 @@ import { Exchange } from './exchange';
 import { Certificate, HttpRequest, HttpResponse, Listener } from './listener';
 import { RouterMetrics } from './metrics';
 import { OpenExchanges } from './open-exchanges';
-import { MODELS_PATH, Operation, operationAt, pathNear, wireAt } from './operations';
+import { modelAt, MODELS_PATH, Operation, operationAt, pathNear, wireAt } from './operations';
 import { bodyOf, endUnread } from './request-body';
 import { Service } from './service';
 import { Target } from './targets/target';
@@ -15,7 +15,7 @@ import type { Tracing } from './tracing';
 import { Via } from './via';
 import { Answer } from './wire/answer';
 import { ApiError } from './wire/api-error';
-import { modelList } from './wire/openai';
+import { modelList, modelNamed } from './wire/openai';
 import { WholeAnswer } from './wire/whole-answer';
 import { Problem, Problems } from '../../problems';
 
@@ -24,9 +24,16 @@ const SANE_REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
 /** How long broken-off answers have to reach their callers. */
 const BREAK_OFF_MILLIS = 2_000;
 
-const ROUTES: { readonly [path: string]: { readonly name: string; readonly method: string } } = {
-  [MODELS_PATH]: { name: 'models', method: 'GET' },
-  '/openai/v1/models': { name: 'models', method: 'GET' },
+/** What answers a path, as metrics name it, and how it is asked. */
+interface Route {
+  readonly name: string;
+  readonly method: string;
+}
+
+const MODELS: Route = { name: 'models', method: 'GET' };
+const ROUTES: { readonly [path: string]: Route } = {
+  [MODELS_PATH]: MODELS,
+  '/openai/v1/models': MODELS,
   // where engines tell their health, which tools that measure engines ask for.
   '/health': { name: 'healthz', method: 'GET' },
   '/healthz': { name: 'healthz', method: 'GET' },
@@ -137,9 +144,9 @@ export class RouterServer {
     const { service, metrics, log } = this;
     const asked = request.headers['x-request-id'];
     const id = typeof asked === 'string' && SANE_REQUEST_ID.test(asked) ? asked : randomUUID();
-    const path = (request.url ?? '').split('?', 1)[0];
+    const path = pathOf(request);
     const operation = operationAt(path);
-    const route = operation === undefined ? Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined : { name: operation.name, method: 'POST' };
+    const route = operation === undefined ? routeAt(path) : { name: operation.name, method: 'POST' };
     const exchange = new Exchange(
       id, route?.name ?? 'unknown', request, new Answer(response, service.config.limits.writeStallSeconds), operation?.wire ?? wireAt(path),
     );
@@ -212,10 +219,12 @@ export class RouterServer {
     }
     exchange.caller = await authenticator.check(exchange.request.headers.authorization);
     if (exchange.route === 'models') {
-      return exchange.finish(answerOf(200, 'application/json', modelList(config.model.servedNames)));
+      const { servedNames } = config.model;
+      const name = modelAt(pathOf(exchange.request));
+      return exchange.finish(answerOf(200, 'application/json', name === undefined ? modelList(servedNames) : modelNamed(name, servedNames)));
     }
     if (operation === undefined) {
-      const near = pathNear(exchange.request.url!.split('?', 1)[0]);
+      const near = pathNear(pathOf(exchange.request));
       throw new ApiError(404, 'invalid_request_error', 'not_found', `there is nothing at this path${near === undefined ? '' : `; did you mean ${JSON.stringify(near)}?`}`);
     }
     exchange.via = this.via.of(exchange.request.headers.via);
@@ -235,6 +244,15 @@ export class RouterServer {
     const body = JSON.stringify({ status: this.draining ? 'draining' : 'ready', targets });
     return exchange.finish(answerOf(this.draining ? 503 : 200, 'application/json', body));
   }
+}
+
+function pathOf({ url = '' }: HttpRequest): string {
+  return url.split('?', 1)[0];
+}
+
+/** What the router answers itself at a path; undefined if there is nothing. */
+function routeAt(path: string): Route | undefined {
+  return Object.hasOwn(ROUTES, path) ? ROUTES[path] : modelAt(path) === undefined ? undefined : MODELS;
 }
 
 /** What is wrong with where a router is to listen; nothing for an error that no setting mends. */

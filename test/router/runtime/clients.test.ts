@@ -3,7 +3,7 @@ import { BedrockRuntimeClient, ConverseCommand, ConverseStreamCommand } from '@a
 import { ChatBedrockConverse } from '@langchain/aws';
 import { AIMessageChunk } from '@langchain/core/messages';
 import { generateText, jsonSchema, streamText, tool } from 'ai';
-import OpenAI from 'openai';
+import OpenAI, { NotFoundError } from 'openai';
 import { chunkOf, KEY, MODEL, ROLE, routerFor, sse, TestRouter, wholly } from './harness';
 import { VllmPair } from './vllm-pair';
 
@@ -163,7 +163,9 @@ describe('the OpenAI SDK', () => {
       text += chunk.choices[0]?.delta.content ?? '';
     }
     expect(text).toBe(choices[0].message.content);
-    expect((await openai.models.list()).data.map(({ id }) => id)).toContain(MODEL);
+    const { data: [model] } = await openai.models.list();
+    expect(await openai.models.retrieve(MODEL)).toEqual(model);
+    await expect(openai.models.retrieve('another')).rejects.toThrow(NotFoundError);
   });
 
   test('completions', async () => {

@@ -697,6 +697,26 @@ describe('other routes', () => {
     expect(metrics).toContain('router_upstream_healthy{target="decode"} 1');
   });
 
+  test('tell one model by each of its names, and of no other', async () => {
+    await start({ model: { id: MODEL, servedNames: ['meta-llama/Llama-3.3-70B', 'Llama 3.3'] } });
+    const told = async (path: string) => {
+      const response = await fetch(`${router.url}${path}`, { headers: { authorization: `Bearer ${KEY}` } });
+      const { id, error } = await response.json() as { id?: string; error?: { code: string; param: string } };
+      return [response.status, id ?? error!.code];
+    };
+    for (const prefix of ['/v1/models', '/openai/v1/models']) {
+      for (const [name, id] of [['meta-llama%2FLlama-3.3-70B', 'meta-llama/Llama-3.3-70B'], ['meta-llama/Llama-3.3-70B?a=b', 'meta-llama/Llama-3.3-70B'], ['Llama%203.3', 'Llama 3.3']]) {
+        expect(await told(`${prefix}/${name}`)).toEqual([200, id]);
+      }
+      for (const name of ['llama-3.3-70b', 'meta-llama', '%', 'constructor', 'meta-llama%2FLlama-3.3-70B/']) {
+        expect(await told(`${prefix}/${name}`)).toEqual([404, 'model_not_found']);
+      }
+      expect(await told(`${prefix}/`)).toEqual([404, 'not_found']);
+    }
+    expect((await fetch(`${router.url}/v1/models/Llama%203.3`)).status).toBe(401);
+    expect((await ask(router.url, {}, {}, '/v1/models/Llama%203.3')).status).toBe(405);
+  });
+
   test.each([
     ['/chat/completions', '"/v1/chat/completions"'], ['/v1/v1/responses', '"/v1/responses"'], ['/v1/model', '"/v1/models"'], ['/model/m/convers', '"/model/m/converse"'],
     ['/model/m/x', undefined], ['/', undefined], [`/v1/${'x'.repeat(5000)}`, undefined],
