@@ -58,7 +58,8 @@ describe('a field that is wrong is refused before an engine is asked, and told',
     [{ response_format: { type: 'json' } }, 'response_format.type: expected "text" or "json_object" or "json_schema" or "structural_tag", got "json"'],
     [{ response_format: { type: 'json_schema' } }, 'response_format.json_schema: expected an object, got nothing'],
     [{ response_format: { type: 'json_schema', json_schema: { schema: {} } } }, 'response_format.json_schema.name: expected a string, got nothing'],
-    [{ tools: [] }, 'tools: expected at least 1, got none'],
+    [{ tools: [], tool_choice: 'required' }, 'tool_choice: there are no tools to choose from'],
+    [{ tools: [], tool_choice: { type: 'function', function: { name: 'f' } } }, 'tool_choice: there are no tools to choose from'],
     [{ tools: [{ type: 'web_search' }] }, 'tools[0].type: expected "function", got "web_search"; tools[0].function: expected an object, got nothing'],
     [{ tools: [{ type: 'function', function: { name: 'a b' } }] }, 'tools[0].function.name: expected 1 to 64 letters, digits, _ or -, got "a b"'],
     [{ tools: [{ type: 'function', function: { name: 'a', paramters: {} } }] },
@@ -172,6 +173,19 @@ describe('what engines or chat templates know is passed on as it is', () => {
     expect((await ask(router.url, body)).status).toBe(200);
     expect(engine.requests[0].body).toEqual(body);
   });
+});
+
+test.each([[{ tools: [] }], [{ tool_choice: 'auto', tools: [], parallel_tool_calls: true }], [{ tools: [], tool_choice: null }]])('%j is no tools', async (none) => {
+  // what engines would read is not rounded on the way.
+  const body = JSON.stringify(chat({ ...none, seed: 7 })).replace(':7', ':9007199254740993');
+  expect((await ask(router.url, body)).status).toBe(200);
+  expect((await ask(router.url, body, {}, INVOKE)).status).toBe(200);
+  for (const { body: { tools, tool_choice: choice, parallel_tool_calls: parallel, messages }, text } of engine.requests) {
+    expect([tools, choice, parallel]).toEqual([undefined, undefined, undefined]);
+    expect(messages).toEqual(chat().messages);
+    expect(text).toContain('9007199254740993');
+  }
+  expect(engine.requests).toHaveLength(2);
 });
 
 test('a prompt is scored by a completion that repeats it and adds nothing', async () => {

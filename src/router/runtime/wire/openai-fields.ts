@@ -25,6 +25,9 @@ const PROMPT = kind('a string, the ids of its tokens, or a list of the one or of
 /** How much a model may think. */
 export const REASONING_EFFORTS = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'];
 
+/** Of OpenAI's: those that are none here are the default one. */
+export const SERVICE_TIERS = ['auto', 'default', 'flex', 'scale', 'priority'];
+
 const JSON_SCHEMA = object({ name: TEXT, description: TEXT, schema: OBJECT, strict: BOOLEAN }, ['name']);
 const RESPONSE_FORMAT = tagged('type', {
   text: object({ type: TEXT }),
@@ -144,7 +147,7 @@ const CHAT: Members = {
   max_completion_tokens: whole(1),
   logprobs: BOOLEAN,
   top_logprobs: whole(0, 20),
-  tools: listOf(TOOL, 1),
+  tools: listOf(TOOL),
   tool_choice: TOOL_CHOICE,
   parallel_tool_calls: BOOLEAN,
   reasoning_effort: oneOf(...REASONING_EFFORTS),
@@ -155,7 +158,7 @@ const CHAT: Members = {
   prompt_cache_options: OBJECT,
   prompt_cache_retention: TEXT,
   safety_identifier: TEXT,
-  service_tier: oneOf('auto', 'default', 'flex', 'scale', 'priority'),
+  service_tier: oneOf(...SERVICE_TIERS),
   store: BOOLEAN,
   // what changes answers, and engines would leave out without a word.
   audio: UNSUPPORTED,
@@ -213,6 +216,18 @@ export const COMPLETION = object(PLAIN, ['prompt']);
 
 /** A completion that repeats its prompt, which may be all that is asked: prompts are scored so. */
 export const ECHOED_COMPLETION = object({ ...PLAIN, max_tokens: whole(0) }, ['prompt']);
+
+/** Notes that a tool is to be called where a request has an empty list of them. */
+export function checkToolChoice({ tools, tool_choice: choice }: Fields, problems: FieldProblems): void {
+  if (isEmptyList(tools) && ![undefined, null, 'auto', 'none'].includes(choice as string)) {
+    problems.add('tool_choice', 'there are no tools to choose from');
+  }
+}
+
+/** Whether a value is a list of nothing. */
+export function isEmptyList(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0;
+}
 
 /** Notes an answer that is to be longer than it may be: its engine would refuse it once another has read the prompt, as that one is asked for one token. */
 export function checkLengths({ min_tokens: least, max_tokens: limit, max_completion_tokens: most = limit }: Fields, problems: FieldProblems): void {

@@ -2,9 +2,10 @@ import { ApiError, invalid, ROUTERS_FAULT } from './api-error';
 import { chunkOf, isGivenUp, tokenCountOf } from './completion';
 import { EngineRequest } from './engine-request';
 import { checkServed, FieldProblems, Fields, isObject, jsonObject } from './fields';
+import { withMembers } from './json-object';
 import { check, Kind } from './kinds';
 import { refuseRemoteMedia } from './media';
-import { CHAT_COMPLETION, checkLengths, COMPLETION, ECHOED_COMPLETION } from './openai-fields';
+import { CHAT_COMPLETION, checkLengths, checkToolChoice, COMPLETION, ECHOED_COMPLETION, isEmptyList } from './openai-fields';
 import { kvMemberOf } from '../handoff/kv-params';
 
 /**
@@ -22,7 +23,7 @@ export function parseOpenAi(path: '/v1/chat/completions' | '/v1/completions', by
   checkServed(model, servedNames);
   const completion = body.echo === true ? ECHOED_COMPLETION : COMPLETION;
   checkRequest(path === '/v1/completions' ? completion : CHAT_COMPLETION, body);
-  return { path, model, stream: stream === true, bytes, body };
+  return { path, model, stream: stream === true, ...withoutNoTools(bytes, body) };
 }
 
 /** Throws ApiError with everything that is wrong with a request, or if it names a KV cache or media that an engine would have to fetch. */
@@ -34,10 +35,26 @@ export function checkRequest(expected: Kind, body: Fields): void {
   const problems = new FieldProblems();
   check(expected, body, '', problems);
   checkLengths(body, problems);
+  checkToolChoice(body, problems);
   problems.throwIfAny();
   if (Array.isArray(body.messages)) {
     refuseRemoteMedia(body.messages, 'messages');
   }
+}
+
+/**
+ * A request without its list of tools if that is empty, and without what is said of them: as clients send it that have none, and OpenAI takes it, while engines
+ * refuse it, or tell the model of tools.
+ *
+ * @param bytes the request.
+ * @param body the same, parsed.
+ */
+export function withoutNoTools(bytes: Buffer, body: Fields): Pick<EngineRequest, 'bytes' | 'body'> {
+  if (!isEmptyList(body.tools)) {
+    return { bytes, body };
+  }
+  const { tools, tool_choice: choice, parallel_tool_calls: parallel, ...others } = body;
+  return { bytes: withMembers(bytes, { tools: undefined, tool_choice: undefined, parallel_tool_calls: undefined }), body: others };
 }
 
 /** The answer of `GET /v1/models`. */

@@ -339,6 +339,7 @@ describe('the tier priority', () => {
 
   test.each<[string, object, string, { [name: string]: string }, object]>([
     ['Chat Completions', chat({ service_tier: 'priority' }), '/v1/chat/completions', {}, { error: { code: 'priority_not_allowed', param: 'service_tier' } }],
+    ['Responses', { model: MODEL, input: 'hi', service_tier: 'priority' }, '/v1/responses', {}, { error: { code: 'priority_not_allowed', param: 'service_tier' } }],
     ['Converse', { messages: [{ role: 'user', content: [{ text: 'hi' }] }], serviceTier: { type: 'priority' } }, `/model/${MODEL}/converse`, {}, {}],
     ['InvokeModel', chat(), `/model/${MODEL}/invoke`, { 'x-amzn-bedrock-service-tier': 'priority' }, {}],
     ['Chat Completions, within an engine', chat({ priority: -5 }), '/v1/chat/completions', {}, { error: { code: 'priority_not_allowed', param: 'priority' } }],

@@ -36,7 +36,7 @@ function promptOf(base64: unknown, problems: FieldProblems): Fields {
     return { prompt };
   }
   refuseRemoteMedia(Array.isArray(messages) ? messages : [], 'input.invokeModel.body.messages');
-  return { messages: problems.list(messages, 'input.invokeModel.body.messages', 1), ...(Array.isArray(tools) && { tools }) };
+  return { messages: problems.list(messages, 'input.invokeModel.body.messages', 1), ...(Array.isArray(tools) && tools.length > 0 && { tools }) };
 }
 
 /**

@@ -9,7 +9,7 @@ import { chunkOf, completionOf, tokenCountOf } from '../completion';
 import { EventFrame } from './event-stream';
 import { FieldProblems, Fields, isObject, jsonObject } from '../fields';
 import { withMembers } from '../json-object';
-import { checkRequest } from '../openai';
+import { checkRequest, withoutNoTools } from '../openai';
 import { CHAT_COMPLETION } from '../openai-fields';
 import { dataOfEach } from '../sse';
 
@@ -51,9 +51,9 @@ export function parseInvocation(bytes: Buffer, headers: IncomingHttpHeaders, mod
 /** What is not the caller's to say is put into its own text: numbers that JavaScript would round, or has none for, stay as they are. */
 function chatRequest(given: Buffer, parsed: Fields, model: string, stream: boolean): EngineRequest {
   checkRequest(CHAT_COMPLETION, parsed);
-  const { model: named, stream: asked, stream_options: ignored, ...fields } = parsed;
+  const { bytes: text, body: { model: named, stream: asked, stream_options: ignored, ...fields } } = withoutNoTools(given, parsed);
   const options = stream ? { include_usage: true } : undefined;
-  const bytes = withMembers(given, { model: JSON.stringify(model), stream: String(stream), stream_options: options && JSON.stringify(options) });
+  const bytes = withMembers(text, { model: JSON.stringify(model), stream: String(stream), stream_options: options && JSON.stringify(options) });
   return { path: '/v1/chat/completions', model, stream, bytes, body: { ...fields, model, stream, ...(options && { stream_options: options }) } };
 }
 

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { ServiceTier } from '../../../../routing';
 import { tokenCountOf } from '../completion';
 import { Fields, isObject } from '../fields';
 
@@ -40,8 +41,8 @@ export class ResponseObject {
     this.asked = asked;
   }
 
-  /** The object in a state of the response. */
-  public in({ status, output, incomplete_details: details, usage, error }: ResponseState): Fields {
+  /** The object in a state of the response, which is served in a tier. */
+  public in({ status, output, incomplete_details: details, usage, error }: ResponseState, tier: ServiceTier): Fields {
     const { instructions, max_output_tokens: maxTokens, temperature, top_p: topP } = this.asked;
     return {
       ...this.asked,
@@ -60,7 +61,7 @@ export class ResponseObject {
       top_p: topP ?? null,
       output,
       previous_response_id: null,
-      service_tier: 'default',
+      service_tier: tier,
       store: false,
       top_logprobs: 0,
       truncation: 'disabled',

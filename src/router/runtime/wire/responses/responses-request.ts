@@ -3,7 +3,7 @@ import { checkMetadata, functionChoice, functionTool } from '../chat-parts';
 import { EngineRequest } from '../engine-request';
 import { checkServed, defined, FieldProblems, Fields, jsonObject } from '../fields';
 import { UNSUPPORTED } from '../kinds';
-import { REASONING_EFFORTS } from '../openai-fields';
+import { REASONING_EFFORTS, SERVICE_TIERS } from '../openai-fields';
 import { ResponseObject } from './response-object';
 import { chatMessages } from './responses-input';
 import { ResponsesWire } from './responses-wire';
@@ -13,7 +13,7 @@ const ONLY: { readonly [name: string]: readonly unknown[] } = {
   background: [false],
   parallel_tool_calls: [true, false],
   prompt_cache_retention: ['in_memory', '24h'],
-  service_tier: ['auto', 'default'],
+  service_tier: SERVICE_TIERS,
   // clients ask for storage unless told not to; answers say that there was none.
   store: [true, false],
   stream: [true, false],
@@ -24,14 +24,16 @@ const ONLY: { readonly [name: string]: readonly unknown[] } = {
 const LABELS = ['prompt_cache_key', 'safety_identifier', 'user'];
 /** What is read one by one. */
 const READ = [
-  'input', 'instructions', 'max_output_tokens', 'metadata', 'model', 'prompt_cache_options', 'reasoning', 'stream_options', 'temperature',
+  'include', 'input', 'instructions', 'max_output_tokens', 'metadata', 'model', 'prompt_cache_options', 'reasoning', 'stream_options', 'temperature',
   'text', 'tool_choice', 'tools', 'top_p',
 ];
 /** What refers to something that another service would have stored. */
 const STORED = ['previous_response_id', 'conversation', 'prompt'];
 /** What is said in a request and cannot be honoured here. */
-const REFUSED = [...STORED, 'context_management', 'include', 'max_tool_calls', 'moderation'];
+const REFUSED = [...STORED, 'context_management', 'max_tool_calls', 'moderation'];
 const FIELDS = [...Object.keys(ONLY), ...LABELS, ...READ, ...REFUSED];
+/** What of an answer may be asked for besides: reasoning, to be given back with what follows, is told in plain text instead, and need not be given back. */
+const INCLUDABLE = ['reasoning.encrypted_content'];
 /** The fields of a function as a tool. */
 const TOOL = ['type', 'name', 'description', 'parameters', 'strict', 'defer_loading', 'allowed_callers'];
 
@@ -69,7 +71,14 @@ export function parseResponses(bytes: Buffer, { servedNames, images }: RouterCon
     messages: chatMessages(given.input, instructions, images, problems),
     stream,
     ...(stream && { stream_options: { include_usage: true } }),
-    ...defined({ max_tokens: maxTokens, temperature, top_p: topP, reasoning_effort: effort, response_format: responseFormat(format) }),
+    ...defined({
+      max_tokens: maxTokens,
+      temperature,
+      top_p: topP,
+      reasoning_effort: effort,
+      response_format: responseFormat(format),
+      service_tier: given.service_tier,
+    }),
     ...tools(given, problems),
   };
   checkMetadata(given.metadata, 'metadata', problems);
@@ -100,6 +109,9 @@ function refuseUnsupported(given: Fields, problems: FieldProblems): void {
     if (!UNSUPPORTED.holds(given[name] ?? {})) {
       problems.add(name, STORED.includes(name) ? 'nothing is stored here: send the whole conversation in input' : 'this is not supported here');
     }
+  }
+  if (given.include !== undefined && given.include !== null) {
+    problems.list(given.include, 'include').forEach((one, i) => problems.oneOf(one ?? '', `include[${i}]`, INCLUDABLE));
   }
   // how long a cache keeps what it has read changes no answer.
   problems.optionalObject(given.prompt_cache_options, 'prompt_cache_options', ['mode', 'ttl']);

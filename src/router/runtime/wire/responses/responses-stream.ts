@@ -50,7 +50,7 @@ export class ResponsesStream extends CompletionStream {
   }
 
   protected begin(): void {
-    const response = this.response.in({ status: 'in_progress', output: [] });
+    const response = this.response.in({ status: 'in_progress', output: [] }, this.exchange.serviceTier);
     this.tell('response.created', { response });
     this.tell('response.in_progress', { response });
   }
@@ -87,7 +87,7 @@ export class ResponsesStream extends CompletionStream {
     this.flush();
     const end = endOf(this.items, finishReason, usageOf(this.usage, this.exchange.handoff === 'handed_off'));
     this.open.forEach((item) => this.endItem(item, end.output[this.items.indexOf(item)]));
-    this.tell(`response.${end.status}`, { response: this.response.in(end) });
+    this.tell(`response.${end.status}`, { response: this.response.in(end, this.exchange.serviceTier) });
   }
 
   private beginItem(item: OutputItem): OutputItem {
@@ -133,7 +133,8 @@ export class ResponsesStream extends CompletionStream {
     this.flush();
     this.failed = true;
     const output = this.items.map((item) => itemOf(item, this.open.has(item) ? 'incomplete' : 'completed'));
-    this.tell('response.failed', { response: this.response.in({ status: 'failed', output, error: { code: 'server_error', message } }) });
+    const state = { status: 'failed', output, error: { code: 'server_error', message } } as const;
+    this.tell('response.failed', { response: this.response.in(state, this.exchange.serviceTier) });
     // the members that the API documents, and the one for which SDKs throw.
     this.tell('error', { code, message, param: null, error: { type, code, message, param: null } });
   }
