@@ -6,6 +6,8 @@ export class JsonSyntaxError extends Error {
   public readonly line: number;
   /** Column of the first character that does not fit, from 1. */
   public readonly column: number;
+  /** What is there, without telling which letter or digit: the text may be a secret. */
+  public readonly got: string;
 
   constructor(text: string, offset: number, expected: string) {
     super(`expected ${expected}`);
@@ -13,7 +15,18 @@ export class JsonSyntaxError extends Error {
     const before = text.slice(0, offset);
     this.line = before.split('\n').length;
     this.column = offset - before.lastIndexOf('\n');
+    this.got = kindOf(text.charAt(offset));
   }
+}
+
+function kindOf(character: string): string {
+  if (character === '') {
+    return 'the end of the text';
+  }
+  if (character < ' ') {
+    return character === '\n' ? 'a line break' : 'a control character';
+  }
+  return /\w/.test(character) ? 'a letter or digit' : character < '\u007f' ? JSON.stringify(character) : 'a character beyond ASCII';
 }
 
 /**
@@ -32,6 +45,10 @@ export function parseJson(text: string): unknown {
 
 /** Levels of nesting that are followed: more would exhaust the stack. */
 const MAX_LEVELS = 1000;
+const SCALAR = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
+/** A part of a string: a pattern for all of it would fill the stack where it is long. */
+const PART_OF_STRING = /(?:[^"\\\u0000-\u001f]+|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})){1,1000}/y;
+const [SPACE, TAB, CARRIAGE_RETURN, LINE_FEED] = [' ', '\t', '\r', '\n'].map((character) => character.charCodeAt(0));
 
 /** Walks text that is known not to be JSON up to the first character that does not fit. */
 class Locator {
@@ -57,53 +74,72 @@ class Locator {
     if (++this.depth > MAX_LEVELS) {
       throw this.broken(`at most ${MAX_LEVELS} levels`);
     }
-    this.space();
-    if (this.take(/\{/y)) {
-      this.list(/\}/y, '"," or "}"', () => {
-        this.space();
-        this.expect(/"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y, 'a property name in double quotes');
-        this.space();
-        this.expect(/:/y, '":"');
+    if (this.take('{')) {
+      this.list('}', () => {
+        this.expect(this.string(), 'a property name in double quotes');
+        this.expect(this.take(':'), '":"');
         this.value();
       });
-    } else if (this.take(/\[/y)) {
-      this.list(/\]/y, '"," or "]"', () => this.value());
+    } else if (this.take('[')) {
+      this.list(']', () => this.value());
     } else {
-      this.expect(
-        /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y,
-        'a value',
-      );
+      this.expect(this.string() || this.match(SCALAR), 'a value');
     }
     this.depth--;
   }
 
-  private list(end: RegExp, separator: string, item: () => void): void {
-    this.space();
+  private list(end: string, item: () => void): void {
     if (this.take(end)) {
       return;
     }
     do {
       item();
-      this.space();
-    } while (this.take(/,/y));
-    this.expect(end, separator);
+    } while (this.take(','));
+    this.expect(this.take(end), `"," or "${end}"`);
+  }
+
+  /** Takes a string, if there is one. */
+  private string(): boolean {
+    if (!this.take('"')) {
+      return false;
+    }
+    while (this.match(PART_OF_STRING)) {
+      // the next one.
+    }
+    const end = this.text.charAt(this.offset);
+    this.expect(end === '"', end === '\\' ? 'an escape sequence of JSON' : 'the end of a string, without control characters in it');
+    this.offset++;
+    return true;
+  }
+
+  /** Takes a character, if it comes next after white space. */
+  private take(character: string): boolean {
+    this.space();
+    if (this.text.charCodeAt(this.offset) !== character.charCodeAt(0)) {
+      return false;
+    }
+    this.offset++;
+    return true;
+  }
+
+  private match(pattern: RegExp): boolean {
+    pattern.lastIndex = this.offset;
+    const isThere = pattern.test(this.text);
+    if (isThere) {
+      this.offset = pattern.lastIndex;
+    }
+    return isThere;
   }
 
   private space(): void {
-    this.take(/[ \t\r\n]*/y);
-  }
-
-  private take(pattern: RegExp): boolean {
-    pattern.lastIndex = this.offset;
-    const matched = pattern.exec(this.text);
-    if (matched) {
-      this.offset = pattern.lastIndex;
+    let code = this.text.charCodeAt(this.offset);
+    while (code === SPACE || code === LINE_FEED || code === CARRIAGE_RETURN || code === TAB) {
+      code = this.text.charCodeAt(++this.offset);
     }
-    return matched !== null;
   }
 
-  private expect(pattern: RegExp, what: string): void {
-    if (!this.take(pattern)) {
+  private expect(isThere: boolean, what: string): void {
+    if (!isThere) {
       throw this.broken(what);
     }
   }

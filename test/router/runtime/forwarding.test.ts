@@ -499,7 +499,15 @@ describe('a caller', () => {
   });
 
   test.each<[string, unknown, number, string, string | null, string]>([
-    ['that is not JSON', '{', 400, 'invalid_json', null, 'the body is not JSON'],
+    ['that is not JSON', '{', 400, 'invalid_json', null, 'the body is not JSON: line 1, column 2: expected a property name in double quotes, got the end of the text'],
+    ['with a secret that is no string', '{"model": "m",\n "user": hunter2}', 400, 'invalid_json', null, 'the body is not JSON: line 2, column 10: expected a value, got a letter or digit'],
+    ['with a line break in a text', `{"prompt": "${'a secret '.repeat(200_000)}\n"}`, 400, 'invalid_json', null,
+      'the body is not JSON: line 1, column 1800013: expected the end of a string, without control characters in it, got a line break'],
+    ['with a comma at its end', '{"model": "m",}', 400, 'invalid_json', null, 'the body is not JSON: line 1, column 15: expected a property name in double quotes, got "}"'],
+    ['with a text that is cut', '{"prompt": "a sec', 400, 'invalid_json', null,
+      'the body is not JSON: line 1, column 18: expected the end of a string, without control characters in it, got the end of the text'],
+    ['with Python\'s quotes', "{'prompt': 'a'}", 400, 'invalid_json', null, 'the body is not JSON: line 1, column 2: expected a property name in double quotes, got "\'"'],
+    ['with a path of Windows', '{"prompt": "C:\\d"}', 400, 'invalid_json', null, 'the body is not JSON: line 1, column 15: expected an escape sequence of JSON, got "\\\\"'],
     ['that is a list', [], 400, 'invalid_json', null, 'the body is not a JSON object'],
     ['without a model', { messages: [] }, 400, 'invalid_model', 'model', 'model is missing'],
     ['with a model of another type', chat({ model: 7 }), 400, 'invalid_model', 'model', 'model is not a string'],

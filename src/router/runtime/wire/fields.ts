@@ -1,4 +1,5 @@
 import { ApiError, invalid } from './api-error';
+import { JsonSyntaxError, parseJson } from '../../../json-text';
 import { nearestNames } from '../../../nearest';
 
 /** A JSON object whose members are not known yet. */
@@ -140,9 +141,10 @@ export class FieldProblems {
 export function jsonObject(bytes: Buffer): Fields {
   let value: unknown;
   try {
-    value = JSON.parse(bytes.toString('utf8'));
-  } catch {
-    throw invalid('invalid_json', 'the body is not JSON');
+    value = parseJson(bytes.toString('utf8'));
+  } catch (e) {
+    const { line, column, message, got } = e as JsonSyntaxError;
+    throw invalid('invalid_json', `the body is not JSON: line ${line}, column ${column}: ${message}, got ${got}`);
   }
   if (isTooDeep(value)) {
     throw invalid('invalid_json', `the body is nested deeper than ${MAX_DEPTH} levels`);
