@@ -7,7 +7,6 @@ import { ChunkForm } from '../wire/chunk-form';
 import { isChunkOfText, isPartOfAnswer, moreThanText, readStreamEvent, StreamEventMeaning } from '../wire/openai';
 import { errorEvent } from '../wire/openai-wire';
 import { SseEventTooLong, SseSplitter } from '../wire/sse';
-import { TextChunks } from '../wire/text-chunks';
 
 /** Far above any event of a chat completion; an engine that sends more is not speaking the protocol. */
 const MAX_EVENT_BYTES = 4 * 1024 * 1024;
@@ -15,8 +14,6 @@ const MAX_EVENT_BYTES = 4 * 1024 * 1024;
 const ERROR_EVENT = /^event: ?error\r?$/m;
 /** What events end with. */
 const BLANK_LINE = '\n\n';
-const LINE_FEED = 10;
-const DATA = 'data: ';
 const NOTHING = Buffer.alloc(0);
 
 /** A stream of OpenAI's server-sent events, on its way to a caller of any API. It is whole only with a reason for its end and `[DONE]`. */
@@ -25,17 +22,16 @@ export class OpenAiEngineStream extends EngineStream {
   /** What the caller is told; before the answer begins, nothing of it: an engine that then tells of an error has said nothing yet. */
   private readonly caller: CallerStream;
   private readonly splitter = new SseSplitter(MAX_EVENT_BYTES);
-  /** Undefined for callers who are told each event: those are passed on faster than they are read. */
-  private readonly chunks?: TextChunks;
-  /** What chunks that are passed on unread look like. */
   private readonly form = new ChunkForm();
+  /** Whether chunks are read for the caller, not only passed on, which is faster. */
+  private readonly readsText: boolean;
   private heldBytes = 0;
   private finished = false;
 
   constructor(exchange: Exchange) {
     super(exchange);
     this.caller = exchange.wire.stream(exchange);
-    this.chunks = this.caller.readsText ? new TextChunks() : undefined;
+    this.readsText = this.caller.readsText;
   }
 
   public get headers(): { readonly [name: string]: string } {
@@ -74,10 +70,10 @@ export class OpenAiEngineStream extends EngineStream {
     if (this.ended || chunk.length === 0) {
       return 0;
     }
-    if (this.chunks !== undefined) {
+    if (this.readsText) {
       const whole = chunk.subarray(0, chunk.lastIndexOf(BLANK_LINE) + BLANK_LINE.length);
       const events = whole.toString('utf8');
-      const read = this.chunks.read(events);
+      const read = this.form.read(events);
       if (read !== undefined) {
         const length = read.length === events.length ? whole.length : Buffer.byteLength(events.slice(0, read.length));
         this.count(read.events);
@@ -99,18 +95,20 @@ export class OpenAiEngineStream extends EngineStream {
       this.count(events);
       this.exchange.trace?.read(text.slice(0, length));
       this.caller.texts(chunk.subarray(0, length));
-      this.chunks?.learn(chunk.toString('utf8', lastStart + DATA.length, length - BLANK_LINE.length));
+      if (this.readsText) {
+        this.form.learn(chunk.toString('utf8', lastStart, length));
+      }
     }
     return length;
   }
 
   /** Whether an event says nothing but text, and is JSON where nobody reads it once more. */
   private isSoundText(events: string, start: number, end: number): boolean {
-    if (this.chunks !== undefined) {
+    if (this.readsText) {
       return isChunkOfText(events, start, end);
     }
-    return (this.form.fits(events, start, end) && events.charCodeAt(end + 1) === LINE_FEED)
-      || (isChunkOfText(events, start, end) && this.form.parse(events, start, end));
+    const next = end + BLANK_LINE.length;
+    return this.form.fits(events, start, next) || (isChunkOfText(events, start, end) && this.form.parse(events.slice(start, next)));
   }
 
   private readEvents(chunk: Buffer): void {
@@ -162,8 +160,8 @@ export class OpenAiEngineStream extends EngineStream {
     }
     const shown = data.includes('kv_transfer_params') ? withoutKvParams(Buffer.from(data)).toString('utf8') : data;
     this.caller.event(shown === data ? bytes : Buffer.from(`data: ${shown.replace(/\n/g, '\ndata: ')}\n\n`), shown);
-    if (this.begun) {
-      this.chunks?.learn(shown);
+    if (this.begun && this.readsText) {
+      this.form.learn(`data: ${shown}\n\n`);
     }
   }
 }

@@ -1,22 +1,43 @@
+import { Fields, isObject } from './fields';
+
+const DATA = 'data: ';
 /** Where the text of a chunk begins. A quote within a text is escaped, so a text never looks like it. */
-const MEMBER = /"(?:content|text)"\s*:\s*"/;
+const MEMBER = /"(?:content|text)"\s*:\s*"/g;
 /** The literal of a text, but for its quotes. */
 const LITERAL = /(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*/y;
+/** What the literal of a text has where it is not the text itself, or where it stands for bytes that are no UTF-8, and is longer than they are. */
+const NOT_PLAIN = /["\\\u0000-\u001f\ufffd]/;
+/** What an event has that others are not read by. */
+const NOT_TO_LEARN_FROM = /kv_transfer_params|\ufffd/;
+/** Events in a row from which nothing can be learnt after which no more is tried: each costs more than what is to be spared. */
+const MOST_LESSONS = 16;
+
+/** What events say that say nothing but text. */
+export interface TextOfEvents {
+  readonly text: string;
+  readonly events: number;
+  /** Characters that they take. */
+  readonly length: number;
+}
 
 /**
- * Knows chunks that are JSON without parsing each: nearly all of a stream differ from the one before in nothing but their text.
+ * What the chunks of a stream look like, learnt from one of them that says nothing but text: nearly all differ from it in their text alone, so that they are
+ * known, or read, without parsing each.
+ *
+ * Events are given from their `data: ` to their blank line.
  */
 export class ChunkForm {
-  /** What stands before and after the text in the event that was parsed last; empty if it has none. */
+  /** What stands before and after the text in an event; empty if nothing was learnt. */
   private before = '';
   private after = '';
+  private vainLessons = 0;
 
   /**
-   * Whether an event is like the one that was parsed last, but for its text.
+   * Whether an event has this form, and is JSON therefore.
    *
    * @param events in which it is.
    * @param start where it begins.
-   * @param end after its last character, the blank line not included.
+   * @param end after its blank line.
    */
   public fits(events: string, start: number, end: number): boolean {
     const { before, after } = this;
@@ -27,18 +48,51 @@ export class ChunkForm {
       && textEnd === endOfLiteral(events, textStart);
   }
 
-  /** Parses an event, to know others like it. Returns whether its data is JSON. */
-  public parse(events: string, start: number, end: number): boolean {
-    const event = events.slice(start, end);
+  /** The text of the first events, as far as they have this form; undefined if they have to be read one by one. */
+  public read(events: string): TextOfEvents | undefined {
+    const { before, after } = this;
+    if (before === '' || !events.startsWith(before)) {
+      return undefined;
+    }
+    const between = after + before;
+    const last = events.lastIndexOf(between);
+    const end = events.indexOf(after, last === -1 ? before.length : last + between.length);
+    if (end === -1) {
+      return undefined;
+    }
+    const told = events.slice(before.length, end);
+    const text = told.replaceAll(between, '');
+    // had one of them anything else to say, there would be quotes left.
+    return NOT_PLAIN.test(text) ? undefined : { text, events: 1 + (told.length - text.length) / between.length, length: end + after.length };
+  }
+
+  /** Learns from an event that `read` is to know others by. */
+  public learn(event: string): void {
+    if (this.vainLessons < MOST_LESSONS && this.read(event) === undefined) {
+      this.vainLessons++;
+      this.parse(event);
+    }
+  }
+
+  /** Parses an event, and learns from it if all that it says is its text. Returns whether it is JSON. */
+  public parse(event: string): boolean {
+    let chunk: unknown;
     try {
-      JSON.parse(event.slice(event.indexOf('{')));
+      chunk = JSON.parse(event.slice(DATA.length));
     } catch {
       return false;
     }
-    const member = MEMBER.exec(event);
-    const textStart = member === null ? 0 : member.index + member[0].length;
-    this.before = event.slice(0, textStart);
-    this.after = event.slice(endOfLiteral(event, textStart));
+    const text = NOT_TO_LEARN_FROM.test(event) ? undefined : onlyTextOf(chunk);
+    if (text !== undefined && !NOT_PLAIN.test(text)) {
+      const [member, another] = event.matchAll(MEMBER);
+      const start = member === undefined ? 0 : member.index + member[0].length;
+      // what is spelt otherwise, or could be another's text, is not learnt from.
+      if (member !== undefined && another === undefined && event.startsWith(`${text}"`, start)) {
+        this.before = event.slice(0, start);
+        this.after = event.slice(start + text.length);
+        this.vainLessons = 0;
+      }
+    }
     return true;
   }
 }
@@ -47,4 +101,19 @@ function endOfLiteral(text: string, start: number): number {
   LITERAL.lastIndex = start;
   LITERAL.test(text);
   return LITERAL.lastIndex;
+}
+
+/** The text of a chunk that says nothing else; undefined if it does, or is none. */
+function onlyTextOf(chunk: unknown): string | undefined {
+  const { object, choices, usage, error } = isObject(chunk) ? chunk : {} as Fields;
+  const [choice, ...others] = Array.isArray(choices) ? choices : [];
+  const { delta, text: completed, finish_reason: finishReason } = isObject(choice) ? choice : {} as Fields;
+  const { content, role, ...more } = isObject(delta) ? delta : { content: completed } as Fields;
+  const isText = typeof content === 'string' && content !== '' && object !== 'error' && others.length === 0
+    && [finishReason, usage, error, ...Object.values(more)].every(isNothing);
+  return isText ? content : undefined;
+}
+
+function isNothing(value: unknown): boolean {
+  return value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0);
 }
