@@ -8,8 +8,8 @@ import { BOOLEAN, either, kind, listOf, Members, number, OBJECT, object, oneOf, 
  */
 const TEXTS = either(kind('a string or a list of strings', TEXT.holds), listOf(TEXT));
 const TOKEN_IDS = listOf(whole(0));
-const LEAST_64_BITS = -(2 ** 63);
-const MOST_64_BITS = 2 ** 63;
+/** As far as JavaScript tells such numbers apart: engines are sent them as they were written. */
+const WHOLE_64_BITS = kind('a whole number of 64 bits, from -2^63 to 2^63-1', (value) => Number.isInteger(value) && Math.abs(value as number) <= 2 ** 63);
 const PENALTY = number(-2, 2);
 const isStop = (value: unknown) => typeof value === 'string' && value !== '';
 const STOP = either(kind('a string that is not empty, or a list of them', isStop), listOf(kind('a string that is not empty', isStop), 0, 4));
@@ -49,7 +49,7 @@ const COMMON: Members = {
   frequency_penalty: PENALTY,
   presence_penalty: PENALTY,
   logit_bias: LOGIT_BIAS,
-  seed: whole(LEAST_64_BITS, MOST_64_BITS),
+  seed: WHOLE_64_BITS,
   stop: STOP,
   user: TEXT,
   response_format: RESPONSE_FORMAT,
@@ -72,7 +72,7 @@ const COMMON: Members = {
   model_parameters: OBJECT,
   ngram_corpus_id: TEXT,
   no_stop_trim: BOOLEAN,
-  priority: whole(LEAST_64_BITS, MOST_64_BITS),
+  priority: WHOLE_64_BITS,
   prompt_logprobs: whole(-1),
   regex: TEXT,
   repetition_detection: OBJECT,
@@ -200,7 +200,7 @@ export const CHAT_COMPLETION = object(CHAT, ['messages']);
 /** What a caller may add to a chat completion that is written here. */
 export const CHAT_SETTINGS = object(CHAT);
 
-const PLAIN: Members = {
+const TEXT_COMPLETION: Members = {
   ...COMMON,
   prompt: PROMPT,
   best_of: oneOf(1),
@@ -212,10 +212,10 @@ const PLAIN: Members = {
 };
 
 /** A completion. */
-export const COMPLETION = object(PLAIN, ['prompt']);
+export const COMPLETION = object(TEXT_COMPLETION, ['prompt']);
 
 /** A completion that repeats its prompt, which may be all that is asked: prompts are scored so. */
-export const ECHOED_COMPLETION = object({ ...PLAIN, max_tokens: whole(0) }, ['prompt']);
+export const ECHOED_COMPLETION = object({ ...TEXT_COMPLETION, max_tokens: whole(0) }, ['prompt']);
 
 /** Notes that a tool is to be called where a request has an empty list of them. */
 export function checkToolChoice({ tools, tool_choice: choice }: Fields, problems: FieldProblems): void {
