@@ -5,7 +5,7 @@ import { Coefficients } from '../../src/estimator/phases/coefficients';
 import { modelShape } from '../../src/estimator/phases/model-shape';
 import { promptSeconds } from '../../src/estimator/phases/prefill';
 import { MixedEngine } from '../../src/estimator/simulation/mixed-engine';
-import { MixedRequest } from '../../src/estimator/simulation/sequence';
+import { MixedRequest, replay } from '../../src/estimator/simulation/replay';
 import { ModelArchitecture } from '../../src/model';
 
 const ENGINE = {
@@ -114,7 +114,7 @@ describe('a closed loop', () => {
   test('of one client takes as long as the engine that is simulated request by request', () => {
     for (const [inputTokens, outputTokens] of [[1000, 20], [2500, 7], [30, 300]]) {
       const request: MixedRequest = { arrivalSeconds: 0, inputTokens, outputTokens, firstTokenSeconds: NaN, lastTokenSeconds: NaN };
-      new MixedEngine(engine.model, engine.engine, TRUE, engine.limits).replay([request]);
+      replay(new MixedEngine(engine.model, engine.engine, TRUE, engine.limits), [request]);
       const [ttft, tpot] = loop({ inputTokens, outputTokens }, engine);
       expect(ttft).toBeCloseTo(TRUE.gatewaySeconds + request.firstTokenSeconds, 9);
       expect(tpot).toBeCloseTo((request.lastTokenSeconds - request.firstTokenSeconds) / (outputTokens - 1), 9);

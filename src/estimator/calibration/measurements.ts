@@ -4,7 +4,7 @@ import { decodeStepSeconds } from '../phases/decode';
 import { prefillSeconds, promptSeconds } from '../phases/prefill';
 import { EngineShape, ModelShape, compiledFor, kvReadBytes } from '../phases/shapes';
 import { MixedEngine, MixedEngineLimits } from '../simulation/mixed-engine';
-import { MixedRequest } from '../simulation/sequence';
+import { MixedRequest, replay } from '../simulation/replay';
 
 /** A prompt that an idle engine read: its time to first token, with everything before and after the engine. */
 export interface UnloadedPrompt {
@@ -116,7 +116,7 @@ export class MeasuredConfiguration {
 function compareLog({ model, engine, limits }: MeasuredEngine, log: readonly LoggedRequest[], k: Coefficients): Compared[] {
   const requests = log.map(({ arrivalSeconds, inputTokens, outputTokens }): MixedRequest => (
     { arrivalSeconds, inputTokens, outputTokens, firstTokenSeconds: NaN, lastTokenSeconds: NaN }));
-  new MixedEngine(model, engine, k, limits).replay(requests);
+  replay(new MixedEngine(model, engine, k, limits), requests);
   return log.flatMap(({ ttftSeconds, endToEndSeconds, outputTokens }, i): Compared[] => [
     ...ttftSeconds === undefined ? [] : [{ metric: 'ttft' as const, measured: ttftSeconds, predicted: k.gatewaySeconds + firstTokenOf(requests[i]) }],
     ...ttftSeconds === undefined || endToEndSeconds === undefined || outputTokens < 2 ? []

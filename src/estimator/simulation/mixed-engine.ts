@@ -1,9 +1,9 @@
 import { CountedMemory, EngineMemory } from './engine-memory';
-import { MixedRequest, Sequence, rankOf } from './sequence';
+import { Sequence, SequenceList } from './sequence';
+import { StepTimes } from './step-times';
 import { WaitingLine } from './waiting-line';
 import { WritingBatch } from './writing-batch';
 import { Coefficients } from '../phases/coefficients';
-import { StepParts, kvSeconds, mixedStepSeconds, stepParts, writingStep } from '../phases/mixed';
 import { prefillAttentionFlops } from '../phases/prefill';
 import { EngineShape, ModelShape } from '../phases/shapes';
 
@@ -37,15 +37,16 @@ export class MixedEngine {
   public preemptions = 0;
 
   /** Who has a place, in the order in which they got it: first who writes, then who would if a step took more tokens, then who still reads. */
-  private readonly running: Sequence[] = [];
+  private readonly running = new SequenceList();
   /** How many of them have read their prompts. */
   private haveRead = 0;
+  /** The first of them who does not write, and the first who still reads. */
+  private nextToWrite: Sequence | undefined = undefined;
+  private nextToRead: Sequence | undefined = undefined;
   /** Places that were given so far. */
   private places = 0;
   private readonly batch: WritingBatch;
   private readonly waiting = new WaitingLine();
-  /** Whose requests have ended, to be used again. */
-  private readonly spare: Sequence[] = [];
   /** Tokens of those who write that the memory has not counted yet. */
   private uncountedTokens = 0;
 
@@ -58,37 +59,15 @@ export class MixedEngine {
   private stepSeconds = 0;
   private slopeSeconds = 0;
 
-  /** By sequences, what a step takes that only writes and reads no cache. */
-  private readonly writing: (StepParts | undefined)[] = [];
-  /** Who has its last token since the work in hand has ended, the first ones of what is kept for them. */
-  private readonly ended: MixedRequest[] = [];
-  private endedCount = 0;
-
   constructor(
     private readonly model: ModelShape,
-    private readonly engine: EngineShape,
-    private readonly k: Coefficients,
+    engine: EngineShape,
+    k: Coefficients,
     private readonly limits: MixedEngineLimits,
     private readonly memory: EngineMemory = new CountedMemory(model, limits.kvTokens, limits.blockTokens),
+    private readonly times = new StepTimes(model, engine, k),
   ) {
     this.batch = new WritingBatch(model);
-  }
-
-  /**
-   * Answers requests that come on their own.
-   *
-   * @param requests in order of arrival; what becomes of them is written into them.
-   */
-  public replay(requests: readonly MixedRequest[]): void {
-    for (const request of requests) {
-      while (this.endsSeconds < request.arrivalSeconds) {
-        this.end();
-      }
-      this.join(request, request.arrivalSeconds);
-    }
-    while (this.endsSeconds < Infinity) {
-      this.end();
-    }
   }
 
   /**
@@ -96,14 +75,13 @@ export class MixedEngine {
    *
    * @param now when it comes, no later than the end of the work in hand.
    */
-  public join(request: MixedRequest, now: number): void {
+  public join(sequence: Sequence, now: number): void {
     const { first } = this.waiting;
-    const isNext = first === undefined || rankOf(first.request) > rankOf(request);
-    const sequence = this.spare.pop() ?? new Sequence();
-    sequence.take(request);
+    const isNext = first === undefined || first.rank > sequence.rank;
+    sequence.come();
     this.waiting.push(sequence);
     if (this.isWorking) {
-      if (isNext && this.running.length < this.limits.sequences) {
+      if (isNext && this.running.size < this.limits.sequences) {
         this.cut(now);
       }
     } else if (this.endsSeconds === Infinity) {
@@ -115,27 +93,25 @@ export class MixedEngine {
   /**
    * Ends the work in hand and begins what comes next.
    *
-   * @param finished is told of each request whose last token was written; requests that it joins are there when the next step begins.
+   * @param finished is told of each request that has its last token, and when it was written.
    */
-  public end(finished: (request: MixedRequest) => void = () => {}): void {
+  public end(finished: (sequence: Sequence, now: number) => void): void {
     const now = this.endsSeconds;
     if (this.isWorking) {
       this.isWorking = false;
-      this.conclude(now);
-      for (let i = 0; i < this.endedCount; i++) {
-        finished(this.ended[i]);
-      }
+      this.conclude(now, finished);
     }
     this.begin(now);
   }
 
-  /** Goes down and loses what it has; returns the requests. It takes others at once. */
-  public fail(now: number): MixedRequest[] {
-    const lost = [...this.running, ...this.waiting.clear()].map(({ request }) => request);
+  /** Goes down and loses what it has; returns the requests, which it does not take again. It takes others at once. */
+  public fail(now: number): Sequence[] {
+    const lost = [...this.running.clear(), ...this.waiting.clear()];
     this.busySeconds += this.isWorking ? now - this.startSeconds : 0;
     this.isWorking = false;
-    this.running.length = 0;
     this.haveRead = 0;
+    this.nextToWrite = undefined;
+    this.nextToRead = undefined;
     this.batch.clear();
     this.uncountedTokens = 0;
     this.memory.clear();
@@ -144,9 +120,8 @@ export class MixedEngine {
   }
 
   /** Writes down what work has brought about. */
-  private conclude(now: number): void {
-    const { running, batch, steps, memory } = this;
-    this.endedCount = 0;
+  private conclude(now: number, finished: (sequence: Sequence, now: number) => void): void {
+    const { batch, steps, memory } = this;
     this.busySeconds += now - this.startSeconds;
     this.writingSteps += batch.size > 0 ? steps : 0;
     this.writtenTokens += batch.size * steps;
@@ -157,42 +132,33 @@ export class MixedEngine {
     batch.advance(steps);
     for (let sequence = batch.takeEnded(); sequence !== undefined; sequence = batch.takeEnded()) {
       this.uncountedTokens -= batch.contextOf(sequence) - sequence.heldTokens;
-      this.haveRead -= 1;
-      this.leave(this.placeOf(sequence), now);
+      this.takeOut(sequence);
+      finished(sequence, now);
     }
     // only the last can have tokens left to read, as each before it had the step take all of its own.
     for (let left = this.chunks; left > 0; left--) {
-      const sequence = running[this.haveRead];
+      const sequence = this.nextToRead!;
       sequence.read += sequence.chunk;
       if (sequence.read === sequence.toRead) {
+        this.haveRead += 1;
+        this.nextToRead = sequence.next;
         sequence.written += 1;
         if (sequence.written === 1) {
-          sequence.request.firstTokenSeconds = now;
+          sequence.firstTokenSeconds = now;
         }
-        if (sequence.written === sequence.request.outputTokens) {
-          this.leave(this.haveRead, now);
-        } else {
-          this.haveRead += 1;
+        if (sequence.written === sequence.outputTokens) {
+          this.takeOut(sequence);
+          finished(sequence, now);
         }
       }
     }
   }
 
-  /** One that has its last token gives up its place. */
-  private leave(at: number, now: number): void {
-    const sequence = this.running[at];
-    this.running.splice(at, 1);
-    this.memory.release(sequence);
-    sequence.request.lastTokenSeconds = now;
-    this.spare.push(sequence);
-    this.ended[this.endedCount++] = sequence.request;
-  }
-
   /** Settles what is done next, until the end of a step in which a prompt is read or a sequence ends, if nobody comes. */
   private begin(now: number): void {
-    const { limits, running, batch, memory } = this;
+    const { limits, running, batch, memory, times } = this;
     this.endsSeconds = Infinity;
-    if (running.length === 0 && this.waiting.size === 0) {
+    if (running.size === 0 && this.waiting.size === 0) {
       return;
     }
     this.fillBatch();
@@ -207,8 +173,8 @@ export class MixedEngine {
     if (this.chunks > 0) {
       this.stepSeconds = this.readingSeconds();
     } else {
-      this.stepSeconds = this.writingSeconds(batch.kvBytesRead);
-      this.slopeSeconds = this.writingSeconds(batch.kvBytesRead + batch.growthBytes) - this.stepSeconds;
+      this.stepSeconds = times.writingSeconds(batch.size, batch.kvBytesRead);
+      this.slopeSeconds = times.writingSeconds(batch.size, batch.kvBytesRead + batch.growthBytes) - this.stepSeconds;
       this.steps = this.stepsWithRoom(batch.stepsToChange);
     }
     this.isWorking = true;
@@ -218,20 +184,21 @@ export class MixedEngine {
 
   /** As many of those who have read their prompts write as a step takes. */
   private fillBatch(): void {
-    const { batch, running } = this;
+    const { batch } = this;
     const most = Math.min(this.haveRead, this.limits.stepTokens);
     while (batch.size < most) {
-      const sequence = running[batch.size];
+      const sequence = this.nextToWrite!;
       this.uncountedTokens += batch.contextOf(sequence) - sequence.heldTokens;
       batch.join(sequence);
+      this.nextToWrite = sequence.next;
     }
   }
 
   /** Has the memory count what those who write take, so many tokens more than they have. */
   private count(more: number): void {
     const { batch, running, memory } = this;
-    for (let i = 0; i < batch.size; i++) {
-      memory.hold(running[i], batch.contextOf(running[i]) + more);
+    for (let sequence = running.first; sequence !== this.nextToWrite; sequence = sequence!.next) {
+      memory.hold(sequence!, batch.contextOf(sequence!) + more);
     }
     this.uncountedTokens = -more * batch.size;
   }
@@ -240,17 +207,17 @@ export class MixedEngine {
   private makeRoom(): void {
     const { batch, running, memory } = this;
     this.count(-1);
-    for (let i = 0; i < batch.size; i++) {
-      const sequence = running[i];
-      const context = batch.contextOf(sequence);
-      const more = memory.sizeOf(context) - sequence.held;
-      while (more > memory.free && running.length > 1 && running[i] === sequence) {
-        this.throwOut(this.leastUrgent(i));
+    for (let sequence = running.first; sequence !== this.nextToWrite;) {
+      const taker: Sequence = sequence!;
+      const context = batch.contextOf(taker);
+      const more = memory.sizeOf(context) - taker.held;
+      while (more > memory.free && running.size > 1 && taker.place >= 0) {
+        sequence = taker.next;
+        this.throwOut(leastUrgent(taker));
       }
-      if (running[i] === sequence) {
-        memory.hold(sequence, context);
-      } else {
-        i -= 1;
+      if (taker.place >= 0) {
+        memory.hold(taker, context);
+        sequence = taker.next;
       }
     }
     this.uncountedTokens = 0;
@@ -261,20 +228,22 @@ export class MixedEngine {
     const { running, waiting, limits, memory } = this;
     let left = budget;
     this.chunks = 0;
-    while (left > 0 && this.haveRead + this.chunks < running.length) {
-      left -= this.read(running[this.haveRead + this.chunks], left);
+    for (let sequence = this.nextToRead; left > 0 && sequence !== undefined; sequence = sequence.next) {
+      left -= this.read(sequence, left);
     }
     // one that alone is larger than the cache is let in, as nothing would come of waiting.
-    while (left > 0 && waiting.size > 0 && running.length < limits.sequences) {
-      if (running.length > 0 && !this.hasRoomFor(waiting.first!)) {
+    while (left > 0 && waiting.size > 0 && running.size < limits.sequences) {
+      if (running.size > 0 && !this.hasRoomFor(waiting.first!)) {
         break;
       }
       const sequence = waiting.shift();
       sequence.order = this.places++;
       running.push(sequence);
+      this.nextToWrite ??= sequence;
+      this.nextToRead ??= sequence;
       sequence.read = memory.admit(sequence, sequence.toRead);
       if (!sequence.isBack) {
-        sequence.request.cachedTokens = sequence.read;
+        sequence.cachedTokens = sequence.read;
       }
       left -= this.read(sequence, left);
     }
@@ -300,26 +269,19 @@ export class MixedEngine {
 
   /** Seconds of a step that reads prompts. */
   private readingSeconds(): number {
-    const { model, running, haveRead, batch } = this;
+    const { model, batch } = this;
     let newTokens = 0;
     let attentionFlops = 0;
     let prompts = 0;
-    for (let i = haveRead; i < haveRead + this.chunks; i++) {
-      const { chunk, read, toRead } = running[i];
+    let sequence = this.nextToRead;
+    for (let left = this.chunks; left > 0; left--) {
+      const { chunk, read, toRead, next } = sequence!;
       attentionFlops += prefillAttentionFlops(model, chunk, read);
       newTokens += chunk;
       prompts += read + chunk === toRead ? 1 : 0;
+      sequence = next;
     }
-    const { size: sequences, kvBytesRead } = batch;
-    return mixedStepSeconds(model, this.engine, this.k, { sequences, kvBytesRead, newTokens, attentionFlops, prompts });
-  }
-
-  /** Seconds of a step in which the batch only writes, as `mixedStepSeconds` adds them up. */
-  private writingSeconds(kvBytesRead: number): number {
-    const { model, engine, k, writing, batch: { size } } = this;
-    const parts = writing[size] ??= stepParts(model, engine, k, writingStep(size, 0));
-    const memorySeconds = kvSeconds(engine, k, kvBytesRead) + parts.memorySeconds;
-    return parts.computeSeconds + memorySeconds + parts.layerSeconds + parts.exchangeSeconds + parts.hostSeconds;
+    return this.times.readingSeconds({ sequences: batch.size, kvBytesRead: batch.kvBytesRead, newTokens, attentionFlops, prompts });
   }
 
   /** Of so many steps that only write, how many the KV cache has room for. */
@@ -342,8 +304,8 @@ export class MixedEngine {
   private hasRoom(steps: number): boolean {
     const { memory, batch, running } = this;
     let left = memory.free;
-    for (let i = 0; i < batch.size && left >= 0; i++) {
-      left -= memory.sizeOf(batch.contextOf(running[i]) + steps - 1) - running[i].held;
+    for (let sequence = running.first; sequence !== this.nextToWrite && left >= 0; sequence = sequence!.next) {
+      left -= memory.sizeOf(batch.contextOf(sequence!) + steps - 1) - sequence!.held;
     }
     return left >= 0;
   }
@@ -370,49 +332,42 @@ export class MixedEngine {
     return steps * this.stepSeconds + this.slopeSeconds * steps * (steps - 1) / 2;
   }
 
-  /** Where one of those who write is among those who have a place, who are in order. */
-  private placeOf({ order }: Sequence): number {
-    const { running } = this;
-    let at = 0;
-    for (let end = running.length; end - at > 1;) {
-      const middle = Math.floor((at + end) / 2);
-      if (running[middle].order <= order) {
-        at = middle;
-      } else {
-        end = middle;
-      }
-    }
-    return at;
-  }
-
-  /** Of the sequences from a place on, the last of the least urgent. */
-  private leastUrgent(from: number): number {
-    const { running } = this;
-    let least = from;
-    for (let i = from + 1; i < running.length; i++) {
-      if (rankOf(running[i].request) >= rankOf(running[least].request)) {
-        least = i;
-      }
-    }
-    return least;
-  }
-
   /** A sequence loses its place, and is first of its rank to get one again; of those who could not write one may. */
-  private throwOut(at: number): void {
-    const { batch, running } = this;
-    const [sequence] = running.splice(at, 1);
+  private throwOut(sequence: Sequence): void {
+    const { batch, waiting } = this;
     if (sequence.place >= 0) {
       batch.remove(sequence);
     }
-    if (at < this.haveRead) {
-      this.haveRead -= 1;
-    }
-    this.memory.release(sequence);
+    this.takeOut(sequence);
     this.preemptions += 1;
     sequence.toRead = batch.contextOf(sequence);
     sequence.read = 0;
     sequence.isBack = true;
-    this.waiting.unshift(sequence);
+    waiting.unshift(sequence);
     this.fillBatch();
   }
+
+  /** A sequence that does not write any more gives up its place. */
+  private takeOut(sequence: Sequence): void {
+    if (this.nextToWrite === sequence) {
+      this.nextToWrite = sequence.next;
+    }
+    if (this.nextToRead === sequence) {
+      this.nextToRead = sequence.next;
+    }
+    this.haveRead -= sequence.read === sequence.toRead ? 1 : 0;
+    this.running.remove(sequence);
+    this.memory.release(sequence);
+  }
+}
+
+/** Of a sequence and those after it, the last of the least urgent. */
+function leastUrgent(first: Sequence): Sequence {
+  let least = first;
+  for (let { next } = first; next !== undefined; next = next.next) {
+    if (next.rank >= least.rank) {
+      least = next;
+    }
+  }
+  return least;
 }

@@ -6,23 +6,17 @@ import { FleetTables } from './fleet-tables';
 import { KvBlocks } from './kv-blocks';
 import { MixedEngine } from './mixed-engine';
 import { Outages } from './outages';
-import { MixedRequest } from './sequence';
+import { Sequence } from './sequence';
+import { StepTimes } from './step-times';
 import { Tournament } from './tournament';
 import { Traffic } from './traffic';
 
-/** A request of the fleet, which is used again for another once it has ended. */
-class FleetRequest implements MixedRequest {
+/** A request of the fleet, which is used again for another once it is answered. */
+class FleetRequest extends Sequence {
   public number = 0;
-  public kind = 0;
   /** Number of the engine that it was given to. */
   public engine = 0;
-  public rank = 0;
   public arrivalSeconds = NaN;
-  public inputTokens = 0;
-  public cachedTokens = 0;
-  public outputTokens = 0;
-  public firstTokenSeconds = NaN;
-  public lastTokenSeconds = NaN;
 }
 
 /**
@@ -41,9 +35,9 @@ export class MixedFleet {
   private readonly loads: Tournament;
   /** The router's choice by what engines have read; undefined where the one with the fewest requests is chosen. */
   private readonly affinity?: Affinity;
-  /** Requests that have ended. */
+  /** Requests that are answered. */
   private readonly spare: FleetRequest[] = [];
-  private readonly onAnswer: (request: MixedRequest) => void;
+  private readonly onAnswer: (sequence: Sequence, now: number) => void;
 
   /**
    * @param fleet with `chunked`.
@@ -54,10 +48,11 @@ export class MixedFleet {
     const { chunked, caching } = fleet;
     const { model, engine, coefficients, limits } = chunked!;
     this.traffic = new Traffic(arrivals);
-    this.onAnswer = (request) => this.answered(request as FleetRequest);
+    this.onAnswer = (sequence, now) => this.answered(sequence as FleetRequest, now);
+    const times = new StepTimes(model, engine, coefficients);
     this.blocks = caching === undefined ? [] : Array.from({ length: fleet.decodeEngines }, () => new KvBlocks(caching.blocks, caching.prefixes));
     this.engines = Array.from({ length: fleet.decodeEngines }, (_, i) => (
-      new MixedEngine(model, engine, coefficients, limits, caching && new BlockMemory(this.blocks[i]))));
+      new MixedEngine(model, engine, coefficients, limits, caching && new BlockMemory(this.blocks[i]), times)));
     this.events = new Tournament(fleet.decodeEngines, Infinity);
     this.loads = new Tournament(fleet.decodeEngines, 0);
     const queuedTokens = new Float64Array(fleet.decodeEngines);
@@ -140,10 +135,10 @@ export class MixedFleet {
     this.events.set(engine, this.engines[engine].endsSeconds);
   }
 
-  private answered(request: FleetRequest): void {
-    const { number, kind, engine, arrivalSeconds, firstTokenSeconds, lastTokenSeconds, cachedTokens } = request;
+  private answered(request: FleetRequest, now: number): void {
+    const { number, kind, engine, arrivalSeconds, firstTokenSeconds, cachedTokens } = request;
     const { overheadSeconds } = this.fleet;
-    const finish = lastTokenSeconds + overheadSeconds;
+    const finish = now + overheadSeconds;
     this.loads.set(engine, this.loads.valueOf(engine) - 1);
     this.affinity?.learn(engine, number, kind, cachedTokens);
     this.spare.push(request);
@@ -153,7 +148,6 @@ export class MixedFleet {
 
   private fail(request: FleetRequest, now: number): void {
     const failure = now + this.fleet.overheadSeconds;
-    this.spare.push(request);
     this.sink.failed(request.number, request.kind, request.arrivalSeconds, failure);
     this.traffic.answered(failure);
   }

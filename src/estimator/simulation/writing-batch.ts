@@ -40,18 +40,18 @@ export class WritingBatch {
 
   /** Tokens of a sequence, in the batch or not. */
   public contextOf(sequence: Sequence): number {
-    return sequence.request.inputTokens + (sequence.place < 0 ? sequence.written : this.step - sequence.since);
+    return sequence.place < 0 ? sequence.inputTokens + sequence.written : this.step - sequence.since;
   }
 
   /** A sequence writes with the others from the next step on. */
   public join(sequence: Sequence): void {
     const { step, layerKinds } = this;
     const context = this.contextOf(sequence);
-    const ends = step + sequence.request.outputTokens - sequence.written;
+    const ends = step + sequence.outputTokens - sequence.written;
     const place = this.freePlaces.length > 0 ? this.freePlaces.pop()! : this.sequences.length;
     this.sequences[place] = sequence;
     sequence.place = place;
-    sequence.since = step - sequence.written;
+    sequence.since = step - context;
     this.size += 1;
     this.kvBytesRead += kvReadBytes(this.model, context);
     this.growthBytes += this.growthOf(context);
@@ -113,7 +113,7 @@ export class WritingBatch {
 
   private putOut(sequence: Sequence): void {
     this.freePlaces.push(sequence.place);
-    sequence.written = this.step - sequence.since;
+    sequence.written = this.step - sequence.since - sequence.inputTokens;
     sequence.place = -1;
     this.size -= 1;
   }

@@ -13,7 +13,7 @@ import { MixedEngine } from '../../../src/estimator/simulation/mixed-engine';
 import { MixedFleet } from '../../../src/estimator/simulation/mixed-fleet';
 import { Outages } from '../../../src/estimator/simulation/outages';
 import { Prefixes } from '../../../src/estimator/simulation/prefixes';
-import { MixedRequest } from '../../../src/estimator/simulation/sequence';
+import { MixedRequest, replay } from '../../../src/estimator/simulation/replay';
 import { ModelArchitecture } from '../../../src/model';
 
 const ENGINE: EngineShape = {
@@ -69,7 +69,7 @@ const arbitraryRequests = fc.array(fc.record({
 test('events are taken in one piece as step by step, to 1e-9', () => {
   fc.assert(fc.property(arbitraryModel, arbitraryLimits, arbitraryRequests, (model, limits, requests) => {
     const expected = mixedReference(1, model, ENGINE, K, limits, requests);
-    new MixedEngine(model, ENGINE, K, limits).replay(requests);
+    replay(new MixedEngine(model, ENGINE, K, limits), requests);
     requests.forEach((one, i) => {
       expect(Math.abs(one.firstTokenSeconds / expected[i].firstTokenSeconds - 1)).toBeLessThan(1e-9);
       expect(Math.abs(one.lastTokenSeconds / expected[i].lastTokenSeconds - 1)).toBeLessThan(1e-9);

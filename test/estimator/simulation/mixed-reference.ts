@@ -5,7 +5,7 @@ import { prefillAttentionFlops } from '../../../src/estimator/phases/prefill';
 import { EngineShape, ModelShape, kvBytes, kvReadBytes } from '../../../src/estimator/phases/shapes';
 import { InstanceFailure } from '../../../src/estimator/simulation';
 import { MixedEngineLimits } from '../../../src/estimator/simulation/mixed-engine';
-import { MixedRequest } from '../../../src/estimator/simulation/sequence';
+import { MixedRequest } from '../../../src/estimator/simulation/replay';
 
 interface Sequence { request: MixedRequest; toRead: number; read: number; written: number; held: number; isBack: boolean }
 interface Chunk { sequence: Sequence; from: number; tokens: number }
