@@ -7,6 +7,8 @@ const SUMS_PER_LAYER = 2;
 /** To the experts of a token, and back (GShard, arXiv:2006.16668). */
 const EXCHANGES_PER_LAYER = 2;
 
+const DOUBLINGS = Float64Array.from({ length: 129 }, (_, ranks) => Math.log2(ranks));
+
 /**
  * Seconds in which the activations of `tokens` tokens pass between ranks, stages, and engines that share experts, over all layers.
  */
@@ -24,7 +26,7 @@ function sumSeconds(model: ModelShape, engine: EngineShape, k: Coefficients, tok
     return 0;
   }
   const sums = SUMS_PER_LAYER * model.layers - (expertSharers > 1 ? model.expertLayers : 0);
-  return sums * (Math.log2(ranks) * k.collectiveHopSeconds + linkSeconds(engine, k, 2 * (chips - 1) / chips * tokens * model.activationBytes));
+  return sums * (doublings(ranks) * k.collectiveHopSeconds + linkSeconds(engine, k, 2 * (chips - 1) / chips * tokens * model.activationBytes));
 }
 
 /**
@@ -45,7 +47,12 @@ function exchangeSeconds(model: ModelShape, engine: EngineShape, k: Coefficients
     return 0;
   }
   const bytes = (1 - 1 / (chips * expertSharers)) * tokens / chips * model.expertsPerToken * model.activationBytes;
-  return EXCHANGES_PER_LAYER * model.expertLayers * (Math.log2(ranks * expertSharers) * k.collectiveHopSeconds + linkSeconds(engine, k, bytes));
+  return EXCHANGES_PER_LAYER * model.expertLayers * (doublings(ranks * expertSharers) * k.collectiveHopSeconds + linkSeconds(engine, k, bytes));
+}
+
+/** Ranks of an engine are few, and logarithms take long. */
+function doublings(ranks: number): number {
+  return ranks < DOUBLINGS.length ? DOUBLINGS[ranks] : Math.log2(ranks);
 }
 
 function linkSeconds({ linkBytesPerSecond }: EngineShape, k: Coefficients, bytes: number): number {

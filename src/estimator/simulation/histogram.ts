@@ -13,14 +13,14 @@ const BUCKETS = (GREATEST - LEAST) << MANTISSA_BITS;
 export const QUANTILE_ERROR = 2 ** -(MANTISSA_BITS + 1);
 
 /**
- * Mean, extremes and quantiles of any number of positive figures in fixed memory: 512 buckets to each power of two.
+ * Mean, extremes and quantiles of up to 2^32 positive figures in fixed memory: 512 buckets to each power of two.
  */
 export class Histogram {
   public count = 0;
   public sum = 0;
   public min = Infinity;
   public max = 0;
-  private readonly counts = new Float64Array(BUCKETS);
+  private readonly counts = new Uint32Array(BUCKETS);
 
   /**
    * @param value above 0; figures beyond 2^-40 to 2^40 are put into the outermost buckets.

@@ -58,6 +58,8 @@ export class MixedEngine {
   /** Seconds of its first step, and what each further one takes longer. */
   private stepSeconds = 0;
   private slopeSeconds = 0;
+  /** A step that reads prompts, the same object for all of them. */
+  private readonly step = { sequences: 0, kvBytesRead: 0, newTokens: 0, attentionFlops: 0, prompts: 0 };
 
   constructor(
     private readonly model: ModelShape,
@@ -269,19 +271,21 @@ export class MixedEngine {
 
   /** Seconds of a step that reads prompts. */
   private readingSeconds(): number {
-    const { model, batch } = this;
-    let newTokens = 0;
-    let attentionFlops = 0;
-    let prompts = 0;
+    const { model, batch, step } = this;
+    step.sequences = batch.size;
+    step.kvBytesRead = batch.kvBytesRead;
+    step.newTokens = 0;
+    step.attentionFlops = 0;
+    step.prompts = 0;
     let sequence = this.nextToRead;
     for (let left = this.chunks; left > 0; left--) {
       const { chunk, read, toRead, next } = sequence!;
-      attentionFlops += prefillAttentionFlops(model, chunk, read);
-      newTokens += chunk;
-      prompts += read + chunk === toRead ? 1 : 0;
+      step.newTokens += chunk;
+      step.attentionFlops += prefillAttentionFlops(model, chunk, read);
+      step.prompts += read + chunk === toRead ? 1 : 0;
       sequence = next;
     }
-    return this.times.readingSeconds({ sequences: batch.size, kvBytesRead: batch.kvBytesRead, newTokens, attentionFlops, prompts });
+    return this.times.readingSeconds(step);
   }
 
   /** Of so many steps that only write, how many the KV cache has room for. */

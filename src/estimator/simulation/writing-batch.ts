@@ -119,10 +119,7 @@ export class WritingBatch {
   }
 
   private growthOf(context: number): number {
-    let growth = 0;
-    for (const { bytes, most } of this.layerKinds) {
-      growth += context < most ? bytes : 0;
-    }
-    return growth;
+    const { kvBytesPerTokenFull, attendedTokens, kvBytesPerTokenWindowed, windowAttendedTokens } = this.model;
+    return (context < attendedTokens ? kvBytesPerTokenFull : 0) + (context < windowAttendedTokens ? kvBytesPerTokenWindowed : 0);
   }
 }
