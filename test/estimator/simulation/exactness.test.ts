@@ -78,6 +78,7 @@ const fleets: fc.Arbitrary<Fleet> = fc.record({
     until: fc.double({ min: 0.02, max: 2, noNaN: true }),
   }), { minLength: 1, maxLength: 3 })),
   minPromptTokens: fc.constantFrom(undefined, undefined, 0, 300, 2000),
+  tiers: fc.boolean(),
   objective: fc.constantFrom(undefined, { ttftSeconds: 0.1 }, { ttftSeconds: 0.5, tpotSeconds: 0.02 }),
   seed: fc.integer(),
   classes,
@@ -91,7 +92,13 @@ const fleets: fc.Arbitrary<Fleet> = fc.record({
       requestsPerSecond: r.load,
       interarrivalScv: r.scv,
       lengthClasses: r.classes.map(({ inputTokens, cachedShare, outputTokens, serviceTier }) => (
-        { weight: 1 / r.classes.length, inputTokens, outputTokens, serviceTier, cachedInputTokens: Math.floor(cachedShare * (inputTokens - 1)) }
+        {
+          weight: 1 / r.classes.length,
+          inputTokens,
+          outputTokens,
+          serviceTier: r.tiers ? serviceTier : undefined,
+          cachedInputTokens: Math.floor(cachedShare * (inputTokens - 1)),
+        }
       )),
     },
     objective: r.objective,
@@ -133,13 +140,13 @@ function loaded(fleet: Fleet): Service | undefined {
 }
 
 // every request is of its own kind, compiled lengths or not, and clients start apart: where two engines do the same at the same time, the last bit
-// of a sum would decide which one is first
+// of a sum would decide which one is first. All start before one is answered, as requests come in order of time
 class Distinct extends RandomArrivals {
   private start = 0.0001;
   private next = 0;
 
   public seconds(): number {
-    return this.clients > 0 ? this.start *= 1.7320508 : super.seconds();
+    return this.clients > 0 ? this.start *= 1.0173205 : super.seconds();
   }
 
   public kind(): number {
