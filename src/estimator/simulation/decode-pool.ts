@@ -47,8 +47,10 @@ export class DecodePool {
   private readonly caches?: PoolCaches;
   private readonly doing: Uint8Array;
   private readonly reading: Int32Array;
-  // the first of those who were admitted and have no token yet
+  // the first of those who joined since the engine has taken a step
   private readonly fresh: Int32Array;
+  // when a step ends whose end was dealt with in advance
+  private readonly ahead: Float64Array;
   private readonly clock: Float64Array;
   private readonly step: Float64Array;
   private readonly target: Float64Array;
@@ -59,7 +61,12 @@ export class DecodePool {
   private readonly leaving: TaskHeap[];
   private readonly bending: TaskHeap[];
 
-  constructor(private readonly fleet: FleetTables, private readonly requests: Requests, private readonly answers: Answers) {
+  /**
+   * @param looksAhead whether a request may join the batch of the next step as soon as it comes: where no other can come first, and no engine goes down meanwhile.
+   */
+  constructor(
+    private readonly fleet: FleetTables, private readonly requests: Requests, private readonly answers: Answers, private readonly looksAhead: boolean,
+  ) {
     const { decodeEngines: engines } = fleet;
     this.events = new Tournament(engines, Infinity);
     this.loads = new Tournament(engines, 0);
@@ -73,6 +80,7 @@ export class DecodePool {
     this.doing = new Uint8Array(engines);
     this.reading = new Int32Array(engines).fill(-1);
     this.fresh = new Int32Array(engines).fill(-1);
+    this.ahead = new Float64Array(engines).fill(-Infinity);
     this.clock = new Float64Array(engines);
     this.step = new Float64Array(engines);
     this.target = new Float64Array(engines);
@@ -119,10 +127,22 @@ export class DecodePool {
       this.boundary(engine);
     } else if (this.doing[engine] === Doing.DECODING && this.queues.first(engine) === place && this.admissible(engine, place)) {
       // it joins when the step that is running ends; who waits already joins then too, or is waiting for someone to leave
-      const target = this.step[engine] + this.stepsUntil(engine, now);
-      if (target < this.target[engine]) {
-        this.target[engine] = target;
-        this.events.set(engine, this.clock[engine] + this.stepsSeconds(engine, target - this.step[engine]));
+      if (now <= this.ahead[engine]) {
+        // the one before it saw to that step
+        this.boundary(engine);
+        return;
+      }
+      const steps = this.stepsUntil(engine, now);
+      if (this.step[engine] + steps < this.target[engine]) {
+        const ends = this.clock[engine] + this.stepsSeconds(engine, steps);
+        if (this.looksAhead) {
+          this.advance(engine, steps, ends);
+          this.ahead[engine] = ends;
+          this.boundary(engine);
+        } else {
+          this.target[engine] = this.step[engine] + steps;
+          this.events.set(engine, ends);
+        }
       }
     }
   }
@@ -136,6 +156,7 @@ export class DecodePool {
       const row = requests.row[place];
       this.reading[engine] = -1;
       this.busySeconds += now - this.clock[engine];
+      this.clock[engine] = now;
       this.queuedTokens[engine] -= kinds.newTokens[row];
       this.affinity?.learn(engine, place, row % this.fleet.kindCount, requests.cached[place]);
       requests.firstToken[place] = now;
@@ -147,15 +168,9 @@ export class DecodePool {
         this.join(engine, place);
       }
     } else {
-      const k = this.target[engine] - this.step[engine];
-      this.busySeconds += now - this.clock[engine];
-      this.steps += k;
-      this.tokens += k * this.batch[engine];
-      this.readBytes[engine] += this.growthBytes[engine] * k;
-      this.step[engine] += k;
+      this.advance(engine, this.target[engine] - this.step[engine], now);
       this.bendAndLeave(engine, now);
     }
-    this.clock[engine] = now;
     this.boundary(engine);
   }
 
@@ -200,6 +215,17 @@ export class DecodePool {
   /** An engine is up again. */
   public restore(engine: number): void {
     this.loads.set(engine, 0);
+  }
+
+  /** An engine takes so many steps, until a time. */
+  private advance(engine: number, steps: number, until: number): void {
+    this.busySeconds += until - this.clock[engine];
+    this.steps += steps;
+    this.tokens += steps * this.batch[engine];
+    this.readBytes[engine] += this.growthBytes[engine] * steps;
+    this.step[engine] += steps;
+    this.clock[engine] = until;
+    this.fresh[engine] = -1;
   }
 
   private admissible(engine: number, place: number): boolean {
@@ -315,7 +341,6 @@ export class DecodePool {
       for (let place = this.fresh[engine]; place >= 0; place = requests.next[place]) {
         requests.firstToken[place] = firstToken;
       }
-      this.fresh[engine] = -1;
     }
     this.doing[engine] = Doing.DECODING;
     const target = Math.min(this.leaving[engine].key, this.bending[engine].key);

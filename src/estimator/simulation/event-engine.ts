@@ -68,7 +68,7 @@ export class EventEngine {
     this.traffic = new Traffic(arrivals);
     this.prefill = new PrefillPool(fleet, this.requests);
     this.links = new SharedLinks(fleet.links, fleet.flowsAtFullSpeed);
-    this.decode = new DecodePool(fleet, this.requests, this);
+    this.decode = new DecodePool(fleet, this.requests, this, fleet.ranks === 1 && outages.nextSeconds === Infinity);
     this.routing = routing && new Routing(routing, this.prefill, this.decode);
   }
 
