@@ -8,7 +8,7 @@ export interface Arrivals {
   readonly requests: number;
   /** Clients that send the next request as soon as the last one is answered; 0 if requests come on their own. */
   readonly clients: number;
-  /** When the next request comes, or the next client sends its first one, in seconds; ascending. */
+  /** When the next request comes, or the next client sends its first one, in seconds; ascending, and all clients' first ones before one is answered. */
   seconds(): number;
   /** The kind of the next request. */
   kind(): number;

@@ -7,7 +7,8 @@ import { Refusal } from '../estimate';
  */
 export interface SimulationOptions {
   /**
-   * Seed of the random numbers, a whole number from 0 to 2^32 - 1.
+   * Seed of the random numbers, a whole number from 0 to 2^32 - 1. Of one seed and workload, fleets and rates of every size meet the same requests in the
+   * same order, so that two simulations differ by what they compare and not by chance.
    *
    * @default 0
    */
@@ -21,7 +22,7 @@ export interface SimulationOptions {
   readonly requests?: number;
 
   /**
-   * Clients that each send the next request when the last one is answered (closed loop); the workload's rate is not used.
+   * Clients that each send the next request when the last one is answered (closed loop), their first ones all at once; the workload's rate is not used.
    *
    * @default - requests come at the workload's rate, whatever is answered (open loop)
    */
