@@ -7,6 +7,7 @@ import { Handoff, HandoffOutcome, Prepared } from './handoff/handoff';
 import { Meeting } from './handoff/prefill-leg';
 import { RouterMetrics } from './metrics';
 import { Choice } from './path-chooser';
+import { Patience } from './patience';
 import { Endpoint } from './targets/endpoint';
 import { FailedRequests } from './targets/failed-requests';
 import { Target } from './targets/target';
@@ -122,13 +123,13 @@ export class Attempts {
   private async answerHandedOff(exchange: Exchange, asked: EngineRequest, target: Target, leg: Leg, prepared: Prepared): Promise<number | undefined> {
     const cancellation = leg.cancellation.part();
     let late = false;
-    const timer = setTimeout(() => {
+    const patience = new Patience(Math.max(0, prepared.leaseEndMillis! - performance.now()), () => {
       late = !exchange.answer.started;
       // an answer that is not a stream says nothing before its end, so that its silence does not tell whether the KV cache was fetched in time.
       if (late && asked.stream) {
         cancellation.cancel(new Error('the KV cache was not fetched in time'));
       }
-    }, Math.max(0, prepared.leaseEndMillis! - performance.now()));
+    });
     try {
       const status = await this.leg.run(exchange, asked, { ...leg, cancellation });
       if (late && status === 200) {
@@ -141,7 +142,7 @@ export class Attempts {
         throw e;
       }
     } finally {
-      clearTimeout(timer);
+      patience.end();
     }
     return this.answerAlone(exchange, asked, target, leg, cancellation.reason === undefined ? 'fallback_decode_failed' : 'fallback_lease');
   }

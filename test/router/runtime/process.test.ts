@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import * as net from 'node:net';
-import { ask, chat, chunkOf, configOf, DONE, drained, KEY, MockEngine, routerFor, sse, streamOf } from './harness';
+import { ask, chat, chunkOf, configOf, DONE, drained, KEY, MockEngine, routerFor, sleep, sse, streamOf, until } from './harness';
 import { bundle, OUT, ROOT, RouterProcess } from './router-process';
 
 const routers: RouterProcess[] = [];
@@ -63,6 +63,26 @@ describe('a router that is told to stop', () => {
     expect(await router.said('drained')).toMatchObject({ cut: 1 });
     await engine.stop();
   });
+});
+
+test('a router that was paused does not take for silent what has spoken meanwhile, nor a caller for stalled', async () => {
+  const texts = Array.from({ length: 45 }, (_, i) => `${i}`);
+  const engine = await MockEngine.start(streamOf(texts, 100));
+  const router = launch(configOf([{ name: 'decode', role: 'decode', protocol: 'openai', url: engine.url }], {
+    limits: { firstByteTimeoutSeconds: 2, idleTimeoutSeconds: 2 },
+  }));
+  const url = `http://127.0.0.1:${(await router.said('listening')).port}`;
+  const begun = await ask(url, chat({ stream: true }));
+  const asked = ask(url, chat({ stream: true }));
+  await until(() => engine.requests.length === 2, 'the engine has both');
+  router.child.kill('SIGSTOP');
+  // it is the time that passes which is tested.
+  await sleep(3_000);
+  router.child.kill('SIGCONT');
+  for (const response of [begun, await asked]) {
+    expect(await drained(response)).toEqual({ text: texts.map((text) => sse(chunkOf(text))).join('') + DONE, broken: false });
+  }
+  await engine.stop();
 });
 
 describe('a router that cannot start', () => {

@@ -9,6 +9,7 @@ import { ASK_FOR_KV_CACHE } from './kv-params';
 import { BootstrapServers, isKept, underTransferId } from './mooncake';
 import { kvHandoffOf } from '../../../kv-connectors';
 import { Prompt } from '../../../routing';
+import { Patience } from '../patience';
 import { Endpoint } from '../targets/endpoint';
 import { FailedRequests } from '../targets/failed-requests';
 import { Target } from '../targets/target';
@@ -202,7 +203,7 @@ export class PrefillLeg {
     target.take(endpoint, prompt);
     this.metrics.inFlight.inc(labels);
     const attempt = cancellation.part();
-    const timer = setTimeout(() => attempt.cancel(new Error('the prompt was not read in time')), this.limits.prefillTimeoutSeconds * 1000);
+    const patience = new Patience(this.limits.prefillTimeoutSeconds * 1000, () => attempt.cancel(new Error('the prompt was not read in time')));
     const span = exchange.trace?.leg('prefill', endpoint.url);
     let status: number | undefined;
     const askedAt = performance.now();
@@ -240,7 +241,7 @@ export class PrefillLeg {
       return { kind: 'failed', outcome: 'fallback_prefill_failed' };
     } finally {
       span?.end(status);
-      clearTimeout(timer);
+      patience.end();
       wasRead();
       endpoint.release();
       this.metrics.inFlight.dec(labels);

@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { LimitsConfig } from '../config';
 import { Exchange } from '../exchange';
+import { Patience } from '../patience';
 import { EngineResponse } from '../targets/engine-response';
 import { EngineError } from '../wire/api-error';
 
@@ -11,7 +12,7 @@ const AFTER_DONE_MILLIS = 1_000;
 export class Silence {
   private readonly exchange: Exchange;
   private readonly idleTimeoutSeconds: number;
-  private timer?: NodeJS.Timeout;
+  private patience: Patience;
   private hasBegun = false;
   /** When the engine was last begun to be waited for, for more; undefined while it is not. */
   private sinceMillis?: number;
@@ -20,9 +21,9 @@ export class Silence {
   constructor(exchange: Exchange, { firstByteTimeoutSeconds, idleTimeoutSeconds }: LimitsConfig) {
     this.exchange = exchange;
     this.idleTimeoutSeconds = idleTimeoutSeconds;
-    this.timer = setTimeout(
-      () => exchange.cancel(new EngineError(504, 'first_byte_timeout', `no answer began within ${firstByteTimeoutSeconds} s`)),
+    this.patience = new Patience(
       Math.max(0, firstByteTimeoutSeconds - exchange.elapsedSeconds()) * 1000,
+      () => exchange.cancel(new EngineError(504, 'first_byte_timeout', `no answer began within ${firstByteTimeoutSeconds} s`)),
     );
   }
 
@@ -30,7 +31,7 @@ export class Silence {
   public begin(): void {
     if (!this.hasBegun) {
       this.hasBegun = true;
-      clearTimeout(this.timer);
+      this.patience.end();
       this.watch(this.idleTimeoutSeconds * 1000);
     }
   }
@@ -47,18 +48,18 @@ export class Silence {
 
   /** The engine has a moment to close its stream, so that its connection can be used again. */
   public afterDone(response: EngineResponse): void {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => response.breakOff(), AFTER_DONE_MILLIS);
+    this.patience.end();
+    this.patience = new Patience(AFTER_DONE_MILLIS, () => response.breakOff());
   }
 
   /** The engine is no longer waited for. */
   public end(): void {
-    clearTimeout(this.timer);
+    this.patience.end();
   }
 
   /** Looks now and then, as a timer for each silence would cost more than what is done with what ends it. */
   private watch(millis: number): void {
-    this.timer = setTimeout(() => {
+    this.patience = new Patience(millis, () => {
       const limitMillis = this.idleTimeoutSeconds * 1000;
       const leftMillis = this.sinceMillis === undefined ? limitMillis : this.sinceMillis + limitMillis - performance.now();
       if (leftMillis > 0) {
@@ -66,6 +67,6 @@ export class Silence {
       } else {
         this.exchange.cancel(new EngineError(504, 'idle_timeout', `the engine was silent for ${this.idleTimeoutSeconds} s`));
       }
-    }, millis);
+    });
   }
 }

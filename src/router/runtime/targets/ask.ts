@@ -1,5 +1,6 @@
 import { EngineResponse } from './engine-response';
 import { Cancellation } from '../cancellation';
+import { Patience } from '../patience';
 import { ConnectError, CrossedError } from '../upstream/connection';
 import { Connections } from '../upstream/connections';
 import { readWhole, WholeAnswer } from '../wire/whole-answer';
@@ -51,10 +52,10 @@ export async function getWhole(
   connections: Connections, path: string, headers: { readonly [name: string]: string }, timeoutMillis: number, maxBytes: number,
 ): Promise<WholeAnswer> {
   const cancellation = new Cancellation();
-  const timer = setTimeout(() => cancellation.cancel(new TimeOver(`the engine took longer than ${timeoutMillis} ms to answer`)), timeoutMillis);
+  const patience = new Patience(timeoutMillis, () => cancellation.cancel(new TimeOver(`the engine took longer than ${timeoutMillis} ms to answer`)));
   try {
     return await readWhole(await ask(connections, { method: 'GET', path, headers, isRepeatable: true }, cancellation), maxBytes);
   } finally {
-    clearTimeout(timer);
+    patience.end();
   }
 }

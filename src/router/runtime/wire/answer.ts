@@ -1,6 +1,7 @@
 import { ServerResponse } from 'node:http';
 import { constants, Http2ServerResponse, ServerHttp2Stream } from 'node:http2';
 import { reset } from '../http2-sessions';
+import { Patience } from '../patience';
 import { endOfTurn } from '../turn';
 
 /** The caller closed its connection. */
@@ -158,14 +159,14 @@ export class Answer {
   private async patiently(on: (resolve: () => void) => void, off: (resolve: () => void) => void): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       const settle = (error?: Error) => {
-        clearTimeout(timer);
+        patience.end();
         off(done);
         this.out.off('close', gone);
         return error === undefined ? resolve() : reject(error);
       };
       const done = () => settle();
       const gone = () => settle(this.isWhole ? undefined : new CallerGone('the caller closed its connection'));
-      const timer = setTimeout(() => settle(new CallerStalled('the caller took no byte for too long')), this.stallMillis);
+      const patience = new Patience(this.stallMillis, () => settle(new CallerStalled('the caller took no byte for too long')));
       this.out.once('close', gone);
       on(done);
     });
