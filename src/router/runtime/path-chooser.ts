@@ -135,7 +135,7 @@ export class PathChooser {
    * target, and so are those that failed this very request.
    *
    * @param routed the request.
-   * @param tried engines that are not to answer.
+   * @param tried engines that it could not reach: they are to answer only if no other can.
    */
   public choose(routed: Routed, tried: ReadonlySet<Endpoint>): Choice {
     const { prompt, promptTokens, caller, asked } = routed;
@@ -144,7 +144,7 @@ export class PathChooser {
     let decided = this.decide(routed, { notToAnswer, notToRead: unread, isReliable: true });
     for (const isReliable of failed.size + unread.size === 0 ? [false] : [true, false]) {
       if (decided.decision.reason === 'nothing_available') {
-        decided = this.decide(routed, { notToAnswer: tried, notToRead: NONE, isReliable });
+        decided = this.decide(routed, { notToAnswer: isReliable ? tried : NONE, notToRead: NONE, isReliable });
       }
     }
     const { decision, candidates } = decided;

@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import { ask, chat, drained, MockEngine, routerFor, sleep, streamOf, TestRouter, until, whole } from './harness';
+import { ask, chat, drained, errorOf, MockEngine, routerFor, sleep, streamOf, TestRouter, until, whole } from './harness';
 import { Cancellation } from '../../../src/router/runtime/cancellation';
 import { TargetConfig } from '../../../src/router/runtime/config';
 import { SrvDiscovery } from '../../../src/router/runtime/targets/discovery';
@@ -7,6 +7,7 @@ import { Endpoint } from '../../../src/router/runtime/targets/endpoint';
 import { Engines } from '../../../src/router/runtime/targets/engines';
 import { FailedRequest } from '../../../src/router/runtime/targets/failed-requests';
 import { Target } from '../../../src/router/runtime/targets/target';
+import { ConnectError } from '../../../src/router/runtime/upstream/connection';
 import { readWhole } from '../../../src/router/runtime/wire/whole-answer';
 import { Prompt } from '../../../src/routing';
 
@@ -166,6 +167,33 @@ describe('failure', () => {
     expect((await ask(router.url, chat())).status).toBe(200);
     expect(gone.requests).toHaveLength(0);
     expect(up.requests).toHaveLength(1);
+  });
+
+  test('to connect once, of an engine that is alone, fails none of those that want it, and is told', async () => {
+    const engine = await engineWith(streamOf(['a'], 20));
+    const router = await routed([target(engine.url, { maxInFlight: 2 })]);
+    const post = jest.spyOn(Endpoint.prototype, 'post').mockRejectedValueOnce(new ConnectError(new Error('connect ETIMEDOUT')));
+    try {
+      const answers = await Promise.all(Array.from({ length: 12 }, async () => ask(router.url, chat({ stream: true }))));
+      expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+      await Promise.all(answers.map(drained));
+    } finally {
+      post.mockRestore();
+    }
+    expect(router.lines.filter(({ level }) => level > 30)).toMatchObject([
+      { endpoint: engine.url, msg: 'an engine gets no request until it has answered a probe', error: 'no connection could be made' },
+    ]);
+  });
+
+  test('to connect to an engine that is gone ends the wait for it', async () => {
+    const engine = await engineWith();
+    const router = await routed([target(engine.url)]);
+    await engine.stop();
+    const answers = await Promise.all([1, 2, 3].map(async () => ask(router.url, chat())));
+    expect(await Promise.all(answers.map(async (answer) => [answer.status, (await errorOf(answer)).code]))).toEqual(answers.map(() => [503, 'no_engine']));
+    expect(router.lines.filter(({ level }) => level > 30).map(({ msg }) => msg)).toEqual([
+      'an engine gets no request until it has answered a probe', 'an engine cannot be reached',
+    ]);
   });
 
   test('after a connection was made is never retried: the engine may have begun', async () => {

@@ -62,7 +62,7 @@ export class Admission {
    *
    * @param exchange for whom.
    * @param routed the request.
-   * @param tried engines that are not to answer.
+   * @param tried engines that it could not reach.
    */
   public async admit(exchange: Exchange, routed: Routed, tried: ReadonlySet<Endpoint>): Promise<Choice | undefined> {
     // nobody overtakes those that wait for the same.

@@ -61,6 +61,8 @@ export class Endpoint implements EngineState {
   /** What was last told of it; that it is up at first is no news. */
   private toldUp = true;
   private probesFailed = 0;
+  /** Whether no connection could be made, and no probe has told since whether one can. */
+  private isDoubted = false;
   /** The last requests that failed in a row, each once, and how often it was passed over since one went well. */
   private failures: readonly FailedRequest[] = [];
   private ejections = 0;
@@ -97,9 +99,9 @@ export class Endpoint implements EngineState {
     return this.requests + this.reported.othersRequests;
   }
 
-  /** Requests that it may get besides. */
+  /** Requests that it may get besides: none while it is not known whether it can be reached. */
   public get freeSlots(): number {
-    return Math.max(0, this.maxInFlight - this.requests);
+    return this.isDoubted ? 0 : Math.max(0, this.maxInFlight - this.requests);
   }
 
   /** Tokens of the prompts that the engine has of this router and has yet to read, as far as engines tell. */
@@ -124,7 +126,7 @@ export class Endpoint implements EngineState {
 
   /** Whether the engine is up and its last requests did not fail in a row. After those that did, it is tried with one at a time until one goes well. */
   public isReliable(now: number): boolean {
-    return this.up && now >= this.ejectedUntil && (this.ejections === 0 || this.requests === 0);
+    return this.up && !this.isDoubted && now >= this.ejectedUntil && (this.ejections === 0 || this.requests === 0);
   }
 
   /** Takes so many requests at once from now on; those beyond it end as they would. */
@@ -188,10 +190,13 @@ export class Endpoint implements EngineState {
     }
   }
 
-  /** No connection could be made: the engine is down until a probe says otherwise. */
+  /** No connection could be made: probes, the first of them at once, tell whether the engine is down. Until then it gets no request. */
   public unreachable(): void {
-    this.up = false;
-    this.probesFailed = PROBES_TO_FAIL;
+    if (this.up && !this.isDoubted) {
+      this.isDoubted = true;
+      this.onHealth('an engine gets no request until it has answered a probe', 'no connection could be made');
+      void this.probe();
+    }
   }
 
   /** Where a path of the engine is. */
@@ -233,6 +238,7 @@ export class Endpoint implements EngineState {
       return;
     }
     this.probesFailed = 0;
+    this.isDoubted = false;
     this.up = true;
     this.tellHealth();
     // told each time: nothing else tells the end of the time for which it was passed over.
