@@ -1,6 +1,6 @@
 import { ChildProcess, spawn } from 'node:child_process';
 import { createServer, ServerResponse } from 'node:http';
-import { AddressInfo } from 'node:net';
+import { AddressInfo, connect, Socket } from 'node:net';
 import { createInterface, Interface } from 'node:readline';
 import { ask, chat, chunkOf, COMPLETION, errorOf, MockEngine, routerFor, sse, TestRouter, until, whole } from './harness';
 import { VllmPair } from './vllm-pair';
@@ -19,7 +19,7 @@ const ENGINE = `
       request.resume().on('end', () => console.log('asked'));
     }
   });
-  server.listen(0, '127.0.0.1', () => console.log(server.address().port));`;
+  server.listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => console.log(server.address().port));`;
 
 /** It, as a process that can be paused. */
 class EngineProcess {
@@ -31,6 +31,7 @@ class EngineProcess {
 
   private readonly child: ChildProcess = spawn(process.execPath, ['-e', ENGINE], { stdio: ['ignore', 'pipe', 'inherit'] });
   private readonly lines: string[] = [];
+  private readonly others: Socket[] = [];
   private readonly reader: Interface = createInterface({ input: this.child.stdout! }).on('line', (line) => this.lines.push(line));
 
   public get url(): string {
@@ -46,7 +47,16 @@ class EngineProcess {
     this.child.kill('SIGSTOP');
   }
 
+  /** As if its host was gone: it takes no more connections either, as those that wait to be taken are as many as may. */
+  public vanish(): void {
+    this.pause();
+    for (let i = 0; i < 8; i++) {
+      this.others.push(connect(Number(this.lines[0]), '127.0.0.1').on('error', () => undefined));
+    }
+  }
+
   public async stop(): Promise<void> {
+    this.others.forEach((socket) => socket.destroy());
     this.reader.close();
     this.child.kill('SIGKILL');
   }
@@ -66,7 +76,10 @@ afterEach(async () => {
   await Promise.all(servers.splice(0).map(async (server) => server.stop()));
 });
 
-test('requests that an engine has answered nothing to are given up once it stands still, handed off or not, streams and others', async () => {
+test.each<[string, (engine: EngineProcess) => void]>([
+  ['it stands still', (engine) => engine.pause()],
+  ['its host has vanished', (engine) => engine.vanish()],
+])('requests that an engine has answered nothing to are given up once %s, handed off or not, streams and others', async (_, halt) => {
   const [pair, decode, spare] = [await running(VllmPair.start()), await running(EngineProcess.start()), await running(MockEngine.start(whole))];
   router = await routerFor([
     { name: 'decode', role: 'decode', protocol: 'openai', url: decode.url, kvConnector: 'NixlConnector', prefill: 'prefill' },
@@ -75,7 +88,7 @@ test('requests that an engine has answered nothing to are given up once it stand
   ], { routing: { minPromptTokens: 0 }, limits: { kvLeaseSeconds: 600 } });
   const asked = [{}, { stream: true }, { n: 2 }, { n: 2, stream: true }].map(async (more) => ask(router!.url, chat(more)));
   await until(() => decode.requests === asked.length, 'it has all of them');
-  decode.pause();
+  halt(decode);
   for (const response of await Promise.all(asked)) {
     expect([response.status, await errorOf(response)]).toMatchObject([502, { code: 'engine_failed', message: 'the engine answers nothing any more' }]);
   }
