@@ -116,7 +116,7 @@ export class PathChooser {
     if (!this.answering.some((target) => target.canAnswer(asked))) {
       throw new ApiError(404, 'invalid_request_error', 'not_found', 'no engine here has this operation, or can do it as it is asked');
     }
-    const text = promptTextOf(asked.body);
+    const text = promptTextOf(asked.body, asked.longTexts);
     const promptTokens = Math.ceil(this.prompts.estimate(text.bytes) + text.tokens);
     exchange.serviceTier = serviceTierOf(exchange, asked, this.priorityCallers);
     return {

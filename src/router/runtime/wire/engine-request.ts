@@ -1,4 +1,5 @@
 import { withMembers } from './json-object';
+import { LongTexts } from './long-texts';
 import { TargetConfig } from '../config';
 import { kvMemberOf } from '../handoff/kv-params';
 
@@ -12,6 +13,8 @@ export interface EngineRequest {
   readonly bytes: Buffer;
   /** The body, parsed. */
   readonly body: { readonly [name: string]: unknown };
+  /** The texts that it has marks in place of; undefined if it has none. */
+  readonly longTexts?: LongTexts;
   /** Bedrock's service tier, where a caller may ask for one outside of the body. */
   readonly serviceTier?: unknown;
   /** The request in Bedrock's own format, for Bedrock; undefined for callers of the OpenAI API. */

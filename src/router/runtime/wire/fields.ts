@@ -138,10 +138,10 @@ export class FieldProblems {
 }
 
 /** Reads a body that is to be a JSON object. Throws ApiError if it is not. */
-export function jsonObject(bytes: Buffer): Fields {
+export function jsonObject(json: Buffer | string): Fields {
   let value: unknown;
   try {
-    value = parseJson(bytes.toString('utf8'));
+    value = parseJson(String(json));
   } catch (e) {
     const { line, column, message, got } = e as JsonSyntaxError;
     throw invalid('invalid_json', `the body is not JSON: line ${line}, column ${column}: ${message}, got ${got}`);

@@ -1,9 +1,10 @@
 import { ApiError, invalid, ROUTERS_FAULT } from './api-error';
 import { chunkOf, isGivenUp, tokenCountOf } from './completion';
 import { EngineRequest } from './engine-request';
-import { checkServed, FieldProblems, Fields, isObject, jsonObject } from './fields';
+import { checkServed, FieldProblems, Fields, isObject } from './fields';
 import { withMembers } from './json-object';
 import { check, Kind } from './kinds';
+import { readBody } from './long-texts';
 import { refuseRemoteMedia } from './media';
 import { CHAT_COMPLETION, checkLengths, checkToolChoice, COMPLETION, ECHOED_COMPLETION, isEmptyList } from './openai-fields';
 import { kvMemberOf } from '../handoff/kv-params';
@@ -18,12 +19,13 @@ import { kvMemberOf } from '../handoff/kv-params';
  * @param servedNames the names that the model goes by.
  */
 export function parseOpenAi(path: '/v1/chat/completions' | '/v1/completions', bytes: Buffer, servedNames: readonly string[]): EngineRequest {
-  const body = jsonObject(bytes);
-  const { model, stream } = body;
-  checkServed(model, servedNames);
-  const completion = body.echo === true ? ECHOED_COMPLETION : COMPLETION;
-  checkRequest(path === '/v1/completions' ? completion : CHAT_COMPLETION, body);
-  return { path, model, stream: stream === true, ...withoutNoTools(bytes, body) };
+  return readBody(bytes, (body, longTexts) => {
+    const { model, stream } = body;
+    checkServed(model, servedNames);
+    const completion = body.echo === true ? ECHOED_COMPLETION : COMPLETION;
+    checkRequest(path === '/v1/completions' ? completion : CHAT_COMPLETION, body);
+    return { path, model, stream: stream === true, ...withoutNoTools(bytes, body), longTexts };
+  });
 }
 
 /** Throws ApiError with everything that is wrong with a request, or if it names a KV cache or media that an engine would have to fetch. */

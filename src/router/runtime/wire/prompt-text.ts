@@ -1,3 +1,5 @@
+import { LongTexts } from './long-texts';
+
 /** What a prompt is made of. */
 export interface PromptText {
   /** Bytes of text, names of members included: about what a chat template makes of them. */
@@ -15,8 +17,13 @@ const RENDERED = ['tools', 'documents', 'chat_template_kwargs'];
 /** Bytes of a number or of a truth value, about. */
 const SCALAR_BYTES = 4;
 
-/** How much there is to read in a request of OpenAI's format. */
-export function promptTextOf(request: { readonly [name: string]: unknown }): PromptText {
+/**
+ * How much there is to read in a request of OpenAI's format.
+ *
+ * @param request its body.
+ * @param longTexts those that it has marks of.
+ */
+export function promptTextOf(request: { readonly [name: string]: unknown }, longTexts?: LongTexts): PromptText {
   const { messages, prompt } = request;
   const ids = Array.isArray(prompt) ? prompt.flat().filter((token) => typeof token === 'number').length : 0;
   const left: unknown[] = [ids > 0 ? undefined : prompt, messages, ...RENDERED.map((name) => request[name])];
@@ -26,7 +33,7 @@ export function promptTextOf(request: { readonly [name: string]: unknown }): Pro
   while (left.length > 0) {
     const value = left.pop();
     if (typeof value === 'string') {
-      bytes += Buffer.byteLength(value);
+      bytes += longTexts?.byteLength(value) ?? Buffer.byteLength(value);
     } else if (typeof value === 'number' || typeof value === 'boolean') {
       bytes += SCALAR_BYTES;
     } else if (Array.isArray(value)) {

@@ -1,8 +1,9 @@
 import { blocksOf, chatMessages, checkOther } from './converse-messages';
 import { checkMetadata, functionChoice, functionTool } from '../chat-parts';
 import { EngineRequest, reservedMember } from '../engine-request';
-import { defined, FieldProblems, Fields, isTooDeep, jsonObject } from '../fields';
+import { defined, FieldProblems, Fields, isTooDeep } from '../fields';
 import { check, UNSUPPORTED } from '../kinds';
+import { LongTexts, readBody } from '../long-texts';
 import { CHAT_SETTINGS, checkLengths, REASONING_EFFORTS } from '../openai-fields';
 
 const MAX_STOP_SEQUENCES = 2500;
@@ -25,8 +26,12 @@ const FIELDS = [
  * @param images whether the model reads images.
  */
 export function parseConverse(bytes: Buffer, model: string, stream: boolean, images: boolean): EngineRequest {
+  return readBody(bytes, (object, longTexts) => translated(object, longTexts, model, stream, images));
+}
+
+function translated(object: Fields, longTexts: LongTexts | undefined, model: string, stream: boolean, images: boolean): EngineRequest {
   const problems = new FieldProblems();
-  const request = problems.object(jsonObject(bytes), '', FIELDS);
+  const request = problems.object(object, '', FIELDS);
   const messages = [...systemMessages(request.system, 'system', problems), ...chatMessages(request.messages, 'messages', images, problems)];
   const body = {
     model,
@@ -46,7 +51,8 @@ export function parseConverse(bytes: Buffer, model: string, stream: boolean, ima
   only(request.performanceConfig, 'performanceConfig', 'latency', ['standard'], problems);
   const serviceTier = only(request.serviceTier, 'serviceTier', 'type', ['priority', 'default', 'flex'], problems);
   problems.throwIfAny();
-  return { path: '/v1/chat/completions', model, stream, bytes: Buffer.from(JSON.stringify(body)), body, serviceTier };
+  const json = JSON.stringify(body);
+  return { path: '/v1/chat/completions', model, stream, bytes: longTexts?.fill(json) ?? Buffer.from(json), body, longTexts, serviceTier };
 }
 
 /**
