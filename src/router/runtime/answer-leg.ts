@@ -12,7 +12,7 @@ import { engineErrorOf, EngineResponse } from './targets/engine-response';
 import { Target } from './targets/target';
 import { ConnectError } from './upstream/connection';
 import { EngineError } from './wire/api-error';
-import { EngineRequest } from './wire/engine-request';
+import { asksForUsage, EngineRequest } from './wire/engine-request';
 
 /** What one engine is asked. */
 export interface Leg {
@@ -80,7 +80,7 @@ export class AnswerLeg {
         throw new EngineError(502, 'engine_failed', `the engine answers a hand-off with status ${status}`);
       }
       if (silence !== undefined && status === 200) {
-        const stream = leg.inBedrocksFormat ? new BedrockEngineStream(exchange, response) : new OpenAiEngineStream(exchange);
+        const stream = leg.inBedrocksFormat ? new BedrockEngineStream(exchange, response) : new OpenAiEngineStream(exchange, asksForUsage(asked));
         await relayStream(exchange, response, stream, silence);
       } else {
         await (leg.inBedrocksFormat ? relayBedrocksAnswer : relayWhole)(exchange, response);

@@ -49,7 +49,7 @@ const event = fc.oneof(
 
 /** An engine's stream on its way to one who notes what it is told. */
 const streamTo = (noted: Noted) => new OpenAiEngineStream(
-  { wire: { stream: () => noted }, begun: () => undefined, elapsedSeconds: () => 1 } as unknown as Exchange);
+  { wire: { stream: () => noted }, begun: () => undefined, elapsedSeconds: () => 1 } as unknown as Exchange, true);
 
 test('law: what is told of events at once is what each of them says, wherever they are cut, and each is counted', () => {
   fc.assert(fc.property(fc.array(fc.array(event, { minLength: 1, maxLength: 6 }), { minLength: 1 }), fc.nat(), (runs, cut) => {

@@ -190,7 +190,7 @@ describe('a stream', () => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.write(': hello\n\n' + sse(chunkOf('a ß')));
       await gate;
-      response.end(sse(delta({}, 'stop', { usage: { completion_tokens: 5 } })) + 'data: [DONE]\r\n\r\n');
+      response.end(sse({ ...delta({}, 'stop'), usage: { completion_tokens: 5 } }) + 'data: [DONE]\r\n\r\n');
     };
     const response = await ask(router.url, chat({ stream: true }));
     expect(response.status).toBe(200);
@@ -203,7 +203,7 @@ describe('a stream', () => {
     for (let step = await reader.read(); !step.done; step = await reader.read()) {
       rest += Buffer.from(step.value).toString();
     }
-    expect(rest).toBe(sse(delta({}, 'stop', { usage: { completion_tokens: 5 } })) + 'data: [DONE]\r\n\r\n');
+    expect(rest).toBe(sse({ ...delta({}, 'stop'), usage: { completion_tokens: 5 } }) + 'data: [DONE]\r\n\r\n');
     const line = await lastLine();
     expect(line).toMatchObject({ code: '200' });
     expect(line.ttftSeconds).toBeGreaterThan(0);

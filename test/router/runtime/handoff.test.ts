@@ -19,6 +19,7 @@ import { OPENAI_WIRE } from '../../../src/router/runtime/wire/openai-wire';
 
 /** However short a prompt is, it is handed on. */
 const ALWAYS = { minPromptTokens: 0 };
+const USAGE = { stream_options: { include_usage: true } };
 const TOOL = { type: 'function', function: { name: 'weather' } };
 
 let pair: VllmPair;
@@ -291,7 +292,7 @@ describe('a failure', () => {
   test.each([true, false])('of the transfer before the first token has the decode engine read the prompt, stream %p', async (stream) => {
     await start();
     pair.reachable = false;
-    const body = prompt('p', { stream });
+    const body = prompt('p', { stream, ...(stream && USAGE) });
     const response = await ask(router.url, body);
     expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'aggregated; reason=decode_failed']);
     const text = await response.text();
@@ -428,7 +429,7 @@ describe('a KV cache whose lease ends before it is fetched', () => {
   test('is not used for a stream: the decode engine stops, and reads the prompt itself', async () => {
     await start({ limits: { kvLeaseSeconds: 0.5 } });
     const open = queue();
-    const body = prompt('p', { stream: true });
+    const body = prompt('p', { stream: true, ...USAGE });
     const response = await ask(router.url, body);
     expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'aggregated; reason=lease']);
     expect(textOf((await drained(response)).text)).toBe(pair.answerTo(body));

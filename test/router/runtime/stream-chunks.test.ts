@@ -25,7 +25,7 @@ async function streamed(rest: Buffer, cut: number): Promise<string> {
     await new Promise(setImmediate);
     response.end(rest.subarray(cut));
   };
-  const reader = (await ask(router.url, chat({ stream: true }))).body!.getReader();
+  const reader = (await ask(router.url, chat({ stream: true, stream_options: { include_usage: true } }))).body!.getReader();
   const decoder = new TextDecoder();
   let text = decoder.decode((await reader.read()).value, { stream: true });
   goOn();
@@ -45,13 +45,12 @@ test('wherever a stream is cut into pieces, callers get its text as it came and 
   }
 });
 
-test('comments, and the names of events, are no tokens', () => {
-  const stream = new OpenAiEngineStream({ wire: OPENAI_WIRE, begun: () => undefined, elapsedSeconds: () => 1 } as unknown as Exchange);
+test('comments, the names of events, and why a stream ends are no tokens', () => {
+  const stream = new OpenAiEngineStream({ wire: OPENAI_WIRE, begun: () => undefined, elapsedSeconds: () => 1 } as unknown as Exchange, true);
   stream.read(Buffer.from(sse(chunkOf('a'))));
   const rest = sse(chunkOf('b')) + ': ping\n\n'.repeat(9) + `event: message\n${sse(chunkOf('c'))}` + DONE;
   expect(stream.read(Buffer.from(rest)).toString()).toBe(rest);
-  // with the one that says why it ends.
-  expect(stream.answerTokens).toBe(4);
+  expect(stream.answerTokens).toBe(3);
 });
 
 test('an error among text that comes at once is told, and what comes before it', async () => {
@@ -77,13 +76,13 @@ test.each([
   ['of another model, without a bracket', (event: string) => event.replace('{"object"', '{"model":"m","object"').replace(']', '')],
 ])('a chunk that is no JSON, %s, is not passed on: the stream ends in an error', async (_, damaged) => {
   const broken = damaged(sse(chunkOf('b')));
-  const stream = new OpenAiEngineStream({ wire: OPENAI_WIRE, begun: () => undefined, elapsedSeconds: () => 1 } as unknown as Exchange);
+  const stream = new OpenAiEngineStream({ wire: OPENAI_WIRE, begun: () => undefined, elapsedSeconds: () => 1 } as unknown as Exchange, true);
   stream.read(Buffer.from(sse(chunkOf('a')) + sse(chunkOf('a'))));
   expect(() => stream.read(Buffer.from(sse(chunkOf('c')) + broken + DONE))).toThrow('the engine streams something that is no completion');
 });
 
 test('chunks with every kind of text are passed on as they are', () => {
-  const stream = new OpenAiEngineStream({ wire: OPENAI_WIRE, begun: () => undefined, elapsedSeconds: () => 1 } as unknown as Exchange);
+  const stream = new OpenAiEngineStream({ wire: OPENAI_WIRE, begun: () => undefined, elapsedSeconds: () => 1 } as unknown as Exchange, true);
   stream.read(Buffer.from(sse(chunkOf('a'))));
   const rest = ['b', '', '"', '\\', '\n', 'é😀', '\ud800', '"content":"', '}]}', 'finish_reason":"stop"'].map((text) => sse(chunkOf(text))).join('') + DONE;
   expect(stream.read(Buffer.from(rest)).toString()).toBe(rest);

@@ -37,16 +37,21 @@ describe('an event of a streamed answer', () => {
   test.each<[string, object]>([
     ['[DONE]', { kind: 'done' }],
     ['{"choices":[]}', { kind: 'chunk' }],
-    ['{"choices":[],"usage":{"completion_tokens":7}}', { kind: 'chunk', completionTokens: 7 }],
-    ['{"choices":[],"usage":{"completion_tokens":-5,"prompt_tokens":1e300,"prompt_tokens_details":{"cached_tokens":0.5}}}', { kind: 'chunk' }],
+    ['{"choices":[],"usage":{"completion_tokens":7}}', { kind: 'usage', completionTokens: 7 }],
+    ['{"choices":[],"usage":{"completion_tokens":-5,"prompt_tokens":1e300,"prompt_tokens_details":{"cached_tokens":0.5}}}', { kind: 'usage' }],
+    ['{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"completion_tokens":7}}', { kind: 'chunk', end: 'reached', completionTokens: 7 }],
+    ['{"choices":[{"delta":{"role":"assistant","content":""}}]}', { kind: 'chunk' }],
+    ['{"choices":[{"delta":{"tool_calls":[],"content":null}},{"text":""}]}', { kind: 'chunk' }],
+    ['{"choices":[{"delta":{}},{"text":"a"}]}', { kind: 'chunk', isPart: true }],
+    ['{"choices":[{"delta":{"tool_calls":[{"index":0}]}}]}', { kind: 'chunk', isPart: true }],
     ['{"choices":[],"usage":null,"error":null}', { kind: 'chunk' }],
     ['{"error":{"message":"x","code":500}}', { kind: 'error' }],
     ['{"status_code":500,"error":{"message":"x"}}', { kind: 'error' }],
-    ['{"choices":[{"delta":{"content":"\\"error\\": {}"}}]}', { kind: 'chunk' }],
+    ['{"choices":[{"delta":{"content":"\\"error\\": {}"}}]}', { kind: 'chunk', isPart: true }],
     ['{"object":"error","message":"so","type":"InternalServerError","param":null,"code":500}', { kind: 'error' }],
     ['{"choices":[{"delta":{},"finish_reason":"stop"}]}', { kind: 'chunk', end: 'reached' }],
     ['{"choices":[{"delta":{},"finish_reason": "abort"}]}', { kind: 'chunk', end: 'given_up' }],
-    ['{"choices":[{"delta":{"content":"\\"finish_reason\\":\\"abort\\""},"finish_reason":null}]}', { kind: 'chunk' }],
+    ['{"choices":[{"delta":{"content":"\\"finish_reason\\":\\"abort\\""},"finish_reason":null}]}', { kind: 'chunk', isPart: true }],
   ])('%s', (data, meaning) => {
     expect(readStreamEvent(data)).toEqual(meaning);
   });

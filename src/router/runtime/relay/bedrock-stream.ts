@@ -67,13 +67,14 @@ export class BedrockEngineStream extends EngineStream {
         this.tokens = tokenCountOf((json(payload) as { usage?: { outputTokens?: unknown } }).usage?.outputTokens);
         return;
       case 'chunk':
-        this.count(1);
         this.readChunk(Buffer.from(String((json(payload) as { bytes?: unknown }).bytes), 'base64').toString('utf8'));
     }
   }
 
   private readChunk(text: string): void {
-    if (LAST_CHUNK.test(text)) {
+    const isLast = LAST_CHUNK.test(text);
+    this.count(isLast ? 0 : 1);
+    if (isLast) {
       this.whole = true;
       this.exchange.trace?.read(text);
       const metrics = (json(Buffer.from(text)) as { 'amazon-bedrock-invocationMetrics'?: { outputTokenCount?: unknown } })['amazon-bedrock-invocationMetrics'];

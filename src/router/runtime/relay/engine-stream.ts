@@ -46,7 +46,7 @@ export abstract class EngineStream {
     }
   }
 
-  /** Events with parts of the answer were seen. */
+  /** So many events with parts of the answer were seen, or something else that belongs to it. */
   protected count(events: number): void {
     if (!this.begun) {
       this.begun = true;

@@ -4,7 +4,7 @@ import { tellsOfKvParams, withoutKvParams } from '../handoff/kv-params';
 import { EngineError } from '../wire/api-error';
 import { CallerStream } from '../wire/caller-wire';
 import { ChunkForm } from '../wire/chunk-form';
-import { isChunkOfText, isPartOfAnswer, moreThanText, readStreamEvent, StreamEventMeaning } from '../wire/openai';
+import { isChunkOfText, moreThanText, readStreamEvent, StreamEventMeaning } from '../wire/openai';
 import { errorEvent } from '../wire/openai-wire';
 import { SseEventTooLong, SseSplitter } from '../wire/sse';
 
@@ -25,11 +25,17 @@ export class OpenAiEngineStream extends EngineStream {
   private readonly form = new ChunkForm();
   /** Whether chunks are read for the caller, not only passed on, which is faster. */
   private readonly readsText: boolean;
+  private readonly tellsUsage: boolean;
   private heldBytes = 0;
   private finished = false;
 
-  constructor(exchange: Exchange) {
+  /**
+   * @param exchange whose answer it is.
+   * @param tellsUsage whether the caller is told the tokens, where the engine tells them by themselves.
+   */
+  constructor(exchange: Exchange, tellsUsage: boolean) {
     super(exchange);
+    this.tellsUsage = tellsUsage;
     this.caller = exchange.wire.stream(exchange);
     this.readsText = this.caller.readsText;
   }
@@ -138,9 +144,13 @@ export class OpenAiEngineStream extends EngineStream {
       if (meaning.kind === 'error') {
         throw meaning.error ?? new EngineError(502, 'engine_failed', 'the engine told of an error before its first token');
       }
-      if (meaning.kind === 'done' || isPartOfAnswer(data)) {
+      if (meaning.kind === 'done') {
         this.count(0);
       }
+    }
+    if (meaning.kind === 'chunk' && (this.begun || meaning.isPart || meaning.end !== undefined)) {
+      // engines tell tokens that are no text yet, but say why they end in an event of its own.
+      this.count(meaning.isPart || meaning.end === undefined ? 1 : 0);
     }
     this.tokens = meaning.completionTokens ?? this.tokens;
     this.exchange.promptTokens = meaning.promptTokens ?? this.exchange.promptTokens;
@@ -155,8 +165,8 @@ export class OpenAiEngineStream extends EngineStream {
       this.done = true;
       return;
     }
-    if (this.begun) {
-      this.count(1);
+    if (meaning.kind === 'usage' && !this.tellsUsage) {
+      return;
     }
     const shown = data.includes('kv_transfer_params') ? withoutKvParams(Buffer.from(data)).toString('utf8') : data;
     this.caller.event(shown === data ? bytes : Buffer.from(`data: ${shown.replace(/\n/g, '\ndata: ')}\n\n`), shown);

@@ -1,3 +1,4 @@
+import { isObject } from './fields';
 import { withMembers } from './json-object';
 import { LongTexts } from './long-texts';
 import { TargetConfig } from '../config';
@@ -42,12 +43,34 @@ export function reservedMember(fields: { readonly [name: string]: unknown }): st
 /** The member that limits an answer, for each path where engines write one. */
 const LIMITS: { readonly [path: string]: string } = { '/v1/chat/completions': 'max_completion_tokens', '/v1/completions': 'max_tokens' };
 
-/** The body for an engine that may know the model by another name and that may have to be told a limit: the caller's bytes wherever nothing changes. */
-export function bodyForEngine({ path, model, body, bytes }: EngineRequest, { modelName = model, defaultMaxTokens }: TargetConfig): Buffer {
+const STREAM_OPTIONS = 'stream_options';
+/** What makes an engine count the tokens of a stream for the router. */
+const TELL_USAGE = '{"include_usage":true}';
+
+/** Whether the caller, or the router on its behalf, is to be told the tokens of a stream. */
+export function asksForUsage({ body: { [STREAM_OPTIONS]: options } }: EngineRequest): boolean {
+  return isObject(options) && options.include_usage === true;
+}
+
+/**
+ * The body for an engine that may know the model by another name, that may have to be told a limit, and that is to tell the tokens of every stream: limits and
+ * metrics count them.
+ */
+export function bodyForEngine(asked: EngineRequest, { modelName = asked.model, defaultMaxTokens }: TargetConfig): Buffer {
+  const { path, model, body, bytes, stream } = asked;
   const limited = ['max_completion_tokens', 'max_tokens'].some((name) => typeof body[name] === 'number');
   const limit = defaultMaxTokens === undefined || limited ? undefined : LIMITS[path];
-  if (modelName === model && limit === undefined) {
+  const counts = stream && !asksForUsage(asked);
+  if (modelName === model && limit === undefined && !counts) {
     return bytes;
   }
-  return withMembers(bytes, { model: JSON.stringify(modelName), ...(limit !== undefined && { [limit]: String(defaultMaxTokens) }) });
+  if (modelName === model && limit === undefined && !Object.hasOwn(body, STREAM_OPTIONS)) {
+    // the last brace is that of the whole: nothing else has to be looked at.
+    return Buffer.concat([bytes.subarray(0, bytes.lastIndexOf('}')), Buffer.from(`,"${STREAM_OPTIONS}":${TELL_USAGE}}`)]);
+  }
+  return withMembers(bytes, {
+    model: JSON.stringify(modelName),
+    ...(limit !== undefined && { [limit]: String(defaultMaxTokens) }),
+    ...(counts && { [STREAM_OPTIONS]: TELL_USAGE }),
+  });
 }

@@ -77,7 +77,9 @@ function modelOf(id: string): Fields {
 
 /** What one event of a streamed answer says. */
 export interface StreamEventMeaning {
-  readonly kind: 'chunk' | 'done' | 'error';
+  readonly kind: 'chunk' | 'usage' | 'done' | 'error';
+  /** Whether it holds a part of the answer: engines begin with a role, which they tell even if they then cannot answer, and end with a reason. */
+  readonly isPart?: true;
   /** Whether it ends the answer, or a choice of it, and whether the engine gave that up. */
   readonly end?: 'reached' | 'given_up';
   /** `usage.completion_tokens`, where the event tells it. */
@@ -105,13 +107,15 @@ export function readStreamEvent(data: string): StreamEventMeaning {
   }
   const reasons = [...data.matchAll(REASONS_TO_END)];
   const end = reasons.length === 0 ? undefined : reasons.some(([, reason]) => isGivenUp(reason)) ? 'given_up' : 'reached';
-  const { object, error, usage, status_code: status } = chunkOf(data);
+  const { object, error, usage, choices, status_code: status } = chunkOf(data);
   if ((error ?? null) !== null || object === 'error') {
     return { kind: 'error', ...(typeof status === 'number' && { error: refusal(status, error) }) };
   }
   const { completion_tokens: tokens, prompt_tokens: promptTokens, prompt_tokens_details: details } = isObject(usage) ? usage : {} as Fields;
+  const told = Array.isArray(choices) ? choices : [];
   return {
-    kind: 'chunk',
+    kind: isObject(usage) && told.length === 0 ? 'usage' : 'chunk',
+    ...(told.some(isPartOfAnswer) && { isPart: true }),
     end,
     completionTokens: tokenCountOf(tokens),
     promptTokens: tokenCountOf(promptTokens),
@@ -137,11 +141,14 @@ function refusal(status: number, error: unknown): ApiError | undefined {
  * What `readStreamEvent` reads, what is between the engines, and lines that do not end with a line feed alone. Searches are fast for what begins with a letter
  * that events have few of, which a quote is not.
  */
-const TOLD_BESIDE_TEXT = ['DONE]', 'rror"', 'usage"', 'kv_transfer_params', '\r'];
+const TOLD_BESIDE_TEXT = ['DONE]', 'rror"', 'kv_transfer_params', '\r'];
+const USAGE = 'usage"';
+/** What some engines say in every chunk while there is no usage to tell. */
+const NO_USAGE = /: ?null/y;
 
 /** Where events may first say something besides text. */
 export function moreThanText(events: string): number {
-  let first = events.length;
+  let first = usageIn(events);
   for (const told of TOLD_BESIDE_TEXT) {
     const at = events.indexOf(told);
     if (at !== -1 && at < first) {
@@ -151,14 +158,21 @@ export function moreThanText(events: string): number {
   return first;
 }
 
-/** Whether the `data` of an event holds a part of the answer: engines begin with a role, which they tell even if they then cannot answer. */
-export function isPartOfAnswer(data: string): boolean {
-  const isNothing = (value: unknown) => value === null || value === '' || (Array.isArray(value) && value.length === 0);
-  try {
-    const { choices } = JSON.parse(data) as { choices: { delta?: object; text?: string; finish_reason?: unknown }[] };
-    return choices.some(({ delta, text, finish_reason: reason = null }) =>
-      reason !== null || !isNothing(text ?? null) || Object.entries(delta ?? {}).some(([name, value]) => name !== 'role' && !isNothing(value)));
-  } catch {
-    return true;
+function usageIn(events: string): number {
+  for (let at = events.indexOf(USAGE); at !== -1; at = events.indexOf(USAGE, NO_USAGE.lastIndex)) {
+    NO_USAGE.lastIndex = at + USAGE.length;
+    if (!NO_USAGE.test(events)) {
+      return at;
+    }
   }
+  return events.length;
+}
+
+function isPartOfAnswer(choice: unknown): boolean {
+  const { text, delta } = isObject(choice) ? choice : {} as Fields;
+  return isSomething(text) || (isObject(delta) && Object.entries(delta).some(([name, value]) => name !== 'role' && isSomething(value)));
+}
+
+function isSomething(value: unknown): boolean {
+  return (value ?? '') !== '' && !(Array.isArray(value) && value.length === 0);
 }

@@ -142,7 +142,7 @@ class ChunkStream implements CallerStream {
     if (!this.llama) {
       this.chunk(data);
     } else if (isObject(choice) && typeof choice.text === 'string') {
-      this.tokens++;
+      this.tokens += choice.text === '' && typeof reason === 'string' ? 0 : 1;
       const told = { generation: choice.text, prompt_token_count: null, generation_token_count: this.tokens, stop_reason: reason ?? null };
       this.chunk(JSON.stringify(told));
     }
