@@ -60,6 +60,10 @@ export class Attempts {
         await passOn(exchange, prepared.refusal);
         return true;
       }
+      if (prepared.outcome !== 'handed_off') {
+        // what a prefill engine has read is of no use.
+        exchange.cachedTokens = undefined;
+      }
       // of an answer that is not a stream nothing tells when its prompt was read, and Bedrock's prompts do not wait for each other.
       if (prepared.outcome !== 'handed_off' && asked.stream && target.signer === undefined) {
         wasRead = endpoint.reads(choice.unreadTokens!);
@@ -150,6 +154,7 @@ export class Attempts {
   /** Lets an engine read the prompt itself and answer, after a hand-off to it has failed. */
   private async answerAlone(exchange: Exchange, asked: EngineRequest, target: Target, leg: Leg, outcome: HandoffOutcome): Promise<number> {
     exchange.handoff = outcome;
+    exchange.cachedTokens = undefined;
     exchange.tellRoute();
     // another id, as the engine may not have forgotten the request yet.
     const again = { ...leg, fetches: false, headers: headersForEngines(exchange, asked.stream), body: bodyForEngine(asked, target.config) };

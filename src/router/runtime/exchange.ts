@@ -38,7 +38,7 @@ export class Exchange {
   public queuedSeconds?: number;
   /** Tokens of its prompt, as an engine counted them. */
   public promptTokens?: number;
-  /** Those of them that the engine that answered had in its cache, as it says. */
+  /** Those of them that the engine that read it had in its cache, as it says. */
   public cachedTokens?: number;
   /** Tokens that were charged to its caller when it came. */
   public chargedTokens?: number;

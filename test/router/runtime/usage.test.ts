@@ -1,4 +1,4 @@
-import { ask, chat, chunkOf, delta, DONE, MockEngine, MODEL, Received, ROLE, routerFor, sse, streaming, TestRouter, until } from './harness';
+import { ask, chat, chunkOf, COMPLETION, delta, DONE, MockEngine, MODEL, Received, ROLE, routerFor, sse, streaming, TestRouter, until, wholly } from './harness';
 
 const USAGE = { prompt_tokens: 12, completion_tokens: 3, total_tokens: 15 };
 const TOKENS = ['one', ' two', ' three'];
@@ -95,5 +95,55 @@ describe('the tokens of a stream', () => {
       .map((bytes) => JSON.parse(Buffer.from(bytes, 'base64').toString()));
     expect(chunks.slice(0, -1).map(({ generation_token_count: count }) => count)).toEqual([1, 2, 3, 3]);
     expect(chunks.at(-1)['amazon-bedrock-invocationMetrics']).toMatchObject({ inputTokenCount: 12, outputTokenCount: 3 });
+  });
+});
+
+describe('of a prompt that is handed on, the tokens in a cache', () => {
+  const PARAMS = {
+    do_remote_prefill: true, remote_block_ids: [[1]], remote_engine_id: 'e', remote_request_id: 'r', remote_host: 'h', remote_port: 5559,
+  };
+  const usageWith = (cached: number | undefined) => ({ ...USAGE, prompt_tokens_details: cached === undefined ? null : { cached_tokens: cached } });
+  let prefill: MockEngine;
+  const startPair = async (cached: number | undefined) => {
+    prefill = await MockEngine.start(wholly({ ...COMPLETION, usage: usageWith(cached), kv_transfer_params: PARAMS }));
+    // to the engine that fetches it, nearly all of it comes from a cache.
+    engine = await MockEngine.start((response, received) => (received.body.stream
+      ? streaming([...ENDED, { choices: [], usage: usageWith(11) }]) : wholly({ ...COMPLETION, usage: usageWith(11) }))(response, received));
+    router = await routerFor([
+      { name: 'decode', role: 'decode', protocol: 'openai', url: engine.url, kvConnector: 'NixlConnector', prefill: 'prefill' },
+      { name: 'prefill', role: 'prefill', protocol: 'openai', url: prefill.url, kvConnector: 'NixlConnector' },
+    ], { routing: { minPromptTokens: 0 } });
+  };
+  afterEach(async () => prefill.stop());
+
+  const converse = { messages: [{ role: 'user', content: [{ text: 'a prompt' }] }] };
+  const response = { model: MODEL, input: 'a prompt' };
+  const options = { stream: true, stream_options: { include_usage: true } };
+  const APIS: [string, string, object, string][] = [
+    ['a chat completion', '/v1/chat/completions', chat(), '"prompt_tokens_details":{"cached_tokens":#}'],
+    ['its stream', '/v1/chat/completions', chat(options), '"prompt_tokens_details":{"cached_tokens":#}'],
+    ['Converse', `/model/${MODEL}/converse`, converse, '"cacheReadInputTokens":#'],
+    ['ConverseStream', `/model/${MODEL}/converse-stream`, converse, '"cacheReadInputTokens":#'],
+    ['InvokeModel', `/model/${MODEL}/invoke`, chat({ model: undefined }), '"prompt_tokens_details":{"cached_tokens":#}'],
+    ['a response', '/v1/responses', response, '"cached_tokens":#'],
+    ['a streamed response', '/v1/responses', { ...response, stream: true }, '"cached_tokens":#'],
+  ];
+
+  test.each(APIS)('are told by %s as the engine counts them that read it', async (_, path, body, member) => {
+    await startPair(8);
+    expect(await (await ask(router.url, body, {}, path)).text()).toContain(member.replace('#', '8'));
+    expect([prefill.requests.length, engine.requests[0].body.kv_transfer_params]).toEqual([1, PARAMS]);
+  });
+
+  test.each(APIS)('are not told by %s where that engine does not tell them', async (_, path, body) => {
+    await startPair(undefined);
+    const text = await (await ask(router.url, body, {}, path)).text();
+    expect(text.replace(/"cached_tokens":0/, '')).not.toMatch(/cached_tokens|cacheRead/);
+  });
+
+  test('are those of the engine that answers where it reads the prompt itself', async () => {
+    await startPair(8);
+    prefill.behaviour = wholly({ ...COMPLETION, usage: usageWith(8), kv_transfer_params: { ...PARAMS, remote_port: 0 } });
+    expect(await (await ask(router.url, chat())).json()).toMatchObject({ usage: usageWith(11) });
   });
 });

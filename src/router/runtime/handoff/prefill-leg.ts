@@ -223,6 +223,7 @@ export class PrefillLeg {
       }
       exchange.promptTokens = tokensIn(answer.body, 'prompt_tokens');
       const cachedTokens = tokensIn(answer.body, 'cached_tokens');
+      exchange.cachedTokens = cachedTokens;
       if (cachedTokens !== undefined) {
         endpoint.prompts.learn(prompt, knownBlocks, cachedTokens);
       }

@@ -1,6 +1,7 @@
 import { EngineStream } from './engine-stream';
 import { Exchange } from '../exchange';
-import { tellsOfKvParams, withoutKvParams } from '../handoff/kv-params';
+import { tellsOfKvParams } from '../handoff/kv-params';
+import { shownAnswer } from '../handoff/shown-answer';
 import { EngineError } from '../wire/api-error';
 import { CallerStream } from '../wire/caller-wire';
 import { ChunkForm } from '../wire/chunk-form';
@@ -154,7 +155,9 @@ export class OpenAiEngineStream extends EngineStream {
     }
     this.tokens = meaning.completionTokens ?? this.tokens;
     this.exchange.promptTokens = meaning.promptTokens ?? this.exchange.promptTokens;
-    this.exchange.cachedTokens = meaning.cachedTokens ?? this.exchange.cachedTokens;
+    if (this.exchange.handoff !== 'handed_off') {
+      this.exchange.cachedTokens = meaning.cachedTokens ?? this.exchange.cachedTokens;
+    }
     if (meaning.kind === 'error') {
       this.failed = true;
       this.caller.engineError(tellsOfKvParams(Buffer.from(data)) ? errorEvent(new EngineError(502, 'engine_failed', 'the engine failed')) : bytes);
@@ -168,7 +171,8 @@ export class OpenAiEngineStream extends EngineStream {
     if (meaning.kind === 'usage' && !this.tellsUsage) {
       return;
     }
-    const shown = data.includes('kv_transfer_params') ? withoutKvParams(Buffer.from(data)).toString('utf8') : data;
+    const mayShowHandoff = meaning.promptTokens !== undefined || data.includes('kv_transfer_params');
+    const shown = mayShowHandoff ? shownAnswer(Buffer.from(data), this.exchange).toString('utf8') : data;
     this.caller.event(shown === data ? bytes : Buffer.from(`data: ${shown.replace(/\n/g, '\ndata: ')}\n\n`), shown);
     if (this.begun && this.readsText) {
       this.form.learn(`data: ${shown}\n\n`);

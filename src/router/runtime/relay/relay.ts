@@ -18,7 +18,9 @@ export async function relayWhole(exchange: Exchange, response: EngineResponse): 
   const answer = await readWhole(response, MAX_ANSWER_BYTES);
   exchange.trace?.read(answer.body.toString('latin1'));
   exchange.promptTokens = tokensIn(answer.body, 'prompt_tokens') ?? exchange.promptTokens;
-  exchange.cachedTokens = tokensIn(answer.body, 'cached_tokens');
+  if (exchange.handoff !== 'handed_off') {
+    exchange.cachedTokens = tokensIn(answer.body, 'cached_tokens');
+  }
   exchange.completionTokens = tokensIn(answer.body, 'completion_tokens');
   await passOn(exchange, answer);
 }

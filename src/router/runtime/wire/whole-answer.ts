@@ -1,7 +1,8 @@
 import { Exchange } from '../exchange';
 import { ApiError, EngineError } from './api-error';
 import { OPENAI_WIRE } from './openai-wire';
-import { tellsOfKvParams, withoutKvParams } from '../handoff/kv-params';
+import { tellsOfKvParams } from '../handoff/kv-params';
+import { shownAnswer } from '../handoff/shown-answer';
 import { EngineResponse } from '../targets/engine-response';
 import { ResponseHeaders } from '../upstream/response-parser';
 
@@ -71,7 +72,7 @@ function secondsToWait(headers: ResponseHeaders): number {
 /** Passes a whole answer on as the caller is spoken to, without what is between the engines. */
 export async function passOn(exchange: Exchange, answer: WholeAnswer): Promise<void> {
   const { status } = answer;
-  let body = withoutKvParams(answer.body);
+  let body = shownAnswer(answer.body, exchange);
   // a refusal may quote the request, which had the address of a prefill engine in it.
   if (status >= 400 && tellsOfKvParams(body)) {
     ({ body } = OPENAI_WIRE.error(

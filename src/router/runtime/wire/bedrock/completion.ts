@@ -20,15 +20,11 @@ export function stopReasonOf(finishReason: unknown, stop: unknown, calledTools: 
   }
 }
 
-/**
- * Tokens as Bedrock counts them: those that were read from the cache are not part of the input.
- *
- * After a hand-off every token of the prompt comes from a cache, the other engine's, so what the engine says of its cache is not told then.
- */
-export function usageOf(usage: unknown, handedOff: boolean): Fields {
+/** Tokens as Bedrock counts them: those that were read from the cache are not part of the input. */
+export function usageOf(usage: unknown): Fields {
   const { prompt_tokens: prompt, completion_tokens: output, prompt_tokens_details: details } = isObject(usage) ? usage : {} as Fields;
   const count = (value: unknown) => tokenCountOf(value) ?? 0;
-  const cached = handedOff || !isObject(details) ? 0 : Math.min(count(prompt), count(details.cached_tokens));
+  const cached = !isObject(details) ? 0 : Math.min(count(prompt), count(details.cached_tokens));
   return {
     inputTokens: count(prompt) - cached,
     outputTokens: count(output),

@@ -109,7 +109,7 @@ export class ConverseStream extends CompletionStream {
 
   protected end(): void {
     this.frames.push(METADATA.encode(JSON.stringify({
-      usage: usageOf(this.usage, this.exchange.handoff === 'handed_off'),
+      usage: usageOf(this.usage),
       metrics: { latencyMs: Math.round(this.exchange.elapsedSeconds() * 1000) },
       ...tierOf(this.exchange),
     })));

@@ -32,7 +32,7 @@ export class ConverseWire extends BedrockWire {
     const body = {
       output: { message: { role: 'assistant', content } },
       stopReason: calls.includes(undefined) ? 'malformed_tool_use' : stopReasonOf(finishReason, stop, calls.length > 0),
-      usage: usageOf(usage, exchange.handoff === 'handed_off'),
+      usage: usageOf(usage),
       metrics: { latencyMs: Math.round(exchange.elapsedSeconds() * 1000) },
       ...tierOf(exchange),
     };

@@ -113,12 +113,8 @@ export function endOf(items: readonly OutputItem[], finishReason: string, usage:
   };
 }
 
-/**
- * Tokens as the Responses API counts them; undefined if the engine does not tell.
- *
- * After a hand-off every token of the prompt comes from a cache, the other engine's, so what the engine says of its cache is not told then.
- */
-export function usageOf(usage: unknown, handedOff: boolean): Fields | undefined {
+/** Tokens as the Responses API counts them; undefined if the engine does not tell. */
+export function usageOf(usage: unknown): Fields | undefined {
   if (!isObject(usage)) {
     return undefined;
   }
@@ -126,7 +122,7 @@ export function usageOf(usage: unknown, handedOff: boolean): Fields | undefined 
   const count = (value: unknown) => tokenCountOf(value) ?? 0;
   return {
     input_tokens: count(prompt),
-    input_tokens_details: { cached_tokens: handedOff || !isObject(ofPrompt) ? 0 : count(ofPrompt.cached_tokens), cache_write_tokens: 0 },
+    input_tokens_details: { cached_tokens: !isObject(ofPrompt) ? 0 : count(ofPrompt.cached_tokens), cache_write_tokens: 0 },
     output_tokens: count(output),
     output_tokens_details: { reasoning_tokens: isObject(ofOutput) ? count(ofOutput.reasoning_tokens) : 0 },
     total_tokens: count(prompt) + count(output),

@@ -85,7 +85,7 @@ export class ResponsesStream extends CompletionStream {
 
   protected end(finishReason: string): void {
     this.flush();
-    const end = endOf(this.items, finishReason, usageOf(this.usage, this.exchange.handoff === 'handed_off'));
+    const end = endOf(this.items, finishReason, usageOf(this.usage));
     this.open.forEach((item) => this.endItem(item, end.output[this.items.indexOf(item)]));
     this.tell(`response.${end.status}`, { response: this.response.in(end, this.exchange.serviceTier) });
   }

@@ -39,7 +39,7 @@ export class ResponsesWire implements CallerWire {
     if (!isObject(message)) {
       throw new EngineError(502, 'engine_failed', 'the engine answers with something that is no chat completion');
     }
-    const body = this.response.in(endOf(itemsOf(message), finishReason, usageOf(usage, exchange.handoff === 'handed_off')), exchange.serviceTier);
+    const body = this.response.in(endOf(itemsOf(message), finishReason, usageOf(usage)), exchange.serviceTier);
     return { status: 200, headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify(body)) };
   }
 
