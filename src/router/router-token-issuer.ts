@@ -10,7 +10,7 @@ export interface RouterTokenIssuer {
   /** `iss` of the tokens, an `https://` URL. */
   readonly issuerUrl: string;
 
-  /** `aud` of the tokens. */
+  /** `aud` of the tokens; of those that have none, such as access tokens of Amazon Cognito, `client_id` or `azp`. */
   readonly audience: string;
 
   /**

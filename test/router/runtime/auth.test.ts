@@ -187,6 +187,34 @@ describe('JSON Web Tokens', () => {
     expect([status, asked]).toEqual([401, ['/keys']]);
   });
 
+  /** A token with these claims besides, and no audience unless they have one. */
+  const withoutAudience = async (claims: object) =>
+    new SignJWT({ ...claims }).setProtectedHeader({ alg: 'ES256', kid: 'k1' }).setIssuer(issuer).setExpirationTime('1h').sign(keyPair.privateKey);
+
+  test('without an audience let the client in that is the audience, and no other', async () => {
+    await start({ jwt: { issuer, audience } });
+    const right = [{ client_id: audience, token_use: 'access' }, { client_id: audience }, { azp: audience }, { client_id: audience, azp: 'other' }];
+    const wrong = [
+      {}, { client_id: 'other', token_use: 'access' }, { azp: 'other' }, { client_id: 'other', azp: audience }, { client_id: [audience] }, { client_id: '' },
+      { client_id: audience, token_use: 'id' }, { azp: audience, token_use: 'refresh' },
+      // who names an audience means it.
+      { client_id: audience, aud: 'other' }, { azp: audience, aud: 'other', token_use: 'access' }, { azp: audience, aud: [] }, { azp: audience, aud: null },
+      { client_id: audience, token_use: 'access', sub: 7 },
+    ];
+    const entered = async (tokens: object[]) => Promise.all(tokens.map(async (claims) => enters(await withoutAudience(claims))));
+    expect([await entered(right), await entered(wrong)]).toEqual([right.map(() => true), wrong.map(() => false)]);
+  });
+
+  test('without a subject are their client\'s', async () => {
+    await start({ jwt: { issuer, audience } }, {}, { rateLimits: { requestsPerMinute: 1 } });
+    const claims = [{ client_id: 'a' }, { azp: 'a' }, { client_id: 'b' }, { client_id: 'a', sub: 'joe' }];
+    const statuses = [];
+    for (const client of claims) {
+      statuses.push((await ask(router.url, chat(), { authorization: `Bearer ${await withoutAudience({ ...client, aud: audience })}` })).status);
+    }
+    expect(statuses).toEqual([200, 429, 200, 200]);
+  });
+
   test('of one subject have its limits together', async () => {
     await start({ jwt: { issuer, audience } }, {}, { rateLimits: { requestsPerMinute: 1 } });
     const tokens = [await tokenOf({ sub: 'a' }), await tokenOf({ sub: 'a', exp: '2h' }), await tokenOf({ sub: 'b' })];

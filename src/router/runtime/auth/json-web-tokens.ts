@@ -13,7 +13,7 @@ type Keys = ReturnType<typeof createRemoteJWKSet>;
 export interface TokenIssuer {
   /** `iss` of the tokens. */
   readonly issuer: string;
-  /** `aud` of the tokens. */
+  /** `aud` of the tokens; of those that have none, such as access tokens of Amazon Cognito, `client_id` or `azp`. */
   readonly audience: string;
   /** Where the issuer's public keys are. */
   readonly jwksUrl?: string;
@@ -47,7 +47,8 @@ export class JsonWebTokens implements Authenticator {
     if (token === undefined) {
       throw unauthenticated('missing_token', 'the token is missing');
     }
-    const { sub: subject = ANONYMOUS } = await this.claims(token, await this.freshKeys());
+    const claims = await this.claims(token, await this.freshKeys());
+    const { sub: subject = clientOf(claims) ?? ANONYMOUS } = claims;
     // jose does not look at it: a list of names would be nobody's share.
     if (typeof subject !== 'string') {
       throw invalidToken();
@@ -83,12 +84,14 @@ export class JsonWebTokens implements Authenticator {
   private async claims(token: string, keys: Keys): Promise<JWTPayload> {
     const { issuer, audience, clockSkewSeconds } = this.expected;
     try {
-      return (await jwtVerify(token, keys, {
-        issuer, audience, algorithms: ALGORITHMS, clockTolerance: clockSkewSeconds, requiredClaims: ['exp'],
-      })).payload;
+      const { payload } = await jwtVerify(token, keys, { issuer, algorithms: ALGORITHMS, clockTolerance: clockSkewSeconds, requiredClaims: ['exp'] });
+      if (isFor(audience, payload)) {
+        return payload;
+      }
     } catch {
-      throw invalidToken();
+      // told below.
     }
+    throw invalidToken();
   }
 
   /** Where the issuer's keys are: where OpenID Connect Discovery says it, unless it is known. */
@@ -104,6 +107,17 @@ export class JsonWebTokens implements Authenticator {
       throw e;
     }
   }
+}
+
+/** Whether a token is for an audience: one that names none is for the client that it was issued to, which only an access token may leave at that. */
+function isFor(audience: string, claims: JWTPayload): boolean {
+  const { aud, token_use: use = 'access' } = claims;
+  return aud === undefined ? use === 'access' && clientOf(claims) === audience : [aud].flat().includes(audience);
+}
+
+/** Who a token was issued to: `client_id` of access tokens by RFC 9068 and of Amazon Cognito's, `azp` of others. */
+function clientOf({ client_id: client, azp }: JWTPayload): unknown {
+  return client ?? azp;
 }
 
 function invalidToken(): ApiError {
