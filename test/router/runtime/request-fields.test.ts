@@ -20,6 +20,9 @@ beforeEach(() => {
 });
 
 const COMPLETIONS = '/v1/completions';
+const NAMED = 'this is not for callers to give: requests are named by the router alone';
+const LOADED = 'this is not for callers to give: no data or code of a caller\'s is loaded';
+const EMBEDS = [{ role: 'user', content: [{ type: 'prompt_embeds', data: 'gASV' }] }];
 const INVOKE = `/model/${MODEL}/invoke`;
 
 /** What a caller is told of a request that is refused. */
@@ -67,6 +70,11 @@ describe('a field that is wrong is refused before an engine is asked, and told',
     [{ tool_choice: 'autoo' }, 'tool_choice: expected "none", "auto", "required" or a function, got "autoo"'],
     [{ tool_choice: { type: 'function' } }, 'tool_choice.function: expected an object, got nothing'],
     [{ functions: [{ name: 'f' }] }, 'functions: this is not supported here'],
+    [{ rid: 'a' }, `rid: ${NAMED}`],
+    [{ request_id: 'a' }, `request_id: ${NAMED}`],
+    [{ chat_template: '{{ 1 }}' }, `chat_template: ${LOADED}`],
+    [{ chat_template_kwargs: { chat_template: '{{ 1 }}' } }, `chat_template_kwargs.chat_template: ${LOADED}`],
+    [{ messages: EMBEDS }, `messages[0].content[0]: ${LOADED}`],
     [{ modalities: ['text', 'audio'] }, 'modalities[1]: expected "text", got "audio"'],
     [{ max_token: 5 }, 'max_token: there is no such field, did you mean max_tokens?'],
     [{ maxCompletionTokens: 5 }, 'maxCompletionTokens: there is no such field, did you mean max_completion_tokens?'],
@@ -98,6 +106,8 @@ describe('a field that is wrong is refused before an engine is asked, and told',
     [{ echo: 1 }, 'echo: expected true or false, got 1'],
     [{ logprobs: true }, 'logprobs: expected a whole number from 0 to 20, got true'],
     [{ best_of: 2 }, 'best_of: expected 1, got 2'],
+    [{ prompt_embeds: 'gASV' }, `prompt_embeds: ${LOADED}`],
+    [{ rid: 'a' }, `rid: ${NAMED}`],
     [{ max_tokens: 0 }, 'max_tokens: expected a whole number from 1 to 2147483647, got 0'],
     [{ messages: [] }, 'messages: there is no such field'],
     [{ max_completion_tokens: 5 }, 'max_completion_tokens: there is no such field, did you mean min_completion_tokens?'],

@@ -39,6 +39,11 @@ export const UNSUPPORTED: Kind = {
   tell: (_, path, problems) => problems.add(path, 'this is not supported here'),
 };
 
+/** What is none of a caller's to say, for a reason. */
+export function refused(reason: string): Kind {
+  return { holds: () => false, tell: (_, path, problems) => problems.add(path, `this is not for callers to give: ${reason}`) };
+}
+
 /** A number within bounds, both included. */
 export function number(least: number, most: number): Kind {
   return kind(`a number from ${least} to ${most}`, (value) => typeof value === 'number' && value >= least && value <= most);

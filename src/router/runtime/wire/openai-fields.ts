@@ -1,11 +1,13 @@
 import { FieldProblems, Fields } from './fields';
-import { BOOLEAN, either, kind, listOf, Members, number, OBJECT, object, oneOf, openObject, tagged, TEXT, UNSUPPORTED, whole } from './kinds';
+import { BOOLEAN, either, kind, listOf, Members, number, OBJECT, object, oneOf, openObject, refused, tagged, TEXT, UNSUPPORTED, whole } from './kinds';
 
 /*
  * The fields of OpenAI's API, https://platform.openai.com/docs/api-reference, and those that engines add to it: vLLM's `ChatCompletionRequest` and
  * `CompletionRequest`, SGLang's, and the Cerebras SDK's. What names the insides of an engine, such as its ranks, peers, sessions, adapters or code, is none of
  * a caller's, and is not here.
  */
+const NAMES_A_REQUEST = refused('requests are named by the router alone');
+const LOADED = refused('no data or code of a caller\'s is loaded');
 const TEXTS = either(kind('a string or a list of strings', TEXT.holds), listOf(TEXT));
 const TOKEN_IDS = listOf(whole(0));
 /** As far as JavaScript tells such numbers apart: engines are sent them as they were written. */
@@ -77,11 +79,11 @@ const COMMON: Members = {
   regex: TEXT,
   repetition_detection: OBJECT,
   repetition_penalty: kind('a number above 0', (value) => typeof value === 'number' && value > 0),
-  request_id: TEXT,
+  request_id: NAMES_A_REQUEST,
   return_cached_tokens_details: BOOLEAN,
   return_token_ids: BOOLEAN,
   return_tokens_as_token_ids: BOOLEAN,
-  rid: TEXT,
+  rid: NAMES_A_REQUEST,
   session_id: TEXT,
   skip_special_tokens: BOOLEAN,
   spaces_between_special_tokens: BOOLEAN,
@@ -122,8 +124,10 @@ const PART = tagged('type', {
   input_audio: openObject({ input_audio: openObject({ data: TEXT, format: TEXT }) }),
   // of engines, which are not known here any closer.
   ...Object.fromEntries([
-    'thinking', 'reasoning', 'input_text', 'output_text', 'input_image', 'image_embeds', 'audio_embeds', 'video_embeds', 'prompt_embeds', 'tool_reference',
+    'thinking', 'reasoning', 'input_text', 'output_text', 'input_image', 'tool_reference',
   ].map((type) => [type, OBJECT])),
+  // tensors, which engines unpickle.
+  ...Object.fromEntries(['image_embeds', 'audio_embeds', 'video_embeds', 'prompt_embeds'].map((type) => [type, LOADED])),
 });
 const CONTENT = either(kind('a string or a list of parts', TEXT.holds), listOf(PART));
 const CALL = openObject({
@@ -170,8 +174,9 @@ const CHAT: Members = {
   web_search_options: UNSUPPORTED,
   // of engines.
   add_generation_prompt: BOOLEAN,
-  chat_template: TEXT,
-  chat_template_kwargs: OBJECT,
+  chat_template: LOADED,
+  // some engines take it for the template itself.
+  chat_template_kwargs: openObject({ chat_template: LOADED }),
   clear_thinking: BOOLEAN,
   continue_final_message: BOOLEAN,
   disable_reasoning: BOOLEAN,
@@ -207,7 +212,7 @@ const TEXT_COMPLETION: Members = {
   echo: BOOLEAN,
   json_schema: TEXT,
   logprobs: whole(0, 20),
-  prompt_embeds: TEXTS,
+  prompt_embeds: LOADED,
   suffix: TEXT,
 };
 
