@@ -6,6 +6,7 @@ import { Target } from './targets/target';
 const AROUND = [0.1, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 5, 10, 30];
 /** Boundaries where nothing is expected, in seconds. */
 const TTFT_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
+const DURATION_SECONDS = [0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
 const TPOT_SECONDS = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1];
 
 /**
@@ -22,10 +23,14 @@ export class RouterMetrics {
   public readonly ttftSeconds: Histogram<'route' | 'target'>;
   /** Mean time between tokens after the first, whole streamed answers only. */
   public readonly tpotSeconds: Histogram<'route' | 'target'>;
+  /** Time from a request's arrival to the end of its answer, whatever that is. */
+  public readonly durationSeconds: Histogram<'route' | 'target'>;
   /** Time that prefill engines took to read the prompts that were handed on. */
   public readonly prefillSeconds: Histogram<'target'>;
-  /** Tokens of prompts, by whether the engine that read a prompt says that it had them in its cache; those of engines that do not say are left out. */
+  /** Tokens of prompts, by whether the engine that read a prompt says that it had them in its cache. */
   public readonly promptTokens: Counter<'target' | 'source'>;
+  /** Tokens of answers, of those that broke off too. */
+  public readonly outputTokens: Counter<'target'>;
   /** Requests to decode engines that take KV caches, by how their prompts were read. */
   public readonly handoffs: Counter<'outcome'>;
   /** Answers that are not streams and may be wrong: see the help text. */
@@ -78,6 +83,13 @@ export class RouterMetrics {
       buckets: buckets(expected?.tpotSeconds, TPOT_SECONDS),
       registers,
     });
+    this.durationSeconds = new Histogram({
+      name: 'router_request_duration_seconds',
+      help: 'Time from arrival to the end of the answer, refusals included.',
+      labelNames: ['route', 'target'],
+      buckets: DURATION_SECONDS,
+      registers,
+    });
     this.prefillSeconds = new Histogram({
       name: 'router_prefill_seconds',
       help: 'Time of a prefill engine to read a prompt that is handed on, queueing included.',
@@ -87,8 +99,14 @@ export class RouterMetrics {
     });
     this.promptTokens = new Counter({
       name: 'router_prompt_tokens_total',
-      help: 'Tokens of prompts that engines say that they read, or had in their cache.',
+      help: 'Tokens of prompts that engines say that they read, or had in their cache; unknown is the source where they say neither.',
       labelNames: ['target', 'source'],
+      registers,
+    });
+    this.outputTokens = new Counter({
+      name: 'router_output_tokens_total',
+      help: 'Tokens of answers; events stand for tokens where usage is not told.',
+      labelNames: ['target'],
       registers,
     });
     this.handoffs = new Counter({
@@ -139,7 +157,9 @@ export class RouterMetrics {
 
   /** An engine has read a prompt of so many tokens, of which some were in its cache; undefined where it does not say. */
   public tellPrompt(target: string, tokens: number | undefined, cachedTokens: number | undefined): void {
-    if (tokens !== undefined && cachedTokens !== undefined) {
+    if (tokens !== undefined && cachedTokens === undefined) {
+      this.promptTokens.inc({ target, source: 'unknown' }, tokens);
+    } else if (tokens !== undefined && cachedTokens !== undefined) {
       this.promptTokens.inc({ target, source: 'cache' }, Math.min(tokens, cachedTokens));
       this.promptTokens.inc({ target, source: 'read' }, Math.max(0, tokens - cachedTokens));
     }

@@ -184,12 +184,19 @@ export class RouterServer {
     if (exchange.tpotSeconds !== undefined) {
       metrics.tpotSeconds.observe(labels, exchange.tpotSeconds);
     }
+    if (exchange.completionTokens !== undefined) {
+      metrics.outputTokens.inc({ target: labels.target }, exchange.completionTokens);
+    }
+    const durationSeconds = exchange.elapsedSeconds();
+    metrics.durationSeconds.observe(labels, durationSeconds);
     this.embedded?.observe(exchange);
     log.info({
       requestId: id,
       method: request.method,
       ...labels,
       endpoint: exchange.endpoint,
+      caller: exchange.callerName,
+      ...(operation !== undefined && { stream: exchange.streamed, tier: exchange.serviceTier }),
       path: exchange.decision?.path,
       reason: exchange.decision?.reason,
       queuedSeconds: exchange.queuedSeconds,
@@ -197,7 +204,10 @@ export class RouterServer {
       code: exchange.code,
       ttftSeconds: exchange.ttftSeconds,
       tpotSeconds: exchange.tpotSeconds,
-      durationSeconds: exchange.elapsedSeconds(),
+      durationSeconds,
+      promptTokens: exchange.promptTokens,
+      cachedTokens: exchange.cachedTokens,
+      completionTokens: exchange.completionTokens,
       failure: exchange.failure,
     }, 'request');
     if (exchange.handoffLate) {
@@ -217,7 +227,9 @@ export class RouterServer {
         metrics.tellUpstreams(targets);
         return exchange.finish(answerOf(200, metrics.registry.contentType, await metrics.registry.metrics()));
     }
-    exchange.caller = await authenticator.check(exchange.request.headers.authorization);
+    const caller = await authenticator.check(exchange.request.headers.authorization);
+    exchange.caller = caller.id;
+    exchange.callerName = caller.name;
     if (exchange.route === 'models') {
       const { servedNames } = config.model;
       const name = modelAt(pathOf(exchange.request));
@@ -233,6 +245,7 @@ export class RouterServer {
       const { request, wire } = operation.read(body, by, exchange.request.headers);
       exchange.wire = wire;
       exchange.streamed = request.stream;
+      exchange.trace?.asked(request);
       return request;
     });
   }

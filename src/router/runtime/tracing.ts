@@ -3,14 +3,26 @@ import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
 import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
 import { Exchange } from './exchange';
+import { EngineRequest } from './wire/engine-request';
 
 /** W3C trace context, of which later versions may have more. Its last flag says whether the trace is kept. */
 const TRACEPARENT = /^(?!ff)[\da-f]{2}-(?!0{32})([\da-f]{32})-(?!0{16})([\da-f]{16})-([\da-f]{2})(?:-.*)?$/;
 /** A quote within generated text is escaped. */
 const FINISH_REASON = /"(?:finish_reason|stopReason|stop_reason|completionReason)"\s*:\s*"(\w{1,40})"/;
-/** What OpenTelemetry calls the routes; it has no name for others. */
-const OPERATIONS: { readonly [route: string]: string } = {
-  chat_completions: 'chat', responses: 'chat', converse: 'chat', converse_stream: 'chat', completions: 'text_completion',
+/** What OpenTelemetry calls the routes of each API; it has no name for others. */
+const OPENAI: { readonly [route: string]: string } = { chat_completions: 'chat', responses: 'chat', completions: 'text_completion' };
+const BEDROCK: { readonly [route: string]: string } = { converse: 'chat', converse_stream: 'chat', invoke: 'chat', invoke_with_response_stream: 'chat' };
+/** What it calls the numbers of a request. */
+const SETTINGS: { readonly [member: string]: string } = {
+  max_tokens: 'gen_ai.request.max_tokens',
+  // heeded before the other.
+  max_completion_tokens: 'gen_ai.request.max_tokens',
+  temperature: 'gen_ai.request.temperature',
+  top_p: 'gen_ai.request.top_p',
+  top_k: 'gen_ai.request.top_k',
+  frequency_penalty: 'gen_ai.request.frequency_penalty',
+  presence_penalty: 'gen_ai.request.presence_penalty',
+  seed: 'gen_ai.request.seed',
 };
 
 /**
@@ -46,17 +58,44 @@ export class RequestTrace {
   private readonly tracer: Tracer;
   private readonly span: Span;
   private readonly context: Context;
+  private readonly modelId: string;
   private finishReason?: string;
 
   constructor(tracer: Tracer, { route, request }: Exchange, modelId: string) {
     this.tracer = tracer;
-    const operation = OPERATIONS[route];
+    const isOpenAi = Object.hasOwn(OPENAI, route);
+    const operation = (isOpenAi ? OPENAI : BEDROCK)[route];
     const parent = contextOf(request.headers.traceparent);
     this.span = tracer.startSpan(operation === undefined ? route : `${operation} ${modelId}`, {
       kind: SpanKind.SERVER,
-      attributes: { 'http.request.method': request.method, 'http.route': route, 'gen_ai.operation.name': operation, 'gen_ai.request.model': modelId },
+      attributes: {
+        'http.request.method': request.method,
+        'http.route': route,
+        'gen_ai.operation.name': operation,
+        'gen_ai.provider.name': isOpenAi ? 'openai' : 'aws.bedrock',
+        'gen_ai.request.model': modelId,
+      },
     }, parent);
     this.context = trace.setSpan(parent, this.span);
+    this.modelId = modelId;
+  }
+
+  /** The request was read. */
+  public asked({ path, stream, body }: EngineRequest): void {
+    if (path === '/v1/completions') {
+      // what is invoked may be a chat or not.
+      this.span.updateName(`text_completion ${this.modelId}`).setAttribute('gen_ai.operation.name', 'text_completion');
+    }
+    this.span.setAttribute('gen_ai.request.stream', stream);
+    for (const [member, name] of Object.entries(SETTINGS)) {
+      const value = body[member];
+      if (typeof value === 'number') {
+        this.span.setAttribute(name, value);
+      }
+    }
+    if (typeof body.n === 'number' && body.n !== 1) {
+      this.span.setAttribute('gen_ai.request.choice.count', body.n);
+    }
   }
 
   /** An engine is asked. */
@@ -77,7 +116,7 @@ export class RequestTrace {
   }
 
   /** The request has ended. */
-  public end({ code = '499', target, decision, handoff, promptTokens, completionTokens, ttftSeconds }: Exchange): void {
+  public end({ code = '499', target, decision, handoff, promptTokens, cachedTokens, completionTokens, ttftSeconds }: Exchange): void {
     const status = Number(code);
     this.span.setAttributes({
       'http.response.status_code': status || 200,
@@ -86,6 +125,7 @@ export class RequestTrace {
       'router.reason': decision?.reason,
       'router.handoff': handoff,
       'gen_ai.usage.input_tokens': promptTokens,
+      'gen_ai.usage.cache_read.input_tokens': cachedTokens,
       'gen_ai.usage.output_tokens': completionTokens,
       'gen_ai.response.finish_reasons': this.finishReason === undefined ? undefined : [this.finishReason],
       'gen_ai.response.time_to_first_chunk': ttftSeconds,

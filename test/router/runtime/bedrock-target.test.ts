@@ -109,8 +109,10 @@ describe.each([['HTTP/2', false], ['HTTP/1.1', true]])('a caller of Bedrock\'s A
     expect(events.map((event) => event.contentBlockDelta?.delta?.text ?? '').join('')).toBe('hello \u{1F600}');
     expect(events.at(-1)).toMatchObject({ metadata: { usage: ANSWER.usage } });
     expect(bedrock.requests[0].path).toMatch(/\/converse-stream$/);
-    const { ttftSeconds, tpotSeconds } = await lastLine();
+    const { ttftSeconds, tpotSeconds, promptTokens, completionTokens } = await lastLine();
     expect([ttftSeconds, tpotSeconds].every((seconds) => seconds >= 0)).toBe(true);
+    const { inputTokens, outputTokens } = ANSWER.usage;
+    expect([promptTokens, completionTokens]).toEqual([inputTokens, outputTokens]);
   });
 
   test('InvokeModel, whose headers are part of what is asked', async () => {

@@ -1,7 +1,7 @@
 import { createServer, Server } from 'node:http';
 import { AddressInfo } from 'node:net';
 import { answering, FakeBedrock, frame, streaming as bedrockStreaming } from './fake-bedrock';
-import { ask, chat, configOf, delta, drained, KEY, MockEngine, MODEL, streaming, until, whole } from './harness';
+import { ask, chat, configOf, delta, drained, KEY, MockEngine, MODEL, streaming, until, whole, wholly } from './harness';
 import { bundle, RouterProcess } from './router-process';
 import { VllmPair } from './vllm-pair';
 
@@ -53,7 +53,8 @@ const one = (engine: MockEngine) => [{ name: 'engine', role: 'aggregated', proto
 
 const spans = (): any[] => received.flatMap(({ text }) => JSON.parse(text).resourceSpans)
   .flatMap(({ scopeSpans }) => scopeSpans).flatMap((scope) => scope.spans);
-const plain = (value: any): unknown => value.stringValue ?? value.intValue ?? value.doubleValue ?? value.arrayValue?.values.map(plain);
+const plain = (value: any): unknown => value.stringValue ?? value.intValue ?? value.doubleValue ?? value.boolValue
+  ?? value.arrayValue?.values.map(plain);
 const attributesOf = (of: { attributes: any[] }) => Object.fromEntries(of.attributes.map(({ key, value }) => [key, plain(value)]));
 const told = async (count: number) => {
   await until(() => spans().length >= count, `${count} spans are told`);
@@ -105,6 +106,41 @@ test('tokens and the reason of the end are told, and nothing that callers or eng
   await ask(url, chat());
   expect(attributesOf((await told(4))[3])).toMatchObject({ 'gen_ai.response.finish_reasons': ['stop'] });
   expect(received.map(({ text }) => text).join()).not.toMatch(/secret|forged|hello|key-of-a-caller/);
+});
+
+test('what is asked for is told, and what of the prompt was in a cache', async () => {
+  const usage = { prompt_tokens: 7, completion_tokens: 3, prompt_tokens_details: { cached_tokens: 5 } };
+  const engine = await engineWith(wholly({ choices: [{ index: 0, message: { content: 'hello' }, text: 'hello', finish_reason: 'stop' }], usage }));
+  const url = await start(one(engine), exporting());
+  const prompt = { prompt: 'a secret prompt' };
+  const asked: [string, object, object][] = [
+    ['/v1/chat/completions', chat({ max_tokens: 9, max_completion_tokens: 8, temperature: 0.5, seed: 7, n: 2, user: 'secret' }), {
+      'gen_ai.operation.name': 'chat',
+      'gen_ai.provider.name': 'openai',
+      'gen_ai.request.max_tokens': 8,
+      'gen_ai.request.temperature': 0.5,
+      'gen_ai.request.seed': 7,
+      'gen_ai.request.choice.count': 2,
+      'gen_ai.request.stream': false,
+      'gen_ai.usage.input_tokens': 7,
+      'gen_ai.usage.cache_read.input_tokens': 5,
+      'gen_ai.usage.output_tokens': 3,
+    }],
+    [`/model/${MODEL}/converse`, { messages: [{ role: 'user', content: [{ text: 'a secret prompt' }] }], inferenceConfig: { maxTokens: 9 } }, {
+      'gen_ai.operation.name': 'chat', 'gen_ai.provider.name': 'aws.bedrock', 'gen_ai.request.max_tokens': 9,
+    }],
+    [`/model/${MODEL}/invoke`, chat({ model: undefined }), { 'gen_ai.operation.name': 'chat', 'gen_ai.provider.name': 'aws.bedrock' }],
+    [`/model/${MODEL}/invoke`, prompt, { 'gen_ai.operation.name': 'text_completion', 'gen_ai.request.max_tokens': 512 }],
+    ['/v1/completions', { ...prompt, model: MODEL }, { 'gen_ai.operation.name': 'text_completion', 'gen_ai.provider.name': 'openai' }],
+  ];
+  for (const [i, [path, body, expected]] of asked.entries()) {
+    expect((await ask(url, body, {}, path)).status).toBe(200);
+    const server = (await told(2 * (i + 1))).find(({ name, traceId }) => name !== 'decode' && traceId === spans().at(-1).traceId);
+    const attributes = attributesOf(server) as { [name: string]: unknown };
+    expect(attributes).toMatchObject(expected);
+    expect(server.name).toBe(`${attributes['gen_ai.operation.name']} ${MODEL}`);
+  }
+  expect(received.map(({ text }) => text).join()).not.toMatch(/secret|hello|key-of-a-caller/);
 });
 
 test('why answers of Bedrock end is told, whatever its models write', async () => {

@@ -147,3 +147,31 @@ describe('of a prompt that is handed on, the tokens in a cache', () => {
     expect(await (await ask(router.url, chat())).json()).toMatchObject({ usage: usageWith(11) });
   });
 });
+
+describe('what is told of requests', () => {
+  const keys = [{ name: 'chat', key: 'key-of-chat' }, 'key-of-nobody'];
+  const askAs = async (key: string, body: object) => (await ask(router.url, body, { authorization: `Bearer ${key}` })).text();
+  const requests = async (count: number) => {
+    await until(() => router.lines.filter(({ msg }) => msg === 'request').length === count, 'the requests are logged');
+    return router.lines.filter(({ msg }) => msg === 'request');
+  };
+
+  test('in the log is who asked for what, and its tokens, but no key and no prompt', async () => {
+    const answer = wholly({ ...COMPLETION, usage: { ...USAGE, prompt_tokens_details: { cached_tokens: 8 } } });
+    engine = await MockEngine.start((response, received) => (received.body.stream ? counting(ENDED) : answer)(response, received));
+    router = await routerFor([{ name: 'engine', role: 'aggregated', protocol: 'openai', url: engine.url }], {}, { KEYS: JSON.stringify(keys) });
+    await askAs('key-of-chat', chat({ stream: true, service_tier: 'flex' }));
+    await askAs('key-of-nobody', chat());
+    const [named, nameless] = await requests(2);
+    expect(named).toMatchObject({ caller: 'chat', stream: true, tier: 'flex', promptTokens: 12, completionTokens: 3 });
+    expect(nameless).toMatchObject({ stream: false, tier: 'default', promptTokens: 12, cachedTokens: 8, completionTokens: 3 });
+    expect([Object.hasOwn(named, 'cachedTokens'), Object.hasOwn(nameless, 'caller')]).toEqual([false, false]);
+    expect(JSON.stringify(router.lines)).not.toMatch(/key-of|secret prompt|one two/);
+    const metrics = await router.metrics.registry.metrics();
+    expect(metrics).toContain('router_output_tokens_total{target="engine"} 6');
+    expect(metrics).toContain('router_prompt_tokens_total{target="engine",source="unknown"} 12');
+    expect(metrics).toContain('router_prompt_tokens_total{target="engine",source="cache"} 8');
+    expect(metrics).toContain('router_request_duration_seconds_count{route="chat_completions",target="engine"} 2');
+    expect(metrics).not.toMatch(/key-of|chat"/);
+  });
+});

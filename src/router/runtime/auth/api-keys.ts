@@ -1,12 +1,12 @@
 import { hash, timingSafeEqual } from 'node:crypto';
-import { Authenticator, bearerOf, unauthenticated } from './authenticator';
+import { Authenticator, bearerOf, Caller, unauthenticated } from './authenticator';
 import { Problems } from '../../../problems';
 
 /** A key that lets a caller in. */
 interface Key {
   readonly digest: Buffer;
   /** Whose it is. */
-  readonly caller: string;
+  readonly caller: Caller;
 }
 
 /**
@@ -43,10 +43,10 @@ export class ApiKeys implements Authenticator {
     return keys !== undefined;
   }
 
-  public check(authorization: string | undefined): string {
+  public check(authorization: string | undefined): Caller {
     const presented = digest(bearerOf(authorization) ?? '');
     // every key is compared, so that the time taken tells nothing.
-    const caller = this.keys.reduce<string | undefined>((found, key) => (timingSafeEqual(key.digest, presented) ? key.caller : found), undefined);
+    const caller = this.keys.reduce<Caller | undefined>((found, key) => (timingSafeEqual(key.digest, presented) ? key.caller : found), undefined);
     if (caller === undefined) {
       throw unauthenticated('invalid_api_key', 'the API key is missing or wrong');
     }
@@ -63,7 +63,7 @@ function keysOf(text: string): Key[] | undefined {
   const given = parseKeys(text);
   return given === undefined || given.length === 0 ? undefined : given.map(({ name, key }) => {
     const of = digest(key);
-    return { digest: of, caller: name ?? of.toString('base64') };
+    return { digest: of, caller: { id: name ?? of.toString('base64'), name } };
   });
 }
 

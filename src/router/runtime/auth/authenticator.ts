@@ -1,15 +1,20 @@
 import { ApiError } from '../wire/api-error';
 
+/** Who calls. */
+export interface Caller {
+  /** By what shares and limits tell it from others; no secret. */
+  readonly id: string;
+  /** As its key or token names it; undefined if it does not. */
+  readonly name?: string;
+}
+
 /** Tells callers who may call from those who may not. */
 export interface Authenticator {
   /** As the log names it. */
   readonly kind: 'none' | 'apiKeys' | 'jwt';
 
-  /**
-   * Who calls, as far as shares and limits depend on it; no secret. Throws ApiError, or rejects with it, unless the value of an Authorization header shows that
-   * its caller may call.
-   */
-  check(authorization: string | undefined): string | Promise<string>;
+  /** Who calls. Throws ApiError, or rejects with it, unless the value of an Authorization header shows that its caller may call. */
+  check(authorization: string | undefined): Caller | Promise<Caller>;
 
   /** Ends what it does by itself. */
   stop(): void;
@@ -19,7 +24,7 @@ export interface Authenticator {
 export const ANONYMOUS = 'anonymous';
 
 /** Everybody may call: the network is the only guard. */
-export const EVERYBODY: Authenticator = { kind: 'none', check: () => ANONYMOUS, stop: () => undefined };
+export const EVERYBODY: Authenticator = { kind: 'none', check: () => ({ id: ANONYMOUS }), stop: () => undefined };
 
 /** What a caller presents as `Authorization: Bearer <it>`. */
 export function bearerOf(authorization: string | undefined): string | undefined {

@@ -1,6 +1,6 @@
 import { createRemoteJWKSet, JWTPayload, jwtVerify } from 'jose';
 import type { Logger } from 'pino';
-import { ANONYMOUS, Authenticator, bearerOf, unauthenticated } from './authenticator';
+import { ANONYMOUS, Authenticator, bearerOf, Caller, unauthenticated } from './authenticator';
 import { ApiError } from '../wire/api-error';
 
 /** Signatures that who can check them cannot make. */
@@ -42,18 +42,21 @@ export class JsonWebTokens implements Authenticator {
     this.log = log;
   }
 
-  public async check(authorization: string | undefined): Promise<string> {
+  public async check(authorization: string | undefined): Promise<Caller> {
     const token = bearerOf(authorization);
     if (token === undefined) {
       throw unauthenticated('missing_token', 'the token is missing');
     }
     const claims = await this.claims(token, await this.freshKeys());
-    const { sub: subject = clientOf(claims) ?? ANONYMOUS } = claims;
+    const { sub: subject = clientOf(claims) } = claims;
+    if (subject === undefined) {
+      return { id: ANONYMOUS };
+    }
     // jose does not look at it: a list of names would be nobody's share.
     if (typeof subject !== 'string') {
       throw invalidToken();
     }
-    return subject;
+    return { id: subject, name: subject };
   }
 
   public stop(): void {

@@ -5,7 +5,8 @@ import { Exchange } from '../exchange';
 import { EngineResponse } from '../targets/engine-response';
 import { ApiError, EngineError, isRoutersTrouble } from '../wire/api-error';
 import { tokenCountOf } from '../wire/completion';
-import { readWhole, tokensIn } from '../wire/whole-answer';
+import { Fields, isObject } from '../wire/fields';
+import { readWhole } from '../wire/whole-answer';
 
 /** Headers of Bedrock that are part of its answer, but for when to come back. */
 const RETURNED = /^(?:content-type|x-amzn-errortype|x-amzn-bedrock-.+)$/;
@@ -26,7 +27,10 @@ export async function relayBedrocksAnswer(exchange: Exchange, response: EngineRe
     throw new ApiError(429, 'rate_limit_error', 'engines_full', 'Bedrock\'s quota is used up', { 'retry-after': retryAfter ?? '1' });
   }
   // InvokeModel tells it in a header, Converse in the body.
-  exchange.completionTokens = tokenCountOf(Number(headers['x-amzn-bedrock-output-token-count'])) ?? tokensIn(body, 'outputTokens');
+  const told = usageIn(json(body));
+  exchange.promptTokens = tokenCountOf(Number(headers['x-amzn-bedrock-input-token-count'])) ?? told.promptTokens;
+  exchange.cachedTokens = told.cachedTokens;
+  exchange.completionTokens = tokenCountOf(Number(headers['x-amzn-bedrock-output-token-count'])) ?? told.completionTokens;
   await exchange.finish({ status, body, headers: retryAfter === undefined ? headers : { ...headers, 'retry-after': retryAfter } });
 }
 
@@ -64,7 +68,7 @@ export class BedrockEngineStream extends EngineStream {
         this.exchange.trace?.finished(() => reasonIn(json(payload)));
         return;
       case 'metadata':
-        this.tokens = tokenCountOf((json(payload) as { usage?: { outputTokens?: unknown } }).usage?.outputTokens);
+        this.readUsage(usageIn(json(payload)));
         return;
       case 'chunk':
         this.readChunk(Buffer.from(String((json(payload) as { bytes?: unknown }).bytes), 'base64').toString('utf8'));
@@ -77,10 +81,32 @@ export class BedrockEngineStream extends EngineStream {
     if (isLast) {
       this.whole = true;
       this.exchange.trace?.read(text);
-      const metrics = (json(Buffer.from(text)) as { 'amazon-bedrock-invocationMetrics'?: { outputTokenCount?: unknown } })['amazon-bedrock-invocationMetrics'];
-      this.tokens = tokenCountOf(metrics?.outputTokenCount) ?? this.tokens;
+      const { 'amazon-bedrock-invocationMetrics': metrics } = json(Buffer.from(text)) as Fields;
+      const { inputTokenCount: input, outputTokenCount: output } = isObject(metrics) ? metrics : {} as Fields;
+      this.readUsage({ promptTokens: tokenCountOf(input), completionTokens: tokenCountOf(output) });
     }
   }
+
+  private readUsage({ promptTokens, cachedTokens, completionTokens }: Usage): void {
+    this.exchange.promptTokens = promptTokens ?? this.exchange.promptTokens;
+    this.exchange.cachedTokens = cachedTokens ?? this.exchange.cachedTokens;
+    this.tokens = completionTokens ?? this.tokens;
+  }
+}
+
+/** Tokens, as far as they are told. */
+interface Usage {
+  readonly promptTokens?: number;
+  readonly cachedTokens?: number;
+  readonly completionTokens?: number;
+}
+
+/** The tokens that Converse tells: those that are read from a cache, or written to one, are not part of its input. */
+function usageIn(answer: { usage?: unknown }): Usage {
+  const { inputTokens, cacheReadInputTokens, cacheWriteInputTokens, outputTokens } = isObject(answer.usage) ? answer.usage : {} as Fields;
+  const [input, cached, written] = [inputTokens, cacheReadInputTokens, cacheWriteInputTokens].map(tokenCountOf);
+  const promptTokens = input === undefined ? undefined : input + (cached ?? 0) + (written ?? 0);
+  return { promptTokens, cachedTokens: cached, completionTokens: tokenCountOf(outputTokens) };
 }
 
 /** Why an answer ended, as Converse and the models behind InvokeModel tell it beside what they write. */
