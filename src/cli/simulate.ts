@@ -2,6 +2,7 @@ import { closeSync, openSync, writeFileSync } from 'node:fs';
 import {
   FailedRequest, InstanceFailure, SimulatedLatency, SimulatedRequest, SimulatedVerdict, Simulation, SimulationObserver, SimulationOutcome, Simulator,
 } from '../estimator';
+import { STEADY_ERROR_SHARE } from '../estimator/simulation/steadiness';
 import { Problem, Problems, ProblemsError } from '../problems';
 import { RequestTrace } from '../workload';
 import { attempt } from './attempt';
@@ -131,7 +132,7 @@ function verdictText(
 function tooShort({ steadiness, requests, ttftSeconds }: Simulation): string[] {
   return steadiness === undefined || steadiness.isSteady ? [] : [
     `${requests} requests are too few: waits differ so much over the run that their mean is not settled, and is rather too low. By the means of its parts, the `
-    + `time to first token is ${time(ttftSeconds.avg)} +- ${number(100 * steadiness.ttftErrorShare)} %; for +- 10 %, simulate with `
+    + `time to first token is ${time(ttftSeconds.avg)} +- ${number(100 * steadiness.ttftErrorShare)} %; for +- ${number(100 * STEADY_ERROR_SHARE)} %, simulate with `
     + `--requests ${steadiness.requestsNeeded}`,
   ];
 }

@@ -16,15 +16,14 @@ import { Recorder } from './recorder';
 import { RequestLengths, requestLengths } from './request-lengths';
 import { FleetRouting } from './routing';
 import {
-  InstanceFailure, SimulatedLatency, SimulatedRouting, SimulatedStage, SimulatedSteadiness, SimulatedVerdict, Simulation, SimulationOptions,
+  InstanceFailure, SimulatedLatency, SimulatedRouting, SimulatedStage, SimulatedVerdict, Simulation, SimulationOptions,
   SimulationOutcome,
 } from './simulation';
+import { steadinessOf } from './steadiness';
 
 const DEFAULT_REQUESTS = 10_000;
 /** Engines of a pool: some 2 KB each. */
 const MAX_ENGINES = 100_000;
-/** How far the mean time to first token of a run may be off that tells what to expect, as a share of it. */
-const STEADY_ERROR_SHARE = 0.1;
 /** Requests that a refusal names. */
 const MOST_TOLD = 5;
 
@@ -106,7 +105,7 @@ function run(
     prefixHitRate: recorder.cachedTokens / recorder.inputTokens,
     evictedBlocks: engine.evictedBlocks,
     backlogGrows: options.concurrency === undefined && grows(engine, fleet, load.arrivals.requests),
-    steadiness: options.trace === undefined && !options.failures?.length ? steadiness(recorder, load.arrivals.requests) : undefined,
+    steadiness: options.trace === undefined && !options.failures?.length ? steadinessOf(recorder.firstTokenMeans, load.arrivals.requests) : undefined,
     stages: stages(engine, fleet, durationSeconds),
     objectives: verdicts(service, recorder),
   };
@@ -147,19 +146,6 @@ function grows({ traffic: { inFlightByQuarter } }: FleetRun, fleet: FleetTables,
   const [, second, third, fourth] = inFlightByQuarter.map((sum) => sum * 4 / requests);
   const worked = fleet.prefillEngines + fleet.decodeEngines * fleet.slots;
   return third > 1.2 * second && fourth > 1.2 * third && fourth > worked;
-}
-
-function steadiness({ firstTokenMeans: { errorShare } }: Recorder, requests: number): SimulatedSteadiness | undefined {
-  if (errorShare === undefined) {
-    return undefined;
-  }
-  if (errorShare <= STEADY_ERROR_SHARE) {
-    return { ttftErrorShare: errorShare, isSteady: true };
-  }
-  // the error falls with the root of the requests; to one digit, as it is no better known
-  const needed = requests * (errorShare / STEADY_ERROR_SHARE) ** 2;
-  const unit = 10 ** (String(Math.ceil(needed)).length - 1);
-  return { ttftErrorShare: errorShare, isSteady: false, requestsNeeded: Math.ceil(needed / unit) * unit };
 }
 
 function stages(engine: FleetRun, fleet: FleetTables, seconds: number): SimulatedStage[] {
