@@ -1,7 +1,7 @@
 import { EstimateOutcome, Refusal } from '../estimate';
 import { report } from '../report';
 import { Counts, seconds, Service } from '../service';
-import { SimulatedVerdict } from '../simulation';
+import { SimulatedVerdict, Simulation, SimulationOutcome } from '../simulation';
 import { simulateFleet } from '../simulation/fleet-run';
 import { isHeld, isKnown } from '../verdict';
 import { Judge } from './counts';
@@ -14,23 +14,48 @@ export interface Confirmation {
   readonly shortcoming?: string;
 }
 
+/** Most requests of a simulation: a search asks for some dozens of them, and takes a few seconds at most. */
+const MOST_REQUESTS = 100_000;
+
+/** By how many times the error of the mean time to first token the waits of a short run may be longer in a long one: percentiles err more than means do. */
+const ERRORS = 2;
+
+// runs of more requests for as long as their waits might not be settled at what is promised; one that misses it is believed, as short runs tell of short waits
+function simulateSettled(service: Service, counts: Counts): SimulationOutcome {
+  let outcome = simulateFleet(service, counts, {});
+  while (outcome.simulation !== undefined && mayMiss(outcome.simulation) && outcome.simulation.requests < MOST_REQUESTS) {
+    outcome = simulateFleet(service, counts, { requests: Math.min(MOST_REQUESTS, outcome.simulation.steadiness!.requestsNeeded!) });
+  }
+  return outcome;
+}
+
+/** Whether promises that a run keeps may be missed by a longer one. */
+function mayMiss({ backlogGrows, steadiness, objectives }: Simulation): boolean {
+  return !backlogGrows && steadiness !== undefined && !steadiness.isSteady && objectives.every(isHeld) && objectives.some((
+    { metric, simulatedSeconds, objectiveSeconds },
+  ) => metric !== 'tpotSeconds' && simulatedSeconds * (1 + ERRORS * steadiness.ttftErrorShare) > objectiveSeconds);
+}
+
 // simulates a fleet with the headroom of its spec
 function confirm(service: Service, counts: Counts): Confirmation {
   const { headroom, ...spec } = service.spec;
   const requestsPerSecond = spec.workload.requestsPerSecond * (1 + (headroom?.growth ?? 0));
   let verdicts: SimulatedVerdict[] = [];
   for (const [prefill, decode] of service.reduced(counts.prefill, counts.decode)) {
-    const { simulation, refusal } = simulateFleet(new Service({
+    const { simulation, refusal } = simulateSettled(new Service({
       ...spec,
       workload: { ...spec.workload, requestsPerSecond },
       prefill: spec.prefill && { ...spec.prefill, instances: prefill },
       decode: { ...spec.decode, instances: decode },
-    }), { prefill, decode }, {});
+    }), { prefill, decode });
     if (simulation === undefined) {
       return { verdicts: [], shortcoming: `simulated: ${refusal!.reason}` };
     }
     if (simulation.backlogGrows) {
       return { verdicts: [], shortcoming: 'simulated: the backlog grows' };
+    }
+    if (mayMiss(simulation)) {
+      return { verdicts: [], shortcoming: `simulated: waits are not settled after ${simulation.requests} requests, and may exceed what is promised` };
     }
     verdicts = simulation.objectives.map((verdict, i) => (
       verdicts[i] === undefined || verdict.simulatedSeconds > verdicts[i].simulatedSeconds ? verdict : verdicts[i]));
@@ -71,7 +96,7 @@ export class ConfirmedFleets implements Judge {
     if (estimate.objectives.every(isKnown)) {
       return { estimate };
     }
-    const { simulation, refusal } = simulateFleet(this.service, counts, {});
+    const { simulation, refusal } = simulateSettled(this.service, counts);
     return simulation === undefined ? { refusal } : {
       estimate: {
         ...estimate,

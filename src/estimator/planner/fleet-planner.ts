@@ -45,7 +45,8 @@ export class FleetPlanner {
    * Searches everything that could serve the workload: instance types, tensor parallel degrees, ways to buy, counts, prefill and decode apart or together.
    *
    * Of the spec's pools only hardware, price and limits of sequences are taken; counts and degrees are what is searched for. The closed form brackets
-   * the fleets that hold the objective with the headroom of the spec, and simulation confirms them, from the cheapest on.
+   * the fleets that hold the objective with the headroom of the spec, and simulation confirms them, from the cheapest on: of 10,000 requests, or up to 100,000
+   * where waits are not settled by then and may exceed what is promised. A fleet whose waits may do so even then is not chosen.
    *
    * Throws a `ProblemsError` with every problem if the spec or the options are wrong, also if there is no objective.
    *

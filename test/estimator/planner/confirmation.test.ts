@@ -16,7 +16,8 @@ function bursty(overrides: Partial<DeploymentSpec> = {}): DeploymentSpec {
 }
 
 const withCount = (spec: DeploymentSpec, instances: number) => ({ ...spec, decode: { ...spec.decode, instances } });
-const holdsSimulated = (spec: DeploymentSpec) => Simulator.simulate(spec).simulation?.objectives.every(isHeld) ?? false;
+const holdsSimulated = (spec: DeploymentSpec, requests?: number) => (
+  Simulator.simulate(spec, { requests }).simulation?.objectives.every(isHeld) ?? false);
 
 test('where the closed form cannot tell, the fewest instances that hold the objective by simulation are planned', () => {
   const spec = bursty();
@@ -33,11 +34,21 @@ test('where the closed form cannot tell, the fewest instances that hold the obje
   expect(Estimator.estimate(spec)).toEqual({ estimate });
 });
 
+test('a fleet whose waits a short run does not tell is simulated for longer, and not planned if it misses the objective then', () => {
+  const spec = bursty({ objective: { ttftSeconds: 0.9 } });
+  const planned = FleetPlanner.plan(spec).outcome.estimate!.spec.decode.instances!;
+  const fewer = withCount(spec, planned - 1);
+  expect(holdsSimulated(fewer)).toBe(true);
+  expect(Simulator.simulate(fewer).simulation!.steadiness!.isSteady).toBe(false);
+  expect(holdsSimulated(fewer, 100_000)).toBe(false);
+});
+
 test('headroom is held by the simulation where the closed form cannot tell', () => {
   const { estimate } = FleetPlanner.plan(bursty({ headroom: { growth: 0.25, spareInstances: 1 } })).outcome;
   const reduced = (less: number) => {
     const spec = bursty();
-    return holdsSimulated(withCount({ ...spec, workload: { ...spec.workload, requestsPerSecond: 75 } }, estimate!.spec.decode.instances! - less));
+    const grown = { ...spec, workload: { ...spec.workload, requestsPerSecond: 75 } };
+    return holdsSimulated(withCount(grown, estimate!.spec.decode.instances! - less), 50_000);
   };
   expect([reduced(1), reduced(2)]).toEqual([true, false]);
 });
