@@ -9,6 +9,7 @@ import { waferTokenSeconds } from './phases/wafer-decode';
 import { KvLink, Plant, promptPool } from './plant';
 import { batchVariance, meanBatch } from './queueing/batch';
 import { burstRate, conditionalWaitSeconds, peakedness, waitingProbability } from './queueing/bursty-queue';
+import { arrivalDispersion, arrivalsWhileReading } from './queueing/fewest-requests';
 import { WaitingMixture } from './queueing/waiting-mixture';
 
 /** Shares of the requests that percentiles are given for, and the standard normal's quantiles of them. */
@@ -62,8 +63,8 @@ export class ClosedForm {
   private readonly firstToken: WaitingMixture;
   private readonly lastToken: WaitingMixture;
   private readonly laterTokens: number;
-  /** Mean of one by the tokens after the first, of requests that have any. */
-  private readonly perLaterToken: number;
+  /** Share of the requests that have tokens after the first. */
+  private readonly severalTokens: number;
   private readonly prefillTimes: Float64Array;
   private readonly contextKvBytes: Float64Array;
   private readonly promptKvBytes: Float64Array;
@@ -81,6 +82,9 @@ export class ClosedForm {
   private readonly addedToFull: Float64Array;
   /** Tokens of each class that decode steps write. */
   private readonly decoded: Float64Array;
+  private readonly decodedScv: number;
+  /** Seconds that each token takes at most in chunked serving: of a full step of a full batch. */
+  private fullestStepSeconds = Infinity;
   private workScv = 0;
   private heldScv = 0;
   /** Mean time of an engine that reads a prompt and does nothing else. */
@@ -90,6 +94,9 @@ export class ClosedForm {
   private serviceScv = 0;
   private meanAddedToOne = 0;
   private meanAddedToFull = 0;
+  /** Seconds by which a step of one sequence that reads of two prompts is longer than two that read of one each; of a full batch. */
+  private addedByTwoToOne = 0;
+  private addedByTwoToFull = 0;
   /** Prompts that each engine reads besides writing. */
   private promptsPerSecond = 0;
 
@@ -110,12 +117,12 @@ export class ClosedForm {
     this.promptSteps = Array.from(classes.paddedTokens, (tokens, i) => promptSteps(model, tokens, classes.cachedTokens[i], classes.segmentTokens));
     let output = 0;
     let decoded = 0;
+    let decodedSquares = 0;
     this.decoded = new Float64Array(n);
     let context = 0;
     let prompt = 0;
     let later = 0;
     let several = 0;
-    let perLater = 0;
     let read = 0;
     let readingSteps = 0;
     const ofPrompt = plant.prefill === undefined ? 1 : 0;
@@ -127,6 +134,7 @@ export class ClosedForm {
       output += classes.weights[i] * written;
       decoded += classes.weights[i] * own;
       this.decoded[i] = own;
+      decodedSquares += classes.weights[i] * own * own;
       read += classes.weights[i] * classes.paddedTokens[i];
       readingSteps += classes.weights[i] * this.promptSteps[i].length;
       // a step meets a sequence in proportion to the tokens that it generates
@@ -134,12 +142,12 @@ export class ClosedForm {
       later += classes.weights[i] * Math.max(0, written - this.pace);
       prompt += classes.weights[i] * this.promptKvBytes[i];
       several += classes.outputTokens[i] > 1 ? classes.weights[i] : 0;
-      perLater += classes.outputTokens[i] > 1 ? classes.weights[i] / (classes.outputTokens[i] - 1) : 0;
     }
     this.meanOutputTokens = output;
     this.decodedTokens = decoded;
     this.laterTokens = later;
-    this.perLaterToken = several > 0 ? perLater / several : 0;
+    this.severalTokens = several;
+    this.decodedScv = decoded > 0 ? decodedSquares / (decoded * decoded) - 1 : 0;
     this.meanKvBytes = context / output;
     this.meanPromptKvBytes = prompt;
     let spread = 0;
@@ -183,6 +191,10 @@ export class ClosedForm {
     if (this.isChunked) {
       this.meanAddedToOne = this.addTo(this.addedToOne, this.besideOne, this.stepSeconds(1));
       this.meanAddedToFull = this.addTo(this.addedToFull, this.besideFull, this.stepSeconds(this.fullBatch));
+      this.addedByTwoToOne = this.addedByTwo(1);
+      this.addedByTwoToFull = this.addedByTwo(this.fullBatch);
+      const most = Math.max(0, this.plant.decode.stepTokens! - this.fullBatch);
+      this.fullestStepSeconds = this.stepSeconds(this.fullBatch) + this.promptSeconds(this.fullBatch) * most / this.newTokens;
     }
     this.weighWork();
   }
@@ -241,37 +253,6 @@ export class ClosedForm {
     const inflation = this.inflation(seen);
     const step = plainStep * inflation;
 
-    // prefill pool: one prompt at a time in each engine
-    const meanPrefill = aggregated ? this.promptSeconds(seen) : this.aloneSeconds;
-    const promptLoad = requestsPerSecond * meanPrefill / prefillEngines;
-    this.prefillLoad = aggregated ? 0 : promptLoad;
-    // an engine that writes too is chosen for what it writes, so that each has a queue of prompts of its own
-    const queues = aggregated ? prefillEngines : 1;
-    const servers = prefillEngines / queues;
-    let waits: number;
-    let wait: number;
-    // of who comes, so many meet an engine that writes; they join it when its step ends
-    let running = this.batch / (1 + this.batch) * (aggregated ? plainStep : step) * this.pace;
-    if (this.isChunked) {
-      const load = Math.min(promptLoad, FULLEST);
-      running = running / (1 - load) + load * meanPrefill * (1 + this.serviceScv) / (1 - load * load);
-      // who came in the same step is read in the same next one, if there is room in it
-      const gated = load * running;
-      const readSeconds = meanPrefill + this.newTokens / Math.max(1, decode.stepTokens! - seen) * plainStep;
-      const readLoad = Math.min(perEngine * readSeconds, FULLEST);
-      const queued = readLoad * conditionalWaitSeconds(1, readLoad / readSeconds, readSeconds, 1, this.serviceScv);
-      waits = Math.max(readLoad, 1 - Math.exp(-perEngine * running));
-      wait = Math.max(gated, queued) / waits;
-    } else {
-      const arrivals = promptLoad < FULLEST ? requestsPerSecond : FULLEST * prefillEngines / meanPrefill;
-      const queueScv = 1 + (arrivalScv - 1) / queues;
-      waits = waitingProbability(servers, arrivals / queues, (busy) => busy / meanPrefill, queueScv);
-      // and a prompt waits for the engine that it is given to, not for the first that is free, unless prompts come in turn
-      wait = conditionalWaitSeconds(servers, arrivals / queues, meanPrefill, queueScv, this.serviceScv)
-        + (1 - 1 / servers) * Math.min(1, arrivalScv) * meanPrefill * (1 + this.serviceScv) / 2;
-    }
-    this.prefillQueueSeconds = waits * wait;
-
     // the router finds a free slot wherever there is one, so that the slots of all engines are one queue's servers
     const slots = Math.round(fullBatch * decodeEngines);
     // seconds that a request holds its slot beside so many others in all, whose prompts an aggregated engine reads too
@@ -284,6 +265,43 @@ export class ClosedForm {
     const bound = this.burstLoad > 1 ? this.waitingInBursts : undefined;
     const admissionWaits = bound ?? waitingProbability(slots, admitted, (busy) => busy / heldSeconds(busy), arrivalScv + this.heldScv);
     const admission = conditionalWaitSeconds(slots, admitted, heldSeconds(slots), arrivalScv, this.workScv);
+
+    // prefill pool: one prompt at a time in each engine
+    const meanPrefill = aggregated ? this.promptSeconds(seen) : this.aloneSeconds;
+    const promptLoad = requestsPerSecond * meanPrefill / prefillEngines;
+    this.prefillLoad = aggregated ? 0 : promptLoad;
+    // an engine that writes too is chosen for what it writes, so that each has a queue of prompts of its own
+    const queues = aggregated ? prefillEngines : 1;
+    const servers = prefillEngines / queues;
+    let waits: number;
+    let wait: number;
+    // of who comes, so many meet an engine that writes; they join it when its step ends
+    let running = this.batch / (1 + this.batch) * (aggregated ? plainStep : step) * this.pace;
+    const whileReading = arrivalsWhileReading(decodeEngines, this.decodeLoad, this.isChunked);
+    if (this.isChunked) {
+      const load = Math.min(whileReading * promptLoad, FULLEST);
+      const plain = running;
+      const budget = Math.max(1, decode.stepTokens! - seen);
+      const fullReadingStep = plainStep + meanPrefill * budget / this.newTokens;
+      running = Math.min(plain / (1 - load) + load * meanPrefill * (1 + this.serviceScv) / (1 - load * load), fullReadingStep);
+      // who came in the same step is read in the same next one, if there is room in it
+      const gated = load * running;
+      const readSeconds = meanPrefill + this.newTokens / budget * plainStep;
+      const readLoad = Math.min(whileReading * perEngine * readSeconds, FULLEST);
+      const queued = readLoad * conditionalWaitSeconds(1, readLoad / readSeconds, readSeconds, 1, this.serviceScv);
+      waits = Math.max(readLoad, 1 - Math.exp(-whileReading * perEngine * running));
+      // the running step, half of which everybody waits for below, is one that reads where there is a queue, whose wait has a part of it, and else one that writes
+      wait = Math.max(gated, queued - ((1 - readLoad) * (running - plain) + readLoad * plain) / 2) / waits;
+    } else {
+      const arrivals = (aggregated ? whileReading : 1) * (promptLoad < FULLEST ? requestsPerSecond : FULLEST * prefillEngines / meanPrefill);
+      const queueScv = 1 + (arrivalScv - 1) / queues;
+      waits = waitingProbability(servers, arrivals / queues, (busy) => busy / meanPrefill, queueScv);
+      // and a prompt waits for the engine that it is given to, not for the first that is free, unless prompts come in turn
+      wait = conditionalWaitSeconds(servers, arrivals / queues, meanPrefill, queueScv, this.serviceScv)
+        + (1 - 1 / servers) * Math.min(1, arrivalScv) * meanPrefill * (1 + this.serviceScv) / 2;
+    }
+    this.prefillQueueSeconds = waits * wait;
+    const queueVariance = waits * (2 - waits) * wait * wait;
 
     // link: processor sharing
     let flow = Infinity;
@@ -302,6 +320,20 @@ export class ClosedForm {
     const fixed = this.gatewaySeconds + running / 2 + this.firstStepSeconds;
     let transfer = 0;
     let prefillSeconds = 0;
+    // prompts that come behind a request's own are read while its tokens are written, and so are those that come meanwhile (a busy period, whose mean and variance
+    // grow by these powers of what is left of the engine), unless there are other engines for them; where all slots are taken they come one for one: on the way
+    // from one to the other half is taken, so that times per token never fall as load rises
+    const promptShare = aggregated ? Math.min(promptLoad, FULLEST) : 0;
+    const free = 1 - admissionWaits / 2;
+    const echo = 1 + promptShare / (1 - promptShare) / decodeEngines;
+    const behind = free * whileReading * promptShare * echo;
+    const mostPerToken = this.isChunked ? Math.max(0, this.fullestStepSeconds - step) : Infinity;
+    const dispersion = arrivalDispersion(decodeEngines, this.decodedScv);
+    const square = this.promptSquare(seen) - (1 - dispersion) * meanPrefill * meanPrefill;
+    const scatteredSquare = this.promptsPerSecond * square * (1 + free * (echo * echo - 1));
+    let laterSeconds = 0;
+    let laterPerToken = 0;
+    let variance = 0;
     for (let i = 0; i < prefillTimes.length; i++) {
       const read = this.isChunked ? this.readSeconds(i) : prefillTimes[i];
       let seconds = fixed + read;
@@ -315,7 +347,19 @@ export class ClosedForm {
       }
       firstToken.fixedSeconds[i] = seconds;
       lastToken.fixedSeconds[i] = seconds + Math.max(0, classes.outputTokens[i] - 1) * step;
+      if (aggregated && classes.outputTokens[i] > 1) {
+        const tokens = classes.outputTokens[i] - 1;
+        const behindIt = read + this.prefillQueueSeconds;
+        const perToken = Math.min(behind * behindIt / tokens, mostPerToken);
+        const share = classes.weights[i] / this.severalTokens;
+        lastToken.fixedSeconds[i] += perToken * tokens;
+        laterSeconds += classes.weights[i] * perToken * tokens;
+        laterPerToken += share * perToken;
+        variance += share * (perToken * perToken
+          + (scatteredSquare * (step * tokens + free * whileReading * behindIt) + behind * behind * queueVariance) / (tokens * tokens));
+      }
     }
+    variance = Math.max(0, variance - laterPerToken * laterPerToken);
     this.transferMeanSeconds = transfer;
     this.prefillMeanSeconds = prefillSeconds;
     firstToken.prepare(waits, wait, admissionWaits, admission);
@@ -328,19 +372,25 @@ export class ClosedForm {
     const scatter = peakedness(this.batch * decodeEngines, arrivalScv) - 1 + (aggregated ? this.heldScv / 2 : 0);
     const deviation = Math.sqrt(batchVariance(this.batch, step, next) * (1 + scatter / decodeEngines));
     const own = decode.wafers === undefined ? kvSeconds(decode.engine, this.decodeSet, this.kvSpreadBytes) / this.pace * inflation : 0;
-    // an engine reads more prompts or fewer than usual while it writes a request's tokens: as many as come by chance in that time, to engines in turn
-    const beside = Math.sqrt(this.promptsPerSecond * this.promptSquare(seen) * step * this.perLaterToken / decodeEngines);
-    latencies[TPOT] = step;
+    // an engine reads more prompts or fewer than usual while it writes a request's tokens; what they take is spread as a gamma distribution, whose quantiles are
+    // those of Cornish and Fisher (doi:10.2307/1400905), their skewness being twice their coefficient of variation
+    const beside = Math.sqrt(variance);
+    const added = step - plainStep + laterPerToken;
+    const room = mostPerToken - laterPerToken;
+    const skewedSeconds = added > 0 ? Math.min(added, variance / added, room) / 3 : 0;
+    const mean = step + laterPerToken;
+    latencies[TPOT] = mean;
     for (let q = 0; q < SHARES.length; q++) {
       const z = NORMAL_QUANTILES[q];
       const fuller = this.step(bound === 1 ? fullBatch : Math.min(seen + z * deviation, fullBatch));
-      latencies[TPOT + 1 + q] = step + Math.hypot(fuller - step, z * own, z * beside);
+      const around = q === 0 ? -skewedSeconds : Math.hypot(fuller - step, z * own, z * beside + (z * z - 1) * skewedSeconds);
+      latencies[TPOT + 1 + q] = mean + Math.min(around, room);
       latencies[TTFT + 1 + q] += (SHARES[q] - 0.5) * running;
     }
 
     lastToken.prepare(waits, wait, admissionWaits, admission);
     lastToken.quantiles(SHARES, latencies, END_TO_END + 1);
-    latencies[END_TO_END] = latencies[TTFT] + this.laterTokens * step;
+    latencies[END_TO_END] = latencies[TTFT] + this.laterTokens * step + laterSeconds;
   }
 
   /**
@@ -381,7 +431,32 @@ export class ClosedForm {
 
   /** Seconds that a prompt takes of an engine which writes so many sequences, one or more. */
   private promptSeconds(batch: number): number {
-    return this.isChunked ? between(this.meanAddedToOne, this.meanAddedToFull, this.fullness(batch)) : this.aloneSeconds;
+    if (!this.isChunked) {
+      return this.aloneSeconds;
+    }
+    const fullness = this.fullness(batch);
+    // by Little's law as many prompts come in a step as last tokens are written; their parts meet in one by chance, and always where they fill all steps
+    const prompts = batch / Math.max(1, this.decodedTokens);
+    const parts = prompts * this.readingSteps;
+    const full = prompts * this.newTokens / Math.max(1, this.plant.decode.stepTokens! - batch);
+    const reading = Math.max(1 - Math.exp(-parts), Math.min(1, parts, full));
+    return between(this.meanAddedToOne, this.meanAddedToFull, fullness)
+      + this.readingSteps * (1 - reading / parts) * between(this.addedByTwoToOne, this.addedByTwoToFull, fullness);
+  }
+
+  /** Seconds by which a step that reads parts of two prompts is longer than two steps that read one each, at the mean of these parts. */
+  private addedByTwo(batch: number): number {
+    const { plant: { classes: { weights }, model, decode: { engine } }, readingSteps } = this;
+    let attention = 0;
+    this.promptSteps.forEach((steps, i) => steps.forEach(({ attentionFlops }) => { attention += weights[i] * attentionFlops; }));
+    const seconds = (parts: number) => mixedStepSeconds(model, engine!, this.decodeSet, {
+      sequences: batch,
+      kvBytesRead: batch * this.meanKvBytes,
+      newTokens: parts * this.newTokens / readingSteps,
+      attentionFlops: parts * attention / readingSteps,
+      prompts: parts / readingSteps,
+    });
+    return seconds(2) - 2 * seconds(1) + seconds(0);
   }
 
   /** Mean square of what prompts take of an engine that writes so many sequences. */

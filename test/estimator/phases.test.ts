@@ -107,11 +107,14 @@ describe('prefill', () => {
     expect(paddedTokens(513, [])).toBe(513);
   });
 
-  test('segments are read one after the other, each with what was read before it', () => {
+  test('segments are read one after the other, each with what was read before it, and the prompt ends with the last', () => {
     const model = shape('llama-3.3-70b');
-    const k = Object.assign(new Coefficients(), { denseUtilisation: 0.5, prefillAttentionUtilisation: 0.25, prefillLayerSeconds: 1e-3 });
+    const k = Object.assign(new Coefficients(), {
+      denseUtilisation: 0.5, prefillAttentionUtilisation: 0.25, prefillLayerSeconds: 1e-3, prefillPromptSeconds: 2e-3,
+    });
     const one = (tokens: number, cached: number) => prefillSeconds(model, ENGINE, k, tokens, cached, 1);
-    expect(promptSeconds(model, ENGINE, k, 1280, 100, 512)).toBeCloseTo(one(512, 100) + one(512, 612) + one(256, 1124), 12);
+    const twoEnds = 2 * (k.prefillPromptSeconds + multiplySeconds(model, ENGINE, k, 0, 1));
+    expect(promptSeconds(model, ENGINE, k, 1280, 100, 512)).toBeCloseTo(one(512, 100) + one(512, 612) + one(256, 1124) - twoEnds, 12);
     expect(promptSeconds(model, ENGINE, k, 1280, 100, Infinity)).toBe(one(1280, 100));
     expect(promptSeconds(model, ENGINE, k, 0, 100, Infinity)).toBe(one(0, 100));
   });

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { batchVariance, meanBatch } from '../../src/estimator/queueing/batch';
 import { conditionalWaitSeconds, peakedness, waitingProbability } from '../../src/estimator/queueing/bursty-queue';
+import { arrivalDispersion, arrivalsWhileReading } from '../../src/estimator/queueing/fewest-requests';
 import { WaitingMixture } from '../../src/estimator/queueing/waiting-mixture';
 import { RandomArrivals } from '../../src/estimator/simulation/arrivals';
 import { Random } from '../../src/estimator/simulation/random';
@@ -88,6 +89,19 @@ describe('a queue', () => {
     expect(peakedness(12, 1)).toBe(1);
     expect(peakedness(1e6, 20)).toBeCloseTo((1 + 20) / 2, 3);
   });
+});
+
+test('one engine of its own gets all arrivals; of many each gets fewer while it reads, and as many as leave it', () => {
+  expect([arrivalsWhileReading(1, 0.4, true), arrivalsWhileReading(1, 0.4, false), arrivalDispersion(1, 0)]).toEqual([1, 1, 1]);
+  fc.assert(fc.property(
+    fc.integer({ min: 1, max: 1000 }), fc.double({ min: 0, max: 0.99, noNaN: true }), fc.double({ min: 0, max: 3, noNaN: true }), fc.boolean(),
+    (engines, load, scv, writesMeanwhile) => {
+      expect(arrivalsWhileReading(engines, load, writesMeanwhile)).toBeGreaterThan(arrivalsWhileReading(engines + 1, load, writesMeanwhile));
+      expect(arrivalsWhileReading(engines, load, writesMeanwhile)).toBeLessThanOrEqual(arrivalsWhileReading(engines, load + 0.01, writesMeanwhile));
+      expect(arrivalDispersion(engines, scv)).toBeGreaterThanOrEqual(arrivalDispersion(engines + 1, scv));
+      expect(arrivalDispersion(1e9, scv)).toBeCloseTo(Math.min(1, scv), 6);
+    },
+  ));
 });
 
 describe('waiting mixture', () => {

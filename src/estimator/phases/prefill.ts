@@ -40,7 +40,7 @@ export function paddedTokens(tokens: number, buckets: readonly number[]): number
 }
 
 /**
- * The steps in which one engine reads a prompt of `newTokens` (padded) tokens in segments of `segmentTokens`, each after the ones before.
+ * The steps in which one engine reads a prompt of `newTokens` (padded) tokens in segments of `segmentTokens`, each after the ones before; it ends with the last.
  *
  * @param segmentTokens Infinity for an engine that reads any prompt at once.
  */
@@ -49,7 +49,8 @@ export function promptSteps(model: ModelShape, newTokens: number, cachedTokens: 
   let read = 0;
   do {
     const segment = Math.min(newTokens - read, segmentTokens);
-    steps.push(readingStep(model, segment, cachedTokens + read, 1));
+    const prompts = read + segment < newTokens ? 0 : 1;
+    steps.push(readingStep(segment, prefillAttentionFlops(model, segment, cachedTokens + read), prompts));
     read += segment;
   } while (read < newTokens);
   return steps;
@@ -73,10 +74,10 @@ export function promptSeconds(
 export function prefillSeconds(
   model: ModelShape, engine: EngineShape, k: Coefficients, newTokens: number, cachedTokens: number, prompts: number,
 ): number {
-  return mixedStepSeconds(model, engine, k, readingStep(model, newTokens, cachedTokens, prompts));
+  const attentionFlops = prompts * prefillAttentionFlops(model, newTokens, cachedTokens);
+  return mixedStepSeconds(model, engine, k, readingStep(prompts * newTokens, attentionFlops, prompts));
 }
 
-function readingStep(model: ModelShape, newTokens: number, cachedTokens: number, prompts: number): Step {
-  const attentionFlops = prompts * prefillAttentionFlops(model, newTokens, cachedTokens);
-  return { sequences: 0, kvBytesRead: 0, newTokens: prompts * Math.max(1, newTokens), attentionFlops, prompts };
+function readingStep(newTokens: number, attentionFlops: number, prompts: number): Step {
+  return { sequences: 0, kvBytesRead: 0, newTokens: Math.max(prompts, newTokens), attentionFlops, prompts };
 }
