@@ -96,9 +96,9 @@ export class Problems {
   private constructor() {}
 }
 
-/** Problems of an input that may have no end of them: the first are told one by one, the others are counted. */
+/** Problems of an input that may have no end of them: the first are told one by one, each with how often it is there again, and the others are counted. */
 export class ToldProblems {
-  private readonly told: Problem[] = [];
+  private readonly told = new Map<string, { readonly problem: Problem; again: number }>();
   private untold = 0;
 
   /**
@@ -108,8 +108,13 @@ export class ToldProblems {
 
   /** Notes a problem. */
   public add(problem: Problem): void {
-    if (this.told.length < MAX_TOLD) {
-      this.told.push(problem);
+    const { path, ...alike } = problem;
+    const key = JSON.stringify(alike);
+    const same = this.told.get(key);
+    if (same !== undefined) {
+      same.again++;
+    } else if (this.told.size < MAX_TOLD) {
+      this.told.set(key, { problem, again: 0 });
     } else {
       this.untold++;
     }
@@ -118,7 +123,9 @@ export class ToldProblems {
   /** Throws all that was noted. */
   public throwIfAny(): void {
     const more = { rule: 'MoreProblems', path: this.path, message: `and ${this.untold} more`, mend: 'mend those above first' };
-    Problems.throwIfAny([...this.told, ...this.untold > 0 ? [more] : []]);
+    const told = [...this.told.values()].map(({ problem, again }) => (
+      again === 0 ? problem : { ...problem, message: `${problem.message}, here and in ${again} more place${again === 1 ? '' : 's'}` }));
+    Problems.throwIfAny([...told, ...this.untold > 0 ? [more] : []]);
   }
 }
 

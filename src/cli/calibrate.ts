@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { attempt } from './attempt';
-import { ToldMeasurements, readMeasurements } from './measurement-file';
+import { AskedEngine, ToldMeasurements, readMeasurements } from './measurement-file';
 import { readSpec } from './spec-file';
 import { NO_PROGRESS_BAR, progressBar, table, time } from './text-table';
 import { checkWritable, writing } from './written-file';
@@ -10,11 +10,12 @@ import { calibrate as fit } from '../estimator/calibration/calibrate';
 import { isSameEngine } from '../estimator/calibration/calibrated-pools';
 import { configurationsOf, heldOut } from '../estimator/calibration/held-out';
 import { EngineOfSpec, MeasuredPool, engineOfSpec, leastTokenSeconds } from '../estimator/calibration/measured-engine';
-import { Compared, LoggedRequest, Measurements } from '../estimator/calibration/measurements';
+import { Compared, LoggedRequest } from '../estimator/calibration/measurements';
 import { Score, heldOutSigma, mean, score } from '../estimator/calibration/score';
 import { Refusal } from '../estimator/estimate';
 import { CoefficientName } from '../estimator/phases/coefficients';
 import { Refused } from '../estimator/refused';
+import { ModelArchitecture } from '../model';
 import { Problem, Problems } from '../problems';
 
 const METRICS = ['ttft', 'tpot'] as const;
@@ -76,6 +77,8 @@ export interface Calibration {
   readonly hardware: string;
   readonly tensorParallelDegree: number;
   readonly measured: MeasuredCounts;
+  /** What was left out of the files as it is of other engines, a sentence each. */
+  readonly skipped: readonly string[];
   readonly coefficients: readonly FittedCoefficient[];
   readonly metrics: readonly CalibratedMetric[];
   /** For `calibration` of a spec or a construct. */
@@ -114,7 +117,7 @@ export function calibrate(files: readonly string[], options: CalibrateOptions, p
   const measurements = attempt(problems, () => readMeasurements(files, engine && {
     seconds: leastTokenSeconds(engine),
     reason: `a tenth of the time in which ${engine.hardware} reads the weights at its peak bandwidth`,
-  }));
+  }, engine && askedEngine(spec!, engine)));
   const asked = spec?.engine;
   problems.push(...otherEngineProblems(asked, engine, options.pool, measurements));
   if (out !== undefined) {
@@ -129,6 +132,18 @@ export function calibrate(files: readonly string[], options: CalibrateOptions, p
     writing(out, () => writeFileSync(out, `${JSON.stringify(calibration.calibration, undefined, 2)}\n`));
   }
   return { calibration };
+}
+
+/** What of records of several engines is of the spec's. */
+function askedEngine({ model, engine }: DeploymentSpec, { hardware, accelerator, weights, tensorParallelDegree }: EngineOfSpec): AskedEngine {
+  const { id, aliases } = ModelArchitecture.fromSpec(model);
+  return {
+    'models': [id, ...aliases],
+    'devices': [hardware, accelerator],
+    'tensor parallel degrees': [String(tensorParallelDegree)],
+    'formats of weights': [weights],
+    ...engine === undefined ? {} : { engines: [engine] },
+  };
 }
 
 /** What the records tell of the engine and the spec tells otherwise; names of models and devices are not compared, as each tool has its own. */
@@ -173,7 +188,7 @@ function knownEngine(spec: DeploymentSpec, pool: MeasuredPool, stepTokens: numbe
 }
 
 function calibrated(
-  engine: EngineOfSpec, measurements: Measurements, engineName: string | undefined, files: readonly string[], { pool }: CalibrateOptions,
+  engine: EngineOfSpec, measurements: ToldMeasurements, engineName: string | undefined, files: readonly string[], { pool }: CalibrateOptions,
   progress?: (text: string) => void,
 ): Calibration {
   const mostOfRun = Math.floor(MAX_FITTED_REQUESTS / measurements.logs.length);
@@ -215,6 +230,7 @@ function calibrated(
       requests: measurements.logs.reduce((sum, log) => sum + log.length, 0),
       fittedRequests: measurements.logs.reduce((sum, log) => sum + Math.min(log.length, mostOfRun), 0),
     },
+    skipped: measurements.skipped,
     coefficients: rows,
     metrics: METRICS.filter((metric) => only(metric, fitted).length > 0).map((metric) => ({
       metric,
@@ -236,7 +252,9 @@ function beginning(log: readonly LoggedRequest[], count: number): readonly Logge
 }
 
 /** A calibration as text for a terminal. */
-export function calibrationText({ hardware, tensorParallelDegree, measured, coefficients, metrics }: Calibration, out: string | undefined): string {
+export function calibrationText(
+  { hardware, tensorParallelDegree, measured, skipped, coefficients, metrics }: Calibration, out: string | undefined,
+): string {
   const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
   const errors = (one: Score | undefined) => one === undefined ? ['-', '-', '-'] : [percent(one.mape), percent(one.median), percent(one.bias)];
   const counts = [
@@ -244,6 +262,7 @@ export function calibrationText({ hardware, tensorParallelDegree, measured, coef
   ] as const;
   return [
     `${hardware}, one engine of ${tensorParallelDegree} ranks: ${counts.filter(([count]) => count > 0).map(([count, noun]) => `${count} ${noun}`).join(', ')}`,
+    ...skipped.length === 0 ? [] : [skipped.join('\n')],
     table([
       ['coefficient', 'before', 'fitted', 'spread'],
       ...coefficients.map(({ name, before, fitted, relativeSigma }) => (

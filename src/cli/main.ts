@@ -52,15 +52,18 @@ Exit codes:
   ${ExitCode.DEFECT}  a defect of this program`;
 
 const CALIBRATE_HELP = `
-Measurements, as records of JSON Lines, JSON or CSV; names may be in snake case, times in _s or _ms:
-  arrivalSeconds, inputTokens, outputTokens, ttftSeconds, endToEndSeconds  a request of a run
+Measurements, as records of JSON Lines, JSON or CSV; names may be in snake case or in words, times in _s or _ms, or (ms):
+  arrivalSeconds, inputTokens, outputTokens, ttftSeconds, endToEndSeconds  a request of a run; tpotSeconds will do for the last
   concurrency, inputTokens, outputTokens, ttftSeconds, tpotSeconds         means of a closed loop
-  inputTokens, ttftSeconds                                                 a prompt that an idle engine read
-  sequences, contextTokens, stepSeconds                                    a decode step
-All are of one engine: records whose model, engine, version, device, weights or tensor parallel degree (columns of these names) differ are refused,
-and so are an engine or a degree that is not the spec's, and times below a tenth of what the device needs to read the weights once.
+  inputTokens, ttftSeconds                                                 a prompt that an idle engine read, with a kind of "unloaded" if it has an arrival
+  sequences, contextTokens, stepSeconds                                    a decode step; the context is at its start where outputTokens are given
+  batchSize, inputTokens, outputTokens, ttftSeconds, tpotSeconds           a batch that begins and ends together, as in tables of Neuron
+Names that tools have for these are known: prompt_tokens, input_toks, isl, e2e_ms, queued_ts, first_token_ts, "TTFT Latency P50 (ms)"; means count before medians.
+All are of one engine: records whose model, engine, version, device, weights or tensor parallel degree (columns of these names) differ are refused, but
+for those of others beside the spec's, which are skipped and told. So are an engine or a degree that is not the spec's, and times below a tenth of what the
+device needs to read the weights once.
 Or what a tool wrote: vllm bench serve --save-result --save-detailed (with --append-result each result is a run),
-profile_export.jsonl or the summary of aiperf and genai-perf, benchmarks.json of guidellm.
+profile_export.jsonl of aiperf, profile_export.json of genai-perf, the summary of both in JSON or CSV, benchmarks.json of guidellm.
 
 Exit codes:
   ${ExitCode.GOOD}   fitted

@@ -1,7 +1,8 @@
 import { extname } from 'node:path';
 import { attempt } from './attempt';
 import { ExpectedFile, displayName, readText } from './bounded-text';
-import { FIELDS, Field, Row, measuredRows } from './measurement-formats';
+import { FIELDS, Field, Row } from './measurement-columns';
+import { measuredRows } from './measurement-formats';
 import { time } from './text-table';
 import { ClosedLoop, DecodeStep, LoggedRequest, Measurements, UnloadedPrompt } from '../estimator/calibration/measurements';
 import { nearestNames } from '../nearest';
@@ -46,7 +47,7 @@ const TOKEN_TIMES: readonly Field[] = ['ttft', 'tpot', 'step'];
 /** The fields of a record that is right. */
 type Numbers = { readonly [field in Field]?: number };
 
-/** Measurements while they are read. */
+/** Measurements of one engine while they are read. */
 interface Gathered {
   readonly prompts: UnloadedPrompt[];
   readonly steps: DecodeStep[];
@@ -61,97 +62,178 @@ interface Run {
   last: Row;
 }
 
+/** The records of a file that tell the same of their engine. */
+interface Part {
+  readonly traits: Row['traits'];
+  /** Where the first of them is. */
+  readonly place: string;
+  readonly file: string;
+  readonly measurements: Gathered;
+  readonly runs: Map<string, Run>;
+  /** Those of the file where nothing is told of the engine: such records are never left out. */
+  readonly problems: ToldProblems;
+  records: number;
+}
+
+/** What a file holds. */
+interface ReadFile {
+  readonly parts: readonly Part[];
+  /** What is wrong with what is no record. */
+  readonly problems: ToldProblems;
+}
+
+/** What traits are of the engine that is asked about, where records of several are together: by trait, the names that it goes by. */
+export type AskedEngine = { readonly [trait: string]: readonly string[] };
+
 /** Measurements, and what the records say of the engine. */
 export interface ToldMeasurements extends Measurements {
   /** Name of the engine, such as `vllm`; undefined where nothing is said. */
   readonly engine?: string;
   /** Its ranks; undefined where nothing is said, or no number. */
   readonly tensorParallelDegree?: number;
+  /** What was left out as it is of other engines, a sentence a file and trait. */
+  readonly skipped: readonly string[];
 }
-
-/** What records tell of their engines: where each value of a trait is first. */
-type Traits = Map<string, Map<string, string>>;
 
 /**
  * Reads measurements of an engine from files.
  *
  * - JSON Lines, CSV or a JSON list of records with `arrivalSeconds`, `inputTokens`, `outputTokens`, `ttftSeconds` and `endToEndSeconds` (a request of a
  *   run), `concurrency`, `inputTokens`, `outputTokens`, `ttftSeconds` and `tpotSeconds` (means of a closed loop), `inputTokens` and `ttftSeconds` (a
- *   prompt that an idle engine read), or `sequences`, `contextTokens` and `stepSeconds` (a decode step). Names may be in snake case, times in `_s` or `_ms`.
+ *   prompt that an idle engine read), `sequences`, `contextTokens` and `stepSeconds` (a decode step), or `batchSize`, `inputTokens`, `outputTokens`,
+ *   `ttftSeconds` and `tpotSeconds` (a batch that begins and ends together). Columns go by the names that tools and tables have for them, too.
  * - Results of `vllm bench serve --save-result --save-detailed`, with `--append-result` also several, each a run.
- * - `profile_export.jsonl` of aiperf, and the summaries `profile_export_aiperf.json` and `profile_export_genai_perf.json` of a closed loop.
+ * - `profile_export.jsonl` of aiperf, `profile_export.json` of genai-perf, and the summaries of both of a closed loop, in JSON or as CSV.
  * - `benchmarks.json` of guidellm.
  *
  * @param files their paths, or `-`.
  * @param least the least that the engine may take to the first token and for each further one; any time if undefined.
+ * @param asked the engine that is meant where records are of several; those of others are left out.
  * @throws ProblemsError with everything that is wrong: files that cannot be read, fields of records, the first of each file one by one, and
- * records that say that they are of several engines.
+ * records that say that they are of several engines, none of which is asked about.
  */
-export function readMeasurements(files: readonly string[], least = ANY_TIME): ToldMeasurements {
+export function readMeasurements(files: readonly string[], least = ANY_TIME, asked: AskedEngine = {}): ToldMeasurements {
   const problems: Problem[] = [];
-  const result: Gathered = { prompts: [], steps: [], loops: [], logs: [] };
-  const traits: Traits = new Map();
-  for (const file of files) {
-    attempt(problems, () => readFile(file, least, result, traits));
+  const read = files.map((file) => {
+    const unreadable: Problem[] = [];
+    return { unreadable, held: attempt(unreadable, () => readFile(file, least)) };
+  });
+  const { parts, skipped } = ofEngine(read.flatMap(({ held }) => held?.parts ?? []), asked);
+  for (const { unreadable, held } of read) {
+    const kept = held?.parts.filter((part) => parts.includes(part)) ?? [];
+    problems.push(...unreadable);
+    new Set([held, ...kept].map((one) => one?.problems)).forEach((told) => attempt(problems, () => told?.throwIfAny()));
   }
-  problems.push(...severalProblems(traits));
+  problems.push(...severalProblems(parts));
   Problems.throwIfAny(problems);
-  const told = (trait: string) => [...traits.get(trait)?.keys() ?? []].at(0);
+  const told = (trait: string) => parts.map(({ traits }) => traits[trait]).find((value) => value !== undefined);
   const ranks = Number(told('tensor parallel degrees') ?? NaN);
-  return { ...result, engine: told('engines'), tensorParallelDegree: Number.isNaN(ranks) ? undefined : ranks };
+  const engine = told('engines');
+  return {
+    prompts: parts.flatMap(({ measurements }) => measurements.prompts),
+    steps: parts.flatMap(({ measurements }) => measurements.steps),
+    loops: parts.flatMap(({ measurements }) => measurements.loops),
+    logs: parts.flatMap(({ measurements }) => measurements.logs),
+    engine: engine === undefined ? undefined : String(engine).toLowerCase(),
+    tensorParallelDegree: Number.isNaN(ranks) ? undefined : ranks,
+    skipped,
+  };
 }
 
-function severalProblems(traits: Traits): Problem[] {
-  return [...traits].filter(([, places]) => places.size > 1).map(([trait, places]) => {
-    const values = [...places.keys()];
-    const more = values.length - MAX_VALUES;
-    return {
+/** The parts that are of the engine that is asked about, where it is among several. */
+function ofEngine(all: readonly Part[], asked: AskedEngine): { readonly parts: readonly Part[]; readonly skipped: readonly string[] } {
+  const skipped: string[] = [];
+  const parts = Object.entries(asked).reduce<readonly Part[]>((left, [trait, names]) => {
+    const isAsked = ({ traits }: Part) => traits[trait] === undefined || names.some((name) => plainName(name) === plainName(traits[trait]));
+    if (!left.some((part) => part.traits[trait] !== undefined && isAsked(part))) {
+      return left;
+    }
+    const others = left.filter((part) => !isAsked(part));
+    for (const file of new Set(others.map((part) => part.file))) {
+      const own = others.filter((part) => part.file === file);
+      const count = own.reduce((sum, { records }) => sum + records, 0);
+      skipped.push(`${file}: ${count} records are skipped, as they are of other ${trait} than ${names[0]}: ${listed(own.map(({ traits }) => String(traits[trait])))}`);
+    }
+    return left.filter(isAsked);
+  }, all);
+  return { parts, skipped };
+}
+
+/** A name as it is compared: that of a model is told with and without its maker, and tuned as it came. */
+function plainName(name: unknown): string {
+  return String(name).toLowerCase().split('/').at(-1)!.replace(/[^a-z0-9.]/g, '').replace(/(instruct|chat|hf)+$/, '');
+}
+
+function listed(values: readonly string[]): string {
+  const distinct = [...new Set(values)];
+  const more = distinct.length - MAX_VALUES;
+  return `${distinct.slice(0, MAX_VALUES).map(shown).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}
+
+function severalProblems(parts: readonly Part[]): Problem[] {
+  return [...new Set(parts.flatMap(({ traits }) => Object.keys(traits)))].flatMap((trait) => {
+    const told = parts.filter(({ traits }) => traits[trait] !== undefined);
+    const distinct = told.filter((part, i) => told.findIndex(({ traits }) => plainName(traits[trait]) === plainName(part.traits[trait])) === i);
+    const values = distinct.map(({ traits }) => String(traits[trait]).toLowerCase());
+    return distinct.length < 2 ? [] : [{
       rule: 'MeasurementsOfSeveralEngines',
-      path: places.get(values[1])!,
+      path: distinct[1].place,
       value: shown(values[1]),
-      message: `a calibration is of one engine, and the records are of ${values.length} ${trait}: ${values.slice(0, MAX_VALUES).map(shown).join(', ')}${more > 0 ? ` and ${more} more` : ''}`,
+      message: `a calibration is of one engine, and the records are of ${distinct.length} ${trait}: ${listed(values)}`,
       mend: 'calibrate each by itself, with the records of no other',
-    };
+    }];
   });
 }
 
-function readFile(file: string, least: LeastTime, into: Gathered, traits: Traits): void {
+function readFile(file: string, least: LeastTime): ReadFile {
   const name = displayName(file);
   const text = readText(file, MAX_BYTES, EXPECTED).replace(/^\uFEFF/, '');
   const problems = new ToldProblems(name);
-  const runs = new Map<string, Run>();
-  let records = 0;
+  const parts = new Map<string, Part>();
   for (const row of measuredRows(text, name, extname(file).toLowerCase() === '.csv', problems)) {
-    records++;
-    noteTraits(row, traits);
-    const numbers = rightNumbers(row, least, problems);
-    const request = numbers === undefined ? undefined : add(row, numbers, into, problems);
+    const part = partOf(row, parts, name, problems);
+    part.records++;
+    const numbers = rightNumbers(row, least, part.problems);
+    const request = numbers === undefined ? undefined : add(row, numbers, part.measurements, part.problems);
     if (request !== undefined) {
-      const run = runs.get(row.run) ?? { log: [], last: row };
+      const run = part.runs.get(row.run) ?? { log: [], last: row };
       run.log.push(request);
       run.last = secondsOf(row, 'arrival') > secondsOf(run.last, 'arrival') ? row : run.last;
-      runs.set(row.run, run);
+      part.runs.set(row.run, run);
     }
   }
+  if (parts.size === 0) {
+    problems.throwIfAny();
+    throw new ProblemsError([{ rule: 'MeasurementsMissing', path: name, message: 'the file holds no measurements', mend: 'give records, see "calibrate --help"' }]);
+  }
+  parts.forEach(endRuns);
+  return { parts: [...parts.values()], problems };
+}
+
+function partOf({ traits, place }: Row, parts: Map<string, Part>, file: string, ofFile: ToldProblems): Part {
+  const key = JSON.stringify(traits).toLowerCase();
+  const part = parts.get(key) ?? {
+    traits,
+    place,
+    file,
+    measurements: { prompts: [], steps: [], loops: [], logs: [] },
+    runs: new Map(),
+    problems: Object.keys(traits).length === 0 ? ofFile : new ToldProblems(file),
+    records: 0,
+  };
+  parts.set(key, part);
+  return part;
+}
+
+/** The runs of a part, each in order of arrival and from its first request on. */
+function endRuns({ runs, measurements, problems }: Part): void {
   for (const { log, last } of runs.values()) {
     log.sort((a, b) => a.arrivalSeconds - b.arrivalSeconds);
     const [{ arrivalSeconds: first }] = log;
     if (secondsOf(last, 'arrival') - first > MAX_SPAN_SECONDS) {
       wrong(problems, last, 'arrival', 'MeasurementTooLarge', `is more than ${MAX_SPAN_SECONDS} seconds after the first of the run`, 'correct the unit, or leave such records out');
     }
-    into.logs.push(log.map((request) => ({ ...request, arrivalSeconds: request.arrivalSeconds - first })));
-  }
-  problems.throwIfAny();
-  if (records === 0) {
-    throw new ProblemsError([{ rule: 'MeasurementsMissing', path: name, message: 'the file holds no measurements', mend: 'give records, see "calibrate --help"' }]);
-  }
-}
-
-function noteTraits(row: Row, traits: Traits): void {
-  for (const [trait, value] of Object.entries(row.traits)) {
-    const places = traits.get(trait) ?? new Map<string, string>();
-    const name = String(value).toLowerCase();
-    traits.set(trait, places.has(name) ? places : places.set(name, row.place));
+    measurements.logs.push(log.map((request) => ({ ...request, arrivalSeconds: request.arrivalSeconds - first })));
   }
 }
 
@@ -205,14 +287,18 @@ function gapProblem({ place, cells }: Row, { ttft, endToEnd, outputTokens }: Num
 function add({ place, cells, unread }: Row, numbers: Numbers, into: Gathered, problems: ToldProblems): LoggedRequest | undefined {
   const { arrival, inputTokens, outputTokens, ttft, tpot, endToEnd, concurrency, sequences, contextTokens, step } = numbers;
   if (sequences !== undefined && contextTokens !== undefined && step !== undefined) {
-    into.steps.push({ sequences, contextTokens, stepSeconds: step });
+    into.steps.push({ sequences, contextTokens: contextTokens + (outputTokens ?? 0) / 2, stepSeconds: step });
   } else if (
     concurrency !== undefined && inputTokens !== undefined && outputTokens !== undefined && ttft !== undefined
     && (tpot !== undefined || outputTokens < 2)
   ) {
     into.loops.push({ concurrency, inputTokens, outputTokens, ttftSeconds: ttft, tpotSeconds: tpot });
   } else if (arrival !== undefined && inputTokens !== undefined && outputTokens !== undefined) {
-    return { arrivalSeconds: arrival, inputTokens, outputTokens, ttftSeconds: ttft, endToEndSeconds: endToEnd };
+    const last = ttft !== undefined && tpot !== undefined ? ttft + tpot * (outputTokens - 1) : undefined;
+    return { arrivalSeconds: arrival, inputTokens, outputTokens, ttftSeconds: ttft, endToEndSeconds: endToEnd ?? last };
+  } else if (sequences !== undefined && inputTokens !== undefined && outputTokens !== undefined && ttft !== undefined && tpot !== undefined) {
+    into.prompts.push({ inputTokens, prompts: sequences, ttftSeconds: ttft });
+    into.steps.push({ sequences, contextTokens: inputTokens + outputTokens / 2, stepSeconds: tpot });
   } else if (inputTokens !== undefined && ttft !== undefined && concurrency === undefined) {
     into.prompts.push({ inputTokens, ttftSeconds: ttft });
   } else {
@@ -220,7 +306,7 @@ function add({ place, cells, unread }: Row, numbers: Numbers, into: Gathered, pr
       rule: 'MeasurementUnknown',
       path: place,
       message: `a record of ${FIELDS.flatMap((field) => cells[field]?.name ?? []).join(', ') || 'nothing that is known'} is no measurement`,
-      mend: `give what "calibrate --help" lists${meantInstead(unread, cells)}`,
+      mend: `${cells.inputTokens === undefined && (cells.ttft ?? cells.tpot) !== undefined ? 'say of how many tokens, or ' : ''}give what "calibrate --help" lists${meantInstead(unread, cells)}`,
     });
   }
   return undefined;

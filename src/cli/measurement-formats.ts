@@ -1,51 +1,7 @@
+import { genaiPerfRows } from './genai-perf-requests';
+import { Cell, Row, cell, flatRow } from './measurement-columns';
 import { JsonSyntaxError, parseJson } from '../json-text';
 import { ToldProblems } from '../problems';
-
-/** What a record may tell of a measurement. Times may be given in seconds or milliseconds. */
-export const FIELDS = [
-  'arrival', 'inputTokens', 'outputTokens', 'ttft', 'tpot', 'endToEnd', 'concurrency', 'sequences', 'contextTokens', 'step',
-] as const;
-
-/** One of these. */
-export type Field = typeof FIELDS[number];
-
-/** A value of a record. */
-export interface Cell {
-  /** Name that the file gives it. */
-  readonly name: string;
-  /** The value as the file has it. */
-  readonly given: unknown;
-  /** The same in seconds where it is a time. */
-  readonly value: unknown;
-}
-
-/** A record by the names of this library, whatever tool wrote it. */
-export interface Row {
-  /** Where it is, such as `runs.csv:3`. */
-  readonly place: string;
-  /** Where the run is that it is of; requests of one run are one load. */
-  readonly run: string;
-  readonly cells: { readonly [field in Field]?: Cell };
-  /** What it tells of the engine, by the keys of `TRAITS`; empty where it tells nothing. */
-  readonly traits: { readonly [trait: string]: unknown };
-  /** Names that are neither, each without its unit; undefined of what a tool wrote. */
-  readonly unread?: ReadonlyMap<string, string>;
-}
-
-/** What tells engines apart, and the columns that it is found in. */
-const TRAITS: { readonly [trait: string]: readonly string[] } = {
-  'models': ['model', 'modelId', 'modelName', 'modelPath'],
-  'engines': ['engine', 'framework', 'backend'],
-  'versions': ['version', 'engineVersion', 'frameworkVersion', 'backendVersion'],
-  'devices': ['device', 'hardware', 'accelerator', 'gpu', 'system', 'instanceType'],
-  'formats of weights': ['weights', 'precision'],
-  'tensor parallel degrees': ['tensorParallelDegree', 'tensorParallelSize', 'tpSize', 'tp'],
-};
-
-const TRAIT_OF_COLUMN = new Map(Object.entries(TRAITS).flatMap(([trait, columns]) => columns.map((column) => [column, trait])));
-
-/** Units that a time's name may end with. */
-const UNITS: { readonly [unit: string]: number } = { seconds: 1, s: 1, ms: 1e-3, milliseconds: 1e-3 };
 
 /** Units of aiperf's metrics that are not those of this library. */
 const METRIC_UNITS: { readonly [unit: string]: number } = { ms: 1e-3, ns: 1e-9 };
@@ -60,7 +16,7 @@ type Json = { readonly [name: string]: any };
  * @param isCsv whether it is CSV, and no JSON.
  */
 export function measuredRows(text: string, name: string, isCsv: boolean, problems: ToldProblems): Iterable<Row> {
-  return isCsv ? csvRows(text, name) : jsonRows(text, name, problems);
+  return isCsv ? csvRows(text, name, problems) : jsonRows(text, name, problems);
 }
 
 function* jsonRows(text: string, name: string, problems: ToldProblems): Iterable<Row> {
@@ -75,6 +31,8 @@ function* jsonRows(text: string, name: string, problems: ToldProblems): Iterable
     yield* value.flatMap((record, i) => recordRows(record, `${name} record ${i + 1}`, name, problems));
   } else if (Array.isArray(Object(value).benchmarks)) {
     yield* (Object(value).benchmarks as unknown[]).flatMap((benchmark, i) => guidellmRows(benchmark, `${name} benchmark ${i + 1}`, problems));
+  } else if (Array.isArray(Object(value).experiments)) {
+    yield* (Object(value).experiments as unknown[]).flatMap((experiment, i) => genaiPerfRows(experiment, `${name} experiment ${i + 1}`, problems));
   } else if (value !== undefined) {
     yield* recordRows(value, name, name, problems);
   }
@@ -176,18 +134,15 @@ function aiperfRows({ metadata, metrics, error }: Json, place: string, run: stri
 /** Means of a whole run, of aiperf or genai-perf. */
 function summaryRows(summary: Json, place: string, problems: ToldProblems): Row[] {
   const mean = (name: string) => cell(`${name}.avg`, summary[name]?.avg ?? null, METRIC_UNITS[summary[name]?.unit]);
-  const { loadgen, perf_analyzer: analyzer, phases } = summary.input_config ?? {};
-  // aiperf tells the phases of a run since 0.13, of which one is measured
-  const measured = Array.isArray(phases) ? phases.find((phase) => phase?.kind === 'profiling' && phase.type === 'concurrency') : undefined;
-  const concurrency: unknown = measured?.concurrency ?? loadgen?.concurrency ?? analyzer?.stimulus?.concurrency;
+  const concurrency = concurrencyOf(summary);
   if (typeof concurrency !== 'number') {
-    incomplete(problems, place, 'the summary is of no closed loop: input_config has no concurrency', 'give profile_export.jsonl in its place');
+    incomplete(problems, place, 'the summary is of no closed loop: it has no concurrency', 'give profile_export.jsonl, or the summary in JSON, in its place');
     return [];
   }
   return [{
     place,
     run: place,
-    traits: flatRow({ model: summary.input_config.models?.items?.[0]?.name ?? null }, place, place).traits,
+    traits: flatRow({ model: summary.input_config?.models?.items?.[0]?.name ?? null }, place, place).traits,
     cells: {
       concurrency: cell('concurrency', concurrency),
       inputTokens: mean('input_sequence_length'),
@@ -196,6 +151,17 @@ function summaryRows(summary: Json, place: string, problems: ToldProblems): Row[
       tpot: mean('inter_token_latency'),
     },
   }];
+}
+
+function concurrencyOf({ input_config: config, effective_concurrency: observed }: Json): unknown {
+  if (config === undefined) {
+    // a table does not tell what was asked for: clients that always have a request under way make most of the run as busy as its busiest moment.
+    return observed?.p50 === observed?.max ? observed?.max : undefined;
+  }
+  const { loadgen, perf_analyzer: analyzer, phases } = Object(config) as Json;
+  // aiperf tells the phases of a run since 0.13, of which one is measured
+  const measured = Array.isArray(phases) ? phases.find((phase) => phase?.kind === 'profiling' && phase.type === 'concurrency') : undefined;
+  return measured?.concurrency ?? loadgen?.concurrency ?? analyzer?.stimulus?.concurrency;
 }
 
 function guidellmRows(benchmark: unknown, place: string, problems: ToldProblems): Row[] {
@@ -221,50 +187,35 @@ function guidellmRows(benchmark: unknown, place: string, problems: ToldProblems)
   });
 }
 
-function flatRow(record: Json, place: string, run: string): Row {
-  const cells: { [field in Field]?: Cell } = {};
-  const traits: { [trait: string]: unknown } = {};
-  const unread = new Map<string, string>();
-  for (const [name, value] of Object.entries(record)) {
-    const words = name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toLowerCase().split('_');
-    const unit = UNITS[words.at(-1)!];
-    const field = camelCase(unit === undefined ? words : words.slice(0, -1)) as Field;
-    const trait = TRAIT_OF_COLUMN.get(field);
-    if (value === null || value === '') {
-      continue;
-    }
-    if (FIELDS.includes(field)) {
-      cells[field] = cell(name, value, unit);
-    } else if (trait !== undefined && typeof value !== 'object') {
-      traits[trait] = value;
-    } else {
-      unread.set(name, field);
-    }
-  }
-  return { place, run, cells, traits, unread };
-}
-
-function* csvRows(text: string, name: string): Iterable<Row> {
+function* csvRows(text: string, name: string, problems: ToldProblems): Iterable<Row> {
   const lines = text.split(/\r?\n/);
   const names = csvCells(lines[0]);
+  if (names[0] === 'Metric' && names.includes('avg')) {
+    yield* summaryRows(summaryOf(lines, names), name, problems);
+    return;
+  }
   for (let i = 1; i < lines.length; i++) {
     if (lines[i].trim() !== '') {
-      yield flatRow(Object.fromEntries(csvCells(lines[i]).map((value, column) => (
-        [names[column] ?? '', Number.isNaN(Number(value)) || value === '' ? value : Number(value)]))), `${name}:${i + 1}`, name);
+      yield flatRow(Object.fromEntries(csvCells(lines[i]).map((value, column) => [names[column] ?? '', numeric(value)])), `${name}:${i + 1}`, name);
     }
   }
+}
+
+/** The table of metrics that aiperf and genai-perf write beside a summary in JSON, as that: `Time to First Token (ms)` is `time_to_first_token`. */
+function summaryOf(lines: readonly string[], statistics: readonly string[]): Json {
+  return Object.fromEntries(lines.slice(1).map((line) => {
+    const [title, ...values] = csvCells(line);
+    const [, metric, unit] = /^(.*?)(?: \((.*)\))?$/.exec(title)!;
+    return [metric.toLowerCase().replaceAll(' ', '_'), { unit, ...Object.fromEntries(values.map((value, i) => [statistics[i + 1], numeric(value)])) }];
+  }));
+}
+
+function numeric(value: string): string | number {
+  return Number.isNaN(Number(value)) || value === '' ? value : Number(value);
 }
 
 function csvCells(line: string): string[] {
   return [...`,${line}`.matchAll(/,\s*(?:"((?:[^"]|"")*)"\s*|([^,]*))/g)].map(([, quoted, plain]) => (quoted?.replaceAll('""', '"') ?? plain).trim());
-}
-
-function cell(name: string, given: unknown, scale = 1): Cell {
-  return { name, given, value: typeof given === 'number' ? given * scale : given };
-}
-
-function camelCase(words: readonly string[]): string {
-  return words.map((word, i) => i === 0 ? word : word[0]?.toUpperCase() + word.slice(1)).join('');
 }
 
 function incomplete(problems: ToldProblems, path: string, message: string, mend: string): void {

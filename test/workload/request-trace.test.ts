@@ -108,10 +108,15 @@ describe('malformed traces', () => {
   });
 
   test('every bad field of a row is named, 20 in all and the rest counted', () => {
-    const problems = problemsOf(`${header}${'x,0,y\n'.repeat(30)}`);
-    expect(problems.slice(0, 3).map((p) => p.path)).toEqual(['bad.csv:2:1', 'bad.csv:2:3', 'bad.csv:2:5']);
+    const problems = problemsOf(`${header}${Array.from({ length: 30 }, (_, i) => `x${10 + i},-${10 + i},y${10 + i}\n`).join('')}`);
+    expect(problems.slice(0, 3).map((p) => p.path)).toEqual(['bad.csv:2:1', 'bad.csv:2:5', 'bad.csv:2:9']);
     expect(problems).toHaveLength(21);
     expect(problems[20]).toEqual(expect.objectContaining({ rule: 'MoreProblems', message: 'and 70 more' }));
+  });
+
+  test('a field that is bad alike in many rows is named once', () => {
+    expect(problemsOf(`${header}${'1,0,5\n'.repeat(30)}`).map(({ path, message }) => `${path} ${message}`))
+      .toEqual(['bad.csv:2:3 the input length is not between 1 and 10000000 tokens, here and in 29 more places']);
   });
 
   test('an unknown header names those that are understood', () => {

@@ -34,7 +34,7 @@ export function heldOut(
  */
 export function configurationsOf(engine: MeasuredEngine, { prompts, steps, loops, logs }: Measurements): MeasuredConfiguration[] {
   const parts = [
-    ...grouped(prompts, ({ inputTokens }) => inputTokens).map((group) => ({ ...NOTHING, prompts: group })),
+    ...grouped(prompts, ({ inputTokens, prompts: together = 1 }) => `${together} ${inputTokens}`).map((group) => ({ ...NOTHING, prompts: group })),
     ...grouped(steps, ({ sequences, contextTokens }) => `${sequences} ${contextTokens}`).map((group) => ({ ...NOTHING, steps: group })),
     ...grouped(loops, ({ concurrency, inputTokens, outputTokens }) => `${concurrency} ${inputTokens} ${outputTokens}`)
       .map((group) => ({ ...NOTHING, loops: group })),
