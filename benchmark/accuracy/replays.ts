@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GPU_START } from './gpu-start';
 import { calibrate } from '../../src/estimator/calibration/calibrate';
+import { fill, setNamed } from '../../src/estimator/calibration/calibration';
 import { halves } from '../../src/estimator/calibration/held-out';
 import { Compared, LoggedRequest, MeasuredConfiguration, MeasuredEngine, Measurements } from '../../src/estimator/calibration/measurements';
 import { Score, mean, score } from '../../src/estimator/calibration/score';
@@ -35,24 +36,16 @@ export interface ReplayBounds {
   readonly alone: Scored;
 }
 
+/** Measurements that users try `calibrate` with, from those of the tests. */
+const EXAMPLES = '../../../examples/measurements';
+
 const NOTHING: Measurements = { prompts: [], steps: [], loops: [], logs: [] };
 
 /** Times of the logs begin in the engine, so nothing passes before it. */
 const LOG_START = Object.assign(new Coefficients(), GPU_START, { gatewaySeconds: 0 });
 
-/** A core has no published peaks of its own: shares of these round ones are fitted. */
-export const CPU_START = Object.assign(new Coefficients(), {
-  denseUtilisation: 0.3,
-  prefillAttentionUtilisation: 0.1,
-  prefillLayerSeconds: 1e-3,
-  prefillTokenLayerSeconds: 1e-6,
-  weightBandwidthUtilisation: 0.2,
-  kvBandwidthUtilisation: 0.05,
-  decodeLayerSeconds: 5e-4,
-  decodeSequenceLayerSeconds: 3e-5,
-  engineStepSeconds: 1e-3,
-  gatewaySeconds: 5e-3,
-});
+/** A core has no published peaks of its own: shares of round ones are fitted. */
+export const CPU_START = fill(new Coefficients(), setNamed('unmeasured')!);
 
 const QWEN3_32B = modelShape(ModelArchitecture.of('qwen3-32b').spec, 2, 2);
 
@@ -124,7 +117,7 @@ export function replayScores(): ReplayScore[] {
         kvTokens: kvTokens(QWEN3_32B, 0.9 * RTX_PRO_6000_PAIR_BYTES - QWEN3_32B.weightBytes),
       },
     }),
-    ...unloadedToLoaded('one CPU core', 'vllm-cpu-unloaded.jsonl', [['1', 'vllm-cpu-poisson.jsonl']]),
+    ...unloadedToLoaded('one CPU core', `${EXAMPLES}/llama-185m-cpu-unloaded.jsonl`, [['1', `${EXAMPLES}/llama-185m-cpu-1-per-second.jsonl`]]),
     // by `benchmark/cpu-engine.ts`; the last rate is nearly all that this engine can serve.
     ...unloadedToLoaded('one core of a slower CPU', 'vllm-cpu-2-unloaded.jsonl', ['0.5', '1.25', '2'].map((rate) => [rate, `vllm-cpu-2-poisson-${rate}.jsonl`])),
   ];

@@ -103,6 +103,14 @@ export interface PoolSpec {
   readonly hardware: string;
 
   /**
+   * Figures of hardware that the library does not know, of which `hardware` is a name of your own. Nobody has measured it, so that `calibration` has to give
+   * coefficients or name a set, such as `unmeasured`.
+   *
+   * @default - those of the hardware of that name
+   */
+  readonly accelerator?: AcceleratorSpec;
+
+  /**
    * Number of instances; for wafers, number of replicas of the model.
    *
    * @default - planned: the fewest that hold the objective
@@ -196,6 +204,34 @@ export interface PoolSpec {
    * @default - the source of the shipped figure
    */
   readonly priceSource?: string;
+}
+
+/**
+ * Figures of an accelerator that the library does not know, or of a processor in its place.
+ */
+export interface AcceleratorSpec {
+  /**
+   * Accelerators of one instance, each a rank of tensor parallelism.
+   *
+   * @default 1
+   */
+  readonly count?: number;
+
+  /** Peak dense 16 bit rate of one of them, in FLOP per second. */
+  readonly bf16FlopsPerSecond: number;
+
+  /** Memory of one of them, in bytes. */
+  readonly hbmBytes: number;
+
+  /** Peak bandwidth of that memory, in bytes per second. */
+  readonly hbmBytesPerSecond: number;
+
+  /**
+   * Bandwidth to the others of the instance, one way, in bytes per second.
+   *
+   * @default - unknown: a model is not split over several
+   */
+  readonly linkBytesPerSecond?: number;
 }
 
 /**

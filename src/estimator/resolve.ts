@@ -5,6 +5,7 @@ import { CoefficientSet, MeasuredCoefficients, setNamed, setOf, withMeasured } f
 import { Price, poolPrice } from './cost';
 import { DEFAULT_DECODE_SEQUENCES, defaultTensorParallelDegree } from './defaults';
 import { DecodeSpec, DeploymentSpec, PoolSpec } from './deployment-spec';
+import { machineOf } from './machine';
 import { engineShape } from './phases/engine-shape';
 import { kvMemoryBytes, kvSlots, kvTokenBytes } from './phases/memory';
 import { modelShape } from './phases/model-shape';
@@ -157,7 +158,7 @@ function measuredCoefficients({ calibration }: DeploymentSpec): { readonly [pool
   };
 }
 
-interface Machine {
+interface PoolMachine {
   readonly stage: string;
   readonly engine: EngineShape;
   readonly enginesPerInstance: number;
@@ -170,10 +171,9 @@ interface Machine {
 
 function hbmMachine(
   pool: PoolSpec, stage: string, heads: number, model: ModelShape, weights: string, base: string | undefined,
-): Machine {
+): PoolMachine {
   const { hardware } = pool;
-  const server = Hardware.ultraServer(hardware);
-  const type = server ?? Hardware.accelerated(hardware);
+  const type = machineOf(pool);
   if (type === undefined) {
     throw new Refused({
       kind: 'unknown',
@@ -184,7 +184,7 @@ function hbmMachine(
   }
   const chip = type.accelerator;
   const set = base === undefined ? setOf(chip.name) : setNamed(base);
-  const ranks = type.acceleratorCount * (chip.logicalNeuronCores ?? 1);
+  const { ranks } = type;
   const { pipelineParallelDegree: stages = 1, dataParallelDegree = 1 } = pool;
   const most = Math.max(1, Math.floor(ranks / (stages * dataParallelDegree)));
   const tensorParallelDegree = pool.tensorParallelDegree ?? defaultTensorParallelDegree(heads, most);
@@ -203,7 +203,7 @@ function hbmMachine(
       kind: 'unknown',
       stage,
       reason: `no published measurement supports coefficients for ${chip.name}, the accelerator of ${hardware}`,
-      mend: 'use trn1, trn2, p5, p5en or p6-b200, or name a coefficient set in calibration.coefficientSet and give measured coefficients',
+      mend: 'use trn1, trn2, p5, p5en or p6-b200, or name a coefficient set in calibration.coefficientSet, such as unmeasured, and give measured coefficients',
     });
   }
   return {
@@ -213,7 +213,7 @@ function hbmMachine(
     // a batch in each stage: batches that pass the same stages in turn are as engines of their own
     enginesPerInstance: stages * (pool.enginesPerInstance ?? dataParallelDegree * Math.floor(most / tensorParallelDegree)),
     engine,
-    efaBytesPerSecond: server?.efaBytesPerSecond ?? Hardware.accelerated(hardware)?.efa?.bytesPerSecond,
+    efaBytesPerSecond: type.efaBytesPerSecond,
     staticShapes: chip.logicalNeuronCores !== undefined,
   };
 }
@@ -253,7 +253,7 @@ function checkLongest(sequenceTokens: number[], pool: PoolSpec, stage: string, m
 }
 
 // vLLM Neuron's default: powers of two from 128, and the longest prompt
-function bucketsOf({ promptBuckets, maxSequenceTokens }: PoolSpec, { staticShapes }: Machine, { maxContextTokens }: ModelShape): readonly number[] {
+function bucketsOf({ promptBuckets, maxSequenceTokens }: PoolSpec, { staticShapes }: PoolMachine, { maxContextTokens }: ModelShape): readonly number[] {
   if (promptBuckets !== undefined || !staticShapes) {
     return promptBuckets ?? [];
   }
@@ -265,11 +265,13 @@ function bucketsOf({ promptBuckets, maxSequenceTokens }: PoolSpec, { staticShape
   return [...buckets, longest];
 }
 
-function blockTokensOf({ kvBlockTokens }: PoolSpec, { staticShapes }: Machine): number {
+function blockTokensOf({ kvBlockTokens }: PoolSpec, { staticShapes }: PoolMachine): number {
   return kvBlockTokens ?? (staticShapes ? NEURON_BLOCK_TOKENS : VLLM_BLOCK_TOKENS);
 }
 
-function freeKvBytes({ hardware, kvCacheTokens }: PoolSpec, { engine, tensorParallelDegree: ranks, stage }: Machine, model: ModelShape): number {
+function freeKvBytes(
+  { hardware, kvCacheTokens }: PoolSpec, { engine, tensorParallelDegree: ranks, stage }: PoolMachine, model: ModelShape,
+): number {
   if (kvCacheTokens !== undefined) {
     return kvCacheTokens * kvTokenBytes(model) * engine.kvCopies / engine.stages;
   }
@@ -367,7 +369,7 @@ function waferPool(
   };
 }
 
-function kvLink(spec: DeploymentSpec, model: ModelShape, prompt: Machine, tokenEfa: number | undefined, wafer: boolean): KvLink {
+function kvLink(spec: DeploymentSpec, model: ModelShape, prompt: PoolMachine, tokenEfa: number | undefined, wafer: boolean): KvLink {
   const overlapLayers = spec.link?.overlap === 'layerwise' ? model.layers : 1;
   const { bytesPerSecond: given, blockTokens, path } = spec.link ?? {};
   if (given !== undefined) {

@@ -6,6 +6,7 @@ import { foreignCalibrationProblems } from './calibration/calibrated-pools';
 import { COEFFICIENT_SETS, measuredProblems, predictionSigmaProblems, sigmaProblems } from './calibration/calibration';
 import { PURCHASE_OPTIONS } from './cost';
 import { DecodeSpec, DeploymentSpec, SpeculationSpec, PoolSpec } from './deployment-spec';
+import { machineOf } from './machine';
 
 /** The version of the deployment spec that is read. */
 export const DEPLOYMENT_SCHEMA = 'cdk-disaggregated-inference/deployment-spec/v1';
@@ -166,7 +167,9 @@ function precisionProblems(problems: Problem[], value: string | undefined, path:
 
 function poolProblems(problems: Problem[], pool: PoolSpec, path: string, model: ArchitectureSpec | undefined): void {
   const contextTokens = model?.maxContextTokens ?? Infinity;
-  if (typeof pool.hardware !== 'string' || !Hardware.names().includes(pool.hardware)) {
+  if (pool.accelerator !== undefined) {
+    acceleratorProblems(problems, pool, path);
+  } else if (typeof pool.hardware !== 'string' || !Hardware.names().includes(pool.hardware)) {
     const nearest = Hardware.nearest(String(pool.hardware));
     problems.push({
       rule: 'HardwareUnknown',
@@ -200,7 +203,8 @@ function poolProblems(problems: Problem[], pool: PoolSpec, path: string, model: 
   numberProblem(problems, pool.kvBlockTokens, `${path}.kvBlockTokens`, true, 'give tokens, such as 16, or leave it out');
   numberProblem(problems, pool.kvCacheTokens, `${path}.kvCacheTokens`, false, 'give tokens, such as 1000000, or leave it out');
   numberProblem(problems, pool.usdPerInstanceHour, `${path}.usdPerInstanceHour`, false, 'give USD per hour, or leave it out');
-  const ranks = ranksOf(pool.hardware);
+  const known = machineOf(pool)?.ranks;
+  const ranks = isCount(known) ? known : undefined;
   if (ranks !== undefined && isCount(pool.tensorParallelDegree) && pool.tensorParallelDegree > ranks) {
     problems.push({
       rule: 'TensorParallelDegreeTooHigh',
@@ -253,6 +257,26 @@ function poolProblems(problems: Problem[], pool: PoolSpec, path: string, model: 
       });
     }
   }
+}
+
+/** What is wrong with hardware that the spec gives the figures of. */
+function acceleratorProblems(problems: Problem[], { hardware, accelerator }: PoolSpec, path: string): void {
+  if (typeof hardware !== 'string' || hardware === '' || Hardware.names().includes(hardware)) {
+    problems.push({
+      rule: 'HardwareNameTaken',
+      path: `${path}.hardware`,
+      value: shown(hardware),
+      message: 'hardware whose figures the spec gives needs a name that no other has',
+      mend: `give a name of your own, or leave ${path}.accelerator out`,
+    });
+  }
+  part(problems, accelerator, `${path}.accelerator`, true, ({ count, bf16FlopsPerSecond, hbmBytes, hbmBytesPerSecond, linkBytesPerSecond }) => {
+    numberProblem(problems, count, `${path}.accelerator.count`, true, 'give a whole number from 1, or leave it out');
+    for (const [name, value] of Object.entries({ bf16FlopsPerSecond, hbmBytes, hbmBytesPerSecond })) {
+      numberProblem(problems, value ?? NaN, `${path}.accelerator.${name}`, false, 'give what its maker states, or what was measured at best');
+    }
+    numberProblem(problems, linkBytesPerSecond, `${path}.accelerator.linkBytesPerSecond`, false, 'give bytes per second, or leave it out');
+  });
 }
 
 function plannedProblems(problems: Problem[], pool: PoolSpec, path: string, { objective }: DeploymentSpec): void {
@@ -349,12 +373,3 @@ function isCount(value: unknown): value is number {
   return Number.isInteger(value) && (value as number) > 0 && (value as number) <= 1_000_000;
 }
 
-/** Ranks of tensor parallelism in one instance or UltraServer; undefined for wafers and unknown names. */
-export function ranksOf(hardware: string): number | undefined {
-  const server = Hardware.ultraServer(hardware);
-  if (server !== undefined) {
-    return server.logicalCores;
-  }
-  const type = Hardware.accelerated(hardware);
-  return type && type.acceleratorCount * (type.accelerator.logicalNeuronCores ?? 1);
-}

@@ -2,7 +2,8 @@ import { setNamed, setOf } from './calibration';
 import { Hardware } from '../../hardware';
 import { Precision } from '../../model';
 import { Problem, shown } from '../../problems';
-import { DeploymentSpec } from '../deployment-spec';
+import { DeploymentSpec, PoolSpec } from '../deployment-spec';
+import { chipOf } from '../machine';
 
 const POOLS = ['prefill', 'decode'] as const;
 
@@ -22,8 +23,9 @@ export function foreignCalibrationProblems(spec: DeploymentSpec): Problem[] {
   const asked = precision?.weights ?? Precision.BF16;
   return [
     ...POOLS.filter((pool) => isCalibrated(spec, pool)).flatMap((pool): Problem[] => {
-      const { hardware } = Object(spec[pool]) as { hardware?: string };
-      const chip = hardware === undefined ? undefined : chipOf(hardware);
+      const own = Object(spec[pool]) as PoolSpec;
+      const { hardware } = own;
+      const chip = hardware === undefined ? undefined : chipOf(own);
       const measured = accelerator ?? coefficientSet;
       // unknown hardware is told elsewhere
       const isOfIt = chip === undefined
@@ -56,11 +58,6 @@ export function foreignCalibrationProblems(spec: DeploymentSpec): Problem[] {
 /** Whether two names of engines are of one. */
 export function isSameEngine(one: string, other: string): boolean {
   return String(one).toLowerCase() === String(other).toLowerCase();
-}
-
-/** The accelerator of a pool, or its wafer system; undefined for unknown names. */
-export function chipOf(hardware: string): string | undefined {
-  return (Hardware.accelerated(hardware) ?? Hardware.ultraServer(hardware))?.accelerator.name ?? Hardware.wafer(hardware)?.name;
 }
 
 // only what nobody has measured borrows the set of another; that of wafers is not borrowed and borrows none

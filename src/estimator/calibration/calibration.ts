@@ -5,6 +5,7 @@ import * as h200 from './h200.json';
 import * as trainium1 from './trainium1.json';
 import * as trainium2 from './trainium2.json';
 import * as trainium3 from './trainium3.json';
+import * as unmeasured from './unmeasured.json';
 import { nearestNames } from '../../nearest';
 import { Problem } from '../../problems';
 import { COEFFICIENT_NAMES, CoefficientName, Coefficients } from '../phases/coefficients';
@@ -36,7 +37,8 @@ export interface PredictionSpreads {
 /** The coefficients of one accelerator. */
 export interface CoefficientSet {
   readonly name: string;
-  readonly accelerators: string[];
+  /** Those that it is of; none of the set that what nobody has measured starts from. */
+  readonly accelerators: readonly string[];
   /** `high`, `medium` or `low`. */
   readonly confidence: string;
   readonly reason: string;
@@ -45,7 +47,7 @@ export interface CoefficientSet {
   readonly predictions?: { readonly dense?: PredictionSpreads; readonly experts?: PredictionSpreads };
 }
 
-const SETS: readonly CoefficientSet[] = [trainium1, trainium2, trainium3, h100, h200, b200, cs3];
+const SETS: readonly CoefficientSet[] = [trainium1, trainium2, trainium3, h100, h200, b200, cs3, unmeasured];
 
 /** Shares and gains beyond a factor of a million, and times beyond a day, are of no engine. */
 const MIN_RATIO = 1e-6;

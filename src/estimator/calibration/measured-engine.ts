@@ -1,8 +1,8 @@
-import { chipOf } from './calibrated-pools';
 import { fill, predictionSigmas } from './calibration';
 import { MeasuredEngine } from './measurements';
 import { Precision } from '../../model';
 import { DeploymentSpec } from '../deployment-spec';
+import { chipOf } from '../machine';
 import { Coefficients } from '../phases/coefficients';
 import { kvTokens } from '../phases/memory';
 import { weightReadSeconds } from '../phases/roofline';
@@ -59,7 +59,7 @@ export function engineOfSpec(spec: DeploymentSpec, pool: MeasuredPool, stepToken
       kvTokens: pool === 'prefill' ? Infinity : kvTokens(plant.model, plant.decode.kvMemoryBytes / engine.kvCopies),
     },
     hardware: resolved.hardware,
-    accelerator: chipOf(resolved.hardware)!,
+    accelerator: chipOf(spec[pool]!)!,
     weights: spec.precision?.weights ?? Precision.BF16,
     tensorParallelDegree: resolved.tensorParallelDegree,
     coefficientSet: resolved.set.name,

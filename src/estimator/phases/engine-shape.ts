@@ -2,6 +2,10 @@ import { EngineShape, ModelShape } from './shapes';
 import { Accelerator } from '../../hardware';
 import { Precision } from '../../model';
 
+/** What of an accelerator its engines' times depend on. */
+export type Chip = Pick<Accelerator,
+'bf16FlopsPerSecond' | 'fp8FlopsPerSecond' | 'fp4FlopsPerSecond' | 'hbmBytes' | 'hbmBytesPerSecond' | 'linkBytesPerSecond' | 'logicalNeuronCores'>;
+
 /** Formats that are multiplied as they are; whole numbers are of weights alone, which engines widen. */
 const EIGHT_BIT: readonly string[] = [Precision.FP8, Precision.MXFP8];
 const FOUR_BIT: readonly string[] = [Precision.MXFP4, Precision.NVFP4];
@@ -17,7 +21,7 @@ const ARRAY_COLUMNS = 128;
  * @param expertSharers engines that the routed experts are spread over.
  */
 export function engineShape(
-  chip: Accelerator, ranks: number, model: ModelShape, weights: string, stages = 1, expertSharers = 1,
+  chip: Chip, ranks: number, model: ModelShape, weights: string, stages = 1, expertSharers = 1,
 ): EngineShape | undefined {
   const chips = ranks / (chip.logicalNeuronCores ?? 1);
   const isNeuron = chip.logicalNeuronCores !== undefined;
@@ -51,7 +55,7 @@ function paddingOf(columns: number): number {
 /**
  * Doublings of the peak at 16 bit that a chip multiplies weights of this format at: 0 where it has no units for the format, as weights are widened to 16 bit then.
  */
-function peakDoublings({ bf16FlopsPerSecond, fp8FlopsPerSecond, fp4FlopsPerSecond }: Accelerator, weights: string): number {
+function peakDoublings({ bf16FlopsPerSecond, fp8FlopsPerSecond, fp4FlopsPerSecond }: Chip, weights: string): number {
   const peak = EIGHT_BIT.includes(weights) ? fp8FlopsPerSecond : FOUR_BIT.includes(weights) ? fp4FlopsPerSecond : undefined;
   return peak === undefined || bf16FlopsPerSecond === undefined ? 0 : Math.log2(peak / bf16FlopsPerSecond);
 }

@@ -4,7 +4,7 @@ import { ModelArchitecture } from '../../model';
 import { COEFFICIENT_SETS, setOf } from '../calibration/calibration';
 import { poolPrice } from '../cost';
 import { DecodeSpec, DeploymentSpec, PoolSpec } from '../deployment-spec';
-import { ranksOf } from '../spec-check';
+import { machineOf } from '../machine';
 import { FleetSearchOptions } from './fleet-search';
 import { SERVINGS } from './search-problems';
 
@@ -49,7 +49,7 @@ function poolsOf(spec: DeploymentSpec, options: FleetSearchOptions): DecodeSpec[
   const heads = ModelArchitecture.fromSpec(spec.model).spec.attentionHeads;
   return names.flatMap((hardware) => {
     const pool = pricedPool(hardware, own.find((given) => given.hardware === hardware), ways);
-    return degreesOf(hardware, heads, options.tensorParallelDegrees).map((tensorParallelDegree) => ({ ...pool, tensorParallelDegree }));
+    return degreesOf(pool, heads, options.tensorParallelDegrees).map((tensorParallelDegree) => ({ ...pool, tensorParallelDegree }));
   });
 }
 
@@ -62,9 +62,10 @@ function listedHardware(ways: string[]): string[] {
 
 // what the spec says of this hardware's price and limits holds for every combination; its counts and degrees do not
 function pricedPool(hardware: string, given: PoolSpec | undefined, ways: string[]): PoolSpec {
-  const { usdPerInstanceHour, priceSource, maxSequenceTokens, promptBuckets } = given ?? {};
+  const { accelerator, usdPerInstanceHour, priceSource, maxSequenceTokens, promptBuckets } = given ?? {};
   return {
     hardware,
+    ...(accelerator && { accelerator }),
     maxSequenceTokens,
     promptBuckets,
     ...(usdPerInstanceHour === undefined ? { purchaseOption: cheapestWay(hardware, ways) ?? ways[0] } : { usdPerInstanceHour, priceSource }),
@@ -79,8 +80,8 @@ function cheapestWay(hardware: string, ways: string[]): string | undefined {
 }
 
 // undefined for wafers, where the degree is no choice
-function degreesOf(hardware: string, heads: number, wanted: number[] | undefined): (number | undefined)[] {
-  const ranks = ranksOf(hardware);
+function degreesOf(pool: PoolSpec, heads: number, wanted: number[] | undefined): (number | undefined)[] {
+  const ranks = machineOf(pool)?.ranks;
   if (ranks === undefined) {
     return [undefined];
   }
@@ -89,8 +90,7 @@ function degreesOf(hardware: string, heads: number, wanted: number[] | undefined
 }
 
 function compatible(prefill: PoolSpec, decode: PoolSpec): boolean {
-  const chipOf = (hardware: string) => (Hardware.accelerated(hardware) ?? Hardware.ultraServer(hardware))?.accelerator;
-  const isNeuron = (hardware: string) => chipOf(hardware)?.logicalNeuronCores !== undefined;
+  const isNeuron = (pool: PoolSpec) => machineOf(pool)?.accelerator.logicalNeuronCores !== undefined;
   const isWafer = (hardware: string) => Hardware.wafer(hardware) !== undefined;
-  return !isWafer(prefill.hardware) && (isWafer(decode.hardware) || isNeuron(prefill.hardware) === isNeuron(decode.hardware));
+  return !isWafer(prefill.hardware) && (isWafer(decode.hardware) || isNeuron(prefill) === isNeuron(decode));
 }
