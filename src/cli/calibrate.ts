@@ -32,6 +32,9 @@ const MAX_FITTED_REQUESTS = 1000;
 /** A mean error of what was held out that no engine of the spec's has, whatever its coefficients. */
 const UNLIKE = 0.5;
 
+/** One that is off by more than what it predicts. */
+const ABSURD = 1;
+
 /** Options of `calibrate`, as commander gives them. */
 export interface CalibrateOptions {
   readonly spec: string;
@@ -81,8 +84,10 @@ export interface Calibration {
   readonly skipped: readonly string[];
   readonly coefficients: readonly FittedCoefficient[];
   readonly metrics: readonly CalibratedMetric[];
-  /** For `calibration` of a spec or a construct. */
-  readonly calibration: CalibrationSpec;
+  /** For `calibration` of a spec or a construct; undefined where the fit is of no use. */
+  readonly calibration?: CalibrationSpec;
+  /** Why it is of no use, a sentence each; empty where it is. */
+  readonly useless: readonly string[];
 }
 
 /** A calibration, or why there is none. */
@@ -128,7 +133,7 @@ export function calibrate(files: readonly string[], options: CalibrateOptions, p
     return { refusal };
   }
   const calibration = calibrated(engine!, measurements!, asked ?? measurements!.engine, files, options, progress);
-  if (out !== undefined) {
+  if (out !== undefined && calibration.calibration !== undefined) {
     writing(out, () => writeFileSync(out, `${JSON.stringify(calibration.calibration, undefined, 2)}\n`));
   }
   return { calibration };
@@ -219,6 +224,14 @@ function calibrated(
     })),
     source: `calibrate of ${files.map((file) => basename(file)).join(', ')}: ${fitted.length} times of ${engine.hardware}`,
   };
+  const metrics = METRICS.filter((metric) => only(metric, fitted).length > 0).map((metric): CalibratedMetric => ({
+    metric,
+    meanSeconds: mean(only(metric, fitted).map(({ measured }) => measured)),
+    before: score(only(metric, before)),
+    fitted: score(only(metric, fitted)),
+    heldOut: held && only(metric, held.flat()).length > 0 ? score(only(metric, held.flat())) : undefined,
+  }));
+  const useless = uselessness(score(before), score(fitted), metrics);
   return {
     hardware: engine.hardware,
     tensorParallelDegree: engine.tensorParallelDegree,
@@ -232,15 +245,24 @@ function calibrated(
     },
     skipped: measurements.skipped,
     coefficients: rows,
-    metrics: METRICS.filter((metric) => only(metric, fitted).length > 0).map((metric) => ({
-      metric,
-      meanSeconds: mean(only(metric, fitted).map(({ measured }) => measured)),
-      before: score(only(metric, before)),
-      fitted: score(only(metric, fitted)),
-      heldOut: held && only(metric, held.flat()).length > 0 ? score(only(metric, held.flat())) : undefined,
-    })),
-    calibration,
+    metrics,
+    calibration: useless.length === 0 ? calibration : undefined,
+    useless,
   };
+}
+
+/** Why a fit is of no use, a sentence each. A fit takes odd times less seriously, so that their mean error alone may grow. */
+function uselessness(before: Score, fitted: Score, metrics: readonly CalibratedMetric[]): string[] {
+  return [
+    ...fitted.mape > before.mape && fitted.median > before.median ? [
+      `the fitted coefficients are further off than those before, by ${percent(fitted.mape)} in place of ${percent(before.mape)}`,
+    ] : [],
+    ...metrics.flatMap(({ metric, heldOut: { mape } = { mape: 0 } }) => mape > ABSURD ? [`${metric.toUpperCase()} that was held out is off by ${percent(mape)}`] : []),
+  ];
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
 }
 
 /** The first requests of a run, those that came while these were served as load to them alone. */
@@ -253,9 +275,8 @@ function beginning(log: readonly LoggedRequest[], count: number): readonly Logge
 
 /** A calibration as text for a terminal. */
 export function calibrationText(
-  { hardware, tensorParallelDegree, measured, skipped, coefficients, metrics }: Calibration, out: string | undefined,
+  { hardware, tensorParallelDegree, measured, skipped, coefficients, metrics, useless }: Calibration, out: string | undefined,
 ): string {
-  const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
   const errors = (one: Score | undefined) => one === undefined ? ['-', '-', '-'] : [percent(one.mape), percent(one.median), percent(one.bias)];
   const counts = [
     [measured.prompts, 'prompts'], [measured.steps, 'decode steps'], [measured.loops, 'closed loops'], [measured.requests, `requests of ${measured.runs} runs`],
@@ -278,6 +299,6 @@ export function calibrationText(
     ] : [],
     ...metrics.some((one) => one.heldOut === undefined) ? ['there is one configuration: what others would be off by is not known'] : [],
     ...metrics.some((one) => (one.heldOut?.mape ?? 0) > UNLIKE) ? ['what was held out is so far off that the measurements may be of another model or accelerator than the spec\'s'] : [],
-    out === undefined ? 'write it with --out, and name the file as "calibration" of a spec' : `written to ${out}: name it as "calibration" of a spec`,
+    useless.length > 0 ? `there is no calibration: ${useless.join(', and ')}` : out === undefined ? 'write it with --out, and name the file as "calibration" of a spec' : `written to ${out}: name it as "calibration" of a spec`,
   ].join('\n\n');
 }

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import type { EstimateOutcome } from '../estimator';
 import { isHeld } from '../estimator/verdict';
@@ -67,6 +68,7 @@ profile_export.jsonl of aiperf, profile_export.json of genai-perf, the summary o
 
 Exit codes:
   ${ExitCode.GOOD}   fitted
+  ${ExitCode.BAD}   the fit is of no use: it is further off than what was known, or off by more than 100 % on what was held out; no file is written
   ${ExitCode.WRONG_INPUT}   wrong input: every problem is on standard error
   ${ExitCode.REFUSED}   nothing is known of the engine
   ${ExitCode.DEFECT}  a defect of this program`;
@@ -128,15 +130,18 @@ async function main(): Promise<void> {
     .option('--seed <number>', 'seed of the random numbers (default: 0)')
     .option('--concurrency <clients>', 'clients that each send the next request when the last one is answered, in place of the rate')
     .option('--trace <file>', 'replays recorded requests, in place of draws from the workload')
+    .option('--against <log>', 'replays the requests of a measured run, which calibrate reads too, and tells how far the times of each are off')
     .option('--route [tokens]', 'lets the router decide who reads each prompt, handing on those of at least so many tokens (default: the estimator\'s), and by hash_ids of a trace which engine')
     .option('--fail <pool:instance@from-to>', 'an instance that is down, in seconds from the start: decode:0@60-120; may be repeated', collect, [])
     .option('--jsonl <file>', 'writes every request to the file, one JSON object a line')
     .action(async (file: string, options: SpecOptions & SimulateOptions) => {
       const { simulate, simulationText } = await import('./simulate.js');
+      const { comparisonText } = await import('./measured-run.js');
       const { refusalText } = await import('./estimate-text.js');
       const outcome = simulate(file, options, process.stderr.isTTY ? (text) => process.stderr.write(text) : undefined);
-      const { simulation } = outcome;
-      print(options, simulation ?? outcome, () => simulation ? simulationText(simulation) : refusalText(outcome.refusal!));
+      const { simulation, comparisons } = outcome;
+      print(options, simulation === undefined || comparisons !== undefined ? outcome : simulation, () => simulation
+        ? [simulationText(simulation), ...comparisons === undefined ? [] : [comparisonText(comparisons)]].join('\n\n') : refusalText(outcome.refusal!));
       const good = simulation && !simulation.backlogGrows && simulation.objectives.every(isHeld);
       process.exitCode = simulation ? good ? ExitCode.GOOD : ExitCode.BAD : ExitCode.REFUSED;
     });
@@ -159,7 +164,7 @@ async function main(): Promise<void> {
       const outcome = calibrate(files, options, process.stderr.isTTY ? (text) => process.stderr.write(text) : undefined);
       const { calibration } = outcome;
       print(options, calibration ?? outcome, () => calibration ? calibrationText(calibration, options.out) : refusalText(outcome.refusal!));
-      process.exitCode = calibration ? ExitCode.GOOD : ExitCode.REFUSED;
+      process.exitCode = calibration === undefined ? ExitCode.REFUSED : calibration.useless.length > 0 ? ExitCode.BAD : ExitCode.GOOD;
     });
 
   specArguments(program, 'emulate', 'a Bedrock endpoint on this machine that answers as fast as the deployment would')
@@ -241,12 +246,18 @@ function specCommand(program: Command, name: string, description: string): Comma
 
 function specArguments(program: Command, name: string, description: string): Command {
   return program.command(name)
-    .hook('preAction', ({ args: [file] }) => {
+    .hook('preAction', (command) => {
+      const { args: [file] } = command;
       subject = file === '-' ? 'standard input' : file;
+      const { set, calibration } = command.opts();
+      if (calibration !== undefined) {
+        command.setOptionValue('set', [...set, `calibration=${resolve(calibration)}`]);
+      }
     })
     .description(description)
     .argument('<spec>', 'a deployment spec, see deployment-spec.v1.schema.json; - for standard input')
-    .option('--set <path=value>', 'puts a value into the spec, such as decode.instances=4, or takes it out, as prefill=null; may be repeated', collect, []);
+    .option('--set <path=value>', 'puts a value into the spec, such as decode.instances=4, or takes it out, as prefill=null; may be repeated', collect, [])
+    .option('--calibration <file>', 'a calibration that "calibrate --out" wrote, in place of what the spec says');
 }
 
 function formatOption(...formats: string[]): Option {

@@ -6,6 +6,7 @@ import { STEADY_ERROR_SHARE } from '../estimator/simulation/steadiness';
 import { Problem, Problems, ProblemsError } from '../problems';
 import { RequestTrace } from '../workload';
 import { attempt } from './attempt';
+import { MeasuredRun, RunComparison } from './measured-run';
 import { readSpec } from './spec-file';
 import { NO_PROGRESS_BAR, number, progressBar, table, time } from './text-table';
 import { checkWritable, writing } from './written-file';
@@ -22,10 +23,16 @@ export interface SimulateOptions {
   readonly requests?: string;
   readonly concurrency?: string;
   readonly trace?: string;
+  readonly against?: string;
   readonly jsonl?: string;
   readonly fail: string[];
   /** `true` if no length is given. */
   readonly route?: string | true;
+}
+
+/** A simulation, or why there is none, and how far it is from a run that was measured, if one is given. */
+export interface ComparedSimulation extends SimulationOutcome {
+  readonly comparisons?: readonly RunComparison[];
 }
 
 /**
@@ -33,10 +40,11 @@ export interface SimulateOptions {
  *
  * @param progress takes text for a terminal; undefined where there is none.
  */
-export function simulate(file: string, options: SimulateOptions, progress: ((text: string) => void) | undefined): SimulationOutcome {
+export function simulate(file: string, options: SimulateOptions, progress: ((text: string) => void) | undefined): ComparedSimulation {
   const problems: Problem[] = [];
   const spec = attempt(problems, () => readSpec(file, options.set));
-  const trace = options.trace === undefined ? undefined : attempt(problems, () => RequestTrace.fromFile(options.trace!));
+  const measured = options.against === undefined ? undefined : attempt(problems, () => MeasuredRun.fromFile(options.against!));
+  const trace = options.trace === undefined ? measured?.trace : attempt(problems, () => RequestTrace.fromFile(options.trace!));
   for (const name of ['requests', 'seed', 'concurrency', 'route'] as const) {
     const text = options[name];
     const least = name === 'requests' || name === 'concurrency' ? 1 : 0;
@@ -45,6 +53,11 @@ export function simulate(file: string, options: SimulateOptions, progress: ((tex
         rule: 'SimulationOptionOutOfRange', path: `--${name}`, value: JSON.stringify(text), message: `this is no whole number from ${least} on`, mend: 'give digits alone',
       });
     }
+  }
+  if (options.against !== undefined && (options.trace ?? options.concurrency) !== undefined) {
+    problems.push({
+      rule: 'SimulationLoadTwice', path: '--against', message: 'the measured run says when requests come', mend: 'leave --trace and --concurrency out',
+    });
   }
   const failures = options.fail.flatMap((text) => attempt(problems, () => readFailure(text)) ?? []);
   const { jsonl } = options;
@@ -59,11 +72,13 @@ export function simulate(file: string, options: SimulateOptions, progress: ((tex
   const requests = given(options.requests);
   const expected = Math.min(requests ?? Infinity, trace?.requests.length ?? Infinity);
   const watched = progress !== undefined && expected >= PROGRESS_FROM && expected < Infinity;
-  const observer = lines !== undefined || watched ? new Watch(lines, watched ? progress : undefined, expected) : undefined;
+  const isObserved = lines !== undefined || watched || measured !== undefined;
+  const observer = isObserved ? new Watch(lines, watched ? progress : undefined, expected, measured) : undefined;
   try {
-    return Simulator.simulate(spec!, {
+    const outcome = Simulator.simulate(spec!, {
       seed: given(options.seed), requests, concurrency: given(options.concurrency), trace, observer, failures, routing,
     });
+    return measured === undefined || outcome.simulation === undefined ? outcome : { ...outcome, comparisons: measured.comparisons() };
   } finally {
     lines?.close();
     if (watched) {
@@ -145,17 +160,19 @@ function row(name: string, latency: SimulatedLatency): string[] {
   return [name, ...[latency.avg, latency.min, latency.max, latency.p50, latency.p90, latency.p95, latency.p99].map(time)];
 }
 
-/** Writes requests, and tells how far the simulation is. */
+/** Writes requests, compares them with measured ones, and tells how far the simulation is. */
 class Watch extends SimulationObserver {
   private count = 0;
 
   constructor(
     private readonly lines: Lines | undefined, private readonly progress: ((text: string) => void) | undefined, private readonly expected: number,
+    private readonly measured: MeasuredRun | undefined,
   ) {
     super();
   }
 
   public onRequest(request: SimulatedRequest): void {
+    this.measured?.add(request);
     this.ended(request);
   }
 

@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CliProcess } from './cli-process';
+import { CliProcess, ROOT } from './cli-process';
 import { readMeasurements } from '../../src/cli/measurement-file';
 import { ProblemsError } from '../../src/problems';
 
@@ -267,6 +267,15 @@ describe('the command', () => {
     const of = (spec: string) => cli.run(['calibrate', 'examples/measurements/qwen3-32b-p5.csv', '--spec', `examples/specs/${spec}.json`]).stdout;
     expect(of('llama-3.3-70b-trn2')).toContain(unlike);
     expect(of('qwen3-32b-p5')).not.toContain(unlike);
+  });
+
+  test('a fit that is of no use is told, and not written', () => {
+    const { status, stdout, stderr } = cli.run(
+      ['calibrate', join(ROOT, 'examples/measurements/qwen3-32b-p5.csv'), '--spec', join(ROOT, 'examples/specs/llama-3.3-70b-trn2.json'), '--out', 'new.json'],
+      undefined, folder);
+    expect([status, stderr]).toEqual([1, '']);
+    expect(stdout).toMatch(/\n\nthere is no calibration: TTFT that was held out is off by \d{3,}\.\d %\n$/);
+    expect(existsSync(join(folder, 'new.json'))).toBe(false);
   });
 
   test.each<[string, object, string[], RegExp, number]>([

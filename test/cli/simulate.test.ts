@@ -56,6 +56,49 @@ test('every request as a line of JSON, the same for the same seed', () => {
   expect(lines('6', 'other.jsonl')).not.toBe(once);
 });
 
+describe('against a run that was measured', () => {
+  const CPU = join(ROOT, 'examples/specs/llama-185m-cpu.json');
+  const RUN = join(ROOT, 'examples/measurements/llama-185m-cpu-1-per-second.jsonl');
+  const calibration = join(folder, 'calibration.json');
+
+  beforeAll(() => {
+    const unloaded = join(ROOT, 'examples/measurements/llama-185m-cpu-unloaded.jsonl');
+    expect(cli.run(['calibrate', unloaded, '--spec', CPU, '--out', calibration])).toMatchObject({ status: 0, stderr: '' });
+  });
+
+  // as docs/ACCURACY.md has it
+  test('each request is compared with what it met', () => {
+    const { status, stdout, stderr } = cli.run(['simulate', CPU, '--calibration', calibration, '--against', RUN]);
+    expect([status, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(/^measured +avg +min +max +p50 +p90 +p95 +p99\ntime to first token +308 ms( +[\d.]+ m?s){6}\ntime per output token +25\.7 ms( +[\d.]+ m?s){6}$/m);
+    expect(stdout).toMatch(/^time to first token +150 +308 ms +\d+ ms +-2\.5 % +6\.7 % +4\.3 % +-3\.2 %\ntime per output token +150 +25\.7 ms +26\.1 ms +\+1\.4 % +10\.1 % +5\.1 % +-0\.2 %$/m);
+    const { comparisons, simulation } = JSON.parse(cli.run(['simulate', CPU, '--calibration', calibration, '--against', RUN, '--format', 'json']).stdout);
+    expect(simulation).toMatchObject({ load: 'trace', requests: 150 });
+    expect(comparisons.map(({ metric, count }: { metric: string; count: number }) => [metric, count])).toEqual([['ttft', 150], ['tpot', 150]]);
+    expect(comparisons[0].predictedMeanSeconds).toBeCloseTo(simulation.ttftSeconds.avg, 9);
+  });
+
+  test('requests without measured times are load alone', () => {
+    const log = join(folder, 'log.csv');
+    writeFileSync(log, 'arrival_s,prompt_tokens,output_tokens,ttft_ms,e2e_ms\n1,64,1,90,90\n2,64,8,,\n3,64,8,90,\n9,64,8,90,230\n');
+    const { comparisons } = JSON.parse(cli.run(['simulate', CPU, '--calibration', calibration, '--against', log, '--format', 'json']).stdout);
+    expect(comparisons.map(({ metric, count }: { metric: string; count: number }) => [metric, count])).toEqual([['ttft', 3], ['tpot', 1]]);
+    expect(comparisons[1].measuredSeconds.avg).toBeCloseTo(0.02, 9);
+  });
+
+  test.each<[string, string[], RegExp]>([
+    ['a trace too', ['--against', RUN, '--trace', RUN], /\[--against\] the measured run says when requests come/],
+    ['a log without times', ['--against', join(folder, 'untimed.csv')], /untimed\.csv\] the file holds no run of requests with measured times/],
+    ['a calibration of other hardware', ['--against', RUN, '--set', 'decode.hardware=two cores'],
+      /\[calibration\.accelerator\] the calibration is of one CPU core, and decode\.hardware is two cores/],
+  ])('%s is refused', (_, args, message) => {
+    writeFileSync(join(folder, 'untimed.csv'), 'arrivalSeconds,inputTokens,outputTokens\n0,64,8\n1,64,8\n');
+    const { status, stderr } = cli.run(['simulate', CPU, '--calibration', calibration, ...args]);
+    expect(stderr).toMatch(message);
+    expect(status).toBe(2);
+  });
+});
+
 test('a closed loop, and a trace', () => {
   const closed = cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--concurrency', '4', '--requests', '500', '--format', 'json']);
   expect(JSON.parse(closed.stdout)).toMatchObject({ load: 'closed-loop', requests: 500, mostInFlight: 4 });
