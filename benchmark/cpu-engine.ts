@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { Pool } from 'undici';
-import { CPU_START, scored, Scored, SMALL_LLAMA_ON_A_CORE } from './accuracy/replays';
+import { scored, Scored, SMALL_LLAMA_ON_A_CORE } from './accuracy/replays';
 import { calibrate } from '../src/estimator/calibration/calibrate';
 import { DecodeStep, LoggedRequest, MeasuredConfiguration, Measurements, UnloadedPrompt } from '../src/estimator/calibration/measurements';
 import { mean } from '../src/estimator/calibration/score';
@@ -178,7 +178,7 @@ async function main(): Promise<void> {
     const steps = await measureSteps(client);
     write('unloaded.jsonl', [...prompts, ...steps]);
     const unloaded = new MeasuredConfiguration(SMALL_LLAMA_ON_A_CORE, { ...NOTHING, prompts, steps });
-    const { coefficients } = calibrate(CPU_START, [unloaded]);
+    const { coefficients } = calibrate(SMALL_LLAMA_ON_A_CORE.start, [unloaded]);
     write('coefficients.json', [coefficients]);
     console.log('| run | times | metric | measured mean ms | predicted mean ms | off by | MAPE | median | bias |');
     console.log('|---|---|---|---|---|---|---|---|---|');

@@ -2,14 +2,14 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GPU_START } from './gpu-start';
 import { calibrate } from '../../src/estimator/calibration/calibrate';
-import { fill, setNamed } from '../../src/estimator/calibration/calibration';
 import { halves } from '../../src/estimator/calibration/held-out';
+import { engineOfSpec } from '../../src/estimator/calibration/measured-engine';
 import { Compared, LoggedRequest, MeasuredConfiguration, MeasuredEngine, Measurements } from '../../src/estimator/calibration/measurements';
 import { Score, mean, score } from '../../src/estimator/calibration/score';
+import { DeploymentSpec } from '../../src/estimator/deployment-spec';
 import { Coefficients } from '../../src/estimator/phases/coefficients';
 import { kvTokens } from '../../src/estimator/phases/memory';
 import { modelShape } from '../../src/estimator/phases/model-shape';
-import { ModelShape } from '../../src/estimator/phases/shapes';
 import { ModelArchitecture } from '../../src/model';
 
 /** Measured times beside what is predicted of them. */
@@ -44,38 +44,14 @@ const NOTHING: Measurements = { prompts: [], steps: [], loops: [], logs: [] };
 /** Times of the logs begin in the engine, so nothing passes before it. */
 const LOG_START = Object.assign(new Coefficients(), GPU_START, { gatewaySeconds: 0 });
 
-/** A core has no published peaks of its own: shares of round ones are fitted. */
-export const CPU_START = fill(new Coefficients(), setNamed('unmeasured')!);
-
 const QWEN3_32B = modelShape(ModelArchitecture.of('qwen3-32b').spec, 2, 2);
 
 const RTX_PRO_6000_PAIR_BYTES = 2 * 96e9;
 
-/** An engine of one device. */
-const ALONE = {
-  ranks: 1,
-  chips: 1,
-  stages: 1,
-  expertSharers: 1,
-  linkBytesPerSecond: 0,
-  kvCopies: 1,
-  serialKvHeads: 1,
-  contextLayerTokens: 0,
-  expertPasses: 0,
-  peakDoublings: 0,
-};
-
-/** An engine that serves a Llama of 185 million random weights on one core of a CPU. */
-export const SMALL_LLAMA_ON_A_CORE: MeasuredEngine = {
-  model: smallLlama(),
-  engine: {
-    flopsPerSecond: 2e12,
-    memoryBytesPerSecond: 2e11,
-    memoryBytes: 24e9,
-    ...ALONE,
-  },
-  limits: { sequences: 32, stepTokens: 2048, blockTokens: 16, kvTokens: Infinity },
-};
+/** An engine that serves a Llama of 185 million random weights on one core of a CPU, as users describe theirs: the core's peaks are round, and shares of them fitted. */
+export const SMALL_LLAMA_ON_A_CORE = engineOfSpec(
+  JSON.parse(readFileSync(join(__dirname, '../../examples/specs/llama-185m-cpu.json'), 'utf8')) as DeploymentSpec, 'decode', 2048,
+);
 
 /** Accuracy of replays. */
 export function replayScores(): ReplayScore[] {
@@ -86,7 +62,16 @@ export function replayScores(): ReplayScore[] {
         flopsPerSecond: 165e12,
         memoryBytesPerSecond: 1.008e12,
         memoryBytes: 24e9,
-        ...ALONE,
+        ranks: 1,
+        chips: 1,
+        stages: 1,
+        expertSharers: 1,
+        linkBytesPerSecond: 0,
+        kvCopies: 1,
+        serialKvHeads: 1,
+        contextLayerTokens: 0,
+        expertPasses: 0,
+        peakDoublings: 0,
       },
       // its log: 2,588 blocks of 16 tokens.
       limits: { sequences: 256, stepTokens: 2048, blockTokens: 16, kvTokens: 41_408 },
@@ -136,7 +121,7 @@ function firstToSecond(name: string, file: string, engine: MeasuredEngine): Repl
 function unloadedToLoaded(processor: string, unloaded: string, runs: readonly (readonly string[])[]): ReplayScore[] {
   const rows = lines<any>(unloaded);
   const measurements = { ...NOTHING, prompts: rows.filter((row) => row.ttftSeconds), steps: rows.filter((row) => row.stepSeconds) };
-  const k = calibrate(CPU_START, [new MeasuredConfiguration(SMALL_LLAMA_ON_A_CORE, measurements)]).coefficients;
+  const k = calibrate(SMALL_LLAMA_ON_A_CORE.start, [new MeasuredConfiguration(SMALL_LLAMA_ON_A_CORE, measurements)]).coefficients;
   return runs.map(([requestsPerSecond, file]) => {
     const log = lines<LoggedRequest>(file);
     const name = `Llama of 185 M, vLLM 0.32, ${processor}, ${requestsPerSecond} request${requestsPerSecond === '1' ? '' : 's'}/s`;
@@ -172,38 +157,4 @@ export function scored(compared: readonly Compared[]): Scored {
 
 function lines<T>(file: string): T[] {
   return readFileSync(join(__dirname, '../../test/estimator/data', file), 'utf8').trim().split('\n').map((line) => JSON.parse(line) as T);
-}
-
-function smallLlama(): ModelShape {
-  const [layers, hidden, feedForward, heads, kvHeads, headSize, vocabulary] = [16, 1024, 2816, 16, 4, 64, 4096];
-  const ofLayer = hidden * headSize * (heads + 2 * kvHeads) + heads * headSize * hidden + 3 * hidden * feedForward;
-  const bytes = 2 * (layers * ofLayer + vocabulary * hidden);
-  return {
-    layers,
-    activationBytes: 2 * hidden,
-    maxContextTokens: 8192,
-    sharedFlopsPerToken: 2 * layers * ofLayer,
-    headFlopsPerToken: 2 * vocabulary * hidden,
-    fullAttentionFlopsPerPair: 4 * heads * headSize * layers,
-    attendedTokens: Infinity,
-    indexFlopsPerPair: 0,
-    windowAttentionFlopsPerPair: 0,
-    windowTokens: 0,
-    windowAttendedTokens: 0,
-    weightBytes: bytes,
-    sharedWeightBytes: bytes,
-    sharedHalvings: 0,
-    experts: 0,
-    expertsPerToken: 0,
-    expertBytes: 0,
-    expertFlopsPerToken: 0,
-    expertColumns: 0,
-    expertLayers: 0,
-    kvBytesPerTokenFull: 2 * kvHeads * headSize * layers * 2,
-    kvBytesPerTokenWindowed: 0,
-    stateBytes: 0,
-    attentionLayers: layers,
-    kvTensors: 2 * layers,
-    kvShards: kvHeads,
-  };
 }

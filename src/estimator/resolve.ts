@@ -253,7 +253,9 @@ function checkLongest(sequenceTokens: number[], pool: PoolSpec, stage: string, m
 }
 
 // vLLM Neuron's default: powers of two from 128, and the longest prompt
-function bucketsOf({ promptBuckets, maxSequenceTokens }: PoolSpec, { staticShapes }: PoolMachine, { maxContextTokens }: ModelShape): readonly number[] {
+function bucketsOf(
+  { promptBuckets, maxSequenceTokens }: PoolSpec, { staticShapes }: PoolMachine, { maxContextTokens }: ModelShape,
+): readonly number[] {
   if (promptBuckets !== undefined || !staticShapes) {
     return promptBuckets ?? [];
   }
