@@ -125,6 +125,14 @@ export function calibrate(files: readonly string[], options: CalibrateOptions, p
   }, engine && askedEngine(spec!, engine)));
   const asked = spec?.engine;
   problems.push(...otherEngineProblems(asked, engine, options.pool, measurements));
+  if (measurements !== undefined && !hasTimes(measurements)) {
+    problems.push({
+      rule: 'MeasurementsWithoutTimes',
+      path: files.join(', '),
+      message: 'these are requests without a time that was measured',
+      mend: 'give ttftSeconds and endToEndSeconds beside arrivals and lengths',
+    });
+  }
   if (out !== undefined) {
     attempt(problems, () => checkWritable(out));
   }
@@ -137,6 +145,10 @@ export function calibrate(files: readonly string[], options: CalibrateOptions, p
     writing(out, () => writeFileSync(out, `${JSON.stringify(calibration.calibration, undefined, 2)}\n`));
   }
   return { calibration };
+}
+
+function hasTimes({ prompts, steps, loops, logs }: ToldMeasurements): boolean {
+  return prompts.length + steps.length + loops.length > 0 || logs.some((log) => log.some(({ ttftSeconds }) => ttftSeconds !== undefined));
 }
 
 /** What of records of several engines is of the spec's. */

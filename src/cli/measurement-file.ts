@@ -124,7 +124,7 @@ export function readMeasurements(files: readonly string[], least = ANY_TIME, ask
     problems.push(...unreadable);
     new Set([held, ...kept].map((one) => one?.problems)).forEach((told) => attempt(problems, () => told?.throwIfAny()));
   }
-  problems.push(...severalProblems(parts));
+  problems.push(...severalProblems(parts, asked));
   Problems.throwIfAny(problems);
   const told = (trait: string) => parts.map(({ traits }) => traits[trait]).find((value) => value !== undefined);
   const ranks = Number(told('tensor parallel degrees') ?? NaN);
@@ -170,7 +170,7 @@ function listed(values: readonly string[]): string {
   return `${distinct.slice(0, MAX_VALUES).map(shown).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
-function severalProblems(parts: readonly Part[]): Problem[] {
+function severalProblems(parts: readonly Part[], asked: AskedEngine): Problem[] {
   return [...new Set(parts.flatMap(({ traits }) => Object.keys(traits)))].flatMap((trait) => {
     const told = parts.filter(({ traits }) => traits[trait] !== undefined);
     const distinct = told.filter((part, i) => told.findIndex(({ traits }) => plainName(traits[trait]) === plainName(part.traits[trait])) === i);
@@ -180,7 +180,8 @@ function severalProblems(parts: readonly Part[]): Problem[] {
       path: distinct[1].place,
       value: shown(values[1]),
       message: `a calibration is of one engine, and the records are of ${distinct.length} ${trait}: ${listed(values)}`,
-      mend: 'calibrate each by itself, with the records of no other',
+      mend: trait in asked ? 'let the spec name one of them, whose records are taken then, or give the records of no other'
+        : 'calibrate each by itself, with the records of no other',
     }];
   });
 }

@@ -216,7 +216,7 @@ test('of a table of several models and degrees those of the spec are taken, and 
   expect(skipped.map((one) => one.slice(one.indexOf(': ') + 2))).toEqual([
     '2 records are skipped, as they are of other models than llama-2-70b: "Llama-2-7b"', '1 records are skipped, as they are of other tensor parallel degrees than 32: "16"',
   ]);
-  expect(() => readMeasurements([file], undefined, { models: ['qwen3-8b'] })).toThrow(/the records are of 2 models/);
+  expect(() => readMeasurements([file], undefined, { models: ['qwen3-8b'] })).toThrow(/the records are of 2 models: .* \(let the spec name one of them, /);
 });
 
 describe('the command', () => {
@@ -267,6 +267,14 @@ describe('the command', () => {
     const of = (spec: string) => cli.run(['calibrate', 'examples/measurements/qwen3-32b-p5.csv', '--spec', `examples/specs/${spec}.json`]).stdout;
     expect(of('llama-3.3-70b-trn2')).toContain(unlike);
     expect(of('qwen3-32b-p5')).not.toContain(unlike);
+  });
+
+  test('requests without times are refused', () => {
+    write('spec.json', SPEC);
+    write('a.csv', 'arrivalSeconds,inputTokens,outputTokens\n0,100,10\n1,100,10\n');
+    const { status, stderr } = cli.run(['calibrate', 'a.csv', '--spec', 'spec.json'], undefined, folder);
+    expect([status, stderr.split('\n')[1]]).toEqual([2, '  [a.csv] these are requests without a time that was measured '
+      + '(give ttftSeconds and endToEndSeconds beside arrivals and lengths) [MeasurementsWithoutTimes]']);
   });
 
   test('a fit that is of no use is told, and not written', () => {
