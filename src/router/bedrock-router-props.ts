@@ -157,7 +157,7 @@ export interface BedrockRouterOptions {
   readonly cpu?: number;
 
   /**
-   * Memory of a task, in MiB.
+   * Memory of a task, in MiB. The bodies of requests have at most an eighth of it.
    *
    * @default 2048
    */

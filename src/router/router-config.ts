@@ -22,13 +22,15 @@ const VALKEY_PASSWORD_VARIABLE = 'VALKEY_PASSWORD';
 
 /** Longest idle timeout of an Application Load Balancer, in seconds. */
 const MAX_IDLE_SECONDS = 4000;
+/** Of a task's memory, the share that bodies may have, each of which is in memory about four times. */
+const HELD_SHARE = 1 / 8;
 /** How much longer than a request it is. */
 const IDLE_MARGIN_SECONDS = 60;
 
 /** Props that the service is told of. */
 type RouterSettings = Pick<BedrockRouterProps,
 'engines' | 'spec' | 'servedModelNames' | 'images' | 'maxRequestsPerEngine' | 'minPromptTokens' | 'requestsPerMinutePerCaller' | 'tokensPerMinutePerCaller'
-| 'priorityCallers' | 'valkey' | 'queue' | 'tokenIssuer' | 'apiKeysSecret' | 'bedrockRates'>;
+| 'priorityCallers' | 'valkey' | 'queue' | 'memoryLimitMiB' | 'tokenIssuer' | 'apiKeysSecret' | 'bedrockRates'>;
 
 /** What the construct knows when it configures the service. */
 export interface RouterConfigInput extends RouterSettings {
@@ -61,7 +63,7 @@ export interface BuiltRouterConfig {
  */
 export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
   Problems.throwIfAny(problemsOf(input));
-  const { spec } = input;
+  const { spec, memoryLimitMiB: memoryMib } = input;
   const objective = spec?.objective;
   const secrets: { [variable: string]: secretsmanager.ISecret } = {
     ...(input.apiKeys !== undefined && { [API_KEYS_VARIABLE]: input.apiKeys }),
@@ -118,6 +120,7 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
         prefillTimeoutSeconds: Math.min(60, firstTokenSeconds / 2),
         // a load balancer must be the one that closes an idle connection, or it sends a request into a closing one.
         keepAliveSeconds: idleSeconds + 5,
+        maxHeldBytes: memoryMib === undefined || Token.isUnresolved(memoryMib) ? undefined : Math.floor(memoryMib * HELD_SHARE * 2 ** 20),
       },
       queue: input.queue && queueOf(input.queue),
       rateLimits: input.requestsPerMinutePerCaller === undefined && input.tokensPerMinutePerCaller === undefined ? undefined : {

@@ -511,12 +511,14 @@ test('what else the service can do is said in the template', () => {
     spec,
     engines: [CLOUD, new BedrockTarget(stack, 'Bedrock', { model: BedrockModel.foundationModel('meta.llama3-3-70b-instruct-v1:0') }).endpoint],
     images: true,
+    memoryLimitMiB: 4096,
     queue: { maxRequests: 10, maxPromptTokens: 1000, maxBodies: Size.mebibytes(1), maxWait: Duration.millis(1500) },
     bedrockRates: { perRequest: Duration.millis(400), perThousandPromptTokens: Duration.millis(50), perThousandOutputTokens: Duration.seconds(12) },
     metricsNamespace: 'My/Own',
   }), { region: 'eu-west-1', account: '111122223333' });
   expect(parseRouterConfig(JSON.stringify(configIn(template)), { ROUTER_API_KEYS: 'k' })).toMatchObject({
     model: { images: true },
+    limits: { maxHeldBytes: 536870912 },
     queue: { maxRequests: 10, maxPromptTokens: 1000, maxBytes: 1048576, maxWaitSeconds: 1.5 },
     routing: { bedrock: { fixedSeconds: 0.4, secondsPerPromptToken: 0.00005, stepSeconds: 0.012, stepSecondsPerSequence: 0 } },
     emf: { namespace: 'My/Own', router: expect.stringMatching(/^StackRouter/), intervalSeconds: 60 },

@@ -69,9 +69,10 @@ export interface RoutingConfig {
   readonly bedrock?: PathRates;
 }
 
-/** Bounds on one request. */
+/** Bounds on requests. */
 export interface LimitsConfig {
   readonly maxBodyBytes: number;
+  readonly maxHeldBytes: number;
   readonly maxHeaderBytes: number;
   readonly requestTimeoutSeconds: number;
   readonly firstByteTimeoutSeconds: number;
@@ -283,7 +284,10 @@ function crossProblems(config: RouterConfig, env: Environment): Problem[] {
   if (config.targets.every((target) => target.role === 'prefill')) {
     refuse('RouterNothingAnswers', 'targets', undefined, 'no target answers requests', 'add a target with role "decode" or "aggregated"');
   }
-  const { prefillTimeoutSeconds, firstByteTimeoutSeconds } = config.limits;
+  const { maxBodyBytes, maxHeldBytes, prefillTimeoutSeconds, firstByteTimeoutSeconds } = config.limits;
+  if (maxBodyBytes > maxHeldBytes) {
+    refuse('RouterBodyTooLong', 'limits.maxBodyBytes', maxBodyBytes, 'there is never room for the largest body', `give at most maxHeldBytes, ${maxHeldBytes}`);
+  }
   if (config.targets.some((target) => target.prefill !== undefined) && prefillTimeoutSeconds >= firstByteTimeoutSeconds) {
     refuse('RouterPrefillTimeoutTooLong', 'limits.prefillTimeoutSeconds', prefillTimeoutSeconds,
       'the wait for a prefill engine leaves the decode engine no time to read the prompt itself', `give less than firstByteTimeoutSeconds, ${firstByteTimeoutSeconds}`);

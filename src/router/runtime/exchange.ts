@@ -42,6 +42,8 @@ export class Exchange {
   public promptTokens?: number;
   /** Those of them that the engine that read it had in its cache, as it says. */
   public cachedTokens?: number;
+  /** Bytes of memory that its body has, or is to have. */
+  public heldBytes = 0;
   /** Tokens that were charged to its caller when it came. */
   public chargedTokens?: number;
   /** Tokens of its answer, as far as is known. */

@@ -10,6 +10,8 @@ const PREFACE = Buffer.from('PRI');
 const PREFACE_MILLIS = 10_000;
 /** Room for a long prompt without a round trip for each 64 KiB, which is HTTP/2's default. */
 const WINDOW_BYTES = 1024 * 1024;
+/** As many as a load balancer has on one connection; Node's default is any number. */
+const MAX_STREAMS = 128;
 /**
  * Of the resets that Node takes of one connection, at once and every second besides: it also counts answers that are cancelled once they are whole, as some clients
  * do, which cost nothing. 22.10 and newer, as in the image, can be told to mind less than 1000 and 33.
@@ -59,7 +61,8 @@ export class Listener {
     this.http1 = createServer({ maxHeaderSize: maxHeaderBytes, keepAliveTimeout: this.keepAliveMillis, noDelay: true }, inTurn(serve));
     // Node ends a connection as soon as its caller ends its own side, whatever is yet to be written; its types do not know that it can be told not to.
     Object.assign(this.http1, { httpAllowHalfOpen: true });
-    this.http2 = createHttp2Server({ ...RESETS, settings: { initialWindowSize: WINDOW_BYTES, maxHeaderListSize: maxHeaderBytes } }, serve);
+    const settings = { initialWindowSize: WINDOW_BYTES, maxHeaderListSize: maxHeaderBytes, maxConcurrentStreams: MAX_STREAMS };
+    this.http2 = createHttp2Server({ ...RESETS, settings }, serve);
     this.http2.on('session', (session) => {
       const callerSession = new CallerSession(session, this.keepAliveMillis);
       this.sessions.add(callerSession);

@@ -1,29 +1,34 @@
 import { IncomingMessage } from 'node:http';
+import { HeldBodies } from './admission/held-bodies';
 import { LimitsConfig } from './config';
 import { Exchange } from './exchange';
 import { HttpRequest } from './listener';
 import { CallerGone, CallerStalled } from './wire/answer';
 import { ApiError } from './wire/api-error';
 
-/** The whole body of a request. Throws ApiError if it is longer than allowed, CallerStalled if it, or any of it, takes too long to come, CallerGone if it never does. */
-export async function bodyOf({ request, cancellation }: Exchange, limits: LimitsConfig): Promise<Buffer> {
+/**
+ * The whole body of a request, for which there is room until the request ends. Throws ApiError if it is longer than allowed or there is no room for it, CallerStalled if it, or any of it, takes too long to come, CallerGone if it never does.
+ */
+export async function bodyOf(exchange: Exchange, limits: LimitsConfig, held: HeldBodies): Promise<Buffer> {
+  const { request, cancellation } = exchange;
   // the caller may have left before its body is looked at.
   cancellation.throwIfCancelled();
   const announcedBytes = Number(request.headers['content-length']);
   if (announcedBytes > limits.maxBodyBytes) {
     throw tooLong(limits);
   }
+  held.hold(exchange, announcedBytes, limits);
   if (request instanceof IncomingMessage && request.readableLength === announcedBytes) {
     // all of it has come with its head.
     const body: Buffer = request.read() ?? Buffer.alloc(0);
     request.resume();
     return body;
   }
-  return gathered(request, limits);
+  return gathered(request, limits, (bytes) => held.hold(exchange, bytes, limits));
 }
 
-/** The body as it comes. */
-async function gathered(request: HttpRequest, limits: LimitsConfig): Promise<Buffer> {
+/** The body as it comes, for which `hold` makes room. */
+async function gathered(request: HttpRequest, limits: LimitsConfig, hold: (bytes: number) => void): Promise<Buffer> {
   const { maxBodyBytes, bodyTimeoutSeconds, writeStallSeconds } = limits;
   const chunks: Buffer[] = [];
   let length = 0;
@@ -31,23 +36,29 @@ async function gathered(request: HttpRequest, limits: LimitsConfig): Promise<Buf
     const fail = (error: Error) => {
       clearTimeout(stalled);
       clearTimeout(late);
+      // the rest is read and dropped, so that the caller gets to read its answer.
+      request.off('data', gather);
+      chunks.length = 0;
       reject(error);
     };
     const leave = () => fail(new CallerGone('the caller closed its connection'));
     const stalled = setTimeout(() => fail(new CallerStalled('the caller sent no byte of its request for too long')), writeStallSeconds * 1000);
     const late = setTimeout(
       () => fail(new CallerStalled(`the caller took longer than ${bodyTimeoutSeconds} s to send its request`)), bodyTimeoutSeconds * 1000);
-    request.on('data', (chunk: Buffer) => {
+    const gather = (chunk: Buffer) => {
       stalled.refresh();
       length += chunk.length;
       if (length > maxBodyBytes) {
-        // the rest is read and dropped, so that the caller gets to read its answer.
-        chunks.length = 0;
-        fail(tooLong(limits));
-      } else {
-        chunks.push(chunk);
+        return fail(tooLong(limits));
       }
-    });
+      try {
+        hold(length);
+        chunks.push(chunk);
+      } catch (e) {
+        fail(e as Error);
+      }
+    };
+    request.on('data', gather);
     request.once('end', () => {
       clearTimeout(stalled);
       clearTimeout(late);

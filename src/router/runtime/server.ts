@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { HeldBodies } from './admission/held-bodies';
 import type { EmbeddedMetrics } from './embedded-metrics';
 import { Exchange } from './exchange';
 import { Certificate, HttpRequest, HttpResponse, Listener } from './listener';
@@ -65,6 +66,7 @@ export class RouterServer {
   private readonly listener: Listener;
   private readonly exchanges = new OpenExchanges();
   private readonly via = new Via();
+  private readonly bodies: HeldBodies;
   private service: Service;
   /** Resolves when the requests of the services before have ended. */
   private retired: Promise<unknown> = Promise.resolve();
@@ -73,6 +75,7 @@ export class RouterServer {
   constructor({ service, certificate, metrics, embedded, tracing, log }: ServerParts) {
     this.service = service;
     this.metrics = metrics;
+    this.bodies = new HeldBodies(metrics);
     this.embedded = embedded;
     this.tracing = tracing;
     this.log = log;
@@ -169,6 +172,7 @@ export class RouterServer {
       await exchange.fail(e);
     } finally {
       this.exchanges.delete(exchange);
+      this.bodies.letGo(exchange);
       endUnread(request, service.config.limits);
       service.ended();
       exchange.trace?.end(exchange);
@@ -240,7 +244,7 @@ export class RouterServer {
       throw new ApiError(404, 'invalid_request_error', 'not_found', `there is nothing at this path${near === undefined ? '' : `; did you mean ${JSON.stringify(near)}?`}`);
     }
     exchange.via = this.via.of(exchange.request.headers.via);
-    const body = await bodyOf(exchange, config.limits);
+    const body = await bodyOf(exchange, config.limits, this.bodies);
     return forwarder.forward(exchange, (by) => {
       const { request, wire } = operation.read(body, by, exchange.request.headers);
       exchange.wire = wire;

@@ -28,6 +28,7 @@ test('every default is filled in', () => {
     routing: { minPromptTokens: DEFAULT_MIN_PROMPT_TOKENS, bytesPerToken: 4 },
     limits: {
       maxBodyBytes: 26214400,
+      maxHeldBytes: 268435456,
       maxHeaderBytes: 16384,
       requestTimeoutSeconds: 900,
       firstByteTimeoutSeconds: 120,
@@ -115,13 +116,14 @@ test('all that a schema cannot say is told at once', () => {
     { ...TARGET, role: 'prefill', url: 'http://user:pass@host' },
     { ...TARGET, role: 'prefill', name: 'b', url: 'ftp://host' },
     { ...TARGET, role: 'prefill', name: 'c', url: 'https://host/base?x=1' },
-  ], { lameduckSeconds: 3 }), {}).map(({ rule, path }) => `${rule} ${path}`)).toEqual([
+  ], { lameduckSeconds: 3, limits: { maxBodyBytes: 2, maxHeldBytes: 1 } }), {}).map(({ rule, path }) => `${rule} ${path}`)).toEqual([
     'RouterTargetKeyMissing config.targets[0].apiKeyEnv',
     'RouterTargetNameTaken config.targets[1].name',
     'RouterTargetUrl config.targets[1].url',
     'RouterTargetUrl config.targets[2].url',
     'RouterTargetUrl config.targets[3].url',
     'RouterNothingAnswers config.targets',
+    'RouterBodyTooLong config.limits.maxBodyBytes',
     'RouterApiKeysMissing config.auth.apiKeysEnv',
     'RouterLameduckTooLong config.lameduckSeconds',
   ]);

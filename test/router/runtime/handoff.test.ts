@@ -5,6 +5,7 @@ import {
 } from './harness';
 import { VllmPair } from './vllm-pair';
 import { parseRouterConfig, RouterMetrics } from '../../../src/router/runtime';
+import { HeldBodies } from '../../../src/router/runtime/admission/held-bodies';
 import { RateLimits } from '../../../src/router/runtime/admission/rate-limits';
 import { TargetConfig } from '../../../src/router/runtime/config';
 import { Exchange } from '../../../src/router/runtime/exchange';
@@ -577,7 +578,7 @@ function forwarderFor(of: Target[], metrics: RouterMetrics) {
   const server = createServer((request, response) => {
     const exchange = new Exchange('id', 'chat_completions', request, new Answer(response, 1), OPENAI_WIRE);
     exchanges.push(exchange);
-    void bodyOf(exchange, config.limits)
+    void bodyOf(exchange, config.limits, new HeldBodies(metrics))
       .then(async (bytes) => forwarder.forward(exchange, ({ model }) => parseOpenAi('/v1/chat/completions', bytes, model.servedNames)))
       .catch(async (e) => exchange.fail(e));
   });
