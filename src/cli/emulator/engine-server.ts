@@ -1,25 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, IncomingMessage, Server, ServerResponse } from 'node:http';
 import { AddressInfo } from 'node:net';
+import { EmulatedAnswer, sendJson } from './emulated-answer';
 import { EmulatedFleet } from './emulated-fleet';
 import { Sequence } from './emulated-pools';
+import { Asked, CHARACTERS_PER_TOKEN, EmulatedText, emulatedText } from './emulated-text';
 import { ApiError } from '../../router/runtime/wire/api-error';
 import { FieldProblems, jsonObject } from '../../router/runtime/wire/fields';
 
-/** What answers are made of. */
-const WORDS = ['the', 'cache', 'crosses', 'the', 'fabric', 'while', 'a', 'wafer', 'writes', 'and', 'nobody', 'waits'];
-/** Characters of English text in a token, about. */
-const CHARACTERS_PER_TOKEN = 4;
 /** Who may speak in a chat. */
 const ROLES = ['system', 'developer', 'user', 'assistant', 'tool'];
 
-interface ChatBody {
+interface ChatBody extends Asked {
   readonly model: string;
   readonly messages?: { readonly content?: unknown }[];
-  readonly prompt?: unknown;
   readonly stream?: boolean;
-  readonly max_tokens?: number;
-  readonly max_completion_tokens?: number;
+  readonly n?: number | null;
   readonly kv_transfer_params?: { readonly do_remote_decode?: boolean; readonly do_remote_prefill?: boolean };
 }
 
@@ -67,10 +63,12 @@ export class EngineServer {
       chunks.push(chunk);
     }
     let body: ChatBody;
+    let text: EmulatedText;
     try {
       body = chatBody(Buffer.concat(chunks));
+      text = emulatedText(body, this.fleet.meanOutputTokens);
     } catch (e) {
-      const { status, message, type, code } = e as ApiError;
+      const { status = 400, message, type, code } = e as Partial<ApiError>;
       sendJson(response, { error: { message, type, code } }, status);
       return;
     }
@@ -80,7 +78,7 @@ export class EngineServer {
     } else if (body.kv_transfer_params?.do_remote_decode === true) {
       this.read(response, inputTokens);
     } else {
-      this.write(request, response, body, inputTokens);
+      this.write(request, response, body, inputTokens, text);
     }
   }
 
@@ -110,17 +108,17 @@ export class EngineServer {
   }
 
   /** Writes an answer, after the KV cache has crossed or the prompt was read here. */
-  private write(request: IncomingMessage, response: ServerResponse, body: ChatBody, inputTokens: number): void {
+  private write(request: IncomingMessage, response: ServerResponse, body: ChatBody, inputTokens: number, text: EmulatedText): void {
     const { promptSeconds, transferSeconds, overheadSeconds } = this.fleet.timesOf(inputTokens);
     const handedOn = body.kv_transfer_params?.do_remote_prefill === true;
-    const limit = body.max_completion_tokens ?? body.max_tokens;
-    const outputTokens = limit ?? this.fleet.meanOutputTokens;
-    const end = limit == null ? 'stop' : 'length';
-    const answer = new EmulatedAnswer(response, body, request.url === '/v1/completions', inputTokens, outputTokens, end);
+    const answer = new EmulatedAnswer({
+      response, text, inputTokens, model: body.model, isCompletion: request.url === '/v1/completions', isStream: body.stream === true, choices: body.n ?? 1,
+    });
     const sequence: Sequence = {
       promptSeconds: handedOn ? 0 : promptSeconds,
       contextTokens: inputTokens,
-      tokensLeft: outputTokens,
+      // a prompt that is only repeated is read all the same, which takes a step.
+      tokensLeft: Math.max(1, text.tokens),
       onToken: () => answer.token(),
     };
     const timer = setTimeout(() => this.fleet.decode.write(sequence), (handedOn ? transferSeconds : overheadSeconds) * 1000);
@@ -128,52 +126,6 @@ export class EngineServer {
       clearTimeout(timer);
       this.fleet.decode.cancel(sequence);
     });
-  }
-}
-
-/** An answer of so many tokens, as OpenAI's API tells it. */
-class EmulatedAnswer {
-  private readonly id = `chatcmpl-${randomUUID()}`;
-  private written = 0;
-
-  constructor(
-    private readonly response: ServerResponse, private readonly body: ChatBody, private readonly isCompletion: boolean,
-    private readonly inputTokens: number, private readonly outputTokens: number, private readonly end: 'stop' | 'length',
-  ) {
-    if (body.stream) {
-      response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
-    }
-  }
-
-  public token(): void {
-    const text = `${this.written === 0 ? '' : ' '}${WORDS[this.written % WORDS.length]}`;
-    this.written++;
-    const reason = this.written === this.outputTokens ? this.end : null;
-    if (!this.body.stream) {
-      if (reason !== null) {
-        sendJson(this.response, { id: this.id, object: 'chat.completion', created: 0, model: this.body.model, choices: [this.whole()], usage: this.usage() });
-      }
-      return;
-    }
-    const told = this.isCompletion ? { text } : { delta: this.written === 1 ? { role: 'assistant', content: text } : { content: text } };
-    this.event({ choices: [{ index: 0, ...told, finish_reason: reason }] });
-    if (reason !== null) {
-      this.event({ choices: [], usage: this.usage() });
-      this.response.end('data: [DONE]\n\n');
-    }
-  }
-
-  private whole(): object {
-    const text = Array.from({ length: this.outputTokens }, (_, i) => WORDS[i % WORDS.length]).join(' ');
-    return { index: 0, ...(this.isCompletion ? { text } : { message: { role: 'assistant', content: text } }), finish_reason: this.end };
-  }
-
-  private usage(): object {
-    return { prompt_tokens: this.inputTokens, completion_tokens: this.outputTokens, total_tokens: this.inputTokens + this.outputTokens };
-  }
-
-  private event(value: object): void {
-    this.response.write(`data: ${JSON.stringify({ id: this.id, object: 'chat.completion.chunk', created: 0, model: this.body.model, ...value })}\n\n`);
   }
 }
 
@@ -187,8 +139,9 @@ function chatBody(bytes: Buffer): ChatBody {
     });
   }
   for (const limit of ['max_tokens', 'max_completion_tokens']) {
-    problems.number(body[limit], limit, 1, 2 ** 31 - 1, true);
+    problems.number(body[limit], limit, body.echo === true && body.prompt !== undefined ? 0 : 1, 2 ** 31 - 1, true);
   }
+  problems.number(body.n, 'n', 1, 128, true);
   problems.throwIfAny();
   return body as unknown as ChatBody;
 }
@@ -197,8 +150,4 @@ function chatBody(bytes: Buffer): ChatBody {
 function tokensOf({ messages, prompt }: ChatBody): number {
   const text = messages?.map(({ content }) => (typeof content === 'string' ? content : JSON.stringify(content ?? ''))).join('\n') ?? String(prompt);
   return Math.max(1, Math.round(text.length / CHARACTERS_PER_TOKEN));
-}
-
-function sendJson(response: ServerResponse, value: object, status = 200): void {
-  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
 }

@@ -1,0 +1,146 @@
+import { join } from 'node:path';
+import { BedrockRuntimeClient, ConverseCommand, ConverseStreamCommand } from '@aws-sdk/client-bedrock-runtime';
+import Ajv from 'ajv/dist/2020';
+import OpenAI from 'openai';
+import { ROOT } from './cli-process';
+import { emulate, Emulation } from '../../src/cli/emulate';
+import { sampleOf } from '../../src/cli/emulator/schema-sample';
+
+const MODEL = 'llama-3.3-70b';
+const WEATHER = {
+  type: 'object',
+  properties: { city: { type: 'string' }, unit: { enum: ['celsius', 'fahrenheit'] }, days: { type: 'integer' }, note: { type: 'string' } },
+  required: ['city', 'unit', 'days'],
+};
+const SAMPLE = { city: '', unit: 'celsius', days: 0 };
+const messages = [{ role: 'user' as const, content: 'hi' }];
+
+let emulation: Emulation;
+let openai: OpenAI;
+let bedrock: BedrockRuntimeClient;
+
+beforeAll(async () => {
+  emulation = await emulate(join(ROOT, 'examples/specs/llama-3.3-70b-trn2.json'), { set: [], port: '0' });
+  openai = new OpenAI({ baseURL: `${emulation.url}/v1`, apiKey: 'any', maxRetries: 0 });
+  bedrock = new BedrockRuntimeClient({ endpoint: emulation.url, region: 'us-east-2', token: { token: 'any' }, authSchemePreference: ['httpBearerAuth'] });
+});
+afterAll(async () => {
+  bedrock.destroy();
+  await emulation.stop();
+});
+
+describe('a tool that has to be called is called', () => {
+  const tools = ['first', 'second'].map((name) => ({ type: 'function' as const, function: { name, parameters: WEATHER } }));
+
+  test.each([
+    ['required' as const, 'first'], [{ type: 'function' as const, function: { name: 'second' } }, 'second'],
+  ])('of OpenAI\'s API, choice %p', async (choice, name) => {
+    const { choices: [whole] } = await openai.chat.completions.create({ model: MODEL, messages, tools, tool_choice: choice });
+    expect(whole).toMatchObject({ finish_reason: 'tool_calls', message: { content: null, tool_calls: [{ type: 'function', function: { name } }] } });
+    const streamed = await openai.chat.completions.stream({ model: MODEL, messages, tools, tool_choice: choice }).finalChatCompletion();
+    for (const { message } of [whole, streamed.choices[0]]) {
+      const [call] = message.tool_calls!;
+      expect(JSON.parse((call as { function: { arguments: string } }).function.arguments)).toEqual(SAMPLE);
+    }
+  });
+
+  test('of Bedrock\'s API', async () => {
+    const asked = {
+      modelId: MODEL,
+      messages: [{ role: 'user' as const, content: [{ text: 'hi' }] }],
+      toolConfig: { tools: [{ toolSpec: { name: 'weather', inputSchema: { json: WEATHER } } }], toolChoice: { any: {} } },
+    };
+    const { output, stopReason } = await bedrock.send(new ConverseCommand(asked));
+    expect([stopReason, output!.message!.content]).toEqual(['tool_use', [{ toolUse: { name: 'weather', toolUseId: expect.any(String), input: SAMPLE } }]]);
+    let input = '';
+    for await (const { contentBlockDelta } of (await bedrock.send(new ConverseStreamCommand(asked))).stream!) {
+      input += contentBlockDelta?.delta?.toolUse?.input ?? '';
+    }
+    expect(JSON.parse(input)).toEqual(SAMPLE);
+  });
+
+  test('as far as there is room for it', async () => {
+    const { choices: [{ finish_reason: reason }], usage } = await openai.chat.completions.create({ model: MODEL, messages, tools, tool_choice: 'required', max_tokens: 2 });
+    expect([reason, usage!.completion_tokens]).toEqual(['length', 2]);
+  });
+
+  test('and none that need not be', async () => {
+    const { choices: [{ message }] } = await openai.chat.completions.create({ model: MODEL, messages, tools, max_tokens: 2 });
+    expect([message.content, message.tool_calls]).toEqual(['the cache', undefined]);
+  });
+});
+
+test('JSON that is asked for is answered', async () => {
+  const answered = async (format: OpenAI.ChatCompletionCreateParams['response_format']) =>
+    JSON.parse((await openai.chat.completions.create({ model: MODEL, messages, response_format: format })).choices[0].message.content!);
+  expect(await answered({ type: 'json_object' })).toEqual({});
+  expect(await answered({ type: 'json_schema', json_schema: { name: 'weather', schema: WEATHER } })).toEqual(SAMPLE);
+  await expect(answered({ type: 'json_schema', json_schema: { name: 'broken', schema: { $ref: '#/$defs/none' } } }))
+    .rejects.toMatchObject({ status: 400, message: expect.stringContaining('the schema cannot be answered') });
+});
+
+test('text ends where a stop sequence occurs', async () => {
+  const asked = { model: MODEL, messages, max_tokens: 40 };
+  const { choices: [whole], usage } = await openai.chat.completions.create({ ...asked, stop: ['nobody', 'es the fa', 'unheard'] });
+  expect([whole.message.content, whole.finish_reason, usage!.completion_tokens]).toEqual(['the cache cross', 'stop', 5]);
+  let text = '';
+  for await (const { choices: [choice] } of await openai.chat.completions.create({ ...asked, stop: ' the fabric while', stream: true })) {
+    text += choice?.delta.content ?? '';
+  }
+  expect(text).toBe('the cache crosses');
+  // the words begin anew.
+  expect((await openai.chat.completions.create({ ...asked, stop: 'waits the' })).choices[0].message.content).toMatch(/ and nobody $/);
+  const unheard = await openai.chat.completions.create({ ...asked, stop: 'unheard' });
+  expect([unheard.choices[0].finish_reason, unheard.usage!.completion_tokens]).toEqual(['length', 40]);
+  const { stopReason } = await bedrock.send(new ConverseCommand({
+    modelId: MODEL, messages: [{ role: 'user', content: [{ text: 'hi' }] }], inferenceConfig: { stopSequences: ['fabric'] },
+  }));
+  expect(stopReason).toBe('stop_sequence');
+});
+
+test('as many choices are answered as are asked for', async () => {
+  const asked = { model: MODEL, messages, max_tokens: 2, n: 3 };
+  const { choices, usage } = await openai.chat.completions.create(asked);
+  expect(choices.map(({ index, message }) => [index, message.content])).toEqual([0, 1, 2].map((index) => [index, 'the cache']));
+  expect(usage!.completion_tokens).toBe(6);
+  const texts = ['', '', ''];
+  for await (const chunk of await openai.chat.completions.create({ ...asked, stream: true })) {
+    chunk.choices.forEach(({ index, delta }) => (texts[index] += delta.content ?? ''));
+  }
+  expect(texts).toEqual(['the cache', 'the cache', 'the cache']);
+});
+
+test('completions are told as such, after their prompt if it is to be repeated', async () => {
+  const asked = { model: MODEL, prompt: 'Once upon a time ' };
+  const told = await openai.completions.create({ ...asked, max_tokens: 2 });
+  expect(told).toMatchObject({ object: 'text_completion', choices: [{ text: 'the cache', finish_reason: 'length' }] });
+  const repeated = await openai.completions.create({ ...asked, max_tokens: 0, echo: true });
+  expect(repeated).toMatchObject({ choices: [{ text: asked.prompt }], usage: { completion_tokens: 0 } });
+  let text = '';
+  for await (const { object, choices } of await openai.completions.create({ ...asked, max_tokens: 2, echo: true, stream: true })) {
+    expect(object).toBe('text_completion');
+    text += choices[0]?.text ?? '';
+  }
+  expect(text).toBe('Once upon a time the cache');
+});
+
+test.each<[object, unknown]>([
+  [{ type: 'object', required: ['a', 'b'], properties: { a: { type: 'boolean' }, b: { type: 'array', items: { type: 'number' } } } }, { a: false, b: [] }],
+  [{ type: 'array', items: { type: 'string', minLength: 2 }, minItems: 2 }, ['xx', 'xx']],
+  [{ type: 'integer', minimum: 3 }, 3],
+  [{ type: 'number', exclusiveMinimum: 0 }, 1],
+  [{ type: 'number', maximum: -2 }, -2],
+  [{ type: ['string', 'null'] }, null],
+  [{ anyOf: [{ type: 'string' }, { const: 5 }] }, ''],
+  [{ const: 0 }, 0],
+  [{ properties: { a: { type: 'string' } } }, {}],
+  [{ allOf: [{ $ref: '#/$defs/a~1b' }, { required: ['c'], properties: { c: { enum: ['C'] } } }], $defs: { 'a/b': { type: 'object', required: ['d'] } } }, { c: 'C', d: '' }],
+  [{ $ref: '#/$defs/list', $defs: { list: { type: 'object', required: ['next'], properties: { next: { anyOf: [{ $ref: '#/$defs/list' }, { type: 'null' }] } } } } }, { next: null }],
+])('the least that %j asks for', (schema, least) => {
+  expect(sampleOf(schema)).toEqual(least);
+  expect(new Ajv({ strict: false }).validate(schema, least)).toBe(true);
+});
+
+test('what needs itself has no least', () => {
+  expect(sampleOf({ type: 'object', required: ['self'], properties: { self: { $ref: '#' } } })).toEqual({ self: { self: null } });
+});
