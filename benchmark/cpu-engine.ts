@@ -1,10 +1,10 @@
 /**
  * The estimator against an engine that any machine can run: `npx tsx --tsconfig benchmark/tsconfig.json benchmark/cpu-engine.ts FOLDER [requests]`.
  *
- * One vLLM engine on one core of the CPU serves a Llama of 185 million random weights. It is measured unloaded, prompt by prompt and step by step; the
- * coefficients are fitted to that; then requests come at random at each rate, 150 of them if no number is given, and what each met is told beside its
- * prediction. What was measured is written to the folder, with the engine's log, a file a run, as the files of `calibrate` are. vLLM is installed as
- * CONTRIBUTING.md says for `test:engines`. Nothing else should run meanwhile.
+ * One vLLM engine on one core of the CPU serves a Llama of 185 million random weights. Requests come at random at each rate, 150 of them if no number is
+ * given. Before each such run and after the last the engine is measured unloaded, prompt by prompt and step by step; the coefficients are fitted to that,
+ * and what each request of the runs met is told beside its prediction. What was measured is written to the folder, with the engine's log, a file a run,
+ * as the files of `calibrate` are. vLLM is installed as CONTRIBUTING.md says for `test:engines`. Nothing else should run meanwhile.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,7 +25,8 @@ const INPUT_TOKENS = [32, 64, 128, 256, 384, 512];
 const OUTPUT_TOKENS = [8, 16, 32, 48];
 
 const UNLOADED_INPUT_TOKENS = [16, 32, 64, 128, 256, 512, 768, 1024, 1536];
-const UNLOADED_REPEATS = 4;
+/** An engine that just answered is quicker than one that waited for its request. */
+const MEAN_PAUSE_SECONDS = 0.3;
 const CONTEXT_TOKENS = [64, 512, 1024];
 const BATCHES = [1, 2, 4, 8, 16];
 /** Prompts of a larger batch would take so long to read that few steps have all of it. */
@@ -40,6 +41,8 @@ const ENGINE_ARGS = [
 ];
 
 const NOTHING: Measurements = { prompts: [], steps: [], loops: [], logs: [] };
+
+type Unloaded = Pick<Measurements, 'prompts' | 'steps'>;
 
 /** When each token of an answer came, in seconds from when it was asked for. */
 interface Answer {
@@ -95,37 +98,41 @@ class Client {
   }
 }
 
-/** Times to the first token of an engine with nothing else to do. */
-async function measurePrompts(client: Client): Promise<UnloadedPrompt[]> {
-  await client.ask(client.prompt(64), 2);
+/** A prompt of each length and a batch of each size for each context, in any order and with pauses: a machine drifts, and is not to be taken for a length. */
+async function measureUnloaded(client: Client): Promise<Unloaded> {
   const prompts: UnloadedPrompt[] = [];
-  for (const inputTokens of UNLOADED_INPUT_TOKENS) {
-    for (let i = 0; i < UNLOADED_REPEATS; i++) {
+  const steps: DecodeStep[] = [];
+  const batches = CONTEXT_TOKENS.flatMap((inputTokens) => BATCHES.map((batch) => ({ inputTokens, batch })))
+    .filter(({ inputTokens, batch }) => batch * inputTokens <= MAX_BATCH_TOKENS);
+  const measurements = [
+    ...UNLOADED_INPUT_TOKENS.map((inputTokens) => async () => {
       const { tokenSeconds: [ttftSeconds] } = await client.ask(client.prompt(inputTokens), 1);
       prompts.push({ inputTokens, ttftSeconds });
-    }
+    }),
+    ...batches.map(({ inputTokens, batch }) => async () => {
+      const stepSeconds = await measureSteps(client, inputTokens, batch);
+      if (stepSeconds !== undefined) {
+        steps.push({ sequences: batch, contextTokens: inputTokens + DECODE_TOKENS / 2, stepSeconds });
+      }
+    }),
+  ];
+  while (measurements.length > 0) {
+    await pause(client.gapSeconds(1 / MEAN_PAUSE_SECONDS));
+    const next = client.pick(measurements);
+    measurements.splice(measurements.indexOf(next), 1);
+    await next();
   }
-  return prompts;
+  return { prompts, steps };
 }
 
-/** Mean times of steps while all of a batch are being answered. */
-async function measureSteps(client: Client): Promise<DecodeStep[]> {
-  const steps: DecodeStep[] = [];
-  for (const inputTokens of CONTEXT_TOKENS) {
-    for (const batch of BATCHES.filter((size) => size * inputTokens <= MAX_BATCH_TOKENS)) {
-      const answers = await Promise.all(Array.from({ length: batch }, async () => client.ask(client.prompt(inputTokens), DECODE_TOKENS)));
-      const times = answers.map(({ sentMillis, tokenSeconds }) => tokenSeconds.map((seconds) => sentMillis / 1000 + seconds));
-      const [begin, end] = [Math.max(...times.map((of) => of[0])), Math.min(...times.map((of) => of.at(-1)!))];
-      const gaps = times.flatMap((of) => of.slice(1).map((to, i) => ({ from: of[i], to })))
-        .filter(({ from, to }) => from >= begin && to <= end + 1e-3);
-      if (gaps.length > 0) {
-        steps.push({
-          sequences: batch, contextTokens: inputTokens + DECODE_TOKENS / 2, stepSeconds: mean(gaps.map(({ from, to }) => to - from)),
-        });
-      }
-    }
-  }
-  return steps;
+/** Mean time of steps while all of a batch are being answered, in seconds; undefined if no step had all. */
+async function measureSteps(client: Client, inputTokens: number, batch: number): Promise<number | undefined> {
+  const answers = await Promise.all(Array.from({ length: batch }, async () => client.ask(client.prompt(inputTokens), DECODE_TOKENS)));
+  const times = answers.map(({ sentMillis, tokenSeconds }) => tokenSeconds.map((seconds) => sentMillis / 1000 + seconds));
+  const [begin, end] = [Math.max(...times.map((of) => of[0])), Math.min(...times.map((of) => of.at(-1)!))];
+  const gaps = times.flatMap((of) => of.slice(1).map((to, i) => ({ from: of[i], to })))
+    .filter(({ from, to }) => from >= begin && to <= end + 1e-3);
+  return gaps.length === 0 ? undefined : mean(gaps.map(({ from, to }) => to - from));
 }
 
 /** What requests met that came at random. */
@@ -137,7 +144,7 @@ async function measureRun(client: Client, ratePerSecond: number, count: number):
   });
   const start = performance.now();
   return Promise.all(requests.map(async ({ dueSeconds: due, prompt, outputTokens }): Promise<LoggedRequest> => {
-    await new Promise((resolve) => setTimeout(resolve, due * 1000));
+    await pause(due);
     const { sentMillis, tokenSeconds } = await client.ask(prompt, outputTokens);
     return {
       // those that a busy client sends late came late to the engine.
@@ -148,6 +155,10 @@ async function measureRun(client: Client, ratePerSecond: number, count: number):
       endToEndSeconds: tokenSeconds.at(-1),
     };
   }));
+}
+
+async function pause(seconds: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 }
 
 function printScores(name: string, { meanSeconds, scores }: Scored): void {
@@ -174,20 +185,26 @@ async function main(): Promise<void> {
   const client = new Client(engine.url);
   try {
     await engine.ready();
-    const prompts = await measurePrompts(client);
-    const steps = await measureSteps(client);
+    await client.ask(client.prompt(64), 2);
+    const unloaded = [await measureUnloaded(client)];
+    const runs: { readonly ratePerSecond: number; readonly log: LoggedRequest[] }[] = [];
+    for (const ratePerSecond of RATES_PER_SECOND) {
+      const log = await measureRun(client, ratePerSecond, Number(requests));
+      write(`poisson-${ratePerSecond}.jsonl`, log);
+      runs.push({ ratePerSecond, log });
+      unloaded.push(await measureUnloaded(client));
+    }
+    const [prompts, steps] = [unloaded.flatMap((pass) => pass.prompts), unloaded.flatMap((pass) => pass.steps)];
     write('unloaded.jsonl', [...prompts, ...steps]);
-    const unloaded = new MeasuredConfiguration(SMALL_LLAMA_ON_A_CORE, { ...NOTHING, prompts, steps });
-    const { coefficients } = calibrate(SMALL_LLAMA_ON_A_CORE.start, [unloaded]);
+    const alone = new MeasuredConfiguration(SMALL_LLAMA_ON_A_CORE, { ...NOTHING, prompts, steps });
+    const { coefficients } = calibrate(SMALL_LLAMA_ON_A_CORE.start, [alone]);
     write('coefficients.json', [coefficients]);
     console.log('| run | times | metric | measured mean ms | predicted mean ms | off by | MAPE | median | bias |');
     console.log('|---|---|---|---|---|---|---|---|---|');
-    printScores('unloaded, which was fitted to', scored(unloaded.compare(coefficients)));
-    for (const rate of RATES_PER_SECOND) {
-      const log = await measureRun(client, rate, Number(requests));
-      write(`poisson-${rate}.jsonl`, log);
+    printScores('unloaded, which was fitted to', scored(alone.compare(coefficients)));
+    for (const { ratePerSecond, log } of runs) {
       const run = new MeasuredConfiguration(SMALL_LLAMA_ON_A_CORE, { ...NOTHING, logs: [log] });
-      printScores(`${rate} requests/s`, scored(run.compare(coefficients)));
+      printScores(`${ratePerSecond} requests/s`, scored(run.compare(coefficients)));
     }
   } finally {
     await client.close();

@@ -121,7 +121,7 @@ function oneOfEachRun(rows: readonly Row[]): Row[] {
 // sequences of 16,384 are a compilation of their own, slower than any bandwidth or floor explains; 13B and Mistral had no flash attention in that release.
 const flash = (trn1.rows as Row[]).filter((row) => row.inputTokens < 8192 && !/13b|mistral/.test(row.model));
 fit('trainium1', 'decoder tables of the AWS Neuron SDK 2.18', TRAINIUM_START, configurationsOfRows(flash, true));
-fit('trainium2', 'single-stream rows of AWS Neuron tutorials', TRAINIUM_2_START, configurationsOfRows(oneOfEachRun(trn2.rows as Row[]), false));
+fit('trainium2', 'tables of the AWS Neuron SDK, and runs of NxD Inference, optimum-neuron and the vLLM Neuron plugin', TRAINIUM_2_START, configurationsOfRows(oneOfEachRun(trn2.rows as Row[]), false));
 for (const accelerator of ['h100', 'h200', 'b200']) {
   fit(accelerator, 'closed loops of vLLM, TensorRT-LLM and SGLang (aiconfigurator silicon_sample.csv)', GPU_START,
     gpuServing().filter((one) => one.accelerator === accelerator).map(({ configuration }) => configuration));

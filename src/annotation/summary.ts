@@ -41,10 +41,11 @@ export function templateSummary(estimate: Estimate): object {
 /** One line for a person: fleet, load, latencies against what is promised, price, bottleneck, confidence. */
 export function infoLine(estimate: Estimate): string {
   const cost = estimate.costUsdPerMillionOutputTokens;
-  const load = toSignificant(estimate.spec.workload.requestsPerSecond, 2);
+  const { requestsPerSecond, peakToMeanRatio = 1 } = estimate.spec.workload;
+  const peak = peakToMeanRatio === 1 ? '' : `, ${toSignificant(requestsPerSecond * peakToMeanRatio, 2)} in the busiest minute`;
   const promise = estimate.objectives.length > 0 ? ' within the objective' : '';
   return [
-    `${fleetText(estimate)} for ${load} requests/s (${figure(estimate.outputTokensPerSecond)} output tokens/s)`,
+    `${fleetText(estimate)} for ${toSignificant(requestsPerSecond, 2)} requests/s${peak} (${figure(estimate.outputTokensPerSecond)} output tokens/s)`,
     latencyText(estimate, 'TTFT', 'ttftSeconds'),
     latencyText(estimate, 'TPOT', 'tpotSeconds'),
     cost ? `$${figure(cost)} per million output tokens` : 'no published price',

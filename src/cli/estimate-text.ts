@@ -1,6 +1,7 @@
 import { Estimate, LatencyEstimate, ObjectiveVerdict, Refusal } from '../estimator';
 import { interval, number, table, time } from './text-table';
 import { isKnown } from '../estimator/verdict';
+import { WorkloadSpec } from '../workload';
 
 const METRICS: { [name: string]: string } = {
   ttftSeconds: 'time to first token',
@@ -25,9 +26,15 @@ export function refusalText(refusal: Refusal): string {
 
 function heading(estimate: Estimate): string {
   return [
-    `${estimate.spec.name ?? estimate.spec.model.id}, ${estimate.serving}, ${number(estimate.spec.workload.requestsPerSecond)} requests/s of ${estimate.spec.workload.source}`,
+    `${estimate.spec.name ?? estimate.spec.model.id}, ${estimate.serving}, ${loadText(estimate.spec.workload)}`,
     `confidence ${estimate.confidence.level}: ${estimate.confidence.reason}`,
   ].join('\n');
+}
+
+/** Its rate, and that of its busiest minute, which latencies are those of. */
+export function loadText({ requestsPerSecond, peakToMeanRatio = 1, source }: WorkloadSpec): string {
+  const peak = peakToMeanRatio === 1 ? '' : `, ${number(requestsPerSecond * peakToMeanRatio)}/s in the busiest minute`;
+  return `${number(requestsPerSecond)} requests/s of ${source}${peak}`;
 }
 
 function latencies(estimate: Estimate): string {

@@ -126,10 +126,10 @@ async function main(): Promise<void> {
     });
 
   specCommand(program, 'simulate', 'every request of a deployment, from event to event')
-    .option('--requests <count>', 'requests to simulate (default: 10000, or all of the trace)')
+    .option('--requests <count>', 'requests to draw from the workload, or to replay of --trace (default: all of the trace, also of the spec\'s own, else 10000)')
     .option('--seed <number>', 'seed of the random numbers (default: 0)')
     .option('--concurrency <clients>', 'clients that each send the next request when the last one is answered, in place of the rate')
-    .option('--trace <file>', 'replays recorded requests, in place of draws from the workload')
+    .option('--trace <file>', 'replays recorded requests, in place of the workload\'s')
     .option('--against <log>', 'replays the requests of a measured run, which calibrate reads too, and tells how far the times of each are off')
     .option('--route [tokens]', 'lets the router decide who reads each prompt, handing on those of at least so many tokens (default: the estimator\'s), and by hash_ids of a trace which engine')
     .option('--fail <pool:instance@from-to>', 'an instance that is down, in seconds from the start: decode:0@60-120; may be repeated', collect, [])

@@ -6,8 +6,9 @@ import { STEADY_ERROR_SHARE } from '../estimator/simulation/steadiness';
 import { Problem, Problems, ProblemsError } from '../problems';
 import { RequestTrace } from '../workload';
 import { attempt } from './attempt';
+import { loadText } from './estimate-text';
 import { MeasuredRun, RunComparison } from './measured-run';
-import { readSpec } from './spec-file';
+import { readSpecAndTrace } from './spec-file';
 import { NO_PROGRESS_BAR, number, progressBar, table, time } from './text-table';
 import { checkWritable, writing } from './written-file';
 
@@ -42,9 +43,11 @@ export interface ComparedSimulation extends SimulationOutcome {
  */
 export function simulate(file: string, options: SimulateOptions, progress: ((text: string) => void) | undefined): ComparedSimulation {
   const problems: Problem[] = [];
-  const spec = attempt(problems, () => readSpec(file, options.set));
+  const read = attempt(problems, () => readSpecAndTrace(file, options.set));
   const measured = options.against === undefined ? undefined : attempt(problems, () => MeasuredRun.fromFile(options.against!));
-  const trace = options.trace === undefined ? measured?.trace : attempt(problems, () => RequestTrace.fromFile(options.trace!));
+  const isDrawn = options.requests !== undefined || options.concurrency !== undefined;
+  const named = options.trace === undefined ? undefined : attempt(problems, () => RequestTrace.fromFile(options.trace!));
+  const trace = named ?? measured?.trace ?? (isDrawn ? undefined : read?.trace);
   for (const name of ['requests', 'seed', 'concurrency', 'route'] as const) {
     const text = options[name];
     const least = name === 'requests' || name === 'concurrency' ? 1 : 0;
@@ -75,7 +78,7 @@ export function simulate(file: string, options: SimulateOptions, progress: ((tex
   const isObserved = lines !== undefined || watched || measured !== undefined;
   const observer = isObserved ? new Watch(lines, watched ? progress : undefined, expected, measured) : undefined;
   try {
-    const outcome = Simulator.simulate(spec!, {
+    const outcome = Simulator.simulate(read!.spec, {
       seed: given(options.seed), requests, concurrency: given(options.concurrency), trace, observer, failures, routing,
     });
     return measured === undefined || outcome.simulation === undefined ? outcome : { ...outcome, comparisons: measured.comparisons() };
@@ -107,7 +110,7 @@ function readFailure(text: string): InstanceFailure {
  */
 export function simulationText(simulation: Simulation): string {
   const { spec } = simulation;
-  const load = simulation.load === 'open-loop' ? `${number(spec.workload.requestsPerSecond)} requests/s of ${spec.workload.source}` : simulation.load;
+  const load = simulation.load === 'open-loop' ? loadText(spec.workload) : simulation.load;
   return [
     `${spec.name ?? spec.model.id}, ${simulation.serving}, ${load}, ${simulation.requests} requests, seed ${simulation.seed}`,
     ...simulation.backlogGrows ? ['the backlog grows: the latencies tell how long the simulation was, and not what to expect'] : tooShort(simulation),

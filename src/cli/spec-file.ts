@@ -4,7 +4,7 @@ import { CalibrationSpec, DeploymentSpec } from '../estimator';
 import { specProblems } from '../estimator/spec-check';
 import { JsonSyntaxError, parseJson } from '../json-text';
 import { Problem, Problems, ProblemsError } from '../problems';
-import { Workload, WorkloadSpec } from '../workload';
+import { RequestTrace, Workload, WorkloadSpec } from '../workload';
 import { attempt } from './attempt';
 import { calibrationProblems, schemaProblems } from './schema-problems';
 import { setValues } from './set-values';
@@ -20,6 +20,13 @@ import { setValues } from './set-values';
  * @param check what is wrong with a spec beyond its form, with JSON paths.
  */
 export function readSpec(file: string, assignments: string[], check: (spec: DeploymentSpec) => Problem[] = specProblems): DeploymentSpec {
+  return readSpecAndTrace(file, assignments, check).spec;
+}
+
+/** The same, and the trace that its workload is of, at the rate of the workload; undefined if it is of none. */
+export function readSpecAndTrace(
+  file: string, assignments: string[], check: (spec: DeploymentSpec) => Problem[] = specProblems,
+): { readonly spec: DeploymentSpec; readonly trace?: RequestTrace } {
   const given = parse(file);
   const problems: Problem[] = [];
   attempt(problems, () => setValues(given, assignments));
@@ -29,17 +36,18 @@ export function readSpec(file: string, assignments: string[], check: (spec: Depl
   }
   // `$schema` is there for editors alone.
   const { $schema, workload, calibration, ...rest } = given as { [name: string]: any };
-  const { trace } = Object(workload) as { trace?: unknown };
+  const { trace: named } = Object(workload) as { trace?: unknown };
+  const recorded = isPath(named) ? attempt(problems, () => readTrace(file, workload)) : undefined;
   const spec = {
     ...rest,
-    workload: trace === undefined ? workload : isPath(trace) ? attempt(problems, () => readTrace(file, workload)) : undefined,
+    workload: named === undefined ? workload : recorded?.workload,
     calibration: isPath(calibration) ? attempt(problems, () => readCalibration(file, calibration)) : calibration,
   } as DeploymentSpec;
   // a part that is wrong in itself is not told to fit no other.
   const told = [...problems.map(({ path }) => path), ...spec.workload === undefined ? ['workload'] : []];
   problems.push(...check(spec).filter(({ path }) => !told.some((one) => isPartOf(one, path) || isPartOf(path, one))));
   Problems.throwIfAny(problems);
-  return spec;
+  return { spec, trace: recorded?.trace };
 }
 
 function isPath(value: unknown): boolean {
@@ -79,12 +87,18 @@ function parse(file: string): unknown {
   }
 }
 
-/** The workload of a trace whose path is relative to the spec file, at the rate given if that is one. */
-function readTrace(file: string, given: { trace: string; requestsPerSecond?: unknown }): WorkloadSpec {
-  const workload = Workload.fromTrace(resolve(file === '-' ? '.' : dirname(file), given.trace));
-  const { requestsPerSecond } = workload.toSpec();
+/** A trace whose path is relative to the spec file, and its workload, at the rate given if that is one. */
+function readTrace(
+  file: string, given: { trace: string; requestsPerSecond?: unknown },
+): { readonly trace: RequestTrace; readonly workload: WorkloadSpec } {
+  const trace = RequestTrace.fromFile(resolve(file === '-' ? '.' : dirname(file), given.trace));
+  const workload = Workload.fromRequestTrace(trace);
   const asked = given.requestsPerSecond;
-  return (typeof asked === 'number' && asked > 0 ? workload.scaled(asked / requestsPerSecond) : workload).toSpec();
+  if (typeof asked !== 'number' || asked <= 0) {
+    return { trace, workload: workload.toSpec() };
+  }
+  const factor = asked / trace.requestsPerSecond;
+  return { trace: trace.scaled(factor), workload: workload.scaled(factor).toSpec() };
 }
 
 function refused(rule: string, path: string, message: string, mend: string): ProblemsError {

@@ -53,7 +53,7 @@ export class ClosedForm {
   public readonly promptSteps: readonly (readonly Step[])[];
   /** Tokens that a step writes of a sequence. */
   public readonly pace: number;
-  /** Mean generated tokens, and those of them that decode steps write: in aggregated serving the first one comes with the prompt. */
+  /** Mean tokens of an answer, and what decode steps write of it, tokens of drafts beyond its end included: in aggregated serving the first one comes with the prompt. */
   public readonly meanOutputTokens: number;
   public readonly decodedTokens: number;
   /** Sequences of an engine at most: those that it has slots for, or that leave room in its steps for the prompts that take their places. */
@@ -116,6 +116,7 @@ export class ClosedForm {
     this.promptKvBytes = classes.inputTokens.map((input) => kvBytes(model, input) * plant.decode.kvCopies);
     this.promptSteps = Array.from(classes.paddedTokens, (tokens, i) => promptSteps(model, tokens, classes.cachedTokens[i], classes.segmentTokens));
     let output = 0;
+    let generated = 0;
     let decoded = 0;
     let decodedSquares = 0;
     this.decoded = new Float64Array(n);
@@ -131,7 +132,8 @@ export class ClosedForm {
       const whole = (tokens: number) => this.pace === 1 ? tokens : Math.ceil(tokens / this.pace - 1e-9) * this.pace;
       const written = whole(classes.outputTokens[i]);
       const own = whole(classes.outputTokens[i] - ofPrompt);
-      output += classes.weights[i] * written;
+      output += classes.weights[i] * classes.outputTokens[i];
+      generated += classes.weights[i] * written;
       decoded += classes.weights[i] * own;
       this.decoded[i] = own;
       decodedSquares += classes.weights[i] * own * own;
@@ -148,7 +150,7 @@ export class ClosedForm {
     this.laterTokens = later;
     this.severalTokens = several;
     this.decodedScv = decoded > 0 ? decodedSquares / (decoded * decoded) - 1 : 0;
-    this.meanKvBytes = context / output;
+    this.meanKvBytes = context / generated;
     this.meanPromptKvBytes = prompt;
     let spread = 0;
     for (let i = 0; i < n; i++) {

@@ -37,7 +37,7 @@ export function report(service: Service, prefillInstances: number, decodeInstanc
   const goodput = service.goodput(true);
   service.solve(prefillInstances, decodeInstances);
 
-  const offered = service.rate * form.meanOutputTokens;
+  const offered = service.spec.workload.requestsPerSecond * form.meanOutputTokens;
   // where bursts outrun the slots, figures lie between those of nobody and of everybody waiting for one
   const drawn = (resolved.plant.arrivalScv > 1 ? [0, 1] : [undefined]).map((waiting) => draws(service, offered, waiting));
   const { latencies: least, goodputs: highest, loads, tokens, unstable } = drawn[0];
@@ -114,8 +114,8 @@ function draws(service: Service, offeredTokensPerSecond: number, waitingInBursts
     service.stages().forEach((stage, i) => {
       loads[i][draw] = Math.min(1, stage.load);
     });
-    // a fleet that falls behind gives what its fullest stage gives
-    tokens[draw] = offeredTokensPerSecond / Math.max(1, service.fullest);
+    // a fleet that falls behind gives what its fullest stage gives; one that does in the busiest minute alone catches up
+    tokens[draw] = offeredTokensPerSecond / Math.max(1, service.fullest / service.peakToMeanRatio);
     unstable += form.stable ? 0 : 1;
     goodputs[draw] = service.goodput(false);
   });

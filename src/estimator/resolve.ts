@@ -52,7 +52,7 @@ export interface Resolved {
 /**
  * Looks up hardware, model, coefficients and defaults of a spec that `checkSpec` has passed.
  *
- * One engine is one copy of the model over `tensorParallelDegree` ranks, by default the largest divisor of the attention heads that fits
+ * One engine is one copy of the model over `tensorParallelDegree` ranks, by default the largest divisor of the attention heads that fits its share of
  * the instance; an instance runs `enginesPerInstance` of them, by default as many as that degree fits into its ranks.
  *
  * Throws `Refused` where memory, sequence lengths, network or published figures do not allow an estimate.
@@ -186,7 +186,7 @@ function hbmMachine(
   const set = base === undefined ? setOf(chip.name) : setNamed(base);
   const { ranks } = type;
   const { pipelineParallelDegree: stages = 1, dataParallelDegree = 1 } = pool;
-  const most = Math.max(1, Math.floor(ranks / (stages * dataParallelDegree)));
+  const most = Math.max(1, Math.floor(ranks / (stages * (pool.enginesPerInstance ?? dataParallelDegree))));
   const tensorParallelDegree = pool.tensorParallelDegree ?? defaultTensorParallelDegree(heads, most);
   const engine = engineShape(chip, tensorParallelDegree, model, weights, stages, dataParallelDegree);
   if (engine === undefined) {

@@ -2,6 +2,7 @@ import { Coefficient, fill } from './calibration/calibration';
 import { ClosedForm, END_TO_END, SHARES, TPOT, TTFT } from './closed-form';
 import { DeploymentSpec } from './deployment-spec';
 import { CoefficientUse, Refusal } from './estimate';
+import { bearsOn } from './phases/bearing';
 import { CoefficientName, Coefficients } from './phases/coefficients';
 import { promptPool } from './plant';
 import { Resolved, ResolvedPool, resolve } from './resolve';
@@ -64,8 +65,10 @@ export class Service {
   public readonly form: ClosedForm;
   public readonly aggregated: boolean;
   public readonly promises: Promised[];
-  /** Rate of the workload, in requests per second. */
+  /** Rate of the workload in its busiest minute, at which latencies are met, in requests per second. */
   public readonly rate: number;
+  /** That rate over the mean. */
+  public readonly peakToMeanRatio: number;
 
   private readonly prefillSet = new Coefficients();
   private readonly decodeSet: Coefficients;
@@ -80,7 +83,8 @@ export class Service {
     checkSpec(spec);
     this.spec = spec;
     this.resolved = resolve(spec);
-    this.rate = spec.workload.requestsPerSecond;
+    this.peakToMeanRatio = spec.workload.peakToMeanRatio ?? 1;
+    this.rate = spec.workload.requestsPerSecond * this.peakToMeanRatio;
     this.aggregated = this.resolved.prefill === undefined;
     this.decodeSet = this.aggregated ? this.prefillSet : new Coefficients();
     this.form = new ClosedForm(this.resolved.plant);
@@ -231,14 +235,14 @@ export class Service {
   }
 
   /**
-   * The highest rate at which the fleet is stable and keeps every promise, at the present coefficients; 0 if it does at none.
+   * The highest mean rate at which the fleet is stable and keeps every promise, at the present coefficients; 0 if it does at none.
    * Solves at other rates on the way: solve again before reading more.
    */
   public goodput(fine: boolean): number {
     const { form } = this;
     const capacity = this.rate / this.fullest;
     if (this.promises.length === 0) {
-      return capacity;
+      return capacity / this.peakToMeanRatio;
     }
     let low = 0;
     let high = capacity;
@@ -251,7 +255,7 @@ export class Service {
         high = middle;
       }
     }
-    return low;
+    return low / this.peakToMeanRatio;
   }
 
   /** The stages in the order that a request passes them, with their loads. */
@@ -351,12 +355,8 @@ export class Service {
     if (phase === 'decode' && decode.wafers !== undefined) {
       return decode.tokenSeconds === undefined ? WAFER : [];
     }
-    const { peakDoublings, ranks, stages, expertSharers } = phase === 'prefill' ? promptPool(this.resolved.plant).engine : decode.engine!;
-    return (phase === 'prefill' ? PREFILL : DECODE).filter((name) => (
-      (!name.includes('Expert') || model.experts > 0)
-      && (name !== 'lowPrecisionGain' || peakDoublings > 0)
-      && (name !== 'lowPrecisionBandwidthGain' || model.sharedHalvings > 0)
-      && (!name.startsWith('collective') || ranks * stages * expertSharers > 1)));
+    const engine = phase === 'prefill' ? promptPool(this.resolved.plant).engine : decode.engine!;
+    return (phase === 'prefill' ? PREFILL : DECODE).filter((name) => bearsOn(name, model, engine));
   }
 }
 

@@ -1,10 +1,14 @@
 import { readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { Problems, ProblemsError } from '../problems';
+import { factorProblems } from './limits';
 import { parseCsvTrace } from './trace-csv';
 import { parseJsonlTrace } from './trace-jsonl';
 import { TraceProblems } from './trace-problems';
 import { TraceRequest } from './trace-request';
+
+/** Fewer requests do not tell the rate of their time. */
+const LEAST_REQUESTS = 30;
 
 /**
  * Requests as they were recorded: when each arrived, how long its prompt was and how much was generated.
@@ -83,10 +87,59 @@ export class RequestTrace {
     return this.requests.length / this.requests[this.requests.length - 1].arrivalSeconds;
   }
 
-  /** Squared coefficient of variation of the gaps between arrivals: 0 evenly spaced, 1 Poisson, above 1 bursty. */
+  /**
+   * Squared coefficient of variation of the gaps between arrivals, each over the mean gap of its minute: 0 evenly spaced, 1 Poisson, above 1 bursty.
+   */
   public get interarrivalScv(): number {
-    const gaps = this.requests.slice(1).map((request, i) => request.arrivalSeconds - this.requests[i].arrivalSeconds);
+    const { starts, rates } = this.minutes;
+    const meanRate = rates.reduce((sum, rate) => sum + rate, 0) / rates.length;
+    // time that passes as fast as requests come
+    const passed = [0];
+    rates.forEach((rate, i) => passed.push(passed[i] + rate / meanRate * (starts[i + 1] - starts[i])));
+    const at = (seconds: number, minute: number) => passed[minute] + rates[minute] / meanRate * (seconds - starts[minute]);
+    let minute = 0;
+    const times = this.requests.map(({ arrivalSeconds }) => {
+      while (minute < rates.length - 1 && arrivalSeconds >= starts[minute + 1]) {
+        minute += 1;
+      }
+      return at(arrivalSeconds, minute);
+    });
+    const gaps = times.slice(1).map((time, i) => time - times[i]);
     const mean = gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length;
     return gaps.reduce((sum, gap) => sum + (gap - mean) ** 2, 0) / gaps.length / mean ** 2;
+  }
+
+  /**
+   * Rate of the busiest minute over the mean, less what chance would bring to the busiest one at a steady rate; at least 1. Where fewer than 30 requests come in
+   * a minute it is the busiest of the longer times in which they do.
+   */
+  public get peakToMeanRatio(): number {
+    const { starts, rates } = this.minutes;
+    const seconds = starts[1];
+    const mean = rates.reduce((sum, rate) => sum + rate, 0) / rates.length * seconds;
+    const chance = Math.sqrt(2 * this.interarrivalScv * mean * Math.log(rates.length));
+    return Math.max(1, (Math.max(...rates) * seconds - chance) / mean);
+  }
+
+  /**
+   * The same requests at another rate.
+   *
+   * @param factor rate over the present rate, such as 2 for twice as many requests per second; above 0.
+   */
+  public scaled(factor: number): RequestTrace {
+    Problems.throwIfAny(factorProblems(factor));
+    return new RequestTrace(this.name, this.requests.map((request) => ({ ...request, arrivalSeconds: request.arrivalSeconds / factor })));
+  }
+
+  /** Minutes of the trace, or longer times that have enough requests: where they start and the last one ends, and the requests per second of each. */
+  private get minutes(): { readonly starts: readonly number[]; readonly rates: readonly number[] } {
+    const span = this.requests[this.requests.length - 1].arrivalSeconds;
+    const count = Math.max(1, Math.floor(Math.min(span / 60, this.requests.length / LEAST_REQUESTS)));
+    const seconds = span / count;
+    const counts = new Array<number>(count).fill(0);
+    for (const { arrivalSeconds } of this.requests) {
+      counts[Math.min(count - 1, Math.floor(arrivalSeconds / seconds))] += 1;
+    }
+    return { starts: Array.from({ length: count + 1 }, (_, i) => i * seconds), rates: counts.map((one) => one / seconds) };
   }
 }

@@ -15,6 +15,14 @@ export interface WorkloadSpec {
    */
   readonly interarrivalScv?: number;
 
+  /**
+   * Rate of the busiest minute over the mean. Latencies are what is met in that minute, as a fleet that falls behind in it makes many wait; tokens and their price
+   * are of the mean.
+   *
+   * @default 1
+   */
+  readonly peakToMeanRatio?: number;
+
   /** The joint distribution of lengths, as weighted classes. */
   readonly lengthClasses: LengthClass[];
 }

@@ -1,6 +1,6 @@
 import { Problem, Problems } from '../problems';
 import { LengthDistribution } from './length-distribution';
-import { MAX_TOKENS } from './limits';
+import { MAX_TOKENS, factorProblems } from './limits';
 import { RequestTrace } from './request-trace';
 import { SERVICE_TIERS } from '../routing';
 import { INPUT_CUTS, OUTPUT_CUTS, reduceToClasses } from './strata';
@@ -59,7 +59,7 @@ export class Workload {
   }
 
   /**
-   * The workload that a recorded trace shows: its rate, the variation of its gaps, and its lengths, reduced to at most about 120 weighted
+   * The workload that a recorded trace shows: its rate, its busiest minute, the variation of its gaps, and its lengths, reduced to at most about 120 weighted
    * classes. Mean lengths are kept exactly; the median, p90, p95 and p99 of both lengths are kept closely.
    *
    * @param trace the trace.
@@ -69,6 +69,7 @@ export class Workload {
       source: `trace ${trace.name}`,
       requestsPerSecond: trace.requestsPerSecond,
       interarrivalScv: trace.interarrivalScv,
+      peakToMeanRatio: trace.peakToMeanRatio,
       lengthClasses: reduceToClasses(trace.requests),
     });
   }
@@ -127,13 +128,7 @@ export class Workload {
    * @param factor rate over the present rate, such as 2 for twice as many requests per second; above 0.
    */
   public scaled(factor: number): Workload {
-    Problems.throwIfAny(positive(factor) ? [] : [{
-      rule: 'WorkloadFactorNotPositive',
-      path: 'factor',
-      value: String(factor),
-      message: 'the factor is not a finite number above 0',
-      mend: 'give the new rate over the present one',
-    }]);
+    Problems.throwIfAny(factorProblems(factor));
     return Workload.fromSpec({ ...this.spec, requestsPerSecond: this.spec.requestsPerSecond * factor });
   }
 
@@ -169,6 +164,8 @@ function strata(lengths: LengthDistribution, cuts: number[]): Stratum[] {
 const [LEAST_RATE, MAX_RATE] = [1e-9, 1e9];
 /** More than that of a billion gaps of which one is as long as all. */
 const MAX_SCV = 1e9;
+/** More than all requests of a year in one of its minutes. */
+const MAX_RATIO = 1e6;
 
 function problemsOf(spec: WorkloadSpec, path: string): Problem[] {
   const problems: Problem[] = [];
@@ -177,11 +174,13 @@ function problemsOf(spec: WorkloadSpec, path: string): Problem[] {
       problems.push({ rule, path: `${path}.${at}`, value: typeof value === 'number' ? String(value) : JSON.stringify(value), message, mend });
     }
   };
-  const { requestsPerSecond, interarrivalScv = 1, lengthClasses } = spec;
+  const { requestsPerSecond, interarrivalScv = 1, peakToMeanRatio = 1, lengthClasses } = spec;
   check(requestsPerSecond >= LEAST_RATE && requestsPerSecond <= MAX_RATE, 'WorkloadRateNotPositive', 'requestsPerSecond', requestsPerSecond,
     `the rate is not a number from ${LEAST_RATE} to ${MAX_RATE}`, 'give mean arrivals per second');
   check(interarrivalScv >= 0 && interarrivalScv <= MAX_SCV, 'WorkloadScvNegative', 'interarrivalScv', interarrivalScv,
     `the squared coefficient of variation is not a number from 0 to ${MAX_SCV}`, 'leave it out for Poisson arrivals');
+  check(peakToMeanRatio >= 1 && peakToMeanRatio <= MAX_RATIO, 'WorkloadPeakBelowMean', 'peakToMeanRatio', peakToMeanRatio,
+    `the busiest minute is not a number from 1 to ${MAX_RATIO} times the mean`, 'leave it out for a steady rate');
   if (!Array.isArray(lengthClasses) || lengthClasses.length === 0) {
     check(false, 'WorkloadWithoutClasses', 'lengthClasses', lengthClasses, 'there are no length classes', 'give at least one, with weight 1');
     return problems;

@@ -32,7 +32,7 @@ test('estimate of Llama 3.3 70B on Trainium2 as text', () => {
   const { status, stdout, stderr } = run(['estimate', EXAMPLE]);
   expect(stderr).toBe('');
   expect(status).toBe(0);
-  expect(stdout).toMatch(/^Llama 3\.3 70B.*, disaggregated, 2 requests\/s of trace azure-2023-conv\.csv\nconfidence (high|medium|low): \w/);
+  expect(stdout).toMatch(/^Llama 3\.3 70B.*, disaggregated, 2 requests\/s of trace azure-2023-conv\.csv, 2\.73\/s in the busiest minute\nconfidence (high|medium|low): \w/);
   expect(stdout).toMatch(/^ +mean +p50 +p90 +p95 +p99$/m);
   for (const row of ['time to first token', 'time per output token', 'end to end']) {
     expect(stdout).toMatch(new RegExp(`^${row}( +[\\d.,]+ m?s){5}\\n  80 % interval( +[\\d.,]+ m?s\\.\\.[\\d.,]+ m?s){5}$`, 'm'));

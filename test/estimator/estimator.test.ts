@@ -112,6 +112,25 @@ describe('what changes an estimate', () => {
     expect(estimateOf(spec)).toMatchObject({ tpotSeconds });
   });
 
+  test('several engines of an instance share it, each over its part of the chips', () => {
+    const shared = (pool: { hardware: string }) => estimateOf(trn2({
+      workload: steady(0.01, 1000, 200), prefill: undefined, decode: { instances: 1, enginesPerInstance: 4, ...pool },
+    }));
+    const { spec, tpotSeconds } = shared({ hardware: 'p5.48xlarge' });
+    expect(spec.decode).toMatchObject({ tensorParallelDegree: 2, enginesPerInstance: 4 });
+    expect(shared({ hardware: 'trn2.48xlarge' }).spec.decode).toMatchObject({ tensorParallelDegree: 16, enginesPerInstance: 4 });
+    expect(estimateOf(spec)).toMatchObject({ tpotSeconds });
+  });
+
+  test('tokens of drafts beyond the end of an answer are nobody\'s', () => {
+    const { outputTokensPerSecond } = estimateOf(trn2({
+      workload: steady(0.5, 1000, 7),
+      prefill: undefined,
+      decode: { hardware: 'trn2.48xlarge', instances: 1, speculation: { draftTokens: 7, acceptanceRate: 0.9 } },
+    }));
+    expect(outputTokensPerSecond.value).toBeCloseTo(3.5, 10);
+  });
+
   test('engines that share experts hold a model that one alone does not', () => {
     const over = (degrees: object) => trn2({
       model: { id: 'deepseek-v3' },

@@ -2,6 +2,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
+import { Random } from '../../src/estimator/simulation/random';
 import { Problem, ProblemsError } from '../../src/problems';
 import { RequestTrace } from '../../src/workload';
 
@@ -28,7 +29,28 @@ describe('formats', () => {
     // 18:15:50.9951690 - 18:15:46.6805900
     expect(trace.requests[1].arrivalSeconds).toBeCloseTo(4.314579, 7);
     expect(trace.requestsPerSecond).toBeCloseTo(5.5304, 4);
-    expect(trace.interarrivalScv).toBeCloseTo(1.1972, 4);
+    expect(trace.interarrivalScv).toBeCloseTo(1.0590, 4);
+    expect(trace.peakToMeanRatio).toBeCloseTo(1.3639, 4);
+  });
+
+  test('a steady trace has no busiest minute, and a rate that swings is none of its gaps', () => {
+    // Poisson arrivals of one rate, or of a rate that is three times as high in the third of four quarters
+    const random = new Random(7, 0);
+    const arrivals = (rateAt: (seconds: number) => number) => {
+      const rows = ['arrivalSeconds,inputTokens,outputTokens'];
+      for (let seconds = 0; seconds < 3600; seconds += random.exponential() / rateAt(seconds)) {
+        rows.push(`${seconds},100,10`);
+      }
+      return RequestTrace.fromText(rows.join('\n'), 't.csv');
+    };
+    const [even, swinging] = [arrivals(() => 4), arrivals((seconds) => Math.floor(seconds / 900) === 2 ? 6 : 2)];
+    expect(even.interarrivalScv).toBeCloseTo(1, 1);
+    expect(even.peakToMeanRatio).toBe(1);
+    expect(swinging.interarrivalScv).toBeCloseTo(1, 1);
+    expect(swinging.peakToMeanRatio).toBeCloseTo(2, 0);
+    expect(swinging.scaled(2)).toMatchObject({ requestsPerSecond: expect.closeTo(2 * swinging.requestsPerSecond, 6) });
+    expect(swinging.scaled(2).requests[9]).toEqual({ ...swinging.requests[9], arrivalSeconds: swinging.requests[9].arrivalSeconds / 2 });
+    expect(() => swinging.scaled(0)).toThrow(/the factor is not a finite number above 0/);
   });
 
   test.each([

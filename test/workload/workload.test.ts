@@ -67,6 +67,7 @@ describe('reduction of a trace', () => {
     test('keeps rate and burstiness', () => {
       expect(spec.requestsPerSecond).toBe(trace.requestsPerSecond);
       expect(spec.interarrivalScv).toBe(trace.interarrivalScv);
+      expect(spec.peakToMeanRatio).toBe(trace.peakToMeanRatio);
       expect(spec.source).toBe(`trace ${trace.name}`);
     });
   });
@@ -159,6 +160,7 @@ describe('refusals', () => {
       source: 'test',
       requestsPerSecond: 0,
       interarrivalScv: -1,
+      peakToMeanRatio: 0.9,
       lengthClasses: [
         { weight: 0, inputTokens: 10, outputTokens: 0 },
         { weight: 0.5, inputTokens: 1e8, outputTokens: NaN },
@@ -168,6 +170,7 @@ describe('refusals', () => {
     expect(rulesOf(() => Workload.fromSpec(spec))).toEqual([
       'workload.requestsPerSecond WorkloadRateNotPositive',
       'workload.interarrivalScv WorkloadScvNegative',
+      'workload.peakToMeanRatio WorkloadPeakBelowMean',
       'workload.lengthClasses[0].weight WorkloadWeightNotPositive',
       'workload.lengthClasses[0].outputTokens WorkloadLengthOutOfRange',
       'workload.lengthClasses[1].inputTokens WorkloadLengthOutOfRange',

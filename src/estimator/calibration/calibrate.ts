@@ -1,5 +1,6 @@
 import { FreeCoefficient, Fit, fitCoefficients } from './fit';
 import { MeasuredConfiguration } from './measurements';
+import { bearsOn } from '../phases/bearing';
 import { CoefficientName, Coefficients } from '../phases/coefficients';
 
 type Spreads = { readonly [name in CoefficientName]?: number };
@@ -24,6 +25,9 @@ const SPREADS: Spreads = {
   gatewaySeconds: 1,
 };
 
+/** What coefficients are that nothing is known of. */
+const WITHOUT_EFFECT = new Coefficients();
+
 const EXPERT_SPREADS: Spreads = { decodeExpertLayerSeconds: 1, prefillExpertSeconds: 1.5, promptExpertUtilisation: 0.7 };
 
 /**
@@ -31,7 +35,7 @@ const EXPERT_SPREADS: Spreads = { decodeExpertLayerSeconds: 1, prefillExpertSeco
  *
  * Where dense models and mixtures of experts are measured, the dense ones say what the two share, and the mixtures what experts add.
  *
- * @param start the coefficients known before; one that is 0 stays 0.
+ * @param start the coefficients known before; those without an effect, floors of 0 and gains or shares of 1, stay so.
  * @param configurations what was measured.
  * @param from where the search begins: nearer to the end if the coefficients of much the same measurements are known.
  */
@@ -50,11 +54,9 @@ export function calibrate(start: Coefficients, configurations: readonly Measured
 }
 
 function fit(start: Coefficients, spreads: Spreads, configurations: readonly MeasuredConfiguration[], from: Coefficients): Fit {
-  const engines = configurations.map(({ measured }) => measured.engine);
-  const isNarrow = engines.some(({ peakDoublings }) => peakDoublings > 0);
+  const isFelt = (name: CoefficientName) => configurations.some(({ measured: { model, engine } }) => bearsOn(name, model, engine));
   const free = Object.entries(spreads).map(([name, relativeSigma]): FreeCoefficient => ({ name: name as CoefficientName, relativeSigma }))
-    .filter(({ name }) => start[name] > 0 && (isNarrow || !name.startsWith('lowPrecision'))
-      && (name !== 'promptExpertUtilisation' || engines.some(({ expertPasses }) => expertPasses > 0)));
+    .filter(({ name }) => start[name] !== WITHOUT_EFFECT[name] && isFelt(name));
   const search = (of: readonly MeasuredConfiguration[], begin: Coefficients) => (
     fitCoefficients(start, free, (k) => of.flatMap((one) => one.compare(k)), begin));
   // simulated runs make the landscape rough: what else was measured leads to the right valley.

@@ -9,7 +9,7 @@ import { MixedRequest, replay } from '../simulation/replay';
 /** A prompt that an idle engine read: its time to first token, with everything before and after the engine. */
 export interface UnloadedPrompt {
   readonly inputTokens: number;
-  /** Prompts of this length that it read at once; 1 if undefined. */
+  /** Prompts of this length that it read at once; 1 if undefined, and where it reads one in segments. */
   readonly prompts?: number;
   /** Tokens that it read of one prompt at once; all of them if undefined. */
   readonly segmentTokens?: number;
