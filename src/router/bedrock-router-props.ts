@@ -49,7 +49,7 @@ export interface BedrockRouterOptions {
   readonly tokenIssuer?: RouterTokenIssuer;
 
   /**
-   * Whether the model reads images; callers of Bedrock's API or of OpenAI's Responses API that send one are refused if not.
+   * Whether the model reads images; callers that send one are refused if not.
    *
    * @default false
    */

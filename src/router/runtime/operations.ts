@@ -44,7 +44,7 @@ const BEDROCK_OPERATIONS = ['converse', 'converse-stream', 'invoke', 'invoke-wit
 const MAX_MISTYPED_LENGTH = 512;
 
 const openAi = (name: string, path: '/v1/chat/completions' | '/v1/completions'): Operation => ({
-  name, wire: OPENAI_WIRE, read: (body, { model }) => ({ request: parseOpenAi(path, body, model.servedNames), wire: OPENAI_WIRE }),
+  name, wire: OPENAI_WIRE, read: (body, { model }) => ({ request: parseOpenAi(path, body, model), wire: OPENAI_WIRE }),
 });
 const OPENAI: ReadonlyMap<string, Operation> = new Map([
   ['/v1/chat/completions', openAi('chat_completions', '/v1/chat/completions')],
@@ -106,7 +106,7 @@ function bedrockOperation(model: string, operation: string): Operation {
     case 'count-tokens':
       return on(COUNT_TOKENS, (body, images) => ({ request: parseCountTokens(body, model, images), wire: COUNT_TOKENS }));
     default:
-      return on(INVOKE, (body, _, headers) => parseInvocation(body, headers, model, operation === 'invoke-with-response-stream'));
+      return on(INVOKE, (body, images, headers) => parseInvocation(body, headers, model, operation === 'invoke-with-response-stream', images));
   }
 }
 

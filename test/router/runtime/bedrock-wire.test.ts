@@ -206,9 +206,9 @@ test.each<[object, string]>([
 
 test('what a caller of InvokeModel gives reaches the engine in its own text, save for what is not its to say', () => {
   const given = '{"seed":1234567890123456789,"temperature":1.0,"messages":[{"role":"user","content":"\\ud800"}],"model":"other","stream":true,"stream_options":{}}';
-  const { request } = parseInvocation(Buffer.from(given), {}, 'm', false);
+  const { request } = parseInvocation(Buffer.from(given), {}, 'm', false, false);
   expect(request.bytes.toString()).toBe('{"seed":1234567890123456789,"temperature":1.0,"messages":[{"role":"user","content":"\\ud800"}],"model":"m","stream":false}');
-  expect(parseInvocation(Buffer.from(given), {}, 'm', true).request.bytes.toString()).toContain('"stream":true,"stream_options":{"include_usage":true}}');
+  expect(parseInvocation(Buffer.from(given), {}, 'm', true, false).request.bytes.toString()).toContain('"stream":true,"stream_options":{"include_usage":true}}');
 });
 
 /** A value with one of its parts, wherever it is, put in place of another value. */
@@ -227,8 +227,8 @@ function mutated(value: unknown, steps: readonly number[], other: unknown): unkn
 
 test.each<[string, unknown, (bytes: Buffer) => unknown]>([
   ['Converse', FULL, (bytes) => parseConverse(bytes, 'm', true, true).body],
-  ['InvokeModel', { messages: [{ role: 'user', content: 'hi' }], vllm_xargs: { a: 1 } }, (bytes) => parseInvocation(bytes, {}, 'm', true).request.body],
-  ['InvokeModel of Llama', { prompt: 'hi', max_gen_len: 5, temperature: 0.5, top_p: 1 }, (bytes) => parseInvocation(bytes, {}, 'm', false).request.body],
+  ['InvokeModel', { messages: [{ role: 'user', content: 'hi' }], vllm_xargs: { a: 1 } }, (bytes) => parseInvocation(bytes, {}, 'm', true, false).request.body],
+  ['InvokeModel of Llama', { prompt: 'hi', max_gen_len: 5, temperature: 0.5, top_p: 1 }, (bytes) => parseInvocation(bytes, {}, 'm', false, false).request.body],
   ['CountTokens', { input: { converse: { system: FULL.system, messages: FULL.messages, toolConfig: FULL.toolConfig } } }, (bytes) => parseCountTokens(bytes, 'm', true).body],
 ])('law: whatever %s is sent is a request for an engine or is refused in a sentence', (_, valid, parse) => {
   const anything = fc.oneof(fc.anything({ withNullPrototype: false }), fc.constantFrom(undefined, [], {}), fc.double(), fc.string());

@@ -320,6 +320,14 @@ describe('exceptions', () => {
     expect(engine.requests).toEqual([]);
   });
 
+  test('an InvokeModel with an image for a model that reads none', async () => {
+    const content = [{ type: 'text', text: 'what is this?' }, { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } }];
+    const body = JSON.stringify({ messages: [{ role: 'user', content }] });
+    await expect(sdk().send(new InvokeModelCommand({ modelId: MODEL, body })))
+      .rejects.toMatchObject({ name: 'ValidationException', message: 'messages[0].content[1]: the model reads no images' });
+    expect(engine.requests).toEqual([]);
+  });
+
   test('a wrong key', async () => {
     await expect(converse({}, 'wrong')).rejects.toMatchObject({ name: 'AccessDeniedException', $metadata: { httpStatusCode: 403 } });
     expect(engine.requests).toEqual([]);

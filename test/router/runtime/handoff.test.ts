@@ -579,7 +579,7 @@ function forwarderFor(of: Target[], metrics: RouterMetrics) {
     const exchange = new Exchange('id', 'chat_completions', request, new Answer(response, 1), OPENAI_WIRE);
     exchanges.push(exchange);
     void bodyOf(exchange, config.limits, new HeldBodies(metrics))
-      .then(async (bytes) => forwarder.forward(exchange, ({ model }) => parseOpenAi('/v1/chat/completions', bytes, model.servedNames)))
+      .then(async (bytes) => forwarder.forward(exchange, ({ model }) => parseOpenAi('/v1/chat/completions', bytes, model)))
       .catch(async (e) => exchange.fail(e));
   });
   const listening = new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

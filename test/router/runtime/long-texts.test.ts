@@ -12,7 +12,7 @@ const LONG = PROSE.repeat(2000);
 const SHORT = 'a short text';
 
 const openAi = (body: object | string) =>
-  parseOpenAi('/v1/chat/completions', Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), [MODEL]);
+  parseOpenAi('/v1/chat/completions', Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), { id: MODEL, servedNames: [MODEL], images: true });
 const converse = (body: object | string, images = false) => parseConverse(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), MODEL, false, images);
 const told = (read: () => unknown) => {
   try {
@@ -42,7 +42,7 @@ const CHATS: { readonly [name: string]: object } = {
 test.each(Object.keys(CHATS))('a long request with %s is passed on as it is, and its prompt is counted', (name) => {
   const body = lengthened(CHATS[name]);
   const bytes = Buffer.from(JSON.stringify(body));
-  const asked = parseOpenAi('/v1/chat/completions', bytes, [MODEL]);
+  const asked = parseOpenAi('/v1/chat/completions', bytes, { id: MODEL, servedNames: [MODEL], images: true });
   expect(asked.bytes === bytes).toBe(true);
   expect(JSON.stringify(asked.body).length).toBeLessThan(bytes.length / 2);
   expect(promptTextOf(asked.body, asked.longTexts)).toEqual(promptTextOf(body as { [name: string]: unknown }));

@@ -3,6 +3,7 @@ import { parseInvocation } from '../../../src/router/runtime/wire/bedrock/invoke
 import { parseOpenAi } from '../../../src/router/runtime/wire/openai';
 
 const messages = (part: object) => [{ role: 'user', content: [{ type: 'text', text: 'what is this?' }, part] }];
+const READER = { id: 'm', servedNames: ['m'], images: true };
 const bytes = (value: object) => Buffer.from(JSON.stringify(value));
 
 describe.each([
@@ -13,17 +14,33 @@ describe.each([
   const refusal = new RegExp(`messages\\[0\\]\\.content\\[1\\]\\.${name} is not a data URL`);
 
   test('in a chat completion', () => {
-    expect(() => parseOpenAi('/v1/chat/completions', bytes({ model: 'm', messages: messages(part) }), ['m'])).toThrow(refusal);
+    expect(() => parseOpenAi('/v1/chat/completions', bytes({ model: 'm', messages: messages(part) }), READER)).toThrow(refusal);
   });
 
   test('in an InvokeModel, and where its tokens are counted', () => {
-    expect(() => parseInvocation(bytes({ messages: messages(part) }), {}, 'm', false)).toThrow(refusal);
+    expect(() => parseInvocation(bytes({ messages: messages(part) }), {}, 'm', false, true)).toThrow(refusal);
     const body = bytes({ messages: messages(part) }).toString('base64');
-    expect(() => parseCountTokens(bytes({ input: { invokeModel: { body } } }), 'm', false)).toThrow(refusal);
+    expect(() => parseCountTokens(bytes({ input: { invokeModel: { body } } }), 'm', true)).toThrow(refusal);
   });
 });
 
 test('what a request carries with it is not', () => {
   const part = { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } };
-  expect(parseOpenAi('/v1/chat/completions', bytes({ model: 'm', messages: messages(part) }), ['m']).model).toBe('m');
+  expect(parseOpenAi('/v1/chat/completions', bytes({ model: 'm', messages: messages(part) }), READER).model).toBe('m');
+});
+
+describe.each([
+  ['a picture', { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } }],
+  ['a picture in the words of the Responses API', { type: 'input_image', image_url: 'data:image/png;base64,AAAA' }],
+])('%s for a model that reads none is refused', (_, part) => {
+  const refusal = expect.objectContaining({ status: 400, message: 'messages[0].content[1]: the model reads no images; messages[1].content[1]: the model reads no images' });
+  const twice = [...messages(part), ...messages(part)];
+
+  test('in a chat completion', () => {
+    expect(() => parseOpenAi('/v1/chat/completions', bytes({ model: 'm', messages: twice }), { ...READER, images: false })).toThrow(refusal);
+  });
+
+  test('in an InvokeModel', () => {
+    expect(() => parseInvocation(bytes({ messages: twice }), {}, 'm', false, false)).toThrow(refusal);
+  });
 });

@@ -7,7 +7,7 @@ let router: TestRouter;
 
 beforeAll(async () => {
   engine = await MockEngine.start(whole);
-  router = await routerFor([{ name: 'engine', role: 'aggregated', protocol: 'openai', url: engine.url }]);
+  router = await routerFor([{ name: 'engine', role: 'aggregated', protocol: 'openai', url: engine.url }], { model: { id: MODEL, servedNames: [MODEL], images: true } });
 });
 
 afterAll(async () => {
@@ -207,6 +207,6 @@ test('a prompt is scored by a completion that repeats it and adds nothing', asyn
 test('a request of another shape is never taken for one, whatever stands in its fields', () => {
   for (const value of [null, 0, '', [], {}, [null], { __proto__: null }, 'constructor', Number.MAX_VALUE]) {
     const body = JSON.stringify({ model: MODEL, messages: value });
-    expect(() => parseOpenAi('/v1/chat/completions', Buffer.from(body), [MODEL])).toThrow(/^messages/);
+    expect(() => parseOpenAi('/v1/chat/completions', Buffer.from(body), { id: MODEL, servedNames: [MODEL], images: false })).toThrow(/^messages/);
   }
 });

@@ -1,5 +1,5 @@
 import { invalid } from './api-error';
-import { isObject } from './fields';
+import { FieldProblems, Fields, isObject } from './fields';
 
 /** What images begin with, byte by byte, by the formats that engines read. */
 const IMAGE_SIGNATURES: { readonly [format: string]: RegExp } = {
@@ -9,6 +9,8 @@ const IMAGE_SIGNATURES: { readonly [format: string]: RegExp } = {
   webp: /^RIFF.{4}WEBP/s,
 };
 export const IMAGE_FORMATS = Object.keys(IMAGE_SIGNATURES);
+/** Types of the parts of a message that are images. */
+const IMAGE_PARTS: readonly unknown[] = ['image_url', 'input_image'];
 /** Characters of base64 that hold the longest signature. */
 const SIGNATURE_LENGTH = 16;
 
@@ -36,15 +38,38 @@ function isBase64(text: string): boolean {
  * @param path of the messages in the request.
  */
 export function refuseRemoteMedia(messages: readonly unknown[], path: string): void {
+  eachPart(messages, path, (part, at) => {
+    for (const [name, value] of Object.entries(part)) {
+      const url = name.endsWith('_url') ? isObject(value) ? value.url : value : undefined;
+      if (url !== undefined && !(typeof url === 'string' && /^data:/i.test(url))) {
+        const field = `${at}.${name}`;
+        throw invalid('remote_media_refused', `${field} is not a data URL: nothing is fetched for callers`, field);
+      }
+    }
+  });
+}
+
+/**
+ * Notes the images among messages for a model that reads none.
+ *
+ * @param messages in OpenAI's format.
+ * @param path of the messages in the request.
+ * @param problems where to note them.
+ */
+export function refuseImages(messages: readonly unknown[], path: string, problems: FieldProblems): void {
+  eachPart(messages, path, ({ type }, at) => {
+    if (IMAGE_PARTS.includes(type)) {
+      problems.add(at, 'the model reads no images');
+    }
+  });
+}
+
+function eachPart(messages: readonly unknown[], path: string, read: (part: Fields, path: string) => void): void {
   messages.forEach((message, i) => {
     const content = isObject(message) ? message.content : undefined;
     (Array.isArray(content) ? content : []).forEach((part: unknown, j) => {
-      for (const [name, value] of Object.entries(isObject(part) ? part : {})) {
-        const url = name.endsWith('_url') ? isObject(value) ? value.url : value : undefined;
-        if (url !== undefined && !(typeof url === 'string' && /^data:/i.test(url))) {
-          const field = `${path}[${i}].content[${j}].${name}`;
-          throw invalid('remote_media_refused', `${field} is not a data URL: nothing is fetched for callers`, field);
-        }
+      if (isObject(part)) {
+        read(part, `${path}[${i}].content[${j}]`);
       }
     });
   });

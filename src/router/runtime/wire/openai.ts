@@ -5,8 +5,9 @@ import { checkServed, FieldProblems, Fields, isObject } from './fields';
 import { withMembers } from './json-object';
 import { check, Kind } from './kinds';
 import { readBody } from './long-texts';
-import { refuseRemoteMedia } from './media';
+import { refuseImages, refuseRemoteMedia } from './media';
 import { CHAT_COMPLETION, checkLengths, checkToolChoice, COMPLETION, ECHOED_COMPLETION, isEmptyList } from './openai-fields';
+import { RouterConfig } from '../config';
 import { kvMemberOf } from '../handoff/kv-params';
 
 /**
@@ -16,20 +17,26 @@ import { kvMemberOf } from '../handoff/kv-params';
  *
  * @param path where engines answer it.
  * @param bytes the body.
- * @param servedNames the names that the model goes by.
+ * @param served the model that callers may ask for.
  */
-export function parseOpenAi(path: '/v1/chat/completions' | '/v1/completions', bytes: Buffer, servedNames: readonly string[]): EngineRequest {
+export function parseOpenAi(path: '/v1/chat/completions' | '/v1/completions', bytes: Buffer, { servedNames, images }: RouterConfig['model']): EngineRequest {
   return readBody(bytes, (body, longTexts) => {
     const { model, stream } = body;
     checkServed(model, servedNames);
     const completion = body.echo === true ? ECHOED_COMPLETION : COMPLETION;
-    checkRequest(path === '/v1/completions' ? completion : CHAT_COMPLETION, body);
+    checkRequest(path === '/v1/completions' ? completion : CHAT_COMPLETION, body, images);
     return { path, model, stream: stream === true, ...withoutNoTools(bytes, body), longTexts };
   });
 }
 
-/** Throws ApiError with everything that is wrong with a request, or if it names a KV cache or media that an engine would have to fetch. */
-export function checkRequest(expected: Kind, body: Fields): void {
+/**
+ * Throws ApiError with everything that is wrong with a request, or if it names a KV cache or media that an engine would have to fetch.
+ *
+ * @param expected what it may be.
+ * @param body the request.
+ * @param images whether the model reads images.
+ */
+export function checkRequest(expected: Kind, body: Fields, images: boolean): void {
   const kvMember = kvMemberOf(body);
   if (kvMember !== undefined) {
     throw invalid('kv_transfer_params_refused', `${kvMember} is not for callers to give`, kvMember);
@@ -38,10 +45,12 @@ export function checkRequest(expected: Kind, body: Fields): void {
   check(expected, body, '', problems);
   checkLengths(body, problems);
   checkToolChoice(body, problems);
-  problems.throwIfAny();
-  if (Array.isArray(body.messages)) {
-    refuseRemoteMedia(body.messages, 'messages');
+  const messages = Array.isArray(body.messages) ? body.messages : [];
+  if (!images) {
+    refuseImages(messages, 'messages', problems);
   }
+  problems.throwIfAny();
+  refuseRemoteMedia(messages, 'messages');
 }
 
 /**

@@ -33,14 +33,20 @@ export interface Invocation {
  * or `{"prompt", "max_gen_len", "temperature", "top_p"}`, as for Llama.
  *
  * Throws ApiError with everything that is wrong with it.
+ *
+ * @param bytes the body.
+ * @param headers the headers, some of which are parameters.
+ * @param model the model that the path names.
+ * @param stream whether the answer is to be a stream.
+ * @param images whether the model reads images.
  */
-export function parseInvocation(bytes: Buffer, headers: IncomingHttpHeaders, model: string, stream: boolean): Invocation {
+export function parseInvocation(bytes: Buffer, headers: IncomingHttpHeaders, model: string, stream: boolean, images: boolean): Invocation {
   const problems = new FieldProblems();
   GUARDRAIL.filter((name) => headers[name] !== undefined).forEach((name) => problems.add(name, 'this is not supported here'));
   problems.throwIfAny();
   const body = jsonObject(bytes);
   if (Array.isArray(body.messages)) {
-    return { request: chatRequest(bytes, body, model, stream), wire: new InvokeModelWire(false) };
+    return { request: chatRequest(bytes, body, model, stream, images), wire: new InvokeModelWire(false) };
   }
   if (body.prompt !== undefined) {
     return { request: promptRequest(body, model, stream), wire: new InvokeModelWire(true) };
@@ -49,8 +55,8 @@ export function parseInvocation(bytes: Buffer, headers: IncomingHttpHeaders, mod
 }
 
 /** What is not the caller's to say is put into its own text: numbers that JavaScript would round, or has none for, stay as they are. */
-function chatRequest(given: Buffer, parsed: Fields, model: string, stream: boolean): EngineRequest {
-  checkRequest(CHAT_COMPLETION, parsed);
+function chatRequest(given: Buffer, parsed: Fields, model: string, stream: boolean, images: boolean): EngineRequest {
+  checkRequest(CHAT_COMPLETION, parsed, images);
   const { bytes: text, body: { model: named, stream: asked, stream_options: ignored, ...fields } } = withoutNoTools(given, parsed);
   const options = stream ? { include_usage: true } : undefined;
   const bytes = withMembers(text, { model: JSON.stringify(model), stream: String(stream), stream_options: options && JSON.stringify(options) });
