@@ -87,13 +87,13 @@ test('everything that is wrong is told at once, with its place', () => {
     status: 400,
     message: [
       'system: expected a list, got "be kind"',
-      'messages[0].role: expected user or assistant, got "robot"',
+      'messages[0].role: expected "user" or "assistant" or "system", got "robot"',
       'messages[0].content[1]: expected exactly one member, got text, image',
       'messages[0].content[2]: expected exactly one member, got none',
       'messages[0].content[0].text: expected a string, got 1',
       'messages[0].content[3].video: this kind of content is not supported here',
       'messages[1]: expected an object, got 7',
-      'messages[1].role: expected user or assistant, got nothing',
+      'messages[1].role: expected "user" or "assistant" or "system", got nothing',
       'messages[1].content: expected a list, got nothing',
       'toolConfig.tools[0].toolSpec.inputSchema.json: expected an object, got nothing',
       'toolConfig.tools[0].toolSpec.name: expected 1 to 64 letters, digits, _ or -, got "a b"',
@@ -183,6 +183,23 @@ test('images of every format are read', () => {
   const images = said(...Object.entries({ png: PNG, jpeg: JPEG, gif, webp }).map(([format, bytes]) => ({ image: { format, source: { bytes } } })));
   expect((converse(images) as any).messages[0].content.map((part: any) => part.image_url.url)).toEqual(
     [`data:image/png;base64,${PNG}`, `data:image/jpeg;base64,${JPEG}`, `data:image/gif;base64,${gif}`, `data:image/webp;base64,${webp}`]);
+});
+
+test('system messages at the start are part of the system prompt, those after it stay where they are', () => {
+  const system = (...content: object[]) => ({ role: 'system', content });
+  const [hi] = said({ text: 'hi' }).messages;
+  const { messages } = converse({
+    system: [{ text: 'be kind' }],
+    messages: [system({ text: 'be brief' }, { cachePoint: { type: 'default' } }), hi, system({ text: 'his name is Ada' }, { text: 'he is five' }), hi],
+  });
+  expect(messages).toEqual([
+    { role: 'system', content: 'be kind\n\nbe brief' },
+    { role: 'user', content: 'hi' },
+    { role: 'system', content: 'his name is Ada\n\nhe is five' },
+    { role: 'user', content: 'hi' },
+  ]);
+  expect(() => converse({ messages: [hi, system({ toolAddition: { tool: { type: 'tool_reference', name: 'weather' } } }), hi] }))
+    .toThrow('messages[1].content[0].toolAddition: this kind of content is not supported here');
 });
 
 test('a model is told that a tool failed', () => {

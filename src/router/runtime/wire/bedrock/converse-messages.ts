@@ -8,6 +8,7 @@ import { FUNCTION_NAME } from '../openai-fields';
 export const TOOL_USE_ID = kind('1 to 64 letters, digits, _, ., : or -', (value) => typeof value === 'string' && /^[A-Za-z0-9_.:-]{1,64}$/.test(value));
 /** To where a prompt is to be kept in a cache, which engines find out by themselves. */
 const CACHE_POINT = object({ type: oneOf('default'), ttl: oneOf('5m', '1h') }, ['type']);
+const ROLE = oneOf('user', 'assistant', 'system');
 
 /** One thing that is said, or asked. */
 interface Block {
@@ -47,18 +48,21 @@ export function checkOther({ kind: name, value, path }: Block, what: string, pro
 }
 
 /**
- * The messages of a chat that say what those of a Converse do.
+ * The messages of a chat that say what the system prompt and the messages of a Converse do.
  *
- * @param messages `messages`.
- * @param path of them.
+ * @param request `system` and `messages`.
+ * @param at what is before their names where they are.
  * @param images whether the model reads images.
  * @param problems where to note what is wrong.
  */
-export function chatMessages(messages: unknown, path: string, images: boolean, problems: FieldProblems): Fields[] {
+export function chatMessages({ system, messages }: Fields, at: string, images: boolean, problems: FieldProblems): Fields[] {
   const conversation = new Conversation(images, problems);
-  const read = problems.list(messages, path, 1).flatMap((message, i) => conversation.read(message, `${path}[${i}]`));
+  if (system !== undefined && system !== null) {
+    conversation.addSystem(blocksOf(system, `${at}system`, problems, 0));
+  }
+  problems.list(messages, `${at}messages`, 1).forEach((message, i) => conversation.add(message, `${at}messages[${i}]`));
   conversation.endTurn();
-  return read;
+  return conversation.messages;
 }
 
 /**
@@ -67,6 +71,9 @@ export function chatMessages(messages: unknown, path: string, images: boolean, p
 class Conversation {
   private readonly images: boolean;
   private readonly problems: FieldProblems;
+  /** What is said before anybody speaks: chat templates read one system message, at the start. */
+  private readonly system: string[] = [];
+  private readonly turns: Fields[] = [];
   /** Where calls of the message before are that have no result yet, by their ids. */
   private readonly awaited = new Map<unknown, string>();
 
@@ -75,14 +82,43 @@ class Conversation {
     this.problems = problems;
   }
 
-  public read(message: unknown, path: string): Fields[] {
-    const { problems } = this;
+  public get messages(): Fields[] {
+    return this.system.length === 0 ? this.turns : [{ role: 'system', content: this.system.join('\n\n') }, ...this.turns];
+  }
+
+  public add(message: unknown, path: string): void {
+    const { problems, turns } = this;
     const { role, content } = problems.object(message, path, ['role', 'content']);
-    if (role !== 'user' && role !== 'assistant') {
-      problems.add(`${path}.role`, `expected user or assistant, got ${JSON.stringify(role) ?? 'nothing'}`);
-    }
+    check(ROLE, role ?? undefined, `${path}.role`, problems);
     const blocks = blocksOf(content, `${path}.content`, problems);
-    return role === 'assistant' ? [this.assistantMessage(blocks)] : this.userMessages(blocks);
+    switch (role) {
+      case 'system':
+        this.endTurn();
+        this.addSystem(blocks);
+        return;
+      case 'assistant':
+        turns.push(this.assistantMessage(blocks));
+        return;
+      default:
+        turns.push(...this.userMessages(blocks));
+    }
+  }
+
+  /** Adds what somebody tells the model who is not the user. */
+  public addSystem(blocks: Block[]): void {
+    const texts: string[] = [];
+    for (const block of blocks) {
+      if (block.kind === 'text') {
+        texts.push(this.problems.text(block.value, block.path));
+      } else {
+        checkOther(block, 'content', this.problems);
+      }
+    }
+    if (this.turns.length === 0) {
+      this.system.push(...texts);
+    } else {
+      this.turns.push({ role: 'system', content: texts.join('\n\n') });
+    }
   }
 
   /** Notes the calls that were to have a result by now. */

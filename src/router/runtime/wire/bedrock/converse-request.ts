@@ -32,7 +32,7 @@ export function parseConverse(bytes: Buffer, model: string, stream: boolean, ima
 function translated(object: Fields, longTexts: LongTexts | undefined, model: string, stream: boolean, images: boolean): EngineRequest {
   const problems = new FieldProblems();
   const request = problems.object(object, '', FIELDS);
-  const messages = [...systemMessages(request.system, 'system', problems), ...chatMessages(request.messages, 'messages', images, problems)];
+  const messages = chatMessages(request, '', images, problems);
   const body = {
     model,
     messages,
@@ -61,25 +61,10 @@ function translated(object: Fields, longTexts: LongTexts | undefined, model: str
 export function parsePrompt(converse: unknown, images: boolean, path: string): Fields {
   const problems = new FieldProblems();
   const request = problems.object(converse, path, ['messages', 'system', 'toolConfig', 'additionalModelRequestFields']);
-  const messages = [...systemMessages(request.system, `${path}.system`, problems), ...chatMessages(request.messages, `${path}.messages`, images, problems)];
+  const messages = chatMessages(request, `${path}.`, images, problems);
   const { tools: toolList } = tools(request.toolConfig, `${path}.toolConfig`, problems) as Fields;
   problems.throwIfAny();
   return { messages, ...(toolList !== undefined && { tools: toolList }) };
-}
-
-function systemMessages(system: unknown, path: string, problems: FieldProblems): Fields[] {
-  if (system === undefined || system === null) {
-    return [];
-  }
-  const texts: string[] = [];
-  for (const block of blocksOf(system, path, problems, 0)) {
-    if (block.kind === 'text') {
-      texts.push(problems.text(block.value, block.path));
-    } else {
-      checkOther(block, 'content', problems);
-    }
-  }
-  return texts.length === 0 ? [] : [{ role: 'system', content: texts.join('\n\n') }];
 }
 
 function inference(config: unknown, problems: FieldProblems): Fields {
