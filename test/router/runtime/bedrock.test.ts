@@ -69,6 +69,18 @@ test('a service tier is told with the answer, where it is not the usual one', as
   expect(engine.requests.map(({ text }) => text).join()).not.toContain('tier');
 });
 
+test('a service tier of an InvokeModel is told with its answer', async () => {
+  const asked = { modelId: MODEL, body: JSON.stringify({ messages: [{ role: 'user', content: 'hi' }] }) };
+  expect((await sdk().send(new InvokeModelCommand({ ...asked, serviceTier: 'flex' }))).serviceTier).toBe('flex');
+  expect((await sdk().send(new InvokeModelCommand({ ...asked, trace: 'ENABLED', performanceConfigLatency: 'standard' }))).serviceTier).toBeUndefined();
+  engine.behaviour = streaming(HELLO_STREAM);
+  const { body, serviceTier } = await sdk().send(new InvokeModelWithResponseStreamCommand({ ...asked, serviceTier: 'priority' }));
+  expect(serviceTier).toBe('priority');
+  for await (const { chunk } of body!) {
+    expect(chunk).toBeDefined();
+  }
+});
+
 describe.each([['HTTP/2, its default', false], ['HTTP/1.1', true]])('AWS\' SDK over %s', (_, http1) => {
   test('Converse', async () => {
     const answer = await sdk(http1).send(new ConverseCommand({
@@ -325,6 +337,13 @@ describe('exceptions', () => {
     const body = JSON.stringify({ messages: [{ role: 'user', content }] });
     await expect(sdk().send(new InvokeModelCommand({ modelId: MODEL, body })))
       .rejects.toMatchObject({ name: 'ValidationException', message: 'messages[0].content[1]: the model reads no images' });
+    expect(engine.requests).toEqual([]);
+  });
+
+  test('an InvokeModel at a latency that there is none of here', async () => {
+    const body = JSON.stringify({ messages: [{ role: 'user', content: 'hi' }] });
+    await expect(sdk().send(new InvokeModelCommand({ modelId: MODEL, body, performanceConfigLatency: 'optimized' })))
+      .rejects.toMatchObject({ name: 'ValidationException', message: 'x-amzn-bedrock-performanceconfig-latency: expected "standard", got "optimized"' });
     expect(engine.requests).toEqual([]);
   });
 

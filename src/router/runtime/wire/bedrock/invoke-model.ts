@@ -18,6 +18,12 @@ const MODEL_STREAM_ERROR = EventFrame.exception('modelStreamErrorException');
 
 /** Headers with which callers choose a guardrail, as Converse's `guardrailConfig` does: engines have none. */
 const GUARDRAIL = ['x-amzn-bedrock-guardrailidentifier', 'x-amzn-bedrock-guardrailversion'];
+/** Headers that are parameters of Bedrock's, with the values that ask for nothing else than there is; a trace is of a guardrail. */
+const ONLY: { readonly [header: string]: readonly string[] } = {
+  'x-amzn-bedrock-performanceconfig-latency': ['standard'],
+  'x-amzn-bedrock-trace': ['ENABLED', 'DISABLED', 'ENABLED_FULL'],
+};
+const SERVICE_TIER = 'x-amzn-bedrock-service-tier';
 
 /** The fields of a request of Llama's. */
 const LLAMA = ['prompt', 'max_gen_len', 'temperature', 'top_p', 'images'];
@@ -43,6 +49,7 @@ export interface Invocation {
 export function parseInvocation(bytes: Buffer, headers: IncomingHttpHeaders, model: string, stream: boolean, images: boolean): Invocation {
   const problems = new FieldProblems();
   GUARDRAIL.filter((name) => headers[name] !== undefined).forEach((name) => problems.add(name, 'this is not supported here'));
+  Object.keys(ONLY).forEach((name) => problems.oneOf(headers[name], name, ONLY[name]));
   problems.throwIfAny();
   const body = jsonObject(bytes);
   if (Array.isArray(body.messages)) {
@@ -113,6 +120,7 @@ export class InvokeModelWire extends BedrockWire {
         'x-amzn-bedrock-invocation-latency': String(Math.round(exchange.elapsedSeconds() * 1000)),
         ...(input !== undefined && { 'x-amzn-bedrock-input-token-count': String(input) }),
         ...(output !== undefined && { 'x-amzn-bedrock-output-token-count': String(output) }),
+        ...tierHeader(exchange),
       },
       body: this.llama
         ? Buffer.from(JSON.stringify({ generation: text, prompt_token_count: input, generation_token_count: output, stop_reason: reason }))
@@ -121,9 +129,14 @@ export class InvokeModelWire extends BedrockWire {
   }
 }
 
+/** The tier that an answer was given in, which is told where it is not the usual one. */
+function tierHeader({ serviceTier }: Exchange): { readonly [name: string]: string } {
+  return serviceTier === 'default' ? {} : { [SERVICE_TIER]: serviceTier };
+}
+
 /** An answer as chunks whose bytes are in the form of the request. */
 class ChunkStream implements CallerStream {
-  public readonly headers = { 'content-type': 'application/vnd.amazon.eventstream', 'x-amzn-bedrock-content-type': 'application/json' };
+  public readonly headers: { readonly [name: string]: string };
   public readonly readsText = false;
   private readonly llama: boolean;
   private readonly exchange: Exchange;
@@ -135,6 +148,7 @@ class ChunkStream implements CallerStream {
   constructor(llama: boolean, exchange: Exchange) {
     this.llama = llama;
     this.exchange = exchange;
+    this.headers = { 'content-type': 'application/vnd.amazon.eventstream', 'x-amzn-bedrock-content-type': 'application/json', ...tierHeader(exchange) };
   }
 
   public event(_: Buffer, data: string | undefined): void {
