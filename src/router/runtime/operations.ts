@@ -40,6 +40,8 @@ const MODEL_PATH = /^(?:\/openai)?\/v1\/models\/(.+)$/;
 /** `/model/{modelId}/{operation}`: the id is one segment of the raw path, in which a slash or a colon is encoded. */
 const BEDROCK_PATH = /^\/model\/([^/]+)\/([^/]+)$/;
 const BEDROCK_OPERATIONS = ['converse', 'converse-stream', 'invoke', 'invoke-with-response-stream', 'count-tokens'];
+/** What Bedrock's paths begin with. */
+const BEDROCK_PATHS = /^\/(?:model|guardrail|guardrail-checks|async-invoke)(?:\/|$)/;
 /** Longer paths are no slips of the pen. */
 const MAX_MISTYPED_LENGTH = 512;
 
@@ -85,7 +87,7 @@ export function pathNear(path: string): string | undefined {
 
 /** Whether a caller at this path speaks to Bedrock, though there may be nothing there. */
 export function wireAt(path: string): CallerWire {
-  return path.startsWith('/model/') ? CONVERSE : OPENAI_WIRE;
+  return BEDROCK_PATHS.test(path) ? CONVERSE : OPENAI_WIRE;
 }
 
 function bedrockOperation(model: string, operation: string): Operation {

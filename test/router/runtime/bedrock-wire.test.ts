@@ -216,6 +216,7 @@ test.each<[object, string]>([
     'input.converse.system: expected a list, got "be kind"; input.converse.toolConfig.tools: expected at least 1, got none; '
       + 'input.converse.toolConfig.toolChoice.none: expected auto, any or tool'],
   [{ input: { converse: { messages: [{ role: 'user', content: [{ text: 'hi' }] }], inferenceConfig: {} } } }, 'input.converse.inferenceConfig: there is no such field'],
+  [{ input: { invokeModel: { body: 'e30' } } }, 'input.invokeModel.body: expected base64'],
   [{ inptu: {} }, 'inptu: there is no such field, did you mean input?; input: expected an object, got nothing'],
 ])('a CountTokens of %j is refused', (body, message) => {
   expect(() => parseCountTokens(Buffer.from(JSON.stringify(body)), 'm', false)).toThrow(expect.objectContaining({ status: 400, message }));

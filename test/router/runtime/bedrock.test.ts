@@ -1,6 +1,6 @@
 import {
-  BedrockRuntimeClient, ConverseCommand, ConverseStreamCommand, ConverseStreamOutput, CountTokensCommand, InvokeModelCommand,
-  InvokeModelWithResponseStreamCommand,
+  ApplyGuardrailCommand, BedrockRuntimeClient, ConverseCommand, ConverseStreamCommand, ConverseStreamOutput, CountTokensCommand,
+  GetAsyncInvokeCommand, InvokeModelCommand, InvokeModelWithResponseStreamCommand, ListAsyncInvokesCommand,
 } from '@aws-sdk/client-bedrock-runtime';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { chunkOf, COMPLETION, delta, KEY, MockEngine, MODEL, ROLE, routerFor, sleep, sse, streaming, TestRouter, until, wholly } from './harness';
@@ -355,6 +355,8 @@ describe('exceptions', () => {
   test.each([
     [400, { error: { message: 'too long' } }, 'ValidationException', 'too long', 400],
     [400, { object: 'error', message: 'too long' }, 'ValidationException', 'too long', 400],
+    [408, {}, 'ModelTimeoutException', 'the engine refused the request', 408],
+    [424, { error: { message: 'no KV cache' } }, 'ModelErrorException', 'no KV cache', 424],
     [429, {}, 'ThrottlingException', 'the engine refused the request', 429],
     [500, { error: { message: 'out of memory' } }, 'ModelErrorException', 'out of memory', 424],
     [503, {}, 'ServiceUnavailableException', 'the engine refused the request', 503],
@@ -385,6 +387,25 @@ describe('exceptions', () => {
   test('an operation that is not here', async () => {
     const response = await fetch(`${router.url}/model/${MODEL}/apply`, { method: 'POST', headers: { authorization: `Bearer ${KEY}` } });
     expect([response.status, response.headers.get('x-amzn-errortype')]).toEqual([404, 'UnknownOperationException']);
+  });
+
+  test.each<[string, (client: BedrockRuntimeClient) => Promise<unknown>]>([
+    ['ApplyGuardrail', async (client) => client.send(new ApplyGuardrailCommand({ guardrailIdentifier: 'g', guardrailVersion: '1', source: 'INPUT', content: [] }))],
+    ['GetAsyncInvoke', async (client) => client.send(new GetAsyncInvokeCommand({ invocationArn: 'arn:aws:bedrock:us-east-2:123456789012:async-invoke/abcdefghijkl' }))],
+    ['ListAsyncInvokes', async (client) => client.send(new ListAsyncInvokesCommand({}))],
+  ])('%s, which there is none of here', async (_, call) => {
+    await expect(call(sdk())).rejects.toMatchObject({ name: 'UnknownOperationException', $metadata: { httpStatusCode: 404 } });
+  });
+
+  test.each<[string, string]>([
+    ['nope', 'input.invokeModel.body: the body is not JSON: line 1, column 1: expected a value, got a letter or digit'],
+    ['{"prompt":5}', 'input.invokeModel.body: prompt: expected a string, got 5'],
+    ['{"messages":[{"role":"user","content":5}]}', 'input.invokeModel.body: messages[0].content: expected a string or a list of parts, got 5'],
+    ['{}', 'input.invokeModel.body: the body is neither a chat completion with messages nor a Llama request with prompt'],
+  ])('CountTokens of an InvokeModel of %s', async (body, message) => {
+    await expect(sdk().send(new CountTokensCommand({ modelId: MODEL, input: { invokeModel: { body: Buffer.from(body) } } })))
+      .rejects.toMatchObject({ name: 'ValidationException', message });
+    expect(engine.requests).toEqual([]);
   });
 });
 

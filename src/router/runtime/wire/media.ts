@@ -24,7 +24,7 @@ export function imageProblem(format: string, base64: string): string | undefined
 }
 
 /** Whether text is base64 of something, or of nothing. Images are long: a search goes once through them. */
-function isBase64(text: string): boolean {
+export function isBase64(text: string): boolean {
   const end = text.search(/[^A-Za-z0-9+/]/);
   return text.length % 4 === 0 && (end === -1 || ['=', '=='].includes(text.slice(end)));
 }

@@ -16,16 +16,19 @@ interface Exception {
 const VALIDATION = { name: 'ValidationException', status: 400, inStream: 'validationException' };
 const THROTTLING = { name: 'ThrottlingException', status: 429, inStream: 'throttlingException' };
 const MODEL_ERROR = { name: 'ModelErrorException', status: 424, inStream: 'modelStreamErrorException' };
+const MODEL_TIMEOUT = { name: 'ModelTimeoutException', status: 408, inStream: 'modelStreamErrorException' };
 const INTERNAL = { name: 'InternalServerException', status: 500, inStream: 'internalServerException' };
 
 /** By HTTP status in the terms of the OpenAI API; what is not here is the caller's below 500, and the router's above. */
 const EXCEPTIONS: { readonly [status: number]: Exception } = {
   401: { name: 'AccessDeniedException', status: 403, inStream: 'validationException' },
   403: { name: 'AccessDeniedException', status: 403, inStream: 'validationException' },
+  408: MODEL_TIMEOUT,
+  424: MODEL_ERROR,
   429: THROTTLING,
   502: MODEL_ERROR,
   503: { name: 'ServiceUnavailableException', status: 503, inStream: 'serviceUnavailableException' },
-  504: { name: 'ModelTimeoutException', status: 408, inStream: 'modelStreamErrorException' },
+  504: MODEL_TIMEOUT,
 };
 
 /** Operations of Bedrock that there are none of here. */

@@ -1,12 +1,13 @@
 import { Exchange } from '../../exchange';
-import { EngineError } from '../api-error';
+import { ApiError, EngineError, invalid } from '../api-error';
 import { CallerStream } from '../caller-wire';
 import { EngineRequest } from '../engine-request';
 import { WholeAnswer } from '../whole-answer';
 import { BedrockWire } from './bedrock-wire';
 import { parsePrompt } from './converse-request';
-import { FieldProblems, Fields, jsonObject } from '../fields';
-import { refuseRemoteMedia } from '../media';
+import { parseInvocation } from './invoke-model';
+import { defined, FieldProblems, Fields, jsonObject } from '../fields';
+import { isBase64 } from '../media';
 
 /**
  * Translates a request of CountTokens into one for vLLM's `/tokenize`, which renders the chat template as a completion would.
@@ -20,7 +21,7 @@ export function parseCountTokens(bytes: Buffer, model: string, images: boolean):
   if (kind === 'converse') {
     prompt = parsePrompt(value, images, 'input.converse');
   } else if (kind === 'invokeModel') {
-    prompt = promptOf(problems.object(value, 'input.invokeModel', ['body']).body, problems);
+    prompt = promptOf(problems.object(value, 'input.invokeModel', ['body']).body, images, problems);
   } else if (kind !== undefined) {
     problems.add(`input.${kind}`, 'expected converse or invokeModel');
   }
@@ -29,14 +30,20 @@ export function parseCountTokens(bytes: Buffer, model: string, images: boolean):
   return { path: '/tokenize', model, stream: false, bytes: Buffer.from(JSON.stringify(body)), body };
 }
 
-// the body of an InvokeModel, in base64 as every blob in JSON
-function promptOf(base64: unknown, problems: FieldProblems): Fields {
-  const { messages, tools, prompt } = jsonObject(Buffer.from(problems.text(base64, 'input.invokeModel.body'), 'base64'));
-  if (typeof prompt === 'string') {
-    return { prompt };
+/** What a model reads of the body of an InvokeModel, which is in base64, as every blob in JSON. */
+function promptOf(base64: unknown, images: boolean, problems: FieldProblems): Fields {
+  const path = 'input.invokeModel.body';
+  const text = problems.text(base64, path);
+  if (!isBase64(text)) {
+    problems.add(path, 'expected base64');
   }
-  refuseRemoteMedia(Array.isArray(messages) ? messages : [], 'input.invokeModel.body.messages');
-  return { messages: problems.list(messages, 'input.invokeModel.body.messages', 1), ...(Array.isArray(tools) && tools.length > 0 && { tools }) };
+  problems.throwIfAny();
+  try {
+    const { messages, tools, prompt } = parseInvocation(Buffer.from(text, 'base64'), {}, '', false, images).request.body;
+    return defined({ messages, tools, prompt });
+  } catch (e) {
+    throw e instanceof ApiError ? invalid(e.code, `${path}: ${e.message}`, path) : e;
+  }
 }
 
 /**
