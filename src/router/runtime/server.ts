@@ -164,8 +164,9 @@ export class RouterServer {
     }
     exchange.answer.onceCallerLeft(() => exchange.callerLeft());
     try {
-      if (route !== undefined && request.method !== route.method) {
-        throw new ApiError(405, 'invalid_request_error', 'method_not_allowed', `use ${route.method}`, { allow: route.method });
+      const methods = route?.method === 'GET' ? ['GET', 'HEAD'] : [route?.method];
+      if (route !== undefined && !methods.includes(request.method)) {
+        throw new ApiError(405, 'invalid_request_error', 'method_not_allowed', `use ${route.method}`, { allow: methods.join(', ') });
       }
       await this.dispatch(service, exchange, operation);
     } catch (e) {

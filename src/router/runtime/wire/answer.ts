@@ -101,6 +101,10 @@ export class Answer {
 
   /** Ends an answer that is complete; resolves when the caller's socket has taken all of it. */
   public async end(bytes: Buffer = NOTHING): Promise<void> {
+    if (this.out.writableEnded) {
+      // over HTTP/2, an answer to HEAD ends with its headers.
+      return;
+    }
     await endOfTurn();
     this.throwIfGone();
     this.out.end(this.isChunked ? chunkOf(bytes, LAST_CHUNK) : bytes);
