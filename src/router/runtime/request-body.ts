@@ -7,12 +7,17 @@ import { CallerGone, CallerStalled } from './wire/answer';
 import { ApiError } from './wire/api-error';
 
 /**
- * The whole body of a request, for which there is room until the request ends. Throws ApiError if it is longer than allowed or there is no room for it, CallerStalled if it, or any of it, takes too long to come, CallerGone if it never does.
+ * The whole body of a request, for which there is room until the request ends. Throws ApiError if it is compressed, longer than allowed or there is no room for
+ * it, CallerStalled if it, or any of it, takes too long to come, CallerGone if it never does.
  */
 export async function bodyOf(exchange: Exchange, limits: LimitsConfig, held: HeldBodies): Promise<Buffer> {
   const { request, cancellation } = exchange;
   // the caller may have left before its body is looked at.
   cancellation.throwIfCancelled();
+  const encoding = request.headers['content-encoding'];
+  if (encoding !== undefined && !/^(?:identity)?$/i.test(encoding)) {
+    throw new ApiError(415, 'invalid_request_error', 'unsupported_encoding', 'content-encoding: send the body as it is, not compressed', {}, 'content-encoding');
+  }
   const announcedBytes = Number(request.headers['content-length']);
   if (announcedBytes > limits.maxBodyBytes) {
     throw tooLong(limits);
