@@ -51,6 +51,11 @@ test('topK, which the AI SDK has beside topP, reaches the engine', () => {
   expect(() => converse({ messages: FULL.messages, inferenceConfig: { topK: 0.5 } })).toThrow('inferenceConfig.topK: expected a whole number');
 });
 
+test('topP 0, which engines refuse, leaves the likeliest token alone', () => {
+  expect(converse({ messages: FULL.messages, inferenceConfig: { topP: 0 } })).toMatchObject({ top_p: 1e-6 });
+  expect(parseInvocation(Buffer.from('{"prompt":"hi","top_p":0}'), {}, 'm', false, false).request.body).toMatchObject({ top_p: 1e-6 });
+});
+
 test('everything that is understood reaches the engine', () => {
   expect(converse(FULL)).toEqual({
     model: 'm',

@@ -3,6 +3,8 @@ import { check } from './kinds';
 import { FUNCTION_NAME } from './openai-fields';
 
 const MAX_METADATA = 16;
+/** Low enough that no other token than the likeliest is left. */
+const LEAST_TOP_P = 1e-6;
 
 /** The content of a message: one text alone is a string, which every chat template reads. */
 export function contentOf(parts: readonly Fields[]): unknown {
@@ -15,6 +17,11 @@ export function functionTool({ name, description, parameters, strict }: Fields, 
   problems.optionalText(description, `${path}.description`);
   problems.oneOf(strict, `${path}.strict`, [true, false]);
   return { type: 'function', function: defined({ name, description, parameters, strict }) };
+}
+
+/** A share of probability as engines take it: 0, which leaves the likeliest token, they refuse. */
+export function topPOf(share: number | undefined): number | undefined {
+  return share === 0 ? LEAST_TOP_P : share;
 }
 
 /** The choice of one tool among those that are given. */

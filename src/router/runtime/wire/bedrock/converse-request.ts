@@ -1,5 +1,5 @@
 import { blocksOf, chatMessages, checkOther } from './converse-messages';
-import { checkMetadata, functionChoice, functionTool } from '../chat-parts';
+import { checkMetadata, functionChoice, functionTool, topPOf } from '../chat-parts';
 import { EngineRequest, reservedMember } from '../engine-request';
 import { defined, FieldProblems, Fields, isTooDeep } from '../fields';
 import { check, UNSUPPORTED } from '../kinds';
@@ -83,7 +83,7 @@ function inference(config: unknown, problems: FieldProblems): Fields {
   return defined({
     max_tokens: problems.number(maxTokens, 'inferenceConfig.maxTokens', 1, 2 ** 31 - 1, true),
     temperature: problems.number(temperature, 'inferenceConfig.temperature', 0, 1),
-    top_p: problems.number(topP, 'inferenceConfig.topP', 0, 1),
+    top_p: topPOf(problems.number(topP, 'inferenceConfig.topP', 0, 1)),
     top_k: problems.number(topK, 'inferenceConfig.topK', 0, 2 ** 31 - 1, true),
     stop: stop.length === 0 ? undefined : stop,
   });

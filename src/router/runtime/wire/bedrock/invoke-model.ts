@@ -2,6 +2,7 @@ import { IncomingHttpHeaders } from 'node:http';
 import { Exchange } from '../../exchange';
 import { invalid } from '../api-error';
 import { CallerStream } from '../caller-wire';
+import { topPOf } from '../chat-parts';
 import { EngineRequest } from '../engine-request';
 import { WholeAnswer } from '../whole-answer';
 import { BedrockWire } from './bedrock-wire';
@@ -84,7 +85,7 @@ function promptRequest(given: Fields, model: string, stream: boolean): EngineReq
     ...(stream && { stream_options: { include_usage: true } }),
     max_tokens: problems.number(maxTokens, 'max_gen_len', 1, 2 ** 31 - 1, true) ?? 512,
     temperature: problems.number(temperature, 'temperature', 0, 1) ?? 0.5,
-    top_p: problems.number(topP, 'top_p', 0, 1) ?? 0.9,
+    top_p: topPOf(problems.number(topP, 'top_p', 0, 1)) ?? 0.9,
   };
   problems.throwIfAny();
   return { path: '/v1/completions', model, stream, bytes: Buffer.from(JSON.stringify(body)), body };
