@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { ApiError, invalid } from './api-error';
 import { JsonSyntaxError, parseJson } from '../../../json-text';
 import { nearestNames } from '../../../nearest';
@@ -139,6 +140,9 @@ export class FieldProblems {
 
 /** Reads a body that is to be a JSON object. Throws ApiError if it is not. */
 export function jsonObject(json: Buffer | string): Fields {
+  if (typeof json !== 'string' && !isUtf8(json)) {
+    throw invalid('invalid_json', 'the body is not UTF-8');
+  }
   let value: unknown;
   try {
     value = parseJson(String(json));
@@ -152,7 +156,38 @@ export function jsonObject(json: Buffer | string): Fields {
   if (!isObject(value)) {
     throw invalid('invalid_json', 'the body is not a JSON object');
   }
+  if (hasHalf(value)) {
+    const problems = new FieldProblems();
+    tellHalves(value, '', problems);
+    problems.throwIfAny();
+  }
   return value;
+}
+
+/** Whether a text or a name has one half of a character that is written in two, without the other: engines cannot read it. */
+function hasHalf(value: unknown): boolean {
+  if (typeof value === 'string') {
+    // Node has it, the library that types are of does not yet.
+    return !(value as string & { isWellFormed(): boolean }).isWellFormed();
+  }
+  if (Array.isArray(value)) {
+    return value.some(hasHalf);
+  }
+  return isObject(value) && (Object.keys(value).some(hasHalf) || Object.values(value).some(hasHalf));
+}
+
+function tellHalves(value: unknown, path: string, problems: FieldProblems): void {
+  if (Array.isArray(value)) {
+    value.forEach((one, i) => tellHalves(one, `${path}[${i}]`, problems));
+  } else if (!isObject(value)) {
+    if (hasHalf(value)) {
+      problems.add(path, 'half a character is no text: a surrogate has to be one of a pair');
+    }
+  } else if (Object.keys(value).some(hasHalf)) {
+    problems.add(path || 'the body', 'half a character is no text: a name here has a surrogate that is not one of a pair');
+  } else {
+    Object.entries(value).forEach(([name, member]) => tellHalves(member, path === '' ? name : `${path}.${name}`, problems));
+  }
 }
 
 /** Whether a value is nested so deeply that engines would not read it, or that writing it could fill the stack. */

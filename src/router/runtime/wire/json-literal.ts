@@ -23,7 +23,7 @@ export interface JsonLiteral {
 }
 
 /**
- * Reads the literal of a text, four bytes at a time: no string is made of it. Throws SyntaxError if it is none.
+ * Reads the literal of a text, four bytes at a time: no string is made of it. Throws SyntaxError if it is none, or has half a character.
  *
  * @param json what it is in, UTF-8.
  * @param words the same in words of four bytes.
@@ -32,8 +32,6 @@ export interface JsonLiteral {
 export function readLiteral(json: Buffer, words: Int32Array, start: number): JsonLiteral {
   let at = start;
   let textBytes = 0;
-  /** Where the second half of a character may be. */
-  let second = -1;
   for (;;) {
     const plain = at;
     if (at % 4 === 0) {
@@ -46,9 +44,15 @@ export function readLiteral(json: Buffer, words: Int32Array, start: number): Jso
     }
     if (byte === BACKSLASH && json[at + 1] === LETTER_U) {
       const code = codeAt(json, at + ESCAPE_BYTES);
-      textBytes += at === second && code >= LOW_SURROGATES && code < SURROGATES_END ? 1 : code < 0x80 ? 1 : code < 0x800 ? 2 : 3;
       at += UNICODE_ESCAPE_BYTES;
-      second = code >= HIGH_SURROGATES && code < LOW_SURROGATES ? at : -1;
+      if (code < HIGH_SURROGATES || code >= SURROGATES_END) {
+        textBytes += code < 0x80 ? 1 : code < 0x800 ? 2 : 3;
+      } else if (code < LOW_SURROGATES && isLowSurrogate(json, at)) {
+        textBytes += 4;
+        at += UNICODE_ESCAPE_BYTES;
+      } else {
+        throw new SyntaxError('a literal has half a character');
+      }
     } else if (byte === BACKSLASH && ESCAPED.has(json[at + 1])) {
       textBytes++;
       at += ESCAPE_BYTES;
@@ -76,6 +80,12 @@ function endOfPlain(words: Int32Array, start: number): number {
     at++;
   }
   return at;
+}
+
+/** Whether the second half of a character is escaped at a place. */
+function isLowSurrogate(json: Buffer, at: number): boolean {
+  const code = json[at] === BACKSLASH && json[at + 1] === LETTER_U ? codeAt(json, at + ESCAPE_BYTES) : 0;
+  return code >= LOW_SURROGATES && code < SURROGATES_END;
 }
 
 /** The number of four hexadecimal digits. Throws SyntaxError if they are none. */
