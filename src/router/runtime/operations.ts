@@ -41,7 +41,7 @@ const MODEL_PATH = /^(?:\/openai)?\/v1\/models\/(.+)$/;
 const BEDROCK_PATH = /^\/model\/([^/]+)\/([^/]+)$/;
 const BEDROCK_OPERATIONS = ['converse', 'converse-stream', 'invoke', 'invoke-with-response-stream', 'count-tokens'];
 /** What Bedrock's paths begin with. */
-const BEDROCK_PATHS = /^\/(?:model|guardrail|guardrail-checks|async-invoke)(?:\/|$)/;
+const BEDROCK_PATHS = /^\/(?:(?:model|guardrail|guardrail-checks)\/|async-invoke(?:\/|$))/;
 /** Longer paths are no slips of the pen. */
 const MAX_MISTYPED_LENGTH = 512;
 

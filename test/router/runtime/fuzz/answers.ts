@@ -6,7 +6,7 @@ export interface Answered {
 }
 
 /** Statuses that a request can be answered with while engines are up and do as they should. */
-const STATUSES = new Set([200, 400, 401, 403, 404, 405, 408, 413, 417, 429, 431]);
+const STATUSES = new Set([200, 400, 401, 403, 404, 405, 408, 413, 415, 417, 429, 431]);
 
 /** What is wrong with an answer; undefined if it is as documented. */
 export function complaintAbout(method: string, path: string, { status, headers, body }: Answered): string | undefined {
