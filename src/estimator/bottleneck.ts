@@ -53,7 +53,7 @@ export function partsOfRequest({ form, resolved }: Service, stage: string): Step
   };
   if (stage !== 'decode') {
     const add = adder(promptPool(resolved.plant).engine, resolved.prefill ?? resolved.decode);
-    form.promptSteps.forEach((steps, i) => steps.forEach((step) => add(step, classes.weights[i])));
+    form.reading.steps.forEach((steps, i) => steps.forEach((step) => add(step, classes.weights[i])));
   }
   if (stage !== 'prefill') {
     const add = adder(decode.engine!, resolved.decode);

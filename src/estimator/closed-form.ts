@@ -1,12 +1,12 @@
 import { Coefficients } from './phases/coefficients';
 import { decodeStepSeconds } from './phases/decode';
 import { kvTransferSeconds, linkRates, postingSeconds } from './phases/kv-transfer';
-import { Step, kvSeconds, mixedStepSeconds } from './phases/mixed';
-import { promptSteps } from './phases/prefill';
+import { kvSeconds } from './phases/mixed';
 import { kvBytes, kvReadBytes } from './phases/shapes';
 import { speculativeStepSeconds, tokensPerStep } from './phases/speculation';
 import { waferTokenSeconds } from './phases/wafer-decode';
-import { KvLink, Plant, promptPool } from './plant';
+import { KvLink, Plant } from './plant';
+import { PromptReading } from './prompt-reading';
 import { batchVariance, meanBatch } from './queueing/batch';
 import { burstRate, conditionalWaitSeconds, peakedness, waitingProbability } from './queueing/bursty-queue';
 import { arrivalDispersion, arrivalsWhileReading } from './queueing/fewest-requests';
@@ -49,8 +49,8 @@ export class ClosedForm {
   public batch = 0;
   /** KV bytes that a step reads of a sequence at the mean context, one copy. */
   public readonly meanKvBytes: number;
-  /** The steps that read the prompts of each class. */
-  public readonly promptSteps: readonly (readonly Step[])[];
+  /** What reading prompts takes. */
+  public readonly reading: PromptReading;
   /** Tokens that a step writes of a sequence. */
   public readonly pace: number;
   /** Mean tokens of an answer, and what decode steps write of it, tokens of drafts beyond its end included: in aggregated serving the first one comes with the prompt. */
@@ -65,38 +65,19 @@ export class ClosedForm {
   private readonly laterTokens: number;
   /** Share of the requests that have tokens after the first. */
   private readonly severalTokens: number;
-  private readonly prefillTimes: Float64Array;
   private readonly contextKvBytes: Float64Array;
   private readonly promptKvBytes: Float64Array;
   private readonly meanPromptKvBytes: number;
   private readonly kvSpreadBytes: number;
   private readonly step: (batch: number) => number;
   private readonly isChunked: boolean;
-  /** Steps that read a prompt and write tokens. */
-  private readonly readingSteps: number;
-  private readonly newTokens: number;
-  private readonly besideOne: readonly (readonly Step[])[];
-  private readonly besideFull: readonly (readonly Step[])[];
-  /** Seconds by which prompts of each class make steps of one sequence longer, and of a full batch. */
-  private readonly addedToOne: Float64Array;
-  private readonly addedToFull: Float64Array;
   /** Tokens of each class that decode steps write. */
   private readonly decoded: Float64Array;
   private readonly decodedScv: number;
-  /** Seconds that each token takes at most in chunked serving: of a full step of a full batch. */
-  private fullestStepSeconds = Infinity;
   private workScv = 0;
   private heldScv = 0;
-  /** Mean time of an engine that reads a prompt and does nothing else. */
-  private aloneSeconds = 0;
   private prefillSet = new Coefficients();
   private decodeSet = new Coefficients();
-  private serviceScv = 0;
-  private meanAddedToOne = 0;
-  private meanAddedToFull = 0;
-  /** Seconds by which a step of one sequence that reads of two prompts is longer than two that read of one each; of a full batch. */
-  private addedByTwoToOne = 0;
-  private addedByTwoToFull = 0;
   /** Prompts that each engine reads besides writing. */
   private promptsPerSecond = 0;
 
@@ -111,10 +92,8 @@ export class ClosedForm {
     // one each, as every mixture keeps its classes in the order of the last solve
     this.firstToken = new WaitingMixture(classes.weights);
     this.lastToken = new WaitingMixture(classes.weights);
-    this.prefillTimes = new Float64Array(n);
     this.contextKvBytes = classes.inputTokens.map((input, i) => kvReadBytes(model, input + classes.outputTokens[i] / 2));
     this.promptKvBytes = classes.inputTokens.map((input) => kvBytes(model, input) * plant.decode.kvCopies);
-    this.promptSteps = Array.from(classes.paddedTokens, (tokens, i) => promptSteps(model, tokens, classes.cachedTokens[i], classes.segmentTokens));
     let output = 0;
     let generated = 0;
     let decoded = 0;
@@ -125,7 +104,6 @@ export class ClosedForm {
     let later = 0;
     let several = 0;
     let read = 0;
-    let readingSteps = 0;
     const ofPrompt = plant.prefill === undefined ? 1 : 0;
     for (let i = 0; i < n; i++) {
       // steps are whole, so that the last one may write more than is left
@@ -138,7 +116,6 @@ export class ClosedForm {
       this.decoded[i] = own;
       decodedSquares += classes.weights[i] * own * own;
       read += classes.weights[i] * classes.paddedTokens[i];
-      readingSteps += classes.weights[i] * this.promptSteps[i].length;
       // a step meets a sequence in proportion to the tokens that it generates
       context += classes.weights[i] * written * this.contextKvBytes[i];
       later += classes.weights[i] * Math.max(0, written - this.pace);
@@ -159,16 +136,11 @@ export class ClosedForm {
     this.kvSpreadBytes = Math.sqrt(spread);
     const { slots, stepTokens } = plant.decode;
     this.isChunked = stepTokens !== undefined;
-    this.readingSteps = this.isChunked ? readingSteps : 0;
-    this.newTokens = read;
     // a full step has written and read tokens as requests have
     this.fullBatch = stepTokens === undefined ? slots : Math.min(slots, 1 + stepTokens * decoded / (read + decoded));
-    const beside = (sequences: number) => this.isChunked
-      ? this.promptSteps.map((steps) => steps.map((step): Step => ({ ...step, sequences, kvBytesRead: sequences * this.meanKvBytes }))) : [];
-    this.besideOne = beside(1);
-    this.besideFull = beside(this.fullBatch);
-    this.addedToOne = new Float64Array(n);
-    this.addedToFull = new Float64Array(n);
+    this.reading = new PromptReading(plant, {
+      tokens: decoded, kvBytes: this.meanKvBytes, fullBatch: this.fullBatch, stepSeconds: (batch) => this.stepSeconds(batch),
+    });
     this.step = (batch) => this.stepSeconds(batch) * this.inflation(batch);
   }
 
@@ -176,28 +148,9 @@ export class ClosedForm {
    * Takes coefficients, and works out what does not depend on load.
    */
   public use(prefillSet: Coefficients, decodeSet: Coefficients): void {
-    const { classes, model } = this.plant;
     this.prefillSet = prefillSet;
     this.decodeSet = decodeSet;
-    const { engine } = promptPool(this.plant);
-    let mean = 0;
-    let square = 0;
-    for (let i = 0; i < this.prefillTimes.length; i++) {
-      const seconds = this.promptSteps[i].reduce((sum, step) => sum + mixedStepSeconds(model, engine, prefillSet, step), 0);
-      this.prefillTimes[i] = seconds;
-      mean += classes.weights[i] * seconds;
-      square += classes.weights[i] * seconds * seconds;
-    }
-    this.aloneSeconds = mean;
-    this.serviceScv = Math.max(0, square / (mean * mean) - 1);
-    if (this.isChunked) {
-      this.meanAddedToOne = this.addTo(this.addedToOne, this.besideOne, this.stepSeconds(1));
-      this.meanAddedToFull = this.addTo(this.addedToFull, this.besideFull, this.stepSeconds(this.fullBatch));
-      this.addedByTwoToOne = this.addedByTwo(1);
-      this.addedByTwoToFull = this.addedByTwo(this.fullBatch);
-      const most = Math.max(0, this.plant.decode.stepTokens! - this.fullBatch);
-      this.fullestStepSeconds = this.stepSeconds(this.fullBatch) + this.promptSeconds(this.fullBatch) * most / this.newTokens;
-    }
+    this.reading.use(prefillSet, decodeSet);
     this.weighWork();
   }
 
@@ -237,7 +190,7 @@ export class ClosedForm {
    */
   public solve(requestsPerSecond: number, prefillInstances: number, decodeInstances: number): void {
     const { classes, prefill, decode, link, arrivalScv } = this.plant;
-    const { latencies, firstToken, lastToken, prefillTimes } = this;
+    const { latencies, firstToken, lastToken, reading } = this;
     const aggregated = prefill === undefined;
     const prefillEngines = aggregated ? decodeInstances * decode.enginesPerInstance : prefillInstances * prefill.enginesPerInstance;
     const decodeEngines = decodeInstances * decode.enginesPerInstance;
@@ -257,10 +210,12 @@ export class ClosedForm {
 
     // the router finds a free slot wherever there is one, so that the slots of all engines are one queue's servers
     const slots = Math.round(fullBatch * decodeEngines);
+    // steps of a request that write, or read in their place
+    const steps = this.decodedTokens + (this.isChunked ? reading.meanSteps : 0);
     // seconds that a request holds its slot beside so many others in all, whose prompts an aggregated engine reads too
     const heldSeconds = (busy: number) => {
       const batch = Math.max(1, busy / decodeEngines);
-      return (this.decodedTokens + this.readingSteps) * (first + growth * (batch - 1)) + (aggregated ? batch * this.promptSeconds(batch) : 0);
+      return steps * (first + growth * (batch - 1)) + (aggregated ? batch * reading.meanSeconds(batch) : 0);
     };
     this.decodeLoad = perEngine * heldSeconds(fullBatch * decodeEngines) / fullBatch;
     const admitted = Math.min(requestsPerSecond, FULLEST * slots / heldSeconds(slots));
@@ -269,7 +224,7 @@ export class ClosedForm {
     const admission = conditionalWaitSeconds(slots, admitted, heldSeconds(slots), arrivalScv, this.workScv);
 
     // prefill pool: one prompt at a time in each engine
-    const meanPrefill = aggregated ? this.promptSeconds(seen) : this.aloneSeconds;
+    const meanPrefill = aggregated ? reading.meanSeconds(seen) : reading.meanAloneSeconds;
     const promptLoad = requestsPerSecond * meanPrefill / prefillEngines;
     this.prefillLoad = aggregated ? 0 : promptLoad;
     // an engine that writes too is chosen for what it writes, so that each has a queue of prompts of its own
@@ -284,13 +239,13 @@ export class ClosedForm {
       const load = Math.min(whileReading * promptLoad, FULLEST);
       const plain = running;
       const budget = Math.max(1, decode.stepTokens! - seen);
-      const fullReadingStep = plainStep + meanPrefill * budget / this.newTokens;
-      running = Math.min(plain / (1 - load) + load * meanPrefill * (1 + this.serviceScv) / (1 - load * load), fullReadingStep);
+      const fullReadingStep = plainStep + meanPrefill * budget / reading.meanTokens;
+      running = Math.min(plain / (1 - load) + load * meanPrefill * (1 + reading.aloneScv) / (1 - load * load), fullReadingStep);
       // who came in the same step is read in the same next one, if there is room in it
       const gated = load * running;
-      const readSeconds = meanPrefill + this.newTokens / budget * plainStep;
+      const readSeconds = meanPrefill + reading.meanTokens / budget * plainStep;
       const readLoad = Math.min(whileReading * perEngine * readSeconds, FULLEST);
-      const queued = readLoad * conditionalWaitSeconds(1, readLoad / readSeconds, readSeconds, 1, this.serviceScv);
+      const queued = readLoad * conditionalWaitSeconds(1, readLoad / readSeconds, readSeconds, 1, reading.aloneScv);
       waits = Math.max(readLoad, 1 - Math.exp(-whileReading * perEngine * running));
       // the running step, half of which everybody waits for below, is one that reads where there is a queue, whose wait has a part of it, and else one that writes
       wait = Math.max(gated, queued - ((1 - readLoad) * (running - plain) + readLoad * plain) / 2) / waits;
@@ -299,8 +254,8 @@ export class ClosedForm {
       const queueScv = 1 + (arrivalScv - 1) / queues;
       waits = waitingProbability(servers, arrivals / queues, (busy) => busy / meanPrefill, queueScv);
       // and a prompt waits for the engine that it is given to, not for the first that is free, unless prompts come in turn
-      wait = conditionalWaitSeconds(servers, arrivals / queues, meanPrefill, queueScv, this.serviceScv)
-        + (1 - 1 / servers) * Math.min(1, arrivalScv) * meanPrefill * (1 + this.serviceScv) / 2;
+      wait = conditionalWaitSeconds(servers, arrivals / queues, meanPrefill, queueScv, reading.aloneScv)
+        + (1 - 1 / servers) * Math.min(1, arrivalScv) * meanPrefill * (1 + reading.aloneScv) / 2;
     }
     this.prefillQueueSeconds = waits * wait;
     const queueVariance = waits * (2 - waits) * wait * wait;
@@ -329,20 +284,20 @@ export class ClosedForm {
     const free = 1 - admissionWaits / 2;
     const echo = 1 + promptShare / (1 - promptShare) / decodeEngines;
     const behind = free * whileReading * promptShare * echo;
-    const mostPerToken = this.isChunked ? Math.max(0, this.fullestStepSeconds - step) : Infinity;
+    const mostPerToken = Math.max(0, reading.fullestStepSeconds - step);
     const dispersion = arrivalDispersion(decodeEngines, this.decodedScv);
-    const square = this.promptSquare(seen) - (1 - dispersion) * meanPrefill * meanPrefill;
+    const square = reading.meanSquare(seen) - (1 - dispersion) * meanPrefill * meanPrefill;
     const scatteredSquare = this.promptsPerSecond * square * (1 + free * (echo * echo - 1));
     let laterSeconds = 0;
     let laterPerToken = 0;
     let variance = 0;
-    for (let i = 0; i < prefillTimes.length; i++) {
-      const read = this.isChunked ? this.readSeconds(i) : prefillTimes[i];
+    for (let i = 0; i < reading.aloneSeconds.length; i++) {
+      const read = reading.readSeconds(i, this.batch);
       let seconds = fixed + read;
       prefillSeconds += classes.weights[i] * read;
       if (link !== undefined) {
         const exposed = kvTransferSeconds(
-          this.promptKvBytes[i], flow, linkLoad, this.setUpSeconds(link, classes.inputTokens[i]), link.overlapLayers, prefillTimes[i],
+          this.promptKvBytes[i], flow, linkLoad, this.setUpSeconds(link, classes.inputTokens[i]), link.overlapLayers, reading.aloneSeconds[i],
         );
         transfer += classes.weights[i] * exposed;
         seconds += exposed;
@@ -402,7 +357,7 @@ export class ClosedForm {
   private weighWork(): void {
     const { classes: { weights }, prefill } = this.plant;
     const share = this.stepSeconds(this.fullBatch) / this.fullBatch;
-    const ofPrompts = this.isChunked ? this.addedToFull : this.prefillTimes;
+    const ofPrompts = this.reading.fullSeconds;
     let all = 0;
     let allSquares = 0;
     let writing = 0;
@@ -419,82 +374,13 @@ export class ClosedForm {
     this.heldScv = writing > 0 ? 2 * Math.max(0, allSquares / all / (writingSquares / writing) - 1) : 0;
   }
 
-  /** Seconds by which reading prompts makes steps longer than they are without; returns their mean. */
-  private addTo(added: Float64Array, beside: readonly (readonly Step[])[], stepSeconds: number): number {
-    const { classes: { weights }, model } = this.plant;
-    const { engine } = promptPool(this.plant);
-    let mean = 0;
-    for (let i = 0; i < added.length; i++) {
-      added[i] = beside[i].reduce((sum, step) => sum + mixedStepSeconds(model, engine, this.decodeSet, step) - stepSeconds, 0);
-      mean += weights[i] * added[i];
-    }
-    return mean;
-  }
-
-  /** Seconds that a prompt takes of an engine which writes so many sequences, one or more. */
-  private promptSeconds(batch: number): number {
-    if (!this.isChunked) {
-      return this.aloneSeconds;
-    }
-    const fullness = this.fullness(batch);
-    // by Little's law as many prompts come in a step as last tokens are written; their parts meet in one by chance, and always where they fill all steps
-    const prompts = batch / Math.max(1, this.decodedTokens);
-    const parts = prompts * this.readingSteps;
-    const full = prompts * this.newTokens / Math.max(1, this.plant.decode.stepTokens! - batch);
-    const reading = Math.max(1 - Math.exp(-parts), Math.min(1, parts, full));
-    return between(this.meanAddedToOne, this.meanAddedToFull, fullness)
-      + this.readingSteps * (1 - reading / parts) * between(this.addedByTwoToOne, this.addedByTwoToFull, fullness);
-  }
-
-  /** Seconds by which a step that reads parts of two prompts is longer than two steps that read one each, at the mean of these parts. */
-  private addedByTwo(batch: number): number {
-    const { plant: { classes: { weights }, model, decode: { engine } }, readingSteps } = this;
-    let attention = 0;
-    this.promptSteps.forEach((steps, i) => steps.forEach(({ attentionFlops }) => { attention += weights[i] * attentionFlops; }));
-    const seconds = (parts: number) => mixedStepSeconds(model, engine!, this.decodeSet, {
-      sequences: batch,
-      kvBytesRead: batch * this.meanKvBytes,
-      newTokens: parts * this.newTokens / readingSteps,
-      attentionFlops: parts * attention / readingSteps,
-      prompts: parts / readingSteps,
-    });
-    return seconds(2) - 2 * seconds(1) + seconds(0);
-  }
-
-  /** Mean square of what prompts take of an engine that writes so many sequences. */
-  private promptSquare(batch: number): number {
-    const { weights } = this.plant.classes;
-    let square = 0;
-    for (let i = 0; i < weights.length; i++) {
-      const seconds = this.isChunked ? between(this.addedToOne[i], this.addedToFull[i], this.fullness(batch)) : this.prefillTimes[i];
-      square += weights[i] * seconds * seconds;
-    }
-    return square;
-  }
-
-  /** Seconds of the steps that read a prompt of a class, which write what the engine has to write too. */
-  private readSeconds(i: number): number {
-    const beside = (batch: number) => (
-      between(this.addedToOne[i], this.addedToFull[i], this.fullness(batch)) + this.promptSteps[i].length * this.stepSeconds(batch));
-    return this.batch < 1 ? between(this.prefillTimes[i], beside(1), this.batch) : beside(this.batch);
-  }
-
-  /** How far a batch is from one sequence to a full one. */
-  private fullness(batch: number): number {
-    return this.fullBatch > 1 ? (batch - 1) / (this.fullBatch - 1) : 0;
-  }
-
   /** How much longer tokens take where the engine reads prompts too. */
   private inflation(batch: number): number {
-    return this.promptsPerSecond === 0 ? 1 : 1 / (1 - Math.min(this.promptsPerSecond * this.promptSeconds(batch), FULLEST));
+    return this.promptsPerSecond === 0 ? 1 : 1 / (1 - Math.min(this.promptsPerSecond * this.reading.meanSeconds(batch), FULLEST));
   }
 
   private setUpSeconds({ blockTokens }: KvLink, inputTokens: number): number {
     const { linkBaseSeconds, linkDescriptorSeconds } = this.prefillSet;
     return blockTokens === undefined ? linkBaseSeconds : postingSeconds(this.plant.model.kvTensors, inputTokens, blockTokens, linkDescriptorSeconds);
   }
-}
-
-function between(from: number, to: number, share: number): number {
-  return from + (to - from) * share;
 }

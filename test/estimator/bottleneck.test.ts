@@ -47,7 +47,7 @@ test('of random fleets the parts make the time, and the largest is the bottlenec
     const batch = Math.min(form.fullBatch, 1 + form.batch);
     const k = fill(new Coefficients(), (service.resolved.prefill ?? service.resolved.decode).set);
     const { engine } = promptPool(plant);
-    const prompt = form.promptSteps.reduce((sum, steps, i) => (
+    const prompt = form.reading.steps.reduce((sum, steps, i) => (
       sum + plant.classes.weights[i] * steps.reduce((seconds, step) => seconds + mixedStepSeconds(plant.model, engine, k, step), 0)), 0);
     const tokens = form.stepSeconds(batch) * form.decodedTokens / batch;
     for (const { name } of service.stages()) {
