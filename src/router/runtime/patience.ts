@@ -4,7 +4,7 @@
  */
 export class Patience {
   private readonly onEnd: () => void;
-  private timer?: NodeJS.Timeout;
+  private readonly timer: NodeJS.Timeout;
   private immediate?: NodeJS.Immediate;
 
   /**
@@ -16,6 +16,12 @@ export class Patience {
     this.timer = setTimeout(() => {
       this.immediate = setImmediate(this.onEnd);
     }, millis);
+  }
+
+  /** Something has come, and is waited for anew. */
+  public renew(): void {
+    clearImmediate(this.immediate);
+    this.timer.refresh();
   }
 
   /** What was waited for has come. */

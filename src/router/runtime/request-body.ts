@@ -3,6 +3,7 @@ import { HeldBodies } from './admission/held-bodies';
 import { LimitsConfig } from './config';
 import { Exchange } from './exchange';
 import { HttpRequest } from './listener';
+import { Patience } from './patience';
 import { CallerGone, CallerStalled } from './wire/answer';
 import { ApiError } from './wire/api-error';
 
@@ -39,19 +40,19 @@ async function gathered(request: HttpRequest, limits: LimitsConfig, hold: (bytes
   let length = 0;
   return new Promise<Buffer>((resolve, reject) => {
     const fail = (error: Error) => {
-      clearTimeout(stalled);
-      clearTimeout(late);
+      stalled.end();
+      late.end();
       // the rest is read and dropped, so that the caller gets to read its answer.
       request.off('data', gather);
       chunks.length = 0;
       reject(error);
     };
     const leave = () => fail(new CallerGone('the caller closed its connection'));
-    const stalled = setTimeout(() => fail(new CallerStalled('the caller sent no byte of its request for too long')), writeStallSeconds * 1000);
-    const late = setTimeout(
-      () => fail(new CallerStalled(`the caller took longer than ${bodyTimeoutSeconds} s to send its request`)), bodyTimeoutSeconds * 1000);
+    const stalled = new Patience(writeStallSeconds * 1000, () => fail(new CallerStalled('the caller sent no byte of its request for too long')));
+    const late = new Patience(
+      bodyTimeoutSeconds * 1000, () => fail(new CallerStalled(`the caller took longer than ${bodyTimeoutSeconds} s to send its request`)));
     const gather = (chunk: Buffer) => {
-      stalled.refresh();
+      stalled.renew();
       length += chunk.length;
       if (length > maxBodyBytes) {
         return fail(tooLong(limits));
@@ -65,8 +66,8 @@ async function gathered(request: HttpRequest, limits: LimitsConfig, hold: (bytes
     };
     request.on('data', gather);
     request.once('end', () => {
-      clearTimeout(stalled);
-      clearTimeout(late);
+      stalled.end();
+      late.end();
       request.off('close', leave);
       resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks));
     });

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { IncomingMessage, request } from 'node:http';
 import * as net from 'node:net';
 import { ask, chat, chunkOf, configOf, DONE, drained, KEY, MockEngine, routerFor, sleep, sse, streamOf, until } from './harness';
 import { bundle, OUT, ROOT, RouterProcess } from './router-process';
@@ -82,6 +84,28 @@ test('a router that was paused does not take for silent what has spoken meanwhil
   for (const response of [begun, await asked]) {
     expect(await drained(response)).toEqual({ text: texts.map((text) => sse(chunkOf(text))).join('') + DONE, broken: false });
   }
+  await engine.stop();
+});
+
+test('a router that was paused reads what has come of a body meanwhile', async () => {
+  const engine = await MockEngine.start(streamOf(['a']));
+  const router = launch(configOf(
+    [{ name: 'decode', role: 'decode', protocol: 'openai', url: engine.url }], { limits: { bodyTimeoutSeconds: 2, writeStallSeconds: 2 } }));
+  const url = `http://127.0.0.1:${(await router.said('listening')).port}`;
+  const body = JSON.stringify(chat({ stream: true }));
+  const sent = request(`${url}/v1/chat/completions`, { method: 'POST', headers: { 'authorization': `Bearer ${KEY}`, 'content-length': body.length } });
+  const answered = once(sent, 'response');
+  sent.write(body.slice(0, 10));
+  // by then the router has the beginning.
+  await fetch(`${url}/healthz`);
+  router.child.kill('SIGSTOP');
+  sent.end(body.slice(10));
+  // it is the time that passes which is tested.
+  await sleep(3_000);
+  router.child.kill('SIGCONT');
+  const [response] = await answered as [IncomingMessage];
+  expect(response.statusCode).toBe(200);
+  response.resume();
   await engine.stop();
 });
 
