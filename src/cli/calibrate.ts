@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { attempt } from './attempt';
 import { AskedEngine, ToldMeasurements, readMeasurements } from './measurement-file';
 import { readSpec } from './spec-file';
-import { NO_PROGRESS_BAR, progressBar, table, time } from './text-table';
+import { NO_PROGRESS_BAR, percent, progressBar, table, time } from './text-table';
 import { checkWritable, writing } from './written-file';
 import { CalibrationSpec, DeploymentSpec } from '../estimator';
 import { calibrate as fit } from '../estimator/calibration/calibrate';
@@ -271,10 +271,6 @@ function uselessness(before: Score, fitted: Score, metrics: readonly CalibratedM
     ] : [],
     ...metrics.flatMap(({ metric, heldOut: { mape } = { mape: 0 } }) => mape > ABSURD ? [`${metric.toUpperCase()} that was held out is off by ${percent(mape)}`] : []),
   ];
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
 }
 
 /** The first requests of a run, those that came while these were served as load to them alone. */

@@ -4,7 +4,7 @@ import { Score, mean, score } from '../estimator/calibration/score';
 import { ProblemsError } from '../problems';
 import { RequestTrace } from '../workload';
 import { readMeasurements } from './measurement-file';
-import { table, time } from './text-table';
+import { percent, table, time } from './text-table';
 
 const NAMES = { ttft: 'time to first token', tpot: 'time per output token' } as const;
 
@@ -79,7 +79,6 @@ function latencyOf(times: readonly number[]): SimulatedLatency {
 
 /** Comparisons as text for a terminal, a table of what was measured and one of errors. */
 export function comparisonText(comparisons: readonly RunComparison[]): string {
-  const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
   const signed = (share: number) => `${share > 0 ? '+' : ''}${percent(share)}`;
   return [
     table([

@@ -25,6 +25,11 @@ export function time(seconds: number): string {
   return seconds < 1 ? `${number(seconds * 1000)} ms` : `${number(seconds)} s`;
 }
 
+/** A share with one decimal: `12.3 %`. */
+export function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
 /** The 80 % interval of a figure. */
 export function interval(range: Range, format: (value: number) => string): string {
   return `${format(range.low)}..${format(range.high)}`;

@@ -372,4 +372,3 @@ function isAmount(value: unknown): value is number {
 function isCount(value: unknown): value is number {
   return Number.isInteger(value) && (value as number) > 0 && (value as number) <= 1_000_000;
 }
-

@@ -68,8 +68,6 @@ export interface ResponseListener {
  * that is done with it.
  */
 export class Connection {
-  /** Where `Connections` has it. */
-  public index = 0;
   private readonly socket: Socket;
   private readonly hearing: Hearing;
   private readonly isTls: boolean;

@@ -11,7 +11,7 @@ export class Connections {
   private readonly place: Place;
   private readonly hostLine: string;
   private readonly hearing: Hearing = { heard: false };
-  private readonly open: Connection[] = [];
+  private readonly open = new Set<Connection>();
   private readonly idle: Connection[] = [];
   private isClosed = false;
 
@@ -73,7 +73,7 @@ export class Connections {
 
   private connect(): Connection {
     const connection = new Connection(this.place, this.hearing, (idle) => this.rest(idle), (closed) => this.forget(closed));
-    connection.index = this.open.push(connection) - 1;
+    this.open.add(connection);
     return connection;
   }
 
@@ -86,11 +86,7 @@ export class Connections {
   }
 
   private forget(connection: Connection): void {
-    const last = this.open.pop()!;
-    if (last !== connection) {
-      last.index = connection.index;
-      this.open[last.index] = last;
-    }
+    this.open.delete(connection);
     const at = this.idle.indexOf(connection);
     if (at !== -1) {
       this.idle.splice(at, 1);

@@ -1,4 +1,4 @@
-import { Fields, isObject } from './fields';
+import { Fields, isNothing, isObject } from './fields';
 
 const DATA = 'data: ';
 /** Where the text of a chunk begins. A quote within a text is escaped, so a text never looks like it. */
@@ -112,8 +112,4 @@ function onlyTextOf(chunk: unknown): string | undefined {
   const isText = typeof content === 'string' && content !== '' && object !== 'error' && others.length === 0
     && [finishReason, usage, error, ...Object.values(more)].every(isNothing);
   return isText ? content : undefined;
-}
-
-function isNothing(value: unknown): boolean {
-  return value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0);
 }

@@ -123,9 +123,7 @@ const PART = tagged('type', {
   audio_url: media('audio_url'),
   input_audio: openObject({ input_audio: openObject({ data: TEXT, format: TEXT }) }),
   // of engines, which are not known here any closer.
-  ...Object.fromEntries([
-    'thinking', 'reasoning', 'input_text', 'output_text', 'input_image', 'tool_reference',
-  ].map((type) => [type, OBJECT])),
+  ...Object.fromEntries(['thinking', 'reasoning', 'input_text', 'output_text', 'input_image', 'tool_reference'].map((type) => [type, OBJECT])),
   // tensors, which engines unpickle.
   ...Object.fromEntries(['image_embeds', 'audio_embeds', 'video_embeds', 'prompt_embeds'].map((type) => [type, LOADED])),
 });

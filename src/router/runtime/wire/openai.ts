@@ -1,7 +1,7 @@
 import { ApiError, invalid, ROUTERS_FAULT } from './api-error';
 import { chunkOf, isGivenUp, tokenCountOf } from './completion';
 import { EngineRequest } from './engine-request';
-import { checkServed, FieldProblems, Fields, isObject } from './fields';
+import { checkServed, FieldProblems, Fields, isNothing, isObject } from './fields';
 import { withMembers } from './json-object';
 import { check, Kind } from './kinds';
 import { readBody } from './long-texts';
@@ -157,7 +157,7 @@ const NO_USAGE = /: ?null/y;
 
 /** Where events may first say something besides text. */
 export function moreThanText(events: string): number {
-  let first = usageIn(events);
+  let first = usageAt(events);
   for (const told of TOLD_BESIDE_TEXT) {
     const at = events.indexOf(told);
     if (at !== -1 && at < first) {
@@ -167,7 +167,8 @@ export function moreThanText(events: string): number {
   return first;
 }
 
-function usageIn(events: string): number {
+/** Where events first tell usage; their length if they do not. */
+function usageAt(events: string): number {
   for (let at = events.indexOf(USAGE); at !== -1; at = events.indexOf(USAGE, NO_USAGE.lastIndex)) {
     NO_USAGE.lastIndex = at + USAGE.length;
     if (!NO_USAGE.test(events)) {
@@ -179,9 +180,5 @@ function usageIn(events: string): number {
 
 function isPartOfAnswer(choice: unknown): boolean {
   const { text, delta } = isObject(choice) ? choice : {} as Fields;
-  return isSomething(text) || (isObject(delta) && Object.entries(delta).some(([name, value]) => name !== 'role' && isSomething(value)));
-}
-
-function isSomething(value: unknown): boolean {
-  return (value ?? '') !== '' && !(Array.isArray(value) && value.length === 0);
+  return !isNothing(text) || (isObject(delta) && Object.entries(delta).some(([name, value]) => name !== 'role' && !isNothing(value)));
 }
