@@ -102,6 +102,8 @@ describe('emulate', () => {
     });
     // for an engine that pads prompts, no prompt is too short for a hand-off.
     expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'disaggregated; reason=long_prompt']);
+    const metrics = await (await fetch(`${emulation.url}/metrics`)).text();
+    expect(metrics).toContain('router_prompt_tokens_total{target="prefill",source="unknown"} 201');
   });
 
   const chatOf = async (url: string, body: object) => {

@@ -89,6 +89,7 @@ export class EngineServer {
       seconds: promptSeconds,
       done: () => sendJson(response, {
         choices: [{ index: 0, message: { role: 'assistant', content: '' }, finish_reason: 'length' }],
+        usage: { prompt_tokens: inputTokens, completion_tokens: 1, total_tokens: inputTokens + 1 },
         kv_transfer_params: {
           do_remote_prefill: true,
           do_remote_decode: false,
