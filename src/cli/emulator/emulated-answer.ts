@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { ServerResponse } from 'node:http';
 import { EmulatedText } from './emulated-text';
 
-/** Who asked how. */
+/** What an answer is made of, and how it is told. */
 export interface AnswerParts {
   readonly response: ServerResponse;
   readonly text: EmulatedText;
