@@ -49,7 +49,7 @@ export function infoLine(estimate: Estimate): string {
     latencyText(estimate, 'TTFT', 'ttftSeconds'),
     latencyText(estimate, 'TPOT', 'tpotSeconds'),
     cost ? `$${figure(cost)} per million output tokens` : 'no published price',
-    `at most ${figure(estimate.goodputRequestsPerSecond)} requests/s${promise}`,
+    `at most ${figure(estimate.goodputRequestsPerSecond)} requests/s${peak === '' ? '' : ' on average'}${promise}`,
     `bottleneck ${estimate.bottleneck}`,
     `confidence ${estimate.confidence.level}: ${estimate.confidence.reason}`,
   ].join(', ') + ' (ranges are 80 % intervals)';

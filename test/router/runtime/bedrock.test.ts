@@ -323,6 +323,8 @@ describe('exceptions', () => {
     ['a call of a tool without its result', { messages: [...USER, { role: 'assistant', content: [{ toolUse: { toolUseId: 'a', name: 'a b', input: [1] } }] }, ...USER] },
       'ValidationException', 'messages[1].content[0].toolUse.name: expected 1 to 64 letters, digits, _ or -, got "a b"; '
         + 'messages[1].content[0].toolUse.input: expected an object, got [1]; messages[1].content[0].toolUse: expected a toolResult of its id in the message after it'],
+    ['a conversation that the model begins', { messages: [{ role: 'assistant', content: [{ text: 'hi' }] }, ...USER] },
+      'ValidationException', 'messages[0].role: a conversation starts with a message of the user'],
     ['nothing but a cache point', { messages: [{ role: 'user', content: [{ cachePoint: { type: 'default' } }] }] },
       'ValidationException', 'messages[0].content: expected something besides cachePoint'],
     ['another tier', { serviceTier: { type: 'reserved' } }, 'ValidationException',

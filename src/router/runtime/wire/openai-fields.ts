@@ -3,7 +3,7 @@ import { BOOLEAN, either, kind, listOf, Members, number, OBJECT, object, oneOf, 
 
 /*
  * The fields of OpenAI's API, https://platform.openai.com/docs/api-reference, and those that engines add to it: vLLM's `ChatCompletionRequest` and
- * `CompletionRequest`, SGLang's, and the Cerebras SDK's. What names the insides of an engine, such as its ranks, peers, sessions, adapters or code, is none of
+ * `CompletionRequest`, SGLang's, and the Cerebras SDK's. What names the insides of an engine, such as its ranks, peers, adapters or code, is none of
  * a caller's, and is not here.
  */
 const NAMES_A_REQUEST = refused('requests are named by the router alone');

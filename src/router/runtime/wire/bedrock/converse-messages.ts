@@ -74,6 +74,7 @@ class Conversation {
   /** What is said before anybody speaks: chat templates read one system message, at the start. */
   private readonly system: string[] = [];
   private readonly turns: Fields[] = [];
+  private hasUser = false;
   /** Where calls of the message before are that have no result yet, by their ids. */
   private readonly awaited = new Map<unknown, string>();
 
@@ -97,9 +98,13 @@ class Conversation {
         this.addSystem(blocks);
         return;
       case 'assistant':
+        if (!this.hasUser) {
+          problems.add(`${path}.role`, 'a conversation starts with a message of the user');
+        }
         turns.push(this.assistantMessage(blocks));
         return;
       default:
+        this.hasUser = true;
         turns.push(...this.userMessages(blocks));
     }
   }
