@@ -13,7 +13,12 @@ export class JsonSyntaxError extends Error {
     super(`expected ${expected}`);
     this.name = 'JsonSyntaxError';
     const before = text.slice(0, offset);
-    this.line = before.split('\n').length;
+    let line = 1;
+    // no list of lines: there may be as many as characters.
+    for (let at = before.indexOf('\n'); at !== -1; at = before.indexOf('\n', at + 1)) {
+      line++;
+    }
+    this.line = line;
     this.column = offset - before.lastIndexOf('\n');
     this.got = kindOf(text.charAt(offset));
   }

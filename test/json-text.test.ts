@@ -29,6 +29,10 @@ test.each([['a text', '"a', 10_000_002], ['escapes', '"\\n', 20_000_002], ['list
   expect(syntaxErrorOf(begun + begun.slice(1).repeat(9_999_999))).toMatchObject({ line: 1, column: at });
 });
 
+test('megabytes of line breaks are counted', () => {
+  expect(syntaxErrorOf(`${'\n'.repeat(10_000_000)}x`)).toMatchObject({ line: 10_000_001, column: 1 });
+});
+
 test('whatever becomes of JSON, it is read as JSON.parse reads it, or refused at a place that it has', () => {
   fc.assert(fc.property(fc.json(), fc.nat(), fc.constantFrom('', '"', '\\', ',', '}', ']', ':', '0', '.', 'e', '-', 'x', '\n', ' ', '\u0001', 'é'), (json, at, other) => {
     const text = json.slice(0, at % json.length) + other + json.slice(at % json.length + 1);

@@ -129,6 +129,14 @@ test('bytes that are no UTF-8 are refused', () => {
   expect(() => parseConverse(Buffer.from(bytes), MODEL, false, false)).toThrow('the body is not UTF-8');
 });
 
+test('long names count as the text that they are', () => {
+  const parameters = { type: 'object', properties: { [LONG]: { type: 'string' } } };
+  const request = chat({ tools: [{ type: 'function', function: { name: 'f', parameters } }] });
+  const { body, longTexts } = openAi(request);
+  expect(longTexts).toBeDefined();
+  expect(promptTextOf(body, longTexts)).toEqual(promptTextOf(request));
+});
+
 test('prompts of different long salts share nothing', () => {
   const promptOf = (salt: string) => readPrompt(openAi(chat({ messages: [{ role: 'user', content: LONG }], cache_salt: salt })), 10, 'caller').blocks;
   const known = new Set(promptOf(`${LONG}a`));

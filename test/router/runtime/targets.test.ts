@@ -245,7 +245,7 @@ describe('a target', () => {
   });
 
   describe('one of whose engines fails requests in a row', () => {
-    const failure = (caller: string, ...elsewhere: Endpoint[]): FailedRequest => ({ caller, endpoints: new Set(elsewhere), untilMillis: Infinity });
+    const failure = (caller: string, ...elsewhere: Endpoint[]): FailedRequest => ({ caller, kind: '', endpoints: new Set(elsewhere), untilMillis: Infinity });
     const fail = (endpoint: Endpoint, millis: number, failed = failure('caller')) => {
       failed.endpoints.add(endpoint);
       endpoint.failed(millis, failed, 'status 500');
@@ -312,6 +312,7 @@ describe('a target', () => {
     test('does not blame the engine for those of one caller while it answers another', async () => {
       const { both, endpoints: [a] } = await two();
       a.succeeded(0, 'other');
+      a.succeeded(0, 'caller');
       [1, 2, 3, 4].forEach(() => fail(a, 1));
       expect(a.isReliable(2)).toBe(true);
       fail(a, 2, failure('other'));

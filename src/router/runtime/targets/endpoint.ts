@@ -67,9 +67,10 @@ export class Endpoint implements EngineState {
   private failures: readonly FailedRequest[] = [];
   private ejections = 0;
   private ejectedUntil = 0;
-  /** Who was answered last, and when. */
+  /** Who was answered last, and when, and when somebody else was before. */
   private answeredCaller = '';
   private answeredMillis = -Infinity;
+  private otherMillis = -Infinity;
 
   /**
    * @param url base URL of the engine.
@@ -161,7 +162,10 @@ export class Endpoint implements EngineState {
 
   /** A request of a caller went as it should: the engine answered it, be it with a refusal. */
   public succeeded(now: number, caller: string): void {
-    this.answeredCaller = caller;
+    if (caller !== this.answeredCaller) {
+      this.otherMillis = this.answeredMillis;
+      this.answeredCaller = caller;
+    }
     this.answeredMillis = now;
     if (this.failures.length > 0) {
       this.failures = [];
@@ -180,8 +184,8 @@ export class Endpoint implements EngineState {
       return;
     }
     this.failures = [...this.failures.filter((one) => one !== request && isOfEngine(one)), request].slice(-FAILURES_TO_EJECT);
-    const isOfCaller = now - this.answeredMillis < GOOD_MILLIS && this.answeredCaller !== request.caller
-      && this.failures.every(({ caller }) => caller === request.caller);
+    const othersMillis = this.answeredCaller === request.caller ? this.otherMillis : this.answeredMillis;
+    const isOfCaller = now - othersMillis < GOOD_MILLIS && this.failures.every(({ caller }) => caller === request.caller);
     if (this.ejections > 0 || (this.failures.length === FAILURES_TO_EJECT && !isOfCaller)) {
       const millis = Math.min(MAX_EJECTION_MILLIS, EJECTION_MILLIS * 2 ** this.ejections);
       this.ejections++;

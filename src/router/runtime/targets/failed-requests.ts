@@ -15,6 +15,8 @@ export type Part = 'prefill' | 'answer';
 /** A request that an engine failed. */
 export interface FailedRequest {
   readonly caller: string;
+  /** Of all requests that look like it at first sight. */
+  readonly kind: string;
   /** All engines that did. */
   readonly endpoints: Set<Endpoint>;
   readonly untilMillis: number;
@@ -25,11 +27,15 @@ export interface FailedRequest {
  */
 export class FailedRequests {
   private readonly requests = new Map<string, FailedRequest>();
+  /** How many there are of each kind. */
+  private readonly kinds = new Map<string, number>();
 
   /** The engines that failed a part of a request, which comes again. */
   public enginesOf(caller: string, asked: EngineRequest, part: Part): ReadonlySet<Endpoint> {
-    // a digest costs more than all else, and most of the time nothing has failed.
-    return this.size === 0 ? NONE : this.requests.get(keyOf(caller, asked, part))?.endpoints ?? NONE;
+    this.forgetOld();
+    const kind = kindOf(caller, asked, part);
+    // a digest costs more than all else, and most of the time nothing like it has failed.
+    return this.kinds.has(kind) ? this.requests.get(keyOf(kind, asked))?.endpoints ?? NONE : NONE;
   }
 
   /**
@@ -42,31 +48,48 @@ export class FailedRequests {
    * @param why for the log.
    */
   public blame(caller: string, asked: EngineRequest, part: Part, endpoint: Endpoint, why: string): void {
+    this.forgetOld();
     const now = performance.now();
-    const key = keyOf(caller, asked, part);
-    const request = this.size === 0 ? undefined : this.requests.get(key);
-    const failed = request ?? { caller, endpoints: new Set<Endpoint>(), untilMillis: now + MEMORY_MILLIS };
-    this.requests.set(key, failed);
-    if (this.requests.size > MAX_REQUESTS) {
-      this.requests.delete(this.requests.keys().next().value!);
+    const kind = kindOf(caller, asked, part);
+    const key = keyOf(kind, asked);
+    let failed = this.requests.get(key);
+    if (failed === undefined) {
+      failed = { caller, kind, endpoints: new Set<Endpoint>(), untilMillis: now + MEMORY_MILLIS };
+      this.requests.set(key, failed);
+      this.kinds.set(kind, (this.kinds.get(kind) ?? 0) + 1);
+      if (this.requests.size > MAX_REQUESTS) {
+        this.forget(...this.requests.entries().next().value!);
+      }
     }
     failed.endpoints.add(endpoint);
     endpoint.failed(now, failed, why);
   }
 
-  /** How many are known still. */
-  private get size(): number {
+  private forgetOld(): void {
     const now = performance.now();
-    for (const [key, { untilMillis }] of this.requests) {
-      if (untilMillis > now) {
+    for (const [key, request] of this.requests) {
+      if (request.untilMillis > now) {
         break;
       }
-      this.requests.delete(key);
+      this.forget(key, request);
     }
-    return this.requests.size;
+  }
+
+  private forget(key: string, { kind }: FailedRequest): void {
+    this.requests.delete(key);
+    const left = this.kinds.get(kind)! - 1;
+    if (left === 0) {
+      this.kinds.delete(kind);
+    } else {
+      this.kinds.set(kind, left);
+    }
   }
 }
 
-function keyOf(caller: string, { path, bytes }: EngineRequest, part: Part): string {
-  return createHash('sha256').update(JSON.stringify([caller, path, part])).update(bytes).digest('base64');
+function kindOf(caller: string, { path, bytes }: EngineRequest, part: Part): string {
+  return JSON.stringify([caller, path, part, bytes.length]);
+}
+
+function keyOf(kind: string, { bytes }: EngineRequest): string {
+  return createHash('sha256').update(kind).update(bytes).digest('base64');
 }

@@ -43,7 +43,7 @@ export function promptTextOf(request: { readonly [name: string]: unknown }, long
         if (MEDIA.has(name)) {
           tokens += MEDIA_TOKENS;
         } else {
-          bytes += name.length;
+          bytes += longTexts?.byteLength(name) ?? Buffer.byteLength(name);
           left.push(member);
         }
       }
