@@ -18,7 +18,8 @@ export class WritingBatch {
   public growthBytes = 0;
 
   private step = 0;
-  private readonly sequences: Sequence[] = [];
+  /** By place; nobody where it is free, as who was there may be in another engine by now. */
+  private readonly sequences: (Sequence | undefined)[] = [];
   private readonly freePlaces: number[] = [];
   /** Places by the step after which they have their last token. */
   private readonly leaving = new TaskHeap();
@@ -72,7 +73,7 @@ export class WritingBatch {
     while (bending.key <= this.step) {
       const task = bending.pop();
       const { bytes, most } = layerKinds[task % layerKinds.length];
-      const context = this.contextOf(this.sequences[Math.floor(task / layerKinds.length)]);
+      const context = this.contextOf(this.sequences[Math.floor(task / layerKinds.length)]!);
       this.kvBytesRead -= bytes * (context - most);
       this.growthBytes -= bytes;
     }
@@ -83,7 +84,7 @@ export class WritingBatch {
     if (this.leaving.key > this.step) {
       return undefined;
     }
-    const sequence = this.sequences[this.leaving.pop()];
+    const sequence = this.sequences[this.leaving.pop()]!;
     const context = this.contextOf(sequence);
     this.kvBytesRead -= kvReadBytes(this.model, context);
     this.growthBytes -= this.growthOf(context);
@@ -93,7 +94,7 @@ export class WritingBatch {
 
   /** Takes out a sequence, wherever it is. */
   public remove(sequence: Sequence): void {
-    const others = this.sequences.filter((one, place) => one !== sequence && one.place === place);
+    const others = this.sequences.filter((one): one is Sequence => one !== undefined && one !== sequence);
     this.putOut(sequence);
     others.forEach((one) => this.putOut(one));
     this.clear();
@@ -113,6 +114,7 @@ export class WritingBatch {
 
   private putOut(sequence: Sequence): void {
     this.freePlaces.push(sequence.place);
+    this.sequences[sequence.place] = undefined;
     sequence.written = this.step - sequence.since - sequence.inputTokens;
     sequence.place = -1;
     this.size -= 1;
