@@ -149,7 +149,7 @@ test.each([
   ['{"a": 1} x', '1:10', 'the end of the text'],
   ['{"a" 1}', '1:6', '":"'],
   ['', '1:1', 'a value'],
-  ['{"a": "x\n"}', '1:7', 'a value'],
+  ['{"a": "x\n"}', '1:9', 'the end of a string, without control characters in it'],
 ])('broken JSON %j names line and column', (text, place, expected) => {
   const file = specFile(text);
   expect(problemsOf(file)).toEqual([expect.objectContaining({
