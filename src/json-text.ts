@@ -51,8 +51,8 @@ export function parseJson(text: string): unknown {
 /** Levels of nesting that are followed: more would exhaust the stack. */
 const MAX_LEVELS = 1000;
 const SCALAR = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
-/** A part of a string: a pattern for all of it would fill the stack where it is long. */
-const PART_OF_STRING = /(?:[^"\\\u0000-\u001f]+|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})){1,1000}/y;
+const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
+const [QUOTE, BACKSLASH] = ['"', '\\'].map((character) => character.charCodeAt(0));
 const [SPACE, TAB, CARRIAGE_RETURN, LINE_FEED] = [' ', '\t', '\r', '\n'].map((character) => character.charCodeAt(0));
 
 /** Walks text that is known not to be JSON up to the first character that does not fit. */
@@ -108,8 +108,13 @@ class Locator {
     if (!this.take('"')) {
       return false;
     }
-    while (this.match(PART_OF_STRING)) {
-      // the next one.
+    // no pattern for all of it: where it is long, that would fill the stack.
+    for (let code = this.code; code >= 0x20 && code !== QUOTE; code = this.code) {
+      if (code !== BACKSLASH) {
+        this.offset++;
+      } else if (!this.match(ESCAPE)) {
+        break;
+      }
     }
     const end = this.text.charAt(this.offset);
     this.expect(end === '"', end === '\\' ? 'an escape sequence of JSON' : 'the end of a string, without control characters in it');
@@ -117,10 +122,15 @@ class Locator {
     return true;
   }
 
+  /** The next character; NaN at the end. */
+  private get code(): number {
+    return this.text.charCodeAt(this.offset);
+  }
+
   /** Takes a character, if it comes next after white space. */
   private take(character: string): boolean {
     this.space();
-    if (this.text.charCodeAt(this.offset) !== character.charCodeAt(0)) {
+    if (this.code !== character.charCodeAt(0)) {
       return false;
     }
     this.offset++;
@@ -137,7 +147,7 @@ class Locator {
   }
 
   private space(): void {
-    let code = this.text.charCodeAt(this.offset);
+    let code = this.code;
     while (code === SPACE || code === LINE_FEED || code === CARRIAGE_RETURN || code === TAB) {
       code = this.text.charCodeAt(++this.offset);
     }
