@@ -31,9 +31,11 @@ function simulateSettled(service: Service, counts: Counts): SimulationOutcome {
 
 /** Whether promises that a run keeps may be missed by a longer one. */
 function mayMiss({ backlogGrows, steadiness, objectives }: Simulation): boolean {
-  return !backlogGrows && steadiness !== undefined && !steadiness.isSteady && objectives.every(isHeld) && objectives.some((
-    { metric, simulatedSeconds, objectiveSeconds },
-  ) => metric !== 'tpotSeconds' && simulatedSeconds * (1 + ERRORS * steadiness.ttftErrorShare) > objectiveSeconds);
+  if (backlogGrows || steadiness === undefined || steadiness.isSteady || !objectives.every(isHeld)) {
+    return false;
+  }
+  const most = 1 + ERRORS * steadiness.ttftErrorShare;
+  return objectives.some(({ metric, simulatedSeconds, objectiveSeconds }) => metric !== 'tpotSeconds' && simulatedSeconds * most > objectiveSeconds);
 }
 
 // simulates a fleet with the headroom of its spec
