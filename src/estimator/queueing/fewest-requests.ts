@@ -2,8 +2,8 @@
  * How often requests come to one of `engines` engines while it reads a prompt, over how often they come to it on average, where each goes to the engine with
  * the fewest. One that has just been given a request has no longer the fewest, and none of its own ends before it writes again.
  *
- * Exact for one engine; else what simulations show (of 2 to 16 engines at loads of 0.3 to 0.9, both ways to read prompts: within 0.2, but for answers of so
- * few lengths that they end together).
+ * Exact for one engine; else a fit to simulations (of 2 to 16 engines at loads of 0.3 to 0.9, both ways to read prompts: within 0.2, but for answers of so
+ * few lengths that they end together). What estimates are off by with it, `benchmark/closed-form.ts` tells.
  *
  * @param load share of their capacity that is in use.
  * @param writesMeanwhile whether engines write tokens in the steps in which they read.
