@@ -29,9 +29,10 @@ const begun = (header: string, body = '', key = KEY) => {
   socket.write(`POST /v1/chat/completions HTTP/1.1\r\nhost: r\r\nauthorization: Bearer ${key}\r\n${header}\r\n\r\n${body}`);
   return socket;
 };
-const chunkedBody = async (text: string) => fetch(`${router.url}/v1/chat/completions`, {
-  method: 'POST', headers: { authorization: `Bearer ${KEY}` }, body: new Blob([text]).stream(), duplex: 'half',
-} as any);
+const chunkedBody = async (text: string) => {
+  const streamed = { body: new Blob([text]).stream(), duplex: 'half' } as RequestInit;
+  return fetch(`${router.url}/v1/chat/completions`, { method: 'POST', headers: { authorization: `Bearer ${KEY}` }, ...streamed });
+};
 const isFull = async () => (await ask(router.url, sized(900))).status === 429;
 const hasRoom = async () => (await ask(router.url, sized(1000))).status === 200;
 
