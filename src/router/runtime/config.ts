@@ -72,6 +72,7 @@ export interface RoutingConfig {
 /** Bounds on requests. */
 export interface LimitsConfig {
   readonly maxBodyBytes: number;
+  readonly maxBodyValues: number;
   readonly maxHeldBytes: number;
   readonly maxHeaderBytes: number;
   readonly requestTimeoutSeconds: number;

@@ -5,13 +5,27 @@ import { Exchange } from './exchange';
 import { HttpRequest } from './listener';
 import { Patience } from './patience';
 import { CallerGone, CallerStalled } from './wire/answer';
-import { ApiError } from './wire/api-error';
+import { ApiError, invalid } from './wire/api-error';
+import { jsonSize } from './wire/json-size';
+
+/** A quarter of what a value of JSON takes in memory when it is parsed: a byte of a body is there four times. */
+const BYTES_A_VALUE = 16;
 
 /**
- * The whole body of a request, for which there is room until the request ends. Throws ApiError if it is compressed, longer than allowed or there is no room for
- * it, CallerStalled if it, or any of it, takes too long to come, CallerGone if it never does.
+ * The whole body of a request, for which, and for the values that it holds, there is room until the request ends. Throws ApiError if it is compressed, longer
+ * than allowed, of more values, or there is no room for it, CallerStalled if it, or any of it, takes too long to come, CallerGone if it never does.
  */
 export async function bodyOf(exchange: Exchange, limits: LimitsConfig, held: HeldBodies): Promise<Buffer> {
+  const body = await bytesOf(exchange, limits, held);
+  const { values, problem } = jsonSize(body, limits.maxBodyValues);
+  if (problem !== undefined) {
+    throw invalid('invalid_json', `the body ${problem}`);
+  }
+  held.hold(exchange, Math.min(values * BYTES_A_VALUE, limits.maxHeldBytes), limits);
+  return body;
+}
+
+async function bytesOf(exchange: Exchange, limits: LimitsConfig, held: HeldBodies): Promise<Buffer> {
   const { request, cancellation } = exchange;
   // the caller may have left before its body is looked at.
   cancellation.throwIfCancelled();

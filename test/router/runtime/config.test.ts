@@ -28,6 +28,7 @@ test('every default is filled in', () => {
     routing: { minPromptTokens: DEFAULT_MIN_PROMPT_TOKENS, bytesPerToken: 4 },
     limits: {
       maxBodyBytes: 26214400,
+      maxBodyValues: 500000,
       maxHeldBytes: 268435456,
       maxHeaderBytes: 16384,
       requestTimeoutSeconds: 900,

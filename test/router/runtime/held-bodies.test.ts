@@ -72,6 +72,20 @@ test('a body is held until its request ends, however it does', async () => {
   expect(await hasRoom()).toBe(true);
 });
 
+test('a body of many values takes the memory that they will', async () => {
+  engine.behaviour = silent;
+  const aborter = new AbortController();
+  const asked = fetch(`${router.url}/v1/chat/completions`, {
+    method: 'POST', headers: { authorization: `Bearer ${KEY}` }, body: JSON.stringify(chat({ stop_token_ids: Array(70).fill(1) })), signal: aborter.signal,
+  }).catch(() => undefined);
+  await until(() => engine.requests.length === 1, 'a request at the engine');
+  engine.behaviour = whole;
+  expect((await ask(router.url, sized(400))).status).toBe(429);
+  aborter.abort();
+  await asked;
+  await until(hasRoom, 'room again');
+});
+
 test('callers who are not known hold nothing', async () => {
   const told = begun('content-length: 1000', 'x'.repeat(999), 'wrong');
   const [answer] = await once(told, 'data');

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { ApiError, invalid } from './api-error';
+import { jsonSize } from './json-size';
 import { JsonSyntaxError, parseJson } from '../../../json-text';
 import { nearestNames } from '../../../nearest';
 
@@ -12,8 +13,8 @@ const MAX_VALUE_LENGTH = 80;
 const MAX_NAMES = 3;
 /** Problems of one request that its caller is told. */
 const MAX_PROBLEMS = 20;
-/** Levels of lists and objects in a request; vLLM's own parser goes as deep. */
-const MAX_DEPTH = 200;
+/** Values of all JSON that is within texts of a request: far more than schemas and the arguments of calls have. */
+const MAX_TEXT_VALUES = 100_000;
 
 /**
  * Everything that is wrong with a request, field by field.
@@ -21,13 +22,16 @@ const MAX_DEPTH = 200;
 export class FieldProblems {
   private readonly problems: string[] = [];
   private firstPath?: string;
+  /** Of the JSON within texts that was read. */
+  private textValues = 0;
 
-  /** Notes that a field is wrong. */
+  /** Notes that a field is wrong. Throws ApiError with everything if no more is told. */
   public add(path: string, message: string): void {
-    if (this.problems.length < MAX_PROBLEMS) {
-      this.problems.push(`${path}: ${message}`);
-    }
+    this.problems.push(`${path}: ${message}`);
     this.firstPath ??= path;
+    if (this.problems.length === MAX_PROBLEMS) {
+      this.throwIfAny();
+    }
   }
 
   /** Notes that a field holds something else than it may. */
@@ -38,7 +42,7 @@ export class FieldProblems {
   /** Notes members of an object that are none of those that are known, and that ask for something. */
   public known(object: Fields, path: string, names: string[]): void {
     for (const name in object) {
-      if (object[name] !== null && !names.includes(name) && this.problems.length < MAX_PROBLEMS) {
+      if (object[name] !== null && !names.includes(name)) {
         const field = name.length <= MAX_VALUE_LENGTH ? name : `${name.slice(0, MAX_VALUE_LENGTH)}...`;
         const [near] = name === field ? nearestNames(name, names) : [];
         this.add(path === '' ? field : `${path}.${field}`, `there is no such field${near === undefined ? '' : `, did you mean ${near}?`}`);
@@ -118,6 +122,17 @@ export class FieldProblems {
     return undefined;
   }
 
+  /** Whether JSON that is within a text is no more than a request may have of it; a problem if it is. */
+  public mayRead(json: Buffer, path: string): boolean {
+    const { values, problem } = jsonSize(json, MAX_TEXT_VALUES);
+    this.textValues += values;
+    const told = problem ?? (this.textValues > MAX_TEXT_VALUES ? `has, with that before it, more than ${MAX_TEXT_VALUES} values` : undefined);
+    if (told !== undefined) {
+      this.add(path, `the JSON ${told}`);
+    }
+    return told === undefined;
+  }
+
   /** The only member of a union that is set; a problem, and undefined, if there is not exactly one. */
   public member(value: unknown, path: string): readonly [name: string, value: unknown] | undefined {
     const members = Object.entries(this.object(value, path)).filter(([, one]) => one !== undefined && one !== null);
@@ -143,20 +158,19 @@ export function jsonObject(json: Buffer | string): Fields {
   if (typeof json !== 'string' && !isUtf8(json)) {
     throw invalid('invalid_json', 'the body is not UTF-8');
   }
+  const text = String(json);
   let value: unknown;
   try {
-    value = parseJson(String(json));
+    value = parseJson(text);
   } catch (e) {
     const { line, column, message, got } = e as JsonSyntaxError;
     throw invalid('invalid_json', `the body is not JSON: line ${line}, column ${column}: ${message}, got ${got}`);
   }
-  if (isTooDeep(value)) {
-    throw invalid('invalid_json', `the body is nested deeper than ${MAX_DEPTH} levels`);
-  }
   if (!isObject(value)) {
     throw invalid('invalid_json', 'the body is not a JSON object');
   }
-  if (hasHalf(value)) {
+  // in UTF-8 there is none but by an escape.
+  if (/\\u[dD]/.test(text) && hasHalf(value)) {
     const problems = new FieldProblems();
     tellHalves(value, '', problems);
     problems.throwIfAny();
@@ -188,30 +202,6 @@ function tellHalves(value: unknown, path: string, problems: FieldProblems): void
   } else {
     Object.entries(value).forEach(([name, member]) => tellHalves(member, path === '' ? name : `${path}.${name}`, problems));
   }
-}
-
-/** Whether a value is nested so deeply that engines would not read it, or that writing it could fill the stack. */
-export function isTooDeep(value: unknown): boolean {
-  let level: object[] = isNested(value) ? [value] : [];
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth === MAX_DEPTH) {
-      return true;
-    }
-    const next: object[] = [];
-    for (const one of level) {
-      for (const member of Array.isArray(one) ? one : Object.values(one)) {
-        if (isNested(member)) {
-          next.push(member);
-        }
-      }
-    }
-    level = next;
-  }
-  return false;
-}
-
-function isNested(value: unknown): value is object {
-  return typeof value === 'object' && value !== null;
 }
 
 /** Whether a value is a JSON object. */

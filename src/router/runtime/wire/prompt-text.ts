@@ -25,7 +25,7 @@ const SCALAR_BYTES = 4;
  */
 export function promptTextOf(request: { readonly [name: string]: unknown }, longTexts?: LongTexts): PromptText {
   const { messages, prompt } = request;
-  const ids = Array.isArray(prompt) ? prompt.flat().filter((token) => typeof token === 'number').length : 0;
+  const ids = Array.isArray(prompt) ? idsIn(prompt) : 0;
   const left: unknown[] = [ids > 0 ? undefined : prompt, messages, ...RENDERED.map((name) => request[name])];
   let bytes = 0;
   let tokens = ids;
@@ -50,4 +50,13 @@ export function promptTextOf(request: { readonly [name: string]: unknown }, long
     }
   }
   return { bytes, tokens };
+}
+
+/** How many ids of tokens there are in a prompt, or in several. */
+function idsIn(prompt: readonly unknown[]): number {
+  let ids = 0;
+  for (const one of prompt) {
+    ids += Array.isArray(one) ? idsIn(one) : typeof one === 'number' ? 1 : 0;
+  }
+  return ids;
 }

@@ -76,7 +76,7 @@ describe('what fuzzing found', () => {
       messages: [{ role: 'user', content: [{ text: 'hi' }] }], outputConfig: { textFormat: { type: 'json_schema', structure: { jsonSchema: { schema } } } },
     }, {}, `/model/${MODEL}/converse`);
     expect([response.status, await response.json()]).toEqual(
-      [400, { message: 'outputConfig.textFormat.structure.jsonSchema.schema: the schema is nested too deeply' }]);
+      [400, { message: 'outputConfig.textFormat.structure.jsonSchema.schema: the JSON is nested deeper than 200 levels' }]);
   });
 
   test('arguments that are nested too deeply are a malformed call of a tool', async () => {

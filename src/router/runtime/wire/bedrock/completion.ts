@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { Exchange } from '../../exchange';
 import { tokenCountOf } from '../completion';
-import { Fields, isObject, isTooDeep } from '../fields';
+import { Fields, isObject } from '../fields';
+import { jsonSize } from '../json-size';
 import { TOOL_USE_ID } from './converse-messages';
 
 /** Why generation stopped, as Bedrock says it: a stop sequence is told from the end of the turn where the engine tells which it was. */
@@ -46,8 +47,7 @@ export function toolUseIdOf(told: unknown): unknown {
 /** What a tool is called with; undefined where that is not JSON, or cannot be written. */
 export function toolInputOf(text: string): unknown {
   try {
-    const input: unknown = JSON.parse(text || '{}');
-    return isTooDeep(input) ? undefined : input;
+    return jsonSize(Buffer.from(text)).problem === undefined ? JSON.parse(text || '{}') as unknown : undefined;
   } catch {
     return undefined;
   }

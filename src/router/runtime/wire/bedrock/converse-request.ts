@@ -1,7 +1,7 @@
 import { blocksOf, chatMessages, checkOther } from './converse-messages';
 import { checkMetadata, functionChoice, functionTool, topPOf } from '../chat-parts';
 import { EngineRequest, reservedMember } from '../engine-request';
-import { defined, FieldProblems, Fields, isTooDeep } from '../fields';
+import { defined, FieldProblems, Fields } from '../fields';
 import { check, UNSUPPORTED } from '../kinds';
 import { LongTexts, readBody } from '../long-texts';
 import { CHAT_SETTINGS, checkLengths, REASONING_EFFORTS } from '../openai-fields';
@@ -157,10 +157,8 @@ function outputFormat(config: unknown, problems: FieldProblems): Fields {
   problems.optionalText(name, `${at}.name`);
   problems.optionalText(description, `${at}.description`);
   try {
-    const parsed = problems.object(JSON.parse(problems.text(schema, `${at}.schema`) || '{}'), `${at}.schema`);
-    if (isTooDeep(parsed)) {
-      problems.add(`${at}.schema`, 'the schema is nested too deeply');
-    }
+    const text = problems.text(schema, `${at}.schema`);
+    const parsed = problems.mayRead(Buffer.from(text), `${at}.schema`) ? problems.object(JSON.parse(text || '{}'), `${at}.schema`) : {};
     return { ...reasoning, response_format: { type, json_schema: defined({ name: name ?? 'answer', description, schema: parsed, strict: true }) } };
   } catch {
     problems.add(`${at}.schema`, 'the schema is not JSON');

@@ -37,9 +37,11 @@ function promptOf(base64: unknown, images: boolean, problems: FieldProblems): Fi
   if (!isBase64(text)) {
     problems.add(path, 'expected base64');
   }
+  const body = Buffer.from(text, 'base64');
+  problems.mayRead(body, path);
   problems.throwIfAny();
   try {
-    const { messages, tools, prompt } = parseInvocation(Buffer.from(text, 'base64'), {}, '', false, images).request.body;
+    const { messages, tools, prompt } = parseInvocation(body, {}, '', false, images).request.body;
     return defined({ messages, tools, prompt });
   } catch (e) {
     throw e instanceof ApiError ? invalid(e.code, `${path}: ${e.message}`, path) : e;

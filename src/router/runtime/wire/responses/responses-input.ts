@@ -86,7 +86,7 @@ class Chat {
   private addCall({ call_id: id, name, arguments: input }: Fields, path: string): void {
     const { problems } = this;
     const text = problems.text(input, `${path}.arguments`);
-    if (typeof input === 'string' && !isJsonObject(text)) {
+    if (typeof input === 'string' && problems.mayRead(Buffer.from(text), `${path}.arguments`) && !isJsonObject(text)) {
       problems.add(`${path}.arguments`, 'expected the text of a JSON object');
     }
     const call = {
