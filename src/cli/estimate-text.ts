@@ -20,8 +20,7 @@ export function estimateText(estimate: Estimate): string {
  * A refusal as text for a terminal.
  */
 export function refusalText(refusal: Refusal): string {
-  const short = refusal.shortByInstances === undefined ? '' : ` (short by ${refusal.shortByInstances} instances)`;
-  return `no estimate, ${refusal.kind}${refusal.stage ? ` at ${refusal.stage}` : ''}: ${refusal.reason}${short}\n${refusal.mend}`;
+  return `no estimate, ${refusal.kind}${refusal.stage ? ` at ${refusal.stage}` : ''}: ${refusal.reason}\n${refusal.mend}`;
 }
 
 function heading(estimate: Estimate): string {

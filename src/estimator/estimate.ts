@@ -158,10 +158,20 @@ export interface Refusal {
   readonly reason: string;
   /** What to do, in one sentence. */
   readonly mend: string;
-  /** How many more instances the named stage would need, where that is known. */
-  readonly shortByInstances?: number;
   /** The stage that falls short, where one does. */
   readonly stage?: string;
+  /** Where the load exceeds the capacity, the pools that have too few instances, and how many they lack. */
+  readonly shortfalls?: PoolShortfall[];
+}
+
+/**
+ * A pool that has too few instances for its load.
+ */
+export interface PoolShortfall {
+  /** `prefill`, `decode`, or `aggregated`. */
+  readonly stage: string;
+  /** Instances that it lacks; with them it has a steady state, but need not hold an objective. */
+  readonly instances: number;
 }
 
 /**

@@ -6,6 +6,7 @@ import { bearsOn } from './phases/bearing';
 import { CoefficientName, Coefficients } from './phases/coefficients';
 import { promptPool } from './plant';
 import { Resolved, ResolvedPool, resolve } from './resolve';
+import { unstable } from './shortfall';
 import { checkSpec } from './spec-check';
 import { DRAWS, latinHypercube } from './uncertainty';
 
@@ -275,19 +276,8 @@ export class Service {
 
   /** Why the fleet that was solved for is not enough, or is not known to be; undefined if it is. */
   public shortcoming(): Refusal | undefined {
-    const worst = this.stages().reduce((most, stage) => (stage.load > most.load ? stage : most));
-    if (worst.load >= 1) {
-      // loads are inverse to the count, so the count that brings one below 1 is known
-      const short = worst.name === 'kv-transfer' ? undefined : Math.floor(worst.load * worst.instances) + 1 - worst.instances;
-      return {
-        kind: 'unstable',
-        stage: worst.name,
-        shortByInstances: short,
-        reason: worst.load > 10
-          ? `${worst.name} needs ${worst.load.toFixed(0)} times its capacity`
-          : `${worst.name} has ${(worst.load * 100).toFixed(0)} % of its capacity to do`,
-        mend: short === undefined ? 'use instances with more network bandwidth, or more of both pools' : `add ${short} or lower the rate`,
-      };
+    if (!this.form.stable) {
+      return unstable(this);
     }
     const miss = this.promises.find((promise) => this.form.latencies[promise.index] > promise.seconds);
     if (miss !== undefined) {
@@ -300,7 +290,7 @@ export class Service {
     const untold = this.promises.find((promise) => !this.isTold(promise));
     return untold && {
       kind: 'unknown',
-      stage: worst.name,
+      stage: this.aggregated ? 'aggregated' : 'decode',
       reason: `bursts bring ${(this.form.burstLoad * 100).toFixed(0)} % of what the engines write at most, and only a simulation tells the ${untold.label} then`,
       mend: 'simulate it, or add instances',
     };

@@ -131,7 +131,7 @@ test('exit codes tell a missed objective, wrong input and an overload apart', ()
   expect(existsSync(made)).toBe(false);
   const overload = cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--requests', '1000', '--set', 'workload.requestsPerSecond=2000']);
   expect(overload.status).toBe(3);
-  expect(overload.stdout).toMatch(/^no estimate, unstable at prefill: .* \(short by \d+ instances\)$/m);
+  expect(overload.stdout).toMatch(/^no estimate, unstable at prefill: .*: short by \d+ prefill and \d+ decode instances$/m);
 });
 
 test('a run that is too short for the waits says how many requests would do', () => {

@@ -251,8 +251,43 @@ describe('refusals', () => {
     const decode = (instances: number) => Estimator.estimate({
       ...spec, prefill: { hardware: 'trn2.48xlarge', instances: 64 }, decode: { hardware: 'trn2.48xlarge', instances },
     });
-    expect(decode(1 + refusal!.shortByInstances!).estimate).toBeDefined();
-    expect(decode(refusal!.shortByInstances!).refusal).toMatchObject({ kind: 'unstable', shortByInstances: 1 });
+    const { instances } = refusal!.shortfalls!.find(({ stage }) => stage === 'decode')!;
+    expect(decode(1 + instances).estimate).toBeDefined();
+    expect(decode(instances).refusal).toMatchObject({ kind: 'unstable', shortfalls: [{ stage: 'decode', instances: 1 }] });
+  });
+
+  // a fleet of the counts that are said to be missing is stable, and no smaller one is
+  test.each<[string, number, Partial<DeploymentSpec>]>([
+    ['apart', 40, {}],
+    ['apart, thousands', 40_000, {}],
+    ['apart, over a narrow link', 400, { link: { bytesPerSecond: 1e8 } }],
+    ['apart, of unequal pools', 3000, { prefill: { hardware: 'p5en.48xlarge', instances: 3 } }],
+    ['with wafers', 5000, { decode: { hardware: 'cs-3', instances: 2 } }],
+    ['aggregated', 40_000, { prefill: undefined }],
+    ['aggregated, in chunks', 40_000, { prefill: undefined, decode: { hardware: 'p5.48xlarge', instances: 2, maxBatchedTokens: 2048 } }],
+    ['more than are planned', 1e6, { prefill: { hardware: 'trn2.48xlarge' }, decode: { hardware: 'trn2.48xlarge' }, objective: { tpotSeconds: 0.05 } }],
+    ['more than are planned, aggregated', 1e6, { prefill: undefined, decode: { hardware: 'trn2.48xlarge' }, objective: { tpotSeconds: 0.05 } }],
+  ])('of %s: short by so many instances of each pool', (_, rate, more) => {
+    const spec = trn2({ workload: steady(rate, 1000, 400), ...more });
+    const { refusal } = Estimator.estimate(spec);
+    expect(refusal).toMatchObject({ kind: 'unstable' });
+    const { shortfalls = [], reason } = refusal!;
+    shortfalls.forEach(({ instances, stage }) => (
+      expect(reason).toMatch(new RegExp(`short by .*\\b${instances} ${stage === 'aggregated' ? 'instances' : stage}\\b`))));
+    const lacking = (stage: string, given: number | undefined) => (given ?? 1000) + (shortfalls.find((one) => one.stage === stage)?.instances ?? 0);
+    const counts = {
+      prefill: spec.prefill && lacking('prefill', spec.prefill.instances),
+      decode: lacking(spec.prefill ? 'decode' : 'aggregated', spec.decode.instances),
+    };
+    const refused = ({ prefill, decode }: typeof counts) => (
+      Estimator.estimate({
+        ...spec, objective: undefined, prefill: spec.prefill && { ...spec.prefill, instances: prefill }, decode: { ...spec.decode, instances: decode },
+      }).refusal);
+    expect(refused(counts)).toBeUndefined();
+    for (const { stage } of shortfalls) {
+      const pool = stage === 'prefill' ? 'prefill' : 'decode';
+      expect(refused({ ...counts, [pool]: counts[pool]! - 1 })).toMatchObject({ kind: 'unstable', shortfalls: [{ stage, instances: 1 }] });
+    }
   });
 
   test.each<[string, Partial<DeploymentSpec>, object]>([
@@ -266,7 +301,7 @@ describe('refusals', () => {
     ['EFA through the host', { model: { id: 'llama-3.1-8b' }, prefill: { hardware: 'trn2.3xlarge', instances: 1 } }, { kind: 'infeasible', stage: 'kv-transfer' }],
     ['a prompt beyond the engines that read it', { prefill: { hardware: 'trn2.48xlarge', instances: 1, maxSequenceTokens: 1000 } }, { kind: 'infeasible', stage: 'prefill', reason: 'the longest requests have 1001 tokens and the engines take 1000' }],
     ['prompt and output beyond the engines that write it', { decode: { hardware: 'trn2.48xlarge', instances: 1, maxSequenceTokens: 1199 } }, { kind: 'infeasible', stage: 'decode', reason: 'the longest requests have 1200 tokens and the engines take 1199' }],
-    ['a load of many times the capacity', { workload: steady(1e5, 1000, 400) }, { kind: 'unstable', reason: expect.stringMatching(/^decode needs \d+ times its capacity$/) }],
+    ['a load of many times the capacity', { workload: steady(1e5, 1000, 400) }, { kind: 'unstable', reason: expect.stringMatching(/^decode needs \d+ times its capacity: short by \d+ prefill and \d+ decode instances$/) }],
     ['a context beyond the model', { workload: steady(1, 131_000, 1000) }, { kind: 'infeasible' }],
     ['a link too narrow', { link: { bytesPerSecond: 1e8 } }, { kind: 'unstable', stage: 'kv-transfer' }],
     ['an objective that no fleet holds', { objective: { tpotSeconds: 0.001 }, decode: { hardware: 'trn2.48xlarge' } }, { kind: 'infeasible', reason: expect.stringContaining('TPOT p95') }],

@@ -211,7 +211,7 @@ describe('what cannot be simulated', () => {
   test('an unstable fleet is short by a number of engines', () => {
     const { simulation, refusal } = Simulator.simulate(loaded(apart, 2.5));
     expect(simulation).toBeUndefined();
-    expect(refusal).toMatchObject({ kind: 'unstable', shortByInstances: 2 });
+    expect(refusal).toMatchObject({ kind: 'unstable', shortfalls: [{ instances: 2 }, { instances: 2 }], reason: expect.stringMatching(/: short by 2 prefill and 2 decode instances$/) });
   });
 
   test('a recorded overload is simulated, and said to be one', () => {

@@ -79,12 +79,13 @@ export function rejectedNear(service: Service, judge: Judge, chosen: Counts): Re
 export function hopeless(service: Service, judge: Judge): { readonly refusal: Refusal; readonly rejected: RejectedCandidate[] } {
   const { prefill: { most: prefill }, decode: { most: decode } } = rangesOf(service);
   const largest = { prefill, decode };
-  const { kind, reason, stage } = judge.insufficiency(largest);
+  const { kind, reason, stage, shortfalls } = judge.insufficiency(largest);
   const fleet = service.aggregated ? `${largest.decode} instances` : `${largest.prefill} prefill and ${largest.decode} decode`;
   return {
     refusal: {
       kind,
       stage,
+      ...shortfalls && { shortfalls },
       reason: `even with ${fleet} ${reason}`,
       mend: kind === 'unstable' ? `lower the rate, use larger hardware, or give counts above ${MAX_INSTANCES}, the most that is planned` : 'relax the objective, shorten the requests or use faster hardware',
     },
