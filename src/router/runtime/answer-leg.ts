@@ -10,7 +10,7 @@ import { requestToBedrock } from './targets/bedrock-request';
 import { Endpoint } from './targets/endpoint';
 import { engineErrorOf, EngineResponse } from './targets/engine-response';
 import { Target } from './targets/target';
-import { ConnectError } from './upstream/connection';
+import { Body, ConnectError } from './upstream/connection';
 import { EngineError } from './wire/api-error';
 import { asksForUsage, EngineRequest } from './wire/engine-request';
 
@@ -19,7 +19,7 @@ export interface Leg {
   readonly endpoint: Endpoint;
   readonly path: string;
   readonly headers: { readonly [name: string]: string };
-  readonly body: Buffer;
+  readonly body: Body;
   /** Cancelled when the engine is no longer to answer. */
   readonly cancellation: Cancellation;
   /** Whether the KV cache is kept for it, until it is fetched or its lease ends. */
@@ -112,6 +112,6 @@ export async function signedLeg(exchange: Exchange, asked: EngineRequest, { sign
     return leg;
   }
   const request = requestToBedrock(exchange, asked, config.modelName!, leg);
-  const headers = await signer.sign(leg.endpoint.urlOf(request.path), request.headers, request.body);
+  const headers = await signer.sign(leg.endpoint.urlOf(request.path), request.headers, Buffer.concat(request.body));
   return { ...leg, ...request, headers, isSigned: true, inBedrocksFormat: asked.bedrock !== undefined };
 }

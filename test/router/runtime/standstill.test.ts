@@ -109,7 +109,7 @@ describe('a request that nothing was answered to yet goes on', () => {
       response.end();
     }
   });
-  const post = async (path: string) => endpoint.post(path, {}, Buffer.from('{}'), new Cancellation());
+  const post = async (path: string) => endpoint.post(path, {}, [Buffer.from('{}')], new Cancellation());
   const probeTwice = async () => {
     await engines.discover();
     await engines.discover();

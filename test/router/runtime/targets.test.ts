@@ -46,7 +46,7 @@ test('an engine that is no longer found is still asked by who has a slot of it',
   addresses = ['http://127.0.0.1:9'];
   await found.engines.discover();
   const body = Buffer.from(JSON.stringify(chat()));
-  const answer = await endpoint.post('/v1/chat/completions', { 'content-type': 'application/json' }, body, new Cancellation());
+  const answer = await endpoint.post('/v1/chat/completions', { 'content-type': 'application/json' }, [body], new Cancellation());
   expect(answer.status).toBe(200);
   await answer.discard();
   endpoint.release();
@@ -60,12 +60,12 @@ test('what is cancelled is not asked, and what cannot be asked awaits no cancell
   const [endpoint] = found.engines.endpoints;
   const cancelled = new Cancellation();
   cancelled.cancel(new Error('nobody wants it'));
-  await expect(endpoint.post('/v1/chat/completions', {}, Buffer.from('{}'), cancelled)).rejects.toBe(cancelled.reason);
+  await expect(endpoint.post('/v1/chat/completions', {}, [Buffer.from('{}')], cancelled)).rejects.toBe(cancelled.reason);
   const cancellation = new Cancellation();
   const listeners = new Set<unknown>();
   jest.spyOn(cancellation, 'listen').mockImplementation((listener) => void listeners.add(listener));
   jest.spyOn(cancellation, 'unlisten').mockImplementation((listener) => void listeners.delete(listener));
-  await expect(endpoint.post('/v1/chat/completions', { 'x-a': 'b\r\nx-c: d' }, Buffer.from('{}'), cancellation)).rejects.toThrow(TypeError);
+  await expect(endpoint.post('/v1/chat/completions', { 'x-a': 'b\r\nx-c: d' }, [Buffer.from('{}')], cancellation)).rejects.toThrow(TypeError);
   expect(cancellation.listen).toHaveBeenCalledTimes(1);
   expect(listeners.size).toBe(0);
   expect(engine.requests).toHaveLength(0);
@@ -361,7 +361,7 @@ describe('a target', () => {
     await moving.engines.discover();
     const endpoint = moving.next(new Set(), NO_PROMPT)!;
     moving.take(endpoint, NO_PROMPT);
-    const response = await endpoint.post('/v1/chat/completions', {}, Buffer.from('{}'), new Cancellation());
+    const response = await endpoint.post('/v1/chat/completions', {}, [Buffer.from('{}')], new Cancellation());
     urls = [other.url];
     await moving.engines.discover();
     expect((await readWhole(response, 10_000)).body.toString()).toContain('[DONE]');

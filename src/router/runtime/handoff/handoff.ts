@@ -4,13 +4,14 @@ import { LimitsConfig } from '../config';
 import { Exchange } from '../exchange';
 import { RouterMetrics } from '../metrics';
 import { Choice } from '../path-chooser';
-import { KvParams, withKvParams } from './kv-params';
+import { kvMember, KvParams } from './kv-params';
 import { Meeting, PrefillLeg } from './prefill-leg';
 import { kvHandoffOf } from '../../../kv-connectors';
 import { Prompt, Reason } from '../../../routing';
 import { Endpoint } from '../targets/endpoint';
 import { FailedRequests } from '../targets/failed-requests';
 import { Target } from '../targets/target';
+import { Body } from '../upstream/connection';
 import { EngineError } from '../wire/api-error';
 import { bodyForEngine, EngineRequest } from '../wire/engine-request';
 import { WholeAnswer } from '../wire/whole-answer';
@@ -27,7 +28,7 @@ export interface Prepared {
   /** Undefined for engines that take no KV cache. */
   readonly outcome?: HandoffOutcome;
   /** What the engine that answers is sent. */
-  readonly body: Buffer;
+  readonly body: Body;
   /** The engine that read the prompt, or refused to. */
   readonly prefill?: Endpoint;
   /** When the lease of the KV cache ends that is handed on, in milliseconds of `performance.now()`. */
@@ -99,7 +100,7 @@ export class Handoff {
       return { body, outcome: 'fallback_lease' };
     }
     return {
-      body: withKvParams(body, params),
+      body: bodyForEngine(asked, target.config, kvMember(params)),
       outcome: 'handed_off',
       prefill: read.endpoint,
       leaseEndMillis: kept.bornMillis + this.limits.kvLeaseSeconds * 1000,
@@ -121,8 +122,7 @@ export class Handoff {
     exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, headers: { readonly [name: string]: string },
     tried: ReadonlySet<Endpoint> = new Set(),
   ): Promise<Meeting | undefined> {
-    const writer = bodyForEngine(asked, target.config);
-    const meeting = await this.leg.meet(exchange, asked, prompt, this.targets.get(target.config.prefill!)!, writer, headers, tried);
+    const meeting = await this.leg.meet(exchange, asked, prompt, this.targets.get(target.config.prefill!)!, target, headers, tried);
     if (meeting === undefined && !target.readsPrompts) {
       throw new EngineError(502, 'engine_failed', 'no engine is left to read the prompt');
     }

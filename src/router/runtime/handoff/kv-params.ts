@@ -1,5 +1,5 @@
 import { BOOTSTRAP_MEMBERS } from './bootstrap';
-import { membersOf, withMembers } from '../wire/json-object';
+import { MemberChanges, membersOf, withMembers } from '../wire/json-object';
 
 /** The member of requests and answers in which vLLM's engines tell each other where a KV cache is. */
 const MEMBER = 'kv_transfer_params';
@@ -61,9 +61,9 @@ export class KvParams {
   }
 }
 
-/** A request's body that lets its engine fetch a KV cache. */
-export function withKvParams(body: Buffer, params: string): Buffer {
-  return withMembers(body, { [MEMBER]: params });
+/** The member of a request that lets its engine fetch a KV cache, or keep one. */
+export function kvMember(params: string): MemberChanges {
+  return { [MEMBER]: params };
 }
 
 /** An answer as callers may see it. Text of a model is escaped within JSON and never looks like the member. */

@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { Rendezvous } from './bootstrap';
-import { withKvParams } from './kv-params';
+import { kvMember } from './kv-params';
 import { getWhole } from '../targets/ask';
 import { Endpoint } from '../targets/endpoint';
 import { Connections } from '../upstream/connections';
-import { withMembers } from '../wire/json-object';
 
 const QUERY_TIMEOUT_MILLIS = 2_000;
 /** Far above the workers of any engine. */
@@ -57,23 +56,19 @@ export class BootstrapServers {
 }
 
 /**
- * The bodies for both engines of a request: the prefill engine keeps the KV cache under an id that no other request has, until the decode engine comes for it.
+ * What both engines of a request are told: the prefill engine keeps the KV cache under an id that no other request has, until the decode engine comes for it.
  *
- * @param reader what the prefill engine is asked: one token.
- * @param writer what the decode engine is asked.
  * @param endpoint the prefill engine.
  * @param port port of its bootstrap server.
  * @param ranks the engines behind it, any of which is to read.
  */
-export function underTransferId(reader: Buffer, writer: Buffer, endpoint: Endpoint, port: number, ranks: EngineRank[]): Rendezvous {
+export function underTransferId(endpoint: Endpoint, port: number, ranks: EngineRank[]): Rendezvous {
   const { rank, engineId } = ranks[Math.floor(Math.random() * ranks.length)];
   const transferId = `xfer-${randomUUID()}`;
   return {
-    reader: withKvParams(withMembers(reader, TO_THE_LIMIT), JSON.stringify({
-      do_remote_decode: true, do_remote_prefill: false, transfer_id: transferId,
-    })),
+    reader: { ...TO_THE_LIMIT, ...kvMember(JSON.stringify({ do_remote_decode: true, do_remote_prefill: false, transfer_id: transferId })) },
     readerHeaders: { 'x-data-parallel-rank': rank },
-    writer: withKvParams(writer, JSON.stringify({
+    writer: kvMember(JSON.stringify({
       do_remote_decode: false,
       do_remote_prefill: true,
       remote_bootstrap_addr: bootstrapUrl(endpoint, port),

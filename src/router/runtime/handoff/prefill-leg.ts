@@ -5,7 +5,7 @@ import { LimitsConfig } from '../config';
 import { Exchange } from '../exchange';
 import { RouterMetrics } from '../metrics';
 import { inRoom, Rendezvous } from './bootstrap';
-import { ASK_FOR_KV_CACHE } from './kv-params';
+import { ASK_FOR_KV_CACHE, kvMember } from './kv-params';
 import { BootstrapServers, isKept, underTransferId } from './mooncake';
 import { kvHandoffOf } from '../../../kv-connectors';
 import { Prompt } from '../../../routing';
@@ -13,10 +13,9 @@ import { Patience } from '../patience';
 import { Endpoint } from '../targets/endpoint';
 import { FailedRequests } from '../targets/failed-requests';
 import { Target } from '../targets/target';
-import { ConnectError } from '../upstream/connection';
+import { Body, ConnectError } from '../upstream/connection';
 import { ROUTERS_FAULT } from '../wire/api-error';
 import { bodyForEngine, EngineRequest } from '../wire/engine-request';
-import { withMembers } from '../wire/json-object';
 import { readWhole, tokensIn, WholeAnswer } from '../wire/whole-answer';
 
 /** Statuses below 500 that tell of the router's configuration or of the engine's state, not of the caller's request. */
@@ -38,7 +37,7 @@ export type PrefillResult =
 /** What one engine is to read. */
 interface Reading {
   readonly headers: { readonly [name: string]: string };
-  readonly body: Buffer;
+  readonly body: Body;
   readonly prompt: Prompt;
   /** Cancelled when nobody awaits it any longer. */
   readonly cancellation: Cancellation;
@@ -50,7 +49,7 @@ interface Reading {
 export interface Meeting {
   readonly endpoint: Endpoint;
   /** What the engine that answers is sent. */
-  readonly body: Buffer;
+  readonly body: Body;
   /** Cancelled if the prefill engine fails or refuses before the other has said anything, which would await it. */
   readonly failed: Cancellation;
   /** The prefill engine's answer, if it refused. */
@@ -90,7 +89,7 @@ export class PrefillLeg {
   public async run(
     exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, headers: { readonly [name: string]: string },
   ): Promise<PrefillResult> {
-    const body = withMembers(bodyForEngine(asked, target.config), { ...ONE_TOKEN, kv_transfer_params: ASK_FOR_KV_CACHE });
+    const body = bodyForEngine(asked, target.config, { ...ONE_TOKEN, ...kvMember(ASK_FOR_KV_CACHE) });
     const tried = new Set<Endpoint>();
     const next = () => this.next(exchange, asked, prompt, target, tried);
     for (let endpoint = next(); endpoint !== undefined && endpoint.freeSlots > 0; endpoint = next()) {
@@ -116,22 +115,22 @@ export class PrefillLeg {
    * @param asked what was asked.
    * @param prompt the prompt.
    * @param target the prefill engines.
-   * @param writer the body for the engine that answers, before it is told of the other.
+   * @param answering the engines that will answer.
    * @param headers the headers of both legs.
    * @param failed engines that have failed to.
    */
   public async meet(
-    exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, writer: Buffer, headers: { readonly [name: string]: string },
+    exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, answering: Target, headers: { readonly [name: string]: string },
     failed: ReadonlySet<Endpoint>,
   ): Promise<Meeting | undefined> {
     const tried = new Set(failed);
     const next = () => this.next(exchange, asked, prompt, target, tried);
     for (let endpoint = next(); endpoint !== undefined && endpoint.freeSlots > 0; endpoint = next()) {
       tried.add(endpoint);
-      const rendezvous = await this.rendezvous(exchange, asked, target, endpoint, writer);
+      const rendezvous = await this.rendezvous(exchange, asked, target, endpoint);
       exchange.cancellation.throwIfCancelled();
       if (rendezvous !== undefined) {
-        return this.begin(exchange, asked, prompt, target, endpoint, rendezvous, headers);
+        return this.begin(exchange, asked, prompt, target, answering, endpoint, rendezvous, headers);
       }
     }
     return undefined;
@@ -144,17 +143,18 @@ export class PrefillLeg {
       ?? target.next(tried, prompt, kvHandoffOf(target.config.kvConnector)?.decodeReadsPrompts !== false);
   }
 
-  /** What an endpoint and the engine that answers are sent; undefined if the endpoint cannot be met. */
+  /** What an endpoint and the engine that answers are told of each other; undefined if the endpoint cannot be met. */
   private async rendezvous(
-    { caller }: Exchange, asked: EngineRequest, { config }: Target, endpoint: Endpoint, writer: Buffer,
+    { caller }: Exchange, asked: EngineRequest, { config }: Target, endpoint: Endpoint,
   ): Promise<Rendezvous | undefined> {
-    const reader = bodyForEngine(asked, config);
     if (!kvHandoffOf(config.kvConnector)!.asksBootstrapServer) {
-      return inRoom(withMembers(reader, WHOLE), writer, endpoint.url, config.bootstrapPort!);
+      const room = inRoom(endpoint.url, config.bootstrapPort!);
+      return { reader: { ...WHOLE, ...room }, writer: room };
     }
     try {
       const ranks = await this.bootstraps.ranksOf(endpoint, config.bootstrapPort!);
-      return underTransferId(withMembers(reader, ONE_TOKEN), writer, endpoint, config.bootstrapPort!, ranks);
+      const { reader, ...others } = underTransferId(endpoint, config.bootstrapPort!, ranks);
+      return { reader: { ...ONE_TOKEN, ...reader }, ...others };
     } catch {
       this.failures.blame(caller, asked, 'prefill', endpoint, 'its bootstrap server does not tell of it');
       return undefined;
@@ -162,17 +162,17 @@ export class PrefillLeg {
   }
 
   private begin(
-    exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, endpoint: Endpoint, { reader, readerHeaders, writer }: Rendezvous,
-    headers: { readonly [name: string]: string },
+    exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, answering: Target, endpoint: Endpoint,
+    { reader, readerHeaders, writer }: Rendezvous, headers: { readonly [name: string]: string },
   ): Meeting {
     const [failed, left] = [exchange.cancellation.part(), exchange.cancellation.part()];
     const keeps = kvHandoffOf(target.config.kvConnector)!.keepsKvCache;
     const read = this.attempt(exchange, asked, target, endpoint, {
-      headers: { ...headers, ...readerHeaders }, prompt, body: reader, cancellation: left, isRepeatable: false,
+      headers: { ...headers, ...readerHeaders }, prompt, body: bodyForEngine(asked, target.config, reader), cancellation: left, isRepeatable: false,
     });
     const meeting: Meeting = {
       endpoint,
-      body: writer,
+      body: bodyForEngine(asked, answering.config, writer),
       failed,
       isKept: false,
       leave: async () => {

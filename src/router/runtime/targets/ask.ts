@@ -1,7 +1,7 @@
 import { EngineResponse } from './engine-response';
 import { Cancellation } from '../cancellation';
 import { Patience } from '../patience';
-import { ConnectError, CrossedError } from '../upstream/connection';
+import { Body, ConnectError, CrossedError } from '../upstream/connection';
 import { Connections } from '../upstream/connections';
 import { readWhole, WholeAnswer } from '../wire/whole-answer';
 
@@ -10,7 +10,7 @@ export interface Question {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   readonly headers: { readonly [name: string]: string };
-  readonly body?: Buffer;
+  readonly body?: Body;
   /** Whether it may be sent once more where an idle connection was closed meanwhile. */
   readonly isRepeatable: boolean;
 }

@@ -1,4 +1,5 @@
 import { Exchange } from '../exchange';
+import { Body } from '../upstream/connection';
 import { EngineRequest } from '../wire/engine-request';
 
 /**
@@ -14,7 +15,7 @@ const ASKED = [
 export interface RequestToBedrock {
   readonly path: string;
   readonly headers: { readonly [name: string]: string };
-  readonly body: Buffer;
+  readonly body: Body;
 }
 
 /**
@@ -38,5 +39,5 @@ export function requestToBedrock(
       headers[name] = value;
     }
   }
-  return { path: `/model/${encodeURIComponent(modelName)}/${bedrock.operation}`, headers, body: bedrock.bytes };
+  return { path: `/model/${encodeURIComponent(modelName)}/${bedrock.operation}`, headers, body: [bedrock.bytes] };
 }

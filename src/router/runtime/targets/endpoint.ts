@@ -4,6 +4,7 @@ import { FailedRequest } from './failed-requests';
 import { readEngineReport, ReportedLoad } from './reported-load';
 import { EngineState, ReadPrompts } from '../../../routing';
 import { Cancellation } from '../cancellation';
+import { Body } from '../upstream/connection';
 import { Connections } from '../upstream/connections';
 import { EngineError } from '../wire/api-error';
 import { WholeAnswer } from '../wire/whole-answer';
@@ -213,7 +214,7 @@ export class Endpoint implements EngineState {
    * it does not; with TypeError for a header that is none.
    */
   public async post(
-    path: string, headers: { readonly [name: string]: string }, body: Buffer, cancellation: Cancellation, isRepeatable = false,
+    path: string, headers: { readonly [name: string]: string }, body: Body, cancellation: Cancellation, isRepeatable = false,
   ): Promise<EngineResponse> {
     const question = { method: 'POST', path: `${this.basePath}${path}`, headers: { ...headers, ...this.headers }, body, isRepeatable } as const;
     return ask(this.connections, question, cancellation);

@@ -24,6 +24,9 @@ export interface Place {
   readonly isTls: boolean;
 }
 
+/** The body of a request, in parts that follow each other. */
+export type Body = readonly Buffer[];
+
 /** No connection could be made, so that no byte of a request has left. */
 export class ConnectError extends Error {
   /** What Node calls the cause, such as `ECONNREFUSED`. */
@@ -121,10 +124,10 @@ export class Connection {
    * Sends a request.
    *
    * @param head its head, the empty line included; nothing of it is checked here.
-   * @param body its body.
+   * @param body its body; no parts if it has none.
    * @param listener who awaits the response.
    */
-  public ask(head: string, body: Buffer | undefined, listener: ResponseListener): void {
+  public ask(head: string, body: Body, listener: ResponseListener): void {
     this.requests++;
     this.askedMillis = performance.now();
     this.isSilent = true;
@@ -144,23 +147,24 @@ export class Connection {
     });
   }
 
-  private send(head: string, body: Buffer | undefined, listener: ResponseListener): void {
+  private send(head: string, body: Body, listener: ResponseListener): void {
     const { socket } = this;
     this.listener = listener;
     this.parser = new ResponseParser();
-    this.isBodyLong = body !== undefined && body.length > SMALL_BODY_BYTES;
-    if (body === undefined) {
-      socket.write(head, 'latin1');
-    } else if (!this.isBodyLong) {
-      const bytes = Buffer.allocUnsafe(head.length + body.length);
-      bytes.write(head, 'latin1');
-      body.copy(bytes, head.length);
-      socket.write(bytes);
-    } else {
+    const bodyBytes = lengthOf(body);
+    this.isBodyLong = bodyBytes > SMALL_BODY_BYTES;
+    if (this.isBodyLong) {
       socket.cork();
       socket.write(head, 'latin1');
-      socket.write(body);
+      body.forEach((part) => socket.write(part));
       socket.uncork();
+    } else {
+      const bytes = Buffer.allocUnsafe(head.length + bodyBytes);
+      let at = bytes.write(head, 'latin1');
+      for (const part of body) {
+        at += part.copy(bytes, at);
+      }
+      socket.write(bytes);
     }
   }
 
@@ -261,4 +265,9 @@ export class Connection {
       listener?.failed(error);
     }
   }
+}
+
+/** Bytes of a body. */
+export function lengthOf(body: Body): number {
+  return body.reduce((length, part) => length + part.length, 0);
 }

@@ -1,5 +1,5 @@
 import { urlToHttpOptions } from 'node:url';
-import { Connection, Hearing, Place, ResponseListener } from './connection';
+import { Body, Connection, Hearing, lengthOf, Place, ResponseListener } from './connection';
 
 /** What may not be in a line of a head. */
 const NO_HEADER_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
@@ -35,7 +35,7 @@ export class Connections {
    * @param isAnew whether over a new connection.
    */
   public ask(
-    method: 'GET' | 'POST', path: string, headers: { readonly [name: string]: string }, body: Buffer | undefined, listener: ResponseListener,
+    method: 'GET' | 'POST', path: string, headers: { readonly [name: string]: string }, body: Body | undefined, listener: ResponseListener,
     isAnew: boolean,
   ): Connection {
     let head = `${method} ${path} HTTP/1.1\r\n${this.hostLine}connection: keep-alive\r\n`;
@@ -46,10 +46,10 @@ export class Connections {
       }
       head += `${name}: ${value}\r\n`;
     }
-    head += body === undefined ? '\r\n' : `content-length: ${body.length}\r\n\r\n`;
+    head += body === undefined ? '\r\n' : `content-length: ${lengthOf(body)}\r\n\r\n`;
     const used = isAnew ? undefined : this.idle.pop();
     const connection = used ?? this.connect();
-    connection.ask(head, body, listener);
+    connection.ask(head, body ?? [], listener);
     return connection;
   }
 

@@ -1,8 +1,9 @@
 import { isObject } from './fields';
-import { withMembers } from './json-object';
+import { MemberChanges, partsWithMembers, textOfMembers } from './json-object';
 import { LongTexts } from './long-texts';
 import { TargetConfig } from '../config';
 import { kvMemberOf } from '../handoff/kv-params';
+import { Body } from '../upstream/connection';
 
 /** What an engine is asked, in OpenAI's format. */
 export interface EngineRequest {
@@ -55,22 +56,25 @@ export function asksForUsage({ body: { [STREAM_OPTIONS]: options } }: EngineRequ
 /**
  * The body for an engine that may know the model by another name, that may have to be told a limit, and that is to tell the tokens of every stream: limits and
  * metrics count them.
+ *
+ * @param asked what was asked.
+ * @param config of the engine.
+ * @param others members that are to be others besides.
  */
-export function bodyForEngine(asked: EngineRequest, { modelName = asked.model, defaultMaxTokens }: TargetConfig): Buffer {
+export function bodyForEngine(asked: EngineRequest, { modelName = asked.model, defaultMaxTokens }: TargetConfig, others: MemberChanges = {}): Body {
   const { path, model, body, bytes, stream } = asked;
   const limited = ['max_completion_tokens', 'max_tokens'].some((name) => typeof body[name] === 'number');
   const limit = defaultMaxTokens === undefined || limited ? undefined : LIMITS[path];
-  const counts = stream && !asksForUsage(asked);
-  if (modelName === model && limit === undefined && !counts) {
-    return bytes;
-  }
-  if (modelName === model && limit === undefined && !Object.hasOwn(body, STREAM_OPTIONS)) {
-    // the last brace is that of the whole: nothing else has to be looked at.
-    return Buffer.concat([bytes.subarray(0, bytes.lastIndexOf('}')), Buffer.from(`,"${STREAM_OPTIONS}":${TELL_USAGE}}`)]);
-  }
-  return withMembers(bytes, {
-    model: JSON.stringify(modelName),
+  const changes = {
+    ...(modelName !== model && { model: JSON.stringify(modelName) }),
     ...(limit !== undefined && { [limit]: String(defaultMaxTokens) }),
-    ...(counts && { [STREAM_OPTIONS]: TELL_USAGE }),
-  });
+    ...(stream && !asksForUsage(asked) && { [STREAM_OPTIONS]: TELL_USAGE }),
+    ...others,
+  };
+  if (Object.keys(changes).some((name) => Object.hasOwn(body, name))) {
+    return partsWithMembers(bytes, changes);
+  }
+  const added = textOfMembers(changes);
+  // the last brace is that of the whole: nothing else has to be looked at.
+  return added === '' ? [bytes] : [bytes.subarray(0, bytes.lastIndexOf('}')), Buffer.from(`,${added}}`)];
 }

@@ -16,6 +16,11 @@ export interface JsonMember {
   readonly end: number;
 }
 
+/** The text of a member's new value by name; undefined takes the member out. */
+export interface MemberChanges {
+  readonly [name: string]: string | undefined;
+}
+
 /**
  * The members of a JSON object in the order of its text, those of one name included.
  *
@@ -51,13 +56,34 @@ export function membersOf(object: Buffer): JsonMember[] {
  * names, are part of a prompt where a chat template renders them.
  *
  * @param object the text of a JSON object that is known to be one.
- * @param changes the text of a member's new value by name; undefined takes the member out.
+ * @param changes the members that are to be others.
  */
-export function withMembers(object: Buffer, changes: { readonly [name: string]: string | undefined }): Buffer {
-  const kept = membersOf(object).filter(({ name }) => !Object.hasOwn(changes, name)).map(({ start, end }) => object.subarray(start, end));
-  const added = Object.entries(changes).filter(([, value]) => value !== undefined).map(([name, value]) => Buffer.from(`${JSON.stringify(name)}:${value}`));
+export function withMembers(object: Buffer, changes: MemberChanges): Buffer {
+  return Buffer.concat(partsWithMembers(object, changes));
+}
+
+/** The same in parts, of which those that are kept are not copied. */
+export function partsWithMembers(object: Buffer, changes: MemberChanges): Buffer[] {
+  const kept: { readonly start: number; end: number }[] = [];
+  let isRun = false;
+  for (const { name, start, end } of membersOf(object)) {
+    const isKept = !Object.hasOwn(changes, name);
+    if (isKept && isRun) {
+      kept.at(-1)!.end = end;
+    } else if (isKept) {
+      kept.push({ start, end });
+    }
+    isRun = isKept;
+  }
+  const added = textOfMembers(changes);
+  const parts = [...kept.map(({ start, end }) => object.subarray(start, end)), ...(added === '' ? [] : [Buffer.from(added)])];
   const comma = Buffer.from(',');
-  return Buffer.concat([Buffer.from('{'), ...[...kept, ...added].flatMap((member, i) => (i === 0 ? [member] : [comma, member])), Buffer.from('}')]);
+  return [Buffer.from('{'), ...parts.flatMap((part, i) => (i === 0 ? [part] : [comma, part])), Buffer.from('}')];
+}
+
+/** The members that changes add, as text between braces. */
+export function textOfMembers(changes: MemberChanges): string {
+  return Object.entries(changes).filter(([, value]) => value !== undefined).map(([name, value]) => `${JSON.stringify(name)}:${value}`).join();
 }
 
 /** Bytes of a string that are looked at one by one: from about as many on a search is faster. */
