@@ -10,9 +10,10 @@ import { GPU_START } from './accuracy/gpu-start';
 import { METRICS, scoreOf } from './accuracy/group-score';
 import { TRAINIUM_2_START, TRAINIUM_START } from './accuracy/trainium';
 import { calibrate } from '../src/estimator/calibration/calibrate';
+import { Correlations, correlationOf, roundedCorrelations } from '../src/estimator/calibration/calibration';
 import { heldOut } from '../src/estimator/calibration/held-out';
 import { MeasuredConfiguration } from '../src/estimator/calibration/measurements';
-import { heldOutSigma } from '../src/estimator/calibration/score';
+import { misfitSigma } from '../src/estimator/calibration/score';
 import { Coefficients } from '../src/estimator/phases/coefficients';
 import { ModelArchitecture } from '../src/model';
 import * as cerebras from '../test/estimator/data/cerebras.json';
@@ -27,13 +28,15 @@ const asked = process.argv.slice(2).filter((argument) => !argument.startsWith('-
 
 const DATE = new Date().toISOString().slice(0, 10);
 
+const TRAINIUM_3_SIGMA = 0.5;
+
 const KINDS = [['dense', false], ['experts', true]] as const;
 
 function fit(name: string, source: string, start: Coefficients, configurations: readonly MeasuredConfiguration[]): void {
   if (asked.length > 0 && !asked.includes(name)) {
     return;
   }
-  const { coefficients, relativeSigmas } = calibrate(start, configurations);
+  const { coefficients, relativeSigmas, correlations } = calibrate(start, configurations);
   const compared = configurations.flatMap((one) => one.compare(coefficients));
   const held = heldOut(start, configurations)!;
   console.log(`\n${name}`);
@@ -44,7 +47,7 @@ function fit(name: string, source: string, start: Coefficients, configurations: 
   const predictions = Object.fromEntries(KINDS.map(([kind, hasExperts]) => [kind, Object.fromEntries(METRICS.flatMap((metric) => {
     const own = held.filter((_, i) => configurations[i].measured.model.experts > 0 === hasExperts)
       .map((one) => one.filter((row) => row.metric === metric)).filter((one) => one.length > 0);
-    const sigma = heldOutSigma(own);
+    const sigma = misfitSigma(own);
     if (sigma === undefined) {
       return [];
     }
@@ -63,23 +66,31 @@ function fit(name: string, source: string, start: Coefficients, configurations: 
   }
   if (isWriting) {
     write(name, [...relativeSigmas].map(([coefficient, sigma]) => (
-      [coefficient, { value: rounded(coefficients[coefficient]), relativeSigma: rounded(sigma), source: `fit of ${source}`, date: DATE, sampleSize: compared.length }])), predictions);
+      [coefficient, { value: rounded(coefficients[coefficient]), relativeSigma: rounded(sigma), source: `fit of ${source}`, date: DATE, sampleSize: compared.length }])), { correlations: roundedCorrelations(correlations), predictions });
   }
 }
 
 /** Coefficients that were not fitted stay as they are. */
-function write(name: string, fitted: readonly (readonly [string, object])[], predictions?: object): void {
+function write(name: string, fitted: readonly (readonly [string, object])[], beside: object = {}): void {
   const file = join(__dirname, `../src/estimator/calibration/${name}.json`);
   const set = JSON.parse(readFileSync(file, 'utf8'));
   writeFileSync(file, `${JSON.stringify(
-    { ...set, coefficients: { ...set.coefficients, ...Object.fromEntries(fitted) }, ...(predictions && { predictions }) }, undefined, 2)}\n`);
+    { ...set, coefficients: { ...set.coefficients, ...Object.fromEntries(fitted) }, ...beside }, undefined, 2)}\n`);
 }
 
-/** Nothing of Trainium 3 is measured: it is taken to reach the shares and floors of Trainium 2, give or take a half more. */
+/** Nothing of Trainium 3 is measured: it is taken to reach the shares and floors of Trainium 2, each give or take a half more. */
 function fitTrainium3(): void {
-  const { coefficients } = JSON.parse(readFileSync(join(__dirname, '../src/estimator/calibration/trainium2.json'), 'utf8'));
-  write('trainium3', Object.entries(coefficients as { [name: string]: { value: number; relativeSigma: number } }).map(([name, { value, relativeSigma }]) => (
-    [name, { value, relativeSigma: rounded(Math.min(1, Math.hypot(relativeSigma, 0.5))), source: 'as trainium2: no public measurement of Trainium3', date: DATE, sampleSize: 0 }])));
+  const { coefficients, correlations } = JSON.parse(readFileSync(join(__dirname, '../src/estimator/calibration/trainium2.json'), 'utf8')) as {
+    coefficients: { [name: string]: { value: number; relativeSigma: number } }; correlations: Correlations;
+  };
+  const wider = (name: string) => Math.hypot(coefficients[name].relativeSigma, TRAINIUM_3_SIGMA);
+  const loosened = (name: string, other: string) => (
+    correlationOf(correlations, name, other) * coefficients[name].relativeSigma / wider(name) * coefficients[other].relativeSigma / wider(other));
+  write('trainium3', Object.entries(coefficients).map(([name, { value }]) => (
+    [name, { value, relativeSigma: rounded(Math.min(1, wider(name))), source: 'as trainium2: no public measurement of Trainium3', date: DATE, sampleSize: 0 }])), {
+    correlations: roundedCorrelations(Object.fromEntries(Object.entries(correlations).map(([name, others]) => (
+      [name, Object.fromEntries(Object.keys(others).map((other) => [other, loosened(name, other)]))])))),
+  });
 }
 
 function rounded(value: number): number {

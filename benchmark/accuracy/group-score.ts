@@ -1,7 +1,10 @@
 import { calibrate } from '../../src/estimator/calibration/calibrate';
+import { Fit } from '../../src/estimator/calibration/fit';
+import { foreseen } from '../../src/estimator/calibration/held-out';
 import { Compared, MeasuredConfiguration } from '../../src/estimator/calibration/measurements';
-import { Score, heldOutSigma, score } from '../../src/estimator/calibration/score';
+import { Ranged, Score, misfitSigma, score } from '../../src/estimator/calibration/score';
 import { Coefficients } from '../../src/estimator/phases/coefficients';
+import { widened } from '../../src/estimator/uncertainty';
 
 /** Configurations beyond these share the measurements that their interval is taken from: each pair of folds costs a fit. */
 const MAX_FOLDS = 4;
@@ -16,9 +19,6 @@ interface Judged {
   readonly configuration: MeasuredConfiguration;
   readonly fold: number;
 }
-
-/** What is predicted of a configuration, each time beside its standard deviation. */
-type Ranged = Compared & { readonly sigma: number };
 
 /** Predictions of one group: by the set of its device, after calibration on the group, and by both without the configuration that is predicted. */
 export interface GroupScore {
@@ -43,23 +43,23 @@ export function scoreDevice(start: Coefficients, groups: ReadonlyMap<string, rea
   const all = [...groups].flatMap(([group, of]) => of.map((configuration) => ({ group, configuration })))
     .map((one, i): Judged => ({ ...one, fold: i % MAX_FOLDS }));
   const device = calibrate(start, all.map(({ configuration }) => configuration)).coefficients;
-  const predict = ({ group, configuration }: Judged, isKnown: (other: Judged) => boolean, known?: Coefficients) => {
-    const k = known ?? calibrate(start, all.filter(isKnown).map((other) => other.configuration), device).coefficients;
+  const predict = ({ group, configuration }: Judged, isKnown: (other: Judged) => boolean, known?: Fit) => {
+    const fit = known ?? calibrate(start, all.filter(isKnown).map((other) => other.configuration), device);
     const others = groups.size === 1 ? [] : all.filter((other) => other.group === group && isKnown(other)).map((other) => other.configuration);
-    const own = others.length === 0 ? k : calibrate(k, others).coefficients;
-    return { k, shipped: configuration.compare(k), heldOut: configuration.compare(own) };
+    const shipped = foreseen(configuration, fit);
+    return { fit, shipped, heldOut: others.length === 0 ? shipped : foreseen(configuration, calibrate(fit.coefficients, others)) };
   };
   const judged = all.map((one) => ({ ...one, ...predict(one, (other) => other !== one) }));
 
   // what is off by how much without two folds: the one that is judged, and its own.
-  const witnesses = Array.from({ length: MAX_FOLDS }, () => new Map<Judged, { shipped: Compared[]; heldOut: Compared[] }>());
+  const witnesses = Array.from({ length: MAX_FOLDS }, () => new Map<Judged, { shipped: Ranged[]; heldOut: Ranged[] }>());
   for (let a = 0; a < MAX_FOLDS; a++) {
     for (let b = a + 1; b < MAX_FOLDS; b++) {
       const isKnown = ({ fold }: Judged) => fold !== a && fold !== b;
-      let known: Coefficients | undefined;
+      let known: Fit | undefined;
       for (const one of all.filter((other) => !isKnown(other))) {
-        const { k, ...predicted } = predict(one, isKnown, known);
-        known = k;
+        const { fit, ...predicted } = predict(one, isKnown, known);
+        known = fit;
         witnesses[one.fold === a ? b : a].set(one, predicted);
       }
     }
@@ -69,9 +69,9 @@ export function scoreDevice(start: Coefficients, groups: ReadonlyMap<string, rea
       const off = (of: (other: Judged) => boolean) => (
         [...witnesses[one.fold]].filter(([other]) => of(other))
           .map(([, predicted]) => predicted[by].filter((compared) => compared.metric === metric)));
-      return [metric, heldOutSigma(off(({ group }) => group === one.group), heldOutSigma(off(() => true)))!];
+      return [metric, misfitSigma(off(({ group }) => group === one.group), misfitSigma(off(() => true)))!];
     })) as { [metric in Metric]: number };
-    return one[by].map((compared) => ({ ...compared, sigma: sigmas[compared.metric] }));
+    return one[by].map((compared) => ({ ...compared, ...widened({ ...compared, value: compared.predicted }, sigmas[compared.metric]) }));
   };
   return [...groups].map(([group, of]): GroupScore => {
     const own = judged.filter((one) => one.group === group);
@@ -89,6 +89,5 @@ export function scoreDevice(start: Coefficients, groups: ReadonlyMap<string, rea
 
 /** The score of predictions of one metric. */
 export function scoreOf(compared: readonly (Compared | Ranged)[], metric: Metric): Score {
-  const own = compared.filter((one) => one.metric === metric);
-  return score(own, own.every((one): one is Ranged => 'sigma' in one) ? (one) => (one as Ranged).sigma : undefined);
+  return score(compared.filter((one) => one.metric === metric));
 }

@@ -8,10 +8,11 @@ import { checkWritable, writing } from './written-file';
 import { CalibrationSpec, DeploymentSpec } from '../estimator';
 import { calibrate as fit } from '../estimator/calibration/calibrate';
 import { isSameEngine } from '../estimator/calibration/calibrated-pools';
+import { roundedCorrelations } from '../estimator/calibration/calibration';
 import { configurationsOf, heldOut } from '../estimator/calibration/held-out';
 import { EngineOfSpec, MeasuredPool, engineOfSpec, leastTokenSeconds } from '../estimator/calibration/measured-engine';
 import { Compared, LoggedRequest } from '../estimator/calibration/measurements';
-import { Score, heldOutSigma, mean, score } from '../estimator/calibration/score';
+import { Score, misfitSigma, mean, score } from '../estimator/calibration/score';
 import { Refusal } from '../estimator/estimate';
 import { CoefficientName } from '../estimator/phases/coefficients';
 import { Refused } from '../estimator/refused';
@@ -212,14 +213,14 @@ function calibrated(
   const looked = { ...measurements, logs: measurements.logs.map((log) => beginning(log, mostOfRun)) };
   const configurations = configurationsOf(engine, looked);
   progress?.(progressBar(0));
-  const { coefficients, relativeSigmas } = fit(engine.start, configurations);
+  const { coefficients, relativeSigmas, correlations } = fit(engine.start, configurations);
   const ofHeldOut = 1 - 1 / (1 + Math.min(MAX_FOLDS, configurations.length));
   progress?.(progressBar(1 - ofHeldOut));
   const held = heldOut(engine.start, configurations, MAX_FOLDS, (share) => progress?.(progressBar(1 - ofHeldOut * (1 - share))));
   progress?.(NO_PROGRESS_BAR);
   const everything = configurationsOf(engine, measurements);
   const [before, fitted] = [engine.start, coefficients].map((k) => everything.flatMap((one) => one.compare(k)));
-  const only = (metric: Compared['metric'], all: readonly Compared[]) => all.filter((one) => one.metric === metric);
+  const only = <T extends Compared>(metric: Compared['metric'], all: readonly T[]) => all.filter((one) => one.metric === metric);
   const rows = [...relativeSigmas].map(([name, relativeSigma]) => ({ name, before: engine.start[name], fitted: coefficients[name], relativeSigma }));
   const byName = (value: (row: FittedCoefficient) => number) => (
     Object.fromEntries(rows.map((row) => [row.name, Number(value(row).toPrecision(4))])));
@@ -230,8 +231,9 @@ function calibrated(
     ...engineName === undefined ? {} : { engine: engineName },
     [pool]: byName((row) => row.fitted),
     [`${pool}RelativeSigmas`]: byName((row) => row.relativeSigma),
+    [`${pool}Correlations`]: roundedCorrelations(correlations),
     ...Object.fromEntries(METRICS.flatMap((metric) => {
-      const sigma = heldOutSigma((held ?? []).map((one) => only(metric, one)), engine.spread[metric]);
+      const sigma = misfitSigma((held ?? []).map((one) => only(metric, one)), engine.spread[metric]);
       return sigma === undefined ? [] : [[`${metric}RelativeSigma`, Number(sigma.toPrecision(4))]];
     })),
     source: `calibrate of ${files.map((file) => basename(file)).join(', ')}: ${fitted.length} times of ${engine.hardware}`,

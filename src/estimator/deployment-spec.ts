@@ -381,14 +381,31 @@ export interface CalibrationSpec {
   readonly decodeRelativeSigmas?: { [name: string]: number };
 
   /**
-   * How far predicted times to the first token were off on measurements that were left out of the fit, as a standard deviation of the logarithm.
+   * How the coefficients of the prefill pool go together where measurements tell their sum better than each: correlations of their logarithms from -1 to 1,
+   * each pair once, by two names.
+   *
+   * @default - 0: each is as it is whatever the others are
+   */
+  readonly prefillCorrelations?: { [name: string]: { [name: string]: number } };
+
+  /**
+   * How the coefficients of the decode pool go together: correlations of their logarithms from -1 to 1, each pair once, by two names.
+   *
+   * @default - 0: each is as it is whatever the others are
+   */
+  readonly decodeCorrelations?: { [name: string]: { [name: string]: number } };
+
+  /**
+   * How far predicted times to the first token were off on measurements that were left out of the fit, as a standard deviation of the logarithm, beyond
+   * what the spreads of the coefficients explain.
    *
    * @default 0
    */
   readonly ttftRelativeSigma?: number;
 
   /**
-   * How far predicted times per output token were off on measurements that were left out of the fit, as a standard deviation of the logarithm.
+   * How far predicted times per output token were off on measurements that were left out of the fit, as a standard deviation of the logarithm, beyond
+   * what the spreads of the coefficients explain.
    *
    * @default 0
    */

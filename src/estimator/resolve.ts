@@ -151,10 +151,10 @@ export function resolve(spec: DeploymentSpec): Resolved {
 }
 
 function measuredCoefficients({ calibration }: DeploymentSpec): { readonly [pool in 'prefill' | 'decode']: MeasuredCoefficients } {
-  const { prefill, prefillRelativeSigmas, decode, decodeRelativeSigmas, ...shared } = calibration ?? {};
+  const { prefill, prefillRelativeSigmas, prefillCorrelations, decode, decodeRelativeSigmas, decodeCorrelations, ...shared } = calibration ?? {};
   return {
-    prefill: { values: prefill, relativeSigmas: prefillRelativeSigmas, ...shared },
-    decode: { values: decode, relativeSigmas: decodeRelativeSigmas, ...shared },
+    prefill: { values: prefill, relativeSigmas: prefillRelativeSigmas, correlations: prefillCorrelations, ...shared },
+    decode: { values: decode, relativeSigmas: decodeRelativeSigmas, correlations: decodeCorrelations, ...shared },
   };
 }
 

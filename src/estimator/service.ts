@@ -1,4 +1,5 @@
-import { Coefficient, fill } from './calibration/calibration';
+import { fill } from './calibration/calibration';
+import { CoefficientDraws, SpreadCoefficient } from './calibration/draws';
 import { ClosedForm, END_TO_END, SHARES, TPOT, TTFT } from './closed-form';
 import { DeploymentSpec } from './deployment-spec';
 import { CoefficientUse, Refusal } from './estimate';
@@ -8,7 +9,7 @@ import { promptPool } from './plant';
 import { Resolved, ResolvedPool, resolve } from './resolve';
 import { unstable } from './shortfall';
 import { checkSpec } from './spec-check';
-import { DRAWS, latinHypercube } from './uncertainty';
+import { DRAWS } from './uncertainty';
 
 /** One promise, as a place in the latencies. */
 export interface Promised {
@@ -51,10 +52,10 @@ const WAFER: CoefficientName[] = ['waferLayerSeconds', 'waferHopSeconds'];
 const CENTRE_STEPS = 30;
 const DRAW_STEPS = 10;
 
-interface Drawn {
+/** A pool whose coefficients are drawn. */
+interface DrawnPool {
   readonly into: Coefficients;
-  readonly name: CoefficientName;
-  readonly coefficient: Coefficient;
+  readonly draws: CoefficientDraws;
 }
 
 /**
@@ -73,7 +74,7 @@ export class Service {
 
   private readonly prefillSet = new Coefficients();
   private readonly decodeSet: Coefficients;
-  private readonly drawn: Drawn[] = [];
+  private drawn?: readonly DrawnPool[];
   private prefillInstances = 0;
   private decodeInstances = 0;
 
@@ -90,26 +91,6 @@ export class Service {
     this.decodeSet = this.aggregated ? this.prefillSet : new Coefficients();
     this.form = new ClosedForm(this.resolved.plant);
     this.promises = promisesOf(spec);
-    const stages: [ResolvedPool, Coefficients, CoefficientName[]][] = [
-      [this.resolved.prefill ?? this.resolved.decode, this.prefillSet, this.names('prefill')],
-      [this.resolved.decode, this.decodeSet, this.names('decode')],
-    ];
-    if (!this.aggregated) {
-      const [narrow, into] = this.resolved.plant.decode.wafers === undefined
-        ? [this.resolved.prefill!, this.prefillSet] : [this.resolved.decode, this.decodeSet];
-      stages.push([this.resolved.prefill!, this.prefillSet, ['linkUtilisation', this.setUp]]);
-      stages.push([narrow, into, ['waferIngestUtilisation']]);
-      stages.push([this.resolved.decode, this.decodeSet, ['linkUtilisation']]);
-    }
-    for (const [pool, into, names] of stages) {
-      for (const name of names) {
-        const coefficient = pool.set.coefficients[name];
-        const isDrawn = this.drawn.some((one) => one.into === into && one.name === name);
-        if (!isDrawn && coefficient !== undefined && coefficient.relativeSigma > 0 && coefficient.value > 0) {
-          this.drawn.push({ into, name, coefficient });
-        }
-      }
-    }
     this.centre();
   }
 
@@ -126,13 +107,9 @@ export class Service {
    * Calls back once for each draw, with everything solved for that draw; leaves the centre in place.
    */
   public eachDraw(callback: (draw: number) => void): void {
-    const deviates = latinHypercube(this.drawn.length);
+    const drawn = this.drawn ??= this.drawnPools();
     for (let draw = 0; draw < DRAWS; draw++) {
-      for (let i = 0; i < this.drawn.length; i++) {
-        const { into, name, coefficient } = this.drawn[i];
-        const value = coefficient.value * Math.exp(coefficient.relativeSigma * deviates[i][draw]);
-        into[name] = name.endsWith('Utilisation') ? Math.min(1, value) : value;
-      }
+      drawn.forEach(({ into, draws }) => draws.fill(into, draw));
       this.form.use(this.prefillSet, this.decodeSet);
       this.form.solve(this.rate, this.prefillInstances, this.decodeInstances);
       callback(draw);
@@ -332,6 +309,28 @@ export class Service {
   /** What the set-up of a transfer rests on. */
   private get setUp(): CoefficientName {
     return this.spec.link?.blockTokens === undefined ? 'linkBaseSeconds' : 'linkDescriptorSeconds';
+  }
+
+  /** The spread of what the estimate rests on, each pool's by itself. */
+  private drawnPools(): DrawnPool[] {
+    const { prefill, decode, plant } = this.resolved;
+    const ofPrompts: CoefficientName[] = this.aggregated ? [] : ['linkUtilisation', this.setUp];
+    const ofTokens: CoefficientName[] = this.aggregated ? this.names('prefill') : ['linkUtilisation'];
+    (plant.decode.wafers === undefined ? ofPrompts : ofTokens).push('waferIngestUtilisation');
+    const pools = [
+      ...prefill === undefined ? [] : [{ pool: prefill, into: this.prefillSet, names: [...this.names('prefill'), ...ofPrompts] }],
+      { pool: decode, into: this.decodeSet, names: [...this.names('decode'), ...ofTokens] },
+    ];
+    let dimension = 0;
+    return pools.map(({ pool: { set }, into, names }) => {
+      const spread = [...new Set(names)].flatMap((name): SpreadCoefficient[] => {
+        const { value = 0, relativeSigma = 0 } = set.coefficients[name] ?? {};
+        return relativeSigma > 0 && value > 0 ? [{ name, value, relativeSigma }] : [];
+      });
+      const draws = new CoefficientDraws(spread, set.correlations ?? {}, dimension);
+      dimension += draws.dimensions;
+      return { into, draws };
+    });
   }
 
   private centre(): void {

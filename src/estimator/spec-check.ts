@@ -3,7 +3,7 @@ import { ArchitectureSpec, ModelArchitecture, Precision } from '../model';
 import { Problem, Problems, ProblemsError, shown } from '../problems';
 import { ServiceLevelObjective, Workload } from '../workload';
 import { foreignCalibrationProblems } from './calibration/calibrated-pools';
-import { COEFFICIENT_SETS, measuredProblems, predictionSigmaProblems, sigmaProblems } from './calibration/calibration';
+import { COEFFICIENT_SETS, correlationProblems, measuredProblems, predictionSigmaProblems, sigmaProblems } from './calibration/calibration';
 import { PURCHASE_OPTIONS } from './cost';
 import { DecodeSpec, DeploymentSpec, SpeculationSpec, PoolSpec } from './deployment-spec';
 import { machineOf } from './machine';
@@ -122,8 +122,12 @@ export function specProblems(spec: DeploymentSpec): Problem[] {
     }
     problems.push(...foreignCalibrationProblems(spec));
     for (const pool of ['prefill', 'decode'] as const) {
-      const sigmas = `${pool}RelativeSigmas` as const;
-      problems.push(...measuredProblems(calibration[pool], `calibration.${pool}`), ...sigmaProblems(calibration[sigmas], calibration[pool], `calibration.${sigmas}`));
+      const [sigmas, correlations] = [`${pool}RelativeSigmas`, `${pool}Correlations`] as const;
+      problems.push(
+        ...measuredProblems(calibration[pool], `calibration.${pool}`),
+        ...sigmaProblems(calibration[sigmas], calibration[pool], `calibration.${sigmas}`),
+        ...correlationProblems(calibration[correlations], calibration[pool], `calibration.${correlations}`),
+      );
     }
     for (const spread of ['ttftRelativeSigma', 'tpotRelativeSigma'] as const) {
       problems.push(...predictionSigmaProblems(calibration[spread], `calibration.${spread}`));

@@ -10,37 +10,49 @@ const TAIL = 0.1;
  * Seeded by the dimension alone, and integer arithmetic shuffles, so the draws are the same on every platform and do not change when a
  * dimension is added.
  *
+ * @param first the first of the dimensions.
  * @returns deviates by dimension, then draw.
  */
-export function latinHypercube(dimensions: number): Float64Array[] {
-  return Array.from({ length: dimensions }, (_, dimension) => {
+export function latinHypercube(dimensions: number, first = 0): Float64Array[] {
+  return Array.from({ length: dimensions }, (_, i) => {
     const column = STRATA.slice();
-    let state = 12345 + 7919 * dimension;
-    for (let i = DRAWS - 1; i > 0; i--) {
+    let state = 12345 + 7919 * (first + i);
+    for (let last = DRAWS - 1; last > 0; last--) {
       // Lehmer's generator of Park and Miller: products stay below 2^53
       state = state * 48271 % 2147483647;
-      const j = state % (i + 1);
-      [column[i], column[j]] = [column[j], column[i]];
+      const j = state % (last + 1);
+      [column[last], column[j]] = [column[j], column[last]];
     }
     return column;
   });
 }
 
+/** A figure with the ends of its 80 % interval. */
+export interface Interval {
+  readonly value: number;
+  readonly low: number;
+  readonly high: number;
+}
+
 /**
- * The 80 % interval of the draws, widened to contain the centre and to what a spread around it covers. Sorts `draws`.
+ * The 80 % interval of the draws, which contains the centre. Sorts `draws`.
  *
- * @param relativeSigma standard deviation of the logarithm by which such figures are known to be off at least.
+ * @param relativeSigma what such figures are off by whatever the coefficients are, as a standard deviation of the logarithm: it widens the interval as what is
+ * independent does.
  */
-export function interval(
-  centre: number, draws: Float64Array, relativeSigma = 0,
-): { readonly value: number; readonly low: number; readonly high: number } {
+export function interval(centre: number, draws: Float64Array, relativeSigma = 0): Interval {
   draws.sort();
-  const times = Math.exp(relativeSigma * normalQuantile(1 - TAIL));
-  return {
-    value: centre,
-    low: Math.min(centre / times, quantile(draws, TAIL)),
-    high: Math.max(centre * times, quantile(draws, 1 - TAIL)),
-  };
+  return widened({ value: centre, low: Math.min(centre, quantile(draws, TAIL)), high: Math.max(centre, quantile(draws, 1 - TAIL)) }, relativeSigma);
+}
+
+/** An interval with what figures are off by besides, as a standard deviation of the logarithm. */
+export function widened({ value, low, high }: Interval, relativeSigma: number): Interval {
+  if (relativeSigma === 0 || value === 0) {
+    return { value, low, high };
+  }
+  const beside = EIGHTY_PERCENT * relativeSigma;
+  const times = (explained: number) => Math.exp(Math.hypot(Math.log(explained), beside));
+  return { value, low: value / times(value / low), high: value * times(high / value) };
 }
 
 function quantile(sorted: Float64Array, share: number): number {
@@ -68,5 +80,8 @@ export function normalQuantile(share: number): number {
   const r = q * q;
   return q * poly(a, r) / (poly(b, r) * r + 1);
 }
+
+/** Standard deviations of a normal distribution, either way, that hold 80 % of it. */
+export const EIGHTY_PERCENT = normalQuantile(1 - TAIL);
 
 const STRATA = Float64Array.from({ length: DRAWS }, (_, i) => normalQuantile((i + 0.5) / DRAWS));

@@ -249,7 +249,7 @@ describe('the command', () => {
     expect(errors['held out'][0]).toBe(6);
     expect(errors['held out'][1]).toBeLessThan(15);
     const calibration = JSON.parse(readFileSync(join(folder, 'calibration.json'), 'utf8'));
-    expect(Object.keys(calibration)).toEqual(['coefficientSet', 'accelerator', 'weights', 'decode', 'decodeRelativeSigmas', 'ttftRelativeSigma', 'tpotRelativeSigma', 'source']);
+    expect(Object.keys(calibration)).toEqual(['coefficientSet', 'accelerator', 'weights', 'decode', 'decodeRelativeSigmas', 'decodeCorrelations', 'ttftRelativeSigma', 'tpotRelativeSigma', 'source']);
     expect(calibration.source).toBe('calibrate of steps.json: 6 times of trn1.32xlarge');
 
     const tpotOf = (spec: object) => {
@@ -296,6 +296,8 @@ describe('the command', () => {
     ['a calibration that is missing', { ...SPEC, calibration: 'none.json' }, [], /\[\S*none\.json\] there is no such file \(give the path of a file that exists\) \[SpecNotReadable\]/, 2],
     ['a spread of predictions that is none', { ...SPEC, calibration: { tpotRelativeSigma: -1 } }, [], /\[calibration\.tpotRelativeSigma\].*the spread is not a number from 0 to 3, got: -1/, 2],
     ['a spread without its coefficient', { ...SPEC, calibration: { decodeRelativeSigmas: { decodeLayerSeconds: 0.1 } } }, [], /the spread is of a coefficient that is not given/, 2],
+    ['a correlation of nothing', { ...SPEC, calibration: { decodeCorrelations: { decodeLayerSeconds: { engineStepSeconds: 0.1 } } } }, [],
+      /\[calibration\.decodeCorrelations\.decodeLayerSeconds\.engineStepSeconds\] the correlation is of a coefficient that is not given/, 2],
   ])('%s is refused', (_, spec, more, message, expected) => {
     write('steps.json', STEPS);
     write('spec.json', spec);

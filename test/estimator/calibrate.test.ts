@@ -1,5 +1,5 @@
 import { calibrate } from '../../src/estimator/calibration/calibrate';
-import { configurationsOf } from '../../src/estimator/calibration/held-out';
+import { configurationsOf, foreseen } from '../../src/estimator/calibration/held-out';
 import { ClosedLoop, MeasuredConfiguration, MeasuredEngine, Measurements } from '../../src/estimator/calibration/measurements';
 import { Coefficients } from '../../src/estimator/phases/coefficients';
 import { modelShape } from '../../src/estimator/phases/model-shape';
@@ -78,6 +78,20 @@ test.each<[string, Partial<Coefficients>]>([
   expect(Math.abs(coefficients.gatewaySeconds / exact.gatewaySeconds - 1)).toBeLessThan(0.01);
   expect(Math.abs(coefficients.decodeLayerSeconds / exact.decodeLayerSeconds - 1)).toBeLessThan(0.01);
   expect(relativeSigmas.get('gatewaySeconds')).toBeLessThan(0.1);
+});
+
+test('the sum of what is not told apart is known better than its parts, and so is what estimates say of it', () => {
+  // one batch and context: floors, weights and caches are one time.
+  const steps = [0.99, 1, 1.01].map((share) => ({ sequences: 8, contextTokens: 1024, stepSeconds: 0.02 * share }));
+  const configuration = new MeasuredConfiguration(ENGINE, { ...NOTHING, steps });
+  const fit = calibrate(START, [configuration]);
+  const spreadOf = (correlations: typeof fit.correlations) => {
+    const [{ low, high }] = foreseen(configuration, { ...fit, correlations });
+    return Math.log(high / low);
+  };
+  expect(fit.relativeSigmas.get('decodeLayerSeconds')).toBeGreaterThan(0.1);
+  expect(spreadOf(fit.correlations)).toBeLessThan(0.05);
+  expect(spreadOf({})).toBeGreaterThan(5 * spreadOf(fit.correlations));
 });
 
 test('a prompt that the engine reads in segments takes a step for each', () => {

@@ -5,7 +5,7 @@ import { arrivalDispersion, arrivalsWhileReading } from '../../src/estimator/que
 import { WaitingMixture } from '../../src/estimator/queueing/waiting-mixture';
 import { RandomArrivals } from '../../src/estimator/simulation/arrivals';
 import { Random } from '../../src/estimator/simulation/random';
-import { DRAWS, interval, latinHypercube, normalQuantile } from '../../src/estimator/uncertainty';
+import { DRAWS, EIGHTY_PERCENT, interval, latinHypercube, normalQuantile, widened } from '../../src/estimator/uncertainty';
 
 function quantiles(weights: number[], fixed: number[], waits: [number, number, number, number], shares: number[]): number[] {
   const mixture = new WaitingMixture(Float64Array.from(weights));
@@ -159,6 +159,7 @@ describe('draws', () => {
     expect(new Set(first).size).toBe(DRAWS);
     expect([...first]).not.toEqual([...second]);
     expect([...latinHypercube(5)[1]]).toEqual([...second]);
+    expect([...latinHypercube(1, 1)[0]]).toEqual([...second]);
   });
 
   test.each([[0.5, 0], [0.975, 1.959963985], [0.001, -3.090232306], [0.9, 1.281551566]])('normal quantile of %d is %d', (share, z) => {
@@ -167,5 +168,11 @@ describe('draws', () => {
 
   test('an interval contains its centre', () => {
     expect(interval(5, Float64Array.from([1, 2, 3]))).toEqual({ value: 5, low: expect.closeTo(1.2, 9), high: 5 });
+  });
+
+  test('what figures are off by besides widens an interval as independent spreads add up, either way by itself', () => {
+    const { low, high } = widened({ value: 1, low: Math.exp(-0.3), high: Math.exp(0.4) }, 0.3 / EIGHTY_PERCENT);
+    expect(Math.log(low)).toBeCloseTo(-0.3 * Math.SQRT2, 12);
+    expect(Math.log(high)).toBeCloseTo(0.5, 12);
   });
 });

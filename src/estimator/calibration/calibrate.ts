@@ -50,7 +50,11 @@ export function calibrate(start: Coefficients, configurations: readonly Measured
   }
   const mixtures = configurations.filter((one) => !dense.includes(one));
   const added = fit(shared.coefficients, EXPERT_SPREADS, mixtures, shared.coefficients);
-  return { coefficients: added.coefficients, relativeSigmas: new Map([...shared.relativeSigmas, ...added.relativeSigmas]) };
+  return {
+    coefficients: added.coefficients,
+    relativeSigmas: new Map([...shared.relativeSigmas, ...added.relativeSigmas]),
+    correlations: { ...shared.correlations, ...added.correlations },
+  };
 }
 
 function fit(start: Coefficients, spreads: Spreads, configurations: readonly MeasuredConfiguration[], from: Coefficients): Fit {

@@ -8,6 +8,7 @@ import * as trainium3 from './trainium3.json';
 import * as unmeasured from './unmeasured.json';
 import { nearestNames } from '../../nearest';
 import { Problem } from '../../problems';
+import { choleskyFactor } from '../cholesky';
 import { COEFFICIENT_NAMES, CoefficientName, Coefficients } from '../phases/coefficients';
 import { ModelShape } from '../phases/shapes';
 
@@ -19,7 +20,17 @@ export interface Coefficient {
   readonly source: string;
 }
 
-/** How far predictions were off on measurements that were left out of the fit. */
+/** Correlations of the logarithms of coefficients, each pair once, by two names; 0 of those that are not there. */
+export interface Correlations {
+  readonly [name: string]: { readonly [other: string]: number };
+}
+
+/** The correlation of two coefficients, 1 of one with itself. */
+export function correlationOf(correlations: Correlations, name: string, other: string): number {
+  return name === other ? 1 : correlations[name]?.[other] ?? correlations[other]?.[name] ?? 0;
+}
+
+/** How far predictions were off on measurements that were left out of the fit, beyond what the spread of the coefficients explains. */
 export interface PredictionSpread {
   /** Standard deviation of the logarithm. */
   readonly relativeSigma: number;
@@ -43,7 +54,9 @@ export interface CoefficientSet {
   readonly confidence: string;
   readonly reason: string;
   readonly coefficients: { readonly [name: string]: Coefficient };
-  /** Of dense models and of mixtures of experts, whatever of it the coefficients' own spreads explain. */
+  /** Of those that were fitted together. */
+  readonly correlations?: Correlations;
+  /** Of dense models and of mixtures of experts. */
   readonly predictions?: { readonly dense?: PredictionSpreads; readonly experts?: PredictionSpreads };
 }
 
@@ -52,6 +65,11 @@ const SETS: readonly CoefficientSet[] = [trainium1, trainium2, trainium3, h100, 
 /** Shares and gains beyond a factor of a million, and times beyond a day, are of no engine. */
 const MIN_RATIO = 1e-6;
 const MAX_SECONDS = 86_400;
+
+const CORRELATION_DECIMALS = 6;
+
+/** What these round away: pivots of their matrix no further from 0 are taken for it. */
+export const CORRELATION_TOLERANCE = 1e-5;
 
 /** A factor of twenty either way is no knowledge. */
 const MAX_SIGMA = 3;
@@ -74,6 +92,7 @@ export interface MeasuredCoefficients {
   readonly values?: { readonly [name: string]: number };
   /** Standard deviations of their logarithms; 0 where there is none. */
   readonly relativeSigmas?: { readonly [name: string]: number };
+  readonly correlations?: Correlations;
   /** Spreads of predictions of measurements that were left out; 0 where there is none. */
   readonly ttftRelativeSigma?: number;
   readonly tpotRelativeSigma?: number;
@@ -82,7 +101,7 @@ export interface MeasuredCoefficients {
 
 /** The set with coefficients that the user measured in place of the shipped ones. */
 export function withMeasured(set: CoefficientSet, measured: MeasuredCoefficients): CoefficientSet {
-  const { values, relativeSigmas, ttftRelativeSigma = 0, tpotRelativeSigma = 0, source = 'given in the spec' } = measured;
+  const { values, relativeSigmas, correlations = {}, ttftRelativeSigma = 0, tpotRelativeSigma = 0, source = 'given in the spec' } = measured;
   if (values === undefined) {
     return set;
   }
@@ -97,8 +116,25 @@ export function withMeasured(set: CoefficientSet, measured: MeasuredCoefficients
     ...set,
     reason,
     coefficients: { ...set.coefficients, ...Object.fromEntries(own) },
+    correlations: { ...withoutNames(set.correlations ?? {}, values), ...correlations },
     predictions: { dense: spreads, experts: spreads },
   };
+}
+
+/** Correlations as they are written, without those of coefficients that do not go together. */
+export function roundedCorrelations(correlations: Correlations): Correlations {
+  return Object.fromEntries(Object.entries(correlations).flatMap(([name, others]) => {
+    const own = Object.entries(others).map(([other, value]) => [other, Number(value.toFixed(CORRELATION_DECIMALS))] as const)
+      .filter(([, value]) => value !== 0);
+    return own.length === 0 ? [] : [[name, Object.fromEntries(own)]];
+  }));
+}
+
+/** Correlations of those that have other names. */
+function withoutNames(correlations: Correlations, names: object): Correlations {
+  const isOther = ([name]: readonly [string, unknown]) => !Object.hasOwn(names, name);
+  const among = (others: object) => Object.fromEntries(Object.entries(others).filter(isOther));
+  return Object.fromEntries(Object.entries(among(correlations)).map(([name, others]) => [name, among(others)]));
 }
 
 /** Wrong names or values in coefficients that the user gave. */
@@ -153,6 +189,39 @@ export function sigmaProblems(sigmas: unknown, measured: unknown, path: string):
       rule: 'CalibrationSpreadOutOfRange', path: `${path}.${name}`, value, message: `the spread is not a number from 0 to ${MAX_SIGMA}`, mend: 'give a standard deviation of the logarithm, such as 0.1',
     }];
   });
+}
+
+/** Wrong names or values in the correlations of coefficients that the user gave. */
+export function correlationProblems(correlations: unknown, measured: unknown, path: string): Problem[] {
+  if (correlations === undefined) {
+    return [];
+  }
+  const given = Object.entries(Object(correlations) as { [name: string]: unknown })
+    .flatMap(([name, others]) => Object.entries(Object(others) as { [name: string]: unknown }).map(([other, value]) => ({ name, other, value })));
+  const seen = new Set<string>();
+  const problems = given.flatMap(({ name, other, value }): Problem[] => {
+    const pair = [name, other].sort().join(' ');
+    const isSecond = name === other || seen.has(pair);
+    seen.add(pair);
+    const isGiven = [name, other].every((one) => Object.hasOwn(Object(measured) as object, one));
+    const at = { path: `${path}.${name}.${other}`, value: typeof value === 'number' ? String(value) : JSON.stringify(value) };
+    return !isGiven ? [{
+      rule: 'CalibrationCorrelationAlone',
+      ...at,
+      message: 'the correlation is of a coefficient that is not given',
+      mend: 'give the coefficient too, or drop the correlation',
+    }] : isSecond ? [{
+      rule: 'CalibrationCorrelationTwice', ...at, message: 'the correlation is of one coefficient, or of two that have one already', mend: 'give each pair once',
+    }] : typeof value === 'number' && Math.abs(value) <= 1 ? [] : [{
+      rule: 'CalibrationCorrelationOutOfRange', ...at, message: 'the correlation is not a number from -1 to 1', mend: 'give it as "calibrate" wrote it',
+    }];
+  });
+  const names = [...new Set(given.flatMap(({ name, other }) => [name, other]))];
+  const matrix = () => names.map((name) => names.map((other) => correlationOf(correlations as Correlations, name, other)));
+  const isPossible = problems.length > 0 || choleskyFactor(matrix(), CORRELATION_TOLERANCE) !== undefined;
+  return isPossible ? problems : [{
+    rule: 'CalibrationCorrelationsImpossible', path, message: 'no coefficients can have these correlations together', mend: 'give them as "calibrate" wrote them',
+  }];
 }
 
 /** A wrong spread of predictions that the user gave. */

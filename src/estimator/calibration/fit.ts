@@ -1,4 +1,6 @@
+import { Correlations } from './calibration';
 import { Compared } from './measurements';
+import { choleskyFactor } from '../cholesky';
 import { CoefficientName, Coefficients } from '../phases/coefficients';
 
 /** A coefficient that is fitted, and how sure one is of it beforehand. */
@@ -11,8 +13,10 @@ export interface FreeCoefficient {
 /** What a fit found. */
 export interface Fit {
   readonly coefficients: Coefficients;
-  /** Standard deviation of the logarithm of each free coefficient, given the measurements and the others: estimates draw each by itself. */
+  /** Standard deviation of the logarithm of each free coefficient, given the measurements, wherever the others are. */
   readonly relativeSigmas: ReadonlyMap<CoefficientName, number>;
+  /** How these go together: what is measured is the sum of what several do, so that one may be more where another is less. */
+  readonly correlations: Correlations;
 }
 
 /** What the measurements of a kind are off by, as a standard deviation of the logarithm, before any is seen; it counts as one measurement. */
@@ -86,6 +90,7 @@ export function fitCoefficients(
     return Math.min(FIRST_SIGMA, Math.sqrt((MEASUREMENT_SIGMA ** 2 + squares.reduce((sum, one) => sum + one, 0)) / (1 + squares.length)));
   });
   let hessian = identity(free.length);
+  let covariance = hessian;
   for (let pass = 0; pass < MAX_PASSES; pass++) {
     const scaled = (of: readonly number[]) => of.map((e, i) => e / sigmas[Number(isTtft[i])]);
     const height = (of: readonly number[], point: readonly number[]) => (
@@ -126,7 +131,7 @@ export function fitCoefficients(
       }
     }
     // the share of a parameter that the measurements of a metric determine is not theirs to be off by.
-    const covariance = identity(free.length).map((unit) => solve(hessian, unit));
+    covariance = identity(free.length).map((unit) => solve(hessian, unit));
     const before = sigmas;
     sigmas = [false, true].map((ttft) => {
       let [count, determined, squares] = [0, 0, 0];
@@ -144,8 +149,14 @@ export function fitCoefficients(
       break;
     }
   }
-  const relativeSigmas = free.map(({ name, relativeSigma }, i): [CoefficientName, number] => [name, relativeSigma / Math.sqrt(hessian[i][i])]);
-  return { coefficients: at(x), relativeSigmas: new Map(relativeSigmas) };
+  const correlation = (a: number, b: number) => covariance[a][b] / Math.sqrt(covariance[a][a] * covariance[b][b]);
+  const relativeSigmaOf = (i: number) => scales[i].relativeSigmaAt(x[i]) * Math.sqrt(covariance[i][i]);
+  return {
+    coefficients: at(x),
+    relativeSigmas: new Map(free.map(({ name }, i): [CoefficientName, number] => [name, relativeSigmaOf(i)])),
+    correlations: Object.fromEntries(free.map(({ name }, a) => (
+      [name, Object.fromEntries(free.slice(0, a).map((other, b) => [other.name, correlation(a, b)]))]))),
+  };
 }
 
 /** A coefficient by how many standard deviations it is from what was known: of its logarithm, or of a share, which ends at 1, of its log-odds. */
@@ -166,6 +177,11 @@ class Scale {
     return this.isShare ? moved / (1 + moved) : moved;
   }
 
+  /** By how much the logarithm of the value changes with its place, there. */
+  public relativeSigmaAt(place: number): number {
+    return this.isShare ? this.unit * (1 - this.valueAt(place)) : this.unit;
+  }
+
   public placeOf(value: number): number {
     const share = Math.min(value, HIGHEST_SHARE);
     return (Math.log(this.isShare ? share / (1 - share) : value) - this.centre) / this.unit;
@@ -180,16 +196,10 @@ function identity(size: number): number[][] {
   return Array.from({ length: size }, (_, a) => Array.from({ length: size }, (__, b) => a === b ? 1 : 0));
 }
 
-/** Solves a system of equations whose matrix is symmetric and positive definite (Cholesky). */
+/** Solves a system of equations whose matrix is symmetric and positive definite. */
 function solve(matrix: readonly (readonly number[])[], right: readonly number[]): number[] {
   const n = right.length;
-  const lower = identity(n).map((row) => row.map(() => 0));
-  for (let i = 0; i < n; i++) {
-    for (let j = 0; j <= i; j++) {
-      const rest = matrix[i][j] - lower[i].slice(0, j).reduce((sum, value, m) => sum + value * lower[j][m], 0);
-      lower[i][j] = i === j ? Math.sqrt(rest) : rest / lower[j][j];
-    }
-  }
+  const lower = choleskyFactor(matrix)!;
   const y: number[] = [];
   for (let i = 0; i < n; i++) {
     y.push((right[i] - y.reduce((sum, value, m) => sum + lower[i][m] * value, 0)) / lower[i][i]);

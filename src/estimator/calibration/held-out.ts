@@ -1,11 +1,15 @@
 import { calibrate } from './calibrate';
-import { Compared, LoggedRequest, MeasuredConfiguration, MeasuredEngine, Measurements } from './measurements';
+import { CoefficientDraws } from './draws';
+import { Fit } from './fit';
+import { LoggedRequest, MeasuredConfiguration, MeasuredEngine, Measurements } from './measurements';
+import { Ranged } from './score';
 import { Coefficients } from '../phases/coefficients';
+import { DRAWS, interval } from '../uncertainty';
 
 const NOTHING: Measurements = { prompts: [], steps: [], loops: [], logs: [] };
 
 /**
- * What a fit to the others says of each configuration, in their order; undefined where there is one, which nothing can be held out of.
+ * What a fit to the others says of each configuration, with intervals, in their order; undefined where there is one, which nothing can be held out of.
  *
  * @param start the coefficients known before.
  * @param configurations what was measured, by what is alike and so left out together.
@@ -14,17 +18,32 @@ const NOTHING: Measurements = { prompts: [], steps: [], loops: [], logs: [] };
  */
 export function heldOut(
   start: Coefficients, configurations: readonly MeasuredConfiguration[], folds = Infinity, fitted?: (share: number) => void,
-): Compared[][] | undefined {
+): Ranged[][] | undefined {
   if (configurations.length < 2) {
     return undefined;
   }
   const count = Math.min(folds, configurations.length);
   const fits = Array.from({ length: count }, (_, fold) => {
-    const { coefficients } = calibrate(start, configurations.filter((__, i) => i % count !== fold));
+    const fit = calibrate(start, configurations.filter((__, i) => i % count !== fold));
     fitted?.((fold + 1) / count);
-    return coefficients;
+    return fit;
   });
-  return configurations.map((one, i) => one.compare(fits[i % count]));
+  return configurations.map((one, i) => foreseen(one, fits[i % count]));
+}
+
+/** What a fit says of a configuration, with the interval that the spread of its coefficients gives each time. */
+export function foreseen(configuration: MeasuredConfiguration, { coefficients, relativeSigmas, correlations }: Fit): Ranged[] {
+  const spread = [...relativeSigmas].map(([name, relativeSigma]) => ({ name, value: coefficients[name], relativeSigma }));
+  const draws = new CoefficientDraws(spread, correlations);
+  const k = Object.assign(new Coefficients(), coefficients);
+  const drawn = Array.from({ length: DRAWS }, (_, draw) => {
+    draws.fill(k, draw);
+    return configuration.compare(k);
+  });
+  return configuration.compare(coefficients).map((one, i) => {
+    const { low, high } = interval(one.predicted, Float64Array.from(drawn, (all) => all[i].predicted));
+    return { ...one, low, high };
+  });
 }
 
 /**

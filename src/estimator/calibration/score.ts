@@ -1,4 +1,11 @@
 import { Compared } from './measurements';
+import { EIGHTY_PERCENT } from '../uncertainty';
+
+/** One measured time beside what is predicted of it, and the 80 % interval of that. */
+export interface Ranged extends Compared {
+  readonly low: number;
+  readonly high: number;
+}
 
 /** How far predictions are from measurements. */
 export interface Score {
@@ -12,47 +19,51 @@ export interface Score {
   readonly coverage?: number;
 }
 
-/** Standard deviations of a normal distribution that hold 80 % of it. */
-const EIGHTY_PERCENT = 1.2816;
-
 /** What measurements repeat to at best. */
 const LEAST_SIGMA = 0.01;
 
 /** Configurations that the spread of others counts as: that of few says little. */
 const OTHERS_COUNT = 3;
 
-/**
- * @param compared measurements with their predictions.
- * @param sigmaOf standard deviation of the logarithm around each prediction; coverage is not known without.
- */
-export function score(compared: readonly Compared[], sigmaOf?: (compared: Compared) => number): Score {
+/** How far predictions are from measurements; whether these are within the intervals is told where all have one. */
+export function score(compared: readonly (Compared | Ranged)[]): Score {
   const errors = compared.map(({ measured, predicted }) => predicted / measured - 1);
-  const inside = sigmaOf && compared.filter((one) => distance(one) <= EIGHTY_PERCENT * sigmaOf(one)).length / compared.length;
+  const ranged = compared.filter((one): one is Ranged => 'low' in one);
+  const inside = ranged.filter(({ measured, low, high }) => low <= measured && measured <= high);
   const sizes = errors.map(Math.abs);
-  return { count: compared.length, mape: mean(sizes), median: median(sizes), bias: median(errors), coverage: inside };
+  return {
+    count: compared.length,
+    mape: mean(sizes),
+    median: median(sizes),
+    bias: median(errors),
+    coverage: ranged.length < compared.length ? undefined : inside.length / compared.length,
+  };
 }
 
 /**
- * Spread of the logarithm of the ratios, which odd ones do not widen: from the distance that 80 % keep. That of a few configurations is drawn
- * towards what is known of others.
+ * What predictions are off by beyond what the spread of their coefficients explains, as a standard deviation of the logarithm: with it, four fifths of them
+ * are within their intervals, whatever the odd ones are off by. That of a few configurations is drawn towards what is known of others.
  *
- * @param held what was held out, by configuration.
- * @param others the spread of others; none if undefined.
+ * @param held what was held out with the intervals that the spread of the coefficients gives it, by configuration.
+ * @param others the same of others; none if undefined.
  * @returns undefined where nothing is known.
  */
-export function heldOutSigma(held: readonly (readonly Compared[])[], others?: number): number | undefined {
+export function misfitSigma(held: readonly (readonly Ranged[])[], others?: number): number | undefined {
   const measured = held.filter((one) => one.length > 0);
-  const distances = measured.flat().map(distance).sort((a, b) => a - b);
-  if (distances.length === 0) {
+  const misfits = measured.flat().map(misfit).sort((a, b) => a - b);
+  if (misfits.length === 0) {
     return others;
   }
-  const own = Math.max(LEAST_SIGMA, distances[Math.min(distances.length - 1, Math.floor(0.8 * distances.length))] / EIGHTY_PERCENT);
+  const own = Math.max(LEAST_SIGMA, misfits[Math.min(misfits.length - 1, Math.floor(0.8 * misfits.length))]);
   return others === undefined ? own
     : Math.exp((measured.length * Math.log(own) + OTHERS_COUNT * Math.log(others)) / (measured.length + OTHERS_COUNT));
 }
 
-function distance({ measured, predicted }: Compared): number {
-  return Math.abs(Math.log(predicted / measured));
+/** The spread that an interval has to be widened by for it to reach the measurement. */
+function misfit({ measured, predicted, low, high }: Ranged): number {
+  const off = Math.log(measured / predicted);
+  const explained = Math.log((off > 0 ? high : low) / predicted);
+  return Math.sqrt(Math.max(0, off * off - explained * explained)) / EIGHTY_PERCENT;
 }
 
 export function mean(values: readonly number[]): number {

@@ -1,0 +1,99 @@
+import * as fc from 'fast-check';
+import { estimateOf, steady, trn2 } from './specs';
+import { Correlations, roundedCorrelations } from '../../src/estimator/calibration/calibration';
+import { CoefficientDraws } from '../../src/estimator/calibration/draws';
+import { choleskyFactor } from '../../src/estimator/cholesky';
+import { CoefficientName, Coefficients } from '../../src/estimator/phases/coefficients';
+import { specProblems } from '../../src/estimator/spec-check';
+import { DRAWS } from '../../src/estimator/uncertainty';
+
+const NAMES: CoefficientName[] = ['decodeLayerSeconds', 'engineStepSeconds', 'weightBandwidthUtilisation', 'kvBandwidthUtilisation', 'collectiveHopSeconds'];
+
+/** A matrix of correlations that can be, from any directions. */
+const direction = fc.array(fc.double({ min: -1, max: 1, noNaN: true }), { minLength: 7, maxLength: 7 });
+const correlationMatrices = fc.array(direction, { minLength: 5, maxLength: 5 })
+  .map((rows) => rows.map((row, i) => row.map((value, j) => (i === j ? 0.1 + Math.abs(value) : value))))
+  .map((rows) => rows.map((a) => rows.map((b) => dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b)))));
+
+function dot(a: readonly number[], b: readonly number[]): number {
+  return a.reduce((sum, value, i) => sum + value * b[i], 0);
+}
+
+const asWritten = (matrix: readonly (readonly number[])[]) => roundedCorrelations(Object.fromEntries(
+  NAMES.map((name, i) => [name, Object.fromEntries(NAMES.slice(0, i).map((other, j) => [other, matrix[i][j]]))])));
+
+function drawnOf(values: readonly number[], relativeSigmas: readonly number[], correlations: Correlations): number[][] {
+  const draws = new CoefficientDraws(values.map((value, i) => ({ name: NAMES[i], value, relativeSigma: relativeSigmas[i] })), correlations);
+  return Array.from({ length: DRAWS }, (_, draw) => {
+    const k = new Coefficients();
+    draws.fill(k, draw);
+    return NAMES.slice(0, values.length).map((name) => k[name]);
+  });
+}
+
+test('a matrix is the product of its factor with itself', () => {
+  fc.assert(fc.property(correlationMatrices, (matrix) => {
+    const lower = choleskyFactor(matrix, 1e-12)!;
+    matrix.forEach((row, i) => row.slice(0, i + 1).forEach((value, j) => {
+      expect(dot(lower[i], [...lower[j], ...NAMES.map(() => 0)])).toBeCloseTo(value, 5);
+    }));
+  }));
+  expect(choleskyFactor([[1, 2], [2, 1]])).toBeUndefined();
+});
+
+test('what "calibrate" rounds is taken, and draws are of its coefficients: positive, shares at most 1, the same each time', () => {
+  const spreads = fc.array(fc.double({ min: 0.01, max: 2, noNaN: true }), { minLength: 5, maxLength: 5 });
+  fc.assert(fc.property(correlationMatrices, spreads, (matrix, sigmas) => {
+    const values = [1e-4, 1e-3, 0.8, 0.5, 1e-6];
+    const correlations = asWritten(matrix);
+    const decode = Object.fromEntries(NAMES.map((name, i) => [name, values[i]]));
+    expect(specProblems(trn2({ calibration: { decode, decodeCorrelations: correlations } }))).toEqual([]);
+    const drawn = drawnOf(values, sigmas, correlations);
+    expect(drawn).toEqual(drawnOf(values, sigmas, correlations));
+    for (const row of drawn) {
+      row.forEach((value, i) => {
+        expect(value).toBeGreaterThan(0);
+        expect(NAMES[i].endsWith('Utilisation') ? value : 0).toBeLessThanOrEqual(1);
+      });
+    }
+  }));
+});
+
+test('times of which the sum is known have it in every draw', () => {
+  for (const [first, second] of drawnOf([3e-4, 1e-4], [0.1, 0.3], { engineStepSeconds: { decodeLayerSeconds: -1 } })) {
+    expect(first + second).toBeCloseTo(4e-4, 12);
+  }
+});
+
+test('a share and its inverse in a product leave it as it is', () => {
+  for (const [, , share, other] of drawnOf([1, 1, 0.3, 0.2], [0, 0, 0.4, 0.4], { kvBandwidthUtilisation: { weightBandwidthUtilisation: -1 } })) {
+    expect(share * other).toBeCloseTo(0.06, 12);
+  }
+});
+
+test('an estimate is as sure of a sum as its calibration is, and not of its parts', () => {
+  const decode = { decodeLayerSeconds: 1e-4, engineStepSeconds: 8e-3 };
+  const decodeRelativeSigmas = { decodeLayerSeconds: 0.3, engineStepSeconds: 0.3 };
+  const widthOf = (more: object) => {
+    const { mean } = estimateOf(trn2({ workload: steady(0.01, 1000, 100), calibration: { decode, decodeRelativeSigmas, ...more } })).tpotSeconds;
+    return Math.log(mean.high / mean.low);
+  };
+  const apart = widthOf({});
+  expect(widthOf({ decodeCorrelations: { decodeLayerSeconds: { engineStepSeconds: -0.99 } } })).toBeLessThan(0.6 * apart);
+  expect(widthOf({ decodeCorrelations: { engineStepSeconds: { decodeLayerSeconds: 0.99 } } })).toBeGreaterThan(apart);
+  const misfit = 0.2;
+  expect(widthOf({ tpotRelativeSigma: misfit })).toBeCloseTo(Math.hypot(apart, 2 * 1.2816 * misfit), 2);
+});
+
+test.each<[string, object, string[]]>([
+  ['beyond 1', { decodeLayerSeconds: { engineStepSeconds: 1.1 } }, ['CalibrationCorrelationOutOfRange']],
+  ['no number', { decodeLayerSeconds: { engineStepSeconds: '1' } }, ['CalibrationCorrelationOutOfRange']],
+  ['of a pair twice', { decodeLayerSeconds: { engineStepSeconds: 0.1 }, engineStepSeconds: { decodeLayerSeconds: 0.1 } }, ['CalibrationCorrelationTwice']],
+  ['with itself', { decodeLayerSeconds: { decodeLayerSeconds: 1 } }, ['CalibrationCorrelationTwice']],
+  ['of what is not given', { decodeLayerSeconds: { gatewaySeconds: 0.1 } }, ['CalibrationCorrelationAlone']],
+  ['of three that cannot be together', { decodeLayerSeconds: { engineStepSeconds: 0.9, collectiveHopSeconds: -0.9 }, engineStepSeconds: { collectiveHopSeconds: 0.9 } },
+    ['CalibrationCorrelationsImpossible']],
+])('a correlation %s is told', (_, decodeCorrelations, rules) => {
+  const decode = { decodeLayerSeconds: 1e-4, engineStepSeconds: 1e-3, collectiveHopSeconds: 1e-6 };
+  expect(specProblems(trn2({ calibration: { decode, decodeCorrelations: decodeCorrelations as any } })).map(({ rule }) => rule)).toEqual(rules);
+});
