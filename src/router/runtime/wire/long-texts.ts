@@ -1,6 +1,5 @@
 import { isUtf8 } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
-import { Fields, jsonObject } from './fields';
 import { readLiteral } from './json-literal';
 
 /** V8 keeps strings that are longer apart, in memory that it asks the system for and gives back each time: most of the work for a long prompt. */
@@ -22,22 +21,22 @@ const MARK_IN_JSON = new RegExp(String.raw`(?<!\\)\\\\${NAME}\d+;`, 'g');
 let marks = 0;
 
 /**
- * Reads a body that is to be a JSON object. Where it is long, what reads it is given marks in place of its long texts; and if that is refused, all of it as it
- * is, so that its caller is told the same as of a short one. Throws ApiError if it is no JSON object, and what `read` throws.
+ * Reads a body of JSON. Where it is long, what reads it is given marks in place of its long texts; and if that is refused, all of it as it is, so that its
+ * caller is told the same as of a short one. Throws what `read` throws.
  */
-export function readBody<T>(body: Buffer, read: (object: Fields, longTexts?: LongTexts) => T): T {
+export function readBody<T>(body: Buffer, read: (json: Buffer | string, longTexts?: LongTexts) => T): T {
   if (body.length >= LONG_BODY_BYTES && isUtf8(body)) {
     try {
       const longTexts = new LongTexts();
       const json = longTexts.cutFrom(body);
       if (json !== undefined) {
-        return read(jsonObject(json), longTexts);
+        return read(json, longTexts);
       }
     } catch {
       // told below.
     }
   }
-  return read(jsonObject(body));
+  return read(body);
 }
 
 /**

@@ -1,7 +1,7 @@
 import { ApiError, invalid, ROUTERS_FAULT } from './api-error';
 import { chunkOf, isGivenUp, tokenCountOf } from './completion';
 import { EngineRequest } from './engine-request';
-import { checkServed, FieldProblems, Fields, isNothing, isObject } from './fields';
+import { checkServed, FieldProblems, Fields, isNothing, isObject, jsonObject } from './fields';
 import { withMembers } from './json-object';
 import { check, Kind } from './kinds';
 import { readBody } from './long-texts';
@@ -20,7 +20,8 @@ import { kvMemberOf } from '../handoff/kv-params';
  * @param served the model that callers may ask for.
  */
 export function parseOpenAi(path: '/v1/chat/completions' | '/v1/completions', bytes: Buffer, { servedNames, images }: RouterConfig['model']): EngineRequest {
-  return readBody(bytes, (body, longTexts) => {
+  return readBody(bytes, (json, longTexts) => {
+    const body = jsonObject(json);
     const { model, stream } = body;
     checkServed(model, servedNames);
     const completion = body.echo === true ? ECHOED_COMPLETION : COMPLETION;

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Exchange } from '../../exchange';
 import { tokenCountOf } from '../completion';
+import { ExactJson } from '../exact-json';
 import { Fields, isObject } from '../fields';
 import { jsonSize } from '../json-size';
 import { TOOL_USE_ID } from './converse-messages';
@@ -45,9 +46,10 @@ export function toolUseIdOf(told: unknown): unknown {
 }
 
 /** What a tool is called with; undefined where that is not JSON, or cannot be written. */
-export function toolInputOf(text: string): unknown {
+export function toolInputOf(text: string, exact: ExactJson): unknown {
+  const json = Buffer.from(text || '{}');
   try {
-    return jsonSize(Buffer.from(text)).problem === undefined ? JSON.parse(text || '{}') as unknown : undefined;
+    return jsonSize(json).problem === undefined ? exact.parse(json) : undefined;
   } catch {
     return undefined;
   }

@@ -1,4 +1,5 @@
 import { contentOf } from '../chat-parts';
+import { ExactJson } from '../exact-json';
 import { FieldProblems, Fields } from '../fields';
 import { check, kind, object, oneOf } from '../kinds';
 import { IMAGE_FORMATS, imageProblem } from '../media';
@@ -53,10 +54,11 @@ export function checkOther({ kind: name, value, path }: Block, what: string, pro
  * @param request `system` and `messages`.
  * @param at what is before their names where they are.
  * @param images whether the model reads images.
+ * @param exact by which they were read.
  * @param problems where to note what is wrong.
  */
-export function chatMessages({ system, messages }: Fields, at: string, images: boolean, problems: FieldProblems): Fields[] {
-  const conversation = new Conversation(images, problems);
+export function chatMessages({ system, messages }: Fields, at: string, images: boolean, exact: ExactJson, problems: FieldProblems): Fields[] {
+  const conversation = new Conversation(images, exact, problems);
   if (system !== undefined && system !== null) {
     conversation.addSystem(blocksOf(system, `${at}system`, problems, 0));
   }
@@ -70,6 +72,7 @@ export function chatMessages({ system, messages }: Fields, at: string, images: b
  */
 class Conversation {
   private readonly images: boolean;
+  private readonly exact: ExactJson;
   private readonly problems: FieldProblems;
   /** What is said before anybody speaks: chat templates read one system message, at the start. */
   private readonly system: string[] = [];
@@ -78,8 +81,9 @@ class Conversation {
   /** Where calls of the message before are that have no result yet, by their ids. */
   private readonly awaited = new Map<unknown, string>();
 
-  constructor(images: boolean, problems: FieldProblems) {
+  constructor(images: boolean, exact: ExactJson, problems: FieldProblems) {
     this.images = images;
+    this.exact = exact;
     this.problems = problems;
   }
 
@@ -211,7 +215,7 @@ class Conversation {
     } else if (TOOL_USE_ID.holds(id)) {
       awaited.set(id, path);
     }
-    return { id, type: 'function', function: { name, arguments: JSON.stringify(problems.object(input, `${path}.input`)) } };
+    return { id, type: 'function', function: { name, arguments: this.exact.stringify(problems.object(input, `${path}.input`)) } };
   }
 
   private toolMessage({ value, path }: Block): Fields {
@@ -228,7 +232,7 @@ class Conversation {
         case 'text':
           return problems.text(block.value, block.path);
         case 'json':
-          return JSON.stringify(problems.object(block.value, block.path));
+          return this.exact.stringify(problems.object(block.value, block.path));
         default:
           checkOther(block, 'content', problems);
           return '';

@@ -1,6 +1,7 @@
 import { blocksOf, chatMessages, checkOther } from './converse-messages';
 import { checkMetadata, functionChoice, functionTool, topPOf } from '../chat-parts';
 import { EngineRequest, reservedMember } from '../engine-request';
+import { ExactJson } from '../exact-json';
 import { defined, FieldProblems, Fields } from '../fields';
 import { check, UNSUPPORTED } from '../kinds';
 import { LongTexts, readBody } from '../long-texts';
@@ -26,13 +27,14 @@ const FIELDS = [
  * @param images whether the model reads images.
  */
 export function parseConverse(bytes: Buffer, model: string, stream: boolean, images: boolean): EngineRequest {
-  return readBody(bytes, (object, longTexts) => translated(object, longTexts, model, stream, images));
+  return readBody(bytes, (json, longTexts) => translated(json, longTexts, model, stream, images));
 }
 
-function translated(object: Fields, longTexts: LongTexts | undefined, model: string, stream: boolean, images: boolean): EngineRequest {
+function translated(given: Buffer | string, longTexts: LongTexts | undefined, model: string, stream: boolean, images: boolean): EngineRequest {
   const problems = new FieldProblems();
-  const request = problems.object(object, '', FIELDS);
-  const messages = chatMessages(request, '', images, problems);
+  const exact = new ExactJson();
+  const request = problems.object(exact.object(given), '', FIELDS);
+  const messages = chatMessages(request, '', images, exact, problems);
   const body = {
     model,
     messages,
@@ -40,7 +42,7 @@ function translated(object: Fields, longTexts: LongTexts | undefined, model: str
     ...(stream && { stream_options: { include_usage: true } }),
     ...inference(request.inferenceConfig, problems),
     ...tools(request.toolConfig, 'toolConfig', problems),
-    ...outputFormat(request.outputConfig, problems),
+    ...outputFormat(request.outputConfig, exact, problems),
     ...extraFields(request.additionalModelRequestFields, problems),
   };
   for (const name of REFUSED) {
@@ -51,17 +53,17 @@ function translated(object: Fields, longTexts: LongTexts | undefined, model: str
   only(request.performanceConfig, 'performanceConfig', 'latency', ['standard'], problems);
   const serviceTier = only(request.serviceTier, 'serviceTier', 'type', ['priority', 'default', 'flex'], problems);
   problems.throwIfAny();
-  const json = JSON.stringify(body);
+  const json = exact.stringify(body);
   return { path: '/v1/chat/completions', model, stream, bytes: longTexts?.fill(json) ?? Buffer.from(json), body, longTexts, serviceTier };
 }
 
 /**
  * Translates messages, system prompt and tools alone, for counting their tokens.
  */
-export function parsePrompt(converse: unknown, images: boolean, path: string): Fields {
+export function parsePrompt(converse: unknown, images: boolean, path: string, exact: ExactJson): Fields {
   const problems = new FieldProblems();
   const request = problems.object(converse, path, ['messages', 'system', 'toolConfig', 'additionalModelRequestFields']);
-  const messages = chatMessages(request, `${path}.`, images, problems);
+  const messages = chatMessages(request, `${path}.`, images, exact, problems);
   const { tools: toolList } = tools(request.toolConfig, `${path}.toolConfig`, problems) as Fields;
   problems.throwIfAny();
   return { messages, ...(toolList !== undefined && { tools: toolList }) };
@@ -140,7 +142,7 @@ function choiceOf(choice: unknown, path: string, list: Fields[], problems: Field
   }
 }
 
-function outputFormat(config: unknown, problems: FieldProblems): Fields {
+function outputFormat(config: unknown, exact: ExactJson, problems: FieldProblems): Fields {
   const { textFormat, effort } = problems.optionalObject(config, 'outputConfig', ['textFormat', 'effort']);
   const reasoning = defined({ reasoning_effort: problems.oneOf(effort, 'outputConfig.effort', REASONING_EFFORTS) });
   if (textFormat === undefined || textFormat === null) {
@@ -157,8 +159,8 @@ function outputFormat(config: unknown, problems: FieldProblems): Fields {
   problems.optionalText(name, `${at}.name`);
   problems.optionalText(description, `${at}.description`);
   try {
-    const text = problems.text(schema, `${at}.schema`);
-    const parsed = problems.mayRead(Buffer.from(text), `${at}.schema`) ? problems.object(JSON.parse(text || '{}'), `${at}.schema`) : {};
+    const text = Buffer.from(problems.text(schema, `${at}.schema`) || '{}');
+    const parsed = problems.mayRead(text, `${at}.schema`) ? problems.object(exact.parse(text), `${at}.schema`) : {};
     return { ...reasoning, response_format: { type, json_schema: defined({ name: name ?? 'answer', description, schema: parsed, strict: true }) } };
   } catch {
     problems.add(`${at}.schema`, 'the schema is not JSON');

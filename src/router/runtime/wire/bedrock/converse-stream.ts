@@ -3,6 +3,7 @@ import { EngineError } from '../api-error';
 import { CompletionStream } from '../completion-stream';
 import { stopReasonOf, tierOf, toolInputOf, toolUseIdOf, usageOf } from './completion';
 import { EventFrame } from './event-stream';
+import { ExactJson } from '../exact-json';
 import { Fields, isObject } from '../fields';
 
 const MESSAGE_START = EventFrame.event('messageStart');
@@ -151,7 +152,7 @@ export class ConverseStream extends CompletionStream {
       this.frames.push(BLOCK_STOP.encode(`{"contentBlockIndex":${this.blockIndex}}`));
       if (typeof this.block === 'number') {
         this.toldCalls.add(this.block);
-        this.hasMalformedCall ||= toolInputOf(this.input) === undefined;
+        this.hasMalformedCall ||= toolInputOf(this.input, new ExactJson()) === undefined;
       }
       this.block = undefined;
     }

@@ -6,6 +6,7 @@ import { BedrockWire } from './bedrock-wire';
 import { completionOf, reasoningOf } from '../completion';
 import { stopReasonOf, tierOf, toolInputOf, toolUseIdOf, usageOf } from './completion';
 import { ConverseStream } from './converse-stream';
+import { ExactJson } from '../exact-json';
 import { Fields, isObject } from '../fields';
 
 /**
@@ -22,7 +23,8 @@ export class ConverseWire extends BedrockWire {
     if (!isObject(message)) {
       throw new EngineError(502, 'engine_failed', 'the engine answers with something that is no chat completion');
     }
-    const calls = Array.isArray(message.tool_calls) ? message.tool_calls.map(toolUseOf) : [];
+    const exact = new ExactJson();
+    const calls = Array.isArray(message.tool_calls) ? message.tool_calls.map((call) => toolUseOf(call, exact)) : [];
     const reasoning = reasoningOf(message);
     const content = [
       ...(reasoning === undefined ? [] : [{ reasoningContent: { reasoningText: { text: reasoning } } }]),
@@ -36,14 +38,14 @@ export class ConverseWire extends BedrockWire {
       metrics: { latencyMs: Math.round(exchange.elapsedSeconds() * 1000) },
       ...tierOf(exchange),
     };
-    return { status: 200, headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify(body)) };
+    return { status: 200, headers: { 'content-type': 'application/json' }, body: Buffer.from(exact.stringify(body)) };
   }
 }
 
 /** A call as Bedrock tells it; undefined where its arguments are not JSON, or cannot be written. */
-function toolUseOf(call: unknown): Fields | undefined {
+function toolUseOf(call: unknown, exact: ExactJson): Fields | undefined {
   const { id, function: called } = isObject(call) ? call : {} as Fields;
   const { name, arguments: text } = isObject(called) ? called : {} as Fields;
-  const input = toolInputOf(typeof text === 'string' ? text : '');
+  const input = toolInputOf(typeof text === 'string' ? text : '', exact);
   return input === undefined ? undefined : { toolUse: { toolUseId: toolUseIdOf(id), name, input } };
 }

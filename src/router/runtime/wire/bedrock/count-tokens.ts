@@ -6,7 +6,8 @@ import { WholeAnswer } from '../whole-answer';
 import { BedrockWire } from './bedrock-wire';
 import { parsePrompt } from './converse-request';
 import { parseInvocation } from './invoke-model';
-import { defined, FieldProblems, Fields, jsonObject } from '../fields';
+import { ExactJson } from '../exact-json';
+import { defined, FieldProblems, Fields } from '../fields';
 import { isBase64 } from '../media';
 
 /**
@@ -16,22 +17,23 @@ import { isBase64 } from '../media';
  */
 export function parseCountTokens(bytes: Buffer, model: string, images: boolean): EngineRequest {
   const problems = new FieldProblems();
-  const [kind, value] = problems.member(problems.object(jsonObject(bytes), '', ['input']).input, 'input') ?? [];
+  const exact = new ExactJson();
+  const [kind, value] = problems.member(problems.object(exact.object(bytes), '', ['input']).input, 'input') ?? [];
   let prompt: Fields = {};
   if (kind === 'converse') {
-    prompt = parsePrompt(value, images, 'input.converse');
+    prompt = parsePrompt(value, images, 'input.converse', exact);
   } else if (kind === 'invokeModel') {
-    prompt = promptOf(problems.object(value, 'input.invokeModel', ['body']).body, images, problems);
+    prompt = promptOf(problems.object(value, 'input.invokeModel', ['body']).body, images, exact, problems);
   } else if (kind !== undefined) {
     problems.add(`input.${kind}`, 'expected converse or invokeModel');
   }
   problems.throwIfAny();
   const body = { model, ...prompt };
-  return { path: '/tokenize', model, stream: false, bytes: Buffer.from(JSON.stringify(body)), body };
+  return { path: '/tokenize', model, stream: false, bytes: Buffer.from(exact.stringify(body)), body };
 }
 
 /** What a model reads of the body of an InvokeModel, which is in base64, as every blob in JSON. */
-function promptOf(base64: unknown, images: boolean, problems: FieldProblems): Fields {
+function promptOf(base64: unknown, images: boolean, exact: ExactJson, problems: FieldProblems): Fields {
   const path = 'input.invokeModel.body';
   const text = problems.text(base64, path);
   if (!isBase64(text)) {
@@ -41,7 +43,7 @@ function promptOf(base64: unknown, images: boolean, problems: FieldProblems): Fi
   problems.mayRead(body, path);
   problems.throwIfAny();
   try {
-    const { messages, tools, prompt } = parseInvocation(body, {}, '', false, images).request.body;
+    const { messages, tools, prompt } = exact.object(parseInvocation(body, {}, '', false, images).request.bytes);
     return defined({ messages, tools, prompt });
   } catch (e) {
     throw e instanceof ApiError ? invalid(e.code, `${path}: ${e.message}`, path) : e;

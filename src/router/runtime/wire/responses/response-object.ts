@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { ServiceTier } from '../../../../routing';
 import { tokenCountOf } from '../completion';
+import { ExactJson } from '../exact-json';
 import { Fields, isObject } from '../fields';
 
 type Status = 'in_progress' | 'completed' | 'incomplete' | 'failed';
@@ -33,12 +34,20 @@ export class ResponseObject {
   private readonly id = newId('resp');
   private readonly createdAt = Math.floor(Date.now() / 1000);
   private readonly asked: Fields;
+  private readonly exact: ExactJson;
 
   /**
    * @param asked members that repeat the request.
+   * @param exact by which they were read.
    */
-  constructor(asked: Fields) {
+  constructor(asked: Fields, exact: ExactJson) {
     this.asked = asked;
+    this.exact = exact;
+  }
+
+  /** Writes what has the object in it. */
+  public stringify(value: Fields): string {
+    return this.exact.stringify(value);
   }
 
   /** The object in a state of the response, which is served in a tier. */

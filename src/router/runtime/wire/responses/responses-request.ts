@@ -1,7 +1,8 @@
 import { RouterConfig } from '../../config';
 import { checkMetadata, functionChoice, functionTool } from '../chat-parts';
 import { EngineRequest } from '../engine-request';
-import { checkServed, defined, FieldProblems, Fields, jsonObject } from '../fields';
+import { ExactJson } from '../exact-json';
+import { checkServed, defined, FieldProblems, Fields } from '../fields';
 import { UNSUPPORTED } from '../kinds';
 import { REASONING_EFFORTS, SERVICE_TIERS } from '../openai-fields';
 import { ResponseObject } from './response-object';
@@ -52,7 +53,8 @@ export interface ResponsesCall {
  * @param served the model that callers may ask for.
  */
 export function parseResponses(bytes: Buffer, { servedNames, images }: RouterConfig['model']): ResponsesCall {
-  const given = jsonObject(bytes);
+  const exact = new ExactJson();
+  const given = exact.object(bytes);
   const { model } = given;
   checkServed(model, servedNames);
   const problems = new FieldProblems();
@@ -96,8 +98,8 @@ export function parseResponses(bytes: Buffer, { servedNames, images }: RouterCon
     tool_choice: given.tool_choice ?? 'auto',
     tools: given.tools ?? [],
     top_p: topP,
-  });
-  const request = { path: '/v1/chat/completions', model, stream, bytes: Buffer.from(JSON.stringify(body)), body };
+  }, exact);
+  const request = { path: '/v1/chat/completions', model, stream, bytes: Buffer.from(exact.stringify(body)), body };
   return { request, wire: new ResponsesWire(response) };
 }
 

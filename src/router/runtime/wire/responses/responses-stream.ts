@@ -144,7 +144,7 @@ export class ResponsesStream extends CompletionStream {
   }
 
   private tell(type: string, members: Fields): void {
-    this.frames.push(`event: ${type}\ndata: ${JSON.stringify({ type, sequence_number: this.sequence++, ...members })}\n\n`);
+    this.frames.push(`event: ${type}\ndata: ${this.response.stringify({ type, sequence_number: this.sequence++, ...members })}\n\n`);
   }
 }
 

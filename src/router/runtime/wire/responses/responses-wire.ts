@@ -40,7 +40,7 @@ export class ResponsesWire implements CallerWire {
       throw new EngineError(502, 'engine_failed', 'the engine answers with something that is no chat completion');
     }
     const body = this.response.in(endOf(itemsOf(message), finishReason, usageOf(usage)), exchange.serviceTier);
-    return { status: 200, headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify(body)) };
+    return { status: 200, headers: { 'content-type': 'application/json' }, body: Buffer.from(this.response.stringify(body)) };
   }
 
   public stream(exchange: Exchange): CallerStream {
