@@ -6,6 +6,7 @@ import { kvBytes, kvReadBytes } from './phases/shapes';
 import { speculativeStepSeconds, tokensPerStep } from './phases/speculation';
 import { waferTokenSeconds } from './phases/wafer-decode';
 import { KvLink, Plant } from './plant';
+import { FULLEST, PromptQueue } from './prompt-queue';
 import { PromptReading } from './prompt-reading';
 import { batchVariance, meanBatch } from './queueing/batch';
 import { burstRate, conditionalWaitSeconds, peakedness, waitingProbability } from './queueing/bursty-queue';
@@ -20,9 +21,6 @@ const NORMAL_QUANTILES = [0, 1.2815515655446004, 1.6448536269514722, 2.326347874
 export const TTFT = 0;
 export const TPOT = 5;
 export const END_TO_END = 10;
-
-// a queue that is fuller than this has no steady state worth a figure: latencies stay finite, and the stage is reported as unstable
-const FULLEST = 0.995;
 
 /**
  * The closed-form solver: phases for service times, queueing for waits, at one rate and one pair of counts.
@@ -60,6 +58,7 @@ export class ClosedForm {
   public readonly fullBatch: number;
 
   private readonly plant: Plant;
+  private readonly queue: PromptQueue;
   private readonly firstToken: WaitingMixture;
   private readonly lastToken: WaitingMixture;
   private readonly laterTokens: number;
@@ -138,9 +137,10 @@ export class ClosedForm {
     this.isChunked = stepTokens !== undefined;
     // a full step has written and read tokens as requests have
     this.fullBatch = stepTokens === undefined ? slots : Math.min(slots, 1 + stepTokens * decoded / (read + decoded));
-    this.reading = new PromptReading(plant, {
-      tokens: decoded, kvBytes: this.meanKvBytes, fullBatch: this.fullBatch, stepSeconds: (batch) => this.stepSeconds(batch),
-    });
+    const stepSeconds = (batch: number) => this.stepSeconds(batch);
+    const writing = { tokens: decoded, kvBytes: this.meanKvBytes, fullBatch: this.fullBatch, stepSeconds };
+    this.reading = new PromptReading(plant, writing);
+    this.queue = new PromptQueue(this.reading, writing);
     this.step = (batch) => this.stepSeconds(batch) * this.inflation(batch);
   }
 
@@ -190,7 +190,7 @@ export class ClosedForm {
    */
   public solve(requestsPerSecond: number, prefillInstances: number, decodeInstances: number): void {
     const { classes, prefill, decode, link, arrivalScv } = this.plant;
-    const { latencies, firstToken, lastToken, reading } = this;
+    const { latencies, firstToken, lastToken, reading, queue } = this;
     const aggregated = prefill === undefined;
     const prefillEngines = aggregated ? decodeInstances * decode.enginesPerInstance : prefillInstances * prefill.enginesPerInstance;
     const decodeEngines = decodeInstances * decode.enginesPerInstance;
@@ -211,7 +211,7 @@ export class ClosedForm {
     // the router finds a free slot wherever there is one, so that the slots of all engines are one queue's servers
     const slots = Math.round(fullBatch * decodeEngines);
     // steps of a request that write, or read in their place
-    const steps = this.decodedTokens + (this.isChunked ? reading.meanSteps : 0);
+    const steps = this.decodedTokens + (this.isChunked ? reading.meanSteps(fullBatch) : 0);
     // seconds that a request holds its slot beside so many others in all, whose prompts an aggregated engine reads too
     const heldSeconds = (busy: number) => {
       const batch = Math.max(1, busy / decodeEngines);
@@ -220,7 +220,9 @@ export class ClosedForm {
     this.decodeLoad = perEngine * heldSeconds(fullBatch * decodeEngines) / fullBatch;
     const admitted = Math.min(requestsPerSecond, FULLEST * slots / heldSeconds(slots));
     const bound = this.burstLoad > 1 ? this.waitingInBursts : undefined;
-    const admissionWaits = bound ?? waitingProbability(slots, admitted, (busy) => busy / heldSeconds(busy), arrivalScv + this.heldScv);
+    // nobody does where prompts fill the steps before tokens fill the slots: it is the prompts that wait then
+    const admissionWaits = fullBatch < decode.slots ? 0
+      : bound ?? waitingProbability(slots, admitted, (busy) => busy / heldSeconds(busy), arrivalScv + this.heldScv);
     const admission = conditionalWaitSeconds(slots, admitted, heldSeconds(slots), arrivalScv, this.workScv);
 
     // prefill pool: one prompt at a time in each engine
@@ -230,35 +232,16 @@ export class ClosedForm {
     // an engine that writes too is chosen for what it writes, so that each has a queue of prompts of its own
     const queues = aggregated ? prefillEngines : 1;
     const servers = prefillEngines / queues;
-    let waits: number;
-    let wait: number;
     // of who comes, so many meet an engine that writes; they join it when its step ends
-    let running = this.batch / (1 + this.batch) * (aggregated ? plainStep : step) * this.pace;
+    const running = this.batch / (1 + this.batch) * (aggregated ? plainStep : step) * this.pace;
     const whileReading = arrivalsWhileReading(decodeEngines, this.decodeLoad, this.isChunked);
     if (this.isChunked) {
-      const load = Math.min(whileReading * promptLoad, FULLEST);
-      const plain = running;
-      const budget = Math.max(1, decode.stepTokens! - seen);
-      const fullReadingStep = plainStep + meanPrefill * budget / reading.meanTokens;
-      running = Math.min(plain / (1 - load) + load * meanPrefill * (1 + reading.aloneScv) / (1 - load * load), fullReadingStep);
-      // who came in the same step is read in the same next one, if there is room in it
-      const gated = load * running;
-      const readSeconds = meanPrefill + reading.meanTokens / budget * plainStep;
-      const readLoad = Math.min(whileReading * perEngine * readSeconds, FULLEST);
-      const queued = readLoad * conditionalWaitSeconds(1, readLoad / readSeconds, readSeconds, 1, reading.aloneScv);
-      waits = Math.max(readLoad, 1 - Math.exp(-whileReading * perEngine * running));
-      // the running step, half of which everybody waits for below, is one that reads where there is a queue, whose wait has a part of it, and else one that writes
-      wait = Math.max(gated, queued - ((1 - readLoad) * (running - plain) + readLoad * plain) / 2) / waits;
+      queue.readInChunks(whileReading * perEngine, seen, running, perEngine * this.decodedTokens);
     } else {
-      const arrivals = (aggregated ? whileReading : 1) * (promptLoad < FULLEST ? requestsPerSecond : FULLEST * prefillEngines / meanPrefill);
-      const queueScv = 1 + (arrivalScv - 1) / queues;
-      waits = waitingProbability(servers, arrivals / queues, (busy) => busy / meanPrefill, queueScv);
-      // and a prompt waits for the engine that it is given to, not for the first that is free, unless prompts come in turn
-      wait = conditionalWaitSeconds(servers, arrivals / queues, meanPrefill, queueScv, reading.aloneScv)
-        + (1 - 1 / servers) * Math.min(1, arrivalScv) * meanPrefill * (1 + reading.aloneScv) / 2;
+      queue.readWhole(servers, (aggregated ? whileReading : 1) * requestsPerSecond / queues, 1 + (arrivalScv - 1) / queues);
     }
-    this.prefillQueueSeconds = waits * wait;
-    const queueVariance = waits * (2 - waits) * wait * wait;
+    this.prefillQueueSeconds = queue.meanSeconds;
+    const queueVariance = queue.variance;
 
     // link: processor sharing
     let flow = Infinity;
@@ -307,7 +290,8 @@ export class ClosedForm {
       if (aggregated && classes.outputTokens[i] > 1) {
         const tokens = classes.outputTokens[i] - 1;
         const behindIt = read + this.prefillQueueSeconds;
-        const perToken = Math.min(behind * behindIt / tokens, mostPerToken);
+        const expected = behind * behindIt / tokens;
+        const perToken = mostPerToken < Infinity ? mostPerToken * (1 - Math.exp(-expected / mostPerToken)) : expected;
         const share = classes.weights[i] / this.severalTokens;
         lastToken.fixedSeconds[i] += perToken * tokens;
         laterSeconds += classes.weights[i] * perToken * tokens;
@@ -319,7 +303,7 @@ export class ClosedForm {
     variance = Math.max(0, variance - laterPerToken * laterPerToken);
     this.transferMeanSeconds = transfer;
     this.prefillMeanSeconds = prefillSeconds;
-    firstToken.prepare(waits, wait, admissionWaits, admission);
+    firstToken.prepare(queue.share, queue.seconds, queue.scv, admissionWaits, admission);
     firstToken.quantiles(SHARES, latencies, TTFT + 1);
     latencies[TTFT] = fixed + this.prefillMeanSeconds + transfer + this.prefillQueueSeconds + admissionWaits * admission;
 
@@ -345,7 +329,7 @@ export class ClosedForm {
       latencies[TTFT + 1 + q] += (SHARES[q] - 0.5) * running;
     }
 
-    lastToken.prepare(waits, wait, admissionWaits, admission);
+    lastToken.prepare(queue.share, queue.seconds, queue.scv, admissionWaits, admission);
     lastToken.quantiles(SHARES, latencies, END_TO_END + 1);
     latencies[END_TO_END] = latencies[TTFT] + this.laterTokens * step + laterSeconds;
   }

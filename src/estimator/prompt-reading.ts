@@ -18,103 +18,127 @@ export interface Writing {
 /**
  * What reading prompts takes of an engine: of one that does nothing else meanwhile, or, where prompts are read in chunks, of the steps of one that writes tokens too.
  *
- * What is added to steps is worked out for one sequence and for a full batch, and taken to grow evenly from one to the other.
+ * Steps that read are worked out beside one sequence and beside a full batch, and taken to grow evenly from one to the other.
  */
 export class PromptReading {
   /** The steps that read the prompts of each class. */
   public readonly steps: readonly (readonly Step[])[];
-  /** Mean number of them. */
-  public readonly meanSteps: number;
   /** Mean tokens that are read of a prompt. */
   public readonly meanTokens: number;
   /** Seconds of an engine that reads a prompt of each class and does nothing else, their mean and squared coefficient of variation. */
   public readonly aloneSeconds: Float64Array;
   public meanAloneSeconds = 0;
   public aloneScv = 0;
+  /** Of these seconds the mean times the mean cube, over the square of the mean square: 1 where they are alike, 1.5 of an exponential. */
+  public aloneUnevenness = 1;
   /** Seconds that prompts of each class take of an engine that writes a full batch. */
   public readonly fullSeconds: Float64Array;
   /** Seconds of a step that reads and writes as much as it can; Infinity where prompts are read between steps. */
   public fullestStepSeconds = Infinity;
 
-  private readonly isChunked: boolean;
+  private readonly one?: ReadingBeside;
+  private readonly full?: ReadingBeside;
   private readonly stepTokens: number;
-  private readonly meanAttentionFlops: number;
-  private readonly besideOne: readonly (readonly Step[])[];
-  private readonly besideFull: readonly (readonly Step[])[];
-  /** Seconds by which prompts of each class make steps of one sequence longer. */
-  private readonly addedToOne: Float64Array;
-  private meanAddedToOne = 0;
-  private meanAddedToFull = 0;
-  /** Seconds by which a step that reads parts of two prompts is longer than two that read one each, in steps of one sequence and of a full batch. */
-  private addedByTwoToOne = 0;
-  private addedByTwoToFull = 0;
-  private decodeSet = new Coefficients();
 
   /** @param writing what the engine writes besides, where it reads in chunks. */
   constructor(private readonly plant: Plant, private readonly writing: Writing) {
     const { classes: { weights, paddedTokens, cachedTokens, segmentTokens }, model, decode: { stepTokens } } = plant;
-    this.isChunked = stepTokens !== undefined;
     this.stepTokens = stepTokens ?? 0;
     this.steps = Array.from(paddedTokens, (tokens, i) => promptSteps(model, tokens, cachedTokens[i], segmentTokens));
-    const mean = (of: (i: number) => number) => weights.reduce((sum, weight, i) => sum + weight * of(i), 0);
-    this.meanSteps = mean((i) => this.steps[i].length);
-    this.meanTokens = mean((i) => paddedTokens[i]);
-    this.meanAttentionFlops = mean((i) => this.steps[i].reduce((sum, { attentionFlops }) => sum + attentionFlops, 0));
-    const beside = (sequences: number) => this.isChunked
-      ? this.steps.map((steps) => steps.map((step): Step => ({ ...step, sequences, kvBytesRead: sequences * writing.kvBytes }))) : [];
-    this.besideOne = beside(1);
-    this.besideFull = beside(writing.fullBatch);
+    this.meanTokens = weights.reduce((sum, weight, i) => sum + weight * paddedTokens[i], 0);
     this.aloneSeconds = new Float64Array(weights.length);
-    this.addedToOne = new Float64Array(weights.length);
-    this.fullSeconds = this.isChunked ? new Float64Array(weights.length) : this.aloneSeconds;
+    this.fullSeconds = this.aloneSeconds;
+    if (stepTokens !== undefined) {
+      this.one = new ReadingBeside(plant, 1, writing.kvBytes);
+      this.full = new ReadingBeside(plant, writing.fullBatch, writing.kvBytes);
+      this.fullSeconds = new Float64Array(weights.length);
+    }
   }
 
   /** Takes coefficients. */
   public use(prefillSet: Coefficients, decodeSet: Coefficients): void {
-    const { plant: { classes: { weights }, model }, writing, steps, aloneSeconds } = this;
+    const { plant: { classes: { weights }, model }, writing, steps, aloneSeconds, one, full } = this;
     const { engine } = promptPool(this.plant);
-    this.decodeSet = decodeSet;
     let mean = 0;
     let square = 0;
+    let cube = 0;
     for (let i = 0; i < steps.length; i++) {
       const seconds = steps[i].reduce((sum, step) => sum + mixedStepSeconds(model, engine, prefillSet, step), 0);
       aloneSeconds[i] = seconds;
       mean += weights[i] * seconds;
       square += weights[i] * seconds * seconds;
+      cube += weights[i] * seconds * seconds * seconds;
     }
     this.meanAloneSeconds = mean;
     this.aloneScv = Math.max(0, square / (mean * mean) - 1);
-    if (this.isChunked) {
-      const full = writing.fullBatch;
-      this.meanAddedToOne = this.addTo(this.addedToOne, this.besideOne, writing.stepSeconds(1));
-      this.meanAddedToFull = this.addTo(this.fullSeconds, this.besideFull, writing.stepSeconds(full));
-      this.addedByTwoToOne = this.addedByTwo(1);
-      this.addedByTwoToFull = this.addedByTwo(full);
-      this.fullestStepSeconds = writing.stepSeconds(full) + this.meanSeconds(full) * Math.max(0, this.stepTokens - full) / this.meanTokens;
+    this.aloneUnevenness = mean * cube / (square * square);
+    if (one !== undefined && full !== undefined) {
+      one.use(decodeSet);
+      full.use(decodeSet);
+      const plain = writing.stepSeconds(writing.fullBatch);
+      for (let i = 0; i < weights.length; i++) {
+        this.fullSeconds[i] = full.seconds[i] - full.steps[i] * plain;
+      }
+      this.fullestStepSeconds = full.fullStepSeconds;
     }
   }
 
-  /** Mean seconds that a prompt takes of an engine which writes so many sequences, one or more. */
+  /** Mean number of steps that read a prompt beside so many sequences. */
+  public meanSteps(batch: number): number {
+    return this.between(batch, 'meanSteps');
+  }
+
+  /** Seconds of a step that reads as much as it can beside so many sequences. */
+  public fullStepSeconds(batch: number): number {
+    return this.between(batch, 'fullStepSeconds');
+  }
+
+  /**
+   * Mean seconds that a prompt takes of an engine which writes so many sequences, one or more.
+   *
+   * A prompt that shares no step with others takes what its own steps take, and where all steps are full each takes its part of them: what lies between is as
+   * near to the one as to the other as the number of steps is.
+   */
   public meanSeconds(batch: number): number {
-    if (!this.isChunked) {
+    if (this.one === undefined) {
       return this.meanAloneSeconds;
     }
-    const fullness = this.fullness(batch);
-    // by Little's law as many prompts come in a step as last tokens are written; their parts meet in one by chance, and always where they fill all steps
-    const prompts = batch / Math.max(1, this.writing.tokens);
-    const parts = prompts * this.meanSteps;
-    const full = prompts * this.meanTokens / Math.max(1, this.stepTokens - batch);
-    const reading = Math.max(1 - Math.exp(-parts), Math.min(1, parts, full));
-    return between(this.meanAddedToOne, this.meanAddedToFull, fullness)
-      + this.meanSteps * (1 - reading / parts) * between(this.addedByTwoToOne, this.addedByTwoToFull, fullness);
+    const plain = this.writing.stepSeconds(batch);
+    const steps = this.meanSteps(batch);
+    const own = this.between(batch, 'meanSeconds') - steps * plain;
+    const fewest = this.meanTokens / this.tokensBeside(batch);
+    const saved = steps - this.readingShare(batch) / this.promptsPerStep(batch);
+    const shared = steps - fewest > 1e-9 ? Math.min(1, Math.max(0, saved / (steps - fewest))) : 0;
+    return between(own, fewest * (this.fullStepSeconds(batch) - plain), shared);
+  }
+
+  /**
+   * Share of the steps of an engine that read, beside so many sequences.
+   *
+   * Steps that do not read follow one in which nobody came and that left nothing unread. Where all tokens fit, the last step of a queue of prompts takes less than
+   * it could, and so steps are as many as those that full ones would be and what is not used of them.
+   */
+  public readingShare(batch: number): number {
+    const prompts = this.promptsPerStep(batch);
+    const nobody = Math.exp(-prompts);
+    const full = Math.min(1, prompts * this.meanTokens / this.tokensBeside(batch));
+    const unused = this.between(batch, 'unusedShare');
+    return nobody < 1e-12 ? 1 : 1 - (1 - full) * nobody / (nobody + (1 - nobody) * unused);
+  }
+
+  /** Tokens that a step reads at most beside so many sequences. */
+  public tokensBeside(batch: number): number {
+    return Math.max(1, this.stepTokens - batch);
   }
 
   /** Mean square of what prompts take of an engine that writes so many sequences. */
   public meanSquare(batch: number): number {
     const { weights } = this.plant.classes;
+    const plain = this.one === undefined ? 0 : this.writing.stepSeconds(batch);
     let square = 0;
     for (let i = 0; i < weights.length; i++) {
-      const seconds = this.isChunked ? between(this.addedToOne[i], this.fullSeconds[i], this.fullness(batch)) : this.aloneSeconds[i];
+      const seconds = this.one === undefined ? this.aloneSeconds[i]
+        : this.readBeside(i, batch) - plain * between(this.one.steps[i], this.full!.steps[i], this.fullness(batch));
       square += weights[i] * seconds * seconds;
     }
     return square;
@@ -122,46 +146,74 @@ export class PromptReading {
 
   /** Seconds of the steps that read a prompt of a class beside so many sequences, which write what the engine has to write too. */
   public readSeconds(i: number, batch: number): number {
-    if (!this.isChunked) {
+    if (this.one === undefined) {
       return this.aloneSeconds[i];
     }
-    return batch < 1 ? between(this.aloneSeconds[i], this.readBeside(i, 1), batch) : this.readBeside(i, batch);
+    return batch < 1 ? between(this.aloneSeconds[i], this.one.seconds[i], batch) : this.readBeside(i, batch);
   }
 
   private readBeside(i: number, batch: number): number {
-    return between(this.addedToOne[i], this.fullSeconds[i], this.fullness(batch)) + this.steps[i].length * this.writing.stepSeconds(batch);
+    return between(this.one!.seconds[i], this.full!.seconds[i], this.fullness(batch));
   }
 
-  /** Seconds by which reading prompts makes steps longer than they are without; returns their mean. */
-  private addTo(added: Float64Array, beside: readonly (readonly Step[])[], stepSeconds: number): number {
-    const { classes: { weights }, model } = this.plant;
-    const { engine } = promptPool(this.plant);
-    let mean = 0;
-    for (let i = 0; i < added.length; i++) {
-      added[i] = beside[i].reduce((sum, step) => sum + mixedStepSeconds(model, engine, this.decodeSet, step) - stepSeconds, 0);
-      mean += weights[i] * added[i];
-    }
-    return mean;
+  /** By Little's law as many prompts come in a step as last tokens are written. */
+  private promptsPerStep(batch: number): number {
+    return batch / Math.max(1, this.writing.tokens);
   }
 
-  /** At the mean of the parts. */
-  private addedByTwo(batch: number): number {
-    const { plant: { model }, meanSteps } = this;
-    const { engine } = promptPool(this.plant);
-    const seconds = (parts: number) => mixedStepSeconds(model, engine, this.decodeSet, {
-      sequences: batch,
-      kvBytesRead: batch * this.writing.kvBytes,
-      newTokens: parts * this.meanTokens / meanSteps,
-      attentionFlops: parts * this.meanAttentionFlops / meanSteps,
-      prompts: parts / meanSteps,
-    });
-    return seconds(2) - 2 * seconds(1) + seconds(0);
+  private between(batch: number, what: 'meanSteps' | 'meanSeconds' | 'fullStepSeconds' | 'unusedShare'): number {
+    return between(this.one![what], this.full![what], this.fullness(batch));
   }
 
   /** How far a batch is from one sequence to a full one. */
   private fullness(batch: number): number {
     const { fullBatch } = this.writing;
     return fullBatch > 1 ? (batch - 1) / (fullBatch - 1) : 0;
+  }
+}
+
+/** Steps that read prompts in chunks and write a token of each of so many sequences. */
+class ReadingBeside {
+  /** Of the steps that read a prompt of each class, if no other is read in them: their number, and their seconds. */
+  public readonly steps: Float64Array;
+  public readonly seconds: Float64Array;
+  /** Their means over all classes. */
+  public readonly meanSteps: number;
+  public meanSeconds = 0;
+  /** What the last of them does not use of the tokens that it could read, as a share. */
+  public readonly unusedShare: number;
+  /** Seconds of a step that reads as many tokens as it can. */
+  public fullStepSeconds = 0;
+
+  private readonly reading: readonly (readonly Step[])[];
+  private readonly fullStep: Step;
+
+  constructor(private readonly plant: Plant, sequences: number, kvBytes: number) {
+    const { classes: { weights, paddedTokens, cachedTokens }, model, decode: { stepTokens } } = plant;
+    const most = Math.max(1, stepTokens! - sequences);
+    const writing = { sequences, kvBytesRead: sequences * kvBytes };
+    const beside = (steps: readonly Step[]) => steps.map((step) => ({ ...step, ...writing }));
+    this.reading = Array.from(paddedTokens, (tokens, i) => beside(promptSteps(model, tokens, cachedTokens[i], most)));
+    this.steps = Float64Array.from(this.reading, ({ length }) => length);
+    this.seconds = new Float64Array(weights.length);
+    const mean = (of: (i: number) => number) => weights.reduce((sum, weight, i) => sum + weight * of(i), 0);
+    this.meanSteps = mean((i) => this.steps[i]);
+    const tokens = mean((i) => paddedTokens[i]);
+    const attentionFlops = mean((i) => this.reading[i].reduce((sum, step) => sum + step.attentionFlops, 0));
+    this.unusedShare = this.meanSteps - tokens / most;
+    this.fullStep = { ...writing, newTokens: most, attentionFlops: attentionFlops * most / tokens, prompts: most / tokens };
+  }
+
+  /** Takes coefficients. */
+  public use(k: Coefficients): void {
+    const { plant: { classes: { weights }, model }, reading, seconds } = this;
+    const { engine } = promptPool(this.plant);
+    this.meanSeconds = 0;
+    for (let i = 0; i < weights.length; i++) {
+      seconds[i] = reading[i].reduce((sum, step) => sum + mixedStepSeconds(model, engine, k, step), 0);
+      this.meanSeconds += weights[i] * seconds[i];
+    }
+    this.fullStepSeconds = mixedStepSeconds(model, engine, k, this.fullStep);
   }
 }
 

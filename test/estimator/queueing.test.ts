@@ -12,7 +12,7 @@ function quantiles(weights: number[], fixed: number[], waits: [number, number, n
   fixed.forEach((seconds, i) => {
     mixture.fixedSeconds[i] = seconds;
   });
-  mixture.prepare(...waits);
+  mixture.prepare(waits[0], waits[1], 1, waits[2], waits[3]);
   const out = new Float64Array(shares.length);
   mixture.quantiles(shares, out, 0);
   return [...out];
@@ -109,6 +109,18 @@ describe('waiting mixture', () => {
     expect(quantiles([1], [2], [0.5, 3, 0, 0], [0.4, 0.5, 0.9, 0.99])).toEqual([
       2, 2, expect.closeTo(2 + 3 * Math.log(5), 9), expect.closeTo(2 + 3 * Math.log(50), 9),
     ]);
+  });
+
+  test.each([0.5, 0.6, 0.9, 1, 1.3, 4])('a first wait has its mean and its squared coefficient of variation: %d', (scv) => {
+    const mixture = new WaitingMixture(Float64Array.of(1));
+    mixture.prepare(0.6, 3, scv, 0, 0);
+    const shares = Array.from({ length: 50_000 }, (_, i) => (i + 0.5) / 50_000);
+    const waits = new Float64Array(shares.length);
+    mixture.quantiles(shares, waits, 0);
+    const mean = waits.reduce((sum, wait) => sum + wait, 0) / waits.length;
+    const square = waits.reduce((sum, wait) => sum + wait * wait, 0) / waits.length;
+    expect(mean / 0.6).toBeCloseTo(3, 2);
+    expect(0.6 * square / (mean * mean) / (1 + scv)).toBeCloseTo(1, 2);
   });
 
   test('without waits the percentiles are those of the classes', () => {

@@ -87,6 +87,16 @@ export function conditionalWaitSeconds(
   return meanServiceSeconds / servers * (ofArrivals + serviceScv / 2 / (1 - load));
 }
 
+/**
+ * Squared coefficient of variation of the wait of who waits in M/G/1, first come, first served: of Takács's moments, `E[W] = l E[S^2] / 2 (1 - r)` and
+ * `E[W^2] = 2 E[W]^2 + l E[S^3] / 3 (1 - r)`, over the share `r` that waits (Kleinrock, Queueing Systems I, section 5.7).
+ *
+ * @param unevenness `E[S] E[S^3] / E[S^2]^2` of service times: 1 where they are alike, 1.5 of an exponential.
+ */
+export function conditionalWaitScv(load: number, unevenness: number): number {
+  return 2 * load - 1 + 4 / 3 * (1 - load) * unevenness;
+}
+
 /** How many times the mean rate arrivals come at in a burst: 1 for Poisson, up to 2. */
 export function burstRate(arrivalScv: number): number {
   return arrivalScv > 1 ? new Gaps(arrivalScv).shortRate : 1;

@@ -1,9 +1,19 @@
 // a shorter mean is no wait, and its rate may not be a number
 const NO_WAIT_SECONDS = 1e-9;
 
+/** Rates are distinct that differ by this share. */
+const APART = 1e-6;
+
+/** Of percentiles, as a share. */
+const PRECISION = 1e-9;
+
+/** The least squared coefficient of variation that two exponentials in a row have, and a little more, so that their rates are distinct. */
+const LEAST_SCV = 0.5001;
+
 /**
- * Latency of a mix of request classes that wait twice: each class has its own fixed time, both waits are zero with some probability and
- * exponential otherwise. Percentiles come from the distribution of the sum, not from a sum of percentiles.
+ * Latency of a mix of request classes that wait twice: each class has its own fixed time, both waits are zero with some probability. Otherwise the second is
+ * exponential, and the first has two moments: it is two exponentials, in a row where it varies less than one, one of the two where it varies more (Whitt,
+ * doi:10.1002/j.1538-7305.1982.tb03430.x). Percentiles come from the distribution of the sum, not from a sum of percentiles.
  *
  * Holds its own buffers, so that asking for percentiles allocates nothing.
  */
@@ -12,13 +22,12 @@ export class WaitingMixture {
   public readonly fixedSeconds: Float64Array;
   private readonly weights: Float64Array;
   private readonly order: Int32Array;
-  private pa = 0;
-  private ra = 0;
-  private pb = 0;
-  private rb = 0;
+  /** Chance to wait for longer than some time: a sum of three exponentials of it. */
+  private readonly shares = new Float64Array(3);
+  private readonly rates = Float64Array.of(1, 1, 1);
+  /** These exponentials of those classes whose fixed times are over. */
+  private readonly sums = new Float64Array(3);
   private below = 0;
-  private sumA = 0;
-  private sumB = 0;
 
   /**
    * @param weights share of each class; they sum to 1.
@@ -30,22 +39,35 @@ export class WaitingMixture {
   }
 
   /**
-   * Takes the fixed times as they are now, and the two waits: probability of each and its mean given that it occurs.
+   * Takes the fixed times as they are now, and the two waits: probability of each and its mean given that it occurs, and the first one's squared coefficient of
+   * variation then; below 0.5 taken for 0.5.
    */
-  public prepare(probability1: number, mean1: number, probability2: number, mean2: number): void {
-    const waits1 = probability1 > 0 && mean1 > NO_WAIT_SECONDS;
-    const waits2 = probability2 > 0 && mean2 > NO_WAIT_SECONDS;
-    const c1 = waits1 ? probability1 : 0;
-    const c2 = waits2 ? probability2 : 0;
-    this.ra = waits1 ? 1 / mean1 : 1;
-    this.rb = waits2 ? 1 / mean2 : 1;
-    if (waits1 && waits2 && Math.abs(this.ra - this.rb) < 1e-6 * this.ra) {
-      // the partial fractions below need distinct rates
-      this.rb = this.ra * (1 + 1e-6);
+  public prepare(probability1: number, mean1: number, scv1: number, probability2: number, mean2: number): void {
+    const { shares, rates } = this;
+    const c1 = mean1 > NO_WAIT_SECONDS ? probability1 : 0;
+    const c2 = mean2 > NO_WAIT_SECONDS ? probability2 : 0;
+    const rate = c1 > 0 ? 1 / mean1 : 1;
+    let part: number;
+    if (scv1 >= 1) {
+      const unevenness = Math.sqrt((scv1 - 1) / (scv1 + 1));
+      part = (1 + unevenness) / 2;
+      rates[0] = 2 * part * rate;
+      rates[1] = 2 * (1 - part) * rate;
+    } else {
+      const unevenness = Math.sqrt(2 * Math.max(LEAST_SCV, scv1) - 1);
+      part = (1 + 1 / unevenness) / 2;
+      rates[0] = 2 * rate / (1 + unevenness);
+      rates[1] = 2 * rate / (1 - unevenness);
     }
-    const both = waits1 && waits2 ? c1 * c2 / (this.rb - this.ra) : 0;
-    this.pa = c1 * (1 - c2) + both * this.rb;
-    this.pb = c2 * (1 - c1) - both * this.ra;
+    let second = c2 > 0 ? 1 / mean2 : 1;
+    // the partial fractions below need distinct rates
+    while (Math.abs(second - rates[0]) < APART * second || Math.abs(second - rates[1]) < APART * second) {
+      second *= 1 + 2 * APART;
+    }
+    rates[2] = second;
+    shares[0] = c1 * part * (1 - c2 + c2 * second / (second - rates[0]));
+    shares[1] = c1 * (1 - part) * (1 - c2 + c2 * second / (second - rates[1]));
+    shares[2] = c2 * (1 - c1 - c1 * (part * rates[0] / (second - rates[0]) + (1 - part) * rates[1] / (second - rates[1])));
     this.sort();
   }
 
@@ -56,35 +78,38 @@ export class WaitingMixture {
    * @param out where the answers go, from index `at` on.
    */
   public quantiles(shares: readonly number[], out: Float64Array, at: number): void {
-    const { fixedSeconds, weights, order, ra, rb } = this;
+    const { fixedSeconds, weights, order, rates, sums } = this;
+    const [share0, share1, share2] = this.shares;
+    const [rate0, rate1, rate2] = rates;
     let next = 0;
     this.below = 0;
-    this.sumA = 0;
-    this.sumB = 0;
+    sums.fill(0);
     let now = fixedSeconds[order[0]];
     for (let i = 0; i < order.length && next < shares.length; i++) {
       const step = fixedSeconds[order[i]] - now;
       if (step > 0) {
-        const laterA = this.sumA === 0 ? 0 : this.sumA * Math.exp(-ra * step);
-        const laterB = this.sumB === 0 ? 0 : this.sumB * Math.exp(-rb * step);
+        const later0 = sums[0] === 0 ? 0 : sums[0] * Math.exp(-rate0 * step);
+        const later1 = sums[1] === 0 ? 0 : sums[1] * Math.exp(-rate1 * step);
+        const later2 = sums[2] === 0 ? 0 : sums[2] * Math.exp(-rate2 * step);
         // shares that are reached between two classes' fixed times
-        while (next < shares.length && this.below - laterA - laterB >= shares[next]) {
+        for (; next < shares.length && this.below - later0 - later1 - later2 >= shares[next]; next++) {
           out[at + next] = now + this.solve(shares[next], step);
-          next++;
         }
-        this.sumA = laterA;
-        this.sumB = laterB;
+        sums[0] = later0;
+        sums[1] = later1;
+        sums[2] = later2;
         now += step;
       }
       const weight = weights[order[i]];
       this.below += weight;
-      this.sumA += weight * this.pa;
-      this.sumB += weight * this.pb;
-      while (next < shares.length && this.below - this.sumA - this.sumB >= shares[next]) {
-        out[at + next++] = now;
+      sums[0] += weight * share0;
+      sums[1] += weight * share1;
+      sums[2] += weight * share2;
+      for (; next < shares.length && this.below - sums[0] - sums[1] - sums[2] >= shares[next]; next++) {
+        out[at + next] = now;
       }
     }
-    for (let reach = 1 / Math.min(ra, rb); next < shares.length; next++) {
+    for (let reach = 1 / Math.min(rate0, rate1, rate2); next < shares.length; next++) {
       while (this.within(reach) < shares[next] && reach < 1e12) {
         reach *= 2;
       }
@@ -93,22 +118,35 @@ export class WaitingMixture {
   }
 
   private within(seconds: number): number {
-    return this.below - this.sumA * Math.exp(-this.ra * seconds) - this.sumB * Math.exp(-this.rb * seconds);
+    const { rates, sums } = this;
+    return this.below - sums[0] * Math.exp(-rates[0] * seconds) - sums[1] * Math.exp(-rates[1] * seconds) - sums[2] * Math.exp(-rates[2] * seconds);
   }
 
+  /** Newton's method, and halving where it leaves what is left to search. */
   private solve(share: number, reach: number): number {
-    if (this.pb === 0 && this.below > share) {
-      return Math.min(reach, Math.max(0, Math.log(this.sumA / (this.below - share)) / this.ra));
-    }
+    const { rates, sums } = this;
     let low = 0;
     let high = reach;
-    for (let i = 0; i < 34; i++) {
-      const middle = (low + high) / 2;
-      if (this.within(middle) >= share) {
-        high = middle;
-      } else {
-        low = middle;
+    let seconds = reach / 2;
+    for (let i = 0; i < 60 && high - low > PRECISION * high; i++) {
+      let beyond = 0;
+      let density = 0;
+      for (let j = 0; j < sums.length; j++) {
+        const part = sums[j] * Math.exp(-rates[j] * seconds);
+        beyond += part;
+        density += rates[j] * part;
       }
+      const excess = this.below - beyond - share;
+      if (excess >= 0) {
+        high = seconds;
+      } else {
+        low = seconds;
+      }
+      const better = seconds - excess / density;
+      if (Math.abs(better - seconds) <= PRECISION * seconds) {
+        return better;
+      }
+      seconds = better > low && better < high ? better : (low + high) / 2;
     }
     return high;
   }
