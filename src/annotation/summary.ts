@@ -51,8 +51,15 @@ export function infoLine(estimate: Estimate): string {
     cost ? `$${figure(cost)} per million output tokens` : 'no published price',
     `at most ${figure(estimate.goodputRequestsPerSecond)} requests/s${peak === '' ? '' : ' on average'}${promise}`,
     `bottleneck ${estimate.bottleneck}`,
+    ...claimTexts(estimate),
     `confidence ${estimate.confidence.level}: ${estimate.confidence.reason}`,
   ].join(', ') + ' (ranges are 80 % intervals)';
+}
+
+/** What a vendor claims of a figure that is estimated too. */
+function claimTexts({ vendorClaims }: Estimate): string[] {
+  return vendorClaims.flatMap(({ figure: name, claimed, estimated }) => claimed === undefined || estimated === undefined ? []
+    : [`${name} ${figure(estimated)} estimated and ${toSignificant(claimed, 2)} claimed by the vendor`]);
 }
 
 function latencyText(estimate: Estimate, name: string, metric: 'ttftSeconds' | 'tpotSeconds'): string {

@@ -13,7 +13,7 @@ const METRICS: { [name: string]: string } = {
  * An estimate as text for a terminal.
  */
 export function estimateText(estimate: Estimate): string {
-  return [heading(estimate), latencies(estimate), totals(estimate), stages(estimate), parts(estimate), verdicts(estimate)].join('\n\n');
+  return [heading(estimate), latencies(estimate), totals(estimate), stages(estimate), parts(estimate), verdicts(estimate), ...claims(estimate)].join('\n\n');
 }
 
 /**
@@ -99,4 +99,17 @@ function verdicts(estimate: Estimate): string {
       verdictText(verdict),
     ]),
   ], 1, 5);
+}
+
+/** What vendors claim, each beside what is estimated of it. */
+function claims({ vendorClaims }: Estimate): string[] {
+  const lines = vendorClaims.flatMap(({ figure, claimed, estimated, input, source }) => [
+    `  ${[
+      `${figure}: ${claimed === undefined ? 'nothing claimed' : `${number(claimed)} claimed`}`,
+      estimated === undefined ? 'not estimated' : `${number(estimated.value)} estimated${estimated.low === estimated.high ? '' : `, ${interval(estimated, number)}`}`,
+      ...input === undefined ? [] : [`give yours as ${input}`],
+    ].join('; ')}`,
+    `    ${source}`,
+  ]);
+  return lines.length === 0 ? [] : [['claims of vendors, which nothing here confirms, beside this estimate', ...lines].join('\n')];
 }

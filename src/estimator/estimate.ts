@@ -111,6 +111,22 @@ export interface Confidence {
 }
 
 /**
+ * What a vendor says of its hardware: a claim, which nothing here confirms and no estimate is made of.
+ */
+export interface VendorClaim {
+  /** What the figure is of, unit included. */
+  readonly figure: string;
+  /** What is claimed; undefined where nothing is. */
+  readonly claimed?: number;
+  /** Who claims it, when and where, or that nobody does. */
+  readonly source: string;
+  /** What this estimate takes or finds in its place; undefined where it says nothing of it. */
+  readonly estimated?: Range;
+  /** The field of the spec that gives your own figure in place of the estimated one. */
+  readonly input?: string;
+}
+
+/**
  * What to expect of a deployment.
  */
 export interface Estimate {
@@ -146,6 +162,8 @@ export interface Estimate {
   readonly solver: string;
   /** How far to trust it. */
   readonly confidence: Confidence;
+  /** What the vendor claims where little is published, beside what this estimate says of it; empty but for decode on wafers. */
+  readonly vendorClaims: VendorClaim[];
 }
 
 /**

@@ -6,6 +6,7 @@ import { Confidence, Estimate, EstimateOutcome, LatencyEstimate, ObjectiveVerdic
 import { ratesOf } from './routing-rates';
 import { Counts, Service } from './service';
 import { DRAWS, interval } from './uncertainty';
+import { vendorClaims } from './vendor-claims';
 import { UNKNOWN, verdictOf } from './verdict';
 
 /** The version of the estimate that is written. */
@@ -40,7 +41,7 @@ export function report(service: Service, prefillInstances: number, decodeInstanc
   const offered = service.spec.workload.requestsPerSecond * form.meanOutputTokens;
   // where bursts outrun the slots, figures lie between those of nobody and of everybody waiting for one
   const drawn = (resolved.plant.arrivalScv > 1 ? [0, 1] : [undefined]).map((waiting) => draws(service, offered, waiting));
-  const { latencies: least, goodputs: highest, loads, tokens, unstable } = drawn[0];
+  const { latencies: least, goodputs: highest, loads, tokens, streams, unstable } = drawn[0];
   const { latencies: longest, goodputs: lowest } = drawn[drawn.length - 1];
   const { ttft: ttftSigma = 0 } = predictionSigmas((resolved.prefill ?? resolved.decode).set, resolved.plant.model);
   const { tpot: tpotSigma = 0 } = predictionSigmas(resolved.decode.set, resolved.plant.model);
@@ -95,6 +96,7 @@ export function report(service: Service, prefillInstances: number, decodeInstanc
     })),
     solver: 'closed-form',
     confidence: confidence(service, unstable),
+    vendorClaims: vendorClaims(service, streams),
   };
 }
 
@@ -104,6 +106,7 @@ function draws(service: Service, offeredTokensPerSecond: number, waitingInBursts
   const latencies = Array.from(form.latencies, () => new Float64Array(DRAWS));
   const loads = service.stages().map(() => new Float64Array(DRAWS));
   const tokens = new Float64Array(DRAWS);
+  const streams = new Float64Array(DRAWS);
   const goodputs = new Float64Array(DRAWS);
   let unstable = 0;
   form.waitingInBursts = waitingInBursts;
@@ -116,11 +119,12 @@ function draws(service: Service, offeredTokensPerSecond: number, waitingInBursts
     });
     // a fleet that falls behind gives what its fullest stage gives; one that does in the busiest minute alone catches up
     tokens[draw] = offeredTokensPerSecond / Math.max(1, service.fullest / service.peakToMeanRatio);
+    streams[draw] = 1 / form.stepSeconds(1);
     unstable += form.stable ? 0 : 1;
     goodputs[draw] = service.goodput(false);
   });
   form.waitingInBursts = undefined;
-  return { latencies, loads, tokens, goodputs, unstable };
+  return { latencies, loads, tokens, streams, goodputs, unstable };
 }
 
 /** Price of a fleet in USD per hour; undefined where a price is missing. */

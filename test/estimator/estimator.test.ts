@@ -232,6 +232,27 @@ describe('CS-3', () => {
     expect(given.tpotSeconds.p50.value).toBeCloseTo(1 / 2000, 9);
   });
 
+  test('what the vendor claims is beside what is estimated, with its source, and changes nothing', () => {
+    const { vendorClaims, tpotSeconds } = estimateOf(spec);
+    const [stream, sequences, ingest, capacity] = vendorClaims;
+    expect(stream).toMatchObject({ claimed: 2100, source: expect.stringContaining('inference-docs.cerebras.ai'), input: 'decode.outputTokensPerSecondPerUser' });
+    expect(stream.estimated!.value).toBeCloseTo(1 / tpotSeconds.p50.value, 6);
+    expect(stream.estimated!.low).toBeLessThan(stream.estimated!.value);
+    expect(sequences.claimed).toBeUndefined();
+    expect(ingest).toMatchObject({ claimed: 150, estimated: { value: 127.5, high: 150 } });
+    expect(capacity).toMatchObject({ claimed: 5, source: expect.stringContaining('2026-03-13') });
+    expect(capacity.estimated).toBeUndefined();
+    // what is claimed gives way to what is given
+    const given = estimateOf({
+      ...spec,
+      decode: { ...spec.decode, outputTokensPerSecondPerUser: 2000, maxConcurrentSequences: 8 },
+      calibration: { decode: { waferIngestUtilisation: 0.4 } },
+    }).vendorClaims;
+    expect(given.map(({ estimated }) => estimated?.value)).toEqual([expect.closeTo(2000, 6), 8, expect.closeTo(60, 6), undefined]);
+    expect(estimateOf({ ...spec, model: { id: 'llama-2-7b' } }).vendorClaims[0].claimed).toBeUndefined();
+    expect(estimateOf(trn2({})).vendorClaims).toEqual([]);
+  });
+
   test('too few wafers for the weights, or for the caches', () => {
     expect(Estimator.estimate({ ...spec, decode: { ...spec.decode, wafersPerReplica: 3 } }).refusal).toMatchObject({ kind: 'infeasible', stage: 'decode' });
     expect(Estimator.estimate({ ...spec, workload: steady(1, 100_000, 1000), decode: { ...spec.decode, wafersPerReplica: 4 } }).refusal)
@@ -279,10 +300,12 @@ describe('refusals', () => {
       prefill: spec.prefill && lacking('prefill', spec.prefill.instances),
       decode: lacking(spec.prefill ? 'decode' : 'aggregated', spec.decode.instances),
     };
-    const refused = ({ prefill, decode }: typeof counts) => (
-      Estimator.estimate({
-        ...spec, objective: undefined, prefill: spec.prefill && { ...spec.prefill, instances: prefill }, decode: { ...spec.decode, instances: decode },
-      }).refusal);
+    const refused = ({ prefill, decode }: typeof counts) => Estimator.estimate({
+      ...spec,
+      objective: undefined,
+      prefill: spec.prefill && { ...spec.prefill, instances: prefill },
+      decode: { ...spec.decode, instances: decode },
+    }).refusal;
     expect(refused(counts)).toBeUndefined();
     for (const { stage } of shortfalls) {
       const pool = stage === 'prefill' ? 'prefill' : 'decode';
