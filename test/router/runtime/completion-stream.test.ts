@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { Exchange } from '../../../src/router/runtime/exchange';
 import { OpenAiEngineStream } from '../../../src/router/runtime/relay/openai-stream';
-import { CompletionStream } from '../../../src/router/runtime/wire/completion-stream';
+import { CompletionStream, StreamedCall } from '../../../src/router/runtime/wire/completion-stream';
 
 /** Notes what it is told. */
 class Noted extends CompletionStream {
@@ -22,8 +22,8 @@ class Noted extends CompletionStream {
     this.told += kind === 'text' ? text : `<${text}>`;
   }
 
-  protected toolCall(call: object): void {
-    this.told += `<${JSON.stringify(call)}>`;
+  protected toolCall({ id, name }: StreamedCall, input: string): void {
+    this.told += `<${id} ${name} ${input}>`;
   }
 
   protected stop(reason: string): void {
@@ -44,7 +44,7 @@ const event = fc.oneof(
   text.map((content) => ({ data: chunk({ role: 'assistant', content }), told: content })),
   text.map((content) => ({ data: chunk({ content }, { logprobs: { content: [{ token: content }] } }), told: content })),
   text.map((reasoning) => ({ data: chunk({ reasoning }), told: reasoning === '' ? '' : `<${reasoning}>` })),
-  text.map((content) => ({ data: chunk({ content, tool_calls: [{ index: 0 }] }), told: `${content}<{"index":0}>` })),
+  text.map((content) => ({ data: chunk({ content, tool_calls: [{ index: 0, id: 'a', function: { name: 'f', arguments: `.${content}` } }] }), told: `${content}<a f .${content}>` })),
 );
 
 /** An engine's stream on its way to one who notes what it is told. */

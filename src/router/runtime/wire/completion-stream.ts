@@ -1,8 +1,14 @@
 import { EngineError } from './api-error';
 import { CallerStream } from './caller-wire';
-import { chunkOf, isGivenUp, reasoningOf } from './completion';
+import { CallPart, chunkOf, isGivenUp, namelessCall, saidIn } from './completion';
 import { Fields, isObject } from './fields';
 import { dataOfEach } from './sse';
+
+/** A call of a tool, whose input comes part by part. */
+export interface StreamedCall {
+  readonly id: unknown;
+  readonly name: string;
+}
 
 /**
  * The chunks of a chat completion on their way to a caller who is told the answer in another form: its text and reasoning, calls of tools, and its end.
@@ -15,6 +21,8 @@ export abstract class CompletionStream implements CallerStream {
   /** What the engine counts. */
   protected usage: unknown;
   private begun = false;
+  /** The latest call of each index. */
+  private readonly calls = new Map<unknown, StreamedCall>();
   private finishReason?: string;
 
   public event(_: Buffer, data: string | undefined): void {
@@ -27,7 +35,7 @@ export abstract class CompletionStream implements CallerStream {
     if (text === undefined) {
       dataOfEach(bytes.toString('utf8')).forEach((data) => this.chunk(data));
     } else if (text !== '') {
-      this.text('text', text);
+      this.say('text', text);
     }
   }
 
@@ -51,8 +59,8 @@ export abstract class CompletionStream implements CallerStream {
   /** Text, or what the model thought, which comes piece by piece. */
   protected abstract text(kind: 'text' | 'reasoning', text: string): void;
 
-  /** A call of a tool, or a part of one. */
-  protected abstract toolCall(call: Fields): void;
+  /** A call of a tool, with the next part of its input. */
+  protected abstract toolCall(call: StreamedCall, input: string): void;
 
   /** The engine says why it stops; only its usage may follow. */
   protected abstract stop(finishReason: string, stopReason: unknown): void;
@@ -75,16 +83,14 @@ export abstract class CompletionStream implements CallerStream {
       this.begin();
     }
     if (isObject(delta)) {
-      const reasoning = reasoningOf(delta);
+      const { reasoning, text, calls } = saidIn(delta);
       if (reasoning !== undefined) {
-        this.text('reasoning', reasoning);
+        this.say('reasoning', reasoning);
       }
-      if (typeof delta.content === 'string' && delta.content !== '') {
-        this.text('text', delta.content);
+      if (text !== undefined) {
+        this.say('text', text);
       }
-      if (Array.isArray(delta.tool_calls)) {
-        delta.tool_calls.filter(isObject).forEach((call) => this.toolCall(call));
-      }
+      calls.forEach((call) => this.call(call));
     }
     if (isGivenUp(finishReason)) {
       throw new EngineError(502, 'stream_truncated', 'the engine ended its answer before it was whole');
@@ -92,6 +98,33 @@ export abstract class CompletionStream implements CallerStream {
     if (typeof finishReason === 'string' && this.finishReason === undefined) {
       this.finishReason = finishReason;
       this.stop(finishReason, stopReason);
+    }
+  }
+
+  private say(kind: 'text' | 'reasoning', text: string): void {
+    this.throwIfStopped();
+    this.text(kind, text);
+  }
+
+  private call({ index, id, name, input }: CallPart): void {
+    let call = this.calls.get(index);
+    // some engines tell no index, or one for all: a part that names a tool begins another call where it has another id, or names another tool.
+    if (call === undefined || (name !== undefined && (name !== call.name || (typeof id === 'string' && id !== call.id)))) {
+      if (name === undefined) {
+        throw namelessCall();
+      }
+      call = { id, name };
+      this.calls.set(index, call);
+    } else if (input === '') {
+      return;
+    }
+    this.throwIfStopped();
+    this.toolCall(call, input);
+  }
+
+  private throwIfStopped(): void {
+    if (this.finishReason !== undefined) {
+      throw new EngineError(502, 'engine_failed', 'the engine goes on after the end of its answer');
     }
   }
 }

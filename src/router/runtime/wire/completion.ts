@@ -1,11 +1,70 @@
 import { EngineError } from './api-error';
-import { Fields, isObject } from './fields';
+import { Fields, isNothing, isObject } from './fields';
 import { WholeAnswer } from './whole-answer';
 
-/** Text that a model thought, which engines call by two names. */
-export function reasoningOf(message: Fields): string | undefined {
-  const told = message.reasoning ?? message.reasoning_content;
-  return typeof told === 'string' && told !== '' ? told : undefined;
+/** A call of a tool, or a part of one in a stream. */
+export interface CallPart {
+  /** What tells it from others; engines need not say. */
+  readonly index: unknown;
+  readonly id: unknown;
+  /** Of the tool; in a stream the first part has it. */
+  readonly name?: string;
+  readonly input: string;
+}
+
+/** What a message says, or a part of one in a stream. */
+export interface Said {
+  readonly reasoning?: string;
+  readonly text?: string;
+  readonly calls: readonly CallPart[];
+}
+
+/** What a message says, or a part of one in a stream. Throws EngineError for what is none, or what no caller here could be told. */
+export function saidIn(message: unknown): Said {
+  if (!isObject(message)) {
+    throw noChatCompletion();
+  }
+  const { reasoning, reasoning_content: thought, content, refusal, tool_calls: calls, function_call: call } = message;
+  if (!isNothing(call) || !(isNothing(calls) || Array.isArray(calls))) {
+    throw noChatCompletion();
+  }
+  // engines call what a model thought by two names, and what it says instead of an answer by one of its own.
+  const text = textOf(isNothing(content) ? refusal : content);
+  return { reasoning: textOf(reasoning ?? thought), text, calls: Array.isArray(calls) ? calls.map(callPartOf) : [] };
+}
+
+/** What a model said in a chat completion. Throws EngineError if it is none, or says what no caller here could be told. */
+export function messageOf({ choices: [{ message }] }: Completion): Said {
+  const said = saidIn(message);
+  if (said.calls.some(({ name }) => name === undefined)) {
+    throw namelessCall();
+  }
+  return said;
+}
+
+/** What becomes of a call that does not say of what. */
+export function namelessCall(): EngineError {
+  return new EngineError(502, 'engine_failed', 'the engine calls a tool without a name');
+}
+
+function noChatCompletion(): EngineError {
+  return new EngineError(502, 'engine_failed', 'the engine answers with something that is no chat completion');
+}
+
+function callPartOf(part: unknown): CallPart {
+  const { index, id, function: called } = isObject(part) ? part : {} as Fields;
+  const { name, arguments: input } = isNothing(called) ? {} as Fields : isObject(called) ? called : { name: called };
+  return { index, id, name: textOf(name), input: textOf(input) ?? '' };
+}
+
+function textOf(told: unknown): string | undefined {
+  if (isNothing(told)) {
+    return undefined;
+  }
+  if (typeof told !== 'string') {
+    throw noChatCompletion();
+  }
+  return told;
 }
 
 /** Whether an engine says with the reason for its end that it gave up: vLLM's `abort` and `error`. */

@@ -1,10 +1,9 @@
 import { Exchange } from '../../exchange';
 import { EngineError } from '../api-error';
-import { CompletionStream } from '../completion-stream';
+import { CompletionStream, StreamedCall } from '../completion-stream';
 import { stopReasonOf, tierOf, toolInputOf, toolUseIdOf, usageOf } from './completion';
 import { EventFrame } from './event-stream';
 import { ExactJson } from '../exact-json';
-import { Fields, isObject } from '../fields';
 
 const MESSAGE_START = EventFrame.event('messageStart');
 const BLOCK_START = EventFrame.event('contentBlockStart');
@@ -14,15 +13,8 @@ const MESSAGE_STOP = EventFrame.event('messageStop');
 const METADATA = EventFrame.event('metadata');
 const MODEL_STREAM_ERROR = EventFrame.exception('modelStreamErrorException');
 
-/** What a block of content holds: text, reasoning, or the call of the tool with this index. */
-type BlockKind = 'text' | 'reasoning' | number;
-
-/** What was told of a call of a tool whose block is not open yet. */
-interface HeldCall {
-  readonly id: unknown;
-  readonly name: unknown;
-  input: string;
-}
+/** What a block of content holds: text, reasoning, or a call of a tool. */
+type BlockKind = 'text' | 'reasoning' | StreamedCall;
 
 /**
  * An answer as ConverseStream tells it: messageStart, blocks of content one after the other, messageStop, and metadata with the usage at the end.
@@ -43,8 +35,9 @@ export class ConverseStream extends CompletionStream {
   private input = '';
   private hasMalformedCall = false;
   /** Calls of tools whose blocks have ended. */
-  private readonly toldCalls = new Set<number>();
-  private readonly heldCalls = new Map<number, HeldCall>();
+  private readonly toldCalls = new Set<StreamedCall>();
+  /** What was told of calls whose blocks are not open yet. */
+  private readonly heldCalls = new Map<StreamedCall, string>();
 
   constructor(exchange: Exchange) {
     super();
@@ -79,26 +72,18 @@ export class ConverseStream extends CompletionStream {
     this.pendingText += text;
   }
 
-  protected toolCall({ index, id, function: called }: Fields): void {
-    const { name, arguments: input } = isObject(called) ? called : {} as Fields;
-    const call = typeof index === 'number' ? index : 0;
-    const text = typeof input === 'string' ? input : '';
+  protected toolCall(call: StreamedCall, input: string): void {
     if (this.toldCalls.has(call)) {
-      if (text === '') {
-        return;
-      }
       throw new EngineError(502, 'engine_failed', 'the engine goes on with a call of a tool that had ended');
     }
-    if (typeof this.block === 'number' && this.block !== call) {
-      const held = this.heldCalls.get(call) ?? { id, name, input: '' };
-      held.input += text;
-      this.heldCalls.set(call, held);
+    if (typeof this.block === 'object' && this.block !== call) {
+      this.heldCalls.set(call, (this.heldCalls.get(call) ?? '') + input);
       return;
     }
     if (this.block !== call) {
-      this.openCall(call, id, name);
+      this.openCall(call);
     }
-    this.tellInput(text);
+    this.tellInput(input);
   }
 
   protected stop(finishReason: string, stopReason: unknown): void {
@@ -116,11 +101,11 @@ export class ConverseStream extends CompletionStream {
     })));
   }
 
-  private openCall(call: number, id: unknown, name: unknown): void {
+  private openCall(call: StreamedCall): void {
     this.openBlock(call);
     this.calledTools = true;
     this.input = '';
-    const start = { toolUse: { toolUseId: toolUseIdOf(id), name } };
+    const start = { toolUse: { toolUseId: toolUseIdOf(call.id), name: call.name } };
     this.frames.push(BLOCK_START.encode(JSON.stringify({ contentBlockIndex: this.blockIndex, start })));
   }
 
@@ -132,8 +117,8 @@ export class ConverseStream extends CompletionStream {
   }
 
   private tellHeldCalls(): void {
-    for (const [call, { id, name, input }] of this.heldCalls) {
-      this.openCall(call, id, name);
+    for (const [call, input] of this.heldCalls) {
+      this.openCall(call);
       this.tellInput(input);
       this.closeBlock();
     }
@@ -150,7 +135,7 @@ export class ConverseStream extends CompletionStream {
     this.flushText();
     if (this.block !== undefined) {
       this.frames.push(BLOCK_STOP.encode(`{"contentBlockIndex":${this.blockIndex}}`));
-      if (typeof this.block === 'number') {
+      if (typeof this.block === 'object') {
         this.toldCalls.add(this.block);
         this.hasMalformedCall ||= toolInputOf(this.input, new ExactJson()) === undefined;
       }

@@ -1,13 +1,12 @@
 import { Exchange } from '../../exchange';
-import { EngineError } from '../api-error';
 import { CallerStream } from '../caller-wire';
 import { WholeAnswer } from '../whole-answer';
 import { BedrockWire } from './bedrock-wire';
-import { completionOf, reasoningOf } from '../completion';
+import { CallPart, completionOf, messageOf } from '../completion';
 import { stopReasonOf, tierOf, toolInputOf, toolUseIdOf, usageOf } from './completion';
 import { ConverseStream } from './converse-stream';
 import { ExactJson } from '../exact-json';
-import { Fields, isObject } from '../fields';
+import { Fields } from '../fields';
 
 /**
  * Callers of Converse and ConverseStream.
@@ -18,22 +17,19 @@ export class ConverseWire extends BedrockWire {
   }
 
   protected translate(answer: WholeAnswer, exchange: Exchange): WholeAnswer {
-    const { choices, usage } = completionOf(answer);
-    const { message, finish_reason: finishReason, stop_reason: stop } = choices[0];
-    if (!isObject(message)) {
-      throw new EngineError(502, 'engine_failed', 'the engine answers with something that is no chat completion');
-    }
+    const completion = completionOf(answer);
+    const { choices: [{ finish_reason: finishReason, stop_reason: stop }], usage } = completion;
+    const { reasoning, text, calls } = messageOf(completion);
     const exact = new ExactJson();
-    const calls = Array.isArray(message.tool_calls) ? message.tool_calls.map((call) => toolUseOf(call, exact)) : [];
-    const reasoning = reasoningOf(message);
+    const uses = calls.map((call) => toolUseOf(call, exact));
     const content = [
       ...(reasoning === undefined ? [] : [{ reasoningContent: { reasoningText: { text: reasoning } } }]),
-      ...(typeof message.content === 'string' && message.content !== '' ? [{ text: message.content }] : []),
-      ...calls.filter((call) => call !== undefined),
+      ...(text === undefined ? [] : [{ text }]),
+      ...uses.filter((use) => use !== undefined),
     ];
     const body = {
       output: { message: { role: 'assistant', content } },
-      stopReason: calls.includes(undefined) ? 'malformed_tool_use' : stopReasonOf(finishReason, stop, calls.length > 0),
+      stopReason: uses.includes(undefined) ? 'malformed_tool_use' : stopReasonOf(finishReason, stop, calls.length > 0),
       usage: usageOf(usage),
       metrics: { latencyMs: Math.round(exchange.elapsedSeconds() * 1000) },
       ...tierOf(exchange),
@@ -43,9 +39,7 @@ export class ConverseWire extends BedrockWire {
 }
 
 /** A call as Bedrock tells it; undefined where its arguments are not JSON, or cannot be written. */
-function toolUseOf(call: unknown, exact: ExactJson): Fields | undefined {
-  const { id, function: called } = isObject(call) ? call : {} as Fields;
-  const { name, arguments: text } = isObject(called) ? called : {} as Fields;
-  const input = toolInputOf(typeof text === 'string' ? text : '', exact);
+function toolUseOf({ id, name, input: text }: CallPart, exact: ExactJson): Fields | undefined {
+  const input = toolInputOf(text, exact);
   return input === undefined ? undefined : { toolUse: { toolUseId: toolUseIdOf(id), name, input } };
 }

@@ -1,6 +1,6 @@
 import { IncomingHttpHeaders } from 'node:http';
 import { Exchange } from '../../exchange';
-import { invalid } from '../api-error';
+import { EngineError, invalid } from '../api-error';
 import { CallerStream } from '../caller-wire';
 import { topPOf } from '../chat-parts';
 import { EngineRequest } from '../engine-request';
@@ -114,6 +114,9 @@ export class InvokeModelWire extends BedrockWire {
     const usage = isObject(completion.usage) ? completion.usage : {} as Fields;
     const [input, output] = [tokenCountOf(usage.prompt_tokens), tokenCountOf(usage.completion_tokens)];
     const { text, finish_reason: reason } = completion.choices[0];
+    if (this.llama && typeof text !== 'string') {
+      throw new EngineError(502, 'engine_failed', 'the engine answers with something that is no completion of text');
+    }
     return {
       status: 200,
       headers: {

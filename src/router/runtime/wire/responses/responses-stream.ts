@@ -1,7 +1,7 @@
 import { Exchange } from '../../exchange';
 import { ApiError, EngineError } from '../api-error';
-import { CompletionStream } from '../completion-stream';
-import { Fields, isObject } from '../fields';
+import { CompletionStream, StreamedCall } from '../completion-stream';
+import { Fields } from '../fields';
 import { SSE_HEADERS } from '../sse';
 import { contentOf, endOf, itemOf, newItem, OutputItem, ResponseObject, usageOf } from './response-object';
 
@@ -24,7 +24,7 @@ export class ResponsesStream extends CompletionStream {
   private writing?: OutputItem;
   /** Its text that was not told yet. */
   private pending = '';
-  private readonly calls = new Map<unknown, OutputItem>();
+  private readonly called = new Map<StreamedCall, OutputItem>();
 
   constructor(response: ResponseObject, exchange: Exchange) {
     super();
@@ -65,15 +65,14 @@ export class ResponsesStream extends CompletionStream {
     this.pending += text;
   }
 
-  protected toolCall({ index, id, function: called }: Fields): void {
-    const { name, arguments: input } = isObject(called) ? called : {} as Fields;
-    let item = this.calls.get(index);
+  protected toolCall(call: StreamedCall, input: string): void {
+    let item = this.called.get(call);
     if (item === undefined) {
       this.endText();
-      item = this.beginItem(newItem('function_call', '', id, name));
-      this.calls.set(index, item);
+      item = this.beginItem(newItem('function_call', '', call.id, call.name));
+      this.called.set(call, item);
     }
-    if (typeof input === 'string' && input !== '') {
+    if (input !== '') {
       item.text += input;
       this.tell('response.function_call_arguments.delta', { ...this.place(item), delta: input });
     }

@@ -1,8 +1,7 @@
 import { Exchange } from '../../exchange';
-import { ApiError, EngineError } from '../api-error';
+import { ApiError } from '../api-error';
 import { CallerStream, CallerWire, StreamFailure } from '../caller-wire';
-import { completionOf, reasoningOf } from '../completion';
-import { Fields, isObject } from '../fields';
+import { completionOf, messageOf, Said } from '../completion';
 import { OPENAI_WIRE } from '../openai-wire';
 import { WholeAnswer } from '../whole-answer';
 import { endOf, newItem, OutputItem, ResponseObject, usageOf } from './response-object';
@@ -34,12 +33,9 @@ export class ResponsesWire implements CallerWire {
     if (answer.status !== 200) {
       return answer;
     }
-    const { choices, usage } = completionOf(answer);
-    const { message, finish_reason: finishReason } = choices[0];
-    if (!isObject(message)) {
-      throw new EngineError(502, 'engine_failed', 'the engine answers with something that is no chat completion');
-    }
-    const body = this.response.in(endOf(itemsOf(message), finishReason, usageOf(usage)), exchange.serviceTier);
+    const completion = completionOf(answer);
+    const { choices: [{ finish_reason: finishReason }], usage } = completion;
+    const body = this.response.in(endOf(itemsOf(messageOf(completion)), finishReason, usageOf(usage)), exchange.serviceTier);
     return { status: 200, headers: { 'content-type': 'application/json' }, body: Buffer.from(this.response.stringify(body)) };
   }
 
@@ -53,15 +49,10 @@ export class ResponsesWire implements CallerWire {
   }
 }
 
-function itemsOf(message: Fields): OutputItem[] {
-  const reasoning = reasoningOf(message);
-  const calls = Array.isArray(message.tool_calls) ? message.tool_calls.filter(isObject) : [];
+function itemsOf({ reasoning, text, calls }: Said): OutputItem[] {
   return [
     ...(reasoning === undefined ? [] : [newItem('reasoning', reasoning)]),
-    ...(typeof message.content === 'string' && message.content !== '' ? [newItem('message', message.content)] : []),
-    ...calls.map(({ id, function: called }) => {
-      const { name, arguments: input } = isObject(called) ? called : {} as Fields;
-      return newItem('function_call', typeof input === 'string' ? input : '', id, name);
-    }),
+    ...(text === undefined ? [] : [newItem('message', text)]),
+    ...calls.map(({ id, name, input }) => newItem('function_call', input, id, name)),
   ];
 }
