@@ -289,13 +289,19 @@ test('a stream that begins with a byte order mark is told whole', async () => {
 
 test.each([
   ['a stop sequence', { finish_reason: 'stop', stop_reason: 'END' }, 'stop_sequence'],
+  ['a stop sequence of SGLang\'s', { finish_reason: 'stop', matched_stop: 'END' }, 'stop_sequence'],
+  ['a token', { finish_reason: 'stop', matched_stop: 128_009 }, 'end_turn'],
   ['the limit', { finish_reason: 'length' }, 'max_tokens'],
   ['a filter', { finish_reason: 'content_filter' }, 'content_filtered'],
   ['a call of the tool that was named', { finish_reason: 'stop', message: { content: '', tool_calls: [{ id: 'a', function: { name: 'weather', arguments: '' } }] } }, 'tool_use'],
   ['a call that is not JSON', { finish_reason: 'tool_calls', message: { content: '', tool_calls: [{ id: 'a', function: { name: 'weather', arguments: '{"ci' } }] } },
     'malformed_tool_use'],
 ])('the end by %s is told', async (_, choice, stopReason) => {
-  engine.behaviour = wholly({ choices: [{ index: 0, message: { content: 'x' }, ...choice }], usage: { ...USAGE, prompt_tokens_details: { cached_tokens: 8 } } });
+  const { message = { content: 'x' }, ...end } = choice as { message?: object };
+  engine.behaviour = streaming([ROLE, delta(message), delta({}, null, end)]);
+  const events = await eventsOf((await sdk().send(new ConverseStreamCommand({ modelId: MODEL, messages: USER }))).stream);
+  expect(events.find(({ messageStop }) => messageStop !== undefined)).toEqual({ messageStop: { stopReason } });
+  engine.behaviour = wholly({ choices: [{ index: 0, message, ...end }], usage: { ...USAGE, prompt_tokens_details: { cached_tokens: 8 } } });
   const answer = await sdk().send(new ConverseCommand({ modelId: MODEL, messages: USER }));
   expect([answer.stopReason, answer.usage]).toEqual([stopReason, { inputTokens: 4, outputTokens: 3, totalTokens: 15, cacheReadInputTokens: 8 }]);
 });

@@ -1,6 +1,6 @@
 import { EngineError } from './api-error';
 import { CallerStream } from './caller-wire';
-import { CallPart, chunkOf, isGivenUp, namelessCall, saidIn } from './completion';
+import { CallPart, chunkOf, isGivenUp, namelessCall, saidIn, stoppedAt } from './completion';
 import { Fields, isObject } from './fields';
 import { dataOfEach } from './sse';
 
@@ -63,7 +63,7 @@ export abstract class CompletionStream implements CallerStream {
   protected abstract toolCall(call: StreamedCall, input: string): void;
 
   /** The engine says why it stops; only its usage may follow. */
-  protected abstract stop(finishReason: string, stopReason: unknown): void;
+  protected abstract stop(finishReason: string, stop: unknown): void;
 
   /** The answer is whole. */
   protected abstract end(finishReason: string): void;
@@ -77,7 +77,8 @@ export abstract class CompletionStream implements CallerStream {
     }
   }
 
-  private choice({ delta, finish_reason: finishReason, stop_reason: stopReason }: Fields): void {
+  private choice(choice: Fields): void {
+    const { delta, finish_reason: finishReason } = choice;
     if (!this.begun) {
       this.begun = true;
       this.begin();
@@ -97,7 +98,7 @@ export abstract class CompletionStream implements CallerStream {
     }
     if (typeof finishReason === 'string' && this.finishReason === undefined) {
       this.finishReason = finishReason;
-      this.stop(finishReason, stopReason);
+      this.stop(finishReason, stoppedAt(choice));
     }
   }
 

@@ -72,6 +72,11 @@ export function isGivenUp(finishReason: unknown): boolean {
   return finishReason === 'abort' || finishReason === 'error';
 }
 
+/** What a model stopped at, which vLLM and SGLang call by two names: a stop sequence, or the id of a token. */
+export function stoppedAt({ stop_reason: stop, matched_stop: matched }: Fields): unknown {
+  return stop ?? matched;
+}
+
 /** A completion that the engine ended. */
 export interface Completion extends Fields {
   readonly choices: (Fields & { readonly finish_reason: string })[];

@@ -86,10 +86,10 @@ export class ConverseStream extends CompletionStream {
     this.tellInput(input);
   }
 
-  protected stop(finishReason: string, stopReason: unknown): void {
+  protected stop(finishReason: string, stop: unknown): void {
     this.closeBlock();
     this.tellHeldCalls();
-    const reason = this.hasMalformedCall ? 'malformed_tool_use' : stopReasonOf(finishReason, stopReason, this.calledTools);
+    const reason = this.hasMalformedCall ? 'malformed_tool_use' : stopReasonOf(finishReason, stop, this.calledTools);
     this.frames.push(MESSAGE_STOP.encode(JSON.stringify({ stopReason: reason })));
   }
 

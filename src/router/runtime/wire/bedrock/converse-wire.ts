@@ -2,7 +2,7 @@ import { Exchange } from '../../exchange';
 import { CallerStream } from '../caller-wire';
 import { WholeAnswer } from '../whole-answer';
 import { BedrockWire } from './bedrock-wire';
-import { CallPart, completionOf, messageOf } from '../completion';
+import { CallPart, completionOf, messageOf, stoppedAt } from '../completion';
 import { stopReasonOf, tierOf, toolInputOf, toolUseIdOf, usageOf } from './completion';
 import { ConverseStream } from './converse-stream';
 import { ExactJson } from '../exact-json';
@@ -18,7 +18,7 @@ export class ConverseWire extends BedrockWire {
 
   protected translate(answer: WholeAnswer, exchange: Exchange): WholeAnswer {
     const completion = completionOf(answer);
-    const { choices: [{ finish_reason: finishReason, stop_reason: stop }], usage } = completion;
+    const { choices: [choice], usage } = completion;
     const { reasoning, text, calls } = messageOf(completion);
     const exact = new ExactJson();
     const uses = calls.map((call) => toolUseOf(call, exact));
@@ -29,7 +29,7 @@ export class ConverseWire extends BedrockWire {
     ];
     const body = {
       output: { message: { role: 'assistant', content } },
-      stopReason: uses.includes(undefined) ? 'malformed_tool_use' : stopReasonOf(finishReason, stop, calls.length > 0),
+      stopReason: uses.includes(undefined) ? 'malformed_tool_use' : stopReasonOf(choice.finish_reason, stoppedAt(choice), calls.length > 0),
       usage: usageOf(usage),
       metrics: { latencyMs: Math.round(exchange.elapsedSeconds() * 1000) },
       ...tierOf(exchange),
