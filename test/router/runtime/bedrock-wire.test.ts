@@ -51,6 +51,11 @@ test('topK, which the AI SDK has beside topP, reaches the engine', () => {
   expect(() => converse({ messages: FULL.messages, inferenceConfig: { topK: 0.5 } })).toThrow('inferenceConfig.topK: expected a whole number');
 });
 
+test('an additional field that is null leaves what Converse has a field of its own for', () => {
+  const fields = { inferenceConfig: { temperature: 0.5 }, additionalModelRequestFields: { temperature: null, top_p: 0.5 } };
+  expect(converse({ messages: FULL.messages, ...fields })).toMatchObject({ temperature: 0.5, top_p: 0.5 });
+});
+
 test('topP 0, which engines refuse, leaves the likeliest token alone', () => {
   expect(converse({ messages: FULL.messages, inferenceConfig: { topP: 0 } })).toMatchObject({ top_p: 1e-6 });
   expect(parseInvocation(Buffer.from('{"prompt":"hi","top_p":0}'), {}, 'm', false, false).request.body).toMatchObject({ top_p: 1e-6 });
@@ -129,6 +134,19 @@ test.each<[object, string]>([
   [{ additionalModelRequestFields: { top_k: 'many', top_kk: 1 } },
     'additionalModelRequestFields.top_kk: there is no such field, did you mean top_k?; '
       + 'additionalModelRequestFields.top_k: expected a whole number from -1 to 2147483647, got "many"'],
+  [{
+    inferenceConfig: { temperature: 0, topP: 0.5, topK: 1, stopSequences: ['A'] },
+    outputConfig: { effort: 'low' },
+    serviceTier: { type: 'flex' },
+    additionalModelRequestFields: { temperature: 2, top_p: 1, top_k: 3, stop: ['B'], reasoning_effort: 'high', service_tier: 'priority' },
+  }, Object.entries({
+    temperature: 'inferenceConfig.temperature',
+    top_p: 'inferenceConfig.topP',
+    top_k: 'inferenceConfig.topK',
+    stop: 'inferenceConfig.stopSequences',
+    reasoning_effort: 'outputConfig.effort',
+    service_tier: 'serviceTier.type',
+  }).map(([name, field]) => `additionalModelRequestFields.${name}: this conflicts with ${field}: give one of them`).join('; ')],
   [{ inferenceConfig: { maxTokens: 5 }, additionalModelRequestFields: { min_tokens: 9 } }, 'min_tokens: expected at most 5, as many as the answer may have, got 9'],
 ])('a Converse with %j is refused', (more, message) => {
   expect(() => converse({ messages: [{ role: 'user', content: [{ text: 'hi' }] }], ...more })).toThrow(expect.objectContaining({ status: 400, message }));

@@ -15,6 +15,15 @@ const FIELDS = [
   'messages', 'system', 'inferenceConfig', 'toolConfig', 'projectIdentifier', 'additionalModelRequestFields', 'requestMetadata', 'performanceConfig',
   'serviceTier', 'outputConfig', ...REFUSED,
 ];
+/** What a caller says in fields of Converse's own, by the names that engines know it by. */
+const OWN_FIELDS: { readonly [name: string]: string } = {
+  temperature: 'inferenceConfig.temperature',
+  top_p: 'inferenceConfig.topP',
+  top_k: 'inferenceConfig.topK',
+  stop: 'inferenceConfig.stopSequences',
+  reasoning_effort: 'outputConfig.effort',
+  service_tier: 'serviceTier.type',
+};
 
 /**
  * Translates a request of Converse or ConverseStream into a chat completion.
@@ -35,23 +44,20 @@ function translated(given: Buffer | string, longTexts: LongTexts | undefined, mo
   const exact = new ExactJson();
   const request = problems.object(exact.object(given), '', FIELDS);
   const messages = chatMessages(request, '', images, exact, problems);
-  const body = {
-    model,
-    messages,
-    stream,
-    ...(stream && { stream_options: { include_usage: true } }),
+  const own = {
     ...inference(request.inferenceConfig, problems),
     ...tools(request.toolConfig, 'toolConfig', problems),
     ...outputFormat(request.outputConfig, exact, problems),
-    ...extraFields(request.additionalModelRequestFields, problems),
   };
+  const serviceTier = only(request.serviceTier, 'serviceTier', 'type', ['priority', 'default', 'flex'], problems);
+  const extra = extraFields(request.additionalModelRequestFields, { ...own, service_tier: serviceTier }, problems);
+  const body = { model, messages, stream, ...(stream && { stream_options: { include_usage: true } }), ...extra, ...own };
   for (const name of REFUSED) {
     check(UNSUPPORTED, request[name] ?? {}, name, problems);
   }
   checkLengths(body, problems);
   checkMetadata(request.requestMetadata, 'requestMetadata', problems);
   only(request.performanceConfig, 'performanceConfig', 'latency', ['standard'], problems);
-  const serviceTier = only(request.serviceTier, 'serviceTier', 'type', ['priority', 'default', 'flex'], problems);
   problems.throwIfAny();
   const json = exact.stringify(body);
   return { path: '/v1/chat/completions', model, stream, bytes: longTexts?.fill(json) ?? Buffer.from(json), body, longTexts, serviceTier };
@@ -168,7 +174,8 @@ function outputFormat(config: unknown, exact: ExactJson, problems: FieldProblems
   }
 }
 
-function extraFields(fields: unknown, problems: FieldProblems): Fields {
+/** What a caller asks of engines that Converse has no fields for, beside what it says in those: Bedrock refuses what is said in both. */
+function extraFields(fields: unknown, own: Fields, problems: FieldProblems): Fields {
   if (fields === undefined || fields === null) {
     return {};
   }
@@ -178,6 +185,11 @@ function extraFields(fields: unknown, problems: FieldProblems): Fields {
     problems.add(`additionalModelRequestFields.${reserved}`, 'this is not for callers to give here');
   } else {
     check(CHAT_SETTINGS, given, 'additionalModelRequestFields', problems);
+  }
+  for (const [name, field] of Object.entries(OWN_FIELDS)) {
+    if ((given[name] ?? null) !== null && (own[name] ?? null) !== null) {
+      problems.add(`additionalModelRequestFields.${name}`, `this conflicts with ${field}: give one of them`);
+    }
   }
   return given;
 }
