@@ -1,6 +1,9 @@
 import { ask, chat, chunkOf, DONE, MockEngine, MODEL, routerFor, sse, TestRouter } from './harness';
 import { Exchange } from '../../../src/router/runtime/exchange';
+import { FrameSplitter } from '../../../src/router/runtime/relay/event-frames';
 import { OpenAiEngineStream } from '../../../src/router/runtime/relay/openai-stream';
+import { ConverseWire } from '../../../src/router/runtime/wire/bedrock/converse-wire';
+import { CallerWire } from '../../../src/router/runtime/wire/caller-wire';
 import { OPENAI_WIRE } from '../../../src/router/runtime/wire/openai-wire';
 
 let engine: MockEngine;
@@ -13,6 +16,11 @@ afterEach(async () => {
   await router.drain();
   await engine.stop();
 });
+
+/** An engine's stream to a caller who is spoken to in a way. */
+function streamTo(wire: CallerWire): OpenAiEngineStream {
+  return new OpenAiEngineStream({ wire, begun: () => undefined, elapsedSeconds: () => 1 } as unknown as Exchange, true);
+}
 
 /** What a caller gets of a stream whose first event comes alone and whose others come in two pieces. */
 async function streamed(rest: Buffer, cut: number): Promise<string> {
@@ -46,7 +54,7 @@ test('wherever a stream is cut into pieces, callers get its text as it came and 
 });
 
 test('comments, the names of events, and why a stream ends are no tokens', () => {
-  const stream = new OpenAiEngineStream({ wire: OPENAI_WIRE, begun: () => undefined, elapsedSeconds: () => 1 } as unknown as Exchange, true);
+  const stream = streamTo(OPENAI_WIRE);
   stream.read(Buffer.from(sse(chunkOf('a'))));
   const rest = sse(chunkOf('b')) + ': ping\n\n'.repeat(9) + `event: message\n${sse(chunkOf('c'))}` + DONE;
   expect(stream.read(Buffer.from(rest)).toString()).toBe(rest);
@@ -70,20 +78,35 @@ test('bytes that are no UTF-8 take nothing away of what comes with them', async 
 
 test.each([
   ['cut within its text', (event: string) => event.replace('"b"', '"b')],
+  ['with a quote too few, but for the next', (event: string) => event.replace('"b"', '"b\\"') + event.replace('"b"', '",\\"b"')],
   ['with a text that is none', (event: string) => event.replace('"b"', '"b\\x"')],
   ['with a control character in its text', (event: string) => event.replace('"b"', '"b\u0000"')],
   ['without a bracket', (event: string) => event.replace(']', '')],
   ['of another model, without a bracket', (event: string) => event.replace('{"object"', '{"model":"m","object"').replace(']', '')],
 ])('a chunk that is no JSON, %s, is not passed on: the stream ends in an error', async (_, damaged) => {
   const broken = damaged(sse(chunkOf('b')));
-  const stream = new OpenAiEngineStream({ wire: OPENAI_WIRE, begun: () => undefined, elapsedSeconds: () => 1 } as unknown as Exchange, true);
-  stream.read(Buffer.from(sse(chunkOf('a')) + sse(chunkOf('a'))));
-  expect(() => stream.read(Buffer.from(sse(chunkOf('c')) + broken + DONE))).toThrow('the engine streams something that is no completion');
+  for (const wire of [OPENAI_WIRE, new ConverseWire()]) {
+    const stream = streamTo(wire);
+    stream.read(Buffer.from(sse(chunkOf('a')) + sse(chunkOf('a'))));
+    expect(() => stream.read(Buffer.from(sse(chunkOf('c')) + broken + DONE))).toThrow('the engine streams something that is no completion');
+  }
 });
 
 test('chunks with every kind of text are passed on as they are', () => {
-  const stream = new OpenAiEngineStream({ wire: OPENAI_WIRE, begun: () => undefined, elapsedSeconds: () => 1 } as unknown as Exchange, true);
+  const stream = streamTo(OPENAI_WIRE);
   stream.read(Buffer.from(sse(chunkOf('a'))));
   const rest = ['b', '', '"', '\\', '\n', 'é😀', '\ud800', '"content":"', '}]}', 'finish_reason":"stop"'].map((text) => sse(chunkOf(text))).join('') + DONE;
   expect(stream.read(Buffer.from(rest)).toString()).toBe(rest);
+});
+
+test('the text of chunks that come at once is told as one, whatever it is', () => {
+  const texts = ['b', '"', '\\', '\n', '","', 'é😀', '\ud83d', '\ude00', '"content":"', '}]}', 'finish_reason":"stop"', '\ufffd', 'c'];
+  const stream = streamTo(new ConverseWire());
+  const told = (some: string[]) => new FrameSplitter().push(stream.read(Buffer.from(some.map((text) => sse(chunkOf(text))).join(''))))
+    .filter(({ eventType }) => eventType === 'contentBlockDelta').map(({ payload }) => JSON.parse(payload.toString()).delta.text);
+  expect(told(['a'])).toEqual(['a']);
+  for (let at = 0; at < texts.length; at++) {
+    const turned = [...texts.slice(at), ...texts.slice(0, at)];
+    expect(told(turned)).toEqual([turned.join('')]);
+  }
 });

@@ -7,6 +7,7 @@ const MEMBER = /"(?:content|text)"\s*:\s*"/g;
 const LITERAL = /(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*/y;
 /** What the literal of a text has where it is not the text itself, or where it stands for bytes that are no UTF-8, and is longer than they are. */
 const NOT_PLAIN = /["\\\u0000-\u001f\ufffd]/;
+const REPLACED = '\ufffd';
 /** What an event has that others are not read by. */
 const NOT_TO_LEARN_FROM = /kv_transfer_params|\ufffd/;
 /** Events in a row from which nothing can be learnt after which no more is tried: each costs more than what is to be spared. */
@@ -61,9 +62,10 @@ export class ChunkForm {
       return undefined;
     }
     const told = events.slice(before.length, end);
-    const text = told.replaceAll(between, '');
+    const joined = told.replaceAll(between, '');
     // had one of them anything else to say, there would be quotes left.
-    return NOT_PLAIN.test(text) ? undefined : { text, events: 1 + (told.length - text.length) / between.length, length: end + after.length };
+    const text = NOT_PLAIN.test(joined) ? textOf(told.split(between)) : joined;
+    return text === undefined ? undefined : { text, events: 1 + (told.length - joined.length) / between.length, length: end + after.length };
   }
 
   /** Learns from an event that `read` is to know others by. */
@@ -95,6 +97,22 @@ export class ChunkForm {
     }
     return true;
   }
+}
+
+/** The text of literals one after the other, which are given without their quotes; undefined if one is none, or stands for bytes that are no UTF-8. */
+function textOf(literals: string[]): string | undefined {
+  let text = '';
+  for (const literal of literals) {
+    try {
+      text += NOT_PLAIN.test(literal) ? JSON.parse(`"${literal}"`) : literal;
+    } catch {
+      return undefined;
+    }
+    if (literal.includes(REPLACED)) {
+      return undefined;
+    }
+  }
+  return text;
 }
 
 function endOfLiteral(text: string, start: number): number {
