@@ -1,6 +1,5 @@
-import { pino } from 'pino';
 import { Problem, ProblemsError } from '../problems';
-import { runRouter } from '../router/runtime';
+import { runRouter, standardLog } from '../router/runtime';
 
 /**
  * Runs the router of a configuration file until it is told to stop, then drains it. Its log is on standard output, a JSON object a line.
@@ -9,7 +8,7 @@ import { runRouter } from '../router/runtime';
  */
 export async function serve(file: string): Promise<void> {
   try {
-    await runRouter({ ...process.env, ROUTER_CONFIG: undefined, ROUTER_CONFIG_FILE: file }, pino(pino.destination({ sync: true })));
+    await runRouter({ ...process.env, ROUTER_CONFIG: undefined, ROUTER_CONFIG_FILE: file }, standardLog());
   } catch (e) {
     throw e instanceof ProblemsError ? new ProblemsError(e.problems.map(asOption)) : e;
   }

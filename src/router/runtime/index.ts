@@ -1,3 +1,4 @@
 export * from './config';
+export { standardLog } from './log-lines';
 export * from './metrics';
 export * from './router';

@@ -1,12 +1,8 @@
-import { pino } from 'pino';
-import { LogLines } from './log-lines';
+import { standardLog } from './log-lines';
 import { runRouter } from './router';
 import { Problems, ProblemsError } from '../../problems';
 
-const lines = new LogLines(pino.destination({ sync: true }));
-const log = pino({}, lines);
-// no line is lost or overtaken at the exit.
-process.on('exit', () => lines.flush());
+const log = standardLog();
 
 async function main(): Promise<void> {
   await runRouter(process.env, log);
