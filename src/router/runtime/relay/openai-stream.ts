@@ -16,6 +16,7 @@ const ERROR_EVENT = /^event: ?error\r?$/m;
 /** What events end with. */
 const BLANK_LINE = '\n\n';
 const NOTHING = Buffer.alloc(0);
+const NO_EVENTS = { events: 0, length: 0 };
 
 /** A stream of OpenAI's server-sent events, on its way to a caller of any API. It is whole only with a reason for its end and `[DONE]`. */
 export class OpenAiEngineStream extends EngineStream {
@@ -89,11 +90,11 @@ export class OpenAiEngineStream extends EngineStream {
       }
     }
     const text = chunk.toString('latin1');
-    const told = moreThanText(text);
-    let length = 0;
+    // nobody reads once more what is passed on as it is, so that it has to be JSON.
+    let { events, length } = this.readsText ? NO_EVENTS : this.form.match(text);
+    const told = length < text.length ? moreThanText(text, length) : length;
     let lastStart = 0;
-    let events = 0;
-    for (let at = text.indexOf('\n'); at !== -1 && at < told && this.isSoundText(text, length, at); at = text.indexOf('\n', length)) {
+    for (let at = text.indexOf('\n', length); at !== -1 && at < told && this.isSoundText(text, length, at); at = text.indexOf('\n', length)) {
       lastStart = length;
       length = at + BLANK_LINE.length;
       events++;
@@ -111,11 +112,7 @@ export class OpenAiEngineStream extends EngineStream {
 
   /** Whether an event says nothing but text, and is JSON where nobody reads it once more. */
   private isSoundText(events: string, start: number, end: number): boolean {
-    if (this.readsText) {
-      return isChunkOfText(events, start, end);
-    }
-    const next = end + BLANK_LINE.length;
-    return this.form.fits(events, start, next) || (isChunkOfText(events, start, end) && this.form.parse(events.slice(start, next)));
+    return isChunkOfText(events, start, end) && (this.readsText || this.form.parse(events.slice(start, end + BLANK_LINE.length)));
   }
 
   private readEvents(chunk: Buffer): void {

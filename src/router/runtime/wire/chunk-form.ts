@@ -1,6 +1,7 @@
 import { Fields, isNothing, isObject } from './fields';
 
 const DATA = 'data: ';
+const BLANK_LINE = '\n\n';
 /** Where the text of a chunk begins. A quote within a text is escaped, so a text never looks like it. */
 const MEMBER = /"(?:content|text)"\s*:\s*"/g;
 /** The literal of a text, but for its quotes. */
@@ -9,16 +10,20 @@ const LITERAL = /(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*/y;
 const NOT_PLAIN = /["\\\u0000-\u001f\ufffd]/;
 const REPLACED = '\ufffd';
 /** What an event has that others are not read by. */
-const NOT_TO_LEARN_FROM = /kv_transfer_params|\ufffd/;
+const NOT_TO_LEARN_FROM = /kv_transfer_params|\ufffd|\r/;
 /** Events in a row from which nothing can be learnt after which no more is tried: each costs more than what is to be spared. */
 const MOST_LESSONS = 16;
 
-/** What events say that say nothing but text. */
-export interface TextOfEvents {
-  readonly text: string;
+/** Events that say nothing but text. */
+export interface Events {
   readonly events: number;
   /** Characters that they take. */
   readonly length: number;
+}
+
+/** What they say. */
+export interface TextOfEvents extends Events {
+  readonly text: string;
 }
 
 /**
@@ -33,14 +38,18 @@ export class ChunkForm {
   private after = '';
   private vainLessons = 0;
 
-  /**
-   * Whether an event has this form, and is JSON therefore.
-   *
-   * @param events in which it is.
-   * @param start where it begins.
-   * @param end after its blank line.
-   */
-  public fits(events: string, start: number, end: number): boolean {
+  /** The first events, as far as they have this form, and are JSON therefore. */
+  public match(events: string): Events {
+    let length = 0;
+    let matched = 0;
+    for (let at = events.indexOf('\n'); at !== -1 && this.fits(events, length, at + BLANK_LINE.length); at = events.indexOf('\n', length)) {
+      length = at + BLANK_LINE.length;
+      matched++;
+    }
+    return { events: matched, length };
+  }
+
+  private fits(events: string, start: number, end: number): boolean {
     const { before, after } = this;
     const textEnd = end - after.length;
     const textStart = start + before.length;

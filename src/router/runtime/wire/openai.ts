@@ -156,11 +156,11 @@ const USAGE = 'usage"';
 /** What some engines say in every chunk while there is no usage to tell. */
 const NO_USAGE = /: ?null/y;
 
-/** Where events may first say something besides text. */
-export function moreThanText(events: string): number {
-  let first = usageAt(events);
+/** Where events, from one on, may first say something besides text. */
+export function moreThanText(events: string, start: number): number {
+  let first = usageAt(events, start);
   for (const told of TOLD_BESIDE_TEXT) {
-    const at = events.indexOf(told);
+    const at = events.indexOf(told, start);
     if (at !== -1 && at < first) {
       first = at;
     }
@@ -169,8 +169,8 @@ export function moreThanText(events: string): number {
 }
 
 /** Where events first tell usage; their length if they do not. */
-function usageAt(events: string): number {
-  for (let at = events.indexOf(USAGE); at !== -1; at = events.indexOf(USAGE, NO_USAGE.lastIndex)) {
+function usageAt(events: string, start: number): number {
+  for (let at = events.indexOf(USAGE, start); at !== -1; at = events.indexOf(USAGE, NO_USAGE.lastIndex)) {
     NO_USAGE.lastIndex = at + USAGE.length;
     if (!NO_USAGE.test(events)) {
       return at;
