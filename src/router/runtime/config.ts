@@ -247,7 +247,7 @@ function crossProblems(config: RouterConfig, env: Environment): Problem[] {
     }
     names.add(target.name);
     if (target.url !== undefined && !isBaseUrl(target.url)) {
-      refuse('RouterTargetUrl', `targets[${i}].url`, target.url, 'the URL is not a base URL',
+      refuse('RouterTargetUrl', `targets[${i}].url`, target.url.replace(/\/\/[^/]*@/, '//…@').replace(/[?#].*/, '…'), 'the URL is not a base URL',
         'give http:// or https://, a host, and no credentials, query or fragment');
     }
     if (target.url !== undefined && isUrlOfPort(target.url, config.port, config.tls !== undefined, config.host)) {

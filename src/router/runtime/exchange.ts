@@ -141,6 +141,9 @@ export class Exchange {
   /** Tells the caller of an error, as an answer of its own or as the end of one that has begun. */
   private async tell(error: ApiError): Promise<void> {
     if (!this.answer.started) {
+      if (this.decision !== undefined) {
+        this.tellRoute();
+      }
       const answer = this.wire.error(error);
       await this.finish(answer).catch(() => this.answer.breakOff());
       this.code = String(answer.status);

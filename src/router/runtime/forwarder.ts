@@ -12,10 +12,8 @@ import { PathChooser, Routed } from './path-chooser';
 import { Endpoint } from './targets/endpoint';
 import { Target } from './targets/target';
 import { CallerGone } from './wire/answer';
-import { ApiError, EngineError } from './wire/api-error';
+import { EngineError, noEngine } from './wire/api-error';
 import { EngineRequest } from './wire/engine-request';
-
-const RETRY_AFTER = { 'retry-after': '1' };
 
 /** Reads a request as a configuration has it. Throws ApiError if it is none that is served by it. */
 export type ReadRequest = (config: RouterConfig) => EngineRequest;
@@ -95,7 +93,6 @@ export class Forwarder {
       }
       exchange.decision = choice.decision;
       if (choice.by === undefined) {
-        exchange.tellRoute();
         throw noEngine();
       }
       tried.add(choice.by.endpoint);
@@ -136,9 +133,4 @@ export class Forwarder {
       this.rateLimits.giveBack(caller, performance.now());
     }
   }
-}
-
-/** What the caller is told if no engine can answer. */
-function noEngine(): ApiError {
-  return new ApiError(503, 'server_error', 'no_engine', 'no engine can answer now', RETRY_AFTER);
 }

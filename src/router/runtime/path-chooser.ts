@@ -1,13 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import { RouterConfig } from './config';
 import { Exchange } from './exchange';
-import { isEligible } from './handoff/eligibility';
+import { fieldNotHandedOn, isEligible } from './handoff/eligibility';
 import { serviceTierOf } from './service-tier';
 import { Endpoint } from './targets/endpoint';
 import { FailedRequests } from './targets/failed-requests';
 import { readPrompt } from './targets/prompt';
 import { Target } from './targets/target';
-import { ApiError } from './wire/api-error';
+import { ApiError, invalid } from './wire/api-error';
 import { EngineRequest } from './wire/engine-request';
 import { promptTextOf, PromptText } from './wire/prompt-text';
 import {
@@ -111,10 +111,14 @@ export class PathChooser {
     };
   }
 
-  /** What of a request its path depends on. Throws ApiError if it is for an operation that no target has, up or not, or for a tier that is not its caller's. */
+  /** What of a request its path depends on. Throws ApiError if it is for an operation that no target has, up or not, or can do as it is asked, or for a tier that is not its caller's. */
   public read(exchange: Exchange, asked: EngineRequest): Routed {
     if (!this.answering.some((target) => target.canAnswer(asked))) {
-      throw new ApiError(404, 'invalid_request_error', 'not_found', 'no engine here has this operation, or can do it as it is asked');
+      const { config: { kvConnector } = {} } = this.answering.find((target) => target.hasApiFor(asked)) ?? {};
+      const field = fieldNotHandedOn(asked, kvConnector);
+      throw field === undefined
+        ? new ApiError(404, 'invalid_request_error', 'not_found', 'no engine here has this operation')
+        : invalid('invalid_request', `${field}: what is asked with it needs an engine that reads the prompt itself, and there is none here`, field);
     }
     const text = promptTextOf(asked.body, asked.longTexts);
     const promptTokens = Math.ceil(this.prompts.estimate(text.bytes) + text.tokens);
@@ -170,6 +174,11 @@ export class PathChooser {
     };
   }
 
+  /** Whether an engine that could answer a request is known to be there, be it full. */
+  public canBeReached({ asked }: Routed): boolean {
+    return this.answering.some((target) => target.canAnswer(asked) && target.engines.endpoints.some(({ canBeReached }) => canBeReached));
+  }
+
   /** What a request needs of engines: while there is no slot for one, there is none for any other that needs the same. */
   public needsOf({ asked, caller }: Routed, tried: ReadonlySet<Endpoint>): unknown {
     const failed = this.failures.enginesOf(caller, asked, 'answer');
@@ -212,8 +221,9 @@ export class PathChooser {
     return { decision, candidates: { disaggregated, aggregated, bedrock } };
   }
 
-  /** The decode engine of the first pair that is complete. */
+  /** The decode engine of the first pair that is complete and has a free slot, or of the first that is complete. */
   private pair({ asked, prompt }: Routed, { notToAnswer, notToRead, isReliable }: Wanted): Candidate | undefined {
+    let full: Candidate | undefined;
     for (const target of this.fleet) {
       const decode = target.takesKvCacheOf(asked) ? target.next(notToAnswer, prompt, isReliable) : undefined;
       // a prompt need not go to a prefill engine that fails where decode engines can read it.
@@ -226,22 +236,30 @@ export class PathChooser {
           queuedPromptTokens: prefill.everybodysPromptTokens,
           sequences: decode.sequences,
         };
-        return { target, endpoint: decode, state };
+        if (state.freeSlots > 0) {
+          return { target, endpoint: decode, state };
+        }
+        full ??= { target, endpoint: decode, state };
       }
     }
-    return undefined;
+    return full;
   }
 
-  /** The first engine that can have it. One that is full is not passed over: the next target has its own callers to serve. */
+  /** The engine of the first target that can have it and has a free slot, or of the first that can have it. */
   private first(targets: Target[], { asked, prompt }: Routed, { notToAnswer, isReliable }: Wanted): Candidate | undefined {
+    let full: Candidate | undefined;
     for (const target of targets) {
       const endpoint = target.canAnswer(asked) ? target.next(notToAnswer, prompt, isReliable) : undefined;
       if (endpoint !== undefined) {
         const { freeSlots, queuedPromptTokens, sequences } = endpoint;
         const cachedPromptTokens = endpoint.prompts.cachedTokens(prompt);
-        return { target, endpoint, state: { isUp: true, freeSlots, cachedPromptTokens, queuedPromptTokens, sequences } };
+        const candidate = { target, endpoint, state: { isUp: true, freeSlots, cachedPromptTokens, queuedPromptTokens, sequences } };
+        if (freeSlots > 0) {
+          return candidate;
+        }
+        full ??= candidate;
       }
     }
-    return undefined;
+    return full;
   }
 }

@@ -264,8 +264,10 @@ export class RouterServer {
   }
 }
 
+/** The path, also of a target in absolute form, whose host says nothing here. */
 function pathOf({ url = '' }: HttpRequest): string {
-  return url.split('?', 1)[0];
+  const [target] = url.split('?', 1);
+  return target.startsWith('/') ? target : target.replace(/^https?:\/\/[^/]*/i, '') || '/';
 }
 
 /** What the router answers itself at a path; undefined if there is nothing. */

@@ -66,7 +66,7 @@ describe.each([['TCP', {}], ['TLS', { tls: FILES }]])('a caller of HTTP/1.1 over
   };
 
   test.each([
-    ['its health', get('/healthz'), 200], ['its model', get('/v1/models'), 200], ['its metrics', get('/metrics'), 200],
+    ['its health', get('/healthz'), 200], ['its health, by a whole URL', get('http://any.example:81/healthz?a'), 200], ['its model', get('/v1/models'), 200], ['its metrics', get('/metrics'), 200],
     ['of a wrong key', get('/v1/models', 'wrong'), 401], ['of a wrong path', get('/v1/model'), 404], ['of a wrong field', post(REFUSED), 400],
     ['of one, which it reads with the end', post(REFUSED.padEnd(READ_BYTES - post('12345').length + 5)), 400],
   ])('is told by the router %s', async (_, request, status) => {

@@ -62,7 +62,7 @@ describe('without rates', () => {
     expect(await route(prompt(100))).toBe('200 aggregated; reason=short_prompt');
     expect(await route(prompt(600, { n: 2 }))).toBe('200 aggregated; reason=not_eligible');
     expect([alone.requests.length, pair.localPrefills]).toEqual([2, 0]);
-    // while it is full, the pair takes a short prompt as well.
+    // while it is full, the decode engine takes a short prompt as well.
     const { closed, open } = gate();
     alone.behaviour = async (response, received) => {
       await closed;
@@ -70,7 +70,8 @@ describe('without rates', () => {
     };
     const waiting = route(prompt(100));
     await until(() => alone.requests.length === 3, 'the engine is full');
-    expect(await route(prompt(100))).toBe('200 disaggregated; reason=only_path');
+    expect(await route(prompt(100))).toBe('200 aggregated; reason=short_prompt');
+    expect(await lastLine()).toMatchObject({ target: 'decode', handoff: 'short_prompt' });
     open();
     expect(await waiting).toBe('200 aggregated; reason=short_prompt');
   });

@@ -87,7 +87,14 @@ describe('a request', () => {
 
   test('for several answers is for engines that can give them', async () => {
     await start();
-    expect((await ask(router.url, prompt('p', { n: 2 }))).status).toBe(404);
+    for (const [field, path, body] of [
+      ['n', '/v1/chat/completions', prompt('p', { n: 2 })], ['prompt', '/v1/completions', { model: MODEL, prompt: ['p', 'q'] }],
+    ] as const) {
+      const refused = await ask(router.url, body, {}, path);
+      expect(refused.status).toBe(400);
+      expect(await refused.json()).toMatchObject({ error: { param: field, message: expect.stringContaining('reads the prompt itself') } });
+    }
+    expect(pair.decode.requests).toHaveLength(0);
     await router.drain();
     const other = await MockEngine.start(whole);
     others.push(other);

@@ -9,9 +9,10 @@ import { RouterMetrics } from '../metrics';
 import { Choice, PathChooser, Routed } from '../path-chooser';
 import { Endpoint } from '../targets/endpoint';
 import { Target } from '../targets/target';
-import { ApiError } from '../wire/api-error';
+import { ApiError, noEngine } from '../wire/api-error';
 
 const NO_SLOT: Decision = { path: 'refuse', reason: 'no_slot' };
+const NOTHING_AVAILABLE: Decision = { path: 'refuse', reason: 'nothing_available' };
 
 /** A request that waits for a slot. */
 interface Place extends Waiting {
@@ -117,7 +118,14 @@ export class Admission {
     exchange.needsEngine();
     const beganMillis = performance.now();
     const seconds = Math.min(this.maxWaitSeconds - (exchange.queuedSeconds ?? 0), this.firstByteTimeoutSeconds - exchange.elapsedSeconds());
-    const timer = setTimeout(() => place.refuse('queue_wait'), seconds * 1000);
+    const timer = setTimeout(() => {
+      if (this.paths.canBeReached(routed)) {
+        return place.refuse('queue_wait');
+      }
+      // it waited for probes, which take longer than it may wait.
+      exchange.decision = NOTHING_AVAILABLE;
+      giveUp(noEngine());
+    }, seconds * 1000);
     this.wake();
     try {
       return await chosen;
@@ -142,7 +150,6 @@ export class Admission {
 
   private refusal(exchange: Exchange, reason: ThrottleReason): ApiError {
     exchange.decision = NO_SLOT;
-    exchange.tellRoute();
     return throttled(this.metrics, reason, this.drainRate.secondsFor(this.queue.promptTokens, performance.now()));
   }
 

@@ -3,6 +3,7 @@ import { EngineRequest } from '../wire/engine-request';
 
 /** What a prefill engine answers with the place of a KV cache. */
 const HANDED_ON = ['/v1/chat/completions', '/v1/completions'];
+const NOT_HANDED_ON = ['use_beam_search', 'best_of', 'prompt_logprobs', 'echo', 'truncate_prompt_tokens'];
 
 /**
  * Whether one KV cache is all that a decode engine needs to answer a request.
@@ -14,17 +15,25 @@ const HANDED_ON = ['/v1/chat/completions', '/v1/completions'];
  *
  * @param kvConnector of the engines.
  */
-export function isEligible({ path, body }: EngineRequest, kvConnector: string | undefined): boolean {
-  const isSet = (name: string) => body[name] !== undefined && body[name] !== null && body[name] !== false;
-  const isOneAnswer = HANDED_ON.includes(path) && isOnePrompt(body.prompt) && (!isSet('n') || body.n === 1)
-    && !['use_beam_search', 'best_of', 'prompt_logprobs', 'echo', 'truncate_prompt_tokens'].some(isSet);
-  return isOneAnswer && (kvHandoffOf(kvConnector)?.asksForOneToken === false || canBeForOneToken(body, isSet));
+export function isEligible(asked: EngineRequest, kvConnector: string | undefined): boolean {
+  return HANDED_ON.includes(asked.path) && fieldNotHandedOn(asked, kvConnector) === undefined;
 }
 
-/** Whether a request can be made one for a single token, and no other. */
-function canBeForOneToken(body: EngineRequest['body'], isSet: (name: string) => boolean): boolean {
-  return body.tool_choice !== 'required'
-    && (!isSet('stream_options') || body.stream === true);
+/** The field for which one KV cache is not enough; undefined if there is none. */
+export function fieldNotHandedOn({ body }: EngineRequest, kvConnector: string | undefined): string | undefined {
+  const isSet = (name: string) => body[name] !== undefined && body[name] !== null && body[name] !== false;
+  if (!isOnePrompt(body.prompt)) {
+    return 'prompt';
+  }
+  if (isSet('n') && body.n !== 1) {
+    return 'n';
+  }
+  return NOT_HANDED_ON.find(isSet) ?? (kvHandoffOf(kvConnector)?.asksForOneToken === false ? undefined : fieldNotForOneToken(body, isSet));
+}
+
+/** The field for which a request cannot be made one for a single token, and no other; undefined if there is none. */
+function fieldNotForOneToken(body: EngineRequest['body'], isSet: (name: string) => boolean): string | undefined {
+  return body.tool_choice === 'required' ? 'tool_choice' : isSet('stream_options') && body.stream !== true ? 'stream_options' : undefined;
 }
 
 /** None, text, or the ids of one prompt's tokens. */

@@ -126,9 +126,14 @@ export class Endpoint implements EngineState {
     return this.up;
   }
 
+  /** Whether it is up, and nothing has been told since that it might not be. */
+  public get canBeReached(): boolean {
+    return this.up && !this.isDoubted;
+  }
+
   /** Whether the engine is up and its last requests did not fail in a row. After those that did, it is tried with one at a time until one goes well. */
   public isReliable(now: number): boolean {
-    return this.up && !this.isDoubted && now >= this.ejectedUntil && (this.ejections === 0 || this.requests === 0);
+    return this.canBeReached && now >= this.ejectedUntil && (this.ejections === 0 || this.requests === 0);
   }
 
   /** Takes so many requests at once from now on; those beyond it end as they would. */

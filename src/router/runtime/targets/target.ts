@@ -68,8 +68,12 @@ export class Target {
 
   /** Whether its engines have an API for a request, and can answer it as it is asked. */
   public canAnswer(asked: EngineRequest): boolean {
-    const isThere = (this.signer !== undefined && asked.bedrock !== undefined) || !this.protocol.missing.includes(asked.path);
-    return isThere && (this.readsPrompts || this.takesKvCacheOf(asked));
+    return this.hasApiFor(asked) && (this.readsPrompts || this.takesKvCacheOf(asked));
+  }
+
+  /** Whether its engines have an API for a request. */
+  public hasApiFor(asked: EngineRequest): boolean {
+    return (this.signer !== undefined && asked.bedrock !== undefined) || !this.protocol.missing.includes(asked.path);
   }
 
   /**

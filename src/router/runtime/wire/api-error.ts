@@ -42,3 +42,8 @@ export class EngineError extends ApiError {
 export function invalid(code: string, message: string, param?: string): ApiError {
   return new ApiError(400, 'invalid_request_error', code, message, {}, param);
 }
+
+/** A request that no engine can answer now. */
+export function noEngine(): ApiError {
+  return new ApiError(503, 'server_error', 'no_engine', 'no engine can answer now', { 'retry-after': '1' });
+}
