@@ -68,7 +68,13 @@ test('everything that is understood reaches the engine', () => {
     messages: [
       { role: 'system', content: 'be kind' },
       { role: 'user', content: [{ type: 'text', text: 'look' }, { type: 'image_url', image_url: { url: `data:image/png;base64,${PNG}` } }] },
-      { role: 'assistant', content: null, tool_calls: [{ id: 't', type: 'function', function: { name: 'f', arguments: '{"a":[1]}' } }] },
+      {
+        role: 'assistant',
+        reasoning: 'hm',
+        reasoning_content: 'hm',
+        content: null,
+        tool_calls: [{ id: 't', type: 'function', function: { name: 'f', arguments: '{"a":[1]}' } }],
+      },
       { role: 'tool', tool_call_id: 't', content: 'x\n{"y":1}' },
     ],
     max_tokens: 5,
@@ -163,6 +169,25 @@ const called = (calls: object[], results: object[]) => ({
 const said = (...content: object[]) => ({ messages: [{ role: 'user', content }] });
 const pictured = (format: string, bytes: string) => said({ image: { format, source: { bytes } } });
 const JPEG = Buffer.from([0xff, 0xd8, 0xff, 0xe0]).toString('base64');
+
+test('all that a model thought before a call is given back', () => {
+  const [hi] = said({ text: 'hi' }).messages;
+  const thought = (text: string) => ({ reasoningContent: { reasoningText: { text, signature: 's' } } });
+  expect(converse({ messages: [hi, { role: 'assistant', content: [thought('hm'), { text: 'so' }, thought('well')] }, hi] }).messages)
+    .toMatchObject([{}, { reasoning: 'hm\nwell', reasoning_content: 'hm\nwell', content: 'so' }, {}]);
+});
+
+test.each<[unknown, string]>([
+  [5, 'messages[1].content[0].reasoningContent: expected an object, got 5'],
+  [{ reasoningText: 'hm' }, 'messages[1].content[0].reasoningContent.reasoningText: expected an object, got "hm"; '
+    + 'messages[1].content[0].reasoningContent.reasoningText.text: expected a string, got nothing'],
+  [{ reasoningText: { text: 'hm', signature: 5 } }, 'messages[1].content[0].reasoningContent.reasoningText.signature: expected a string, got 5'],
+  [{ redactedContent: 'aG0=' }, 'messages[1].content[0].reasoningContent.redactedContent: expected reasoningText: nothing else can be read here'],
+])('a Converse with reasoning %j is refused', (reasoningContent, message) => {
+  const [hi] = said({ text: 'hi' }).messages;
+  expect(() => converse({ messages: [hi, { role: 'assistant', content: [{ reasoningContent }, { text: 'so' }] }, hi] }))
+    .toThrow(expect.objectContaining({ status: 400, message }));
+});
 
 test.each<[string, object, string]>([
   ['nothing but cache points', said({ cachePoint: { type: 'default' } }), 'messages[0].content: expected something besides cachePoint'],

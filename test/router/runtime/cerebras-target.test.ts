@@ -99,6 +99,17 @@ describe('Cerebras\' SDK', () => {
     expect(asked()[0].body).toEqual({ model: CLOUD, messages: MESSAGES, max_completion_tokens: 50, reasoning_effort: 'low' });
   });
 
+  test('gives reasoning back by the one name that Cerebras knows, whatever it calls it', async () => {
+    await start();
+    const before = [...MESSAGES, { role: 'assistant' as const, content: 'hello', reasoning_content: 'a greeting' }, ...MESSAGES];
+    await sdk().chat.completions.create({ model: MODEL, messages: before });
+    const content = [{ reasoningContent: { reasoningText: { text: 'a greeting' } } }, { text: 'hello'.repeat(40_000) }];
+    await aws().send(new ConverseCommand({ modelId: MODEL, messages: [...USER, { role: 'assistant', content }, ...USER] }));
+    expect(asked().map(({ body: { messages } }) => messages[1])).toEqual([
+      { role: 'assistant', content: 'hello', reasoning: 'a greeting' }, { role: 'assistant', content: 'hello'.repeat(40_000), reasoning: 'a greeting' },
+    ]);
+  });
+
   test('gets a stream', async () => {
     await start();
     behave(streaming(STREAM));

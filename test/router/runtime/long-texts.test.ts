@@ -67,7 +67,7 @@ const CONVERSATIONS: { readonly [name: string]: object } = {
     ...user({ text: 'hi' }),
     toolConfig: { tools: [{ toolSpec: { name: 'f', description: SHORT, inputSchema: { json: { description: SHORT } } } }] },
   },
-  'thoughts, which are left out': {
+  'thoughts': {
     messages: [...user({ text: 'hi' }).messages, { role: 'assistant', content: [{ reasoningContent: { reasoningText: { text: SHORT } } }, { text: SHORT }] }],
   },
   'labels': { ...user({ text: SHORT }), requestMetadata: { a: SHORT } },

@@ -7,6 +7,12 @@ test('a prompt is its text, in bytes, and the names in it', () => {
   expect(promptTextOf({ messages: [], tools: [{ function: { name: 'f', strict: true } }] }).bytes).toBe('functionnamefstrict'.length + 4);
 });
 
+test('what a model thought counts once, though it has two names', () => {
+  const { bytes } = promptTextOf({ messages: [{ reasoning: 'hm' }] });
+  expect(promptTextOf({ messages: [{ reasoning: 'hm', reasoning_content: 'hm' }] }).bytes).toBe(bytes);
+  expect(promptTextOf({ messages: [{ reasoning_content: 'hm' }] }).bytes).toBe('reasoning_contenthm'.length);
+});
+
 test('documents and settings of a chat template are part of it, tools with their schemas too', () => {
   const messages = [{ role: 'user', content: 'hello' }];
   const { bytes } = promptTextOf({ messages });

@@ -163,6 +163,7 @@ describe('a response', () => {
         { type: 'function_call', call_id: 'b', name: 'weather', arguments: '{}' },
         { type: 'function_call_output', call_id: 'a', output: 'rain' },
         { type: 'function_call_output', call_id: 'b', output: [{ type: 'input_text', text: 'sun' }, { type: 'input_text', text: 'wind' }] },
+        { type: 'reasoning', id: 'rs_2', summary: [], content: [{ type: 'reasoning_text', text: 'and' }, { type: 'reasoning_text', text: 'then' }] },
         { type: 'function_call', call_id: 'c', name: 'weather', arguments: '{}' },
         { type: 'function_call_output', call_id: 'c', output: 'snow' },
         { type: 'message', role: 'system', content: [{ type: 'input_text', text: 'be quick' }] },
@@ -173,10 +174,10 @@ describe('a response', () => {
     expect(engine.requests[0].body.messages).toEqual([
       { role: 'system', content: 'be kind\n\nbe short' },
       { role: 'user', content: [{ type: 'text', text: 'what is this?' }, { type: 'image_url', image_url: { url: IMAGE } }] },
-      { role: 'assistant', content: 'I look', tool_calls: [called('a', '{"city":"Ulm"}'), called('b', '{}')] },
+      { role: 'assistant', reasoning: 'hm', reasoning_content: 'hm', content: 'I look', tool_calls: [called('a', '{"city":"Ulm"}'), called('b', '{}')] },
       { role: 'tool', tool_call_id: 'a', content: 'rain' },
       { role: 'tool', tool_call_id: 'b', content: 'sun\n\nwind' },
-      { role: 'assistant', content: null, tool_calls: [called('c', '{}')] },
+      { role: 'assistant', reasoning: 'and\nthen', reasoning_content: 'and\nthen', content: null, tool_calls: [called('c', '{}')] },
       { role: 'tool', tool_call_id: 'c', content: 'snow' },
       { role: 'system', content: 'be quick' },
       { role: 'user', content: 'well?' },
@@ -195,7 +196,7 @@ describe('a response', () => {
     ]);
     const result = { type: 'function_call_output', call_id: 'c1', output: 'rain' };
     await create({ input: [{ role: 'user', content: 'hi' }, ...output, result], tools: [WEATHER] });
-    expect(engine.requests[1].body.messages.map(({ role }: any) => role)).toEqual(['user', 'assistant', 'tool']);
+    expect(engine.requests[1].body.messages).toMatchObject([{ role: 'user' }, { role: 'assistant', reasoning: 'hm', content: 'I look' }, { role: 'tool' }]);
   });
 
   test('of a schema is parsed by the SDK', async () => {
@@ -292,6 +293,12 @@ describe('what cannot be honoured is refused before an engine is touched', () =>
     ['input[0].content[0]', { input: [{ role: 'system', content: [{ type: 'input_image', image_url: IMAGE }] }] }],
     ['input[0].arguments', { input: [{ type: 'function_call', call_id: 'a', name: 'weather', arguments: '{' }] }],
     ['input[0].call_id', { input: [{ type: 'function_call_output', call_id: 'a', output: 'rain' }] }],
+    ['input[0].content', { input: [{ type: 'reasoning', content: 'hm' }] }],
+    ['input[0].content[0].type', { input: [{ type: 'reasoning', content: [{ type: 'output_text', text: 'hm' }] }, { role: 'assistant', content: 'so' }] }],
+    ['input[0].content[0].text', { input: [{ type: 'reasoning', content: [{ type: 'reasoning_text' }] }, { role: 'assistant', content: 'so' }] }],
+    ['input[0].encrypted_content', { input: [{ type: 'reasoning', encrypted_content: 'x' }, { role: 'assistant', content: 'so' }] }],
+    ['input[0]', { input: [{ type: 'reasoning', content: [{ type: 'reasoning_text', text: 'hm' }] }, { role: 'user', content: 'so' }] }],
+    ['input[1]', { input: [{ role: 'user', content: 'hi' }, { type: 'reasoning', content: [{ type: 'reasoning_text', text: 'hm' }] }] }],
     ['model', { model: 'gpt-5' }],
     ['model', { model: 7 }],
   ])('%s: %j', async (param, more) => {

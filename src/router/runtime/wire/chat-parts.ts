@@ -11,6 +11,12 @@ export function contentOf(parts: readonly Fields[]): unknown {
   return parts.length === 1 && parts[0].type === 'text' ? parts[0].text : parts;
 }
 
+/** What a model thought before, as it is given it back: vLLM and Cerebras know it by the first name, SGLang by the second. */
+export function reasoningGiven(thoughts: readonly string[]): Fields {
+  const reasoning = thoughts.join('\n');
+  return reasoning === '' ? {} : { reasoning, reasoning_content: reasoning };
+}
+
 /** A tool as engines are told of it. */
 export function functionTool({ name, description, parameters, strict }: Fields, path: string, problems: FieldProblems): Fields {
   check(FUNCTION_NAME, name, `${path}.name`, problems);

@@ -1,4 +1,4 @@
-import { isObject } from './fields';
+import { Fields, isObject } from './fields';
 import { MemberChanges, partsWithMembers, textOfMembers } from './json-object';
 import { LongTexts } from './long-texts';
 import { TargetConfig } from '../config';
@@ -41,6 +41,9 @@ export function reservedMember(fields: { readonly [name: string]: unknown }): st
   return kvMemberOf(fields) ?? WRITTEN_BY_ROUTER.find((name) => Object.hasOwn(fields, name));
 }
 
+/** The name by which SGLang alone knows what a model thought. */
+const SGLANG_REASONING = 'reasoning_content';
+
 /** The member that limits an answer, for each path where engines write one. */
 const LIMITS: { readonly [path: string]: string } = { '/v1/chat/completions': 'max_completion_tokens', '/v1/completions': 'max_tokens' };
 
@@ -61,14 +64,16 @@ export function asksForUsage({ body: { [STREAM_OPTIONS]: options } }: EngineRequ
  * @param config of the engine.
  * @param others members that are to be others besides.
  */
-export function bodyForEngine(asked: EngineRequest, { modelName = asked.model, defaultMaxTokens }: TargetConfig, others: MemberChanges = {}): Body {
+export function bodyForEngine(asked: EngineRequest, config: TargetConfig, others: MemberChanges = {}): Body {
   const { path, model, body, bytes, stream } = asked;
+  const { modelName = model, defaultMaxTokens, protocol } = config;
   const limited = ['max_completion_tokens', 'max_tokens'].some((name) => typeof body[name] === 'number');
   const limit = defaultMaxTokens === undefined || limited ? undefined : LIMITS[path];
   const changes = {
     ...(modelName !== model && { model: JSON.stringify(modelName) }),
     ...(limit !== undefined && { [limit]: String(defaultMaxTokens) }),
     ...(stream && !asksForUsage(asked) && { [STREAM_OPTIONS]: TELL_USAGE }),
+    ...(protocol === 'cerebras' && withoutSglangs(asked)),
     ...others,
   };
   if (Object.keys(changes).some((name) => Object.hasOwn(body, name))) {
@@ -77,4 +82,14 @@ export function bodyForEngine(asked: EngineRequest, { modelName = asked.model, d
   const added = textOfMembers(changes);
   // the last brace is that of the whole: nothing else has to be looked at.
   return added === '' ? [bytes] : [bytes.subarray(0, bytes.lastIndexOf('}')), Buffer.from(`,${added}}`)];
+}
+
+/** Messages in which what a model thought has its other name alone: Cerebras refuses all that have a name which it does not know. */
+function withoutSglangs({ body: { messages }, longTexts }: EngineRequest): MemberChanges {
+  if (!Array.isArray(messages) || !messages.some((message) => isObject(message) && Object.hasOwn(message, SGLANG_REASONING))) {
+    return {};
+  }
+  const renamed = messages.map(({ [SGLANG_REASONING]: thought, ...message }: Fields) => ({ ...message, reasoning: message.reasoning ?? thought }));
+  const json = JSON.stringify(renamed);
+  return { messages: longTexts?.fill(json).toString('utf8') ?? json };
 }

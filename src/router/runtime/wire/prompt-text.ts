@@ -14,6 +14,8 @@ const MEDIA_TOKENS = 1024;
 const MEDIA = new Set(['image_url', 'video_url', 'audio_url', 'input_audio']);
 /** Members of a request that chat templates make text of, besides its messages. */
 const RENDERED = ['tools', 'documents', 'chat_template_kwargs'];
+/** What a model thought, once more by another name. */
+const SAID_TWICE = 'reasoning_content';
 /** Bytes of a number or of a truth value, about. */
 const SCALAR_BYTES = 4;
 
@@ -42,7 +44,7 @@ export function promptTextOf(request: { readonly [name: string]: unknown }, long
       for (const [name, member] of Object.entries(value)) {
         if (MEDIA.has(name)) {
           tokens += MEDIA_TOKENS;
-        } else {
+        } else if (name !== SAID_TWICE || member !== (value as { reasoning?: unknown }).reasoning) {
           bytes += longTexts?.byteLength(name) ?? Buffer.byteLength(name);
           left.push(member);
         }

@@ -1,4 +1,4 @@
-import { contentOf } from '../chat-parts';
+import { contentOf, reasoningGiven } from '../chat-parts';
 import { ExactJson } from '../exact-json';
 import { FieldProblems, Fields } from '../fields';
 import { check, kind, object, oneOf } from '../kinds';
@@ -162,6 +162,7 @@ class Conversation {
     this.endTurn();
     const parts: Fields[] = [];
     const calls: Fields[] = [];
+    const thoughts: string[] = [];
     for (const block of blocks) {
       switch (block.kind) {
         case 'text':
@@ -171,13 +172,29 @@ class Conversation {
           calls.push(this.toolCall(block));
           break;
         case 'reasoningContent':
-          // what a model thought before is not told to it again: the templates of open models leave it out too.
+          thoughts.push(this.reasoningText(block));
           break;
         default:
           checkOther(block, 'content', this.problems);
       }
     }
-    return { role: 'assistant', content: parts.length === 0 ? null : contentOf(parts), ...(calls.length > 0 && { tool_calls: calls }) };
+    const content = parts.length === 0 ? null : contentOf(parts);
+    return { role: 'assistant', ...reasoningGiven(thoughts), content, ...(calls.length > 0 && { tool_calls: calls }) };
+  }
+
+  private reasoningText({ value, path }: Block): string {
+    const { problems } = this;
+    const [name, told] = problems.member(value, path) ?? [];
+    if (name === 'reasoningText') {
+      // a signature is that of a service which hides what its models think.
+      const { text, signature } = problems.object(told, `${path}.reasoningText`, ['text', 'signature']);
+      problems.optionalText(signature, `${path}.reasoningText.signature`);
+      return problems.text(text, `${path}.reasoningText.text`);
+    }
+    if (name !== undefined) {
+      problems.add(`${path}.${name}`, 'expected reasoningText: nothing else can be read here');
+    }
+    return '';
   }
 
   private textPart({ value, path }: Block): Fields {

@@ -1,4 +1,4 @@
-import { contentOf } from '../chat-parts';
+import { contentOf, reasoningGiven } from '../chat-parts';
 import { FieldProblems, Fields, isObject } from '../fields';
 import { IMAGE_FORMATS } from '../media';
 
@@ -20,6 +20,7 @@ export function chatMessages(input: unknown, instructions: string | undefined, i
   } else {
     problems.list(input, 'input', 1).forEach((item, i) => chat.add(problems.object(item, `input[${i}]`), `input[${i}]`));
   }
+  chat.endTurn();
   return chat.messages;
 }
 
@@ -34,6 +35,10 @@ class Chat {
   private readonly turns: Fields[] = [];
   /** Ids of the calls so far. */
   private readonly calls = new Set<unknown>();
+  /** What the model thought before what it says or calls next. */
+  private thoughts: string[] = [];
+  /** Where the last of it is. */
+  private thoughtsPath = '';
 
   constructor(instructions: string | undefined, images: boolean, problems: FieldProblems) {
     this.system = instructions === undefined ? [] : [instructions];
@@ -54,8 +59,7 @@ class Chat {
       case 'function_call_output':
         return this.addCallOutput(item, path);
       case 'reasoning':
-        // what a model thought before is not told to it again: the templates of open models leave it out too.
-        return;
+        return this.addReasoning(item, path);
       case 'item_reference':
         return this.problems.add(path, 'nothing is stored here: send the item itself');
       default:
@@ -63,13 +67,25 @@ class Chat {
     }
   }
 
+  /** Notes reasoning that nothing came of: it would be no turn of the model's. */
+  public endTurn(): void {
+    if (this.thoughts.length > 0) {
+      this.problems.add(this.thoughtsPath, 'expected a message of the assistant or a function_call after it');
+      this.thoughts = [];
+    }
+  }
+
   private addMessage({ role, content }: Fields, path: string): void {
-    switch (this.problems.oneOf(role ?? '', `${path}.role`, ROLES)) {
+    const speaker = this.problems.oneOf(role ?? '', `${path}.role`, ROLES);
+    if (speaker !== 'assistant') {
+      this.endTurn();
+    }
+    switch (speaker) {
       case 'user':
         this.turns.push({ role, content: this.contentAt(content, `${path}.content`, this.images) });
         return;
       case 'assistant':
-        this.turns.push({ role, content: this.contentAt(content, `${path}.content`, false) });
+        this.turns.push({ role, ...this.takeThoughts({}), content: this.contentAt(content, `${path}.content`, false) });
         return;
       case 'system':
       case 'developer': {
@@ -96,10 +112,33 @@ class Chat {
     // calls belong to the turn in which the model said something, or called other tools.
     const last = this.turns.at(-1);
     const before = last?.role === 'assistant' ? this.turns.pop()! : { role: 'assistant', content: null };
-    this.turns.push({ ...before, tool_calls: [...(before.tool_calls as Fields[] | undefined ?? []), call] });
+    this.turns.push({ ...before, ...this.takeThoughts(before), tool_calls: [...(before.tool_calls as Fields[] | undefined ?? []), call] });
+  }
+
+  private addReasoning({ content, encrypted_content: encrypted }: Fields, path: string): void {
+    const { problems } = this;
+    if ((encrypted ?? null) !== null) {
+      problems.add(`${path}.encrypted_content`, 'this cannot be read here: reasoning is told in plain text, in content');
+    }
+    const parts = (content ?? null) === null ? [] : problems.list(content, `${path}.content`);
+    parts.forEach((part, i) => {
+      const at = `${path}.content[${i}]`;
+      const { type, text } = problems.object(part, at);
+      problems.oneOf(type ?? '', `${at}.type`, ['reasoning_text']);
+      this.thoughts.push(problems.text(text, `${at}.text`));
+    });
+    this.thoughtsPath = path;
+  }
+
+  /** What the model thought, for a turn in which it may have thought before. */
+  private takeThoughts({ reasoning }: Fields): Fields {
+    const thoughts = [...(typeof reasoning === 'string' ? [reasoning] : []), ...this.thoughts];
+    this.thoughts = [];
+    return reasoningGiven(thoughts);
   }
 
   private addCallOutput({ call_id: id, output }: Fields, path: string): void {
+    this.endTurn();
     if (!this.calls.has(this.problems.text(id, `${path}.call_id`)) && typeof id === 'string') {
       this.problems.add(`${path}.call_id`, 'no function_call of this id comes before it');
     }
