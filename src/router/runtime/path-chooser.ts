@@ -8,6 +8,7 @@ import { FailedRequests } from './targets/failed-requests';
 import { readPrompt } from './targets/prompt';
 import { Target } from './targets/target';
 import { ApiError, invalid } from './wire/api-error';
+import { countsNoTokens, TOKENIZE } from './wire/bedrock/count-tokens';
 import { EngineRequest } from './wire/engine-request';
 import { promptTextOf, PromptText } from './wire/prompt-text';
 import {
@@ -114,6 +115,9 @@ export class PathChooser {
   /** What of a request its path depends on. Throws ApiError if it is for an operation that no target has, up or not, or can do as it is asked, or for a tier that is not its caller's. */
   public read(exchange: Exchange, asked: EngineRequest): Routed {
     if (!this.answering.some((target) => target.canAnswer(asked))) {
+      if (asked.path === TOKENIZE) {
+        throw countsNoTokens();
+      }
       const { config: { kvConnector } = {} } = this.answering.find((target) => target.hasApiFor(asked)) ?? {};
       const field = fieldNotHandedOn(asked, kvConnector);
       throw field === undefined

@@ -1,7 +1,10 @@
 """Calls Bedrock's runtime API with boto3, unchanged: {"operation", "input"} gives {"output"}, or {"error", "message"} and the events before it.
 
+Whom it asks is in the environment, or "url".
+
 botocore's own validator checks the shape of every answer, and an error has to be one of the operation's.
 """
+import functools
 import json
 
 import boto3
@@ -10,7 +13,10 @@ from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
 from session import serve
 
-client = boto3.client("bedrock-runtime")
+
+@functools.cache
+def client_at(url):
+    return boto3.client("bedrock-runtime", endpoint_url=url)
 
 
 def check(value, shape):
@@ -28,6 +34,7 @@ def read_events(stream, shape, events):
 
 
 def answer(asked):
+    client = client_at(asked.get("url"))
     model = client.meta.service_model.operation_model(asked["operation"])
     members = model.output_shape.members
     events = []

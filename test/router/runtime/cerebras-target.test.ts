@@ -147,7 +147,8 @@ describe('AWS\' SDK', () => {
 
   test('cannot count tokens, which no engine here does', async () => {
     await start();
-    await expect(aws().send(new CountTokensCommand({ modelId: MODEL, input: { converse: { messages: USER } } }))).rejects.toMatchObject({ name: 'UnknownOperationException' });
+    await expect(aws().send(new CountTokensCommand({ modelId: MODEL, input: { converse: { messages: USER } } })))
+      .rejects.toMatchObject({ name: 'ValidationException', message: 'The provided model doesn\'t support counting tokens.' });
     expect(asked()).toHaveLength(0);
   });
 });

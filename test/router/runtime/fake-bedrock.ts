@@ -51,6 +51,8 @@ export class FakeBedrock {
   public credentialSeconds = 3600;
   /** How often credentials were fetched. */
   public fetched = 0;
+  /** Whether credentials are no longer good once others were fetched. */
+  public rotates = true;
   private engine!: MockEngine;
   private readonly credentials: Server = createServer((_, response) => {
     this.fetched++;
@@ -80,16 +82,20 @@ export class FakeBedrock {
     await Promise.all([this.engine.stop(), new Promise((resolve) => this.credentials.close(resolve))]);
   }
 
+  private get serial(): number {
+    return this.rotates ? this.fetched : 0;
+  }
+
   private get keyId(): string {
-    return `ASIA${this.fetched}`;
+    return `ASIA${this.serial}`;
   }
 
   private get secret(): string {
-    return `secret ${this.fetched}`;
+    return `secret ${this.serial}`;
   }
 
   private get token(): string {
-    return `token ${this.fetched}`;
+    return `token ${this.serial}`;
   }
 
   private async serve(response: ServerResponse, received: Received): Promise<void> {

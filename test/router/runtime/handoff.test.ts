@@ -1,7 +1,8 @@
 import { createServer } from 'node:http';
 import { AddressInfo } from 'node:net';
 import {
-  ask, chat, chunkOf, configOf, DONE, drained, errorOf, KEY, MockEngine, ROLE, routerFor, sleep, sse, TestRouter, until, whole,
+  ask, chat, chunkOf, configOf, DONE, drained, errorOf, KEY, MockEngine, ROLE, routerFor, sleep, sse, streamedText,
+  TestRouter, until, whole,
 } from './harness';
 import { VllmPair } from './vllm-pair';
 import { parseRouterConfig, RouterMetrics } from '../../../src/router/runtime';
@@ -35,8 +36,6 @@ const start = async (more: object = {}, prefill: object = {}, decode: object = {
   router = await routerFor(targets(prefill, decode), { routing: ALWAYS, ...more });
 };
 const prompt = (content: string, more: object = {}) => chat({ messages: [{ role: 'user', content }], ...more });
-const textOf = (stream: string) => stream.split('\n\n').filter((event) => event.startsWith('data: {'))
-  .map((event) => JSON.parse(event.slice(6)).choices[0].delta.content).join('');
 const outcomes = async (from = router.metrics) =>
   Object.fromEntries((await from.handoffs.get()).values.map(({ labels, value }) => [labels.outcome, value]));
 const late = async () => (await router.metrics.handoffsLate.get()).values[0].value;
@@ -64,7 +63,7 @@ describe('a prompt', () => {
     expect(response.status).toBe(200);
     expect(response.headers.get('x-router-route')).toBe('disaggregated; reason=long_prompt');
     const text = await response.text();
-    expect(stream ? textOf(text) : JSON.parse(text).choices[0].message.content).toBe(pair.answerTo(body));
+    expect(stream ? streamedText(text) : JSON.parse(text).choices[0].message.content).toBe(pair.answerTo(body));
     expect(text).not.toMatch(/kv_transfer_params|10\.0\.0\.9|never to be seen/);
     expect([pair.prefillTokens, pair.fetches, pair.localPrefills, pair.pinned]).toEqual([1, 1, 0, 0]);
     expect(await outcomes()).toEqual({ handed_off: 1 });
@@ -297,7 +296,7 @@ describe('a failure', () => {
     const response = await ask(router.url, body);
     expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'aggregated; reason=decode_failed']);
     const text = await response.text();
-    expect(stream ? textOf(text) : JSON.parse(text).choices[0].message.content).toBe(pair.answerTo(body));
+    expect(stream ? streamedText(text) : JSON.parse(text).choices[0].message.content).toBe(pair.answerTo(body));
     expect(pair.prefill.requests).toHaveLength(1);
     const [first, second, ...more] = pair.decode.requests;
     expect([second.body, more]).toEqual([body, []]);
@@ -433,7 +432,7 @@ describe('a KV cache whose lease ends before it is fetched', () => {
     const body = prompt('p', { stream: true, ...USAGE });
     const response = await ask(router.url, body);
     expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'aggregated; reason=lease']);
-    expect(textOf((await drained(response)).text)).toBe(pair.answerTo(body));
+    expect(streamedText((await drained(response)).text)).toBe(pair.answerTo(body));
     const [first, second] = pair.decode.requests;
     await until(() => first.aborted, 'the decode engine sees its connection closed');
     open();
@@ -451,7 +450,7 @@ describe('a KV cache whose lease ends before it is fetched', () => {
       response.writeHead(200, { 'content-type': 'text/event-stream' }).write(sse(ROLE));
     };
     const body = prompt('p', { stream: true });
-    expect(textOf((await drained(await ask(router.url, body))).text)).toBe(pair.answerTo(body));
+    expect(streamedText((await drained(await ask(router.url, body))).text)).toBe(pair.answerTo(body));
     expect(await outcomes()).toEqual({ fallback_lease: 1 });
   });
 
@@ -463,7 +462,7 @@ describe('a KV cache whose lease ends before it is fetched', () => {
       response.end(sse(chunkOf('b')) + DONE);
     };
     const response = await ask(router.url, prompt('p', { stream: true }));
-    expect(textOf(await response.text())).toBe('ab');
+    expect(streamedText(await response.text())).toBe('ab');
     expect([pair.decode.requests.length, await outcomes(), await late()]).toEqual([1, { handed_off: 1 }, 0]);
   });
 
@@ -515,7 +514,7 @@ describe('a caller', () => {
     await start();
     pair.more = [' "kv_transfer_params"'];
     const body = prompt('what are "kv_transfer_params"?', { stream: true });
-    expect(textOf((await drained(await ask(router.url, body))).text)).toBe(pair.answerTo(body));
+    expect(streamedText((await drained(await ask(router.url, body))).text)).toBe(pair.answerTo(body));
   });
 
   const leavable = (body: unknown) => {

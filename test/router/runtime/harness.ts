@@ -192,6 +192,10 @@ export async function drained(response: Response): Promise<{ text: string; broke
   }
 }
 
+/** The text of a streamed chat completion. */
+export const streamedText = (stream: string) => stream.split('\n\n').filter((event) => event.startsWith('data: {'))
+  .map((event) => JSON.parse(event.slice(6)).choices[0]?.delta.content ?? '').join('');
+
 /** What a caller of OpenAI's API is told of a failure. */
 export async function errorOf(response: Response): Promise<{ message: string; code: string | null; param: string | null }> {
   return (await response.json() as { error: { message: string; code: string | null; param: string | null } }).error;

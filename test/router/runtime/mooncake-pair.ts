@@ -1,6 +1,7 @@
 import { createServer, Server, ServerResponse } from 'node:http';
 import { AddressInfo } from 'node:net';
-import { Behaviour, chunkOf, DONE, MockEngine, Received, ROLE, sse } from './harness';
+import { COUNTED, promptOf, tell } from './engine-answer';
+import { Behaviour, MockEngine, Received } from './harness';
 
 /** The KV cache of a request, that a decode engine awaits, for ever if it never comes. */
 class Transfer {
@@ -105,11 +106,15 @@ export class MooncakePair {
     if (fault !== undefined) {
       return fault(response, received);
     }
+    if (received.path === '/tokenize') {
+      json(response, 200, { count: COUNTED.prompt_tokens, max_model_len: 4096, tokens: [] });
+      return;
+    }
     const { kv_transfer_params: params } = received.body;
     const named = [params?.transfer_id, params?.remote_engine_id, params?.remote_bootstrap_addr];
     if (params?.do_remote_prefill !== true || named.some((one) => typeof one !== 'string')) {
       this.localPrefills++;
-      answer(response, received, ['read ', promptOf(received.body)]);
+      tell(response, received.body, ['read ', promptOf(received.body)]);
       return;
     }
     const known = await fetch(`${params.remote_bootstrap_addr}/query`).then(async (told) => told.json() as any).catch(() => ({}));
@@ -123,7 +128,7 @@ export class MooncakePair {
     }
     const prompt = await transfer.read;
     transfer.isFetched = true;
-    answer(response, received, ['read ', prompt]);
+    tell(response, received.body, ['read ', prompt]);
   }
 
   private transferOf(id: string): Transfer {
@@ -131,20 +136,6 @@ export class MooncakePair {
     this.transfers.set(id, transfer);
     return transfer;
   }
-}
-
-function answer(response: ServerResponse, { body }: Received, tokens: string[]): void {
-  if (body.stream === true) {
-    response.writeHead(200, { 'content-type': 'text/event-stream' });
-    response.end(sse(ROLE) + tokens.map((token) => sse(chunkOf(token))).join('') + DONE);
-  } else {
-    const message = { role: 'assistant', content: tokens.join('') };
-    json(response, 200, { object: 'chat.completion', choices: [{ index: 0, message, finish_reason: 'stop' }] });
-  }
-}
-
-function promptOf(body: any): string {
-  return body.messages.map((message: any) => message.content).join('|');
 }
 
 function json(response: ServerResponse, status: number, value: unknown): void {

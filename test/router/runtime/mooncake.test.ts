@@ -1,6 +1,7 @@
 import { ServerResponse } from 'node:http';
 import {
-  ask, Behaviour, broken, chat, chunkOf, configOf, drained, KEY, MockEngine, ROLE, routerFor, silent, sse, TestRouter, until, wholly,
+  ask, Behaviour, broken, chat, chunkOf, configOf, drained, KEY, MockEngine, ROLE, routerFor, silent, sse,
+  streamedText, TestRouter, until, wholly,
 } from './harness';
 import { MooncakePair } from './mooncake-pair';
 import { ProblemsError } from '../../../src/problems';
@@ -19,8 +20,6 @@ const prompt = (content: string, more: object = {}) => chat({ messages: [{ role:
 const inFlight = async () => (await router.metrics.inFlight.get()).values.map(({ value }) => value);
 const outcomes = async () => Object.fromEntries((await router.metrics.handoffs.get()).values.map(({ labels, value }) => [labels.outcome, value]));
 const dropped = async () => (await router.metrics.kvCachesDropped.get()).values[0].value;
-const textOf = (stream: string) => stream.split('\n\n').filter((event) => event.startsWith('data: {'))
-  .map((event) => JSON.parse(event.slice(6)).choices[0].delta.content).join('');
 const route = (response: Response) => response.headers.get('x-router-route');
 
 
@@ -41,7 +40,7 @@ describe('a request', () => {
     const response = await ask(router.url, body);
     expect([response.status, route(response)]).toEqual([200, 'disaggregated; reason=long_prompt']);
     const text = await response.text();
-    expect(stream ? textOf(text) : JSON.parse(text).choices[0].message.content).toBe('read a long one');
+    expect(stream ? streamedText(text) : JSON.parse(text).choices[0].message.content).toBe('read a long one');
     const [read, written] = [pair.prefill.requests[0], pair.decode.requests[0]];
     const { kv_transfer_params: params, ...asked } = written.body;
     expect(asked).toEqual(JSON.parse(JSON.stringify(body)));
@@ -72,7 +71,7 @@ describe('a request', () => {
     const answer = ask(router.url, prompt('p', { stream: true }));
     await until(() => pair.decode.requests.length === 1 && pair.prefill.requests.length === 1, 'both engines have it');
     open();
-    expect(textOf(await (await answer).text())).toBe('read p');
+    expect(streamedText(await (await answer).text())).toBe('read p');
   });
 
   test('has an id that no other has, and goes to the rank whose engine the other is told', async () => {
@@ -97,7 +96,7 @@ describe('the decode engine reads the prompt itself', () => {
   const expectAlone = async (reason: string, stream = true) => {
     const response = await ask(router.url, prompt('p', { stream }));
     const text = await response.text();
-    expect([response.status, stream ? textOf(text) : JSON.parse(text).choices[0].message.content]).toEqual([200, 'read p']);
+    expect([response.status, stream ? streamedText(text) : JSON.parse(text).choices[0].message.content]).toEqual([200, 'read p']);
     expect(route(response)).toBe(`aggregated; reason=${reason}`);
     expect(pair.decode.requests.at(-1)!.body.kv_transfer_params).toBeUndefined();
     expect([pair.localPrefills, await outcomes()]).toEqual([1, { [`fallback_${reason}`]: 1 }]);
@@ -122,7 +121,7 @@ describe('the decode engine reads the prompt itself', () => {
     await ask(router.url, prompt('before'));
     await pair.prefill.stop();
     const response = await ask(router.url, prompt('p', { stream: true }));
-    expect([textOf(await response.text()), route(response)]).toEqual(['read p', 'aggregated; reason=prefill_failed']);
+    expect([streamedText(await response.text()), route(response)]).toEqual(['read p', 'aggregated; reason=prefill_failed']);
     pair.prefill = await MockEngine.start(silent);
   });
 

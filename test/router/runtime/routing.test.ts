@@ -98,7 +98,8 @@ describe('without rates', () => {
       const { behaviour } = engine;
       engine.behaviour = async (response, received) => {
         const end = response.end.bind(response);
-        response.end = ((text: string) => end(text.replace('"choices"', `"usage":{"prompt_tokens": ${Math.round(received.text.length / 2)}},"choices"`))) as any;
+        const usage = { prompt_tokens: Math.round(received.text.length / 2) };
+        response.end = ((text: string) => end(JSON.stringify({ ...JSON.parse(text), usage }))) as any;
         return behaviour(response, received);
       };
     }

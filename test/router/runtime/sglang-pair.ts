@@ -1,5 +1,6 @@
 import { ServerResponse } from 'node:http';
-import { Behaviour, chunkOf, DONE, MockEngine, Received, ROLE, sse } from './harness';
+import { promptOf, tell } from './engine-answer';
+import { Behaviour, MockEngine, Received } from './harness';
 
 /** Where the two engines of a request meet. */
 class Room {
@@ -73,13 +74,7 @@ export class SglangPair {
     room.writers++;
     room.enterAsWriter();
     const prompt = await room.read;
-    const tokens = room.writers > 1 ? ['garbage'] : ['read ', prompt];
-    if (received.body.stream !== true) {
-      json(response, 200, { object: 'chat.completion', choices: [{ index: 0, message: { role: 'assistant', content: tokens.join('') }, finish_reason: 'stop' }] });
-      return;
-    }
-    response.writeHead(200, { 'content-type': 'text/event-stream' });
-    response.end(sse(ROLE) + tokens.map((token) => sse(chunkOf(token))).join('') + DONE);
+    tell(response, received.body, room.writers > 1 ? ['garbage'] : ['read ', prompt]);
   }
 
   private roomOf(response: ServerResponse, { body }: Received): Room | undefined {
@@ -92,10 +87,6 @@ export class SglangPair {
     this.rooms.set(number, room);
     return room;
   }
-}
-
-function promptOf(body: any): string {
-  return body.messages.map((message: any) => message.content).join('|');
 }
 
 function json(response: ServerResponse, status: number, value: unknown): void {

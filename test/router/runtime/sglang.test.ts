@@ -1,6 +1,8 @@
 import { SrvRecord } from 'node:dns';
+import { promptOf } from './engine-answer';
 import {
-  ask, Behaviour, broken, chat, chunkOf, configOf, drained, KEY, MockEngine, MODEL, ROLE, routerFor, silent, sse, TestRouter, until, whole,
+  ask, Behaviour, broken, chat, chunkOf, configOf, drained, KEY, MockEngine, MODEL, ROLE, routerFor, silent, sse,
+  streamedText, TestRouter, until, whole,
 } from './harness';
 import { SglangPair } from './sglang-pair';
 import { ProblemsError } from '../../../src/problems';
@@ -24,8 +26,6 @@ const start = async (more: object = {}, prefills = pair.prefills, further: objec
 const prompt = (content: string, more: object = {}) => chat({ messages: [{ role: 'user', content }], ...more });
 const inFlight = async () => (await router.metrics.inFlight.get()).values.map(({ value }) => value);
 const outcomes = async () => Object.fromEntries((await router.metrics.handoffs.get()).values.map(({ labels, value }) => [labels.outcome, value]));
-const textOf = (stream: string) => stream.split('\n\n').filter((event) => event.startsWith('data: {'))
-  .map((event) => JSON.parse(event.slice(6)).choices[0].delta.content).join('');
 const rooms = () => pair.decode.requests.map(({ body }) => body.bootstrap_room);
 
 const status = (code: number, body: object = { error: { message: 'no' } }): Behaviour => (response) => {
@@ -49,7 +49,7 @@ describe('a request', () => {
     const response = await ask(router.url, body);
     expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'disaggregated; reason=only_path']);
     const text = await response.text();
-    expect(stream ? textOf(text) : JSON.parse(text).choices[0].message.content).toBe('read a long one');
+    expect(stream ? streamedText(text) : JSON.parse(text).choices[0].message.content).toBe(`read ${promptOf(body)}`);
     const [read, written] = [pair.reads[0], pair.decode.requests[0]];
     const { bootstrap_room, ...asked } = written.body;
     expect(asked).toEqual({ ...JSON.parse(JSON.stringify(body)), bootstrap_host: '127.0.0.1', bootstrap_port: 8998 });
@@ -65,7 +65,7 @@ describe('a request', () => {
     const answer = ask(router.url, prompt('p', { stream: true }));
     await until(() => pair.decode.requests.length === 1 && pair.reads.length === 1, 'both engines have it');
     open();
-    expect(textOf(await (await answer).text())).toBe('read p');
+    expect(streamedText(await (await answer).text())).toBe('read p');
   });
 
   test('has a room that no other has', async () => {
@@ -114,7 +114,7 @@ describe('a prefill engine', () => {
     pair.prefillFaults = [fault];
     await start({ limits: { prefillTimeoutSeconds: 0.3 } });
     const response = await ask(router.url, prompt('p', { stream: true }));
-    expect(textOf(await response.text())).toBe('read p');
+    expect(streamedText(await response.text())).toBe('read p');
     expect(pair.prefills.map(({ requests }) => requests.length)).toEqual([1, 1]);
     expect(new Set(rooms()).size).toBe(2);
     await until(() => pair.decode.requests[0].aborted, 'the first request is cancelled');
@@ -125,7 +125,7 @@ describe('a prefill engine', () => {
     await start();
     await pair.prefills[0].stop();
     for (let i = 0; i < 2; i++) {
-      expect(textOf(await (await ask(router.url, prompt('p', { stream: true }))).text())).toBe('read p');
+      expect(streamedText(await (await ask(router.url, prompt('p', { stream: true }))).text())).toBe('read p');
     }
     expect(pair.reads).toHaveLength(2);
   });
@@ -171,7 +171,7 @@ describe('a decode engine', () => {
   ])('%s is asked once more, in another room, and the prefill engine told', async (_, fault) => {
     pair.decodeFaults = [fault];
     await start();
-    expect(textOf(await (await ask(router.url, prompt('p', { stream: true }))).text())).toBe('read p');
+    expect(streamedText(await (await ask(router.url, prompt('p', { stream: true }))).text())).toBe('read p');
     expect(new Set(rooms()).size).toBe(2);
     await until(() => pair.reads.filter(({ aborted }) => aborted).length === 1, 'the first read is cancelled');
   });

@@ -1,5 +1,6 @@
 import { ServerResponse } from 'node:http';
-import { chunkOf, MockEngine, Received, ROLE, sse } from './harness';
+import { COUNTED, promptOf, tell } from './engine-answer';
+import { MockEngine, Received, ROLE, sse } from './harness';
 
 /** A KV cache that the prefill engine holds for somebody. */
 interface Held {
@@ -100,9 +101,13 @@ export class VllmPair {
     });
   }
 
-  private async serveDecode(response: ServerResponse, { body, headers }: Received): Promise<void> {
+  private async serveDecode(response: ServerResponse, { path, body, headers }: Received): Promise<void> {
     if (this.crashed) {
       response.destroy();
+      return;
+    }
+    if (path === '/tokenize') {
+      json(response, 200, { count: COUNTED.prompt_tokens, max_model_len: 4096, tokens: [] });
       return;
     }
     const params = body.kv_transfer_params;
@@ -150,21 +155,8 @@ export class VllmPair {
   }
 
   private answer(response: ServerResponse, body: any, prompt: string, params: object | null): void {
-    const tokens = ['read ' + prompt, ...this.more];
-    if (!body.stream) {
-      const told = body.messages === undefined ? { text: tokens.join('') } : { message: { role: 'assistant', content: tokens.join('') } };
-      json(response, 200, { object: 'chat.completion', choices: [{ index: 0, ...told, finish_reason: 'stop' }], kv_transfer_params: params });
-      return;
-    }
-    response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
-    const last = { object: 'chat.completion.chunk', choices: [{ index: 0, delta: { content: '' }, finish_reason: 'stop' }], kv_transfer_params: params };
-    response.end(sse(ROLE) + tokens.map((token) => sse(chunkOf(token))).join('') + sse(last) + sse('[DONE]'));
+    tell(response, body, ['read ' + prompt, ...this.more], { more: { kv_transfer_params: params } });
   }
-}
-
-/** What a chat template would make of a request: tools are part of it, to the letter. */
-function promptOf(body: any): string {
-  return body.prompt ?? body.messages.map((message: any) => message.content).join('|') + (body.tools === undefined ? '' : JSON.stringify(body.tools));
 }
 
 function json(response: ServerResponse, status: number, value: unknown): void {

@@ -10,6 +10,12 @@ import { ExactJson } from '../exact-json';
 import { defined, FieldProblems, Fields } from '../fields';
 import { isBase64 } from '../media';
 
+/** Where engines count tokens. */
+export const TOKENIZE = '/tokenize';
+
+/** The refusal where no engine counts tokens, in Bedrock's words: agents that see them estimate instead (https://github.com/maximhq/bifrost/pull/2169). */
+export const countsNoTokens = () => invalid('invalid_request', 'The provided model doesn\'t support counting tokens.');
+
 /**
  * Translates a request of CountTokens into one for vLLM's `/tokenize`, which renders the chat template as a completion would.
  *
@@ -29,7 +35,7 @@ export function parseCountTokens(bytes: Buffer, model: string, images: boolean):
   }
   problems.throwIfAny();
   const body = { model, ...prompt };
-  return { path: '/tokenize', model, stream: false, bytes: Buffer.from(exact.stringify(body)), body };
+  return { path: TOKENIZE, model, stream: false, bytes: Buffer.from(exact.stringify(body)), body };
 }
 
 /** What a model reads of the body of an InvokeModel, which is in base64, as every blob in JSON. */
