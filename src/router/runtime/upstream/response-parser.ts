@@ -1,13 +1,18 @@
+import { HEX_DIGITS } from '../hex-digits';
+
 /** Bytes of a head, and of a line between chunks, that are far above those of any engine. */
 const MAX_HEAD_BYTES = 16 * 1024;
 const MAX_LINE_BYTES = 1024;
 const END_OF_HEAD = '\r\n\r\n';
+const CR = 13;
 const LF = 10;
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: .*)?$/;
 const HEADER = /^([!#$%&'*+.^_`|~\dA-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/;
 const CONTENT_LENGTH = /^\d{1,15}$/;
 /** The line before a chunk: its length, and extensions, which nobody has. */
 const CHUNK_LINE = /^([\da-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n$/i;
+/** Digits of the length of any chunk. */
+const MAX_LENGTH_DIGITS = 8;
 const NOTHING = Buffer.alloc(0);
 
 /** Headers by their names in lower case; those of one name are joined as a list. */
@@ -153,11 +158,27 @@ export class ResponseParser {
         at = end;
         this.part = this.left === 0 ? 'chunk end' : 'chunk';
       } else {
-        at = this.readLine(bytes, at);
+        at = this.readPlainLine(bytes, at) ?? this.readLine(bytes, at);
       }
     }
     this.keepsAlive &&= at === bytes.length;
     return body.subarray(0, length);
+  }
+
+  /** Reads a line between chunks that has come whole and says no more than it has to, as nearly all do. Returns where the next one begins; undefined if it is another. */
+  private readPlainLine(bytes: Buffer, start: number): number | undefined {
+    let at = start;
+    let length = 0;
+    for (; this.part === 'chunk line' && at < start + MAX_LENGTH_DIGITS && HEX_DIGITS[bytes[at]] >= 0; at++) {
+      length = length * 16 + HEX_DIGITS[bytes[at]];
+    }
+    const isPlain = this.text === '' && (this.part === 'chunk end' || length > 0) && bytes[at] === CR && bytes[at + 1] === LF;
+    if (!isPlain) {
+      return undefined;
+    }
+    this.left = length;
+    this.part = length > 0 ? 'chunk' : 'chunk line';
+    return at + 2;
   }
 
   /** Reads a line between chunks. Returns where the next one begins. */

@@ -1,4 +1,6 @@
 /* eslint-disable no-bitwise -- four bytes at a time are looked at */
+import { HEX_DIGITS } from '../hex-digits';
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const LETTER_U = 0x75;
@@ -8,8 +10,6 @@ const SPACE = 0x20;
 const ESCAPED = new Set(Buffer.from('"\\/bfnrt'));
 const ESCAPE_BYTES = 2;
 const UNICODE_ESCAPE_BYTES = 6;
-/** What each byte counts for as a hexadecimal digit; -1 if it is none. */
-const DIGITS = Int32Array.from({ length: 256 }, (_, byte) => '0123456789abcdef'.indexOf(String.fromCharCode(byte).toLowerCase()));
 const HIGH_SURROGATES = 0xd800;
 const LOW_SURROGATES = 0xdc00;
 const SURROGATES_END = 0xe000;
@@ -92,7 +92,7 @@ function isLowSurrogate(json: Buffer, at: number): boolean {
 function codeAt(json: Buffer, start: number): number {
   let code = 0;
   for (let at = start; at < start + 4; at++) {
-    const digit = at < json.length ? DIGITS[json[at]] : -1;
+    const digit = at < json.length ? HEX_DIGITS[json[at]] : -1;
     if (digit === -1) {
       throw new SyntaxError('a literal has an escape that is none');
     }
