@@ -65,8 +65,9 @@ function claimTexts({ vendorClaims }: Estimate): string[] {
 function latencyText(estimate: Estimate, name: string, metric: 'ttftSeconds' | 'tpotSeconds'): string {
   const promise = estimate.objectives.find((objective) => objective.metric === metric);
   if (promise) {
-    const seen = promise.simulatedSeconds === undefined ? milliseconds(promise.estimateSeconds) : `${toSignificant(promise.simulatedSeconds * 1000, 2)} ms as simulated`;
-    return `${name} p${promise.percentile} ${promise.verdict} at ${seen} of ${toSignificant(promise.objectiveSeconds * 1000, 3)} ms promised`;
+    const { estimateSeconds, simulatedSeconds } = promise;
+    const simulated = simulatedSeconds === undefined ? '' : `, ${toSignificant(simulatedSeconds * 1000, 2)} ms as simulated,`;
+    return `${name} p${promise.percentile} ${promise.verdict} at ${milliseconds(estimateSeconds)}${simulated} of ${toSignificant(promise.objectiveSeconds * 1000, 3)} ms promised`;
   }
   return `${name} p95 ${milliseconds(estimate[metric].p95)}`;
 }

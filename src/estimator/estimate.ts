@@ -91,7 +91,7 @@ export interface ObjectiveVerdict {
   readonly objectiveSeconds: number;
   /** The estimate, in seconds. */
   readonly estimateSeconds: Range;
-  /** What a simulation showed, in seconds, of a fleet that was planned where bursts outrun the slots; the verdict is its then. */
+  /** What a simulation showed, in seconds, of a fleet that was planned; the verdict is its where the estimate alone does not say that the promise is kept. */
   readonly simulatedSeconds?: number;
   /**
    * `held` or `missed` where the whole interval says so, `likely held` or `likely missed` where its centre does and an end does not.

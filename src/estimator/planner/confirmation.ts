@@ -3,7 +3,7 @@ import { report } from '../report';
 import { Counts, seconds, Service } from '../service';
 import { SimulatedVerdict, Simulation, SimulationOutcome } from '../simulation';
 import { simulateFleet } from '../simulation/fleet-run';
-import { isHeld, isKnown } from '../verdict';
+import { HELD, isHeld } from '../verdict';
 import { Judge } from './counts';
 
 /** What the simulation says of a fleet that the closed form found. */
@@ -71,8 +71,11 @@ function confirm(service: Service, counts: Counts): Confirmation {
   };
 }
 
+/** How far beyond the objective the closed form may see a fleet that the simulation is still asked about. */
+const BRACKET = 1.5;
+
 /**
- * The fleets of a service by the closed form, and by simulation where bursts outrun the slots; what was simulated is remembered.
+ * The fleets of a service by simulation, save those that are far from its objective by the closed form; what was simulated is remembered.
  */
 export class ConfirmedFleets implements Judge {
   private readonly held: Counts[] = [];
@@ -81,7 +84,7 @@ export class ConfirmedFleets implements Judge {
   constructor(private readonly service: Service) {}
 
   public suffices(counts: Counts): boolean {
-    return this.service.suffices(counts.prefill, counts.decode) ?? this.simulated(counts);
+    return this.service.strain(counts.prefill, counts.decode) <= BRACKET && this.simulated(counts);
   }
 
   public insufficiency(counts: Counts): Refusal {
@@ -91,20 +94,17 @@ export class ConfirmedFleets implements Judge {
   }
 
   /**
-   * The estimate of a fleet that suffices. Promises that the closed form does not tell of are the simulation's.
+   * The estimate of a fleet that suffices, with what the simulation says of its promises.
    */
   public estimate(counts: Counts): EstimateOutcome {
     const estimate = report(this.service, counts.prefill, counts.decode);
-    if (estimate.objectives.every(isKnown)) {
-      return { estimate };
-    }
     const { simulation, refusal } = simulateSettled(this.service, counts);
     return simulation === undefined ? { refusal } : {
       estimate: {
         ...estimate,
         objectives: estimate.objectives.map((objective, i) => {
           const { simulatedSeconds, verdict } = simulation.objectives[i];
-          return isKnown(objective) ? objective : { ...objective, simulatedSeconds, verdict };
+          return { ...objective, simulatedSeconds, verdict: isHeld(objective) && verdict === HELD ? objective.verdict : verdict };
         }),
       },
     };

@@ -4,6 +4,7 @@ import { Counts, Service } from '../service';
 
 /** Most instances of a pool that are considered. */
 export const MAX_INSTANCES = 1000;
+const LARGEST: Counts = { prefill: MAX_INSTANCES, decode: MAX_INSTANCES };
 
 /** Most rejected candidates that are told. */
 const MAX_REJECTED = 20;
@@ -19,16 +20,25 @@ export interface Judge {
   insufficiency(counts: Counts): Refusal;
 }
 
+/** The fleets of a service by the closed form; where bursts outrun the slots, so that only a simulation tells, what seems good is believed or not. */
+export function closedForm(service: Service, isBelieved: boolean): Judge {
+  return {
+    suffices: ({ prefill, decode }) => service.suffices(prefill, decode) ?? isBelieved,
+    insufficiency: ({ prefill, decode }) => service.insufficiency(prefill, decode)!,
+  };
+}
+
 /**
  * The cheapest counts that hold the objective with the headroom of the spec, at the centre of the coefficients; counts that the spec gives are kept.
  *
  * More instances never hurt: the fewest decode instances that do beside all prefill instances are found by bisection from the fewest that are stable, and each
  * further one lowers the fewest prefill instances beside them, until these fall no more. Where a price is missing, the fewest instances in all are the cheapest.
  *
- * @returns undefined if no fleet up to 1,000 instances a pool holds it.
+ * @param largest how many instances of each pool there may be.
+ * @returns undefined if no fleet of so many instances holds it.
  */
-export function cheapest(service: Service, judge: Judge): Counts | undefined {
-  const { prefill: prefills, decode: decodes } = rangesOf(service);
+export function cheapest(service: Service, judge: Judge, largest = LARGEST): Counts | undefined {
+  const { prefill: prefills, decode: decodes } = rangesOf(service, largest);
   if (!judge.suffices({ prefill: prefills.most, decode: decodes.most })) {
     return undefined;
   }
@@ -57,7 +67,7 @@ export function cheapest(service: Service, judge: Judge): Counts | undefined {
  * Fleets beside the chosen one that were not chosen, the nearest first, and of those the cheapest.
  */
 export function rejectedNear(service: Service, judge: Judge, chosen: Counts): RejectedCandidate[] {
-  const { prefill: prefills, decode: decodes } = rangesOf(service);
+  const { prefill: prefills, decode: decodes } = rangesOf(service, LARGEST);
   const candidates: (Counts & { readonly distance: number; readonly cost: number })[] = [];
   for (const decode of around(chosen.decode, decodes, NEIGHBOURS)) {
     for (const prefill of around(chosen.prefill, prefills, NEIGHBOURS)) {
@@ -77,7 +87,7 @@ export function rejectedNear(service: Service, judge: Judge, chosen: Counts): Re
  * Why even the largest fleet is not enough.
  */
 export function hopeless(service: Service, judge: Judge): { readonly refusal: Refusal; readonly rejected: RejectedCandidate[] } {
-  const { prefill: { most: prefill }, decode: { most: decode } } = rangesOf(service);
+  const { prefill: { most: prefill }, decode: { most: decode } } = rangesOf(service, LARGEST);
   const largest = { prefill, decode };
   const { kind, reason, stage, shortfalls } = judge.insufficiency(largest);
   const fleet = service.aggregated ? `${largest.decode} instances` : `${largest.prefill} prefill and ${largest.decode} decode`;
@@ -113,10 +123,13 @@ interface CountRange {
 }
 
 /** What the spec leaves open of the counts of both pools. */
-function rangesOf(service: Service): { readonly prefill: CountRange; readonly decode: CountRange } {
-  const range = (given: number | undefined) => ({ least: given ?? 1, most: given ?? MAX_INSTANCES });
+function rangesOf(service: Service, largest: Counts): { readonly prefill: CountRange; readonly decode: CountRange } {
+  const range = (given: number | undefined, most: number) => ({ least: given ?? 1, most: given ?? most });
   const { prefill, decode } = service.spec;
-  return { prefill: prefill === undefined ? { least: 0, most: 0 } : range(prefill.instances), decode: range(decode.instances) };
+  return {
+    prefill: prefill === undefined ? { least: 0, most: 0 } : range(prefill.instances, largest.prefill),
+    decode: range(decode.instances, largest.decode),
+  };
 }
 
 /** Counts of a range that are at most `distance` from one of them. */

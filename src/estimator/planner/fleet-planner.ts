@@ -2,6 +2,7 @@ import { Problems } from '../../problems';
 import { DeploymentSpec } from '../deployment-spec';
 import { FleetPlan, Refusal, RejectedCandidate } from '../estimate';
 import { refusalOf } from '../refused';
+import { estimateAt } from '../report';
 import { Service } from '../service';
 import { configurations } from './configurations';
 import { rejectedNear } from './counts';
@@ -24,7 +25,7 @@ export class FleetPlanner {
    * Plans the counts that the spec leaves out, up to 1,000 instances a pool, with the headroom that it asks for; counts that it gives are kept and judged.
    *
    * The cheapest fleet that holds the objective at the centre of the coefficients, by list price; where a price is not known, the fewest
-   * instances. Where bursts outrun the slots, so that the closed form does not tell, it holds it by simulation. At most 20 fleets beside it are told with the
+   * instances. The closed form brackets it, and simulation confirms it. At most 20 fleets beside it are told with the
    * reason why they were not chosen, the nearest first.
    *
    * Throws a `ProblemsError` with every problem if the spec is wrong, also if a count and the objective are both left out.
@@ -61,7 +62,8 @@ export class FleetPlanner {
     const best = front[0];
     return {
       schema: FLEET_SEARCH_SCHEMA,
-      outcome: best === undefined ? { refusal: nothingHolds(specs.length, rejected) } : best.found.fleets.estimate(best.counts),
+      outcome: best === undefined ? { refusal: nothingHolds(specs.length, rejected) }
+        : simulate ? best.found.fleets.estimate(best.counts) : estimateAt(best.found.service, best.counts),
       solver: simulate ? 'simulation' : 'closed-form',
       considered: specs.length,
       front: front.map(({ candidate }) => candidate),

@@ -5,7 +5,7 @@ import { Refused } from '../refused';
 import { fleetPrice } from '../report';
 import { Counts, Service } from '../service';
 import { ConfirmedFleets } from './confirmation';
-import { Judge, cheapest, hopeless } from './counts';
+import { cheapest, closedForm, hopeless } from './counts';
 import { FleetCandidate, FleetPool, RejectedConfiguration } from './fleet-search';
 
 /** How many instances more than the cheapest of a combination each pool may have. */
@@ -104,10 +104,7 @@ function cheapestOfEach(
       continue;
     }
     // of what only a simulation tells the good is believed where one follows
-    const judge: Judge = {
-      suffices: ({ prefill, decode }) => service.suffices(prefill, decode) ?? simulate,
-      insufficiency: ({ prefill, decode }) => service.insufficiency(prefill, decode)!,
-    };
+    const judge = closedForm(service, simulate);
     const counts = cheapest(service, judge);
     if (counts === undefined) {
       rejected.push({ ...poolsOf(service.spec), reason: hopeless(service, judge).refusal.reason });

@@ -1,3 +1,4 @@
+import * as fc from 'fast-check';
 import { DeploymentSpec, Estimator, FleetPlanner, Simulator } from '../../../src/estimator';
 import { Service } from '../../../src/estimator/service';
 import { isHeld } from '../../../src/estimator/verdict';
@@ -33,6 +34,31 @@ test('where the closed form cannot tell, the fewest instances that hold the obje
   expect(rejected.find(({ decodeInstances }) => decodeInstances === planned - 1)!.reason).toMatch(/simulated: ttft p95 \d+ ms exceeds 300 ms$/);
   expect(Estimator.estimate(spec)).toEqual({ estimate });
 });
+
+test('what is planned holds the objective by simulation, and one instance fewer does not', () => {
+  let fewer = 0;
+  fc.assert(fc.property(
+    fc.double({ min: 40, max: 120, noNaN: true }), fc.integer({ min: 500, max: 4000 }), fc.integer({ min: 20, max: 600 }),
+    fc.double({ min: 0.15, max: 0.8, noNaN: true }), fc.constantFrom(undefined, 2048),
+    (rate, inputTokens, outputTokens, ttftSeconds, maxBatchedTokens) => {
+      const spec: DeploymentSpec = {
+        ...bursty(),
+        workload: steady(rate, inputTokens, outputTokens),
+        objective: { ttftSeconds },
+        decode: { ...bursty().decode, maxConcurrentSequences: 256, maxBatchedTokens },
+      };
+      const { estimate } = FleetPlanner.plan(spec).outcome;
+      fc.pre(estimate !== undefined);
+      const planned = estimate!.spec.decode.instances!;
+      expect(holdsSimulated(estimate!.spec)).toBe(true);
+      if (planned > 1) {
+        fewer++;
+        expect(holdsSimulated(withCount(spec, planned - 1), 100_000)).toBe(false);
+      }
+    },
+  ), { numRuns: 8, seed: 5 });
+  expect(fewer).toBeGreaterThan(4);
+}, 60_000);
 
 test('a fleet whose waits a short run does not tell is simulated for longer, and not planned if it misses the objective then', () => {
   const spec = bursty({ objective: { ttftSeconds: 0.9 } });

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { DeploymentSpec, Estimator, FleetPlan, FleetPlanner } from '../../../src/estimator';
-import { cheapest, Judge } from '../../../src/estimator/planner/counts';
+import { cheapest, closedForm } from '../../../src/estimator/planner/counts';
 import { fleetPrice } from '../../../src/estimator/report';
 import { Counts, Service } from '../../../src/estimator/service';
 import { isHeld } from '../../../src/estimator/verdict';
@@ -77,10 +77,7 @@ test('finds what trying all counts up to a few finds, whatever the lengths, burs
         headroom,
         prefill: apart ? { hardware: 'trn2.48xlarge', usdPerInstanceHour } : undefined,
       }));
-      const judge: Judge = {
-        suffices: ({ prefill, decode }) => service.suffices(prefill, decode) ?? true,
-        insufficiency: ({ prefill, decode }) => service.insufficiency(prefill, decode)!,
-      };
+      const judge = closedForm(service, true);
       const all = Array.from({ length: 12 }, (_, i) => i + 1);
       const enough = all.flatMap((decode) => (apart ? all : [0]).map((prefill) => ({ prefill, decode })))
         .filter((counts) => judge.suffices(counts));
