@@ -73,6 +73,8 @@ export class ClosedForm {
   /** Tokens of each class that decode steps write. */
   private readonly decoded: Float64Array;
   private readonly decodedScv: number;
+  /** Chance that two requests whose prompts may be read in one step, or between the same steps, have as many of them. */
+  private readonly alike: number;
   private workScv = 0;
   private heldScv = 0;
   private prefillSet = new Coefficients();
@@ -121,6 +123,13 @@ export class ClosedForm {
       prompt += classes.weights[i] * this.promptKvBytes[i];
       several += classes.outputTokens[i] > 1 ? classes.weights[i] : 0;
     }
+    const alike = new Map<number, number>();
+    this.decoded.forEach((tokens, i) => {
+      if (classes.paddedTokens[i] < (plant.decode.stepTokens ?? Infinity)) {
+        alike.set(tokens, (alike.get(tokens) ?? 0) + classes.weights[i]);
+      }
+    });
+    this.alike = [...alike.values()].reduce((sum, share) => sum + share * share, 0);
     this.meanOutputTokens = output;
     this.decodedTokens = decoded;
     this.laterTokens = later;
@@ -199,9 +208,6 @@ export class ClosedForm {
     const { fullBatch } = this;
     const perEngine = requestsPerSecond / decodeEngines;
     this.promptsPerSecond = aggregated ? perEngine : 0;
-    const first = this.stepSeconds(1);
-    const fullStep = this.stepSeconds(fullBatch);
-    const growth = fullBatch > 1 ? (fullStep - first) / (fullBatch - 1) : 0;
     this.batch = meanBatch(perEngine, this.decodedTokens, fullBatch, this.step);
     const seen = Math.min(1 + this.batch, fullBatch);
     const plainStep = this.stepSeconds(seen);
@@ -210,13 +216,7 @@ export class ClosedForm {
 
     // the router finds a free slot wherever there is one, so that the slots of all engines are one queue's servers
     const slots = Math.round(fullBatch * decodeEngines);
-    // steps of a request that write, or read in their place
-    const steps = this.decodedTokens + (this.isChunked ? reading.meanSteps(fullBatch) : 0);
-    // seconds that a request holds its slot beside so many others in all, whose prompts an aggregated engine reads too
-    const heldSeconds = (busy: number) => {
-      const batch = Math.max(1, busy / decodeEngines);
-      return steps * (first + growth * (batch - 1)) + (aggregated ? batch * reading.meanSeconds(batch) : 0);
-    };
+    const heldSeconds = this.heldSeconds(decodeEngines);
     this.decodeLoad = perEngine * heldSeconds(fullBatch * decodeEngines) / fullBatch;
     const admitted = Math.min(requestsPerSecond, FULLEST * slots / heldSeconds(slots));
     const bound = this.burstLoad > 1 ? this.waitingInBursts : undefined;
@@ -234,7 +234,7 @@ export class ClosedForm {
     const servers = prefillEngines / queues;
     // of who comes, so many meet an engine that writes; they join it when its step ends
     const running = this.batch / (1 + this.batch) * (aggregated ? plainStep : step) * this.pace;
-    const whileReading = arrivalsWhileReading(decodeEngines, this.decodeLoad, this.isChunked);
+    const whileReading = arrivalsWhileReading(decodeEngines, this.decodeLoad, this.isChunked, this.alike);
     if (this.isChunked) {
       queue.readInChunks(whileReading * perEngine, seen, running, perEngine * this.decodedTokens);
     } else {
@@ -361,6 +361,27 @@ export class ClosedForm {
   /** How much longer tokens take where the engine reads prompts too. */
   private inflation(batch: number): number {
     return this.promptsPerSecond === 0 ? 1 : 1 / (1 - Math.min(this.promptsPerSecond * this.reading.meanSeconds(batch), FULLEST));
+  }
+
+  /**
+   * Seconds that a request holds its slot beside so many others of all engines, whose prompts an aggregated engine reads too: the parabola through those of one
+   * request, half of a full batch and all of it.
+   */
+  private heldSeconds(engines: number): (busy: number) => number {
+    const { fullBatch, reading } = this;
+    const aggregated = this.plant.prefill === undefined;
+    // steps of a request that write, or read in their place
+    const held = (batch: number) => (this.decodedTokens + (this.isChunked ? reading.meanSteps(batch) : 0)) * this.stepSeconds(batch)
+      + (aggregated ? batch * reading.meanSeconds(batch) : 0);
+    const half = (1 + fullBatch) / 2;
+    const full = held(fullBatch);
+    const one = fullBatch > 1 ? held(1) : full;
+    const slope = fullBatch > 1 ? (full - one) / (fullBatch - 1) : 0;
+    const bend = fullBatch > 1 ? (held(half) - (one + full) / 2) / (half - 1) ** 2 : 0;
+    return (busy) => {
+      const batch = Math.min(fullBatch, Math.max(1, busy / engines));
+      return one + slope * (batch - 1) + bend * (batch - 1) * (fullBatch - batch);
+    };
   }
 
   private setUpSeconds({ blockTokens }: KvLink, inputTokens: number): number {

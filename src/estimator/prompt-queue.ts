@@ -40,10 +40,12 @@ export class PromptQueue {
     const load = Math.min(promptsPerSecond * mean / servers, FULLEST);
     const arrivals = load * servers / mean;
     this.share = waitingProbability(servers, arrivals, (busy) => busy / mean, arrivalScv);
-    // and a prompt waits for the engine that it is given to, not for the first that is free, unless prompts come in turn
-    this.seconds = conditionalWaitSeconds(servers, arrivals, mean, arrivalScv, aloneScv)
-      + (1 - 1 / servers) * Math.min(1, arrivalScv) * mean * (1 + aloneScv) / 2;
-    this.scv = conditionalWaitScv(load, aloneUnevenness);
+    const behind = conditionalWaitSeconds(servers, arrivals, mean, arrivalScv, aloneScv);
+    // and a prompt waits for the engine that it is given to, not for the first that is free, unless prompts come in turn: for what is left of the one that it reads
+    const left = (1 - 1 / servers) * Math.min(1, arrivalScv) * mean * (1 + aloneScv) / 2;
+    this.seconds = behind + left;
+    const variance = conditionalWaitScv(load, aloneUnevenness) * behind * behind + conditionalWaitScv(0, aloneUnevenness) * left * left;
+    this.scv = variance / (this.seconds * this.seconds);
   }
 
   /**

@@ -3,6 +3,12 @@ import { Step, mixedStepSeconds } from './phases/mixed';
 import { promptSteps } from './phases/prefill';
 import { Plant, promptPool } from './plant';
 
+// steps and what they take settle within some rounds
+const ROUNDS = 4;
+
+/** A share of the steps below which none is. */
+const NEVER = 1e-12;
+
 /** What an engine writes that reads prompts in the same steps. */
 export interface Writing {
   /** Mean tokens of a request that it writes. */
@@ -39,6 +45,8 @@ export class PromptReading {
   private readonly one?: ReadingBeside;
   private readonly full?: ReadingBeside;
   private readonly stepTokens: number;
+  /** What was worked out last, and for which batch. */
+  private readonly settled = { batch: NaN, addedSeconds: 0, readingShare: 0 };
 
   /** @param writing what the engine writes besides, where it reads in chunks. */
   constructor(private readonly plant: Plant, private readonly writing: Writing) {
@@ -69,6 +77,7 @@ export class PromptReading {
       square += weights[i] * seconds * seconds;
       cube += weights[i] * seconds * seconds * seconds;
     }
+    this.settled.batch = NaN;
     this.meanAloneSeconds = mean;
     this.aloneScv = Math.max(0, square / (mean * mean) - 1);
     this.aloneUnevenness = mean * cube / (square * square);
@@ -93,37 +102,53 @@ export class PromptReading {
     return this.between(batch, 'fullStepSeconds');
   }
 
-  /**
-   * Mean seconds that a prompt takes of an engine which writes so many sequences, one or more.
-   *
-   * A prompt that shares no step with others takes what its own steps take, and where all steps are full each takes its part of them: what lies between is as
-   * near to the one as to the other as the number of steps is.
-   */
+  /** Mean seconds that a prompt takes of an engine which writes so many sequences, one or more. */
   public meanSeconds(batch: number): number {
-    if (this.one === undefined) {
-      return this.meanAloneSeconds;
-    }
-    const plain = this.writing.stepSeconds(batch);
-    const steps = this.meanSteps(batch);
-    const own = this.between(batch, 'meanSeconds') - steps * plain;
-    const fewest = this.meanTokens / this.tokensBeside(batch);
-    const saved = steps - this.readingShare(batch) / this.promptsPerStep(batch);
-    const shared = steps - fewest > 1e-9 ? Math.min(1, Math.max(0, saved / (steps - fewest))) : 0;
-    return between(own, fewest * (this.fullStepSeconds(batch) - plain), shared);
+    return this.one === undefined ? this.meanAloneSeconds : this.settle(batch).addedSeconds;
+  }
+
+  /** Share of the steps of an engine that read, beside so many sequences. */
+  public readingShare(batch: number): number {
+    return this.settle(batch).readingShare;
   }
 
   /**
-   * Share of the steps of an engine that read, beside so many sequences.
+   * Works out how many steps of an engine read, and what that takes, which follow from each other.
    *
-   * Steps that do not read follow one in which nobody came and that left nothing unread. Where all tokens fit, the last step of a queue of prompts takes less than
-   * it could, and so steps are as many as those that full ones would be and what is not used of them.
+   * Steps that do not read follow one in which nobody came, as is likelier in a short one, and that left nothing unread. Where all tokens fit, the last step of
+   * a queue of prompts takes less than it could, and so steps are as many as those that full ones would be and what is not used of them. A prompt that shares no
+   * step with others takes what its own steps take, and where all steps are full each takes its part of them: what lies between is as near to the one as to the
+   * other as the number of steps is.
    */
-  public readingShare(batch: number): number {
+  private settle(batch: number): { readonly addedSeconds: number; readonly readingShare: number } {
+    const { settled } = this;
+    if (settled.batch === batch) {
+      return settled;
+    }
+    const plain = this.writing.stepSeconds(batch);
     const prompts = this.promptsPerStep(batch);
-    const nobody = Math.exp(-prompts);
-    const full = Math.min(1, prompts * this.meanTokens / this.tokensBeside(batch));
-    const unused = this.between(batch, 'unusedShare');
-    return nobody < 1e-12 ? 1 : 1 - (1 - full) * nobody / (nobody + (1 - nobody) * unused);
+    const steps = this.meanSteps(batch);
+    const fewest = this.meanTokens / this.tokensBeside(batch);
+    const full = Math.min(1, prompts * fewest);
+    const own = this.between(batch, 'meanSeconds') - steps * plain;
+    const shared = fewest * (this.fullStepSeconds(batch) - plain);
+    const isFull = batch >= this.writing.fullBatch;
+    settled.batch = batch;
+    settled.addedSeconds = own;
+    settled.readingShare = Math.min(1, prompts * steps);
+    for (let i = 0; i < ROUNDS; i++) {
+      const step = plain + prompts * settled.addedSeconds;
+      // where all slots are taken, who comes takes the place of who has left, and those are as many in each step
+      const nobodyInPlain = Math.exp(-prompts * (isFull ? 1 : plain / step));
+      const come = prompts * (isFull ? 1 : (plain + prompts * settled.addedSeconds / settled.readingShare) / step);
+      const nobody = Math.exp(-come);
+      // of two or more that come in the same step, the last one is taken to share its last step with another
+      const unused = between(this.between(batch, 'unusedShare'), this.between(batch, 'unusedByTwoShare'), Math.min(1, come / (1 - nobody) - 1));
+      settled.readingShare = nobody < NEVER ? 1 : 1 - (1 - full) * nobody / (nobody + (1 - nobodyInPlain) * unused);
+      const saved = steps - settled.readingShare / prompts;
+      settled.addedSeconds = steps - fewest > 1e-9 ? between(own, shared, Math.min(1, Math.max(0, saved / (steps - fewest)))) : own;
+    }
+    return settled;
   }
 
   /** Tokens that a step reads at most beside so many sequences. */
@@ -161,7 +186,7 @@ export class PromptReading {
     return batch / Math.max(1, this.writing.tokens);
   }
 
-  private between(batch: number, what: 'meanSteps' | 'meanSeconds' | 'fullStepSeconds' | 'unusedShare'): number {
+  private between(batch: number, what: 'meanSteps' | 'meanSeconds' | 'fullStepSeconds' | 'unusedShare' | 'unusedByTwoShare'): number {
     return between(this.one![what], this.full![what], this.fullness(batch));
   }
 
@@ -182,6 +207,8 @@ class ReadingBeside {
   public meanSeconds = 0;
   /** What the last of them does not use of the tokens that it could read, as a share. */
   public readonly unusedShare: number;
+  /** And that of two prompts, one after the other. */
+  public readonly unusedByTwoShare: number;
   /** Seconds of a step that reads as many tokens as it can. */
   public fullStepSeconds = 0;
 
@@ -201,6 +228,7 @@ class ReadingBeside {
     const tokens = mean((i) => paddedTokens[i]);
     const attentionFlops = mean((i) => this.reading[i].reduce((sum, step) => sum + step.attentionFlops, 0));
     this.unusedShare = this.meanSteps - tokens / most;
+    this.unusedByTwoShare = mean((i) => mean((j) => Math.ceil((paddedTokens[i] + paddedTokens[j]) / most - 1e-9))) - 2 * tokens / most;
     this.fullStep = { ...writing, newTokens: most, attentionFlops: attentionFlops * most / tokens, prompts: most / tokens };
   }
 
