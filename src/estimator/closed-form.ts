@@ -69,6 +69,7 @@ export class ClosedForm {
   private readonly meanPromptKvBytes: number;
   private readonly kvSpreadBytes: number;
   private readonly step: (batch: number) => number;
+  private readonly aggregated: boolean;
   private readonly isChunked: boolean;
   /** Tokens of each class that decode steps write. */
   private readonly decoded: Float64Array;
@@ -79,8 +80,31 @@ export class ClosedForm {
   private heldScv = 0;
   private prefillSet = new Coefficients();
   private decodeSet = new Coefficients();
-  /** Prompts that each engine reads besides writing. */
+  /** Of what is being solved for: engines, */
+  private decodeEngines = 0;
+  private prefillEngines = 0;
+  /** prompts that each reads besides writing, */
   private promptsPerSecond = 0;
+  /** the batch that a token sees, a step of it that reads nothing, how much longer tokens take as others do, and what they take, */
+  private seen = 0;
+  private plainStep = 0;
+  private inflationSeen = 1;
+  private tokenSeconds = 0;
+  /** the share that waits for a slot, its mean wait, and whether bursts are taken to have everyone wait, */
+  private admissionWaits = 0;
+  private admission = 0;
+  private everyoneWaits = false;
+  /** what a prompt takes of an engine, their load, mean seconds of the step that is met where none is read, and what share of prompts comes while others are read, */
+  private meanPrefill = 0;
+  private promptLoad = 0;
+  private running = 0;
+  private whileReading = 1;
+  /** the rate of one transfer, */
+  private flow = Infinity;
+  /** and what is read beside the tokens of a request, and beside one: its mean and variance. */
+  private laterSeconds = 0;
+  private besideToken = 0;
+  private besideVariance = 0;
 
   /**
    * @param plant what to compute on.
@@ -143,6 +167,7 @@ export class ClosedForm {
     }
     this.kvSpreadBytes = Math.sqrt(spread);
     const { slots, stepTokens } = plant.decode;
+    this.aggregated = plant.prefill === undefined;
     this.isChunked = stepTokens !== undefined;
     // a full step has written and read tokens as requests have
     this.fullBatch = stepTokens === undefined ? slots : Math.min(slots, 1 + stepTokens * decoded / (read + decoded));
@@ -198,140 +223,177 @@ export class ClosedForm {
    * Where a stage is unstable its queue is taken at the fullest that still has a steady state.
    */
   public solve(requestsPerSecond: number, prefillInstances: number, decodeInstances: number): void {
-    const { classes, prefill, decode, link, arrivalScv } = this.plant;
-    const { latencies, firstToken, lastToken, reading, queue } = this;
-    const aggregated = prefill === undefined;
-    const prefillEngines = aggregated ? decodeInstances * decode.enginesPerInstance : prefillInstances * prefill.enginesPerInstance;
-    const decodeEngines = decodeInstances * decode.enginesPerInstance;
+    const { prefill, decode } = this.plant;
+    this.decodeEngines = decodeInstances * decode.enginesPerInstance;
+    this.prefillEngines = prefill === undefined ? this.decodeEngines : prefillInstances * prefill.enginesPerInstance;
+    this.fillBatches(requestsPerSecond);
+    this.fillSlots(requestsPerSecond);
+    this.queuePrompts(requestsPerSecond);
+    this.moveCaches(requestsPerSecond, prefillInstances, decodeInstances);
+    this.writeFirstTokens();
+    this.writeLaterTokens();
+    this.takePercentiles();
+  }
 
-    // decode pool: Little's fixed point; where the pool reads prompts too, they take their share of every engine's time
+  /** The decode pool's batch, by Little's fixed point; where the pool reads prompts too, they take their share of every engine's time. */
+  private fillBatches(requestsPerSecond: number): void {
     const { fullBatch } = this;
-    const perEngine = requestsPerSecond / decodeEngines;
-    this.promptsPerSecond = aggregated ? perEngine : 0;
+    const perEngine = requestsPerSecond / this.decodeEngines;
+    this.promptsPerSecond = this.aggregated ? perEngine : 0;
     this.batch = meanBatch(perEngine, this.decodedTokens, fullBatch, this.step);
-    const seen = Math.min(1 + this.batch, fullBatch);
-    const plainStep = this.stepSeconds(seen);
-    const inflation = this.inflation(seen);
-    const step = plainStep * inflation;
+    this.seen = Math.min(1 + this.batch, fullBatch);
+    this.plainStep = this.stepSeconds(this.seen);
+    this.inflationSeen = this.inflation(this.seen);
+    this.tokenSeconds = this.plainStep * this.inflationSeen;
+  }
 
-    // the router finds a free slot wherever there is one, so that the slots of all engines are one queue's servers
+  /** Waits for a slot: the router finds a free one wherever there is one, so that those of all engines are one queue's servers. */
+  private fillSlots(requestsPerSecond: number): void {
+    const { fullBatch, decodeEngines, plant: { decode, arrivalScv } } = this;
     const slots = Math.round(fullBatch * decodeEngines);
     const heldSeconds = this.heldSeconds(decodeEngines);
-    this.decodeLoad = perEngine * heldSeconds(fullBatch * decodeEngines) / fullBatch;
+    this.decodeLoad = requestsPerSecond / decodeEngines * heldSeconds(fullBatch * decodeEngines) / fullBatch;
     const admitted = Math.min(requestsPerSecond, FULLEST * slots / heldSeconds(slots));
     const bound = this.burstLoad > 1 ? this.waitingInBursts : undefined;
+    this.everyoneWaits = bound === 1;
     // nobody does where prompts fill the steps before tokens fill the slots: it is the prompts that wait then
-    const admissionWaits = fullBatch < decode.slots ? 0
+    this.admissionWaits = fullBatch < decode.slots ? 0
       : bound ?? waitingProbability(slots, admitted, (busy) => busy / heldSeconds(busy), arrivalScv + this.heldScv);
-    const admission = conditionalWaitSeconds(slots, admitted, heldSeconds(slots), arrivalScv, this.workScv);
+    this.admission = conditionalWaitSeconds(slots, admitted, heldSeconds(slots), arrivalScv, this.workScv);
+  }
 
-    // prefill pool: one prompt at a time in each engine
-    const meanPrefill = aggregated ? reading.meanSeconds(seen) : reading.meanAloneSeconds;
-    const promptLoad = requestsPerSecond * meanPrefill / prefillEngines;
-    this.prefillLoad = aggregated ? 0 : promptLoad;
-    // an engine that writes too is chosen for what it writes, so that each has a queue of prompts of its own
-    const queues = aggregated ? prefillEngines : 1;
-    const servers = prefillEngines / queues;
+  /** Waits to be read. An engine that writes too is chosen for what it writes, so that each has a queue of prompts of its own. */
+  private queuePrompts(requestsPerSecond: number): void {
+    const { aggregated, decodeEngines, prefillEngines, queue, reading, plant: { arrivalScv } } = this;
+    this.meanPrefill = aggregated ? reading.meanSeconds(this.seen) : reading.meanAloneSeconds;
+    this.promptLoad = requestsPerSecond * this.meanPrefill / prefillEngines;
+    this.prefillLoad = aggregated ? 0 : this.promptLoad;
     // of who comes, so many meet an engine that writes; they join it when its step ends
-    const running = this.batch / (1 + this.batch) * (aggregated ? plainStep : step) * this.pace;
-    const whileReading = arrivalsWhileReading(decodeEngines, this.decodeLoad, this.isChunked, this.alike);
+    this.running = this.batch / (1 + this.batch) * (aggregated ? this.plainStep : this.tokenSeconds) * this.pace;
+    this.whileReading = arrivalsWhileReading(decodeEngines, this.decodeLoad, this.isChunked, this.alike);
+    const perEngine = requestsPerSecond / decodeEngines;
     if (this.isChunked) {
-      queue.readInChunks(whileReading * perEngine, seen, running, perEngine * this.decodedTokens);
+      queue.readInChunks(this.whileReading * perEngine, this.seen, this.running, perEngine * this.decodedTokens);
+    } else if (aggregated) {
+      queue.readWhole(1, this.whileReading * perEngine, 1 + (arrivalScv - 1) / decodeEngines);
     } else {
-      queue.readWhole(servers, (aggregated ? whileReading : 1) * requestsPerSecond / queues, 1 + (arrivalScv - 1) / queues);
+      queue.readWhole(prefillEngines, requestsPerSecond, arrivalScv);
     }
     this.prefillQueueSeconds = queue.meanSeconds;
-    const queueVariance = queue.variance;
+  }
 
-    // link: processor sharing
-    let flow = Infinity;
+  /** The link is shared by what moves over it. */
+  private moveCaches(requestsPerSecond: number, prefillInstances: number, decodeInstances: number): void {
+    const { prefill, decode, link } = this.plant;
     this.linkLoad = 0;
     if (link !== undefined) {
-      const rates = linkRates(link, this.prefillSet, this.decodeSet, prefill!, decode);
-      flow = rates.flow;
-      this.linkLoad = requestsPerSecond * this.meanPromptKvBytes / Math.min(prefillInstances * rates.fromPrefill, decodeInstances * rates.intoDecode);
+      const { flow, fromPrefill, intoDecode } = linkRates(link, this.prefillSet, this.decodeSet, prefill!, decode);
+      this.flow = flow;
+      this.linkLoad = requestsPerSecond * this.meanPromptKvBytes / Math.min(prefillInstances * fromPrefill, decodeInstances * intoDecode);
     }
-    const linkLoad = Math.min(this.linkLoad, FULLEST);
+  }
 
-    // the first token: in aggregated serving the prompt's own step emits it, after the running step
+  /** What the first tokens take beside the waits: in aggregated serving the prompt's own step emits them, after the running step. */
+  private writeFirstTokens(): void {
+    const { aggregated, firstToken, reading, running, plant: { classes: { weights, inputTokens }, link } } = this;
     this.gatewaySeconds = this.prefillSet.gatewaySeconds;
-    this.firstStepSeconds = aggregated ? 0 : step * this.pace;
-    this.admissionSeconds = admissionWaits * admission + running / 2;
-    const fixed = this.gatewaySeconds + running / 2 + this.firstStepSeconds;
-    let transfer = 0;
-    let prefillSeconds = 0;
-    // prompts that come behind a request's own are read while its tokens are written, and so are those that come meanwhile (a busy period, whose mean and variance
-    // grow by these powers of what is left of the engine), unless there are other engines for them; where all slots are taken they come one for one: on the way
-    // from one to the other half is taken, so that times per token never fall as load rises
-    const promptShare = aggregated ? Math.min(promptLoad, FULLEST) : 0;
-    const free = 1 - admissionWaits / 2;
-    const echo = 1 + promptShare / (1 - promptShare) / decodeEngines;
-    const behind = free * whileReading * promptShare * echo;
-    const mostPerToken = Math.max(0, reading.fullestStepSeconds - step);
-    const dispersion = arrivalDispersion(decodeEngines, this.decodedScv);
-    const square = reading.meanSquare(seen) - (1 - dispersion) * meanPrefill * meanPrefill;
-    const scatteredSquare = this.promptsPerSecond * square * (1 + free * (echo * echo - 1));
-    let laterSeconds = 0;
-    let laterPerToken = 0;
-    let variance = 0;
-    for (let i = 0; i < reading.aloneSeconds.length; i++) {
+    this.firstStepSeconds = aggregated ? 0 : this.tokenSeconds * this.pace;
+    this.admissionSeconds = this.admissionWaits * this.admission + running / 2;
+    this.prefillMeanSeconds = 0;
+    this.transferMeanSeconds = 0;
+    const linkLoad = Math.min(this.linkLoad, FULLEST);
+    for (let i = 0; i < weights.length; i++) {
       const read = reading.readSeconds(i, this.batch);
-      let seconds = fixed + read;
-      prefillSeconds += classes.weights[i] * read;
+      this.prefillMeanSeconds += weights[i] * read;
+      firstToken.fixedSeconds[i] = this.gatewaySeconds + running / 2 + this.firstStepSeconds + read;
       if (link !== undefined) {
         const exposed = kvTransferSeconds(
-          this.promptKvBytes[i], flow, linkLoad, this.setUpSeconds(link, classes.inputTokens[i]), link.overlapLayers, reading.aloneSeconds[i],
+          this.promptKvBytes[i], this.flow, linkLoad, this.setUpSeconds(link, inputTokens[i]), link.overlapLayers, reading.aloneSeconds[i],
         );
-        transfer += classes.weights[i] * exposed;
-        seconds += exposed;
-      }
-      firstToken.fixedSeconds[i] = seconds;
-      lastToken.fixedSeconds[i] = seconds + Math.max(0, classes.outputTokens[i] - 1) * step;
-      if (aggregated && classes.outputTokens[i] > 1) {
-        const tokens = classes.outputTokens[i] - 1;
-        const behindIt = read + this.prefillQueueSeconds;
-        const expected = behind * behindIt / tokens;
-        const perToken = mostPerToken < Infinity ? mostPerToken * (1 - Math.exp(-expected / mostPerToken)) : expected;
-        const share = classes.weights[i] / this.severalTokens;
-        lastToken.fixedSeconds[i] += perToken * tokens;
-        laterSeconds += classes.weights[i] * perToken * tokens;
-        laterPerToken += share * perToken;
-        variance += share * (perToken * perToken
-          + (scatteredSquare * (step * tokens + free * whileReading * behindIt) + behind * behind * queueVariance) / (tokens * tokens));
+        this.transferMeanSeconds += weights[i] * exposed;
+        firstToken.fixedSeconds[i] += exposed;
       }
     }
-    variance = Math.max(0, variance - laterPerToken * laterPerToken);
-    this.transferMeanSeconds = transfer;
-    this.prefillMeanSeconds = prefillSeconds;
+  }
+
+  /**
+   * What the later tokens take, and what is read beside them: prompts that come behind a request's own are read while its tokens are written, and so are those
+   * that come meanwhile (a busy period, whose mean and variance grow by these powers of what is left of the engine), unless there are other engines for them;
+   * where all slots are taken they come one for one: on the way from one to the other half is taken, so that times per token never fall as load rises.
+   */
+  private writeLaterTokens(): void {
+    const { firstToken, lastToken, reading, queue, tokenSeconds, whileReading, meanPrefill, plant: { classes: { weights, outputTokens } } } = this;
+    const promptShare = this.aggregated ? Math.min(this.promptLoad, FULLEST) : 0;
+    const free = 1 - this.admissionWaits / 2;
+    const echo = 1 + promptShare / (1 - promptShare) / this.decodeEngines;
+    const behind = free * whileReading * promptShare * echo;
+    const most = this.mostBesideToken;
+    const dispersion = arrivalDispersion(this.decodeEngines, this.decodedScv);
+    const square = reading.meanSquare(this.seen) - (1 - dispersion) * meanPrefill * meanPrefill;
+    const scatteredSquare = this.promptsPerSecond * square * (1 + free * (echo * echo - 1));
+    this.laterSeconds = 0;
+    this.besideToken = 0;
+    let meanSquare = 0;
+    for (let i = 0; i < weights.length; i++) {
+      const tokens = outputTokens[i] - 1;
+      lastToken.fixedSeconds[i] = firstToken.fixedSeconds[i] + Math.max(0, tokens) * tokenSeconds;
+      if (this.aggregated && tokens > 0) {
+        const behindIt = reading.readSeconds(i, this.batch) + this.prefillQueueSeconds;
+        // steps have room for no more, and what is behind varies as an exponential does
+        const expected = behind * behindIt / tokens;
+        const perToken = most < Infinity ? most * (1 - Math.exp(-expected / most)) : expected;
+        const share = weights[i] / this.severalTokens;
+        lastToken.fixedSeconds[i] += perToken * tokens;
+        this.laterSeconds += weights[i] * perToken * tokens;
+        this.besideToken += share * perToken;
+        meanSquare += share * (perToken * perToken
+          + (scatteredSquare * (tokenSeconds * tokens + free * whileReading * behindIt) + behind * behind * queue.variance) / (tokens * tokens));
+      }
+    }
+    this.besideVariance = Math.max(0, meanSquare - this.besideToken * this.besideToken);
+  }
+
+  /** Seconds that prompts may add to a token at most. */
+  private get mostBesideToken(): number {
+    return Math.max(0, this.reading.fullestStepSeconds - this.tokenSeconds);
+  }
+
+  private takePercentiles(): void {
+    const { latencies, firstToken, lastToken, queue, admissionWaits, admission, running } = this;
     firstToken.prepare(queue.share, queue.seconds, queue.scv, admissionWaits, admission);
     firstToken.quantiles(SHARES, latencies, TTFT + 1);
-    latencies[TTFT] = fixed + this.prefillMeanSeconds + transfer + this.prefillQueueSeconds + admissionWaits * admission;
-
-    // time per token: the batch fluctuates around its mean, a request's own context is longer or shorter than the others', and so is what is read beside it
-    const next = this.stepSeconds(seen + 1) * inflation;
-    // held slots vary more than Poisson arrivals make them where these bring work of other kinds along, and by as much as a gap's variation beyond 1 does by half
-    const scatter = peakedness(this.batch * decodeEngines, arrivalScv) - 1 + (aggregated ? this.heldScv / 2 : 0);
-    const deviation = Math.sqrt(batchVariance(this.batch, step, next) * (1 + scatter / decodeEngines));
-    const own = decode.wafers === undefined ? kvSeconds(decode.engine, this.decodeSet, this.kvSpreadBytes) / this.pace * inflation : 0;
-    // an engine reads more prompts or fewer than usual while it writes a request's tokens; what they take is spread as a gamma distribution, whose quantiles are
-    // those of Cornish and Fisher (doi:10.2307/1400905), their skewness being twice their coefficient of variation
-    const beside = Math.sqrt(variance);
-    const added = step - plainStep + laterPerToken;
-    const room = mostPerToken - laterPerToken;
-    const skewedSeconds = added > 0 ? Math.min(added, variance / added, room) / 3 : 0;
-    const mean = step + laterPerToken;
-    latencies[TPOT] = mean;
     for (let q = 0; q < SHARES.length; q++) {
-      const z = NORMAL_QUANTILES[q];
-      const fuller = this.step(bound === 1 ? fullBatch : Math.min(seen + z * deviation, fullBatch));
-      const around = q === 0 ? -skewedSeconds : Math.hypot(fuller - step, z * own, z * beside + (z * z - 1) * skewedSeconds);
-      latencies[TPOT + 1 + q] = mean + Math.min(around, room);
       latencies[TTFT + 1 + q] += (SHARES[q] - 0.5) * running;
     }
-
+    latencies[TTFT] = this.gatewaySeconds + running / 2 + this.firstStepSeconds
+      + this.prefillMeanSeconds + this.transferMeanSeconds + this.prefillQueueSeconds + admissionWaits * admission;
+    this.takeTimesPerToken();
     lastToken.prepare(queue.share, queue.seconds, queue.scv, admissionWaits, admission);
     lastToken.quantiles(SHARES, latencies, END_TO_END + 1);
-    latencies[END_TO_END] = latencies[TTFT] + this.laterTokens * step + laterSeconds;
+    latencies[END_TO_END] = latencies[TTFT] + this.laterTokens * this.tokenSeconds + this.laterSeconds;
+  }
+
+  /** Times per token: the batch fluctuates around its mean, a request's own context is longer or shorter than the others', and so is what is read beside it. */
+  private takeTimesPerToken(): void {
+    const { latencies, aggregated, fullBatch, seen, tokenSeconds, besideToken, besideVariance, plant: { decode, arrivalScv } } = this;
+    const next = this.stepSeconds(seen + 1) * this.inflationSeen;
+    // held slots vary more than Poisson arrivals make them where these bring work of other kinds along, and by as much as a gap's variation beyond 1 does by half
+    const scatter = peakedness(this.batch * this.decodeEngines, arrivalScv) - 1 + (aggregated ? this.heldScv / 2 : 0);
+    const deviation = Math.sqrt(batchVariance(this.batch, tokenSeconds, next) * (1 + scatter / this.decodeEngines));
+    const own = decode.wafers === undefined ? kvSeconds(decode.engine, this.decodeSet, this.kvSpreadBytes) / this.pace * this.inflationSeen : 0;
+    // an engine reads more prompts or fewer than usual while it writes a request's tokens; what they take is spread as a gamma distribution, whose quantiles are
+    // those of Cornish and Fisher (doi:10.2307/1400905), their skewness being twice their coefficient of variation
+    const beside = Math.sqrt(besideVariance);
+    const added = tokenSeconds - this.plainStep + besideToken;
+    const room = this.mostBesideToken - besideToken;
+    const skewedSeconds = added > 0 ? Math.min(added, besideVariance / added, room) / 3 : 0;
+    latencies[TPOT] = tokenSeconds + besideToken;
+    for (let q = 0; q < SHARES.length; q++) {
+      const z = NORMAL_QUANTILES[q];
+      const fuller = this.step(this.everyoneWaits ? fullBatch : Math.min(seen + z * deviation, fullBatch));
+      const around = q === 0 ? -skewedSeconds : Math.hypot(fuller - tokenSeconds, z * own, z * beside + (z * z - 1) * skewedSeconds);
+      latencies[TPOT + 1 + q] = latencies[TPOT] + Math.min(around, room);
+    }
   }
 
   /**
@@ -368,8 +430,7 @@ export class ClosedForm {
    * request, half of a full batch and all of it.
    */
   private heldSeconds(engines: number): (busy: number) => number {
-    const { fullBatch, reading } = this;
-    const aggregated = this.plant.prefill === undefined;
+    const { fullBatch, reading, aggregated } = this;
     // steps of a request that write, or read in their place
     const held = (batch: number) => (this.decodedTokens + (this.isChunked ? reading.meanSteps(batch) : 0)) * this.stepSeconds(batch)
       + (aggregated ? batch * reading.meanSeconds(batch) : 0);
