@@ -45,7 +45,8 @@ export class PromptQueue {
     const left = (1 - 1 / servers) * Math.min(1, arrivalScv) * mean * (1 + aloneScv) / 2;
     this.seconds = behind + left;
     const variance = conditionalWaitScv(load, aloneUnevenness) * behind * behind + conditionalWaitScv(0, aloneUnevenness) * left * left;
-    this.scv = variance / (this.seconds * this.seconds);
+    // nobody waits where prompts that are alike come in turn
+    this.scv = this.seconds > 0 ? variance / (this.seconds * this.seconds) : 1;
   }
 
   /**

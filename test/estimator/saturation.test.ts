@@ -30,13 +30,17 @@ const trainium = (prefill: number, instances: number): Fleet => (rate) => trn2({
   decode: { hardware: 'trn2.48xlarge', instances },
 });
 
+/** Least ratio of the 95th percentile of times to first token. Where answers of few lengths end together prompts come together, which the closed form underrates. */
+const LEAST_P95 = 0.88;
+const LEAST_P95_TOGETHER = 0.84;
+
 /** Fleets, at loads at which the waits of these runs settle. */
-const FLEETS: [string, Fleet, number[]][] = [
+const FLEETS: [string, Fleet, number[], number?][] = [
   ['prompts in chunks, 2 engines of 128 slots', gpus(EVEN, 1, 128, 2048), [0.3, 0.6, 0.9]],
   ['prompts in chunks, long ones, 2 engines', gpus(MIX, 1, 128, 2048), [0.3, 0.6, 0.9]],
   ['prompts in chunks, long ones, 8 engines', gpus(MIX, 4, 64, 8192), [0.3, 0.6, 0.9]],
   ['prompts between steps, 2 engines of 32 slots', gpus(EVEN, 1, 32), [0.3, 0.6, 0.9, 0.97]],
-  ['prompts between steps, long ones, 8 engines', gpus(MIX, 4, 128), [0.3, 0.6, 0.9, 0.97]],
+  ['prompts between steps, long ones, 8 engines', gpus(MIX, 4, 128), [0.3, 0.6, 0.9, 0.97], LEAST_P95_TOGETHER],
   ['prompts between steps, long ones, 1 engine', trainium(0, 1), [0.3, 0.6, 0.9, 0.97]],
   ['prefill apart, full decode', gpus(EVEN, 4, 32, undefined, 4), [0.3, 0.6, 0.9, 0.97]],
   ['prefill apart, 1 full engine', trainium(1, 4), [0.3, 0.6, 0.9, 0.97]],
@@ -56,7 +60,7 @@ function capacity(fleet: Fleet): number {
   return low;
 }
 
-test.each(FLEETS)('%s: from idle to full, times are near those of the simulation', (_, fleet, loads) => {
+test.each(FLEETS)('%s: from idle to full, times are near those of the simulation', (_, fleet, loads, leastP95 = LEAST_P95) => {
   const most = capacity(fleet);
   for (const load of loads) {
     const spec = fleet(load * most);
@@ -74,7 +78,7 @@ test.each(FLEETS)('%s: from idle to full, times are near those of the simulation
     const near = (value: number, least: number, largest: number) => value > least && value < largest;
     expect({
       ...ratios,
-      near: near(ratios.ttft, 0.85, 1.15 * short) && near(ratios.ttftP95, 0.82, 1.2 * short) && near(ratios.tpot, 0.95, 1.08)
+      near: near(ratios.ttft, 0.85, 1.15 * short) && near(ratios.ttftP95, leastP95, 1.2 * short) && near(ratios.tpot, 0.95, 1.08)
         && near(ratios.tpotP95, 0.92, 1.12) && near(ratios.endToEnd, 0.95, 1.1 * short),
     }).toEqual({ ...ratios, near: true });
   }
