@@ -126,9 +126,9 @@ async function main(): Promise<void> {
     });
 
   specCommand(program, 'simulate', 'every request of a deployment, from event to event')
-    .option('--requests <count>', 'requests to draw from the workload, or to replay of --trace (default: all of the trace, also of the spec\'s own, else 10000)')
+    .option('--requests <count>', 'requests to draw from the workload, or to replay of --trace (default: all of the trace, also of the spec\'s own; ten for each client; else 10000)')
     .option('--seed <number>', 'seed of the random numbers (default: 0)')
-    .option('--concurrency <clients>', 'clients that each send the next request when the last one is answered, in place of the rate')
+    .option('--concurrency <clients>', 'clients that each send the next request when the last one is answered, in place of the rate; lengths vary by 5 %')
     .option('--trace <file>', 'replays recorded requests, in place of the workload\'s')
     .option('--against <log>', 'replays the requests of a measured run, which calibrate reads too, and tells how far the times of each are off')
     .option('--route [tokens]', 'lets the router decide who reads each prompt, handing on those of at least so many tokens (default: the estimator\'s), and by hash_ids of a trace which engine')

@@ -17,12 +17,13 @@ export interface SimulationOptions {
   /**
    * Requests to simulate, a whole number from 1 to 2,000,000,000.
    *
-   * @default - 10,000; all requests of a trace
+   * @default - 10,000; ten for each client; all requests of a trace
    */
   readonly requests?: number;
 
   /**
    * Clients that each send the next request when the last one is answered (closed loop), their first ones all at once; the workload's rate is not used.
+   * Lengths vary by 5 % either way around those of the workload, as `calibrate` takes it too: in a loop of one length all requests would stay in step for ever.
    *
    * @default - requests come at the workload's rate, whatever is answered (open loop)
    */
@@ -271,7 +272,8 @@ export interface Simulation {
   readonly evictedBlocks: number;
   /** Whether the service fell ever further behind the arrivals: the latencies then tell how long the simulation was, and not what to expect. */
   readonly backlogGrows: boolean;
-  /** Whether the run was long enough; undefined of traces and where instances fail, which come to no steady state, and of fewer than 32 requests. */
+  /** Whether the run was long enough; undefined of traces and where instances fail, which come to no steady state, of closed loops, which begin
+   * with every client at once, and of fewer than 32 requests. */
   readonly steadiness?: SimulatedSteadiness;
   /** Stages, in the order that a request passes them. */
   readonly stages: SimulatedStage[];
