@@ -326,6 +326,22 @@ describe('what cannot be simulated', () => {
     expect(outputTokensPerSecond * durationSeconds / (500 * 8000)).toBeCloseTo(1, 3);
   });
 
+  test('each service tier has latencies of its own, those of all its requests', () => {
+    const lengthClasses = mixed.workload.lengthClasses.map((one, i) => ({ ...one, serviceTier: i === 0 ? 'flex' : 'priority' }));
+    const spec = { ...mixed, workload: { ...mixed.workload, lengthClasses } };
+    const observer = new Seen();
+    const { tiers, requests } = simulated(loaded(spec, 0.8), { requests: 2000, observer });
+    expect(tiers.map(({ serviceTier }) => serviceTier)).toEqual(['priority', 'flex']);
+    expect(tiers.reduce((sum, tier) => sum + tier.requests, 0)).toBe(requests);
+    for (const { serviceTier, requests: count, ttftSeconds, endToEndSeconds } of tiers) {
+      const own = observer.requests.filter((one) => one.serviceTier === serviceTier);
+      expect(own.length).toBe(count);
+      expect(ttftSeconds.avg).toBeCloseTo(own.reduce((sum, one) => sum + one.ttftSeconds, 0) / count, 9);
+      expect(endToEndSeconds.max).toBe(Math.max(...own.map((one) => one.endToEndSeconds)));
+    }
+    expect(simulated(mixed, { requests: 100 }).tiers).toEqual([]);
+  });
+
   test('a trace whose prompts the memory of the prefill engines does not hold is refused', () => {
     // 40 GB are left beside the weights, and the second prompt takes 43
     const small = trn2({ prefill: { hardware: 'trn2.48xlarge', instances: 1, tensorParallelDegree: 8 } });

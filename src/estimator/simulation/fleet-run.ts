@@ -11,12 +11,12 @@ import { Histogram } from './histogram';
 import { Load, loadOf } from './load';
 import { MixedFleet } from './mixed-fleet';
 import { Outages } from './outages';
-import { Recorder } from './recorder';
+import { Recorder, TierLatencies } from './recorder';
 import { RequestLengths } from './request-lengths';
 import { FleetRouting } from './routing';
 import { canServe } from './servable';
 import {
-  InstanceFailure, SimulatedLatency, SimulatedRouting, SimulatedStage, SimulatedVerdict, Simulation, SimulationOptions,
+  InstanceFailure, SimulatedLatency, SimulatedRouting, SimulatedStage, SimulatedTier, SimulatedVerdict, Simulation, SimulationOptions,
   SimulationOutcome,
 } from './simulation';
 import { steadinessOf } from './steadiness';
@@ -61,7 +61,7 @@ function run(
   service: Service, counts: Counts, options: SimulationOptions, load: Load, fleet: FleetTables, routing: FleetRouting | undefined,
 ): SimulationOutcome {
   const { spec } = service;
-  const recorder = new Recorder(fleet, load.arrivals.requests, spec.objective, options.observer);
+  const recorder = new Recorder(fleet, load.lengths.ranks, load.arrivals.requests, spec.objective, options.observer);
   const { prefill, decode } = service.resolved.plant;
   const outages = new Outages(options.failures ?? [], (pool) => (pool === 'prefill' ? prefill! : decode).enginesPerInstance, fleet.overheadSeconds);
   const engine = fleet.chunked === undefined
@@ -87,9 +87,9 @@ function run(
     failedRequests: recorder.failures,
     readByDecodeRequests: recorder.readByDecode,
     durationSeconds,
-    ttftSeconds: latency(recorder.firstToken),
-    tpotSeconds: recorder.perToken.count > 0 ? latency(recorder.perToken) : undefined,
-    endToEndSeconds: latency(recorder.endToEnd),
+    ...latencies(recorder),
+    tiers: recorder.tiers.flatMap((tier, rank): SimulatedTier[] => (
+      tier.endToEnd.count === 0 ? [] : [{ serviceTier: SERVICE_TIERS[rank], requests: tier.endToEnd.count, ...latencies(tier) }])),
     outputTokensPerSecond: recorder.outputTokens / durationSeconds,
     requestsPerSecond: answered / durationSeconds,
     keptRequestsPerSecond: recorder.good / durationSeconds,
@@ -155,6 +155,10 @@ function stages(engine: FleetRun, fleet: FleetTables, seconds: number): Simulate
     { name: 'kv-transfer', engines: fleet.links, utilisation: engine.linkBusySeconds / (seconds * fleet.links * fleet.flowsAtFullSpeed) },
     decode,
   ];
+}
+
+function latencies({ firstToken, perToken, endToEnd }: TierLatencies): Pick<SimulatedTier, 'ttftSeconds' | 'tpotSeconds' | 'endToEndSeconds'> {
+  return { ttftSeconds: latency(firstToken), tpotSeconds: perToken.count > 0 ? latency(perToken) : undefined, endToEndSeconds: latency(endToEnd) };
 }
 
 function latency(of: Histogram): SimulatedLatency {

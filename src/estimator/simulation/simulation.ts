@@ -112,6 +112,8 @@ export interface FailedRequest {
   readonly inputTokens: number;
   /** Tokens that it would have generated. */
   readonly outputTokens: number;
+  /** Its service tier: `priority`, `default` or `flex`. */
+  readonly serviceTier: string;
   /** Time from arrival to the error, in seconds. */
   readonly failedAfterSeconds: number;
 }
@@ -149,6 +151,8 @@ export interface SimulatedRequest {
   readonly cachedTokens: number;
   /** Generated tokens. */
   readonly outputTokens: number;
+  /** Its service tier: `priority`, `default` or `flex`. */
+  readonly serviceTier: string;
   /** Time to first token, in seconds. */
   readonly ttftSeconds: number;
   /** Mean time per output token after the first, in seconds; undefined where there is one token only. */
@@ -179,6 +183,22 @@ export interface SimulatedLatency {
   readonly p95: number;
   /** 99th percentile. */
   readonly p99: number;
+}
+
+/**
+ * What the requests of one service tier met.
+ */
+export interface SimulatedTier {
+  /** `priority`, `default` or `flex`. */
+  readonly serviceTier: string;
+  /** Requests of it that were answered. */
+  readonly requests: number;
+  /** Time to first token. */
+  readonly ttftSeconds: SimulatedLatency;
+  /** Mean time per output token after the first, of each request; undefined where all requests have one token. */
+  readonly tpotSeconds?: SimulatedLatency;
+  /** Time to the last token. */
+  readonly endToEndSeconds: SimulatedLatency;
 }
 
 /**
@@ -256,6 +276,8 @@ export interface Simulation {
   readonly tpotSeconds?: SimulatedLatency;
   /** Time to the last token. */
   readonly endToEndSeconds: SimulatedLatency;
+  /** The same for each service tier of which a request was answered, the most urgent first; empty where the workload names one for all. */
+  readonly tiers: SimulatedTier[];
   /** Output tokens per second, whole service. */
   readonly outputTokensPerSecond: number;
   /** Answered requests per second. */
