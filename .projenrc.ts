@@ -203,6 +203,11 @@ project.addTask('policy:page', {
   description: 'Writes POLICY.md, the table of what policy packs find',
   exec: 'tsx projenrc/policy-page.ts > POLICY.md',
 });
+const conformancePage = project.addTask('conformance:page', {
+  description: 'Asks every client for every operation over every path of the router, and writes docs/CONFORMANCE.md',
+});
+conformancePage.spawn(project.tasks.tryFind('test:conformance')!, { args: ['--testPathPatterns', 'conformance/matrix.test'] });
+conformancePage.exec('tsx projenrc/conformance-page.ts > docs/CONFORMANCE.md');
 project.package.setScript('prepare', 'node projenrc/bundle.mjs');
 
 project.eslint?.allowDevDeps('benchmark/**');

@@ -1,7 +1,7 @@
-import { JAVASCRIPT_CLIENTS } from './matrix/javascript-clients';
-import { Client, Operation, OPERATIONS, STOPS } from './matrix/operations';
+import { CELLS } from './matrix/cells';
+import { Client, Operation, STOPS } from './matrix/operations';
 import { CONFIG, Engines, NAMES, Path, PATHS } from './matrix/paths';
-import { PYTHON_CLIENTS, stopPython, TLS } from './matrix/python-clients';
+import { stopPython, TLS } from './matrix/python-clients';
 import { COUNTED } from '../router/runtime/engine-answer';
 import { routerFor, TestRouter } from '../router/runtime/harness';
 
@@ -46,25 +46,17 @@ function expectedOf({ stop, readsNoTokensOf }: Client, operation: Operation, pro
   }
 }
 
-for (const client of [...JAVASCRIPT_CLIENTS, ...PYTHON_CLIENTS]) {
-  for (const operation of OPERATIONS.filter((one) => client.asks[one] !== undefined)) {
-    for (const path of PATHS) {
-      const name = `${client.name} | ${operation} | ${path.name}`;
-      test(name, async () => {
-        const { engines, plain, secure } = running.get(path)!;
-        const url = client.tls === true ? `https://127.0.0.1:${secure.port}` : plain.url;
-        const refusal = path.refuses[operation];
-        engines.takeProof();
-        const asked = client.asks[operation]!(url, name);
-        if (refusal !== undefined) {
-          expect(await asked.catch(refusalOf)).toBe(refusal);
-        } else {
-          expect(await asked).toEqual(expectedOf(client, operation, name));
-        }
-        const isAnswer = refusal === undefined && STOPS[operation] !== undefined;
-        const nothing = Object.fromEntries(Object.keys(path.proof).map((what) => [what, 0]));
-        expect(engines.takeProof()).toEqual(isAnswer ? path.proof : operation === 'CountTokens' ? path.counts : nothing);
-      });
-    }
+test.each(CELLS)('$name', async ({ name, client, operation, path, refusal }) => {
+  const { engines, plain, secure } = running.get(path)!;
+  const url = client.tls === true ? `https://127.0.0.1:${secure.port}` : plain.url;
+  engines.takeProof();
+  const asked = client.asks[operation]!(url, name);
+  if (refusal !== undefined) {
+    expect(await asked.catch(refusalOf)).toBe(refusal);
+  } else {
+    expect(await asked).toEqual(expectedOf(client, operation, name));
   }
-}
+  const isAnswer = refusal === undefined && STOPS[operation] !== undefined;
+  const nothing = Object.fromEntries(Object.keys(path.proof).map((what) => [what, 0]));
+  expect(engines.takeProof()).toEqual(isAnswer ? path.proof : operation === 'CountTokens' ? path.counts : nothing);
+});

@@ -2,7 +2,7 @@ import { ChildProcess, spawn } from 'node:child_process';
 import { createServer, ServerResponse } from 'node:http';
 import { AddressInfo, connect, Socket } from 'node:net';
 import { createInterface, Interface } from 'node:readline';
-import { ask, chat, chunkOf, COMPLETION, errorOf, MockEngine, routerFor, sse, TestRouter, until, whole } from './harness';
+import { ask, chat, chunkOf, COMPLETION, errorOf, MockEngine, routerFor, sse, streamedText, TestRouter, until, whole } from './harness';
 import { VllmPair } from './vllm-pair';
 import { Cancellation } from '../../../src/router/runtime/cancellation';
 import { Discovery } from '../../../src/router/runtime/targets/discovery';
@@ -95,6 +95,23 @@ test.each<[string, (engine: EngineProcess) => void]>([
   expect(await (await ask(router.url, chat())).json()).toEqual(COMPLETION);
   expect([pair.prefill.requests.length, spare.requests.length]).toEqual([2, 1]);
 }, 60_000);
+
+test.each([true, false])('a prefill engine whose process is killed while it reads a prompt costs no answer, stream %p', async (stream) => {
+  const [pair, prefill] = [await running(VllmPair.start()), await running(EngineProcess.start())];
+  router = await routerFor([
+    { name: 'decode', role: 'decode', protocol: 'openai', url: pair.decode.url, kvConnector: 'NixlConnector', prefill: 'prefill' },
+    { name: 'prefill', role: 'prefill', protocol: 'openai', url: prefill.url, kvConnector: 'NixlConnector' },
+  ], { routing: { minPromptTokens: 0 } });
+  const body = chat({ stream });
+  const asked = ask(router.url, body);
+  await until(() => prefill.requests === 1, 'it has the prompt');
+  await prefill.stop();
+  const response = await asked;
+  expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'aggregated; reason=prefill_failed']);
+  const text = await response.text();
+  expect(stream ? streamedText(text) : JSON.parse(text).choices[0].message.content).toBe(pair.answerTo(body));
+  expect(pair.localPrefills).toBe(1);
+});
 
 describe('a request that nothing was answered to yet goes on', () => {
   let endpoint: Endpoint;
