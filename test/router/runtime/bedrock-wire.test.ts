@@ -168,6 +168,7 @@ const called = (calls: object[], results: object[]) => ({
 });
 const said = (...content: object[]) => ({ messages: [{ role: 'user', content }] });
 const pictured = (format: string, bytes: string) => said({ image: { format, source: { bytes } } });
+const base64 = (text: string) => Buffer.from(text).toString('base64');
 const JPEG = Buffer.from([0xff, 0xd8, 0xff, 0xe0]).toString('base64');
 
 test('all that a model thought before a call is given back', () => {
@@ -268,6 +269,12 @@ test.each<[object, string]>([
   [{ input: { converse: { messages: [{ role: 'user', content: [{ text: 'hi' }] }], inferenceConfig: {} } } }, 'input.converse.inferenceConfig: there is no such field'],
   [{ input: { invokeModel: { body: 'e30' } } }, 'input.invokeModel.body: expected base64'],
   [{ inptu: {} }, 'inptu: there is no such field, did you mean input?; input: expected an object, got nothing'],
+  [{ input: { converse: { ...said({ text: 'hi' }), additionalModelRequestFields: { nonsense: 1 } } } },
+    'input.converse.additionalModelRequestFields.nonsense: there is no such field'],
+  [{ input: { converse: { ...said({ text: 'hi' }), additionalModelRequestFields: { documents: [{ text: 'long' }] } } } },
+    'input.converse.additionalModelRequestFields.documents: tokens are not counted with this here'],
+  [{ input: { invokeModel: { body: base64('{"messages":[{"role":"user","content":"hi"}],"documents":[{}],"truncate_prompt_tokens":5}') } } },
+    ['documents', 'truncate_prompt_tokens'].map((name) => `input.invokeModel.body.${name}: tokens are not counted with this here`).join('; ')],
 ])('a CountTokens of %j is refused', (body, message) => {
   expect(() => parseCountTokens(Buffer.from(JSON.stringify(body)), 'm', false)).toThrow(expect.objectContaining({ status: 400, message }));
 });

@@ -154,6 +154,19 @@ describe.each([['HTTP/2, its default', false], ['HTTP/1.1', true]])('AWS\' SDK o
     expect([engine.requests[0].path, engine.requests[0].body]).toEqual(['/tokenize', { model: MODEL, messages: [{ role: 'user', content: 'say hello' }] }]);
   });
 
+  test('CountTokens of a prompt with what changes it', async () => {
+    engine.behaviour = wholly({ count: 17 });
+    const template = { chat_template_kwargs: { enable_thinking: false } };
+    const converse = { messages: USER, additionalModelRequestFields: { ...template, temperature: 0.5 } };
+    await sdk(http1).send(new CountTokensCommand({ modelId: MODEL, input: { converse } }));
+    const chat = { messages: [{ role: 'user', content: 'hi' }], max_tokens: 5, ...template, add_generation_prompt: false, continue_final_message: true };
+    await sdk(http1).send(new CountTokensCommand({ modelId: MODEL, input: { invokeModel: { body: Buffer.from(JSON.stringify(chat)) } } }));
+    const { max_tokens: ignored, ...prompt } = chat;
+    expect(engine.requests.map(({ body }) => body)).toEqual([
+      { model: MODEL, messages: [{ role: 'user', content: 'say hello' }], ...template }, { model: MODEL, ...prompt },
+    ]);
+  });
+
   test('a stream that the engine cuts ends in an exception, wherever it is cut', async () => {
     for (const cut of [streaming(HELLO_STREAM.slice(0, 2), ''), streaming([...HELLO_STREAM.slice(0, 2), { error: { message: 'out of memory' } }]),
       streaming(HELLO_STREAM.slice(0, 3))]) {

@@ -50,7 +50,7 @@ function translated(given: Buffer | string, longTexts: LongTexts | undefined, mo
     ...outputFormat(request.outputConfig, exact, problems),
   };
   const serviceTier = only(request.serviceTier, 'serviceTier', 'type', ['priority', 'default', 'flex'], problems);
-  const extra = extraFields(request.additionalModelRequestFields, { ...own, service_tier: serviceTier }, problems);
+  const extra = extraFields(request.additionalModelRequestFields, 'additionalModelRequestFields', { ...own, service_tier: serviceTier }, problems);
   const body = { model, messages, stream, ...(stream && { stream_options: { include_usage: true } }), ...extra, ...own };
   for (const name of REFUSED) {
     check(UNSUPPORTED, request[name] ?? {}, name, problems);
@@ -64,15 +64,16 @@ function translated(given: Buffer | string, longTexts: LongTexts | undefined, mo
 }
 
 /**
- * Translates messages, system prompt and tools alone, for counting their tokens.
+ * Translates what the tokens of a prompt are counted of: messages, system prompt, tools and additional fields.
  */
 export function parsePrompt(converse: unknown, images: boolean, path: string, exact: ExactJson): Fields {
   const problems = new FieldProblems();
   const request = problems.object(converse, path, ['messages', 'system', 'toolConfig', 'additionalModelRequestFields']);
   const messages = chatMessages(request, `${path}.`, images, exact, problems);
   const { tools: toolList } = tools(request.toolConfig, `${path}.toolConfig`, problems) as Fields;
+  const extra = extraFields(request.additionalModelRequestFields, `${path}.additionalModelRequestFields`, {}, problems);
   problems.throwIfAny();
-  return { messages, ...(toolList !== undefined && { tools: toolList }) };
+  return { ...extra, messages, tools: toolList };
 }
 
 function inference(config: unknown, problems: FieldProblems): Fields {
@@ -175,20 +176,20 @@ function outputFormat(config: unknown, exact: ExactJson, problems: FieldProblems
 }
 
 /** What a caller asks of engines that Converse has no fields for, beside what it says in those: Bedrock refuses what is said in both. */
-function extraFields(fields: unknown, own: Fields, problems: FieldProblems): Fields {
+function extraFields(fields: unknown, path: string, own: Fields, problems: FieldProblems): Fields {
   if (fields === undefined || fields === null) {
     return {};
   }
-  const given = problems.object(fields, 'additionalModelRequestFields');
+  const given = problems.object(fields, path);
   const reserved = reservedMember(given);
   if (reserved !== undefined) {
-    problems.add(`additionalModelRequestFields.${reserved}`, 'this is not for callers to give here');
+    problems.add(`${path}.${reserved}`, 'this is not for callers to give here');
   } else {
-    check(CHAT_SETTINGS, given, 'additionalModelRequestFields', problems);
+    check(CHAT_SETTINGS, given, path, problems);
   }
   for (const [name, field] of Object.entries(OWN_FIELDS)) {
     if ((given[name] ?? null) !== null && (own[name] ?? null) !== null) {
-      problems.add(`additionalModelRequestFields.${name}`, `this conflicts with ${field}: give one of them`);
+      problems.add(`${path}.${name}`, `this conflicts with ${field}: give one of them`);
     }
   }
   return given;

@@ -16,6 +16,16 @@ export const TOKENIZE = '/tokenize';
 /** The refusal where no engine counts tokens, in Bedrock's words: agents that see them estimate instead (https://github.com/maximhq/bifrost/pull/2169). */
 export const countsNoTokens = () => invalid('invalid_request', 'The provided model doesn\'t support counting tokens.');
 
+/** What `/tokenize` is told of a prompt. */
+const COUNTED = [
+  'messages', 'tools', 'prompt', 'add_generation_prompt', 'add_special_tokens', 'chat_template_kwargs', 'continue_final_message', 'media_io_kwargs',
+  'mm_processor_kwargs',
+];
+/** What a completion would change its prompt for, and `/tokenize` does not know. */
+const UNCOUNTED = [
+  'documents', 'images_config', 'max_dynamic_patch', 'min_dynamic_patch', 'reasoning', 'reasoning_effort', 'task', 'truncate_prompt_tokens', 'use_audio_in_video',
+];
+
 /**
  * Translates a request of CountTokens into one for vLLM's `/tokenize`, which renders the chat template as a completion would.
  *
@@ -27,7 +37,7 @@ export function parseCountTokens(bytes: Buffer, model: string, images: boolean):
   const [kind, value] = problems.member(problems.object(exact.object(bytes), '', ['input']).input, 'input') ?? [];
   let prompt: Fields = {};
   if (kind === 'converse') {
-    prompt = parsePrompt(value, images, 'input.converse', exact);
+    prompt = counted(parsePrompt(value, images, 'input.converse', exact), 'input.converse.additionalModelRequestFields', problems);
   } else if (kind === 'invokeModel') {
     prompt = promptOf(problems.object(value, 'input.invokeModel', ['body']).body, images, exact, problems);
   } else if (kind !== undefined) {
@@ -36,6 +46,12 @@ export function parseCountTokens(bytes: Buffer, model: string, images: boolean):
   problems.throwIfAny();
   const body = { model, ...prompt };
   return { path: TOKENIZE, model, stream: false, bytes: Buffer.from(exact.stringify(body)), body };
+}
+
+/** What the tokens are counted of in a request. */
+function counted(request: Fields, path: string, problems: FieldProblems): Fields {
+  UNCOUNTED.filter((name) => (request[name] ?? null) !== null).forEach((name) => problems.add(`${path}.${name}`, 'tokens are not counted with this here'));
+  return defined(Object.fromEntries(COUNTED.map((name) => [name, request[name]])));
 }
 
 /** What a model reads of the body of an InvokeModel, which is in base64, as every blob in JSON. */
@@ -49,8 +65,7 @@ function promptOf(base64: unknown, images: boolean, exact: ExactJson, problems: 
   problems.mayRead(body, path);
   problems.throwIfAny();
   try {
-    const { messages, tools, prompt } = exact.object(parseInvocation(body, {}, '', false, images).request.bytes);
-    return defined({ messages, tools, prompt });
+    return counted(exact.object(parseInvocation(body, {}, '', false, images).request.bytes), path, problems);
   } catch (e) {
     throw e instanceof ApiError ? invalid(e.code, `${path}: ${e.message}`, path) : e;
   }
