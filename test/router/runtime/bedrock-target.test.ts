@@ -158,6 +158,8 @@ describe.each([['HTTP/2', false], ['HTTP/1.1', true]])('a caller of Bedrock\'s A
     ['that ends between two events', (response: any) => response.end(), BEGUN],
     ['that ends within an event', (response: any) => response.end(text('more').subarray(0, 40)), BEGUN],
     ['whose connection breaks', (response: any) => response.destroy(), BEGUN],
+    ['that ends without its usage', (response: any) => response.end(), STREAM.slice(0, -1)],
+    ['whose connection breaks before its usage', (response: any) => response.destroy(), STREAM.slice(0, -1)],
     ['whose event is damaged', (response: any) => response.end(Buffer.from(text('more').fill(7, 60, 62))), BEGUN],
   ])('sees the failure of a stream %s', async (__, end, frames) => {
     await start();
@@ -169,7 +171,7 @@ describe.each([['HTTP/2', false], ['HTTP/1.1', true]])('a caller of Bedrock\'s A
         seen.push(event);
       }
     })()).rejects.toMatchObject({ name: 'ModelStreamErrorException' });
-    expect(seen).toHaveLength(BEGUN.length);
+    expect(seen).toHaveLength(frames.length);
     expect(await lastLine()).toMatchObject({ code: 'stream_error' });
   });
 });

@@ -64,10 +64,11 @@ export class BedrockEngineStream extends EngineStream {
       case 'contentBlockDelta':
         return this.count(1);
       case 'messageStop':
-        this.whole = true;
         this.exchange.trace?.finished(() => reasonIn(json(payload)));
         return;
       case 'metadata':
+        // the last of Converse's events: without it nobody learns what is to be paid.
+        this.whole = true;
         this.readUsage(usageIn(json(payload)));
         return;
       case 'chunk':
