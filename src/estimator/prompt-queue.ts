@@ -44,9 +44,9 @@ export class PromptQueue {
     // and a prompt waits for the engine that it is given to, not for the first that is free, unless prompts come in turn: for what is left of the one that it reads
     const left = (1 - 1 / servers) * Math.min(1, arrivalScv) * mean * (1 + aloneScv) / 2;
     this.seconds = behind + left;
-    const variance = conditionalWaitScv(load, aloneUnevenness) * behind * behind + conditionalWaitScv(0, aloneUnevenness) * left * left;
     // nobody waits where prompts that are alike come in turn
-    this.scv = this.seconds > 0 ? variance / (this.seconds * this.seconds) : 1;
+    const leftShare = this.seconds > 0 ? left / this.seconds : 0;
+    this.scv = conditionalWaitScv(load, aloneUnevenness) * (1 - leftShare) ** 2 + conditionalWaitScv(0, aloneUnevenness) * leftShare * leftShare;
   }
 
   /**
