@@ -8,7 +8,7 @@ import { checkWritable, writing } from './written-file';
 import { CalibrationSpec, DeploymentSpec } from '../estimator';
 import { calibrate as fit } from '../estimator/calibration/calibrate';
 import { isSameEngine } from '../estimator/calibration/calibrated-pools';
-import { roundedCorrelations } from '../estimator/calibration/calibration';
+import { fittedCoefficients } from '../estimator/calibration/fitted-coefficients';
 import { configurationsOf, heldOut } from '../estimator/calibration/held-out';
 import { EngineOfSpec, MeasuredPool, engineOfSpec, leastTokenSeconds } from '../estimator/calibration/measured-engine';
 import { Compared, LoggedRequest } from '../estimator/calibration/measurements';
@@ -213,7 +213,8 @@ function calibrated(
   const looked = { ...measurements, logs: measurements.logs.map((log) => beginning(log, mostOfRun)) };
   const configurations = configurationsOf(engine, looked);
   progress?.(progressBar(0));
-  const { coefficients, relativeSigmas, correlations } = fit(engine.start, configurations);
+  const fitOfAll = fit(engine.start, configurations);
+  const { coefficients, relativeSigmas } = fitOfAll;
   const ofHeldOut = 1 - 1 / (1 + Math.min(MAX_FOLDS, configurations.length));
   progress?.(progressBar(1 - ofHeldOut));
   const held = heldOut(engine.start, configurations, MAX_FOLDS, (share) => progress?.(progressBar(1 - ofHeldOut * (1 - share))));
@@ -222,22 +223,6 @@ function calibrated(
   const [before, fitted] = [engine.start, coefficients].map((k) => everything.flatMap((one) => one.compare(k)));
   const only = <T extends Compared>(metric: Compared['metric'], all: readonly T[]) => all.filter((one) => one.metric === metric);
   const rows = [...relativeSigmas].map(([name, relativeSigma]) => ({ name, before: engine.start[name], fitted: coefficients[name], relativeSigma }));
-  const byName = (value: (row: FittedCoefficient) => number) => (
-    Object.fromEntries(rows.map((row) => [row.name, Number(value(row).toPrecision(4))])));
-  const calibration: CalibrationSpec = {
-    coefficientSet: engine.coefficientSet,
-    accelerator: engine.accelerator,
-    weights: engine.weights,
-    ...engineName === undefined ? {} : { engine: engineName },
-    [pool]: byName((row) => row.fitted),
-    [`${pool}RelativeSigmas`]: byName((row) => row.relativeSigma),
-    [`${pool}Correlations`]: roundedCorrelations(correlations),
-    ...Object.fromEntries(METRICS.flatMap((metric) => {
-      const sigma = misfitSigma((held ?? []).map((one) => only(metric, one)), engine.spread[metric]);
-      return sigma === undefined ? [] : [[`${metric}RelativeSigma`, Number(sigma.toPrecision(4))]];
-    })),
-    source: `calibrate of ${files.map((file) => basename(file)).join(', ')}: ${fitted.length} times of ${engine.hardware}`,
-  };
   const metrics = METRICS.filter((metric) => only(metric, fitted).length > 0).map((metric): CalibratedMetric => ({
     metric,
     meanSeconds: mean(only(metric, fitted).map(({ measured }) => measured)),
@@ -245,6 +230,21 @@ function calibrated(
     fitted: score(only(metric, fitted)),
     heldOut: held && only(metric, held.flat()).length > 0 ? score(only(metric, held.flat())) : undefined,
   }));
+  const calibration: CalibrationSpec = {
+    coefficientSet: engine.coefficientSet,
+    accelerator: engine.accelerator,
+    weights: engine.weights,
+    model: engine.modelId,
+    ...engineName === undefined ? {} : { engine: engineName },
+    ...fittedCoefficients(pool, fitOfAll),
+    ...Object.fromEntries(METRICS.flatMap((metric) => {
+      const sigma = misfitSigma((held ?? []).map((one) => only(metric, one)), engine.spread[metric]);
+      return sigma === undefined ? [] : [[`${metric}RelativeSigma`, Number(sigma.toPrecision(4))]];
+    })),
+    ...Object.fromEntries(metrics.flatMap(({ metric, heldOut: judged }) => (
+      judged === undefined ? [] : [[`${metric}HeldOut`, { times: judged.count, meanError: Number(judged.mape.toPrecision(4)) }]]))),
+    source: `calibrate of ${files.map((file) => basename(file)).join(', ')}: ${fitted.length} times of ${engine.hardware}`,
+  };
   const useless = uselessness(score(before), score(fitted), metrics);
   return {
     hardware: engine.hardware,

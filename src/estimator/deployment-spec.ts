@@ -321,6 +321,17 @@ export interface LinkSpec {
 }
 
 /**
+ * What predictions of measurements that were left out of a fit were off by.
+ */
+export interface HeldOutSpec {
+  /** Measured times that were left out, in turn. */
+  readonly times: number;
+
+  /** Mean of the sizes of their relative errors, 0.05 for 5 %. */
+  readonly meanError: number;
+}
+
+/**
  * Coefficients measured by the user.
  */
 export interface CalibrationSpec {
@@ -410,6 +421,27 @@ export interface CalibrationSpec {
    * @default 0
    */
   readonly tpotRelativeSigma?: number;
+
+  /**
+   * Id of the model that was measured, such as `llama-3.1-8b`: estimates of others are less sure of what they rest on.
+   *
+   * @default - the model of the spec
+   */
+  readonly model?: string;
+
+  /**
+   * What predicted times to the first token were off by on measurements that were left out of the fit: estimates are so sure of what they rest on.
+   *
+   * @default - not known
+   */
+  readonly ttftHeldOut?: HeldOutSpec;
+
+  /**
+   * What predicted times per output token were off by on measurements that were left out of the fit.
+   *
+   * @default - not known
+   */
+  readonly tpotHeldOut?: HeldOutSpec;
 
   /**
    * Where these come from.

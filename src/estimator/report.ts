@@ -1,9 +1,9 @@
 import { bottleneckOf } from './bottleneck';
 import { predictionSigmas } from './calibration/calibration';
 import { END_TO_END, TPOT, TTFT } from './closed-form';
+import { confidence } from './confidence';
 import { usdPerMillionTokens } from './cost';
-import { Confidence, Estimate, EstimateOutcome, LatencyEstimate, ObjectiveVerdict, Range, StageEstimate } from './estimate';
-import { ratesOf } from './routing-rates';
+import { Estimate, EstimateOutcome, LatencyEstimate, ObjectiveVerdict, Range, StageEstimate } from './estimate';
 import { Counts, Service } from './service';
 import { DRAWS, interval } from './uncertainty';
 import { vendorClaims } from './vendor-claims';
@@ -172,39 +172,4 @@ function filledSpec(service: Service, prefillInstances: number, decodeInstances:
       ...known(decode),
     },
   };
-}
-
-function confidence(service: Service, unstable: number): Confidence {
-  const { prefill, decode, plant } = service.resolved;
-  const sets = prefill === undefined || prefill.set.name === decode.set.name ? [decode.set] : [prefill.set, decode.set];
-  const reasons = sets.map((set) => set.reason);
-  let low = sets.some((set) => set.confidence === 'low');
-  if (plant.model.experts > 0 && sets.some((set) => set.name.startsWith('trainium'))) {
-    low = true;
-    reasons.push('prefill of mixture-of-experts models on Neuron differs tenfold between published kernels');
-  }
-  if (unstable > DRAWS / 10) {
-    low = true;
-    reasons.push(`in ${unstable} of ${DRAWS} draws of the coefficients the load exceeds the capacity`);
-  }
-  const burst = service.form.burstLoad;
-  if (burst > 1) {
-    low = true;
-    reasons.push(`bursts bring ${(burst * 100).toFixed(0)} % of what the engines write at most, and the closed form sees too few requests wait for a slot then: `
-      + 'simulate tells how long');
-  }
-  const { minPromptTokens = 0 } = service.aggregated ? {} : ratesOf(service);
-  const { weights, inputTokens, cachedTokens } = plant.classes;
-  const kept = weights.reduce((sum, weight, i) => sum + (inputTokens[i] - cachedTokens[i] < minPromptTokens ? weight : 0), 0);
-  if (kept > 0) {
-    reasons.push(`a router lets decode engines read prompts below ${minPromptTokens} tokens, ${Number((kept * 100).toPrecision(2))} % of them, which are taken as handed on `
-      + 'here: simulate --route tells what that changes');
-  }
-  const measured = ['prefill', 'kv-transfer', 'decode', 'aggregated']
-    .filter((stage) => service.stages().some((existing) => existing.name === stage))
-    .flatMap((stage) => service.coefficients(stage));
-  if (burst <= 1 && measured.every((coefficient) => coefficient.relativeSigma === 0)) {
-    return { level: 'high', reason: 'every coefficient is measured by the user' };
-  }
-  return { level: low ? 'low' : 'medium', reason: [...new Set(reasons)].join('; ') };
 }

@@ -3,7 +3,7 @@ import { ArchitectureSpec, ModelArchitecture, Precision } from '../model';
 import { Problem, Problems, ProblemsError, shown } from '../problems';
 import { ServiceLevelObjective, Workload } from '../workload';
 import { foreignCalibrationProblems } from './calibration/calibrated-pools';
-import { COEFFICIENT_SETS, correlationProblems, measuredProblems, predictionSigmaProblems, sigmaProblems } from './calibration/calibration';
+import { COEFFICIENT_SETS, correlationProblems, heldOutProblems, measuredProblems, predictionSigmaProblems, sigmaProblems } from './calibration/calibration';
 import { PURCHASE_OPTIONS } from './cost';
 import { DecodeSpec, DeploymentSpec, SpeculationSpec, PoolSpec } from './deployment-spec';
 import { machineOf } from './machine';
@@ -131,6 +131,9 @@ export function specProblems(spec: DeploymentSpec): Problem[] {
     }
     for (const spread of ['ttftRelativeSigma', 'tpotRelativeSigma'] as const) {
       problems.push(...predictionSigmaProblems(calibration[spread], `calibration.${spread}`));
+    }
+    for (const heldOut of ['ttftHeldOut', 'tpotHeldOut'] as const) {
+      problems.push(...heldOutProblems(calibration[heldOut], `calibration.${heldOut}`));
     }
   });
   return problems;

@@ -249,8 +249,13 @@ describe('the command', () => {
     expect(errors['held out'][0]).toBe(6);
     expect(errors['held out'][1]).toBeLessThan(15);
     const calibration = JSON.parse(readFileSync(join(folder, 'calibration.json'), 'utf8'));
-    expect(Object.keys(calibration)).toEqual(['coefficientSet', 'accelerator', 'weights', 'decode', 'decodeRelativeSigmas', 'decodeCorrelations', 'ttftRelativeSigma', 'tpotRelativeSigma', 'source']);
-    expect(calibration.source).toBe('calibrate of steps.json: 6 times of trn1.32xlarge');
+    expect(Object.keys(calibration)).toEqual([
+      'coefficientSet', 'accelerator', 'weights', 'model', 'decode', 'decodeRelativeSigmas', 'decodeCorrelations', 'ttftRelativeSigma', 'tpotRelativeSigma', 'tpotHeldOut',
+      'source',
+    ]);
+    expect(calibration).toMatchObject({
+      model: 'llama-3.1-8b', tpotHeldOut: { times: 6, meanError: expect.closeTo(errors['held out'][1] / 100, 3) }, source: 'calibrate of steps.json: 6 times of trn1.32xlarge',
+    });
 
     const tpotOf = (spec: object) => {
       write('spec.json', spec);

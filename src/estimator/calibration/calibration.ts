@@ -9,6 +9,7 @@ import * as unmeasured from './unmeasured.json';
 import { nearestNames } from '../../nearest';
 import { Problem } from '../../problems';
 import { choleskyFactor } from '../cholesky';
+import { HeldOutSpec } from '../deployment-spec';
 import { COEFFICIENT_NAMES, CoefficientName, Coefficients } from '../phases/coefficients';
 import { ModelShape } from '../phases/shapes';
 
@@ -45,6 +46,14 @@ export interface PredictionSpreads {
   readonly tpot?: PredictionSpread;
 }
 
+/** What coefficients that the user measured were judged by. */
+export interface OwnEvidence {
+  /** Model that was measured; that of the spec if undefined. */
+  readonly model?: string;
+  readonly ttft?: HeldOutSpec;
+  readonly tpot?: HeldOutSpec;
+}
+
 /** The coefficients of one accelerator. */
 export interface CoefficientSet {
   readonly name: string;
@@ -58,6 +67,8 @@ export interface CoefficientSet {
   readonly correlations?: Correlations;
   /** Of dense models and of mixtures of experts. */
   readonly predictions?: { readonly dense?: PredictionSpreads; readonly experts?: PredictionSpreads };
+  /** Of coefficients that the user measured. */
+  readonly evidence?: OwnEvidence;
 }
 
 const SETS: readonly CoefficientSet[] = [trainium1, trainium2, trainium3, h100, h200, b200, cs3, unmeasured];
@@ -96,6 +107,9 @@ export interface MeasuredCoefficients {
   /** Spreads of predictions of measurements that were left out; 0 where there is none. */
   readonly ttftRelativeSigma?: number;
   readonly tpotRelativeSigma?: number;
+  readonly ttftHeldOut?: HeldOutSpec;
+  readonly tpotHeldOut?: HeldOutSpec;
+  readonly model?: string;
   readonly source?: string;
 }
 
@@ -118,6 +132,7 @@ export function withMeasured(set: CoefficientSet, measured: MeasuredCoefficients
     coefficients: { ...set.coefficients, ...Object.fromEntries(own) },
     correlations: { ...withoutNames(set.correlations ?? {}, values), ...correlations },
     predictions: { dense: spreads, experts: spreads },
+    evidence: { model: measured.model, ttft: measured.ttftHeldOut, tpot: measured.tpotHeldOut },
   };
 }
 
@@ -189,6 +204,22 @@ export function sigmaProblems(sigmas: unknown, measured: unknown, path: string):
       rule: 'CalibrationSpreadOutOfRange', path: `${path}.${name}`, value, message: `the spread is not a number from 0 to ${MAX_SIGMA}`, mend: 'give a standard deviation of the logarithm, such as 0.1',
     }];
   });
+}
+
+/** What is wrong with what a calibration was judged by. */
+export function heldOutProblems(heldOut: unknown, path: string): Problem[] {
+  if (heldOut === undefined) {
+    return [];
+  }
+  const { times, meanError } = Object(heldOut) as { [name: string]: unknown };
+  const isRight = Number.isSafeInteger(times) && (times as number) > 0 && typeof meanError === 'number' && meanError >= 0 && Number.isFinite(meanError);
+  return isRight ? [] : [{
+    rule: 'CalibrationHeldOutInvalid',
+    path,
+    value: JSON.stringify(heldOut),
+    message: 'what was held out is not a number of times, and what they were off by on average',
+    mend: 'give it as "calibrate" wrote it, such as {"times": 40, "meanError": 0.05}',
+  }];
 }
 
 /** Wrong names or values in the correlations of coefficients that the user gave. */

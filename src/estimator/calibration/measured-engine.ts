@@ -1,6 +1,6 @@
 import { fill, predictionSigmas } from './calibration';
 import { MeasuredEngine } from './measurements';
-import { Precision } from '../../model';
+import { ModelArchitecture, Precision } from '../../model';
 import { DeploymentSpec } from '../deployment-spec';
 import { chipOf } from '../machine';
 import { Coefficients } from '../phases/coefficients';
@@ -19,6 +19,7 @@ export type MeasuredPool = 'prefill' | 'decode';
 export interface EngineOfSpec extends MeasuredEngine {
   readonly hardware: string;
   readonly accelerator: string;
+  readonly modelId: string;
   /** Number format of its weights. */
   readonly weights: string;
   readonly tensorParallelDegree: number;
@@ -60,6 +61,7 @@ export function engineOfSpec(spec: DeploymentSpec, pool: MeasuredPool, stepToken
     },
     hardware: resolved.hardware,
     accelerator: chipOf(spec[pool]!)!,
+    modelId: ModelArchitecture.fromSpec(spec.model).id,
     weights: spec.precision?.weights ?? Precision.BF16,
     tensorParallelDegree: resolved.tensorParallelDegree,
     coefficientSet: resolved.set.name,
