@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { attempt } from './attempt';
-import { AskedEngine, ToldMeasurements, readMeasurements } from './measurement-file';
+import { AskedEngine, GivenNumbers, ToldMeasurements, readMeasurements } from './measurement-file';
 import { readSpec } from './spec-file';
 import { NO_PROGRESS_BAR, percent, progressBar, table, time } from './text-table';
 import { checkWritable, writing } from './written-file';
@@ -18,6 +18,7 @@ import { CoefficientName } from '../estimator/phases/coefficients';
 import { Refused } from '../estimator/refused';
 import { ModelArchitecture } from '../model';
 import { Problem, Problems } from '../problems';
+import { MAX_TOKENS } from '../workload/limits';
 
 const METRICS = ['ttft', 'tpot'] as const;
 
@@ -42,6 +43,9 @@ export interface CalibrateOptions {
   readonly set: string[];
   readonly pool: MeasuredPool;
   readonly maxNumBatchedTokens?: string;
+  readonly inputTokens?: string;
+  readonly outputTokens?: string;
+  readonly batchSize?: string;
   readonly out?: string;
 }
 
@@ -118,12 +122,23 @@ export function calibrate(files: readonly string[], options: CalibrateOptions, p
       mend: 'give what the engine was started with',
     });
   }
+  const lengths = [
+    ['--input-tokens', 'inputTokens', options.inputTokens], ['--output-tokens', 'outputTokens', options.outputTokens], ['--batch-size', 'sequences', options.batchSize],
+  ] as const;
+  for (const [path, , text] of lengths) {
+    if (text !== undefined && !(/^[1-9]\d*$/.test(text) && Number(text) <= MAX_TOKENS)) {
+      problems.push({
+        rule: 'RecordLengthInvalid', path, value: JSON.stringify(text), message: `this is no whole number from 1 to ${MAX_TOKENS}`, mend: 'give what was measured with, in digits alone',
+      });
+    }
+  }
+  const ofAll: GivenNumbers = Object.fromEntries(lengths.flatMap(([, field, text]) => text === undefined ? [] : [[field, Number(text)]]));
   const stepTokens = Number(given ?? spec?.decode.maxBatchedTokens ?? DEFAULT_STEP_TOKENS);
   const { engine, refusal }: KnownEngine = spec === undefined ? {} : knownEngine(spec, options.pool, stepTokens);
   const measurements = attempt(problems, () => readMeasurements(files, engine && {
     seconds: leastTokenSeconds(engine),
     reason: `a tenth of the time in which ${engine.hardware} reads the weights at its peak bandwidth`,
-  }, engine && askedEngine(spec!, engine)));
+  }, engine && askedEngine(spec!, engine), ofAll));
   const asked = spec?.engine;
   problems.push(...otherEngineProblems(asked, engine, options.pool, measurements));
   if (measurements !== undefined && !hasTimes(measurements)) {

@@ -126,9 +126,9 @@ async function main(): Promise<void> {
     });
 
   specCommand(program, 'simulate', 'every request of a deployment, from event to event')
-    .option('--requests <count>', 'requests to draw from the workload, or to replay of --trace (default: all of the trace, also of the spec\'s own, else 10000)')
+    .option('--requests <count>', 'requests to draw from the workload, or to replay of --trace (default: all of the trace, also of the spec\'s own; ten for each client; else 10000)')
     .option('--seed <number>', 'seed of the random numbers (default: 0)')
-    .option('--concurrency <clients>', 'clients that each send the next request when the last one is answered, in place of the rate')
+    .option('--concurrency <clients>', 'clients that each send the next request when the last one is answered, in place of the rate; lengths vary by 5 %')
     .option('--trace <file>', 'replays recorded requests, in place of the workload\'s')
     .option('--against <log>', 'replays the requests of a measured run, which calibrate reads too, and tells how far the times of each are off')
     .option('--route [tokens]', 'lets the router decide who reads each prompt, handing on those of at least so many tokens (default: the estimator\'s), and by hash_ids of a trace which engine')
@@ -154,6 +154,9 @@ async function main(): Promise<void> {
     .option('--set <path=value>', 'puts a value into the spec; may be repeated', collect, [])
     .addOption(new Option('--pool <pool>', 'the pool that was measured').choices(['prefill', 'decode']).default('decode'))
     .option('--max-num-batched-tokens <tokens>', 'tokens of a step of the engine; the spec\'s decode.maxBatchedTokens, or 2048, unless given')
+    .option('--input-tokens <tokens>', 'length of the prompts of records that do not say it, as tables whose heading does')
+    .option('--output-tokens <tokens>', 'length of the answers of records that do not say it')
+    .option('--batch-size <sequences>', 'sequences that were read and written together in records that do not say it')
     .option('--out <file>', 'writes the calibration to the file, for specs and constructs')
     .addOption(formatOption('text', 'json'))
     .addHelpText('after', CALIBRATE_HELP)

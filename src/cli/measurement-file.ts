@@ -44,6 +44,9 @@ const ANY_TIME: LeastTime = { seconds: 0, reason: 'nothing' };
 /** Fields that are the time to a first token or of one token; that to the last one is compared with that to the first. */
 const TOKEN_TIMES: readonly Field[] = ['ttft', 'tpot', 'step'];
 
+/** What records have that say nothing of it, as tables do whose heading tells it for all of them. */
+export type GivenNumbers = { readonly [field in 'inputTokens' | 'outputTokens' | 'sequences']?: number };
+
 /** The fields of a record that is right. */
 type Numbers = { readonly [field in Field]?: number };
 
@@ -109,14 +112,15 @@ export interface ToldMeasurements extends Measurements {
  * @param files their paths, or `-`.
  * @param least the least that the engine may take to the first token and for each further one; any time if undefined.
  * @param asked the engine that is meant where records are of several; those of others are left out.
+ * @param given what records have that do not say it.
  * @throws ProblemsError with everything that is wrong: files that cannot be read, fields of records, the first of each file one by one, and
  * records that say that they are of several engines, none of which is asked about.
  */
-export function readMeasurements(files: readonly string[], least = ANY_TIME, asked: AskedEngine = {}): ToldMeasurements {
+export function readMeasurements(files: readonly string[], least = ANY_TIME, asked: AskedEngine = {}, given: GivenNumbers = {}): ToldMeasurements {
   const problems: Problem[] = [];
   const read = files.map((file) => {
     const unreadable: Problem[] = [];
-    return { unreadable, held: attempt(unreadable, () => readFile(file, least)) };
+    return { unreadable, held: attempt(unreadable, () => readFile(file, least, given)) };
   });
   const { parts, skipped } = ofEngine(read.flatMap(({ held }) => held?.parts ?? []), asked);
   for (const { unreadable, held } of read) {
@@ -186,7 +190,7 @@ function severalProblems(parts: readonly Part[], asked: AskedEngine): Problem[] 
   });
 }
 
-function readFile(file: string, least: LeastTime): ReadFile {
+function readFile(file: string, least: LeastTime, given: GivenNumbers): ReadFile {
   const name = displayName(file);
   const text = readText(file, MAX_BYTES, EXPECTED).replace(/^\uFEFF/, '');
   const problems = new ToldProblems(name);
@@ -194,7 +198,7 @@ function readFile(file: string, least: LeastTime): ReadFile {
   for (const row of measuredRows(text, name, extname(file).toLowerCase() === '.csv', problems)) {
     const part = partOf(row, parts, name, problems);
     part.records++;
-    const numbers = rightNumbers(row, least, part.problems);
+    const numbers = rightNumbers(row, least, given, part.problems);
     const request = numbers === undefined ? undefined : add(row, numbers, part.measurements, part.problems);
     if (request !== undefined) {
       const run = part.runs.get(row.run) ?? { log: [], last: row };
@@ -239,7 +243,7 @@ function endRuns({ runs, measurements, problems }: Part): void {
 }
 
 /** What a record tells as numbers; undefined where one is not of a size that can be, each of which is a problem. */
-function rightNumbers(row: Row, least: LeastTime, problems: ToldProblems): Numbers | undefined {
+function rightNumbers(row: Row, least: LeastTime, given: GivenNumbers, problems: ToldProblems): Numbers | undefined {
   const bad = FIELDS.filter((field) => {
     const value = row.cells[field]?.value;
     const most = LARGEST[field] ?? Infinity;
@@ -260,7 +264,8 @@ function rightNumbers(row: Row, least: LeastTime, problems: ToldProblems): Numbe
   if (bad.length > 0) {
     return undefined;
   }
-  const numbers: Numbers = Object.fromEntries(FIELDS.map((field) => [field, row.cells[field]?.value]));
+  const told = FIELDS.filter((field) => row.cells[field] !== undefined).map((field) => [field, row.cells[field]!.value]);
+  const numbers: Numbers = { ...given, ...Object.fromEntries(told) };
   const problem = gapProblem(row, numbers, least);
   if (problem !== undefined) {
     problems.add(problem);
@@ -307,10 +312,24 @@ function add({ place, cells, unread }: Row, numbers: Numbers, into: Gathered, pr
       rule: 'MeasurementUnknown',
       path: place,
       message: `a record of ${FIELDS.flatMap((field) => cells[field]?.name ?? []).join(', ') || 'nothing that is known'} is no measurement`,
-      mend: `${cells.inputTokens === undefined && (cells.ttft ?? cells.tpot) !== undefined ? 'say of how many tokens, or ' : ''}give what "calibrate --help" lists${meantInstead(unread, cells)}`,
+      mend: `${missingText(numbers)}give what "calibrate --help" lists${meantInstead(unread, cells)}`,
     });
   }
   return undefined;
+}
+
+/** What a record with the times of a batch lacks to be one, and how it is told for all records of a file. */
+function missingText({ ttft, tpot, inputTokens, outputTokens, sequences, concurrency, arrival }: Numbers): string {
+  if (ttft === undefined) {
+    return '';
+  }
+  const missing = [
+    ...inputTokens === undefined ? [['inputTokens', '--input-tokens']] : [],
+    ...tpot === undefined || outputTokens !== undefined ? [] : [['outputTokens', '--output-tokens']],
+    ...tpot === undefined || (sequences ?? concurrency ?? arrival) !== undefined ? [] : [['batchSize', '--batch-size']],
+  ];
+  return missing.length === 0 ? ''
+    : `add ${missing.map(([column]) => column).join(', ')}, give ${missing.map(([, option]) => option).join(', ')} where they are the same for all records, or `;
 }
 
 /** What names that are not known may be meant to be. */

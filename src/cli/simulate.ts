@@ -123,6 +123,14 @@ export function simulationText(simulation: Simulation): string {
       ['requests per second', number(simulation.requestsPerSecond), '', '', '', '', '', ''],
       ['requests per second that kept the objective', number(simulation.keptRequestsPerSecond), '', '', '', '', '', ''],
     ], 1),
+    ...simulation.tiers.length === 0 ? [] : [table([
+      ['service tier', 'requests', '', 'avg', 'min', 'max', 'p50', 'p90', 'p95', 'p99'],
+      ...simulation.tiers.flatMap(({ serviceTier, requests, ttftSeconds, tpotSeconds, endToEndSeconds }) => [
+        [serviceTier, String(requests), ...row('time to first token', ttftSeconds)],
+        ...tpotSeconds ? [['', '', ...row('time per output token', tpotSeconds)]] : [],
+        ['', '', ...row('end to end', endToEndSeconds)],
+      ]),
+    ], 3)],
     table([
       ['stage', 'engines', 'share of time with work', 'mean batch'],
       ...simulation.stages.map((stage) => (

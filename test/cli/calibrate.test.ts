@@ -186,7 +186,7 @@ describe('measurements', () => {
       '^\\[a\\.csv:2\\] ttftMs is not a number above 0, got: -1 .*', '\\[a\\.csv:3\\] ttftMs is not a number above 0, here and in 29 more places, got: 0 .*$',
     ].join('\\n'))],
     ['times without lengths', 'a.csv', 'Scenario,TTFT (P50 in ms),TPOT (P50 in ms)\nnone,814.2,19.6\ndrafts,870.1,5.3\n',
-      /^\[a\.csv:2\] a record of TTFT \(P50 in ms\), TPOT \(P50 in ms\) is no measurement, here and in 1 more place \(say of how many tokens, or give /],
+      /^\[a\.csv:2\] a record of TTFT \(P50 in ms\), TPOT \(P50 in ms\) is no measurement, here and in 1 more place \(add inputTokens, outputTokens, batchSize, give --input-tokens, --output-tokens, --batch-size where they are the same for all records, or give /],
     ['a table of metrics of an open loop', 'a.csv', 'Metric,avg,max,p50\nEffective Concurrency,3.98,7,4\nTime to First Token (ms),250,300,250\n', /the summary is of no closed loop/],
     ['requests of genai-perf without counts', 'a.json', {
       experiments: [{ requests: [{ timestamp: 1e9, response_timestamps: [2e9], response_outputs: [{ response: 'data: {"choices":[{"text":"a"}]}' }] }] }],
@@ -194,6 +194,17 @@ describe('measurements', () => {
   ])('of %s are refused', (_, name, content, message) => {
     expect(refusal(name, content)).toMatch(message);
   });
+});
+
+test('what the heading of a table says of all its records is given by options', () => {
+  const file = write('table.csv', 'Scenario,TTFT (P50 in ms),TPOT (P50 in ms)\nnone,814.2,19.6\n');
+  const { prompts, steps } = readMeasurements([file], undefined, undefined, { inputTokens: 10_000, outputTokens: 1500, sequences: 1 });
+  expect(prompts).toEqual([{ inputTokens: 10_000, prompts: 1, ttftSeconds: expect.closeTo(0.8142, 9) }]);
+  expect(steps).toEqual([{ sequences: 1, contextTokens: 10_750, stepSeconds: expect.closeTo(0.0196, 9) }]);
+  // what a record says itself counts
+  const own = write('own.csv', 'inputTokens,ttftMs\n100,50\n');
+  expect(readMeasurements([own], undefined, undefined, { inputTokens: 10_000 }).prompts)
+    .toEqual([{ inputTokens: 100, ttftSeconds: expect.closeTo(0.05, 9) }]);
 });
 
 test('files of two models are refused together, and taken one by one', () => {

@@ -46,6 +46,7 @@ test('every request as a line of JSON, the same for the same seed', () => {
     inputTokens: expect.any(Number),
     cachedTokens: 0,
     outputTokens: expect.any(Number),
+    serviceTier: 'default',
     ttftSeconds: expect.any(Number),
     tpotSeconds: expect.any(Number),
     endToEndSeconds: expect.any(Number),

@@ -65,7 +65,7 @@ describe('a queue', () => {
 
   // GI/M/c with the arrivals of the simulation
   test.each([[1, 0.3, 20], [1, 0.8, 4], [4, 0.6, 20], [16, 0.8, 4], [16, 0.9, 20]])('%d servers, load %d, scv %d: as simulated', (servers, load, scv) => {
-    const arrivals = new RandomArrivals(1, 1e6, 0, 1, scv, Float64Array.of(1));
+    const arrivals = new RandomArrivals(1, 1e6, 1, scv, Float64Array.of(1));
     const service = new Random(2, 0);
     const free = new Float64Array(servers);
     let [waiting, seconds] = [0, 0];

@@ -61,11 +61,12 @@ const mixed: DeploymentSpec = trn2({
 describe('against the closed form', () => {
   test.each([['apart', apart], ['aggregated', aggregated]])('one client meets the service times, %s', (_, spec) => {
     const { form } = solved({ ...spec, workload: { ...spec.workload, requestsPerSecond: 1e-9 } });
-    const { ttftSeconds, tpotSeconds, endToEndSeconds } = simulated(spec, { concurrency: 1, requests: 50 });
+    const { ttftSeconds, tpotSeconds, endToEndSeconds } = simulated(spec, { concurrency: 1, requests: 2510 });
     expect(ttftSeconds.avg / form.latencies[0]).toBeCloseTo(1, 2);
     expect(tpotSeconds!.avg / form.latencies[5]).toBeCloseTo(1, 3);
     expect(endToEndSeconds.avg / form.latencies[10]).toBeCloseTo(1, 3);
-    expect(endToEndSeconds.max / endToEndSeconds.min).toBeCloseTo(1, 9);
+    // lengths vary by a twentieth either way
+    expect(endToEndSeconds.max / endToEndSeconds.min).toBeLessThan(1.05 / 0.95);
   });
 
   test('engines with few slots wait for those of all engines', () => {
@@ -161,7 +162,7 @@ describe('the steady state', () => {
     expect(steadiness!.isSteady).toBe(false);
     expect(steadiness!.ttftErrorShare).toBeGreaterThan(0.1);
     expect(steadiness!.requestsNeeded).toBeGreaterThan(10_000);
-    expect(simulated(loaded(apart, 0.97), { concurrency: 4 }).steadiness!.isSteady).toBe(true);
+    expect(simulated(loaded(apart, 0.97), { concurrency: 4, requests: 1000 }).steadiness).toBeUndefined();
     expect(simulated(loaded(apart, 0.3)).steadiness).toEqual({ ttftErrorShare: expect.any(Number), isSteady: true });
   });
 
@@ -322,7 +323,23 @@ describe('what cannot be simulated', () => {
     const { preemptions, requests, outputTokensPerSecond, durationSeconds } = simulated(spec, { concurrency: 500, requests: 500 });
     expect(preemptions).toBeGreaterThan(0);
     expect(requests).toBe(500);
-    expect(outputTokensPerSecond * durationSeconds).toBeCloseTo(500 * 8000, 3);
+    expect(outputTokensPerSecond * durationSeconds / (500 * 8000)).toBeCloseTo(1, 3);
+  });
+
+  test('each service tier has latencies of its own, those of all its requests', () => {
+    const lengthClasses = mixed.workload.lengthClasses.map((one, i) => ({ ...one, serviceTier: i === 0 ? 'flex' : 'priority' }));
+    const spec = { ...mixed, workload: { ...mixed.workload, lengthClasses } };
+    const observer = new Seen();
+    const { tiers, requests } = simulated(loaded(spec, 0.8), { requests: 2000, observer });
+    expect(tiers.map(({ serviceTier }) => serviceTier)).toEqual(['priority', 'flex']);
+    expect(tiers.reduce((sum, tier) => sum + tier.requests, 0)).toBe(requests);
+    for (const { serviceTier, requests: count, ttftSeconds, endToEndSeconds } of tiers) {
+      const own = observer.requests.filter((one) => one.serviceTier === serviceTier);
+      expect(own.length).toBe(count);
+      expect(ttftSeconds.avg).toBeCloseTo(own.reduce((sum, one) => sum + one.ttftSeconds, 0) / count, 9);
+      expect(endToEndSeconds.max).toBe(Math.max(...own.map((one) => one.endToEndSeconds)));
+    }
+    expect(simulated(mixed, { requests: 100 }).tiers).toEqual([]);
   });
 
   test('a trace whose prompts the memory of the prefill engines does not hold is refused', () => {

@@ -1,22 +1,13 @@
 import { ClosedLoop, MeasuredEngine } from './measurements';
 import { mean } from './score';
+import { NEARLY_ALIKE, ROUNDS, loopLengths } from '../closed-loop-requests';
 import { Coefficients } from '../phases/coefficients';
 import { mixedStepSeconds } from '../phases/mixed';
 import { prefillAttentionFlops } from '../phases/prefill';
 import { kvReadBytes } from '../phases/shapes';
 
-/** Requests that each client of a closed loop is taken to have sent, in rounds: benchmarks of servers send ten for each of concurrency by custom. */
-const ROUNDS = 10;
-
 /** Steps per doubling of a step's tokens that are told apart; those that are not are taken at their means, as all else in a step's time is linear. */
 const STEPS_PER_DOUBLING = 32;
-
-/** Shares whose multiples' fractions fill a range evenly (Roberts's sequence): lengths are drawn by them. */
-const INPUT_STRIDE = 0.7548776662466927;
-const OUTPUT_STRIDE = 0.5698402909980532;
-
-/** Lengths that nobody drew vary by this share either way: requests of the same length would stay in step for ever, and no loop of a real server does. */
-const LEAST_VARIATION = 0.05;
 
 /** How often the mean request waits for steps that are alike, and sums over them. */
 interface Steps {
@@ -153,14 +144,12 @@ export class ClosedLoopSteps {
 }
 
 /** Between which shares of the named lengths a loop's lengths are. */
-function sharesOf({ shortestShare }: ClosedLoop): [number, number] {
-  return shortestShare === undefined ? [1 - LEAST_VARIATION, 1 + LEAST_VARIATION] : [shortestShare, 1];
+function sharesOf({ shortestShare }: ClosedLoop): readonly [number, number] {
+  return shortestShare === undefined ? NEARLY_ALIKE : [shortestShare, 1];
 }
 
 function requestOf(loop: ClosedLoop, index: number): Request {
-  const [least, most] = sharesOf(loop);
-  const length = (named: number, stride: number) => Math.max(1, Math.round(named * (least + (most - least) * (index * stride % 1))));
-  return { inputTokens: length(loop.inputTokens, INPUT_STRIDE), outputTokens: length(loop.outputTokens, OUTPUT_STRIDE), read: 0, written: 0 };
+  return { ...loopLengths(loop, index, sharesOf(loop)), read: 0, written: 0 };
 }
 
 function add(to: Map<number, Steps>, step: Omit<Steps, 'count'>, count: number): void {

@@ -2,38 +2,31 @@ import { Problem, Problems } from '../../problems';
 import { DEFAULT_PREFIX_LOAD_FACTOR, PathExpectation, PathRates, SERVICE_TIERS } from '../../routing';
 import { RequestTrace } from '../../workload';
 import { Refusal } from '../estimate';
-import { kvBytes } from '../phases/shapes';
 import { routingRates } from '../routing-rates';
 import { Counts, Service } from '../service';
 import { HELD, MISSED } from '../verdict';
-import { Arrivals, RandomArrivals, RecordedArrivals } from './arrivals';
 import { EventEngine } from './event-engine';
 import { FleetTables, fleetTables } from './fleet-tables';
 import { Histogram } from './histogram';
+import { Load, loadOf } from './load';
 import { MixedFleet } from './mixed-fleet';
 import { Outages } from './outages';
-import { Recorder } from './recorder';
-import { RequestLengths, requestLengths } from './request-lengths';
+import { Recorder, TierLatencies } from './recorder';
+import { RequestLengths } from './request-lengths';
 import { FleetRouting } from './routing';
+import { canServe } from './servable';
 import {
-  InstanceFailure, SimulatedLatency, SimulatedRouting, SimulatedStage, SimulatedVerdict, Simulation, SimulationOptions,
+  InstanceFailure, SimulatedLatency, SimulatedRouting, SimulatedStage, SimulatedTier, SimulatedVerdict, Simulation, SimulationOptions,
   SimulationOutcome,
 } from './simulation';
 import { steadinessOf } from './steadiness';
 
-const DEFAULT_REQUESTS = 10_000;
 /** Engines of a pool: some 2 KB each. */
 const MAX_ENGINES = 100_000;
 /** Requests that a refusal names. */
 const MOST_TOLD = 5;
 
 type FleetRun = EventEngine | MixedFleet;
-
-interface Load {
-  readonly name: string;
-  readonly lengths: RequestLengths;
-  readonly arrivals: Arrivals;
-}
 
 /**
  * Simulates a service at these counts.
@@ -68,7 +61,7 @@ function run(
   service: Service, counts: Counts, options: SimulationOptions, load: Load, fleet: FleetTables, routing: FleetRouting | undefined,
 ): SimulationOutcome {
   const { spec } = service;
-  const recorder = new Recorder(fleet, load.arrivals.requests, spec.objective, options.observer);
+  const recorder = new Recorder(fleet, load.lengths.ranks, load.arrivals.requests, spec.objective, options.observer);
   const { prefill, decode } = service.resolved.plant;
   const outages = new Outages(options.failures ?? [], (pool) => (pool === 'prefill' ? prefill! : decode).enginesPerInstance, fleet.overheadSeconds);
   const engine = fleet.chunked === undefined
@@ -94,9 +87,9 @@ function run(
     failedRequests: recorder.failures,
     readByDecodeRequests: recorder.readByDecode,
     durationSeconds,
-    ttftSeconds: latency(recorder.firstToken),
-    tpotSeconds: recorder.perToken.count > 0 ? latency(recorder.perToken) : undefined,
-    endToEndSeconds: latency(recorder.endToEnd),
+    ...latencies(recorder),
+    tiers: recorder.tiers.flatMap((tier, rank): SimulatedTier[] => (
+      tier.endToEnd.count === 0 ? [] : [{ serviceTier: SERVICE_TIERS[rank], requests: tier.endToEnd.count, ...latencies(tier) }])),
     outputTokensPerSecond: recorder.outputTokens / durationSeconds,
     requestsPerSecond: answered / durationSeconds,
     keptRequestsPerSecond: recorder.good / durationSeconds,
@@ -105,7 +98,7 @@ function run(
     prefixHitRate: recorder.cachedTokens / recorder.inputTokens,
     evictedBlocks: engine.evictedBlocks,
     backlogGrows: options.concurrency === undefined && grows(engine, fleet, load.arrivals.requests),
-    steadiness: options.trace === undefined && !options.failures?.length ? steadinessOf(recorder.firstTokenMeans, load.arrivals.requests) : undefined,
+    steadiness: load.name === 'open-loop' && !options.failures?.length ? steadinessOf(recorder.firstTokenMeans, load.arrivals.requests) : undefined,
     stages: stages(engine, fleet, durationSeconds),
     objectives: verdicts(service, recorder),
   };
@@ -164,6 +157,10 @@ function stages(engine: FleetRun, fleet: FleetTables, seconds: number): Simulate
   ];
 }
 
+function latencies({ firstToken, perToken, endToEnd }: TierLatencies): Pick<SimulatedTier, 'ttftSeconds' | 'tpotSeconds' | 'endToEndSeconds'> {
+  return { ttftSeconds: latency(firstToken), tpotSeconds: perToken.count > 0 ? latency(perToken) : undefined, endToEndSeconds: latency(endToEnd) };
+}
+
 function latency(of: Histogram): SimulatedLatency {
   return {
     avg: of.sum / of.count,
@@ -173,27 +170,6 @@ function latency(of: Histogram): SimulatedLatency {
     p90: of.quantile(0.9),
     p95: of.quantile(0.95),
     p99: of.quantile(0.99),
-  };
-}
-
-function loadOf(service: Service, { trace, concurrency, seed, requests }: SimulationOptions): Load {
-  const { workload } = service.spec;
-  if (trace === undefined) {
-    const { classes: { weights }, arrivalScv } = service.resolved.plant;
-    return {
-      name: concurrency === undefined ? 'open-loop' : 'closed-loop',
-      lengths: requestLengths(workload.lengthClasses),
-      arrivals: new RandomArrivals(seed ?? 0, requests ?? DEFAULT_REQUESTS, concurrency ?? 0, service.rate, arrivalScv, weights),
-    };
-  }
-  const replayed = requests === undefined ? trace.requests : trace.requests.slice(0, requests);
-  const tells = replayed.some(({ prefixIds }) => prefixIds !== undefined);
-  return {
-    name: 'trace',
-    lengths: requestLengths(replayed, tells ? replayed.map(({ prefixIds = [] }) => prefixIds) : undefined),
-    arrivals: new RecordedArrivals(
-      Float64Array.from(replayed, (request) => request.arrivalSeconds), Int32Array.from(replayed, (_, i) => i),
-    ),
   };
 }
 
@@ -211,15 +187,12 @@ function tooLarge({ resolved: { plant } }: Service, counts: Counts): Refusal | u
   return undefined;
 }
 
-function unfit(service: Service, { kinds, kvMemoryBytes, aggregated, caching }: FleetTables, trace: RequestTrace | undefined): Refusal | undefined {
-  const { spec, resolved: { plant: { model, prefill } } } = service;
-  const most = (limit: number | undefined) => limit ?? model.maxContextTokens;
+function unfit(service: Service, { kinds, aggregated, caching }: FleetTables, trace: RequestTrace | undefined): Refusal | undefined {
+  const blocksOf = (tokens: number) => Math.ceil(tokens / (caching?.prefixes.blockTokens ?? 1));
   const unfitting = Array.from(kinds.inputTokens.keys()).filter((i) => {
-    const input = kinds.inputTokens[i];
-    return input + kinds.outputTokens[i] > most(spec.decode.maxSequenceTokens) || kinds.kvBytes[i] > kvMemoryBytes
-      || (!aggregated && (input + 1 > most(spec.prefill!.maxSequenceTokens)
-        || kvBytes(model, input) * prefill!.engine.kvCopies > prefill!.kvMemoryBytes))
-      || (caching !== undefined && Math.ceil((aggregated ? input + kinds.outputTokens[i] : input) / caching.prefixes.blockTokens) > caching.blocks);
+    const [inputTokens, outputTokens] = [kinds.inputTokens[i], kinds.outputTokens[i]];
+    return !canServe(service, inputTokens, outputTokens)
+      || (caching !== undefined && blocksOf(aggregated ? inputTokens + outputTokens : inputTokens) > caching.blocks);
   });
   const told = unfitting.slice(0, MOST_TOLD).map((i) => {
     const tokens = `${kinds.inputTokens[i]} + ${kinds.outputTokens[i]} tokens`;

@@ -3,7 +3,15 @@ import { Finished } from './event-engine';
 import { FleetTables } from './fleet-tables';
 import { Histogram } from './histogram';
 import { SimulatedRequest, SimulationObserver } from './simulation';
+import { SERVICE_TIERS } from '../../routing';
 import { ObjectiveSpec } from '../../workload';
+
+/** Latencies of the requests of a service tier. */
+export interface TierLatencies {
+  readonly firstToken: Histogram;
+  readonly perToken: Histogram;
+  readonly endToEnd: Histogram;
+}
 
 /**
  * What is kept of finished requests: distributions and sums; and each request for who wants to see it.
@@ -12,6 +20,8 @@ export class Recorder implements Finished {
   public readonly firstToken = new Histogram();
   public readonly perToken = new Histogram();
   public readonly endToEnd = new Histogram();
+  /** The same of each service tier, by its place in `SERVICE_TIERS`; empty where all requests are of one. */
+  public readonly tiers: readonly TierLatencies[];
   /** Means of the times to first token over parts of the run. */
   public readonly firstTokenMeans: BatchMeans;
   /** Requests that were answered with an error, and answered ones whose prompt a decode engine read in place of a prefill engine. */
@@ -30,15 +40,19 @@ export class Recorder implements Finished {
   private readonly endToEndLimit: number;
 
   /**
+   * @param serviceTiers place in `SERVICE_TIERS` of each kind of request.
    * @param requests of the run.
    */
   constructor(
     private readonly fleet: FleetTables,
+    private readonly serviceTiers: Uint8Array,
     requests: number,
     objective: ObjectiveSpec | undefined,
     private readonly observer: SimulationObserver | undefined,
   ) {
     this.firstTokenMeans = new BatchMeans(requests);
+    this.tiers = serviceTiers.every((tier) => tier === serviceTiers[0]) ? []
+      : SERVICE_TIERS.map(() => ({ firstToken: new Histogram(), perToken: new Histogram(), endToEnd: new Histogram() }));
     this.ttftLimit = objective?.ttftSeconds ?? Infinity;
     this.tpotLimit = objective?.tpotSeconds ?? Infinity;
     this.endToEndLimit = objective?.endToEndSeconds ?? Infinity;
@@ -57,6 +71,14 @@ export class Recorder implements Finished {
     if (outputTokens > 1) {
       this.perToken.add(tpot);
     }
+    if (this.tiers.length > 0) {
+      const tier = this.tiers[this.tierOf(kind)];
+      tier.firstToken.add(ttft);
+      tier.endToEnd.add(endToEnd);
+      if (outputTokens > 1) {
+        tier.perToken.add(tpot);
+      }
+    }
     this.outputTokens += outputTokens;
     this.inputTokens += this.fleet.kinds.inputTokens[kind];
     this.cachedTokens += cached;
@@ -74,6 +96,7 @@ export class Recorder implements Finished {
         inputTokens: this.fleet.kinds.inputTokens[kind],
         cachedTokens: cached,
         outputTokens,
+        serviceTier: SERVICE_TIERS[this.tierOf(kind)],
         ttftSeconds: ttft,
         tpotSeconds: outputTokens > 1 ? tpot : undefined,
         endToEndSeconds: endToEnd,
@@ -92,8 +115,14 @@ export class Recorder implements Finished {
       arrivalSeconds: arrival,
       inputTokens: this.fleet.kinds.inputTokens[kind],
       outputTokens: this.fleet.kinds.outputTokens[kind],
+      serviceTier: SERVICE_TIERS[this.tierOf(kind)],
       failedAfterSeconds: failure - arrival,
     });
+  }
+
+  // rows of prompts that decode engines read come after those of all kinds
+  private tierOf(row: number): number {
+    return this.serviceTiers[row % this.serviceTiers.length];
   }
 
   private span(arrival: number, end: number): void {

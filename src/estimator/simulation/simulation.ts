@@ -17,12 +17,13 @@ export interface SimulationOptions {
   /**
    * Requests to simulate, a whole number from 1 to 2,000,000,000.
    *
-   * @default - 10,000; all requests of a trace
+   * @default - 10,000; ten for each client; all requests of a trace
    */
   readonly requests?: number;
 
   /**
    * Clients that each send the next request when the last one is answered (closed loop), their first ones all at once; the workload's rate is not used.
+   * Lengths vary by 5 % either way around those of the workload, as `calibrate` takes it too: in a loop of one length all requests would stay in step for ever.
    *
    * @default - requests come at the workload's rate, whatever is answered (open loop)
    */
@@ -111,6 +112,8 @@ export interface FailedRequest {
   readonly inputTokens: number;
   /** Tokens that it would have generated. */
   readonly outputTokens: number;
+  /** Its service tier: `priority`, `default` or `flex`. */
+  readonly serviceTier: string;
   /** Time from arrival to the error, in seconds. */
   readonly failedAfterSeconds: number;
 }
@@ -148,6 +151,8 @@ export interface SimulatedRequest {
   readonly cachedTokens: number;
   /** Generated tokens. */
   readonly outputTokens: number;
+  /** Its service tier: `priority`, `default` or `flex`. */
+  readonly serviceTier: string;
   /** Time to first token, in seconds. */
   readonly ttftSeconds: number;
   /** Mean time per output token after the first, in seconds; undefined where there is one token only. */
@@ -178,6 +183,22 @@ export interface SimulatedLatency {
   readonly p95: number;
   /** 99th percentile. */
   readonly p99: number;
+}
+
+/**
+ * What the requests of one service tier met.
+ */
+export interface SimulatedTier {
+  /** `priority`, `default` or `flex`. */
+  readonly serviceTier: string;
+  /** Requests of it that were answered. */
+  readonly requests: number;
+  /** Time to first token. */
+  readonly ttftSeconds: SimulatedLatency;
+  /** Mean time per output token after the first, of each request; undefined where all requests have one token. */
+  readonly tpotSeconds?: SimulatedLatency;
+  /** Time to the last token. */
+  readonly endToEndSeconds: SimulatedLatency;
 }
 
 /**
@@ -255,6 +276,8 @@ export interface Simulation {
   readonly tpotSeconds?: SimulatedLatency;
   /** Time to the last token. */
   readonly endToEndSeconds: SimulatedLatency;
+  /** The same for each service tier of which a request was answered, the most urgent first; empty where the workload names one for all. */
+  readonly tiers: SimulatedTier[];
   /** Output tokens per second, whole service. */
   readonly outputTokensPerSecond: number;
   /** Answered requests per second. */
@@ -271,7 +294,8 @@ export interface Simulation {
   readonly evictedBlocks: number;
   /** Whether the service fell ever further behind the arrivals: the latencies then tell how long the simulation was, and not what to expect. */
   readonly backlogGrows: boolean;
-  /** Whether the run was long enough; undefined of traces and where instances fail, which come to no steady state, and of fewer than 32 requests. */
+  /** Whether the run was long enough; undefined of traces and where instances fail, which come to no steady state, of closed loops, which begin
+   * with every client at once, and of fewer than 32 requests. */
   readonly steadiness?: SimulatedSteadiness;
   /** Stages, in the order that a request passes them. */
   readonly stages: SimulatedStage[];

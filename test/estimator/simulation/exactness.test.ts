@@ -145,6 +145,10 @@ class Distinct extends RandomArrivals {
   private start = 0.0001;
   private next = 0;
 
+  constructor(public readonly clients: number, ...random: ConstructorParameters<typeof RandomArrivals>) {
+    super(...random);
+  }
+
   public seconds(): number {
     return this.clients > 0 ? this.start *= 1.0173205 : super.seconds();
   }
@@ -180,7 +184,7 @@ test(`per-request times equal a token-by-token simulation's to 1e-9 over ${FLEET
     fc.pre(service !== undefined);
     const { classes: { weights }, arrivalScv } = service!.resolved.plant;
     const { requests, clients, seed } = fleet;
-    const draws = new RandomArrivals(seed, requests, 0, service!.rate, arrivalScv, weights);
+    const draws = new RandomArrivals(seed, requests, service!.rate, arrivalScv, weights);
     const drawn = Array.from({ length: requests }, (_, i) => {
       const one = service!.spec.workload.lengthClasses[draws.kind()];
       return { ...one, inputTokens: one.inputTokens + i, cachedInputTokens: one.cachedInputTokens! + i };
@@ -209,7 +213,7 @@ test(`per-request times equal a token-by-token simulation's to 1e-9 over ${FLEET
       atSeconds: at * span,
       untilSeconds: until > at ? until * span : undefined,
     }));
-    const arrivals = () => new Distinct(seed, requests, clients, service!.rate, arrivalScv, weights);
+    const arrivals = () => new Distinct(clients, seed, requests, service!.rate, arrivalScv, weights);
 
     const given = arrivals();
     const expected: ReferenceRequest[] = Array.from({ length: requests }, (_, i) => ({

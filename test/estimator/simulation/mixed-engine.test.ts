@@ -82,6 +82,10 @@ class Apart extends RandomArrivals {
   private start = 0.0001;
   private next = 0;
 
+  constructor(public readonly clients: number, ...random: ConstructorParameters<typeof RandomArrivals>) {
+    super(...random);
+  }
+
   public seconds(): number {
     return this.start *= 1.7320508;
   }
@@ -141,7 +145,7 @@ test('a fleet gives each request the times that engines give it that go step by 
           ranks: Uint8Array.from(given, (one) => one.rank!),
         },
       } as FleetTables;
-      const apart = () => new Apart(0, given.length, clients, 1, 1, Float64Array.of(1));
+      const apart = () => new Apart(clients, 0, given.length, 1, 1, Float64Array.of(1));
       const recorded = new RecordedArrivals(column((one) => one.arrivalSeconds), Int32Array.from(given, (_, i) => i));
       const starts = apart();
       const sent = clients === 0 ? given : given.map((one) => ({ ...one, arrivalSeconds: starts.seconds() }));

@@ -18,7 +18,7 @@ test('random numbers are fixed, whatever the machine', () => {
 });
 
 test.each([0, 0.25, 1, 4])('gaps have the mean and the variation %d', (scv) => {
-  const arrivals = new RandomArrivals(1, 1, 0, 2, scv, Float64Array.of(1));
+  const arrivals = new RandomArrivals(1, 1, 2, scv, Float64Array.of(1));
   let last = 0;
   let sum = 0;
   let square = 0;
@@ -36,7 +36,7 @@ test.each([0, 0.25, 1, 4])('gaps have the mean and the variation %d', (scv) => {
 
 test('kinds come by their weights', () => {
   const weights = Float64Array.of(0.1, 0.6, 0.05, 0.25);
-  const arrivals = new RandomArrivals(3, 1, 0, 1, 1, weights);
+  const arrivals = new RandomArrivals(3, 1, 1, 1, weights);
   const counts = [0, 0, 0, 0];
   for (let i = 0; i < 200_000; i++) {
     counts[arrivals.kind()]++;
