@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { chat, MODEL } from './harness';
 import { readPrompt } from '../../../src/router/runtime/targets/prompt';
 import { parseConverse } from '../../../src/router/runtime/wire/bedrock/converse-request';
+import { EngineRequest, wholeOf } from '../../../src/router/runtime/wire/engine-request';
 import { jsonObject } from '../../../src/router/runtime/wire/fields';
 import { parseOpenAi } from '../../../src/router/runtime/wire/openai';
 import { promptTextOf } from '../../../src/router/runtime/wire/prompt-text';
@@ -14,6 +15,7 @@ const SHORT = 'a short text';
 const openAi = (body: object | string) =>
   parseOpenAi('/v1/chat/completions', Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), { id: MODEL, servedNames: [MODEL], images: true });
 const converse = (body: object | string, images = false) => parseConverse(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), MODEL, false, images);
+const whole = (asked: EngineRequest) => Buffer.concat(wholeOf(asked));
 const told = (read: () => unknown) => {
   try {
     read();
@@ -43,7 +45,7 @@ test.each(Object.keys(CHATS))('a long request with %s is passed on as it is, and
   const body = lengthened(CHATS[name]);
   const bytes = Buffer.from(JSON.stringify(body));
   const asked = parseOpenAi('/v1/chat/completions', bytes, { id: MODEL, servedNames: [MODEL], images: true });
-  expect(asked.bytes === bytes).toBe(true);
+  expect(whole(asked).equals(bytes)).toBe(true);
   expect(JSON.stringify(asked.body).length).toBeLessThan(bytes.length / 2);
   expect(promptTextOf(asked.body, asked.longTexts)).toEqual(promptTextOf(body as { [name: string]: unknown }));
 });
@@ -74,8 +76,10 @@ const CONVERSATIONS: { readonly [name: string]: object } = {
 };
 
 test.each(Object.keys(CONVERSATIONS))('a long conversation with %s is translated as a short one is', (name) => {
-  const expected = lengthened(JSON.parse(converse(CONVERSATIONS[name], true).bytes.toString()) as { [name: string]: unknown });
-  const { bytes, body, longTexts } = converse(lengthened(CONVERSATIONS[name]), true);
+  const expected = lengthened(JSON.parse(whole(converse(CONVERSATIONS[name], true)).toString()) as { [name: string]: unknown });
+  const asked = converse(lengthened(CONVERSATIONS[name]), true);
+  const { body, longTexts } = asked;
+  const bytes = whole(asked);
   // it would take minutes to show how they differ.
   expect(isDeepStrictEqual(JSON.parse(bytes.toString()), expected)).toBe(true);
   expect(JSON.stringify(body).length).toBeLessThan(bytes.length / 2);
@@ -83,7 +87,7 @@ test.each(Object.keys(CONVERSATIONS))('a long conversation with %s is translated
 });
 
 test('long texts that become JSON within a text are escaped twice', () => {
-  const { bytes } = converse(called(LONG, { json: { found: LONG } }));
+  const bytes = whole(converse(called(LONG, { json: { found: LONG } })));
   const { messages: [, { tool_calls: [call] }, { content }, { content: said }] } = JSON.parse(bytes.toString());
   expect(isDeepStrictEqual([JSON.parse(call.function.arguments), JSON.parse(content), said], [{ text: LONG }, { found: LONG }, SHORT])).toBe(true);
 });

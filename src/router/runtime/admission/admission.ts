@@ -9,7 +9,9 @@ import { RouterMetrics } from '../metrics';
 import { Choice, PathChooser, Routed } from '../path-chooser';
 import { Endpoint } from '../targets/endpoint';
 import { Target } from '../targets/target';
+import { lengthOf } from '../upstream/connection';
 import { ApiError, noEngine } from '../wire/api-error';
+import { wholeOf } from '../wire/engine-request';
 
 const NO_SLOT: Decision = { path: 'refuse', reason: 'no_slot' };
 const NOTHING_AVAILABLE: Decision = { path: 'refuse', reason: 'nothing_available' };
@@ -88,7 +90,7 @@ export class Admission {
       tier: routed.tier,
       caller: exchange.caller,
       promptTokens: routed.promptTokens,
-      bytes: routed.asked.bytes.length,
+      bytes: lengthOf(wholeOf(routed.asked)),
       needs: this.paths.needsOf(routed, tried),
       choose: () => {
         const choice = this.paths.choose(routed, tried);

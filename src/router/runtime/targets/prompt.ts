@@ -1,7 +1,8 @@
 /* eslint-disable no-bitwise -- a hash is made of bits */
 import { randomBytes } from 'node:crypto';
 import { MAX_BLOCKS, Prompt } from '../../../routing';
-import { EngineRequest } from '../wire/engine-request';
+import { Body, lengthOf } from '../upstream/connection';
+import { EngineRequest, wholeOf } from '../wire/engine-request';
 
 /** Bytes of a block: some hundred tokens, fewer of which are not worth an engine. */
 export const BLOCK_BYTES = 512;
@@ -24,18 +25,39 @@ const bytes = new Uint8Array(words.buffer);
  * @param tokens tokens of the prompt, about.
  * @param scope within which prompts are compared, such as a caller, who is to learn nothing of the prompts of others.
  */
-export function readPrompt({ path, bytes: body, body: { cache_salt: salt } }: EngineRequest, tokens: number, scope: string): Prompt {
+export function readPrompt(asked: EngineRequest, tokens: number, scope: string): Prompt {
+  const { path, body: { cache_salt: salt } } = asked;
   const beginning = BEGINNINGS[path];
-  const start = beginning === undefined ? body.length : Math.max(0, body.indexOf(beginning));
-  const length = body.length - start;
+  const text = beginning === undefined ? [] : partsFrom(beginning, wholeOf(asked));
+  const length = lengthOf(text);
   const count = Math.min(MAX_BLOCKS, Math.floor(length / BLOCK_BYTES));
   const blocks = new Int32Array(count);
   if (count > 0) {
-    bytes.set(body.subarray(start, start + count * BLOCK_BYTES));
+    copy(text, bytes.subarray(0, count * BLOCK_BYTES));
     // engines keep prompts of another salt apart.
     hashBlocks(blocks, hashText(typeof salt === 'string' ? `${scope}\n${salt}` : scope));
   }
   return { tokens, sharePerBlock: BLOCK_BYTES / Math.max(1, length), blocks };
+}
+
+/** A body from what it has first; all of it if it has no such text. */
+function partsFrom(beginning: string, body: Body): Body {
+  for (let i = 0; i < body.length; i++) {
+    const at = body[i].indexOf(beginning);
+    if (at !== -1) {
+      return [body[i].subarray(at), ...body.slice(i + 1)];
+    }
+  }
+  return body;
+}
+
+/** Fills bytes from the front of a text. */
+function copy(text: Body, to: Uint8Array): void {
+  let at = 0;
+  for (const part of text) {
+    to.set(part.subarray(0, to.length - at), at);
+    at += Math.min(part.length, to.length - at);
+  }
 }
 
 /** Four words at a time, none of which waits for another. */

@@ -11,7 +11,7 @@ export interface EngineRequest {
   readonly path: string;
   readonly model: string;
   readonly stream: boolean;
-  /** The body: the caller's bytes where the caller speaks OpenAI's format. */
+  /** The body, with marks in place of its long texts: the caller's bytes where the caller speaks OpenAI's format. */
   readonly bytes: Buffer;
   /** The body, parsed. */
   readonly body: { readonly [name: string]: unknown };
@@ -56,6 +56,11 @@ export function asksForUsage({ body: { [STREAM_OPTIONS]: options } }: EngineRequ
   return isObject(options) && options.include_usage === true;
 }
 
+/** The whole body, as it was asked. */
+export function wholeOf(asked: Pick<EngineRequest, 'bytes' | 'longTexts'>): Body {
+  return filled([asked.bytes], asked);
+}
+
 /**
  * The body for an engine that may know the model by another name, that may have to be told a limit, and that is to tell the tokens of every stream: limits and
  * metrics count them.
@@ -77,19 +82,22 @@ export function bodyForEngine(asked: EngineRequest, config: TargetConfig, others
     ...others,
   };
   if (Object.keys(changes).some((name) => Object.hasOwn(body, name))) {
-    return partsWithMembers(bytes, changes);
+    return filled(partsWithMembers(bytes, changes), asked);
   }
   const added = textOfMembers(changes);
   // the last brace is that of the whole: nothing else has to be looked at.
-  return added === '' ? [bytes] : [bytes.subarray(0, bytes.lastIndexOf('}')), Buffer.from(`,${added}}`)];
+  return filled(added === '' ? [bytes] : [bytes.subarray(0, bytes.lastIndexOf('}')), Buffer.from(`,${added}}`)], asked);
+}
+
+function filled(parts: Body, { longTexts }: Pick<EngineRequest, 'longTexts'>): Body {
+  return longTexts?.fill(Buffer.concat(parts).toString('utf8')) ?? parts;
 }
 
 /** Messages in which what a model thought has its other name alone: Cerebras refuses all that have a name which it does not know. */
-function withoutSglangs({ body: { messages }, longTexts }: EngineRequest): MemberChanges {
+function withoutSglangs({ body: { messages } }: EngineRequest): MemberChanges {
   if (!Array.isArray(messages) || !messages.some((message) => isObject(message) && Object.hasOwn(message, SGLANG_REASONING))) {
     return {};
   }
   const renamed = messages.map(({ [SGLANG_REASONING]: thought, ...message }: Fields) => ({ ...message, reasoning: message.reasoning ?? thought }));
-  const json = JSON.stringify(renamed);
-  return { messages: longTexts?.fill(json).toString('utf8') ?? json };
+  return { messages: JSON.stringify(renamed) };
 }

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { readLiteral } from './json-literal';
+import { Body } from '../upstream/connection';
 
 /** V8 keeps strings that are longer apart, in memory that it asks the system for and gives back each time: most of the work for a long prompt. */
 const LONG_BODY_BYTES = 128 * 1024;
@@ -74,24 +75,22 @@ export class LongTexts {
     return bytes;
   }
 
-  /** JSON with the texts in place of their marks. Throws Error where a mark is in JSON that is itself a text. */
-  public fill(json: string): Buffer {
+  /** JSON with the texts in place of their marks, in parts: no text is copied. */
+  public fill(json: string): Body {
     const parts: Buffer[] = [];
     let end = 0;
-    const keep = (until: number) => {
-      const between = json.slice(end, until);
-      if (between.includes(NAME)) {
-        throw new Error('a long text is in JSON that is a text');
-      }
-      parts.push(Buffer.from(between));
-    };
     for (const { 0: mark, index } of json.matchAll(MARK_IN_JSON)) {
-      keep(index);
-      parts.push(this.texts.get(mark.slice(1))!.literal);
+      parts.push(Buffer.from(json.slice(end, index)), this.texts.get(mark.slice(1))!.literal);
       end = index + mark.length;
     }
-    keep(json.length);
-    return Buffer.concat(parts);
+    return [...parts, Buffer.from(json.slice(end))];
+  }
+
+  /** Throws Error if JSON has a mark in JSON that is itself a text, where it cannot be filled. */
+  public checkMarks(json: string): void {
+    if (json.replaceAll(MARK_IN_JSON, '').includes(NAME)) {
+      throw new Error('a long text is in JSON that is a text');
+    }
   }
 
   private mark(literal: Buffer, bytes: number): string {

@@ -60,7 +60,8 @@ function translated(given: Buffer | string, longTexts: LongTexts | undefined, mo
   only(request.performanceConfig, 'performanceConfig', 'latency', ['standard'], problems);
   problems.throwIfAny();
   const json = exact.stringify(body);
-  return { path: '/v1/chat/completions', model, stream, bytes: longTexts?.fill(json) ?? Buffer.from(json), body, longTexts, serviceTier };
+  longTexts?.checkMarks(json);
+  return { path: '/v1/chat/completions', model, stream, bytes: Buffer.from(json), body, longTexts, serviceTier };
 }
 
 /**
