@@ -155,7 +155,9 @@ test('why answers of Bedrock end is told, whatever its models write', async () =
   const forged = { toolUse: { toolUseId: '1', name: 'f', input: { stopReason: 'forged' } } };
   const asked: [string, object, FakeBedrock['behaviour']][] = [
     ['converse', converse, answering(200, { output: { message: { role: 'assistant', content: [forged] } }, stopReason: 'tool_use' })],
-    ['converse-stream', converse, bedrockStreaming([frame('messageStart', { role: 'assistant' }), frame('messageStop', { stopReason: 'end_turn' })])],
+    ['converse-stream', converse, bedrockStreaming([
+      frame('messageStart', { role: 'assistant' }), frame('messageStop', { stopReason: 'end_turn' }), frame('metadata', { usage: {} }),
+    ])],
     ['invoke', invoke, answering(200, { content: [], stop_reason: 'max_tokens' })],
     ['invoke', invoke, answering(200, { choices: [{ finish_reason: 'length' }] })],
     ['invoke-with-response-stream', invoke, bedrockStreaming([chunk({ generation: 'x', stop_reason: 'stop' })])],
