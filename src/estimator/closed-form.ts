@@ -74,8 +74,6 @@ export class ClosedForm {
   /** Tokens of each class that decode steps write. */
   private readonly decoded: Float64Array;
   private readonly decodedScv: number;
-  /** Chance that two requests whose prompts may be read in one step, or between the same steps, have as many of them. */
-  private readonly alike: number;
   private workScv = 0;
   private heldScv = 0;
   private prefillSet = new Coefficients();
@@ -147,13 +145,6 @@ export class ClosedForm {
       prompt += classes.weights[i] * this.promptKvBytes[i];
       several += classes.outputTokens[i] > 1 ? classes.weights[i] : 0;
     }
-    const alike = new Map<number, number>();
-    this.decoded.forEach((tokens, i) => {
-      if (classes.paddedTokens[i] < (plant.decode.stepTokens ?? Infinity)) {
-        alike.set(tokens, (alike.get(tokens) ?? 0) + classes.weights[i]);
-      }
-    });
-    this.alike = [...alike.values()].reduce((sum, share) => sum + share * share, 0);
     this.meanOutputTokens = output;
     this.decodedTokens = decoded;
     this.laterTokens = later;
@@ -270,7 +261,7 @@ export class ClosedForm {
     this.prefillLoad = aggregated ? 0 : this.promptLoad;
     // of who comes, so many meet an engine that writes; they join it when its step ends
     this.running = this.batch / (1 + this.batch) * (aggregated ? this.plainStep : this.tokenSeconds) * this.pace;
-    this.whileReading = arrivalsWhileReading(decodeEngines, this.decodeLoad, this.isChunked, this.alike);
+    this.whileReading = arrivalsWhileReading(decodeEngines, this.decodeLoad, this.isChunked, this.decodedScv);
     const perEngine = requestsPerSecond / decodeEngines;
     if (this.isChunked) {
       queue.readInChunks(this.whileReading * perEngine, this.seen, this.running, perEngine * this.decodedTokens);

@@ -41,8 +41,8 @@ export class PromptQueue {
     const arrivals = load * servers / mean;
     this.share = waitingProbability(servers, arrivals, (busy) => busy / mean, arrivalScv);
     const behind = conditionalWaitSeconds(servers, arrivals, mean, arrivalScv, aloneScv);
-    // and a prompt waits for the engine that it is given to, not for the first that is free, unless prompts come in turn: for what is left of the one that it reads
-    const left = (1 - 1 / servers) * Math.min(1, arrivalScv) * mean * (1 + aloneScv) / 2;
+    // the engine with the fewest tokens to read is not quite the first that is free where prompts differ
+    const left = (1 - 1 / servers) * mean * aloneScv / 4;
     this.seconds = behind + left;
     // nobody waits where prompts that are alike come in turn
     const leftShare = this.seconds > 0 ? left / this.seconds : 0;

@@ -16,8 +16,8 @@ const MAX_LOAD_FACTOR = 100;
  * Simulates a deployment request by request.
  *
  * Every request passes the queue of a prefill engine, the link, the decode engine's wait for a slot and for KV memory, and its batch; step times are those
- * of the closed form. The router gives a request to the engine with the fewest requests, and with the option `routing` decides who reads its prompt, and by
- * what engines were given before to whom it goes. The simulation advances from event to event in closed sums, and gives each request the times that advancing
+ * of the closed form. As the router does, it gives a prompt to the prefill engine with the fewest tokens to read and a request to the engine with the fewest
+ * requests, equals in turn, and with the option `routing` decides who reads its prompt, and by what engines were given before to whom it goes. The simulation advances from event to event in closed sums, and gives each request the times that advancing
  * token by token would. The same spec, options and seed give the same figures on every machine, except that the last digit of step times of models with routed
  * experts is the platform's (`Math.pow`). Time grows with the requests, memory with those that are in the fleet at once.
  *

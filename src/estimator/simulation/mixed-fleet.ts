@@ -21,7 +21,7 @@ class FleetRequest extends Sequence {
 
 /**
  * The event simulation of a fleet whose engines read prompts and write tokens in the same steps. A request goes to the engine with the fewest, of equal
- * ones to the first, or to the one that the router chooses by what engines have read. Gateway time delays each request alike and is added in the end.
+ * ones in turn, or to the one that the router chooses by what engines have read. Gateway time delays each request alike and is added in the end.
  */
 export class MixedFleet {
   public readonly prefillBusySeconds = 0;
@@ -55,10 +55,9 @@ export class MixedFleet {
       new MixedEngine(model, engine, coefficients, limits, caching && new BlockMemory(this.blocks[i]), times)));
     this.events = new Tournament(fleet.decodeEngines, Infinity);
     this.loads = new Tournament(fleet.decodeEngines, 0);
-    const queuedTokens = new Float64Array(fleet.decodeEngines);
     const loadFactor = caching?.prefixLoadFactor;
     this.affinity = loadFactor === undefined ? undefined
-      : new Affinity(fleet.decodeEngines, this.loads, queuedTokens, caching!.prefixes, { readsAlone: false, loadFactor });
+      : new Affinity(fleet.decodeEngines, this.loads, caching!.prefixes, { readsAlone: false, loadFactor });
   }
 
   /** Seconds that engines worked, summed. */
@@ -130,7 +129,7 @@ export class MixedFleet {
     const engine = this.affinity?.next(kind) ?? this.loads.winner;
     request.engine = engine;
     this.affinity?.give(engine, request.number, kind);
-    this.loads.set(engine, this.loads.valueOf(engine) + 1);
+    this.loads.take(engine, this.loads.valueOf(engine) + 1);
     this.engines[engine].join(request, now);
     this.events.set(engine, this.engines[engine].endsSeconds);
   }

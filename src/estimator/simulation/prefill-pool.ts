@@ -13,14 +13,12 @@ export class PrefillPool {
   public busySeconds = 0;
   /** When each engine has read its prompt. */
   public readonly events: Tournament;
-  /** Requests of each engine; Infinity while it is down. */
+  /** Tokens of prompts that each engine has to read; Infinity while it is down. */
   public readonly loads: Tournament;
-  /** Tokens of prompts that each engine has to read. */
-  public readonly queuedTokens: Float64Array;
   /** How often each engine has failed. */
   public readonly epochs: Int32Array;
 
-  /** The router's choice by what engines have read; undefined where the one with the fewest requests is chosen. */
+  /** The router's choice by what engines have read; undefined where the one with the least to read is chosen. */
   public readonly affinity?: Affinity;
 
   private readonly reading: Int32Array;
@@ -32,14 +30,13 @@ export class PrefillPool {
     const { prefillEngines: engines } = fleet;
     this.events = new Tournament(Math.max(1, engines), Infinity);
     this.loads = new Tournament(Math.max(1, engines), engines === 0 ? Infinity : 0);
-    this.queuedTokens = new Float64Array(engines);
     this.epochs = new Int32Array(engines);
     this.reading = new Int32Array(engines).fill(-1);
     this.queues = new RequestQueues(requests, engines, fleet.ranks);
     this.caches = fleet.caching && new PoolCaches(engines, fleet.caching.blocks, fleet.caching.prefixes);
     const loadFactor = fleet.caching?.prefixLoadFactor;
     this.affinity = loadFactor === undefined ? undefined
-      : new Affinity(engines, this.loads, this.queuedTokens, fleet.caching!.prefixes, { readsAlone: true, loadFactor });
+      : new Affinity(engines, this.loads, fleet.caching!.prefixes, { readsAlone: true, loadFactor });
   }
 
   /** Blocks of prefixes that others have taken. */
@@ -47,7 +44,7 @@ export class PrefillPool {
     return this.caches?.evicted ?? 0;
   }
 
-  /** The engine that a request of a kind would come to: the one with the fewest, or the router's choice; one must be up. */
+  /** The engine that a request of a kind would come to: the one with the least to read, or the router's choice; one must be up. */
   public next(kind: number): number {
     return this.affinity?.next(kind) ?? this.loads.winner;
   }
@@ -56,9 +53,8 @@ export class PrefillPool {
   public take(place: number, now: number): void {
     const { requests, loads } = this;
     const engine = this.next(requests.row[place]);
-    loads.set(engine, loads.valueOf(engine) + 1);
     this.affinity?.give(engine, place, requests.row[place]);
-    this.queuedTokens[engine] += this.tokensToRead(place);
+    loads.take(engine, loads.valueOf(engine) + this.tokensToRead(place));
     requests.readBy[place] = engine;
     requests.readEpoch[place] = this.epochs[engine];
     if (this.reading[engine] < 0 && this.caches === undefined) {
@@ -75,8 +71,7 @@ export class PrefillPool {
   public end(): number {
     const { winner: engine, least: now } = this.events;
     const place = this.reading[engine];
-    this.loads.set(engine, this.loads.valueOf(engine) - 1);
-    this.queuedTokens[engine] -= this.tokensToRead(place);
+    this.loads.set(engine, this.loads.valueOf(engine) - this.tokensToRead(place));
     this.affinity?.learn(engine, place, this.requests.row[place], this.requests.cached[place]);
     this.reading[engine] = -1;
     this.startNext(engine, now);
@@ -108,7 +103,6 @@ export class PrefillPool {
     }
     this.reading[engine] = -1;
     this.caches?.clear(engine);
-    this.queuedTokens[engine] = 0;
     this.epochs[engine]++;
     this.events.set(engine, Infinity);
     this.loads.set(engine, Infinity);

@@ -33,7 +33,7 @@ export class Routing {
     one.queuedPromptTokens = decode.queuedTokens[writer];
     one.cachedPromptTokens = decode.affinity?.cachedTokens(writer, kind) ?? 0;
     pair.sequences = one.sequences;
-    pair.queuedPromptTokens = prefill.queuedTokens[reader];
+    pair.queuedPromptTokens = prefill.loads.valueOf(reader);
     pair.cachedPromptTokens = prefill.affinity?.cachedTokens(reader, kind) ?? 0;
     return decide(request, this.state, fleet.policy).path === 'disaggregated';
   }

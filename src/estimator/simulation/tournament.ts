@@ -1,6 +1,8 @@
 /* eslint-disable no-bitwise -- a binary tree in an array */
+import { isBefore } from '../../routing';
+
 /**
- * A fixed number of players with a number each; the lowest number wins, of equal ones the lowest player.
+ * A fixed number of players with a number each; the lowest number wins, of equal ones the player whose last turn is longest ago, at first the lowest.
  */
 export class Tournament {
   /** The winner; 0 at first. */
@@ -11,6 +13,8 @@ export class Tournament {
   private readonly values: Float64Array;
   private readonly winners: Int32Array;
   private readonly leaves: number;
+  private readonly turns: Float64Array;
+  private turn: number;
 
   constructor(players: number, value: number) {
     let leaves = 1;
@@ -18,6 +22,8 @@ export class Tournament {
       leaves *= 2;
     }
     this.leaves = leaves;
+    this.turns = Float64Array.from({ length: leaves }, (_, player) => player);
+    this.turn = leaves;
     this.least = value;
     this.values = new Float64Array(2 * leaves).fill(value);
     this.values.fill(Infinity, leaves + players);
@@ -35,21 +41,32 @@ export class Tournament {
     return this.values[this.leaves + player];
   }
 
+  /** When a player had its last turn, in a count that grows with each. */
+  public turnOf(player: number): number {
+    return this.turns[player];
+  }
+
+  /** It is a player's turn, which gets another number. */
+  public take(player: number, value: number): void {
+    this.turns[player] = this.turn++;
+    this.set(player, value);
+  }
+
   public set(player: number, value: number): void {
-    const { values, winners } = this;
+    const { values, winners, turns } = this;
     let node = this.leaves + player;
     let least = value;
     let winner = player;
     values[node] = value;
     while (node > 1) {
-      const other = values[node ^ 1];
-      // an even node has the lower players
-      if (other < least || (other === least && (node & 1) === 1)) {
-        least = other;
-        winner = winners[node ^ 1];
+      const other = winners[node ^ 1];
+      if (isBefore(values[node ^ 1], turns[other], least, turns[winner])) {
+        least = values[node ^ 1];
+        winner = other;
       }
       node >>= 1;
-      if (winners[node] === winner && values[node] === least) {
+      // where it wins itself its turn may be another
+      if (winners[node] === winner && values[node] === least && winner !== player) {
         return;
       }
       values[node] = least;

@@ -19,6 +19,8 @@ const readAtFirst = ({ cachedTokens = 0, inputTokens }: MixedRequest) => Math.mi
 class SteppedEngine {
   public ends = Infinity;
   public isUp = true;
+  /** When it was last given a request. */
+  public turn = 0;
   private waiting: Sequence[] = [];
   private running: Sequence[] = [];
   private writers: Sequence[] = [];
@@ -155,7 +157,7 @@ class SteppedEngine {
 }
 
 /**
- * A fleet of such engines; a request goes to the one with the fewest.
+ * A fleet of such engines; a request goes to the one with the fewest, of equal ones to the one that was given none for longest.
  *
  * @param requests in order of arrival; with clients only the first ones' arrivals are given, the others' are set as they come.
  * @param clients 0 if requests come on their own.
@@ -171,6 +173,7 @@ export function mixedReference(
   const coming = clients === 0 ? [...all] : all.slice(0, clients);
   let sent = coming.length;
   const fleet = Array.from({ length: engines }, () => new SteppedEngine(model, engine, k, limits, caching));
+  let turn = 0;
   const turns = failures.flatMap(({ instance, atSeconds, untilSeconds = Infinity }) => (
     [{ at: atSeconds, engine: fleet[instance], isUp: false }, { at: untilSeconds, engine: fleet[instance], isUp: true }]
   )).sort((a, b) => a.at - b.at);
@@ -197,7 +200,9 @@ export function mixedReference(
       if (up.length === 0) {
         fail(request, arrival);
       } else {
-        up.reduce((best, one) => (one.requests < best.requests ? one : best)).add(request, arrival);
+        const [chosen] = up.sort((a, b) => a.requests - b.requests || a.turn - b.turn);
+        chosen.turn = ++turn;
+        chosen.add(request, arrival);
       }
     } else if (next.ends === Infinity) {
       return all;

@@ -67,15 +67,23 @@ test('a heap gives its tasks by key, equal ones by rank', () => {
   }));
 });
 
-test('a tournament is won by the lowest, of equal ones by the first', () => {
-  const moves = fc.array(fc.tuple(fc.integer({ min: 0, max: 12 }), fc.integer({ min: 0, max: 5 })), { maxLength: 60 });
+test('a tournament is won by the lowest, of equal ones by the one whose last turn is longest ago', () => {
+  const moves = fc.array(fc.tuple(fc.integer({ min: 0, max: 12 }), fc.integer({ min: 0, max: 5 }), fc.boolean()), { maxLength: 60 });
   fc.assert(fc.property(fc.integer({ min: 1, max: 13 }), moves, (players, changes) => {
     const tournament = new Tournament(players, 3);
     const values = Array.from({ length: players }, () => 3);
-    for (const [player, value] of changes) {
-      tournament.set(player % players, value);
-      values[player % players] = value;
-      expect(tournament.winner).toBe(values.indexOf(Math.min(...values)));
+    const byTurn = Array.from(values.keys());
+    for (const [number, value, isTurn] of changes) {
+      const player = number % players;
+      values[player] = value;
+      if (isTurn) {
+        tournament.take(player, value);
+        byTurn.push(...byTurn.splice(byTurn.indexOf(player), 1));
+      } else {
+        tournament.set(player, value);
+      }
+      expect(tournament.least).toBe(Math.min(...values));
+      expect(tournament.winner).toBe(byTurn.find((one) => values[one] === tournament.least));
     }
   }));
 });

@@ -27,7 +27,7 @@ export interface ReferenceRequest extends Prompt {
 
 interface Flow { request: ReferenceRequest; from: PrefillEngine; fromLife: number; engine: DecodeEngine; life: number; left: number }
 interface Link { flows: Flow[]; at: number }
-interface Engine { ends: number; link: Link; isUp: boolean; outages: number; life: number }
+interface Engine { ends: number; link: Link; isUp: boolean; outages: number; life: number; turn: number }
 interface PrefillEngine extends Engine { queue: ReferenceRequest[]; cache?: ReferenceBlocks }
 interface DecodeEngine extends Engine {
   assigned: number;
@@ -111,19 +111,23 @@ export function reference(
   for (let i = 0; prefill !== undefined && i < prefillInstances; i++) {
     const own = newLink();
     for (let e = 0; e < prefill.enginesPerInstance; e++) {
-      prefillEngines.push({ cache: newCache(), queue: [], ends: Infinity, link: own, isUp: true, outages: 0, life: 0 });
+      prefillEngines.push({ cache: newCache(), queue: [], ends: Infinity, link: own, isUp: true, outages: 0, life: 0, turn: 0 });
     }
   }
   for (let i = 0; i < decodeInstances; i++) {
     const own = newLink();
     for (let e = 0; e < decode.enginesPerInstance; e++) {
       const cache = aggregated ? newCache() : undefined;
-      decodeEngines.push({ cache, assigned: 0, waiting: [], batch: [], ends: Infinity, link: own, isUp: true, outages: 0, life: 0 });
+      decodeEngines.push({ cache, assigned: 0, waiting: [], batch: [], ends: Infinity, link: own, isUp: true, outages: 0, life: 0, turn: 0 });
     }
   }
-  const fewest = <T extends { isUp: boolean }>(engines: T[], count: (engine: T) => number) => {
-    const up = engines.filter(({ isUp }) => isUp);
-    return up.length === 0 ? undefined : up.reduce((best, engine) => (count(engine) < count(best) ? engine : best));
+  // who has the least to do; of equals who was given nothing for longest
+  const first = <T extends Engine>(engines: T[], load: (engine: T) => number): T | undefined => (
+    engines.filter(({ isUp }) => isUp).sort((a, b) => load(a) - load(b) || a.turn - b.turn)[0]);
+  let turn = 0;
+  const assign = (engine: DecodeEngine) => {
+    engine.assigned++;
+    engine.turn = ++turn;
   };
   const turns = failures.flatMap(({ pool, instance, atSeconds, untilSeconds }) => {
     const engines = pool === 'prefill' ? prefillEngines : decodeEngines;
@@ -201,7 +205,7 @@ export function reference(
   // nobody knows before what a prompt will find
   const newTokens = (queue: ReferenceRequest[]) => queue.reduce((sum, r) => sum + r.inputTokens - (blocks === undefined ? r.cachedTokens : 0), 0);
   const readsAlone = (pair: PrefillEngine, request: ReferenceRequest) => {
-    const one = fewest(decodeEngines, (e) => e.assigned);
+    const one = first(decodeEngines, (e) => e.assigned);
     if (one === undefined || routing === undefined) {
       return false;
     }
@@ -218,14 +222,14 @@ export function reference(
     ).path !== 'disaggregated';
   };
   const toReadHere = (request: ReferenceRequest, now: number) => {
-    const engine = decode.wafers === undefined ? fewest(decodeEngines, (e) => e.assigned) : undefined;
+    const engine = decode.wafers === undefined ? first(decodeEngines, (e) => e.assigned) : undefined;
     if (engine === undefined) {
       fail(request, now);
       return;
     }
     readHere.add(request);
     request.cachedTokens = blocks === undefined ? request.cachedTokens : 0;
-    engine.assigned++;
+    assign(engine);
     deliver(engine, request, now);
   };
 
@@ -281,10 +285,13 @@ export function reference(
     });
     consider(entering.length > 0 ? entering[0][0] : Infinity, () => {
       const [, request] = entering.shift()!;
-      const engine = fewest(prefillEngines, (e) => e.queue.length);
+      const engine = first(prefillEngines, (e) => newTokens(e.queue));
       if (engine === undefined || readsAlone(engine, request)) {
         toReadHere(request, now);
-      } else if (engine.ends === Infinity) {
+        return;
+      }
+      engine.turn = ++turn;
+      if (engine.ends === Infinity) {
         inOrder(engine.queue, request);
         readNext(engine, now);
       } else {
@@ -303,26 +310,26 @@ export function reference(
     }));
     consider(settingUp.length > 0 ? settingUp[0][0] : Infinity, () => {
       const [, request, left, from, fromLife] = settingUp.shift()!;
-      const engine = fewest(decodeEngines, (e) => e.assigned);
+      const engine = first(decodeEngines, (e) => e.assigned);
       if (engine === undefined) {
         letGo(from, fromLife, request, now);
         fail(request, now);
         return;
       }
-      engine.assigned++;
+      assign(engine);
       const l = atPrefill ? from.link : engine.link;
       moveTo(l, now);
       l.flows.push({ request, from, fromLife, engine, life: engine.life, left });
     });
     links.forEach((l) => consider(nextFlow(l), () => {
       moveTo(l, now);
-      const first = l.flows.reduce((best, flow) => (flow.left < best.left ? flow : best));
-      l.flows.splice(l.flows.indexOf(first), 1);
-      const { request, from, engine } = first;
-      letGo(from, first.fromLife, request, now);
-      if (first.life !== engine.life) {
+      const ended = l.flows.reduce((best, flow) => (flow.left < best.left ? flow : best));
+      l.flows.splice(l.flows.indexOf(ended), 1);
+      const { request, from, fromLife, engine, life } = ended;
+      letGo(from, fromLife, request, now);
+      if (life !== engine.life) {
         fail(request, now);
-      } else if (first.fromLife === from.life) {
+      } else if (fromLife === from.life) {
         deliver(engine, request, now);
       } else if (decode.wafers === undefined) {
         readHere.add(request);

@@ -46,6 +46,8 @@ export class Endpoint implements EngineState {
   public readonly reported = new ReportedLoad();
   /** The prompts that it was given. */
   public readonly prompts = new ReadPrompts();
+  /** When it was last given a request, in a count that grows with each. */
+  public turn = 0;
   private readonly connections: Connections;
   private readonly basePath: string;
   private readonly asked: Probe;

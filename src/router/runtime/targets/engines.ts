@@ -21,6 +21,7 @@ export class Engines {
   private maxInFlight: number;
   private found: Endpoint[] = [];
   private users = 0;
+  private turn = 0;
   private watched?: Promise<void>;
   private stopped = false;
 
@@ -48,6 +49,11 @@ export class Engines {
   /** Those that are known. */
   public get endpoints(): readonly Endpoint[] {
     return this.found;
+  }
+
+  /** The turn of the one that is given a request now. */
+  public nextTurn(): number {
+    return ++this.turn;
   }
 
   /** Whether a target of another configuration has these engines. */

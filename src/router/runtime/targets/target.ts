@@ -23,7 +23,6 @@ export class Target {
   /** Its engines, which may be those of other targets, before or after this one, too. */
   public readonly engines: Engines;
   private readonly choice: EngineChoice;
-  private turn = 0;
 
   /**
    * @param config what the configuration says of the target.
@@ -89,13 +88,13 @@ export class Target {
     const now = performance.now();
     const candidates = this.endpoints.filter((endpoint) => (isReliable ? endpoint.isReliable(now) : endpoint.isUp) && !tried.has(endpoint));
     const open = candidates.filter((endpoint) => endpoint.freeSlots > 0);
-    return chooseEngine(open.length > 0 ? open : candidates, prompt, this.turn, this.choice);
+    return chooseEngine(open.length > 0 ? open : candidates, prompt, this.choice);
   }
 
   /** Takes a slot of an endpoint of this target, which gets a prompt; give it back with its `release`. */
   public take(endpoint: Endpoint, prompt: Prompt): void {
-    this.turn++;
     endpoint.take();
+    endpoint.turn = this.engines.nextTurn();
     endpoint.prompts.add(prompt);
   }
 
