@@ -36,10 +36,10 @@ export interface Finished {
 /**
  * The event simulation of a fleet.
  *
- * A request joins the prefill engine with the least to read, where prompts are read one at a time in order of arrival; then the decode engine
- * with the fewest when its KV cache starts to move there, over a link that transfers share evenly; there it waits in order for a slot and for memory for its
- * whole KV cache, joins the batch when the running step ends, and leaves after its last token. In aggregated serving, and where the router or a failure has
- * it so, the decode engine reads prompts itself, each before the next decode step. Equal engines take turns.
+ * A request is given to the prefill engine with the least to read and to the decode engine with the fewest requests, equals in turn. Prompts are read one at a
+ * time in order of arrival; the KV cache moves over a link that transfers share evenly; then the request waits in order for a slot and for memory for its whole
+ * KV cache, joins the batch when the running step ends, and leaves after its last token. In aggregated serving, and where the router or a failure has it so,
+ * the decode engine reads prompts itself, each before the next decode step. Where the decode engine fails while a prefill engine reads, all begins anew.
  *
  * The clock is the one of the prefill queue: the gateway delays each request alike and is added in the end, and so is the set-up of transfers where it takes as
  * long for all.
@@ -155,7 +155,7 @@ export class EventEngine {
   }
 
   private arrive(): void {
-    const { arrivals, fleet, requests, prefill } = this;
+    const { arrivals, fleet, requests } = this;
     const now = this.traffic.nextSeconds;
     const place = requests.take();
     const kind = arrivals.kind();
@@ -165,12 +165,25 @@ export class EventEngine {
     requests.arrival[place] = now;
     requests.row[place] = kind;
     requests.number[place] = this.traffic.arrive();
-    // with no decode engine up it fails wherever it goes
-    if (fleet.aggregated || prefill.loads.least === Infinity
-      || (this.routing !== undefined && this.decode.loads.least < Infinity && !this.routing.handsOff(kind))) {
+    this.give(place, kind, now);
+  }
+
+  /** A request is given to its engines. */
+  private give(place: number, kind: number, now: number): void {
+    const { fleet, requests, prefill, decode, routing } = this;
+    if (decode.loads.least === Infinity) {
+      this.fail(place, now);
+    } else if (!fleet.aggregated && prefill.loads.least < Infinity && (routing === undefined || routing.handsOff(kind))) {
+      decode.choose(place);
+      prefill.take(place, now);
+    } else if (fleet.aggregated) {
+      requests.readBy[place] = decode.choose(place);
+      decode.deliver(place, now);
+    } else if (fleet.readsHere) {
+      decode.choose(place);
       this.readHere(place, now);
     } else {
-      prefill.take(place, now);
+      this.fail(place, now);
     }
   }
 
@@ -178,26 +191,29 @@ export class EventEngine {
     const { fleet: { isSetUpAlike, kinds }, requests } = this;
     const now = this.prefill.events.least;
     const place = this.prefill.end();
-    if (isSetUpAlike) {
+    if (!this.hasWriter(place)) {
+      this.prefill.left(place, now);
+      this.give(place, requests.row[place], now);
+    } else if (isSetUpAlike) {
       this.send(place, now);
     } else {
       this.settingUp.push(now + kinds.setUpSeconds[requests.row[place]], requests.number[place], place);
     }
   }
 
-  /** A KV cache starts to move to a decode engine. */
+  /** Whether the decode engine of a request has not failed since it was chosen. */
+  private hasWriter(place: number): boolean {
+    const { requests, decode } = this;
+    return requests.writeEpoch[place] === decode.epochs[requests.writtenBy[place]];
+  }
+
+  /** A KV cache starts to move to its decode engine. */
   private send(place: number, now: number): void {
-    const { fleet, requests, decode, links } = this;
-    if (decode.loads.least === Infinity) {
-      this.prefill.left(place, now);
-      this.fail(place, now);
-      return;
-    }
-    const engine = decode.choose(place);
+    const { fleet, requests, links } = this;
     const { caching } = fleet;
     const kind = requests.row[place];
     const seconds = caching === undefined ? fleet.kinds.transferSeconds[kind] : caching.transferSeconds(kind, requests.cached[place]);
-    const link = Math.floor((fleet.linksAtPrefill ? requests.readBy[place] : engine) / fleet.enginesPerLink);
+    const link = Math.floor((fleet.linksAtPrefill ? requests.readBy : requests.writtenBy)[place] / fleet.enginesPerLink);
     links.begin(link, now, seconds, requests.number[place], place);
   }
 
@@ -205,39 +221,31 @@ export class EventEngine {
   private arrived(place: number, now: number): void {
     const { requests, prefill, decode } = this;
     prefill.left(place, now);
-    if (requests.writeEpoch[place] !== decode.epochs[requests.writtenBy[place]]) {
+    if (!this.hasWriter(place)) {
       this.fail(place, now);
     } else if (requests.readEpoch[place] === prefill.epochs[requests.readBy[place]]) {
       decode.deliver(place, now);
-    } else if (this.fleet.readsHere) {
-      this.toReadHere(place);
-      decode.deliver(place, now);
     } else {
-      decode.forget(place);
+      this.unread(place, now);
+    }
+  }
+
+  /** The prefill engine of a request has failed: its decode engine, which has not, reads the prompt if it can. */
+  private unread(place: number, now: number): void {
+    if (this.fleet.readsHere) {
+      this.readHere(place, now);
+    } else {
+      this.decode.forget(place);
       this.fail(place, now);
     }
   }
 
-  /** A decode engine reads the prompt, if one can. */
+  /** The decode engine of a request is to read its prompt in place of a prefill engine. */
   private readHere(place: number, now: number): void {
-    const { decode, requests, fleet } = this;
-    if (!fleet.readsHere || decode.loads.least === Infinity) {
-      this.fail(place, now);
-      return;
-    }
-    const engine = decode.choose(place);
-    if (fleet.aggregated) {
-      requests.readBy[place] = engine;
-    } else {
-      this.toReadHere(place);
-    }
-    decode.deliver(place, now);
-  }
-
-  private toReadHere(place: number): void {
     this.requests.row[place] += this.fleet.kindCount;
     this.requests.readBy[place] = -1;
     this.requests.cached[place] = 0;
+    this.decode.deliver(place, now);
   }
 
   private fail(place: number, now: number): void {
@@ -256,7 +264,13 @@ export class EventEngine {
       if (isUp) {
         this.prefill.restore(engine);
       } else {
-        this.prefill.fail(engine, seconds).forEach((place) => this.readHere(place, seconds));
+        this.prefill.fail(engine, seconds).forEach((place) => {
+          if (this.hasWriter(place)) {
+            this.unread(place, seconds);
+          } else {
+            this.give(place, this.requests.row[place], seconds);
+          }
+        });
       }
     } else if (isUp) {
       this.decode.restore(engine);

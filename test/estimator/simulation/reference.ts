@@ -25,7 +25,7 @@ export interface ReferenceRequest extends Prompt {
   written: number;
 }
 
-interface Flow { request: ReferenceRequest; from: PrefillEngine; fromLife: number; engine: DecodeEngine; life: number; left: number }
+interface Flow { request: ReferenceRequest; from: PrefillEngine; fromLife: number; left: number }
 interface Link { flows: Flow[]; at: number }
 interface Engine { ends: number; link: Link; isUp: boolean; outages: number; life: number; turn: number }
 interface PrefillEngine extends Engine { queue: ReferenceRequest[]; cache?: ReferenceBlocks }
@@ -125,9 +125,11 @@ export function reference(
   const first = <T extends Engine>(engines: T[], load: (engine: T) => number): T | undefined => (
     engines.filter(({ isUp }) => isUp).sort((a, b) => load(a) - load(b) || a.turn - b.turn)[0]);
   let turn = 0;
-  const assign = (engine: DecodeEngine) => {
-    engine.assigned++;
-    engine.turn = ++turn;
+  // who is to write, and which of its lives that was
+  const writers = new Map<ReferenceRequest, { engine: DecodeEngine; life: number }>();
+  const writerOf = (request: ReferenceRequest) => {
+    const { engine, life } = writers.get(request)!;
+    return engine.life === life ? engine : undefined;
   };
   const turns = failures.flatMap(({ pool, instance, atSeconds, untilSeconds }) => {
     const engines = pool === 'prefill' ? prefillEngines : decodeEngines;
@@ -204,9 +206,8 @@ export function reference(
   };
   // nobody knows before what a prompt will find
   const newTokens = (queue: ReferenceRequest[]) => queue.reduce((sum, r) => sum + r.inputTokens - (blocks === undefined ? r.cachedTokens : 0), 0);
-  const readsAlone = (pair: PrefillEngine, request: ReferenceRequest) => {
-    const one = first(decodeEngines, (e) => e.assigned);
-    if (one === undefined || routing === undefined) {
+  const readsAlone = (pair: PrefillEngine, one: DecodeEngine, request: ReferenceRequest) => {
+    if (routing === undefined) {
       return false;
     }
     const toRead = [...(one.reading === undefined ? [] : [one.reading]), ...one.waiting.filter((r) => readHere.has(r))];
@@ -221,15 +222,14 @@ export function reference(
       routing.policy,
     ).path !== 'disaggregated';
   };
-  const toReadHere = (request: ReferenceRequest, now: number) => {
-    const engine = decode.wafers === undefined ? first(decodeEngines, (e) => e.assigned) : undefined;
-    if (engine === undefined) {
+  const toReadHere = (engine: DecodeEngine, request: ReferenceRequest, now: number) => {
+    if (decode.wafers !== undefined) {
+      engine.assigned--;
       fail(request, now);
       return;
     }
     readHere.add(request);
     request.cachedTokens = blocks === undefined ? request.cachedTokens : 0;
-    assign(engine);
     deliver(engine, request, now);
   };
 
@@ -243,6 +243,32 @@ export function reference(
       readInto(cache, next, next.inputTokens);
     }
     engine.ends = now + readSeconds(next);
+  };
+  const give = (request: ReferenceRequest, now: number) => {
+    const engine = first(decodeEngines, (e) => e.assigned);
+    if (engine === undefined) {
+      fail(request, now);
+      return;
+    }
+    const pair = first(prefillEngines, (e) => newTokens(e.queue));
+    const handsOff = pair !== undefined && !readsAlone(pair, engine, request);
+    engine.assigned++;
+    engine.turn = ++turn;
+    writers.set(request, { engine, life: engine.life });
+    if (!handsOff) {
+      toReadHere(engine, request, now);
+      return;
+    }
+    pair.turn = ++turn;
+    if (pair.ends === Infinity) {
+      inOrder(pair.queue, request);
+      readNext(pair, now);
+    } else {
+      // who is read stays
+      const rest = pair.queue.slice(1);
+      inOrder(rest, request);
+      pair.queue.splice(1, Infinity, ...rest);
+    }
   };
   const letGo = (engine: PrefillEngine, life: number, request: ReferenceRequest, now: number) => {
     if (engine.life === life) {
@@ -275,7 +301,14 @@ export function reference(
         engine.ends = Infinity;
         engine.cache = engine.cache && newCache();
         if ('queue' in engine) {
-          engine.queue.splice(0).forEach((request) => toReadHere(request, now));
+          for (const request of engine.queue.splice(0)) {
+            const writer = writerOf(request);
+            if (writer === undefined) {
+              give(request, now);
+            } else {
+              toReadHere(writer, request, now);
+            }
+          }
         } else {
           const lost = [...(engine.reading === undefined ? [] : [engine.reading]), ...engine.batch, ...engine.waiting];
           Object.assign(engine, { reading: undefined, batch: [], waiting: [], assigned: 0 });
@@ -285,59 +318,39 @@ export function reference(
     });
     consider(entering.length > 0 ? entering[0][0] : Infinity, () => {
       const [, request] = entering.shift()!;
-      const engine = first(prefillEngines, (e) => newTokens(e.queue));
-      if (engine === undefined || readsAlone(engine, request)) {
-        toReadHere(request, now);
-        return;
-      }
-      engine.turn = ++turn;
-      if (engine.ends === Infinity) {
-        inOrder(engine.queue, request);
-        readNext(engine, now);
-      } else {
-        // who is read stays
-        const rest = engine.queue.slice(1);
-        inOrder(rest, request);
-        engine.queue.splice(1, Infinity, ...rest);
-      }
+      give(request, now);
     });
     prefillEngines.forEach((engine) => consider(engine.ends, () => {
       const request = engine.queue.shift()!;
       readNext(engine, now);
+      if (writerOf(request) === undefined) {
+        letGo(engine, engine.life, request, now);
+        give(request, now);
+        return;
+      }
       const exposed = kvTransferSeconds(kvBytes(model, request.inputTokens) * copies, flowRate, 0, 0, link!.overlapLayers, readSeconds(request));
       settingUp.push([now + setUpSeconds(request), request, exposed, engine, engine.life]);
       settingUp.sort(([a], [b]) => a - b);
     }));
     consider(settingUp.length > 0 ? settingUp[0][0] : Infinity, () => {
       const [, request, left, from, fromLife] = settingUp.shift()!;
-      const engine = first(decodeEngines, (e) => e.assigned);
-      if (engine === undefined) {
-        letGo(from, fromLife, request, now);
-        fail(request, now);
-        return;
-      }
-      assign(engine);
-      const l = atPrefill ? from.link : engine.link;
+      const l = atPrefill ? from.link : writers.get(request)!.engine.link;
       moveTo(l, now);
-      l.flows.push({ request, from, fromLife, engine, life: engine.life, left });
+      l.flows.push({ request, from, fromLife, left });
     });
     links.forEach((l) => consider(nextFlow(l), () => {
       moveTo(l, now);
       const ended = l.flows.reduce((best, flow) => (flow.left < best.left ? flow : best));
       l.flows.splice(l.flows.indexOf(ended), 1);
-      const { request, from, fromLife, engine, life } = ended;
+      const { request, from, fromLife } = ended;
       letGo(from, fromLife, request, now);
-      if (life !== engine.life) {
+      const writer = writerOf(request);
+      if (writer === undefined) {
         fail(request, now);
       } else if (fromLife === from.life) {
-        deliver(engine, request, now);
-      } else if (decode.wafers === undefined) {
-        readHere.add(request);
-        request.cachedTokens = blocks === undefined ? request.cachedTokens : 0;
-        deliver(engine, request, now);
+        deliver(writer, request, now);
       } else {
-        engine.assigned--;
-        fail(request, now);
+        toReadHere(writer, request, now);
       }
     }));
     decodeEngines.forEach((engine) => consider(engine.ends, () => {
