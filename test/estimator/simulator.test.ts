@@ -3,6 +3,7 @@ import { steady, trn2 } from './specs';
 import {
   DeploymentSpec, FailedRequest, SimulatedRequest, Simulation, SimulationObserver, SimulationOptions, Simulator,
 } from '../../src/estimator';
+import { kvBytes } from '../../src/estimator/phases/shapes';
 import { Service } from '../../src/estimator/service';
 import { ProblemsError } from '../../src/problems';
 import { RequestTrace } from '../../src/workload';
@@ -59,7 +60,12 @@ const mixed: DeploymentSpec = trn2({
 });
 
 describe('against the closed form', () => {
-  test.each([['apart', apart], ['aggregated', aggregated]])('one client meets the service times, %s', (_, spec) => {
+  test.each([
+    ['apart', apart],
+    ['aggregated', aggregated],
+    ['layer by layer', { ...apart, link: { overlap: 'layerwise' } }],
+    ['layer by layer over a slow link', { ...apart, link: { overlap: 'layerwise', bytesPerSecond: 1e9 } }],
+  ])('one client meets the service times, %s', (_, spec) => {
     const { form } = solved({ ...spec, workload: { ...spec.workload, requestsPerSecond: 1e-9 } });
     const { ttftSeconds, tpotSeconds, endToEndSeconds } = simulated(spec, { concurrency: 1, requests: 2510 });
     expect(ttftSeconds.avg / form.latencies[0]).toBeCloseTo(1, 2);
@@ -82,6 +88,16 @@ describe('against the closed form', () => {
     const [prefill, link] = simulated(spec, { requests: 100_000 }).stages;
     expect(prefill.utilisation / form.prefillLoad).toBeCloseTo(1, 1);
     expect(link.utilisation / form.linkLoad).toBeCloseTo(1, 1);
+  });
+
+  test.each(['after-prefill', 'layerwise'])('what crosses the link is the bytes of all KV caches, %s', (overlap) => {
+    const bytesPerSecond = 2e9;
+    const spec = loaded({ ...mixed, link: { overlap, bytesPerSecond } }, 0.8);
+    const seen = new Seen();
+    const { stages: [, link], durationSeconds } = simulated(spec, { requests: 5000, observer: seen });
+    const { model, decode } = solved(spec).resolved.plant;
+    const handedOver = seen.requests.reduce((sum, { inputTokens }) => sum + kvBytes(model, inputTokens) * decode.kvCopies, 0);
+    expect(link.utilisation * durationSeconds * link.engines * bytesPerSecond / handedOver).toBeCloseTo(1, 9);
   });
 
   test('one client meets the service times where steps verify drafts and blocks are posted one by one', () => {

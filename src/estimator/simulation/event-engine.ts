@@ -41,8 +41,7 @@ export interface Finished {
  * KV cache, joins the batch when the running step ends, and leaves after its last token. In aggregated serving, and where the router or a failure has it so,
  * the decode engine reads prompts itself, each before the next decode step. Where the decode engine fails while a prefill engine reads, all begins anew.
  *
- * The clock is the one of the prefill queue: the gateway delays each request alike and is added in the end, and so is the set-up of transfers where it takes as
- * long for all.
+ * The clock is the one of the prefill queue: the gateway delays each request alike and is added in the end.
  */
 export class EventEngine {
   /** None: a sequence is admitted when its whole KV cache has room. */
@@ -52,7 +51,7 @@ export class EventEngine {
 
   private readonly requests = new Requests();
   private readonly prefill: PrefillPool;
-  // transfers that are being set up, by when they begin
+  // transfers by when they begin: of a place p, 2 p of the layers that move while the prompt is read, and 2 p + 1 of the rest or the whole, once it is set up
   private readonly settingUp = new TaskHeap();
   private readonly links: SharedLinks;
   private readonly decode: DecodePool;
@@ -66,7 +65,7 @@ export class EventEngine {
     routing?: FleetRouting,
   ) {
     this.traffic = new Traffic(arrivals);
-    this.prefill = new PrefillPool(fleet, this.requests);
+    this.prefill = new PrefillPool(fleet, this.requests, this);
     this.links = new SharedLinks(fleet.links, fleet.flowsAtFullSpeed);
     this.decode = new DecodePool(fleet, this.requests, this, fleet.ranks === 1 && outages.nextSeconds === Infinity);
     this.routing = routing && new Routing(routing, this.prefill, this.decode);
@@ -127,7 +126,7 @@ export class EventEngine {
       } else if (begun === soonest) {
         this.send(settingUp.pop(), begun);
       } else if (moved <= changed) {
-        this.arrived(links.end(linkEvents.winner, moved), moved);
+        this.moved(links.end(linkEvents.winner, moved), moved);
       } else {
         decode.end();
       }
@@ -171,6 +170,7 @@ export class EventEngine {
   /** A request is given to its engines. */
   private give(place: number, kind: number, now: number): void {
     const { fleet, requests, prefill, decode, routing } = this;
+    requests.parts[place] = 0;
     if (decode.loads.least === Infinity) {
       this.fail(place, now);
     } else if (!fleet.aggregated && prefill.loads.least < Infinity && (routing === undefined || routing.handsOff(kind))) {
@@ -187,17 +187,31 @@ export class EventEngine {
     }
   }
 
+  /** A prefill engine begins to read a prompt: layers move once the first is read. */
+  public begun(place: number, now: number, seconds: number): void {
+    const { fleet: { movesWhileReading }, requests } = this;
+    requests.parts[place] = movesWhileReading > 0 ? 2 : 1;
+    if (movesWhileReading > 0) {
+      this.settingUp.push(now + seconds * (1 - movesWhileReading), requests.number[place], 2 * place);
+    }
+  }
+
   private promptRead(): void {
-    const { fleet: { isSetUpAlike, kinds }, requests } = this;
     const now = this.prefill.events.least;
-    const place = this.prefill.end();
+    this.partDone(this.prefill.end(), now);
+  }
+
+  /** A prompt is read, or the layers have moved that could meanwhile: after both the last layer follows, or the whole KV cache. */
+  private partDone(place: number, now: number): void {
+    const { fleet: { kinds }, requests } = this;
+    if (--requests.parts[place] > 0) {
+      return;
+    }
     if (!this.hasWriter(place)) {
       this.prefill.left(place, now);
       this.give(place, requests.row[place], now);
-    } else if (isSetUpAlike) {
-      this.send(place, now);
     } else {
-      this.settingUp.push(now + kinds.setUpSeconds[requests.row[place]], requests.number[place], place);
+      this.settingUp.push(now + kinds.setUpSeconds[requests.row[place]], requests.number[place], 2 * place + 1);
     }
   }
 
@@ -207,14 +221,26 @@ export class EventEngine {
     return requests.writeEpoch[place] === decode.epochs[requests.writtenBy[place]];
   }
 
-  /** A KV cache starts to move to its decode engine. */
-  private send(place: number, now: number): void {
-    const { fleet, requests, links } = this;
-    const { caching } = fleet;
-    const kind = requests.row[place];
-    const seconds = caching === undefined ? fleet.kinds.transferSeconds[kind] : caching.transferSeconds(kind, requests.cached[place]);
-    const link = Math.floor((fleet.linksAtPrefill ? requests.readBy : requests.writtenBy)[place] / fleet.enginesPerLink);
-    links.begin(link, now, seconds, requests.number[place], place);
+  /** A KV cache, or its part, starts to move to its decode engine. */
+  private send(transfer: number, now: number): void {
+    const { fleet: { kinds, movesWhileReading }, requests, links } = this;
+    const place = Math.floor(transfer / 2);
+    const share = transfer % 2 === 0 ? movesWhileReading : 1 - movesWhileReading;
+    links.begin(this.linkOf(place), now, share * kinds.transferSeconds[requests.row[place]], requests.number[place], transfer);
+  }
+
+  private linkOf(place: number): number {
+    const { fleet, requests } = this;
+    return Math.floor((fleet.linksAtPrefill ? requests.readBy : requests.writtenBy)[place] / fleet.enginesPerLink);
+  }
+
+  private moved(transfer: number, now: number): void {
+    const place = Math.floor(transfer / 2);
+    if (transfer % 2 === 0) {
+      this.partDone(place, now);
+    } else {
+      this.arrived(place, now);
+    }
   }
 
   /** A KV cache is where it is needed, unless one of its engines has failed meanwhile. */
@@ -265,6 +291,10 @@ export class EventEngine {
         this.prefill.restore(engine);
       } else {
         this.prefill.fail(engine, seconds).forEach((place) => {
+          // of the one that was being read
+          if (this.requests.parts[place] === 2 && !this.settingUp.remove(2 * place)) {
+            this.links.cancel(this.linkOf(place), seconds, 2 * place);
+          }
           if (this.hasWriter(place)) {
             this.unread(place, seconds);
           } else {

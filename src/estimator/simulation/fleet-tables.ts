@@ -2,7 +2,7 @@ import { SERVICE_TIERS } from '../../routing';
 import { fill } from '../calibration/calibration';
 import { Coefficients } from '../phases/coefficients';
 import { decodeStepSeconds } from '../phases/decode';
-import { kvTransferSeconds, linkRates, postingSeconds } from '../phases/kv-transfer';
+import { linkRates, postingSeconds } from '../phases/kv-transfer';
 import { kvTokens } from '../phases/memory';
 import { kvSeconds } from '../phases/mixed';
 import { paddedTokens, promptSeconds } from '../phases/prefill';
@@ -39,10 +39,10 @@ export interface FleetTables {
   readonly enginesPerLink: number;
   /** Transfers that one link carries before they slow each other down, at least 1. */
   readonly flowsAtFullSpeed: number;
-  /** What every request takes besides: gateway, and set-up of the transfer where that takes as long for all. */
+  /** Share of a KV cache that may move while its prompt is read: all layers but the last, or none. */
+  readonly movesWhileReading: number;
+  /** What every request takes besides, at the gateway. */
   readonly overheadSeconds: number;
-  /** Whether it does; `setUpSeconds` are 0 then. */
-  readonly isSetUpAlike: boolean;
   /** Sequences that one engine decodes at once at most. */
   readonly slots: number;
   /** KV memory of one engine, in bytes. */
@@ -67,8 +67,6 @@ export interface PrefixCaching {
   readonly prefixLoadFactor?: number;
   /** Seconds to read a prompt of a kind, so many tokens of which are there. */
   promptSeconds(kind: number, cachedTokens: number): number;
-  /** Seconds of the transfer of its KV cache alone on its link. */
-  transferSeconds(kind: number, cachedTokens: number): number;
 }
 
 /** What engines are that read prompts in the steps that write tokens. */
@@ -93,7 +91,7 @@ export interface KindTables {
   readonly promptSeconds: Float64Array;
   /** From reading the prompt to the begin of the transfer. */
   readonly setUpSeconds: Float64Array;
-  /** Of the transfer alone on its link. */
+  /** Of the whole transfer alone on its link. */
   readonly transferSeconds: Float64Array;
   /** KV cache at the last token, all copies. */
   readonly kvBytes: Float64Array;
@@ -173,12 +171,8 @@ export function fleetTables(
   // sequences that share blocks are more than their sizes tell
   const held = least > 0 && kinds.prefixes === undefined ? Math.max(1, Math.floor(decode.kvMemoryBytes / least)) : Infinity;
   const slots = Math.min(decode.maxSequences, requests, LARGEST_BATCH, held);
-  // a set-up that delays all requests alike is added in the end, unless blocks are held meanwhile
   const posted = link?.blockTokens;
-  const baseSeconds = aggregated ? 0 : promptSet.linkBaseSeconds;
-  const isAlike = aggregated || (posted === undefined && !eitherReads && kinds.prefixes === undefined);
-  const secondsToSend = (kind: number, readSeconds: number) => kvTransferSeconds(
-    kvBytes(model, inputTokens[kind]) * decode.kvCopies, rates!.flow, 0, 0, link!.overlapLayers, readSeconds);
+  const movesWhileReading = 1 - 1 / (link?.overlapLayers ?? 1);
   const reader = aggregated ? 1 : 0;
   return {
     aggregated,
@@ -201,7 +195,6 @@ export function fleetTables(
       blocks: blocksOf(model, promptPool(resolved.plant), aggregated ? inputTokens.map((tokens, kind) => tokens + outputTokens[kind]) : inputTokens),
       prefixLoadFactor,
       promptSeconds: (kind, cached) => secondsToRead(kind, reader, cached),
-      transferSeconds: (kind, cached) => secondsToSend(kind, secondsToRead(kind, reader, cached)),
     },
     prefillEngines,
     decodeEngines: decodeInstances * decode.enginesPerInstance,
@@ -209,8 +202,8 @@ export function fleetTables(
     linksAtPrefill,
     enginesPerLink: linksAtPrefill ? prefill?.enginesPerInstance ?? 1 : decode.enginesPerInstance,
     flowsAtFullSpeed,
-    overheadSeconds: promptSet.gatewaySeconds + (isAlike ? baseSeconds : 0),
-    isSetUpAlike: isAlike,
+    movesWhileReading,
+    overheadSeconds: promptSet.gatewaySeconds,
     slots,
     kvMemoryBytes: decode.kvMemoryBytes,
     stepSeconds: Float64Array.from({ length: slots + 1 }, (_, batch) =>
@@ -227,9 +220,9 @@ export function fleetTables(
       ranks: readsHere.map((_, row) => alike ? 0 : kinds.ranks[row % kindCount]),
       readsHere,
       promptSeconds: prompt,
-      setUpSeconds: column((i, here) => here || isAlike ? 0
-        : posted === undefined ? baseSeconds : postingSeconds(model.kvTensors, inputTokens[i], posted, promptSet.linkDescriptorSeconds)),
-      transferSeconds: column((i, isHere) => link === undefined || isHere ? 0 : secondsToSend(i, prompt[i])),
+      setUpSeconds: column((i, here) => here ? 0
+        : posted === undefined ? promptSet.linkBaseSeconds : postingSeconds(model.kvTensors, inputTokens[i], posted, promptSet.linkDescriptorSeconds)),
+      transferSeconds: column((i, isHere) => rates === undefined || isHere ? 0 : kvBytes(model, inputTokens[i]) * decode.kvCopies / rates.flow),
       kvBytes: finalKv,
       steps,
       firstReadBytes: start.map((tokens) => kvReadBytes(model, tokens)),

@@ -5,6 +5,11 @@ import { RequestQueues } from './request-queues';
 import { Requests } from './requests';
 import { Tournament } from './tournament';
 
+/** Who is told of a prompt that an engine begins to read. */
+export interface Readers {
+  begun(place: number, now: number, seconds: number): void;
+}
+
 /**
  * The engines that read prompts, each one at a time.
  */
@@ -26,7 +31,7 @@ export class PrefillPool {
   /** Where prompts find what others have left; undefined where what they find is given beforehand. */
   private readonly caches?: PoolCaches;
 
-  constructor(private readonly fleet: FleetTables, private readonly requests: Requests) {
+  constructor(private readonly fleet: FleetTables, private readonly requests: Requests, private readonly readers: Readers) {
     const { prefillEngines: engines } = fleet;
     this.events = new Tournament(Math.max(1, engines), Infinity);
     this.loads = new Tournament(Math.max(1, engines), engines === 0 ? Infinity : 0);
@@ -145,5 +150,6 @@ export class PrefillPool {
     this.reading[engine] = place;
     this.busySeconds += seconds;
     this.events.set(engine, now + seconds);
+    this.readers.begun(place, now, seconds);
   }
 }

@@ -17,6 +17,8 @@ export class Requests {
   public writtenBy: Int32Array;
   /** Tokens of its prompt that were in the cache of who read it, where prompts find what others have left. */
   public cached: Int32Array;
+  /** Parts of its KV cache that are not there yet where its prompt is read: that which moves meanwhile, and that which is read last. */
+  public parts: Int32Array;
   /** How often these two had failed before they were chosen. */
   public readEpoch: Int32Array;
   public writeEpoch: Int32Array;
@@ -35,6 +37,7 @@ export class Requests {
     this.readBy = new Int32Array(places);
     this.writtenBy = new Int32Array(places);
     this.cached = new Int32Array(places);
+    this.parts = new Int32Array(places);
     this.readEpoch = new Int32Array(places);
     this.writeEpoch = new Int32Array(places);
     this.next = Int32Array.from({ length: places }, (_, i) => i + 1);
@@ -65,6 +68,7 @@ export class Requests {
     this.readBy = grown(this.readBy, new Int32Array(places));
     this.writtenBy = grown(this.writtenBy, new Int32Array(places));
     this.cached = grown(this.cached, new Int32Array(places));
+    this.parts = grown(this.parts, new Int32Array(places));
     this.readEpoch = grown(this.readEpoch, new Int32Array(places));
     this.writeEpoch = grown(this.writeEpoch, new Int32Array(places));
     this.next = grown(this.next, Int32Array.from({ length: places }, (_, i) => i + 1));

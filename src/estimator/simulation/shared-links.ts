@@ -63,6 +63,13 @@ export class SharedLinks {
     return task;
   }
 
+  /** A transfer of a link is given up. */
+  public cancel(link: number, now: number, task: number): void {
+    this.forward(link, now);
+    this.flows[link].remove(task);
+    this.foresee(link, now);
+  }
+
   /** Speed of a link's flows: 1 until they fill the link, then an even share of it. */
   private speed(flows: number): number {
     return flows > this.flowsAtFullSpeed ? this.flowsAtFullSpeed / flows : 1;

@@ -36,6 +36,19 @@ export class TaskHeap {
     tasks[at] = task;
   }
 
+  /** Takes a task away, if it is there; returns whether it was. */
+  public remove(task: number): boolean {
+    const at = this.tasks.subarray(0, this.size).indexOf(task);
+    if (at < 0) {
+      return false;
+    }
+    const rest = Array.from({ length: this.size }, (_, i) => [this.keys[i], this.ranks[i], this.tasks[i]] as const);
+    rest.splice(at, 1);
+    this.size = 0;
+    rest.forEach((one) => this.push(...one));
+    return true;
+  }
+
   /** Takes the earliest task away; there must be one. */
   public pop(): number {
     const { keys, ranks, tasks } = this;

@@ -2,7 +2,7 @@ import { Prompt, ReferenceBlocks } from './blocks-reference';
 import { fill } from '../../../src/estimator/calibration/calibration';
 import { Coefficients } from '../../../src/estimator/phases/coefficients';
 import { decodeStepSeconds } from '../../../src/estimator/phases/decode';
-import { kvTransferSeconds, postingSeconds } from '../../../src/estimator/phases/kv-transfer';
+import { postingSeconds } from '../../../src/estimator/phases/kv-transfer';
 import { paddedTokens, promptSeconds } from '../../../src/estimator/phases/prefill';
 import { kvBytes, kvReadBytes } from '../../../src/estimator/phases/shapes';
 import { speculativeStepSeconds, tokensPerStep } from '../../../src/estimator/phases/speculation';
@@ -25,7 +25,7 @@ export interface ReferenceRequest extends Prompt {
   written: number;
 }
 
-interface Flow { request: ReferenceRequest; from: PrefillEngine; fromLife: number; left: number }
+interface Flow { request: ReferenceRequest; from: PrefillEngine; fromLife: number; left: number; isLast: boolean }
 interface Link { flows: Flow[]; at: number }
 interface Engine { ends: number; link: Link; isUp: boolean; outages: number; life: number; turn: number }
 interface PrefillEngine extends Engine { queue: ReferenceRequest[]; cache?: ReferenceBlocks }
@@ -143,6 +143,9 @@ export function reference(
   // constant delays on the way, as lists in order of time
   const entering: [number, ReferenceRequest][] = [];
   const settingUp: [number, ReferenceRequest, number, PrefillEngine, number][] = [];
+  // transfers of layers while prompts are read, and requests by how much of that and the reading is left
+  const starting: [number, ReferenceRequest, PrefillEngine, number][] = [];
+  const parts = new Map<ReferenceRequest, number>();
   let sent = 0;
   const send = (now?: number) => {
     if (sent < requests.length) {
@@ -161,6 +164,11 @@ export function reference(
       flow.left -= rate(l) / flowRate * (now - l.at);
     });
     l.at = now;
+  };
+  const begin = (request: ReferenceRequest, from: PrefillEngine, fromLife: number, left: number, isLast: boolean, now: number) => {
+    const l = atPrefill ? from.link : writers.get(request)!.engine.link;
+    moveTo(l, now);
+    l.flows.push({ request, from, fromLife, left, isLast });
   };
   const nextFlow = (l: Link) => l.flows.reduce((least, flow) => Math.min(least, l.at + flow.left * flowRate / rate(l)), Infinity);
 
@@ -243,6 +251,12 @@ export function reference(
       readInto(cache, next, next.inputTokens);
     }
     engine.ends = now + readSeconds(next);
+    parts.set(next, 1);
+    if (link!.overlapLayers > 1) {
+      parts.set(next, 2);
+      starting.push([now + readSeconds(next) / link!.overlapLayers, next, engine, engine.life]);
+      starting.sort(([a], [b]) => a - b);
+    }
   };
   const give = (request: ReferenceRequest, now: number) => {
     const engine = first(decodeEngines, (e) => e.assigned);
@@ -279,6 +293,21 @@ export function reference(
     }
   };
 
+  const wholeSeconds = (request: ReferenceRequest) => kvBytes(model, request.inputTokens) * copies / flowRate;
+  const partDone = (request: ReferenceRequest, from: PrefillEngine, fromLife: number, now: number) => {
+    parts.set(request, parts.get(request)! - 1);
+    if (parts.get(request)! > 0) {
+      return;
+    }
+    if (writerOf(request) === undefined) {
+      letGo(from, fromLife, request, now);
+      give(request, now);
+      return;
+    }
+    settingUp.push([now + setUpSeconds(request), request, wholeSeconds(request) / link!.overlapLayers, from, fromLife]);
+    settingUp.sort(([a], [b]) => a - b);
+  };
+
   for (;;) {
     // the earliest event; of equal ones arrivals, prefill, links, decode, in this order
     let now = Infinity;
@@ -289,7 +318,7 @@ export function reference(
         act = action;
       }
     };
-    const isOver = entering.length + settingUp.length === 0 && [...prefillEngines, ...decodeEngines].every(({ ends }) => ends === Infinity)
+    const isOver = entering.length + starting.length + settingUp.length === 0 && [...prefillEngines, ...decodeEngines].every(({ ends }) => ends === Infinity)
       && links.every(({ flows }) => flows.length === 0);
     consider(turns.length > 0 && !isOver ? turns[0].at : Infinity, () => {
       const { engine, isUp } = turns.shift()!;
@@ -301,6 +330,14 @@ export function reference(
         engine.ends = Infinity;
         engine.cache = engine.cache && newCache();
         if ('queue' in engine) {
+          // what was being read moves no longer
+          starting.splice(0, Infinity, ...starting.filter(([, , from]) => from !== engine));
+          if (parts.get(engine.queue[0]) === 2) {
+            for (const l of links) {
+              moveTo(l, now);
+              l.flows = l.flows.filter(({ request }) => request !== engine.queue[0]);
+            }
+          }
           for (const request of engine.queue.splice(0)) {
             const writer = writerOf(request);
             if (writer === undefined) {
@@ -323,26 +360,25 @@ export function reference(
     prefillEngines.forEach((engine) => consider(engine.ends, () => {
       const request = engine.queue.shift()!;
       readNext(engine, now);
-      if (writerOf(request) === undefined) {
-        letGo(engine, engine.life, request, now);
-        give(request, now);
-        return;
-      }
-      const exposed = kvTransferSeconds(kvBytes(model, request.inputTokens) * copies, flowRate, 0, 0, link!.overlapLayers, readSeconds(request));
-      settingUp.push([now + setUpSeconds(request), request, exposed, engine, engine.life]);
-      settingUp.sort(([a], [b]) => a - b);
+      partDone(request, engine, engine.life, now);
     }));
+    consider(starting.length > 0 ? starting[0][0] : Infinity, () => {
+      const [, request, from, fromLife] = starting.shift()!;
+      begin(request, from, fromLife, wholeSeconds(request) * (1 - 1 / link!.overlapLayers), false, now);
+    });
     consider(settingUp.length > 0 ? settingUp[0][0] : Infinity, () => {
       const [, request, left, from, fromLife] = settingUp.shift()!;
-      const l = atPrefill ? from.link : writers.get(request)!.engine.link;
-      moveTo(l, now);
-      l.flows.push({ request, from, fromLife, left });
+      begin(request, from, fromLife, left, true, now);
     });
     links.forEach((l) => consider(nextFlow(l), () => {
       moveTo(l, now);
       const ended = l.flows.reduce((best, flow) => (flow.left < best.left ? flow : best));
       l.flows.splice(l.flows.indexOf(ended), 1);
       const { request, from, fromLife } = ended;
+      if (!ended.isLast) {
+        partDone(request, from, fromLife, now);
+        return;
+      }
       letGo(from, fromLife, request, now);
       const writer = writerOf(request);
       if (writer === undefined) {
