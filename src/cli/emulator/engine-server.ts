@@ -7,9 +7,10 @@ import { Sequence } from './emulated-pools';
 import { Asked, CHARACTERS_PER_TOKEN, EmulatedText, emulatedText } from './emulated-text';
 import { ApiError } from '../../router/runtime/wire/api-error';
 import { FieldProblems, jsonObject } from '../../router/runtime/wire/fields';
+import { listOf, oneOf, openObject, whole } from '../../router/runtime/wire/kinds';
 
-/** Who may speak in a chat. */
-const ROLES = ['system', 'developer', 'user', 'assistant', 'tool'];
+/** A chat, as far as it is looked at: who may speak in it. */
+const MESSAGES = listOf(openObject({ role: oneOf('system', 'developer', 'user', 'assistant', 'tool') }, ['role']), 1);
 
 interface ChatBody extends Asked {
   readonly model: string;
@@ -135,14 +136,12 @@ function chatBody(bytes: Buffer): ChatBody {
   const body = jsonObject(bytes);
   const problems = new FieldProblems();
   if (body.messages !== undefined) {
-    problems.list(body.messages, 'messages', 1).forEach((message, i) => {
-      problems.oneOf(problems.object(message, `messages[${i}]`).role ?? '', `messages[${i}].role`, ROLES);
-    });
+    problems.required(body.messages, 'messages', MESSAGES);
   }
   for (const limit of ['max_tokens', 'max_completion_tokens']) {
-    problems.number(body[limit], limit, body.echo === true && body.prompt !== undefined ? 0 : 1, 2 ** 31 - 1, true);
+    problems.optional(body[limit], limit, whole(body.echo === true && body.prompt !== undefined ? 0 : 1));
   }
-  problems.number(body.n, 'n', 1, 128, true);
+  problems.optional(body.n, 'n', whole(1, 128));
   problems.throwIfAny();
   return body as unknown as ChatBody;
 }

@@ -56,7 +56,8 @@ test('as many values as real requests have are passed on', async () => {
   const data = ',"\\\\",[{:\\\"'.repeat(100_000);
   expect((await ask(router.url, chat({ messages: [{ role: 'user', content: data }] }))).status).toBe(200);
   expect(engine.requests.pop()!.body.messages[0].content).toBe(data);
-  expect(engine.requests.map(({ body }) => body.prompt?.[1].length ?? Object.keys(body.tools[0].function.parameters.properties).length)).toEqual([128_000, 5_000]);
+  expect(engine.requests[0].body.prompt[1]).toHaveLength(128_000);
+  expect(Object.keys(engine.requests[1].body.tools[0].function.parameters.properties)).toHaveLength(5_000);
 });
 
 test.each([

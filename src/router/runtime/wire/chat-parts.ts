@@ -1,5 +1,5 @@
 import { defined, FieldProblems, Fields } from './fields';
-import { check } from './kinds';
+import { BOOLEAN, TEXT } from './kinds';
 import { FUNCTION_NAME } from './openai-fields';
 
 const MAX_METADATA = 16;
@@ -19,9 +19,9 @@ export function reasoningGiven(thoughts: readonly string[]): Fields {
 
 /** A tool as engines are told of it. */
 export function functionTool({ name, description, parameters, strict }: Fields, path: string, problems: FieldProblems): Fields {
-  check(FUNCTION_NAME, name, `${path}.name`, problems);
-  problems.optionalText(description, `${path}.description`);
-  problems.oneOf(strict, `${path}.strict`, [true, false]);
+  problems.required(name, `${path}.name`, FUNCTION_NAME);
+  problems.optional(description, `${path}.description`, TEXT);
+  problems.optional(strict, `${path}.strict`, BOOLEAN);
   return { type: 'function', function: defined({ name, description, parameters, strict }) };
 }
 
@@ -40,8 +40,8 @@ export function functionChoice(name: unknown, tools: readonly Fields[], path: st
 
 /** Notes what is wrong with what a caller labels its request with, which changes nothing. */
 export function checkMetadata(metadata: unknown, path: string, problems: FieldProblems): void {
-  const entries = Object.entries(problems.optionalObject(metadata, path));
-  entries.slice(0, MAX_METADATA).forEach(([name, value]) => problems.text(value, `${path}.${name}`));
+  const entries = Object.entries(problems.object(metadata ?? {}, path));
+  entries.slice(0, MAX_METADATA).forEach(([name, value]) => problems.required(value, `${path}.${name}`, TEXT));
   if (entries.length > MAX_METADATA) {
     problems.add(path, `expected at most ${MAX_METADATA} members, got ${entries.length}`);
   }

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { ApiError, invalid } from './api-error';
 import { jsonSize } from './json-size';
+import type { Kind } from './kinds';
 import { JsonSyntaxError, parseJson } from '../../../json-text';
 import { nearestNames } from '../../../nearest';
 
@@ -66,60 +67,18 @@ export class FieldProblems {
     return {};
   }
 
-  /** The value as a list; an empty one, and a problem, if it is none, or is empty and must not be. */
-  public list(value: unknown, path: string, least = 0): readonly unknown[] {
-    if (Array.isArray(value) && value.length >= least) {
+  /** The value if it is of a kind; undefined, and what is wrong with it is noted, if it is not. */
+  public required<T>(value: unknown, path: string, expected: Kind<T>): T | undefined {
+    if (expected.holds(value)) {
       return value;
     }
-    if (Array.isArray(value)) {
-      this.add(path, `expected at least ${least}, got none`);
-    } else {
-      this.unexpected(path, 'a list', value);
-    }
-    return [];
-  }
-
-  /** The value as text; none, and a problem, if it is none. */
-  public text(value: unknown, path: string): string {
-    if (typeof value === 'string') {
-      return value;
-    }
-    this.unexpected(path, 'a string', value);
-    return '';
-  }
-
-  /** The value as an object, as above; an empty one if it is not given. */
-  public optionalObject(value: unknown, path: string, names?: string[]): Fields {
-    return value === undefined || value === null ? {} : this.object(value, path, names);
-  }
-
-  /** The value as text; undefined if it is not given. */
-  public optionalText(value: unknown, path: string): string | undefined {
-    return value === undefined || value === null ? undefined : this.text(value, path);
-  }
-
-  /** The value as a number within bounds; undefined if it is not given, or wrong. */
-  public number(value: unknown, path: string, least: number, most: number, whole = false): number | undefined {
-    if (value === undefined || value === null) {
-      return undefined;
-    }
-    if (typeof value === 'number' && value >= least && value <= most && (!whole || Number.isInteger(value))) {
-      return value;
-    }
-    this.unexpected(path, `a ${whole ? 'whole ' : ''}number from ${least} to ${most}`, value);
+    expected.tell(value, path, this);
     return undefined;
   }
 
-  /** The value if it is one of those allowed; undefined if it is not given, or wrong. */
-  public oneOf<T>(value: unknown, path: string, allowed: readonly T[]): T | undefined {
-    if (value === undefined || value === null) {
-      return undefined;
-    }
-    if (allowed.includes(value as T)) {
-      return value as T;
-    }
-    this.unexpected(path, allowed.map(shown).join(' or '), value);
-    return undefined;
+  /** The value if it is of a kind, as above; undefined if it is not given. */
+  public optional<T>(value: unknown, path: string, expected: Kind<T>): T | undefined {
+    return value === undefined || value === null ? undefined : this.required(value, path, expected);
   }
 
   /** Whether JSON that is within a text is no more than a request may have of it; a problem if it is. */

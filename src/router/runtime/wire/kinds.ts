@@ -1,11 +1,11 @@
-import { FieldProblems, isObject } from './fields';
+import { FieldProblems, Fields, isObject } from './fields';
 
 /**
  * What a field may hold. Requests are nearly always right, so that is found out first, and fast; what is wrong is looked for afterwards.
  */
-export interface Kind {
+export interface Kind<T = unknown> {
   /** Whether a value is of this kind. */
-  holds(value: unknown): boolean;
+  holds(value: unknown): value is T;
 
   /**
    * Notes what is wrong with a value that is not.
@@ -16,53 +16,48 @@ export interface Kind {
   tell(value: unknown, path: string, problems: FieldProblems): void;
 }
 
-/** Notes what is wrong with a value if it is not of a kind. */
-export function check(expected: Kind, value: unknown, path: string, problems: FieldProblems): void {
-  if (!expected.holds(value)) {
-    expected.tell(value, path, problems);
-  }
-}
-
 /** A kind that is said in some words. */
-export function kind(expected: string, holds: (value: unknown) => boolean): Kind {
-  return { holds, tell: (value, path, problems) => problems.unexpected(path, expected, value) };
+export function kind<T>(expected: string, holds: (value: unknown) => boolean): Kind<T> {
+  return { holds: holds as (value: unknown) => value is T, tell: (value, path, problems) => problems.unexpected(path, expected, value) };
 }
 
-export const TEXT = kind('a string', (value) => typeof value === 'string');
-export const BOOLEAN = kind('true or false', (value) => typeof value === 'boolean');
+export const TEXT = kind<string>('a string', (value) => typeof value === 'string');
+export const BOOLEAN = kind<boolean>('true or false', (value) => typeof value === 'boolean');
 /** What only the engine knows the insides of. */
-export const OBJECT = kind('an object', isObject);
+export const OBJECT = kind<Fields>('an object', isObject);
+/** Whatever is there. */
+export const ANY = kind<unknown>('anything', () => true);
 
 /** What no engine here honours: it may be there as long as it asks for nothing. */
 export const UNSUPPORTED: Kind = {
-  holds: (value) => typeof value === 'object' && Object.keys(value as object).length === 0,
+  holds: (value): value is unknown => typeof value === 'object' && Object.keys(value as object).length === 0,
   tell: (_, path, problems) => problems.add(path, 'this is not supported here'),
 };
 
 /** What is none of a caller's to say, for a reason. */
 export function refused(reason: string): Kind {
-  return { holds: () => false, tell: (_, path, problems) => problems.add(path, `this is not for callers to give: ${reason}`) };
+  return { holds: (_): _ is unknown => false, tell: (_, path, problems) => problems.add(path, `this is not for callers to give: ${reason}`) };
 }
 
 /** A number within bounds, both included. */
-export function number(least: number, most: number): Kind {
+export function number(least: number, most: number): Kind<number> {
   return kind(`a number from ${least} to ${most}`, (value) => typeof value === 'number' && value >= least && value <= most);
 }
 
 /** A whole number within bounds, both included. */
-export function whole(least: number, most = 2 ** 31 - 1): Kind {
+export function whole(least: number, most = 2 ** 31 - 1): Kind<number> {
   return kind(`a whole number from ${least} to ${most}`, (value) => Number.isInteger(value) && value as number >= least && value as number <= most);
 }
 
 /** One of some values. */
-export function oneOf(...allowed: readonly unknown[]): Kind {
-  return kind(allowed.map((one) => JSON.stringify(one)).join(' or '), (value) => allowed.includes(value));
+export function oneOf<T extends string | number | boolean>(...allowed: readonly T[]): Kind<T> {
+  return kind(allowed.map((one) => JSON.stringify(one)).join(' or '), (value) => allowed.includes(value as T));
 }
 
 /** A list of one kind, of so many at least and at most. */
-export function listOf(one: Kind, least = 0, most = Infinity): Kind {
+export function listOf<T>(one: Kind<T>, least = 0, most = Infinity): Kind<readonly T[]> {
   return {
-    holds: (value) => {
+    holds: (value): value is readonly T[] => {
       if (!Array.isArray(value) || value.length < least || value.length > most) {
         return false;
       }
@@ -79,16 +74,16 @@ export function listOf(one: Kind, least = 0, most = Infinity): Kind {
       } else if (value.length < least || value.length > most) {
         problems.add(path, `expected ${value.length < least ? `at least ${least}` : `at most ${most}`}, got ${value.length || 'none'}`);
       } else {
-        value.forEach((item, i) => check(one, item, `${path}[${i}]`, problems));
+        value.forEach((item, i) => problems.required(item, `${path}[${i}]`, one));
       }
     },
   };
 }
 
 /** One kind, or else a list or an object of another. */
-export function either(simple: Kind, nested: Kind): Kind {
+export function either<A, B>(simple: Kind<A>, nested: Kind<B>): Kind<A | B> {
   return {
-    holds: (value) => simple.holds(value) || nested.holds(value),
+    holds: (value): value is A | B => simple.holds(value) || nested.holds(value),
     tell: (value, path, problems) => (typeof value === 'object' && value !== null ? nested : simple).tell(value, path, problems),
   };
 }
@@ -98,28 +93,31 @@ export interface Members {
   readonly [name: string]: Kind;
 }
 
+/** The values of members, each of which may be missing or null as far as is known of all objects. */
+type Values<M extends Members> = { readonly [name in keyof M]?: (M[name] extends Kind<infer T> ? T : never) | null };
+
 /**
  * An object of known members.
  *
  * @param members all of them.
  * @param required those that must be given.
  */
-export function object(members: Members, required: readonly string[] = []): Kind {
+export function object<M extends Members>(members: M, required: readonly string[] = []): Kind<Values<M>> {
   return new ObjectKind(members, required, false);
 }
 
 /** An object that may have members which are not known here, as chat templates read whatever their messages have. */
-export function openObject(members: Members, required: readonly string[] = []): Kind {
+export function openObject(members: Members, required: readonly string[] = []): Kind<Fields> {
   return new ObjectKind(members, required, true);
 }
 
 /** An object whose kind one of its members names. */
-export function tagged(tag: string, kinds: Members): Kind {
+export function tagged(tag: string, kinds: Members): Kind<Fields> {
   const byTag = new Map(Object.entries(kinds));
   const tags = oneOf(...byTag.keys());
   const kindOf = (value: unknown) => (isObject(value) ? byTag.get(value[tag] as string) : undefined);
   return {
-    holds: (value) => kindOf(value)?.holds(value) ?? false,
+    holds: (value): value is Fields => kindOf(value)?.holds(value) ?? false,
     tell: (value, path, problems) => {
       const named = kindOf(value);
       if (named !== undefined) {
@@ -133,7 +131,7 @@ export function tagged(tag: string, kinds: Members): Kind {
   };
 }
 
-class ObjectKind implements Kind {
+class ObjectKind<T> implements Kind<T> {
   private readonly members: ReadonlyMap<string, Kind>;
   private readonly required: readonly string[];
   private readonly isOpen: boolean;
@@ -144,7 +142,7 @@ class ObjectKind implements Kind {
     this.isOpen = isOpen;
   }
 
-  public holds(value: unknown): boolean {
+  public holds(value: unknown): value is T {
     if (!isObject(value)) {
       return false;
     }
@@ -174,7 +172,7 @@ class ObjectKind implements Kind {
     for (const [name, expected] of this.members) {
       const member = value[name] ?? undefined;
       if (member !== undefined || this.required.includes(name)) {
-        check(expected, member, at(name), problems);
+        problems.required(member, at(name), expected);
       }
     }
   }

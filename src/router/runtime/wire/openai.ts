@@ -3,7 +3,7 @@ import { chunkOf, isGivenUp, tokenCountOf } from './completion';
 import { EngineRequest } from './engine-request';
 import { checkServed, FieldProblems, Fields, isNothing, isObject, jsonObject } from './fields';
 import { withMembers } from './json-object';
-import { check, Kind } from './kinds';
+import { Kind } from './kinds';
 import { readBody } from './long-texts';
 import { refuseImages, refuseRemoteMedia } from './media';
 import { CHAT_COMPLETION, checkLengths, checkToolChoice, COMPLETION, ECHOED_COMPLETION, isEmptyList } from './openai-fields';
@@ -43,7 +43,7 @@ export function checkRequest(expected: Kind, body: Fields, images: boolean): voi
     throw invalid('kv_transfer_params_refused', `${kvMember} is not for callers to give`, kvMember);
   }
   const problems = new FieldProblems();
-  check(expected, body, '', problems);
+  problems.required(body, '', expected);
   checkLengths(body, problems);
   checkToolChoice(body, problems);
   const messages = Array.isArray(body.messages) ? body.messages : [];

@@ -1,15 +1,17 @@
 import { contentOf, reasoningGiven } from '../chat-parts';
 import { ExactJson } from '../exact-json';
 import { FieldProblems, Fields } from '../fields';
-import { check, kind, object, oneOf } from '../kinds';
+import { ANY, kind, listOf, OBJECT, object, oneOf, TEXT } from '../kinds';
 import { IMAGE_FORMATS, imageProblem } from '../media';
 import { FUNCTION_NAME } from '../openai-fields';
 
 /** What calls of tools are told apart by. */
-export const TOOL_USE_ID = kind('1 to 64 letters, digits, _, ., : or -', (value) => typeof value === 'string' && /^[A-Za-z0-9_.:-]{1,64}$/.test(value));
+export const TOOL_USE_ID = kind<string>('1 to 64 letters, digits, _, ., : or -', (value) => typeof value === 'string' && /^[A-Za-z0-9_.:-]{1,64}$/.test(value));
 /** To where a prompt is to be kept in a cache, which engines find out by themselves. */
 const CACHE_POINT = object({ type: oneOf('default'), ttl: oneOf('5m', '1h') }, ['type']);
 const ROLE = oneOf('user', 'assistant', 'system');
+const TOOL_USE_TYPE = oneOf('server_tool_use');
+const STATUS = oneOf('success', 'error');
 
 /** One thing that is said, or asked. */
 interface Block {
@@ -29,7 +31,7 @@ interface Block {
  * @param least how many there must be.
  */
 export function blocksOf(list: unknown, path: string, problems: FieldProblems, least = 1): Block[] {
-  const blocks = problems.list(list, path, least).map((block, i): Block => {
+  const blocks = (problems.required(list, path, listOf(ANY, least)) ?? []).map((block, i): Block => {
     const [name, value] = problems.member(block, `${path}[${i}]`) ?? [];
     return { kind: name, value, path: `${path}[${i}].${name}` };
   });
@@ -42,7 +44,7 @@ export function blocksOf(list: unknown, path: string, problems: FieldProblems, l
 /** Notes what is wrong with a block that has no meaning of its own where it stands: all but cache points are refused there. */
 export function checkOther({ kind: name, value, path }: Block, what: string, problems: FieldProblems): void {
   if (name === 'cachePoint') {
-    check(CACHE_POINT, value, path, problems);
+    problems.required(value, path, CACHE_POINT);
   } else if (name !== undefined) {
     problems.add(path, `this kind of ${what} is not supported here`);
   }
@@ -62,7 +64,7 @@ export function chatMessages({ system, messages }: Fields, at: string, images: b
   if (system !== undefined && system !== null) {
     conversation.addSystem(blocksOf(system, `${at}system`, problems, 0));
   }
-  problems.list(messages, `${at}messages`, 1).forEach((message, i) => conversation.add(message, `${at}messages[${i}]`));
+  problems.required(messages, `${at}messages`, listOf(ANY, 1))?.forEach((message, i) => conversation.add(message, `${at}messages[${i}]`));
   conversation.endTurn();
   return conversation.messages;
 }
@@ -94,7 +96,7 @@ class Conversation {
   public add(message: unknown, path: string): void {
     const { problems, turns } = this;
     const { role, content } = problems.object(message, path, ['role', 'content']);
-    check(ROLE, role ?? undefined, `${path}.role`, problems);
+    problems.required(role ?? undefined, `${path}.role`, ROLE);
     const blocks = blocksOf(content, `${path}.content`, problems);
     switch (role) {
       case 'system':
@@ -118,7 +120,7 @@ class Conversation {
     const texts: string[] = [];
     for (const block of blocks) {
       if (block.kind === 'text') {
-        texts.push(this.problems.text(block.value, block.path));
+        texts.push(this.problems.required(block.value, block.path, TEXT) ?? '');
       } else {
         checkOther(block, 'content', this.problems);
       }
@@ -188,8 +190,8 @@ class Conversation {
     if (name === 'reasoningText') {
       // a signature is that of a service which hides what its models think.
       const { text, signature } = problems.object(told, `${path}.reasoningText`, ['text', 'signature']);
-      problems.optionalText(signature, `${path}.reasoningText.signature`);
-      return problems.text(text, `${path}.reasoningText.text`);
+      problems.optional(signature, `${path}.reasoningText.signature`, TEXT);
+      return problems.required(text, `${path}.reasoningText.text`, TEXT) ?? '';
     }
     if (name !== undefined) {
       problems.add(`${path}.${name}`, 'expected reasoningText: nothing else can be read here');
@@ -198,21 +200,21 @@ class Conversation {
   }
 
   private textPart({ value, path }: Block): Fields {
-    return { type: 'text', text: this.problems.text(value, path) };
+    return { type: 'text', text: this.problems.required(value, path, TEXT) ?? '' };
   }
 
   private imagePart({ value, path }: Block): Fields {
     const { problems } = this;
     const { format, source } = problems.object(value, path, ['format', 'source', 'error']);
     const [name, given] = problems.member(source, `${path}.source`) ?? [];
-    const bytes = name === 'bytes' ? problems.text(given, `${path}.source.bytes`) : '';
+    const bytes = name === 'bytes' ? problems.required(given, `${path}.source.bytes`, TEXT) : undefined;
     if (!this.images) {
       problems.add(path, 'the model reads no images');
     } else if (!IMAGE_FORMATS.includes(format as string)) {
       problems.add(`${path}.format`, `expected one of ${IMAGE_FORMATS.join(', ')}`);
     } else if (name !== undefined && name !== 'bytes') {
       problems.add(`${path}.source.${name}`, 'give the bytes of the image');
-    } else if (typeof given === 'string') {
+    } else if (bytes !== undefined) {
       const problem = imageProblem(format as string, bytes);
       if (problem !== undefined) {
         problems.add(`${path}.source.bytes`, problem);
@@ -224,32 +226,33 @@ class Conversation {
   private toolCall({ value, path }: Block): Fields {
     const { problems, awaited } = this;
     const { toolUseId: id, name, input, type } = problems.object(value, path, ['toolUseId', 'name', 'input', 'type']);
-    check(TOOL_USE_ID, id, `${path}.toolUseId`, problems);
-    check(FUNCTION_NAME, name, `${path}.name`, problems);
-    problems.oneOf(type, `${path}.type`, ['server_tool_use']);
+    problems.required(id, `${path}.toolUseId`, TOOL_USE_ID);
+    problems.required(name, `${path}.name`, FUNCTION_NAME);
+    problems.optional(type, `${path}.type`, TOOL_USE_TYPE);
     if (awaited.has(id)) {
       problems.add(`${path}.toolUseId`, 'another toolUse of this message has this id');
     } else if (TOOL_USE_ID.holds(id)) {
       awaited.set(id, path);
     }
-    return { id, type: 'function', function: { name, arguments: this.exact.stringify(problems.object(input, `${path}.input`)) } };
+    const said = problems.required(input, `${path}.input`, OBJECT) ?? {};
+    return { id, type: 'function', function: { name, arguments: this.exact.stringify(said) } };
   }
 
   private toolMessage({ value, path }: Block): Fields {
     const { problems } = this;
     const { toolUseId: id, content, status, type } = problems.object(value, path, ['toolUseId', 'content', 'status', 'type']);
-    const isError = problems.oneOf(status, `${path}.status`, ['success', 'error']) === 'error';
-    problems.optionalText(type, `${path}.type`);
-    check(TOOL_USE_ID, id, `${path}.toolUseId`, problems);
+    const isError = problems.optional(status, `${path}.status`, STATUS) === 'error';
+    problems.optional(type, `${path}.type`, TEXT);
+    problems.required(id, `${path}.toolUseId`, TOOL_USE_ID);
     if (!this.awaited.delete(id) && TOOL_USE_ID.holds(id)) {
       problems.unexpected(`${path}.toolUseId`, 'the id of a toolUse in the message before, each once', id);
     }
     const texts = blocksOf(content, `${path}.content`, problems, isError ? 1 : 0).map((block) => {
       switch (block.kind) {
         case 'text':
-          return problems.text(block.value, block.path);
+          return problems.required(block.value, block.path, TEXT);
         case 'json':
-          return this.exact.stringify(problems.object(block.value, block.path));
+          return this.exact.stringify(problems.required(block.value, block.path, OBJECT) ?? {});
         default:
           checkOther(block, 'content', problems);
           return '';

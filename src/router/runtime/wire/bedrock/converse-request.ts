@@ -3,11 +3,13 @@ import { checkMetadata, functionChoice, functionTool, topPOf } from '../chat-par
 import { EngineRequest, reservedMember } from '../engine-request';
 import { ExactJson } from '../exact-json';
 import { defined, FieldProblems, Fields } from '../fields';
-import { check, UNSUPPORTED } from '../kinds';
+import { ANY, listOf, number, OBJECT, oneOf, TEXT, UNSUPPORTED, whole } from '../kinds';
 import { LongTexts, readBody } from '../long-texts';
 import { CHAT_SETTINGS, checkLengths, REASONING_EFFORTS } from '../openai-fields';
 
 const MAX_STOP_SEQUENCES = 2500;
+const SHARE = number(0, 1);
+const EFFORT = oneOf(...REASONING_EFFORTS);
 /** What is said in a request and cannot be honoured here. */
 const REFUSED = ['guardrailConfig', 'promptVariables', 'additionalModelResponseFieldPaths'];
 /** The fields of a request. */
@@ -53,7 +55,7 @@ function translated(given: Buffer | string, longTexts: LongTexts | undefined, mo
   const extra = extraFields(request.additionalModelRequestFields, 'additionalModelRequestFields', { ...own, service_tier: serviceTier }, problems);
   const body = { model, messages, stream, ...(stream && { stream_options: { include_usage: true } }), ...extra, ...own };
   for (const name of REFUSED) {
-    check(UNSUPPORTED, request[name] ?? {}, name, problems);
+    problems.optional(request[name], name, UNSUPPORTED);
   }
   checkLengths(body, problems);
   checkMetadata(request.requestMetadata, 'requestMetadata', problems);
@@ -80,8 +82,8 @@ export function parsePrompt(converse: unknown, images: boolean, path: string, ex
 function inference(config: unknown, problems: FieldProblems): Fields {
   // Bedrock has no topK here; the AI SDK does.
   const { maxTokens, temperature, topP, topK, stopSequences } =
-    problems.optionalObject(config, 'inferenceConfig', ['maxTokens', 'temperature', 'topP', 'topK', 'stopSequences']);
-  const stop = stopSequences === undefined || stopSequences === null ? [] : problems.list(stopSequences, 'inferenceConfig.stopSequences');
+    problems.object(config ?? {}, 'inferenceConfig', ['maxTokens', 'temperature', 'topP', 'topK', 'stopSequences']);
+  const stop = problems.optional(stopSequences, 'inferenceConfig.stopSequences', listOf(ANY)) ?? [];
   stop.forEach((sequence, i) => {
     if (typeof sequence !== 'string' || sequence === '') {
       problems.add(`inferenceConfig.stopSequences[${i}]`, 'expected a string that is not empty');
@@ -91,10 +93,10 @@ function inference(config: unknown, problems: FieldProblems): Fields {
     problems.add('inferenceConfig.stopSequences', `expected at most ${MAX_STOP_SEQUENCES}`);
   }
   return defined({
-    max_tokens: problems.number(maxTokens, 'inferenceConfig.maxTokens', 1, 2 ** 31 - 1, true),
-    temperature: problems.number(temperature, 'inferenceConfig.temperature', 0, 1),
-    top_p: topPOf(problems.number(topP, 'inferenceConfig.topP', 0, 1)),
-    top_k: problems.number(topK, 'inferenceConfig.topK', 0, 2 ** 31 - 1, true),
+    max_tokens: problems.optional(maxTokens, 'inferenceConfig.maxTokens', whole(1)),
+    temperature: problems.optional(temperature, 'inferenceConfig.temperature', SHARE),
+    top_p: topPOf(problems.optional(topP, 'inferenceConfig.topP', SHARE)),
+    top_k: problems.optional(topK, 'inferenceConfig.topK', whole(0)),
     stop: stop.length === 0 ? undefined : stop,
   });
 }
@@ -124,7 +126,7 @@ function tools(config: unknown, path: string, problems: FieldProblems): Fields {
 
 function toolOf(spec: unknown, path: string, problems: FieldProblems): Fields {
   const { name, description, inputSchema, strict } = problems.object(spec, path, ['name', 'description', 'inputSchema', 'strict']);
-  const parameters = problems.object(problems.object(inputSchema, `${path}.inputSchema`, ['json']).json, `${path}.inputSchema.json`);
+  const parameters = problems.required(problems.object(inputSchema, `${path}.inputSchema`, ['json']).json, `${path}.inputSchema.json`, OBJECT);
   return functionTool({ name, description, parameters, strict }, path, problems);
 }
 
@@ -151,8 +153,8 @@ function choiceOf(choice: unknown, path: string, list: Fields[], problems: Field
 }
 
 function outputFormat(config: unknown, exact: ExactJson, problems: FieldProblems): Fields {
-  const { textFormat, effort } = problems.optionalObject(config, 'outputConfig', ['textFormat', 'effort']);
-  const reasoning = defined({ reasoning_effort: problems.oneOf(effort, 'outputConfig.effort', REASONING_EFFORTS) });
+  const { textFormat, effort } = problems.object(config ?? {}, 'outputConfig', ['textFormat', 'effort']);
+  const reasoning = defined({ reasoning_effort: problems.optional(effort, 'outputConfig.effort', EFFORT) });
   if (textFormat === undefined || textFormat === null) {
     return reasoning;
   }
@@ -164,11 +166,11 @@ function outputFormat(config: unknown, exact: ExactJson, problems: FieldProblems
   }
   const at = `${path}.structure.jsonSchema`;
   const { schema, name, description } = problems.object(problems.object(structure, `${path}.structure`, ['jsonSchema']).jsonSchema, at, ['schema', 'name', 'description']);
-  problems.optionalText(name, `${at}.name`);
-  problems.optionalText(description, `${at}.description`);
+  problems.optional(name, `${at}.name`, TEXT);
+  problems.optional(description, `${at}.description`, TEXT);
   try {
-    const text = Buffer.from(problems.text(schema, `${at}.schema`) || '{}');
-    const parsed = problems.mayRead(text, `${at}.schema`) ? problems.object(exact.parse(text), `${at}.schema`) : {};
+    const text = Buffer.from(problems.required(schema, `${at}.schema`, TEXT) || '{}');
+    const parsed = problems.mayRead(text, `${at}.schema`) ? problems.required(exact.parse(text), `${at}.schema`, OBJECT) : undefined;
     return { ...reasoning, response_format: { type, json_schema: defined({ name: name ?? 'answer', description, schema: parsed, strict: true }) } };
   } catch {
     problems.add(`${at}.schema`, 'the schema is not JSON');
@@ -186,7 +188,7 @@ function extraFields(fields: unknown, path: string, own: Fields, problems: Field
   if (reserved !== undefined) {
     problems.add(`${path}.${reserved}`, 'this is not for callers to give here');
   } else {
-    check(CHAT_SETTINGS, given, path, problems);
+    problems.required(given, path, CHAT_SETTINGS);
   }
   for (const [name, field] of Object.entries(OWN_FIELDS)) {
     if ((given[name] ?? null) !== null && (own[name] ?? null) !== null) {
@@ -197,7 +199,7 @@ function extraFields(fields: unknown, path: string, own: Fields, problems: Field
 }
 
 function only(given: unknown, path: string, member: string, allowed: string[], problems: FieldProblems): unknown {
-  const value = problems.optionalObject(given, path, [member])[member];
+  const value = problems.object(given ?? {}, path, [member])[member];
   if (value !== undefined && value !== null && !allowed.includes(value as string)) {
     problems.add(`${path}.${member}`, `${JSON.stringify(value)} is not supported here, ${allowed.join(', ')} is`);
   }

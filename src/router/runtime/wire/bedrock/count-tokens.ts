@@ -8,6 +8,7 @@ import { parsePrompt } from './converse-request';
 import { parseInvocation } from './invoke-model';
 import { ExactJson } from '../exact-json';
 import { defined, FieldProblems, Fields } from '../fields';
+import { TEXT } from '../kinds';
 import { isBase64 } from '../media';
 
 /** Where engines count tokens. */
@@ -57,7 +58,7 @@ function counted(request: Fields, path: string, problems: FieldProblems): Fields
 /** What a model reads of the body of an InvokeModel, which is in base64, as every blob in JSON. */
 function promptOf(base64: unknown, images: boolean, exact: ExactJson, problems: FieldProblems): Fields {
   const path = 'input.invokeModel.body';
-  const text = problems.text(base64, path);
+  const text = problems.required(base64, path, TEXT) ?? '';
   if (!isBase64(text)) {
     problems.add(path, 'expected base64');
   }

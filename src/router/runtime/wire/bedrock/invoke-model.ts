@@ -10,6 +10,7 @@ import { chunkOf, completionOf, tokenCountOf } from '../completion';
 import { EventFrame } from './event-stream';
 import { FieldProblems, Fields, isObject, jsonObject } from '../fields';
 import { withMembers } from '../json-object';
+import { Members, number, object, oneOf, TEXT, UNSUPPORTED, whole } from '../kinds';
 import { checkRequest, withoutNoTools } from '../openai';
 import { CHAT_COMPLETION } from '../openai-fields';
 import { dataOfEach } from '../sse';
@@ -20,14 +21,14 @@ const MODEL_STREAM_ERROR = EventFrame.exception('modelStreamErrorException');
 /** Headers with which callers choose a guardrail, as Converse's `guardrailConfig` does: engines have none. */
 const GUARDRAIL = ['x-amzn-bedrock-guardrailidentifier', 'x-amzn-bedrock-guardrailversion'];
 /** Headers that are parameters of Bedrock's, with the values that ask for nothing else than there is; a trace is of a guardrail. */
-const ONLY: { readonly [header: string]: readonly string[] } = {
-  'x-amzn-bedrock-performanceconfig-latency': ['standard'],
-  'x-amzn-bedrock-trace': ['ENABLED', 'DISABLED', 'ENABLED_FULL'],
+const ONLY: Members = {
+  'x-amzn-bedrock-performanceconfig-latency': oneOf('standard'),
+  'x-amzn-bedrock-trace': oneOf('ENABLED', 'DISABLED', 'ENABLED_FULL'),
 };
 const SERVICE_TIER = 'x-amzn-bedrock-service-tier';
 
-/** The fields of a request of Llama's. */
-const LLAMA = ['prompt', 'max_gen_len', 'temperature', 'top_p', 'images'];
+/** A request of Llama's. */
+const LLAMA = object({ prompt: TEXT, max_gen_len: whole(1), temperature: number(0, 1), top_p: number(0, 1), images: UNSUPPORTED }, ['prompt']);
 
 /** A request of InvokeModel, and how its caller expects the answer. */
 export interface Invocation {
@@ -50,7 +51,7 @@ export interface Invocation {
 export function parseInvocation(bytes: Buffer, headers: IncomingHttpHeaders, model: string, stream: boolean, images: boolean): Invocation {
   const problems = new FieldProblems();
   GUARDRAIL.filter((name) => headers[name] !== undefined).forEach((name) => problems.add(name, 'this is not supported here'));
-  Object.keys(ONLY).forEach((name) => problems.oneOf(headers[name], name, ONLY[name]));
+  Object.keys(ONLY).forEach((name) => problems.optional(headers[name], name, ONLY[name]));
   problems.throwIfAny();
   const body = jsonObject(bytes);
   if (Array.isArray(body.messages)) {
@@ -73,21 +74,17 @@ function chatRequest(given: Buffer, parsed: Fields, model: string, stream: boole
 
 function promptRequest(given: Fields, model: string, stream: boolean): EngineRequest {
   const problems = new FieldProblems();
-  const { prompt, max_gen_len: maxTokens, temperature, top_p: topP, images } = given;
-  problems.known(given, '', LLAMA);
-  if (images !== undefined && images !== null) {
-    problems.add('images', 'this is not supported here');
-  }
+  const { prompt, max_gen_len: maxTokens, temperature, top_p: topP } = problems.required(given, '', LLAMA) ?? {};
+  problems.throwIfAny();
   const body = {
     model,
-    prompt: problems.text(prompt, 'prompt'),
+    prompt,
     stream,
     ...(stream && { stream_options: { include_usage: true } }),
-    max_tokens: problems.number(maxTokens, 'max_gen_len', 1, 2 ** 31 - 1, true) ?? 512,
-    temperature: problems.number(temperature, 'temperature', 0, 1) ?? 0.5,
-    top_p: topPOf(problems.number(topP, 'top_p', 0, 1)) ?? 0.9,
+    max_tokens: maxTokens ?? 512,
+    temperature: temperature ?? 0.5,
+    top_p: topPOf(topP ?? 0.9),
   };
-  problems.throwIfAny();
   return { path: '/v1/completions', model, stream, bytes: Buffer.from(JSON.stringify(body)), body };
 }
 

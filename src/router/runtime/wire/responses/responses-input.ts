@@ -1,9 +1,12 @@
 import { contentOf, reasoningGiven } from '../chat-parts';
 import { FieldProblems, Fields, isObject } from '../fields';
+import { ANY, listOf, oneOf, TEXT } from '../kinds';
 import { IMAGE_FORMATS } from '../media';
 
 const DATA_URL = new RegExp(`^data:image/(?:${IMAGE_FORMATS.join('|')});base64,.`);
-const ROLES = ['user', 'assistant', 'system', 'developer'];
+const ROLE = oneOf('user', 'assistant', 'system', 'developer');
+const DETAIL = oneOf('auto');
+const REASONING_TYPE = oneOf('reasoning_text');
 
 /**
  * The messages of a chat that say what the input of a response does.
@@ -18,7 +21,7 @@ export function chatMessages(input: unknown, instructions: string | undefined, i
   if (typeof input === 'string') {
     chat.add({ role: 'user', content: input }, 'input');
   } else {
-    problems.list(input, 'input', 1).forEach((item, i) => chat.add(problems.object(item, `input[${i}]`), `input[${i}]`));
+    problems.required(input, 'input', listOf(ANY, 1))?.forEach((item, i) => chat.add(problems.object(item, `input[${i}]`), `input[${i}]`));
   }
   chat.endTurn();
   return chat.messages;
@@ -76,7 +79,7 @@ class Chat {
   }
 
   private addMessage({ role, content }: Fields, path: string): void {
-    const speaker = this.problems.oneOf(role ?? '', `${path}.role`, ROLES);
+    const speaker = this.problems.required(role ?? '', `${path}.role`, ROLE);
     if (speaker !== 'assistant') {
       this.endTurn();
     }
@@ -101,12 +104,14 @@ class Chat {
 
   private addCall({ call_id: id, name, arguments: input }: Fields, path: string): void {
     const { problems } = this;
-    const text = problems.text(input, `${path}.arguments`);
-    if (typeof input === 'string' && problems.mayRead(Buffer.from(text), `${path}.arguments`) && !isJsonObject(text)) {
+    const text = problems.required(input, `${path}.arguments`, TEXT);
+    if (text !== undefined && problems.mayRead(Buffer.from(text), `${path}.arguments`) && !isJsonObject(text)) {
       problems.add(`${path}.arguments`, 'expected the text of a JSON object');
     }
     const call = {
-      id: problems.text(id, `${path}.call_id`), type: 'function', function: { name: problems.text(name, `${path}.name`), arguments: text },
+      id: problems.required(id, `${path}.call_id`, TEXT),
+      type: 'function',
+      function: { name: problems.required(name, `${path}.name`, TEXT), arguments: text },
     };
     this.calls.add(id);
     // calls belong to the turn in which the model said something, or called other tools.
@@ -120,12 +125,12 @@ class Chat {
     if ((encrypted ?? null) !== null) {
       problems.add(`${path}.encrypted_content`, 'this cannot be read here: reasoning is told in plain text, in content');
     }
-    const parts = (content ?? null) === null ? [] : problems.list(content, `${path}.content`);
+    const parts = problems.optional(content, `${path}.content`, listOf(ANY)) ?? [];
     parts.forEach((part, i) => {
       const at = `${path}.content[${i}]`;
       const { type, text } = problems.object(part, at);
-      problems.oneOf(type ?? '', `${at}.type`, ['reasoning_text']);
-      this.thoughts.push(problems.text(text, `${at}.text`));
+      problems.required(type ?? '', `${at}.type`, REASONING_TYPE);
+      this.thoughts.push(problems.required(text, `${at}.text`, TEXT) ?? '');
     });
     this.thoughtsPath = path;
   }
@@ -139,7 +144,7 @@ class Chat {
 
   private addCallOutput({ call_id: id, output }: Fields, path: string): void {
     this.endTurn();
-    if (!this.calls.has(this.problems.text(id, `${path}.call_id`)) && typeof id === 'string') {
+    if (this.problems.required(id, `${path}.call_id`, TEXT) !== undefined && !this.calls.has(id)) {
       this.problems.add(`${path}.call_id`, 'no function_call of this id comes before it');
     }
     this.turns.push({ role: 'tool', tool_call_id: id, content: this.textAt(output, `${path}.output`) });
@@ -154,7 +159,7 @@ class Chat {
     if (typeof content === 'string') {
       return content;
     }
-    return contentOf(this.problems.list(content, path).flatMap((part, i) => {
+    return contentOf((this.problems.required(content, path, listOf(ANY)) ?? []).flatMap((part, i) => {
       const at = `${path}[${i}]`;
       return this.partAt(this.problems.object(part, at), at, images);
     }));
@@ -164,9 +169,9 @@ class Chat {
     switch (part.type) {
       case 'input_text':
       case 'output_text':
-        return [{ type: 'text', text: this.problems.text(part.text, `${path}.text`) }];
+        return [{ type: 'text', text: this.problems.required(part.text, `${path}.text`, TEXT) ?? '' }];
       case 'refusal':
-        return [{ type: 'text', text: this.problems.text(part.refusal, `${path}.refusal`) }];
+        return [{ type: 'text', text: this.problems.required(part.refusal, `${path}.refusal`, TEXT) ?? '' }];
       case 'input_image':
         return this.imageAt(part, path, images);
       default:
@@ -182,7 +187,7 @@ class Chat {
       // a URL of the caller's choice is not for engines, which are inside a network, to fetch.
       this.problems.add(`${path}.image_url`, `expected data:image/...;base64, of ${IMAGE_FORMATS.join(', ')}`);
     }
-    this.problems.oneOf(detail, `${path}.detail`, ['auto']);
+    this.problems.optional(detail, `${path}.detail`, DETAIL);
     return [{ type: 'image_url', image_url: { url } }];
   }
 }
