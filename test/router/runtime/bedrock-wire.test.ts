@@ -57,6 +57,7 @@ test('an additional field that is null leaves what Converse has a field of its o
 });
 
 test('topP 0, which engines refuse, leaves the likeliest token alone', () => {
+  expect(converse({ messages: FULL.messages, additionalModelRequestFields: { top_p: 0 } })).toMatchObject({ top_p: 1e-6 });
   expect(converse({ messages: FULL.messages, inferenceConfig: { topP: 0 } })).toMatchObject({ top_p: 1e-6 });
   expect(parseInvocation(Buffer.from('{"prompt":"hi","top_p":0}'), {}, 'm', false, false).request.body).toMatchObject({ top_p: 1e-6 });
 });

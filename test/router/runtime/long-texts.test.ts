@@ -30,7 +30,7 @@ function lengthened<T>(value: T): T {
   return JSON.parse(JSON.stringify(value).replaceAll(SHORT, JSON.stringify(LONG).slice(1, -1))) as T;
 }
 
-const image = { type: 'image_url', image_url: { url: `data:image/png;base64,${'A'.repeat(6000)}` } };
+const image = { type: 'image_url', image_url: { url: `data:image/png;base64,iVBORw0KGgo${'A'.repeat(6001)}` } };
 const CHATS: { readonly [name: string]: object } = {
   'a text': chat({ messages: [{ role: 'user', content: SHORT }] }),
   'parts, one of them an image': chat({ messages: [{ role: 'user', content: [{ type: 'text', text: SHORT }, image, { type: 'text', text: 'what is it?' }] }] }),

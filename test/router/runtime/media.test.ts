@@ -1,8 +1,11 @@
 import { parseCountTokens } from '../../../src/router/runtime/wire/bedrock/count-tokens';
 import { parseInvocation } from '../../../src/router/runtime/wire/bedrock/invoke-model';
 import { parseOpenAi } from '../../../src/router/runtime/wire/openai';
+import { parseResponses } from '../../../src/router/runtime/wire/responses/responses-request';
 
 const messages = (part: object) => [{ role: 'user', content: [{ type: 'text', text: 'what is this?' }, part] }];
+const inResponses = ({ content, ...message }: { content: object[] }) => (
+  { ...message, content: content.map((part) => ({ ...part, ...('text' in part && { type: 'input_text' }) })) });
 const READER = { id: 'm', servedNames: ['m'], images: true };
 const bytes = (value: object) => Buffer.from(JSON.stringify(value));
 
@@ -24,9 +27,39 @@ describe.each([
   });
 });
 
-test('what a request carries with it is not', () => {
-  const part = { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } };
-  expect(parseOpenAi('/v1/chat/completions', bytes({ model: 'm', messages: messages(part) }), READER).model).toBe('m');
+test.each([
+  ['png', 'image/png;base64', '89504e470d0a1a0a00'],
+  ['jpeg, as some call it', 'IMAGE/JPG;base64', 'ffd8ffe000'],
+  ['gif, with parameters', 'image/gif;charset=utf-8;name=a.gif;base64', Buffer.from('GIF89a').toString('hex')],
+  ['webp that is taken for png', 'image/png;base64', Buffer.from('RIFF....WEBPVP8 ').toString('hex')],
+])('an image that a request carries with it is passed on: %s', (_, type, hex) => {
+  const url = `data:${type},${Buffer.from(hex, 'hex').toString('base64')}`;
+  for (const part of [{ type: 'image_url', image_url: { url } }, { type: 'image_url', image_url: url }]) {
+    const sent = bytes({ model: 'm', messages: messages(part) });
+    expect(parseOpenAi('/v1/chat/completions', sent, READER).bytes).toBe(sent);
+  }
+  expect(() => parseResponses(bytes({ model: 'm', input: messages({ type: 'input_image', image_url: url }).map(inResponses) }), READER)).not.toThrow();
+});
+
+test.each([
+  ['data:image/tiff;base64,SUkqAA==', 'expected data:image/...;base64, of png, jpeg, gif, webp'],
+  ['data:text/html;base64,iVBORw0KGgo=', 'expected data:image/...;base64, of png, jpeg, gif, webp'],
+  ['data:image/png,iVBORw0KGgo=', 'expected data:image/...;base64, of png, jpeg, gif, webp'],
+  ['data:image/png;base64', 'expected data:image/...;base64, of png, jpeg, gif, webp'],
+  ['data:image/png;base64,', 'these are not the bytes of an image in format png, jpeg, gif, webp'],
+  ['data:image/png;base64,AAAA', 'these are not the bytes of an image in format png, jpeg, gif, webp'],
+  ['data:image/png;base64,iVBORw0KGgo', 'expected base64'],
+  ['data:image/png;base64,iVBORw0K\nGgo=', 'expected base64'],
+  ['data:image/png;base64,iVBORw0KGg%3D', 'expected base64'],
+])('an image at which engines would fail is refused: %j', (url, problem) => {
+  for (const [image, path] of [[{ url }, 'image_url.url'], [url, 'image_url']]) {
+    const refusal = { status: 400, message: `messages[0].content[1].${path}: ${problem}`, param: `messages[0].content[1].${path}` };
+    const said = messages({ type: 'image_url', image_url: image });
+    expect(() => parseOpenAi('/v1/chat/completions', bytes({ model: 'm', messages: said }), READER)).toThrow(expect.objectContaining(refusal));
+    expect(() => parseInvocation(bytes({ messages: said }), {}, 'm', false, true)).toThrow(expect.objectContaining(refusal));
+  }
+  expect(() => parseResponses(bytes({ model: 'm', input: messages({ type: 'input_image', image_url: url }).map(inResponses) }), READER))
+    .toThrow(expect.objectContaining({ status: 400, message: `input[0].content[1].image_url: ${problem}` }));
 });
 
 describe.each([

@@ -175,7 +175,7 @@ describe('what engines or chat templates know is passed on as it is', () => {
         },
         { role: 'tool', tool_call_id: 'a', name: 'f', content: 'sunny' },
         { role: 'assistant', content: [{ type: 'refusal', refusal: 'no' }], provider_specific_fields: {} },
-        { role: 'user', content: [{ type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA', detail: 'auto' }, uuid: 'u' }] },
+        { role: 'user', content: [{ type: 'image_url', image_url: { url: 'data:image/png;base64,iVBORw0KGgo=', detail: 'auto' }, uuid: 'u' }] },
       ],
     }],
   ])('%j', async (more) => {
@@ -183,6 +183,14 @@ describe('what engines or chat templates know is passed on as it is', () => {
     expect((await ask(router.url, body)).status).toBe(200);
     expect(engine.requests[0].body).toEqual(body);
   });
+});
+
+test.each([
+  ['/v1/chat/completions', chat()], ['/v1/completions', { model: MODEL, prompt: 'hi' }], [INVOKE, { messages: chat().messages }], ['/v1/responses', { model: MODEL, input: 'hi' }],
+])('top_p 0, which engines refuse, leaves the likeliest token alone: %s', async (path, request) => {
+  const { status } = await ask(router.url, { ...request, top_p: 0 }, {}, path);
+  expect([status, engine.requests[0].body.top_p]).toEqual([200, 1e-6]);
+  expect(engine.requests[0].text.match(/"top_p"/g)).toHaveLength(1);
 });
 
 test.each([[{ tools: [] }], [{ tool_choice: 'auto', tools: [], parallel_tool_calls: true }], [{ tools: [], tool_choice: null }]])('%j is no tools', async (none) => {

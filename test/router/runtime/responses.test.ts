@@ -26,7 +26,7 @@ const WEATHER = {
   parameters: { type: 'object', properties: { city: { type: 'string' } } },
   strict: true,
 };
-const IMAGE = 'data:image/png;base64,aGVsbG8=';
+const IMAGE = 'data:image/png;base64,iVBORw0KGgo=';
 const call = (index: number, input: string, first?: object) => delta({ tool_calls: [{ index, ...first, function: { arguments: input, ...first } }] });
 
 let engine: MockEngine;

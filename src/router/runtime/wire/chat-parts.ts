@@ -26,7 +26,7 @@ export function functionTool({ name, description, parameters, strict }: Fields, 
 }
 
 /** A share of probability as engines take it: 0, which leaves the likeliest token, they refuse. */
-export function topPOf(share: number | undefined): number | undefined {
+export function topPOf<T>(share: T): T | number {
   return share === 0 ? LEAST_TOP_P : share;
 }
 

@@ -14,13 +14,24 @@ const IMAGE_PARTS: readonly unknown[] = ['image_url', 'input_image'];
 /** Characters of base64 that hold the longest signature. */
 const SIGNATURE_LENGTH = 16;
 
-/** What is wrong with an image, as far as can be seen at once; undefined if nothing is. */
-export function imageProblem(format: string, base64: string): string | undefined {
+/** What the data URL of an image begins with, as engines read it. */
+const DATA_URL = /^data:image\/([a-z]{1,16})(?:;[\w.=-]{1,64})*;base64,/i;
+
+/** What is wrong with an image of one of some formats, as far as can be seen at once; undefined if nothing is. */
+export function imageProblem(base64: string, formats: readonly string[]): string | undefined {
   if (!isBase64(base64)) {
     return 'expected base64';
   }
   const start = Buffer.from(base64.slice(0, SIGNATURE_LENGTH), 'base64').toString('latin1');
-  return IMAGE_SIGNATURES[format].test(start) ? undefined : `these are not the bytes of an image in format ${format}`;
+  return formats.some((format) => IMAGE_SIGNATURES[format].test(start)) ? undefined : `these are not the bytes of an image in format ${formats.join(', ')}`;
+}
+
+/** What is wrong with what is to be the data URL of an image; undefined if nothing is. Engines read its format from its bytes, whichever it names. */
+export function dataUrlProblem(url: unknown): string | undefined {
+  const text = typeof url === 'string' ? url : '';
+  const [beginning = '', format = ''] = DATA_URL.exec(text) ?? [];
+  const isKnown = IMAGE_FORMATS.includes(format.toLowerCase().replace('jpg', 'jpeg'));
+  return isKnown ? imageProblem(text.slice(beginning.length), IMAGE_FORMATS) : `expected data:image/...;base64, of ${IMAGE_FORMATS.join(', ')}`;
 }
 
 /** Whether text is base64 of something, or of nothing. Images are long: a search goes once through them. */
@@ -41,7 +52,7 @@ export function refuseRemoteMedia(messages: readonly unknown[], path: string): v
   eachPart(messages, path, (part, at) => {
     for (const [name, value] of Object.entries(part)) {
       const url = name.endsWith('_url') ? isObject(value) ? value.url : value : undefined;
-      if (url !== undefined && !(typeof url === 'string' && /^data:/i.test(url))) {
+      if (url !== undefined && !isDataUrl(url)) {
         const field = `${at}.${name}`;
         throw invalid('remote_media_refused', `${field} is not a data URL: nothing is fetched for callers`, field);
       }
@@ -50,18 +61,29 @@ export function refuseRemoteMedia(messages: readonly unknown[], path: string): v
 }
 
 /**
- * Notes the images among messages for a model that reads none.
+ * Notes the images among messages that are none, or in no format that engines read, or any for a model that reads none.
  *
  * @param messages in OpenAI's format.
  * @param path of the messages in the request.
+ * @param images whether the model reads images.
  * @param problems where to note them.
  */
-export function refuseImages(messages: readonly unknown[], path: string, problems: FieldProblems): void {
-  eachPart(messages, path, ({ type }, at) => {
-    if (IMAGE_PARTS.includes(type)) {
+export function checkImages(messages: readonly unknown[], path: string, images: boolean, problems: FieldProblems): void {
+  eachPart(messages, path, ({ type, image_url: image }, at) => {
+    const url = isObject(image) ? image.url : image;
+    if (!images && IMAGE_PARTS.includes(type)) {
       problems.add(at, 'the model reads no images');
+    } else if (images && isDataUrl(url)) {
+      const problem = dataUrlProblem(url);
+      if (problem !== undefined) {
+        problems.add(`${at}.image_url${isObject(image) ? '.url' : ''}`, problem);
+      }
     }
   });
+}
+
+function isDataUrl(url: unknown): boolean {
+  return typeof url === 'string' && /^data:/i.test(url);
 }
 
 function eachPart(messages: readonly unknown[], path: string, read: (part: Fields, path: string) => void): void {

@@ -1,11 +1,12 @@
 import { ApiError, invalid, ROUTERS_FAULT } from './api-error';
+import { topPOf } from './chat-parts';
 import { chunkOf, isGivenUp, tokenCountOf } from './completion';
 import { EngineRequest } from './engine-request';
 import { checkServed, FieldProblems, Fields, isNothing, isObject, jsonObject } from './fields';
 import { withMembers } from './json-object';
 import { Kind } from './kinds';
 import { readBody } from './long-texts';
-import { refuseImages, refuseRemoteMedia } from './media';
+import { checkImages, refuseRemoteMedia } from './media';
 import { CHAT_COMPLETION, checkLengths, checkToolChoice, COMPLETION, ECHOED_COMPLETION, isEmptyList } from './openai-fields';
 import { RouterConfig } from '../config';
 import { kvMemberOf } from '../handoff/kv-params';
@@ -26,7 +27,7 @@ export function parseOpenAi(path: '/v1/chat/completions' | '/v1/completions', by
     checkServed(model, servedNames);
     const completion = body.echo === true ? ECHOED_COMPLETION : COMPLETION;
     checkRequest(path === '/v1/completions' ? completion : CHAT_COMPLETION, body, images);
-    return { path, model, stream: stream === true, ...withoutNoTools(typeof json === 'string' ? Buffer.from(json) : json, body), longTexts };
+    return { path, model, stream: stream === true, ...asEnginesTakeIt(typeof json === 'string' ? Buffer.from(json) : json, body), longTexts };
   });
 }
 
@@ -47,26 +48,28 @@ export function checkRequest(expected: Kind, body: Fields, images: boolean): voi
   checkLengths(body, problems);
   checkToolChoice(body, problems);
   const messages = Array.isArray(body.messages) ? body.messages : [];
-  if (!images) {
-    refuseImages(messages, 'messages', problems);
-  }
+  checkImages(messages, 'messages', images, problems);
   problems.throwIfAny();
   refuseRemoteMedia(messages, 'messages');
 }
 
 /**
- * A request without its list of tools if that is empty, and without what is said of them: as clients send it that have none, and OpenAI takes it, while engines
- * refuse it, or tell the model of tools.
+ * A request as engines take it too: OpenAI takes a list of tools that is empty, and what is said of them, as clients send it that have none, while engines refuse
+ * it, or tell the model of tools; and it takes a share of probability that is 0.
  *
  * @param bytes the request.
  * @param body the same, parsed.
  */
-export function withoutNoTools(bytes: Buffer, body: Fields): Pick<EngineRequest, 'bytes' | 'body'> {
-  if (!isEmptyList(body.tools)) {
+export function asEnginesTakeIt(bytes: Buffer, body: Fields): Pick<EngineRequest, 'bytes' | 'body'> {
+  const changes = {
+    ...(isEmptyList(body.tools) && { tools: undefined, tool_choice: undefined, parallel_tool_calls: undefined }),
+    ...(body.top_p === 0 && { top_p: topPOf(0) }),
+  };
+  const names = Object.keys(changes) as (keyof typeof changes)[];
+  if (names.length === 0) {
     return { bytes, body };
   }
-  const { tools, tool_choice: choice, parallel_tool_calls: parallel, ...others } = body;
-  return { bytes: withMembers(bytes, { tools: undefined, tool_choice: undefined, parallel_tool_calls: undefined }), body: others };
+  return { bytes: withMembers(bytes, Object.fromEntries(names.map((name) => [name, JSON.stringify(changes[name])]))), body: { ...body, ...changes } };
 }
 
 /** The answer of `GET /v1/models`. */

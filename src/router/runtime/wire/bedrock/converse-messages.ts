@@ -215,7 +215,7 @@ class Conversation {
     } else if (name !== undefined && name !== 'bytes') {
       problems.add(`${path}.source.${name}`, 'give the bytes of the image');
     } else if (bytes !== undefined) {
-      const problem = imageProblem(format as string, bytes);
+      const problem = imageProblem(bytes, [format as string]);
       if (problem !== undefined) {
         problems.add(`${path}.source.bytes`, problem);
       }

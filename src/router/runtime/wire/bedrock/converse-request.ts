@@ -53,7 +53,15 @@ function translated(given: Buffer | string, longTexts: LongTexts | undefined, mo
   };
   const serviceTier = only(request.serviceTier, 'serviceTier', 'type', ['priority', 'default', 'flex'], problems);
   const extra = extraFields(request.additionalModelRequestFields, 'additionalModelRequestFields', { ...own, service_tier: serviceTier }, problems);
-  const body = { model, messages, stream, ...(stream && { stream_options: { include_usage: true } }), ...extra, ...own };
+  const body = {
+    model,
+    messages,
+    stream,
+    ...(stream && { stream_options: { include_usage: true } }),
+    ...extra,
+    ...defined({ top_p: topPOf(extra.top_p) }),
+    ...own,
+  };
   for (const name of REFUSED) {
     problems.optional(request[name], name, UNSUPPORTED);
   }

@@ -11,7 +11,7 @@ import { EventFrame } from './event-stream';
 import { FieldProblems, Fields, isObject, jsonObject } from '../fields';
 import { withMembers } from '../json-object';
 import { Members, number, object, oneOf, TEXT, UNSUPPORTED, whole } from '../kinds';
-import { checkRequest, withoutNoTools } from '../openai';
+import { asEnginesTakeIt, checkRequest } from '../openai';
 import { CHAT_COMPLETION } from '../openai-fields';
 import { dataOfEach } from '../sse';
 
@@ -66,7 +66,7 @@ export function parseInvocation(bytes: Buffer, headers: IncomingHttpHeaders, mod
 /** What is not the caller's to say is put into its own text: numbers that JavaScript would round, or has none for, stay as they are. */
 function chatRequest(given: Buffer, parsed: Fields, model: string, stream: boolean, images: boolean): EngineRequest {
   checkRequest(CHAT_COMPLETION, parsed, images);
-  const { bytes: text, body: { model: named, stream: asked, stream_options: ignored, ...fields } } = withoutNoTools(given, parsed);
+  const { bytes: text, body: { model: named, stream: asked, stream_options: ignored, ...fields } } = asEnginesTakeIt(given, parsed);
   const options = stream ? { include_usage: true } : undefined;
   const bytes = withMembers(text, { model: JSON.stringify(model), stream: String(stream), stream_options: options && JSON.stringify(options) });
   return { path: '/v1/chat/completions', model, stream, bytes, body: { ...fields, model, stream, ...(options && { stream_options: options }) } };

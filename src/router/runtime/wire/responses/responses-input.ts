@@ -1,9 +1,8 @@
 import { contentOf, reasoningGiven } from '../chat-parts';
 import { FieldProblems, Fields, isObject } from '../fields';
 import { ANY, listOf, oneOf, TEXT } from '../kinds';
-import { IMAGE_FORMATS } from '../media';
+import { dataUrlProblem } from '../media';
 
-const DATA_URL = new RegExp(`^data:image/(?:${IMAGE_FORMATS.join('|')});base64,.`);
 const ROLE = oneOf('user', 'assistant', 'system', 'developer');
 const DETAIL = oneOf('auto');
 const REASONING_TYPE = oneOf('reasoning_text');
@@ -181,11 +180,12 @@ class Chat {
   }
 
   private imageAt({ image_url: url, detail }: Fields, path: string, images: boolean): Fields[] {
+    // a URL of the caller's choice is not for engines, which are inside a network, to fetch.
+    const problem = images ? dataUrlProblem(url) : undefined;
     if (!images) {
       this.problems.add(path, this.images ? 'an image is for the user to give' : 'the model reads no images');
-    } else if (typeof url !== 'string' || !DATA_URL.test(url)) {
-      // a URL of the caller's choice is not for engines, which are inside a network, to fetch.
-      this.problems.add(`${path}.image_url`, `expected data:image/...;base64, of ${IMAGE_FORMATS.join(', ')}`);
+    } else if (problem !== undefined) {
+      this.problems.add(`${path}.image_url`, problem);
     }
     this.problems.optional(detail, `${path}.detail`, DETAIL);
     return [{ type: 'image_url', image_url: { url } }];

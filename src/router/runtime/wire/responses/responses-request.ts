@@ -1,5 +1,5 @@
 import { RouterConfig } from '../../config';
-import { checkMetadata, functionChoice, functionTool } from '../chat-parts';
+import { checkMetadata, functionChoice, functionTool, topPOf } from '../chat-parts';
 import { EngineRequest } from '../engine-request';
 import { ExactJson } from '../exact-json';
 import { checkServed, defined, FieldProblems, Fields } from '../fields';
@@ -103,7 +103,7 @@ export function parseResponses(bytes: Buffer, { servedNames, images }: RouterCon
     ...defined({
       max_tokens: maxTokens,
       temperature,
-      top_p: topP,
+      top_p: topPOf(topP),
       reasoning_effort: effort,
       response_format: responseFormat(format),
       service_tier: asked.service_tier,
