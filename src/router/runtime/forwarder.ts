@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { Admission } from './admission/admission';
-import { RateLimiter } from './admission/rate-limits';
+import { LimitReached, RateLimiter } from './admission/rate-limits';
 import { RetryBudget } from './admission/retry-budget';
 import { throttled } from './admission/throttled';
 import { Attempts } from './attempts';
@@ -54,6 +54,11 @@ export class Forwarder {
   public giveWayTo(successor: Forwarder): void {
     this.successor = successor;
     this.admission.close();
+  }
+
+  /** Throws ApiError if a caller may have nothing now, whatever it asks: its request need not be read then. */
+  public checkRate({ caller }: Exchange): void {
+    this.refuseReached(this.rateLimits.reached(caller, 0, performance.now()));
   }
 
   /** Answers the exchange. Rejects with what went wrong; the exchange is then to be failed. */
@@ -115,11 +120,14 @@ export class Forwarder {
 
   /** Rejects with ApiError if the caller has asked for too much lately. */
   private async limitRate(exchange: Exchange, { promptTokens }: Routed): Promise<void> {
-    const reached = await this.rateLimits.take(exchange.caller, promptTokens, performance.now());
+    this.refuseReached(await this.rateLimits.take(exchange.caller, promptTokens, performance.now()));
+    exchange.chargedTokens = promptTokens;
+  }
+
+  private refuseReached(reached: LimitReached | undefined): void {
     if (reached !== undefined) {
       throw throttled(this.metrics, reached.limit, reached.afterSeconds);
     }
-    exchange.chargedTokens = promptTokens;
   }
 
   /** What was estimated of a request is made good: one that no engine answered has no tokens, and is none if it was refused. */

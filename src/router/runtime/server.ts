@@ -245,6 +245,7 @@ export class RouterServer {
       throw new ApiError(404, 'invalid_request_error', 'not_found', `there is nothing at this path${near === undefined ? '' : `; did you mean ${JSON.stringify(near)}?`}`);
     }
     exchange.via = this.via.of(exchange.request.headers.via);
+    forwarder.checkRate(exchange);
     const body = await bodyOf(exchange, config.limits, this.bodies);
     return forwarder.forward(exchange, (by) => {
       const { request, wire } = operation.read(body, by, exchange.request.headers);

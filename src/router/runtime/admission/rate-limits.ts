@@ -22,6 +22,11 @@ export interface LimitReached {
 
 /** Who judges whether a caller may have more. */
 export interface RateLimiter {
+  /**
+   * The limit by which a request with so many tokens, of which nothing is taken yet, is sure to be refused now; undefined if it may be let in. It is told at once,
+   * from what is known here.
+   */
+  reached(caller: string, promptTokens: number, nowMillis: number): LimitReached | undefined;
   /** Takes a request off the caller's allowance, or tells which limit it has reached. A prompt longer than the limit passes if nothing else did lately. */
   take(caller: string, promptTokens: number, nowMillis: number): LimitReached | undefined | Promise<LimitReached | undefined>;
   /** Takes more tokens off, or gives some back, once it is known how many a request took. */
@@ -58,19 +63,25 @@ export class RateLimits implements RateLimiter {
     this.tokensPerMinute = tokensPerMinute;
   }
 
-  public take(caller: string, promptTokens: number, nowMillis: number): LimitReached | undefined {
+  public reached(caller: string, promptTokens: number, nowMillis: number): LimitReached | undefined {
     const allowance = this.allowanceOf(caller, nowMillis);
     const short = (needed: number, left: number, perMinute: number) => (needed > left + ROUNDING ? (needed - left) * 60 / perMinute : 0);
     const [requests, tokens] = [
       short(1, allowance.requests, this.requestsPerMinute),
       short(Math.min(promptTokens, this.tokensPerMinute), allowance.tokens, this.tokensPerMinute),
     ];
-    if (requests > 0 || tokens > 0) {
-      return { limit: requests >= tokens ? 'requests_per_minute' : 'tokens_per_minute', afterSeconds: Math.max(requests, tokens) };
+    return requests === 0 && tokens === 0 ? undefined
+      : { limit: requests >= tokens ? 'requests_per_minute' : 'tokens_per_minute', afterSeconds: Math.max(requests, tokens) };
+  }
+
+  public take(caller: string, promptTokens: number, nowMillis: number): LimitReached | undefined {
+    const reached = this.reached(caller, promptTokens, nowMillis);
+    if (reached === undefined) {
+      const allowance = this.allowanceOf(caller, nowMillis);
+      allowance.requests -= 1;
+      allowance.tokens -= promptTokens;
     }
-    allowance.requests -= 1;
-    allowance.tokens -= promptTokens;
-    return undefined;
+    return reached;
   }
 
   public charge(caller: string, tokens: number, nowMillis: number): void {

@@ -99,6 +99,11 @@ export class SharedRateLimits implements RateLimiter {
     this.client.defineCommand('takeAllowance', { numberOfKeys: 1, lua: SCRIPT });
   }
 
+  public reached(caller: string, promptTokens: number, nowMillis: number): LimitReached | undefined {
+    // what this router alone has let in is too much for all of them.
+    return this.local.reached(caller, promptTokens, nowMillis);
+  }
+
   public async take(caller: string, promptTokens: number, nowMillis: number): Promise<LimitReached | undefined> {
     const answer = await this.ask(caller, [1, promptTokens, 0], nowMillis);
     if (answer === undefined) {

@@ -1,7 +1,9 @@
+import { once } from 'node:events';
+import { IncomingMessage, request } from 'node:http';
 import { BedrockRuntimeClient, ConverseCommand } from '@aws-sdk/client-bedrock-runtime';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import {
-  ask, Behaviour, chat, chunkOf, COMPLETION, delta, drained, MockEngine, MODEL, routerFor, streaming, TestRouter, until, whole, wholly,
+  ask, Behaviour, chat, chunkOf, COMPLETION, delta, drained, KEY, MockEngine, MODEL, routerFor, streaming, TestRouter, until, whole, wholly,
 } from '../harness';
 import { SglangPair } from '../sglang-pair';
 
@@ -393,6 +395,19 @@ describe('rate limits', () => {
     expect(await throttled(router)).toEqual({ requests_per_minute: 1 });
     const bedrock = await ask(router.url, { messages: [{ role: 'user', content: [{ text: 'hello' }] }] }, {}, `/model/${MODEL}/converse`);
     expect([bedrock.status, bedrock.headers.get('x-amzn-errortype')]).toEqual([429, 'ThrottlingException']);
+  });
+
+  test('refuse who may have nothing before the body has come', async () => {
+    for (const [limits, reason] of [[{ requestsPerMinute: 1 }, 'requests_per_minute'], [{ tokensPerMinute: 500 }, 'tokens_per_minute']] as const) {
+      const router = await limited(limits);
+      expect((await asks(router, '1')).status).toBe(200);
+      const sent = request(`${router.url}/v1/chat/completions`, { method: 'POST', headers: { 'authorization': `Bearer ${KEY}`, 'content-length': 1000 } });
+      sent.on('error', () => undefined).flushHeaders();
+      const [response] = await once(sent, 'response') as [IncomingMessage];
+      expect([response.statusCode, Number(response.headers['retry-after']) > 5]).toEqual([429, true]);
+      expect(await throttled(router)).toEqual({ [reason]: 1 });
+      sent.destroy();
+    }
   });
 
   test('on tokens count prompts as they are estimated, then both as they are told', async () => {

@@ -48,6 +48,18 @@ describe('rate limits', () => {
     expect(limits.take('b', 1e9, 0)).toBeUndefined();
   });
 
+  test('whoever is sure to be refused is told so, and nothing is taken by it', () => {
+    const limits = new RateLimits({ requestsPerMinute: 2, tokensPerMinute: 600 });
+    expect([limits.reached('a', 0, 0), limits.take('a', 100, 0), limits.reached('a', 0, 0), limits.reached('a', 501, 0)?.limit]).toEqual([
+      undefined, undefined, undefined, 'tokens_per_minute',
+    ]);
+    expect(limits.take('a', 500, 0)).toBeUndefined();
+    expect(limits.reached('a', 0, 0)).toEqual({ limit: 'requests_per_minute', afterSeconds: 30 });
+    limits.charge('a', 300, 0);
+    limits.giveBack('a', 0);
+    expect(limits.reached('a', 0, 0)).toEqual({ limit: 'tokens_per_minute', afterSeconds: 30 });
+  });
+
   test('a request that is given back can be had again', () => {
     const limits = new RateLimits({ requestsPerMinute: 1 });
     limits.giveBack('a', 0);
