@@ -14,6 +14,7 @@ import { Exchange } from '../src/router/runtime/exchange';
 import { RouterMetrics } from '../src/router/runtime/metrics';
 import { PathChooser, Routed } from '../src/router/runtime/path-chooser';
 import { Engines } from '../src/router/runtime/targets/engines';
+import { FailedRequests } from '../src/router/runtime/targets/failed-requests';
 import { readPrompt } from '../src/router/runtime/targets/prompt';
 import { Target } from '../src/router/runtime/targets/target';
 
@@ -32,7 +33,7 @@ async function main(): Promise<void> {
   }), {});
   const targets = config.targets.map((target) => new Target(target, new Engines(target, undefined)));
   await targets[0].engines.discover();
-  const paths = new PathChooser(config, targets);
+  const paths = new PathChooser(config, targets, new FailedRequests());
   const asked = { path: '/v1/chat/completions', model: 'm', stream: true, bytes: Buffer.alloc(0), body: {} };
   const prompt = readPrompt(asked, 1000, 'caller');
   const routed: Routed = { asked, prompt, caller: 'caller', text: { bytes: 4000, tokens: 0 }, promptTokens: 1000, isEligible: true, tier: 'default' };

@@ -78,7 +78,7 @@ export class Attempts {
       exchange.target = name;
       exchange.endpoint = endpoint.url;
       if (exchange.code === 'stream_error' || status >= 500) {
-        this.failures.blame(exchange.caller, asked, 'answer', endpoint, exchange.failure ?? `status ${status}`);
+        this.failures.blame(exchange.caller.id, asked, 'answer', endpoint, exchange.failure ?? `status ${status}`);
       } else {
         this.wentWell(exchange, asked, endpoint, prepared);
       }
@@ -89,7 +89,7 @@ export class Attempts {
         exchange.endpoint = endpoint.url;
         const cause = exchange.cancellation.reason ?? e;
         if (cause instanceof EngineError) {
-          this.failures.blame(exchange.caller, asked, 'answer', endpoint, cause.message);
+          this.failures.blame(exchange.caller.id, asked, 'answer', endpoint, cause.message);
         }
       }
       throw e;
@@ -103,11 +103,11 @@ export class Attempts {
   /** An engine has answered. If it could do so from the prompt alone, its hand-off failed by the other's fault. */
   private wentWell({ caller, handoff }: Exchange, asked: EngineRequest, endpoint: Endpoint, { prefill, meeting }: Prepared): void {
     const now = performance.now();
-    endpoint.succeeded(now, caller);
+    endpoint.succeeded(now, caller.id);
     if (handoff === 'handed_off') {
-      prefill?.succeeded(now, caller);
+      prefill?.succeeded(now, caller.id);
     } else if (handoff === 'fallback_decode_failed') {
-      this.failures.blame(caller, asked, 'prefill', (prefill ?? meeting?.endpoint)!, 'the KV cache could not be fetched');
+      this.failures.blame(caller.id, asked, 'prefill', (prefill ?? meeting?.endpoint)!, 'the KV cache could not be fetched');
     }
   }
 
@@ -204,7 +204,7 @@ export class Attempts {
     try {
       const status = await this.leg.run(exchange, asked, { ...leg, body: meeting.body, cancellation: meeting.failed });
       if (status === 200) {
-        meeting.endpoint.succeeded(performance.now(), exchange.caller);
+        meeting.endpoint.succeeded(performance.now(), exchange.caller.id);
       } else {
         await meeting.leave();
         if (meeting.isKept && (status === undefined || status < 500)) {

@@ -32,10 +32,8 @@ export class Exchange {
   public decision?: Decision;
   /** The routers that it comes through, as its engine is told. */
   public via = '';
-  /** Who asks, as far as shares and limits depend on it. */
+  /** Who asks. */
   public caller = ANONYMOUS;
-  /** Who asks, as the log names it; undefined for who has no name. */
-  public callerName?: string;
   /** Time that it waited for a slot of an engine, in seconds; undefined if it did not. */
   public queuedSeconds?: number;
   /** Tokens of its prompt, as an engine counted them. */

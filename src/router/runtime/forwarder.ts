@@ -10,6 +10,7 @@ import { Handoff } from './handoff/handoff';
 import { RouterMetrics } from './metrics';
 import { PathChooser, Routed } from './path-chooser';
 import { Endpoint } from './targets/endpoint';
+import { FailedRequests } from './targets/failed-requests';
 import { Target } from './targets/target';
 import { CallerGone } from './wire/answer';
 import { EngineError, noEngine } from './wire/api-error';
@@ -24,6 +25,8 @@ export type ReadRequest = (config: RouterConfig) => EngineRequest;
  */
 export class Forwarder {
   private readonly config: RouterConfig;
+  /** The requests that engines failed. */
+  private readonly failures: FailedRequests;
   private readonly paths: PathChooser;
   private readonly admission: Admission;
   private readonly rateLimits: RateLimiter;
@@ -41,12 +44,13 @@ export class Forwarder {
    */
   constructor(config: RouterConfig, targets: Target[], rateLimits: RateLimiter, metrics: RouterMetrics, before?: Forwarder) {
     this.config = config;
-    this.paths = new PathChooser(config, targets, before?.paths);
+    this.failures = before?.failures ?? new FailedRequests();
+    this.paths = new PathChooser(config, targets, this.failures, before?.paths);
     this.admission = new Admission(config, this.paths, targets, metrics);
     this.rateLimits = rateLimits;
     this.retries = before?.retries ?? new RetryBudget();
-    const handoff = new Handoff(config.limits, targets, metrics, this.retries, this.paths.failures);
-    this.attempts = new Attempts(config.limits, handoff, metrics, this.paths.failures);
+    const handoff = new Handoff(config.limits, targets, metrics, this.retries, this.failures);
+    this.attempts = new Attempts(config.limits, handoff, metrics, this.failures);
     this.metrics = metrics;
   }
 
@@ -58,7 +62,7 @@ export class Forwarder {
 
   /** Throws ApiError if a caller may have nothing now, whatever it asks: its request need not be read then. */
   public checkRate({ caller }: Exchange): void {
-    this.refuseReached(this.rateLimits.reached(caller, 0, performance.now()));
+    this.refuseReached(this.rateLimits.reached(caller.id, 0, performance.now()));
   }
 
   /** Answers the exchange. Rejects with what went wrong; the exchange is then to be failed. */
@@ -120,7 +124,7 @@ export class Forwarder {
 
   /** Rejects with ApiError if the caller has asked for too much lately. */
   private async limitRate(exchange: Exchange, { promptTokens }: Routed): Promise<void> {
-    this.refuseReached(await this.rateLimits.take(exchange.caller, promptTokens, performance.now()));
+    this.refuseReached(await this.rateLimits.take(exchange.caller.id, promptTokens, performance.now()));
     exchange.chargedTokens = promptTokens;
   }
 
@@ -136,9 +140,9 @@ export class Forwarder {
       return;
     }
     const used = target === undefined ? 0 : promptTokens! + completionTokens;
-    this.rateLimits.charge(caller, used - chargedTokens, performance.now());
+    this.rateLimits.charge(caller.id, used - chargedTokens, performance.now());
     if (target === undefined && !(cancellation.reason instanceof CallerGone)) {
-      this.rateLimits.giveBack(caller, performance.now());
+      this.rateLimits.giveBack(caller.id, performance.now());
     }
   }
 }

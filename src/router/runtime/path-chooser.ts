@@ -67,8 +67,7 @@ const PAIR_DOWN: PathState = { isUp: false, freeSlots: 0, queuedPromptTokens: 0,
  * Chooses the path of each request: what it is and how busy the engines are, put before `decide`; and learns of how that went.
  */
 export class PathChooser {
-  /** The requests that engines failed. */
-  public readonly failures: FailedRequests;
+  private readonly failures: FailedRequests;
   private readonly answering: Target[];
   private readonly fleet: Target[];
   /** Those of the fleet whose engines can do without a prefill engine. */
@@ -84,10 +83,11 @@ export class PathChooser {
   /**
    * @param config how to choose.
    * @param targets all of them, the preferred ones first.
+   * @param failures the requests that engines failed.
    * @param before who chose before: what it has learnt is kept if the configuration says the same of it.
    */
-  constructor({ routing, expected, priorityCallers }: RouterConfig, targets: Target[], before?: PathChooser) {
-    this.failures = before?.failures ?? new FailedRequests();
+  constructor({ routing, expected, priorityCallers }: RouterConfig, targets: Target[], failures: FailedRequests, before?: PathChooser) {
+    this.failures = failures;
     this.given = { routing, expected };
     this.priorityCallers = new Set(priorityCallers);
     this.answering = targets.filter(({ config }) => config.role !== 'prefill');
@@ -129,9 +129,9 @@ export class PathChooser {
     exchange.serviceTier = serviceTierOf(exchange, asked, this.priorityCallers);
     return {
       asked,
-      caller: exchange.caller,
+      caller: exchange.caller.id,
       text,
-      prompt: readPrompt(asked, promptTokens, exchange.caller),
+      prompt: readPrompt(asked, promptTokens, exchange.caller.id),
       promptTokens,
       isEligible: this.fleet.some(({ config }) => isEligible(asked, config.kvConnector)),
       tier: exchange.serviceTier,

@@ -200,7 +200,7 @@ export class RouterServer {
       method: request.method,
       ...labels,
       endpoint: exchange.endpoint,
-      caller: exchange.callerName,
+      caller: exchange.caller.name,
       ...(operation !== undefined && { stream: exchange.streamed, tier: exchange.serviceTier }),
       path: exchange.decision?.path,
       reason: exchange.decision?.reason,
@@ -232,9 +232,7 @@ export class RouterServer {
         metrics.tellUpstreams(targets);
         return exchange.finish(answerOf(200, metrics.registry.contentType, await metrics.registry.metrics()));
     }
-    const caller = await authenticator.check(exchange.request.headers.authorization);
-    exchange.caller = caller.id;
-    exchange.callerName = caller.name;
+    exchange.caller = await authenticator.check(exchange.request.headers.authorization);
     if (exchange.route === 'models') {
       const { servedNames } = config.model;
       const name = modelAt(pathOf(exchange.request));

@@ -27,7 +27,7 @@ export function serviceTierOf(
   }
   const said = [header, serviceTier, body.service_tier];
   // wherever it is said: engines and Bedrock are sent all of it.
-  const mayAsk = priorityCallers.has(ANYBODY) || priorityCallers.has(caller);
+  const mayAsk = priorityCallers.has(ANYBODY) || priorityCallers.has(caller.id);
   if (said.includes('priority') && !mayAsk) {
     throw notAllowed('service tier: this caller may not ask for priority', 'service_tier');
   }

@@ -88,7 +88,7 @@ export class Admission {
     const chosen = new Promise<Choice | undefined>((resolve, reject) => (end = { resolve, reject }));
     const place: Place = {
       tier: routed.tier,
-      caller: exchange.caller,
+      caller: exchange.caller.id,
       promptTokens: routed.promptTokens,
       bytes: lengthOf(wholeOf(routed.asked)),
       needs: this.paths.needsOf(routed, tried),

@@ -21,10 +21,10 @@ export interface Authenticator {
 }
 
 /** All callers that are not told apart. */
-export const ANONYMOUS = 'anonymous';
+export const ANONYMOUS: Caller = { id: 'anonymous' };
 
 /** Everybody may call: the network is the only guard. */
-export const EVERYBODY: Authenticator = { kind: 'none', check: () => ({ id: ANONYMOUS }), stop: () => undefined };
+export const EVERYBODY: Authenticator = { kind: 'none', check: () => ANONYMOUS, stop: () => undefined };
 
 /** What a caller presents as `Authorization: Bearer <it>`. */
 export function bearerOf(authorization: string | undefined): string | undefined {

@@ -50,7 +50,7 @@ export class JsonWebTokens implements Authenticator {
     const claims = await this.claims(token, await this.freshKeys());
     const { sub: subject = clientOf(claims) } = claims;
     if (subject === undefined) {
-      return { id: ANONYMOUS };
+      return ANONYMOUS;
     }
     // jose does not look at it: a list of names would be nobody's share.
     if (typeof subject !== 'string') {

@@ -138,7 +138,7 @@ export class PrefillLeg {
 
   /** The engine that is to read a prompt: rather one that has not failed to before, and none whose last requests failed if the engine that answers can read it. */
   private next({ caller }: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, tried: ReadonlySet<Endpoint>): Endpoint | undefined {
-    const failed = this.failures.enginesOf(caller, asked, 'prefill');
+    const failed = this.failures.enginesOf(caller.id, asked, 'prefill');
     return target.next(failed.size === 0 ? tried : new Set([...tried, ...failed]), prompt)
       ?? target.next(tried, prompt, kvHandoffOf(target.config.kvConnector)?.decodeReadsPrompts !== false);
   }
@@ -156,7 +156,7 @@ export class PrefillLeg {
       const { reader, ...others } = underTransferId(endpoint, config.bootstrapPort!, ranks);
       return { reader: { ...ONE_TOKEN, ...reader }, ...others };
     } catch {
-      this.failures.blame(caller, asked, 'prefill', endpoint, 'its bootstrap server does not tell of it');
+      this.failures.blame(caller.id, asked, 'prefill', endpoint, 'its bootstrap server does not tell of it');
       return undefined;
     }
   }
@@ -214,11 +214,11 @@ export class PrefillLeg {
       const answer = await readWhole(response, MAX_ANSWER_BYTES);
       status = answer.status;
       if (answer.status >= 400 && answer.status < 500 && !NOT_THE_CALLERS.has(answer.status)) {
-        endpoint.succeeded(performance.now(), exchange.caller);
+        endpoint.succeeded(performance.now(), exchange.caller.id);
         return { kind: 'refused', answer, endpoint };
       }
       if (answer.status !== 200) {
-        this.failures.blame(exchange.caller, asked, 'prefill', endpoint, `status ${answer.status}`);
+        this.failures.blame(exchange.caller.id, asked, 'prefill', endpoint, `status ${answer.status}`);
         return { kind: 'failed', outcome: 'fallback_prefill_failed' };
       }
       exchange.promptTokens = tokensIn(answer.body, 'prompt_tokens');
@@ -238,7 +238,7 @@ export class PrefillLeg {
         endpoint.unreachable();
         return undefined;
       }
-      this.failures.blame(exchange.caller, asked, 'prefill', endpoint, (attempt.reason ?? e as Error).message);
+      this.failures.blame(exchange.caller.id, asked, 'prefill', endpoint, (attempt.reason ?? e as Error).message);
       return { kind: 'failed', outcome: 'fallback_prefill_failed' };
     } finally {
       span?.end(status);
