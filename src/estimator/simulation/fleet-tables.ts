@@ -220,8 +220,8 @@ export function fleetTables(
       ranks: readsHere.map((_, row) => alike ? 0 : kinds.ranks[row % kindCount]),
       readsHere,
       promptSeconds: prompt,
-      setUpSeconds: column((i, here) => here ? 0
-        : posted === undefined ? promptSet.linkBaseSeconds : postingSeconds(model.kvTensors, inputTokens[i], posted, promptSet.linkDescriptorSeconds)),
+      setUpSeconds: column((i, here) => here ? 0 : posted === undefined ? promptSet.linkBaseSeconds
+        : postingSeconds(model.kvTensors, inputTokens[i], posted, promptSet.linkDescriptorSeconds)),
       transferSeconds: column((i, isHere) => rates === undefined || isHere ? 0 : kvBytes(model, inputTokens[i]) * decode.kvCopies / rates.flow),
       kvBytes: finalKv,
       steps,
