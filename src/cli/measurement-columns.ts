@@ -1,6 +1,6 @@
 /** What a record may tell of a measurement. Times may be given in seconds or milliseconds. */
 export const FIELDS = [
-  'arrival', 'inputTokens', 'outputTokens', 'ttft', 'tpot', 'endToEnd', 'concurrency', 'sequences', 'contextTokens', 'step',
+  'arrival', 'inputTokens', 'cachedTokens', 'outputTokens', 'ttft', 'tpot', 'endToEnd', 'concurrency', 'sequences', 'contextTokens', 'step',
 ] as const;
 
 /** One of these. */
@@ -44,6 +44,7 @@ export interface Row {
 const COLUMNS: { readonly [field in Field | Stamp]: readonly string[] } = {
   arrival: ['queuedTs', 'sent', 'arrival', 'arrivalTime'],
   inputTokens: ['inputTokens', 'promptTokens', 'inputToks', 'inputLength', 'inputSequenceLength', 'isl'],
+  cachedTokens: ['cachedTokens', 'cachedInputTokens', 'cachedPromptTokens', 'promptCacheReadTokens'],
   outputTokens: ['outputTokens', 'completionTokens', 'outputToks', 'outputLength', 'outputSequenceLength', 'osl', 'out'],
   ttft: ['ttft', 'ttftLatency', 'timeToFirstToken'],
   tpot: ['tpot', 'tpotLatency', 'timePerOutputToken', 'interTokenLatency', 'itl'],

@@ -19,6 +19,7 @@ const MAX_SECONDS = 1e6;
 /** The most that a field may be; arrivals are bounded by the span of a run. */
 const LARGEST: { readonly [field in Field]?: number } = {
   inputTokens: MAX_TOKENS,
+  cachedTokens: MAX_TOKENS,
   outputTokens: MAX_TOKENS,
   contextTokens: MAX_TOKENS,
   concurrency: MAX_TOKENS,
@@ -28,6 +29,12 @@ const LARGEST: { readonly [field in Field]?: number } = {
   endToEnd: MAX_SECONDS,
   step: MAX_SECONDS,
 };
+
+/** Fields that may be 0. */
+const MAY_BE_NONE: readonly Field[] = ['contextTokens', 'cachedTokens'];
+
+/** The most of a prompt that the engine may have had in its cache: the coefficients are of prompts that are read. */
+const MOST_CACHED = 0.05;
 
 /** Engines that are told by name where there are several. */
 const MAX_VALUES = 5;
@@ -250,10 +257,13 @@ function rightNumbers(row: Row, least: LeastTime, given: GivenNumbers, problems:
     if (value === undefined) {
       return false;
     }
-    if (typeof value !== 'number' || !Number.isFinite(value) || !(field === 'arrival' || value > 0 || (field === 'contextTokens' && value === 0))) {
+    if (typeof value !== 'number' || !Number.isFinite(value) || !(field === 'arrival' || value > 0 || (MAY_BE_NONE.includes(field) && value === 0))) {
       wrong(problems, row, field, 'MeasurementNotANumber', `is not a number${field === 'arrival' ? '' : ' above 0'}`, 'correct it, or leave such records out');
     } else if (value > most) {
       wrong(problems, row, field, 'MeasurementTooLarge', `is above ${most}${most === MAX_SECONDS ? ' seconds' : ''}`, 'correct the unit, or leave such records out');
+    } else if (field === 'cachedTokens' && value > MOST_CACHED * Number(row.cells.inputTokens?.value ?? given.inputTokens)) {
+      wrong(problems, row, field, 'MeasurementCached', 'says that the engine had part of the prompt in its cache, so that its time is not that of reading it',
+        'measure without prefix cache (vLLM: --no-enable-prefix-caching), or leave such records out');
     } else if (TOKEN_TIMES.includes(field) && value < least.seconds) {
       wrong(problems, row, field, 'MeasurementTooSmall', `is below ${belowText(least)}`, 'correct the unit, or leave such records out');
     } else {

@@ -172,6 +172,7 @@ function guidellmRows(benchmark: unknown, place: string, problems: ToldProblems)
   }
   return requests.map(Object).map((request: Json, i) => {
     const own = (name: string, scale?: number) => cell(name, request[name] ?? null, scale);
+    const cached: unknown = request.input_metrics?.cached_tokens ?? null;
     return {
       place: `${place} request ${i + 1}`,
       run: place,
@@ -179,6 +180,7 @@ function guidellmRows(benchmark: unknown, place: string, problems: ToldProblems)
       cells: {
         arrival: own('request_start_time'),
         inputTokens: own('prompt_tokens'),
+        ...(cached !== null && { cachedTokens: cell('input_metrics.cached_tokens', cached) }),
         outputTokens: own('output_tokens'),
         ttft: own('time_to_first_token_ms', 1e-3),
         endToEnd: own('request_latency'),

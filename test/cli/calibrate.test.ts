@@ -381,6 +381,20 @@ describe('the command', () => {
     ].join('\\n')));
   });
 
+  test('prompts that the engine had in its cache are refused: the time to read them is not told', () => {
+    const cached = 'says that the engine had part of the prompt in its cache, so that its time is not that of reading it';
+    expect(refusal('a.jsonl', [{ ...REQUEST, cachedTokens: 80 }])).toContain(`[a.jsonl record 1] cachedTokens ${cached}, got: 80`);
+    const request = { request_start_time: 1, prompt_tokens: 100, output_tokens: 11, time_to_first_token_ms: 250, request_latency: 0.75 };
+    const guidellm = (cachedTokens: number | null) => {
+      const successful = [{ ...request, input_metrics: { cached_tokens: cachedTokens } }];
+      return { benchmarks: [{ requests: { successful } }] };
+    };
+    expect(refusal('benchmarks.json', guidellm(96))).toContain(`input_metrics.cached_tokens ${cached}, got: 96`);
+    for (const cachedTokens of [null, 0, 5]) {
+      expect(readMeasurements([write('benchmarks.json', guidellm(cachedTokens))]).logs).toHaveLength(1);
+    }
+  });
+
   test('everything that is wrong is told at once', () => {
     write('spec.json', { ...SPEC, decode: { ...SPEC.decode, hardware: 'trn1.32xlrge', tensorParallelDegree: '8' } });
     write('a.csv', 'inputTokens,ttftMs\n-1,slow\n');
