@@ -90,10 +90,11 @@ describe('an engine that fails every request, though it is well by its probes, i
 });
 
 describe('a request that fails', () => {
-  test('goes to another engine when it comes again', async () => {
+  test.each([['short', ''], ['long', 'word '.repeat(50_000)]])('goes to another engine when it comes again, a %s one', async (_, text) => {
     const [a, b] = [await engineWith(failing), await engineWith(whole)];
     await start([one('a', a.url), one('b', b.url)]);
-    expect([await asks('the same'), await asks('the same'), await asks('the same'), await asks('another')]).toEqual([500, 200, 200, 500]);
+    const [same, other] = [`one${text}`, `two${text}`];
+    expect([await asks(same), await asks(same), await asks(same), await asks(other)]).toEqual([500, 200, 200, 500]);
   });
 
   test('wherever it is sent takes no engine away from others', async () => {

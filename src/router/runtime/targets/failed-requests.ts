@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import type { Endpoint } from './endpoint';
-import { EngineRequest } from '../wire/engine-request';
+import { EngineRequest, wholeOf } from '../wire/engine-request';
 
 /** How long it is known that a request has failed, so that a caller who asks again, as SDKs do, is not sent to where it did. */
 const MEMORY_MILLIS = 60_000;
@@ -86,10 +86,12 @@ export class FailedRequests {
   }
 }
 
-function kindOf(caller: string, { path, bytes }: EngineRequest, part: Part): string {
-  return JSON.stringify([caller, path, part, bytes.length]);
+function kindOf(caller: string, { path, bytes, longTexts }: EngineRequest, part: Part): string {
+  return JSON.stringify([caller, path, part, longTexts === undefined ? bytes.length : longTexts.bodyBytes]);
 }
 
-function keyOf(kind: string, { bytes }: EngineRequest): string {
-  return createHash('sha256').update(kind).update(bytes).digest('base64');
+function keyOf(kind: string, asked: EngineRequest): string {
+  const hash = createHash('sha256').update(kind);
+  wholeOf(asked).forEach((part) => hash.update(part));
+  return hash.digest('base64');
 }

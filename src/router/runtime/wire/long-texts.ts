@@ -44,11 +44,14 @@ export function readBody<T>(body: Buffer, read: (json: Buffer | string, longText
  * The long texts of a body, which stay where they are: each has a mark in its place, that no other text of any body has.
  */
 export class LongTexts {
+  /** Bytes of the body that they were cut from. */
+  public bodyBytes = 0;
   /** Texts by their marks: what stands between the quotes, and how many bytes that is of. */
   private readonly texts = new Map<string, { readonly literal: Buffer; readonly bytes: number }>();
 
   /** A body with marks in place of its long texts; undefined if it has many short ones. Throws SyntaxError or RangeError if it cannot be read so. */
   public cutFrom(body: Buffer): string | undefined {
+    this.bodyBytes = body.length;
     const words = new Int32Array(body.buffer, body.byteOffset, Math.floor(body.length / 4));
     let left = body.length / LEAST_BYTES_A_STRING;
     let json = '';
