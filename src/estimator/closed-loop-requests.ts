@@ -8,7 +8,7 @@ export const HOST_SECONDS = 1e-12;
  * Lengths that nobody drew vary by this share either way: requests of the same length would stay in step for ever, and hardly a loop of a real server does.
  * Measured waits for the first token grow by a few times from 4 to 128 clients, where those of clients in step would grow with their number.
  */
-const LEAST_VARIATION = 0.05;
+export const LEAST_VARIATION = 0.05;
 
 /** Between which shares of the named lengths those are that nobody drew. */
 export const NEARLY_ALIKE: readonly [number, number] = [1 - LEAST_VARIATION, 1 + LEAST_VARIATION];

@@ -3,7 +3,7 @@ import { RequestLengths, requestLengths } from './request-lengths';
 import { canServe } from './servable';
 import { SimulationOptions } from './simulation';
 import { LengthClass, RequestTrace } from '../../workload';
-import { ROUNDS, loopLengths } from '../closed-loop-requests';
+import { LEAST_VARIATION, ROUNDS, loopLengths } from '../closed-loop-requests';
 import { Service } from '../service';
 
 /** Requests that come at the workload's rate where nobody says how many. */
@@ -58,16 +58,23 @@ function closedLoop(service: Service, seed: number, clients: number, requests: n
 }
 
 /**
- * Lengths that vary around the named ones: those themselves where the fleet takes none that are longer, and that of the prompt where another one would be
- * padded to another compiled length.
+ * Lengths that vary around the named ones: those themselves where the fleet takes none that are longer, and those of prompts by less where others would be padded
+ * to another compiled length.
  */
 function variedLengths(service: Service, named: LengthClass, index: number): LengthClass {
-  const { promptBuckets } = service.resolved.prefill ?? service.resolved.decode;
   const newShare = 1 - (named.cachedInputTokens ?? 0) / named.inputTokens;
-  const bucketOf = (inputTokens: number) => promptBuckets.findIndex((longest) => newShare * inputTokens <= longest);
-  const { inputTokens: drawn, outputTokens } = loopLengths(named, index);
-  const inputTokens = bucketOf(drawn) === bucketOf(named.inputTokens) ? drawn : named.inputTokens;
+  const { outputTokens } = loopLengths(named, index);
+  const { inputTokens } = loopLengths(named, index, alikePadded(service, newShare * named.inputTokens));
   const isLonger = inputTokens + outputTokens > named.inputTokens + named.outputTokens;
   return isLonger && !canServe(service, inputTokens, outputTokens) ? named
     : { ...named, inputTokens, outputTokens, cachedInputTokens: (1 - newShare) * inputTokens };
+}
+
+/** Between which shares of a prompt's length others are that are as long on the average and are padded to the same. */
+function alikePadded({ resolved: { prefill, decode } }: Service, tokens: number): [number, number] {
+  const { promptBuckets } = prefill ?? decode;
+  const above = promptBuckets.find((longest) => tokens <= longest) ?? Infinity;
+  const below = Math.max(0, ...promptBuckets.filter((longest) => longest < tokens));
+  const variation = Math.min(LEAST_VARIATION, (above - tokens) / tokens, Math.max(0, tokens - below - 1) / tokens);
+  return [1 - variation, 1 + variation];
 }
