@@ -10,6 +10,8 @@ import { bundle, RouterProcess } from '../router/runtime/router-process';
 const LOST = 'Valkey cannot be asked: this router limits callers by itself';
 const BACK = 'Valkey answers again: routers share their limits';
 const ANSWER = { choices: [{ index: 0, message: { role: 'assistant', content: 'hello' }, finish_reason: 'stop' }], usage: { prompt_tokens: 10, completion_tokens: 490 } };
+/** Keys of callers that have asked for nothing: a router asks Valkey of nobody who has reached his limit there alone. */
+const MORE = Array.from({ length: 1000 }, (_, i) => `key-${i}`);
 
 let script: string;
 let engine: MockEngine;
@@ -38,7 +40,7 @@ async function startRouters(limits: object, valkey: object = {}, env: { [name: s
   const config = configOf([{ name: 'engine', role: 'aggregated', protocol: 'openai', url: engine.url }], {
     rateLimits: { ...limits, valkey: { url: `valkey://127.0.0.1:${server.port}`, timeoutSeconds: 5, ...valkey } },
   });
-  routers = [1, 2].map(() => new RouterProcess(script, { ROUTER_CONFIG: JSON.stringify(config), KEYS: `${KEY}\nother`, ...env }));
+  routers = [1, 2].map(() => new RouterProcess(script, { ROUTER_CONFIG: JSON.stringify(config), KEYS: [KEY, 'other', ...MORE].join('\n'), ...env }));
   urls = await Promise.all(routers.map(async (router) => `http://127.0.0.1:${(await router.said('listening')).port}`));
 }
 
@@ -90,9 +92,10 @@ test('while Valkey is gone each router limits callers by what it admitted itself
   expect([await alone(0) > 0, await alone(1) > 0]).toEqual([true, true]);
   await Promise.all(routers.map(async (router) => router.said(LOST)));
   await server.start();
+  const callers = MORE.values();
   for (const i of [0, 1]) {
     await until(async () => {
-      await status(i, 'other');
+      await status(i, callers.next().value);
       return routers[i].lines.some(({ msg }) => msg === BACK);
     }, 'it is asked again');
   }
