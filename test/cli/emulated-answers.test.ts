@@ -1,10 +1,13 @@
 import { join } from 'node:path';
-import { BedrockRuntimeClient, ConverseCommand, ConverseStreamCommand } from '@aws-sdk/client-bedrock-runtime';
+import { BedrockRuntimeClient, ConverseCommand, ConverseStreamCommand, CountTokensCommand } from '@aws-sdk/client-bedrock-runtime';
 import Ajv from 'ajv/dist/2020';
 import OpenAI from 'openai';
 import { ROOT } from './cli-process';
 import { emulate, Emulation } from '../../src/cli/emulate';
+import { EmulatedFleet } from '../../src/cli/emulator/emulated-fleet';
+import { Asked, emulatedText } from '../../src/cli/emulator/emulated-text';
 import { sampleOf } from '../../src/cli/emulator/schema-sample';
+import { trn2 } from '../estimator/specs';
 
 const MODEL = 'llama-3.3-70b';
 const WEATHER = {
@@ -77,6 +80,61 @@ test('JSON that is asked for is answered', async () => {
   expect(await answered({ type: 'json_schema', json_schema: { name: 'weather', schema: WEATHER } })).toEqual(SAMPLE);
   await expect(answered({ type: 'json_schema', json_schema: { name: 'broken', schema: { $ref: '#/$defs/none' } } }))
     .rejects.toMatchObject({ status: 400, message: expect.stringContaining('the schema cannot be answered') });
+});
+
+describe('the context has an end', () => {
+  const CONTEXT = 131072;
+  const asked = (tokens: number) => [{ role: 'user' as const, content: 'word'.repeat(tokens) }];
+  const tooLong = `This model's maximum context length is ${CONTEXT} tokens. However, your prompt contains at least ${CONTEXT + 1} input tokens`;
+
+  test.each<[string, object, string, string | null]>([
+    ['a limit', { messages, max_tokens: CONTEXT + 1 }, `max_tokens=${CONTEXT + 1} cannot be greater than max_model_len=${CONTEXT}.`, 'max_tokens'],
+    ['the newer limit', { messages, max_completion_tokens: 200_000 }, `max_completion_tokens=200000 cannot be greater than max_model_len=${CONTEXT}.`, 'max_completion_tokens'],
+    ['a prompt', { messages: asked(CONTEXT + 100), max_tokens: 2 }, tooLong, 'input_tokens'],
+    ['a prompt that leaves no room', { messages: asked(CONTEXT), max_tokens: 2 }, `The decoder prompt (length ${CONTEXT}) plus the number of requested output tokens`, null],
+  ])('%s beyond it is refused as vLLM does', async (_, body, message, param) => {
+    const told = await openai.chat.completions.create({ model: MODEL, ...body } as OpenAI.ChatCompletionCreateParamsNonStreaming).catch((e) => e);
+    expect(told).toMatchObject({ status: 400, error: { message: expect.stringContaining(message), type: 'BadRequestError', param, code: 400 } });
+  });
+
+  test('so it is for Bedrock\'s callers, who may count its tokens all the same', async () => {
+    const long = [{ role: 'user' as const, content: [{ text: 'word'.repeat(CONTEXT + 1) }] }];
+    for (const command of [new ConverseCommand({ modelId: MODEL, messages: long }), new ConverseStreamCommand({ modelId: MODEL, messages: long })]) {
+      const told = await bedrock.send(command as ConverseCommand).catch((e) => e);
+      expect(told).toMatchObject({ name: 'ValidationException', message: expect.stringContaining(tooLong) });
+    }
+    const { inputTokens } = await bedrock.send(new CountTokensCommand({ modelId: MODEL, input: { converse: { messages: long } } }));
+    expect(inputTokens).toBe(CONTEXT + 1);
+  });
+
+  test('an answer is cut there', () => {
+    const text = (body: Asked, roomTokens: number) => {
+      const { tokens, end } = emulatedText(body, 100, roomTokens);
+      return [tokens, end];
+    };
+    expect([text({}, 100), text({}, 99), text({ max_tokens: 200 }, 150)]).toEqual([[100, 'stop'], [99, 'length'], [150, 'length']]);
+    expect(text({ response_format: { type: 'json_schema', json_schema: { schema: WEATHER } } }, 3)).toEqual([3, 'length']);
+  });
+
+  test('engines that take less say so', () => {
+    const { prefill, decode } = trn2();
+    const fleet = new EmulatedFleet(trn2({ prefill: { ...prefill!, maxSequenceTokens: 4000 }, decode: { ...decode, maxSequenceTokens: 8000 } }));
+    expect([fleet.contextTokens('prefill'), fleet.contextTokens('decode')]).toEqual([4000, 8000]);
+  });
+});
+
+test('probabilities of tokens that mean nothing are refused, not left out', async () => {
+  await expect(openai.chat.completions.create({ model: MODEL, messages, logprobs: true, top_logprobs: 2, max_tokens: 2 }))
+    .rejects.toMatchObject({ status: 400, param: 'logprobs', message: expect.stringContaining('logprobs: expected none') });
+  await expect(openai.completions.create({ model: MODEL, prompt: 'hi', logprobs: 0, max_tokens: 2 })).rejects.toMatchObject({ status: 400 });
+  expect((await openai.chat.completions.create({ model: MODEL, messages, logprobs: false, max_tokens: 2 })).choices[0].message.content).toBe('the cache');
+});
+
+test('answers tell when they were begun', async () => {
+  const before = Math.floor(Date.now() / 1000);
+  const { created } = await openai.chat.completions.create({ model: MODEL, messages, max_tokens: 1 });
+  expect(created).toBeGreaterThanOrEqual(before);
+  expect(created).toBeLessThanOrEqual(Date.now() / 1000);
 });
 
 test('text ends where a stop sequence occurs', async () => {

@@ -19,6 +19,8 @@ export interface AnswerParts {
 export class EmulatedAnswer {
   private readonly parts: AnswerParts;
   private readonly id: string;
+  /** Unix seconds. */
+  private readonly created = Math.floor(Date.now() / 1000);
   private readonly calls: readonly string[];
   private written = 0;
 
@@ -89,7 +91,7 @@ export class EmulatedAnswer {
 
   private head(): object {
     const { isCompletion, isStream, model } = this.parts;
-    return { id: this.id, object: isCompletion ? 'text_completion' : isStream ? 'chat.completion.chunk' : 'chat.completion', created: 0, model };
+    return { id: this.id, object: isCompletion ? 'text_completion' : isStream ? 'chat.completion.chunk' : 'chat.completion', created: this.created, model };
   }
 
   private event(choices: object[], usage?: object): void {

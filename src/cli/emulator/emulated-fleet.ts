@@ -34,6 +34,16 @@ export class EmulatedFleet {
   }
 
   /**
+   * Tokens that a prompt and its answer may have together.
+   *
+   * @param stage whose engines take them.
+   */
+  public contextTokens(stage: 'prefill' | 'decode'): number {
+    const { spec, resolved: { plant } } = this.service;
+    return spec[stage]?.maxSequenceTokens ?? plant.model.maxContextTokens;
+  }
+
+  /**
    * What one prompt takes.
    *
    * @param inputTokens its length.

@@ -44,21 +44,23 @@ export interface EmulatedText {
  *
  * @param asked the request.
  * @param meanTokens words, where nobody bounds them.
+ * @param roomTokens what the prompt leaves of the context, where every answer ends.
  */
-export function emulatedText(asked: Asked, meanTokens: number): EmulatedText {
+export function emulatedText(asked: Asked, meanTokens: number, roomTokens: number): EmulatedText {
   const { prompt, echo } = asked;
-  const limit = asked.max_completion_tokens ?? asked.max_tokens ?? undefined;
+  const given = asked.max_completion_tokens ?? asked.max_tokens ?? undefined;
   const before = echo === true && prompt !== undefined ? String(prompt) : '';
   const tool = toolOf(asked);
   const schema = tool === undefined ? schemaOf(asked) : tool.parameters ?? {};
   if (schema === undefined) {
-    const tokens = limit ?? meanTokens;
-    return { before, tokens, tokenAt: wordAt, end: limit === undefined ? 'stop' : 'length', ...stopOf(wordAt, tokens, asked) };
+    const tokens = Math.min(given ?? meanTokens, roomTokens);
+    const end = given === undefined && tokens === meanTokens ? 'stop' : 'length';
+    return { before, tokens, tokenAt: wordAt, end, ...stopOf(wordAt, tokens, asked) };
   }
   const json = jsonOf(schema);
   const tokenAt = (at: number) => json.slice(at * CHARACTERS_PER_TOKEN, (at + 1) * CHARACTERS_PER_TOKEN);
   const needed = Math.ceil(json.length / CHARACTERS_PER_TOKEN);
-  const tokens = Math.min(needed, limit ?? needed);
+  const tokens = Math.min(needed, given ?? needed, roomTokens);
   const end = tokens < needed ? 'length' : tool === undefined ? 'stop' : 'tool_calls';
   return { before, tokens, tokenAt, end, tool: tool?.name, ...(tool === undefined && stopOf(tokenAt, tokens, asked)) };
 }

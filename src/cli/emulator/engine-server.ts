@@ -1,16 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, IncomingMessage, Server, ServerResponse } from 'node:http';
 import { AddressInfo } from 'node:net';
+import { roomOf } from './context-limit';
 import { EmulatedAnswer, sendJson } from './emulated-answer';
 import { EmulatedFleet } from './emulated-fleet';
 import { Sequence } from './emulated-pools';
 import { Asked, CHARACTERS_PER_TOKEN, EmulatedText, emulatedText } from './emulated-text';
 import { ApiError } from '../../router/runtime/wire/api-error';
 import { FieldProblems, jsonObject } from '../../router/runtime/wire/fields';
-import { listOf, oneOf, openObject, whole } from '../../router/runtime/wire/kinds';
+import { kind, listOf, oneOf, openObject, whole } from '../../router/runtime/wire/kinds';
 
 /** A chat, as far as it is looked at: who may speak in it. */
 const MESSAGES = listOf(openObject({ role: oneOf('system', 'developer', 'user', 'assistant', 'tool') }, ['role']), 1);
+
+/** Probabilities of tokens that mean nothing would be made up. */
+const NO_LOGPROBS = kind('none, as emulated tokens have no probabilities', (value) => value === false);
 
 interface ChatBody extends Asked {
   readonly model: string;
@@ -64,19 +68,23 @@ export class EngineServer {
       chunks.push(chunk);
     }
     let body: ChatBody;
+    let inputTokens: number;
     let text: EmulatedText;
+    const isRead = () => body.kv_transfer_params?.do_remote_decode === true;
     try {
       body = chatBody(Buffer.concat(chunks));
-      text = emulatedText(body, this.fleet.meanOutputTokens);
+      inputTokens = tokensOf(body);
+      if (request.url === '/tokenize') {
+        sendJson(response, { count: inputTokens });
+        return;
+      }
+      text = emulatedText(body, this.fleet.meanOutputTokens, roomOf(body, inputTokens, this.fleet.contextTokens(isRead() ? 'prefill' : 'decode')));
     } catch (e) {
-      const { status = 400, message, type, code } = e as Partial<ApiError>;
-      sendJson(response, { error: { message, type, code } }, status);
+      const { status = 400, message, param = null } = e as Partial<ApiError>;
+      sendJson(response, { error: { message, type: 'BadRequestError', param, code: status } }, status);
       return;
     }
-    const inputTokens = tokensOf(body);
-    if (request.url === '/tokenize') {
-      sendJson(response, { count: inputTokens });
-    } else if (body.kv_transfer_params?.do_remote_decode === true) {
+    if (isRead()) {
       this.read(response, inputTokens);
     } else {
       this.write(request, response, body, inputTokens, text);
@@ -142,6 +150,9 @@ function chatBody(bytes: Buffer): ChatBody {
     problems.optional(body[limit], limit, whole(body.echo === true && body.prompt !== undefined ? 0 : 1));
   }
   problems.optional(body.n, 'n', whole(1, 128));
+  for (const name of ['logprobs', 'prompt_logprobs']) {
+    problems.optional(body[name], name, NO_LOGPROBS);
+  }
   problems.throwIfAny();
   return body as unknown as ChatBody;
 }
