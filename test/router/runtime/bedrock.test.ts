@@ -336,9 +336,12 @@ describe('exceptions', () => {
       'ValidationException', 'messages[0].content[0].document: this kind of content is not supported here'],
     ['a guardrail', { guardrailConfig: { guardrailIdentifier: 'g', guardrailVersion: '1' } }, 'ValidationException', 'guardrailConfig: this is not supported here'],
     ['a tool that is not there', { toolConfig: { tools: [TOOL], toolChoice: { tool: { name: 'news' } } } }, 'ValidationException',
-      'toolConfig.toolChoice.tool.name: there is no tool of this name'],
+      'toolConfig.toolChoice.tool.name: expected the name of one of the tools, got "news"'],
     ['a KV cache of somebody else', { additionalModelRequestFields: { kv_transfer_params: { remote_host: '10.0.0.1' } } }, 'ValidationException',
       'additionalModelRequestFields.kv_transfer_params: this is not for callers to give here'],
+    ['settings that need others', { additionalModelRequestFields: { top_logprobs: 3, continue_final_message: true, add_generation_prompt: true } }, 'ValidationException',
+      'additionalModelRequestFields.top_logprobs: expected 0 where logprobs is not true, got 3; '
+        + 'additionalModelRequestFields.continue_final_message: expected false where add_generation_prompt is true, got true'],
     ['a call of a tool without its result', { messages: [...USER, { role: 'assistant', content: [{ toolUse: { toolUseId: 'a', name: 'a b', input: [1] } }] }, ...USER] },
       'ValidationException', 'messages[1].content[0].toolUse.name: expected 1 to 64 letters, digits, _ or -, got "a b"; '
         + 'messages[1].content[0].toolUse.input: expected an object, got [1]; messages[1].content[0].toolUse: expected a toolResult of its id in the message after it'],

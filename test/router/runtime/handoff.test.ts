@@ -152,7 +152,7 @@ describe('the decode engine reads the prompt itself', () => {
 
   test.each([
     { n: 2 }, { use_beam_search: true }, { prompt_logprobs: 1 }, { truncate_prompt_tokens: -1 }, { tool_choice: 'required', tools: [TOOL] },
-    { stream_options: { include_usage: true } }, { stream: false, stream_options: {} },
+    { stream_options: {} }, { stream: false, stream_options: {} },
   ])('where one KV cache is not enough: %j', async (more) => {
     await start();
     await expectAggregated(prompt('p', more), 'not_eligible');

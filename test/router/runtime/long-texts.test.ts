@@ -35,7 +35,12 @@ const CHATS: { readonly [name: string]: object } = {
   'a text': chat({ messages: [{ role: 'user', content: SHORT }] }),
   'parts, one of them an image': chat({ messages: [{ role: 'user', content: [{ type: 'text', text: SHORT }, image, { type: 'text', text: 'what is it?' }] }] }),
   'a system prompt, tools and what a tool returned': chat({
-    messages: [{ role: 'system', content: SHORT }, { role: 'tool', tool_call_id: 'c', content: SHORT }, { role: 'user', content: `${SHORT} and ${SHORT}` }],
+    messages: [
+      { role: 'system', content: SHORT },
+      { role: 'assistant', tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{}' } }] },
+      { role: 'tool', tool_call_id: 'c', content: SHORT },
+      { role: 'user', content: `${SHORT} and ${SHORT}` },
+    ],
     tools: [{ type: 'function', function: { name: 'f', description: SHORT, parameters: { type: 'object', description: SHORT } } }],
   }),
   'what is no part of the prompt': chat({ metadata: { note: SHORT }, user: SHORT, response_format: { type: 'json_schema', json_schema: { name: 'n', schema: { title: SHORT } } } }),

@@ -23,6 +23,9 @@ const COMPLETIONS = '/v1/completions';
 const NAMED = 'this is not for callers to give: requests are named by the router alone';
 const LOADED = 'this is not for callers to give: no data or code of a caller\'s is loaded';
 const EMBEDS = [{ role: 'user', content: [{ type: 'prompt_embeds', data: 'gASV' }] }];
+const WEATHER = { type: 'function', function: { name: 'weather' } };
+const SCHEMA_TYPES = '"object" or "array" or "string" or "number" or "integer" or "boolean" or "null"';
+const CALLED = { role: 'assistant', tool_calls: [{ id: 'a', function: { name: 'f', arguments: '{}' } }] };
 const INVOKE = `/model/${MODEL}/invoke`;
 
 /** What a caller is told of a request that is refused. */
@@ -51,7 +54,11 @@ describe('a field that is wrong is refused before an engine is asked, and told',
     [{ presence_penalty: -3 }, 'presence_penalty: expected a number from -2 to 2, got -3'],
     [{ logit_bias: { 7: 101 } }, 'logit_bias: expected a number from -100 to 100 for each id of a token, got {"7":101}'],
     [{ logprobs: 5 }, 'logprobs: expected true or false, got 5'],
-    [{ top_logprobs: 21 }, 'top_logprobs: expected a whole number from 0 to 20, got 21'],
+    [{ logprobs: true, top_logprobs: 21 }, 'top_logprobs: expected a whole number from 0 to 20, got 21'],
+    [{ top_logprobs: 3 }, 'top_logprobs: expected 0 where logprobs is not true, got 3'],
+    [{ top_logprobs: 3, logprobs: false }, 'top_logprobs: expected 0 where logprobs is not true, got 3'],
+    [{ stream_options: { include_usage: true } }, 'stream_options: expected nothing where stream is not true, got {"include_usage":true}'],
+    [{ continue_final_message: true, add_generation_prompt: true }, 'continue_final_message: expected false where add_generation_prompt is true, got true'],
     [{ top_k: 'many' }, 'top_k: expected a whole number from -1 to 2147483647, got "many"'],
     [{ repetition_penalty: 0 }, 'repetition_penalty: expected a number above 0, got 0'],
     [{ reasoning_effort: 'hi' }, 'reasoning_effort: expected "none" or "minimal" or "low" or "medium" or "high" or "xhigh" or "max", got "hi"'],
@@ -60,9 +67,21 @@ describe('a field that is wrong is refused before an engine is asked, and told',
     [{ response_format: 'json' }, 'response_format: expected an object, got "json"'],
     [{ response_format: { type: 'json' } }, 'response_format.type: expected "text" or "json_object" or "json_schema" or "structural_tag", got "json"'],
     [{ response_format: { type: 'json_schema' } }, 'response_format.json_schema: expected an object, got nothing'],
+    [{ response_format: { type: 'json_schema', json_schema: { name: 'n' } } }, 'response_format.json_schema.schema: expected an object, got nothing'],
+    [{ response_format: { type: 'json_schema', json_schema: { name: 'n', schema: 'object' } } }, 'response_format.json_schema.schema: expected an object, got "object"'],
+    [{ response_format: { type: 'json_schema', json_schema: { name: 'n', schema: { type: 'nonsense' } } } },
+      `response_format.json_schema.schema.type: expected ${SCHEMA_TYPES}, got "nonsense"`],
+    [{ response_format: { type: 'json_schema', json_schema: { name: 'n', schema: { type: ['string', 'text'] } } } },
+      `response_format.json_schema.schema.type[1]: expected ${SCHEMA_TYPES}, got "text"`],
     [{ response_format: { type: 'json_schema', json_schema: { schema: {} } } }, 'response_format.json_schema.name: expected a string, got nothing'],
     [{ tools: [], tool_choice: 'required' }, 'tool_choice: there are no tools to choose from'],
     [{ tools: [], tool_choice: { type: 'function', function: { name: 'f' } } }, 'tool_choice: there are no tools to choose from'],
+    [{ tool_choice: 'required' }, 'tool_choice: there are no tools to choose from'],
+    [{ tools: null, tool_choice: { type: 'function', function: { name: 'f' } } }, 'tool_choice: there are no tools to choose from'],
+    [{ tools: [WEATHER], tool_choice: { type: 'function', function: { name: 'time' } } },
+      'tool_choice.function.name: expected the name of one of the tools, got "time"'],
+    [{ tools: [null, { function: 'f' }], tool_choice: { type: 'function', function: { name: 'f' } } },
+      'tools[0]: expected an object, got null; tools[1].function: expected an object, got "f"; tool_choice.function.name: expected the name of one of the tools, got "f"'],
     [{ tools: [{ type: 'web_search' }] }, 'tools[0].type: expected "function", got "web_search"; tools[0].function: expected an object, got nothing'],
     [{ tools: [{ type: 'function', function: { name: 'a b' } }] }, 'tools[0].function.name: expected 1 to 64 letters, digits, _ or -, got "a b"'],
     [{ tools: [{ type: 'function', function: { name: 'a', paramters: {} } }] },
@@ -97,6 +116,8 @@ describe('a field that is wrong is refused before an engine is asked, and told',
     [[{ role: 'user', content: [{ type: 'text', txt: 'hi' }] }], 'messages[0].content[0].text: expected a string, got nothing'],
     [[{ role: 'user', content: [{ type: 'image_url', image_url: { url: 7 } }] }], 'messages[0].content[0].image_url.url: expected a string, got 7'],
     [[{ role: 'tool', content: 'sunny' }], 'messages[0].tool_call_id: expected a string, got nothing'],
+    [[{ role: 'tool', content: 'sunny', tool_call_id: 'a' }, CALLED], 'messages[0].tool_call_id: expected the id of a call that an assistant made before, got "a"'],
+    [[CALLED, { role: 'tool', content: 'sunny', tool_call_id: 'b' }], 'messages[1].tool_call_id: expected the id of a call that an assistant made before, got "b"'],
     [[{ role: 'assistant', tool_calls: [{ id: 'a', function: { arguments: '{}' } }] }], 'messages[0].tool_calls[0].function.name: expected a string, got nothing'],
   ])('messages of %j', async (messages, message) => {
     expect((await refusalOf(chat({ messages }))).message).toBe(message);
@@ -108,6 +129,8 @@ describe('a field that is wrong is refused before an engine is asked, and told',
     [{ best_of: 2 }, 'best_of: expected 1, got 2'],
     [{ prompt_embeds: 'gASV' }, `prompt_embeds: ${LOADED}`],
     [{ rid: 'a' }, `rid: ${NAMED}`],
+    [{ stream: false, stream_options: { include_usage: true } }, 'stream_options: expected nothing where stream is not true, got {"include_usage":true}'],
+    [{ top_logprobs: 3 }, 'top_logprobs: there is no such field, did you mean logprobs?'],
     [{ max_tokens: 0 }, 'max_tokens: expected a whole number from 1 to 2147483647, got 0'],
     [{ messages: [] }, 'messages: there is no such field'],
     [{ max_completion_tokens: 5 }, 'max_completion_tokens: there is no such field, did you mean min_completion_tokens?'],
@@ -155,6 +178,16 @@ describe('what engines or chat templates know is passed on as it is', () => {
     [{ reasoning_effort: 'low', reasoning_format: 'parsed', disable_reasoning: false, prediction: { type: 'content', content: 'x' } }],
     [{ metadata: { a: 'b' }, store: true, service_tier: 'auto', prompt_cache_key: 'k', safety_identifier: 's', parallel_tool_calls: false }],
     [{ response_format: { type: 'json_schema', json_schema: { name: 'n', strict: true, schema: { type: 'object' } } } }],
+    [{ response_format: { type: 'json_schema', json_schema: { name: 'n', schema: { type: ['object', 'null'], title: 't' } } } }],
+    [{ stream_options: {}, top_logprobs: 0, logprobs: false, tool_choice: 'auto', continue_final_message: true, add_generation_prompt: false }],
+    // engines read what is no JSON as no arguments: a conversation that a model has spoilt goes on.
+    [{
+      messages: [
+        { role: 'assistant', content: null, tool_calls: [{ id: 'a', type: 'function', function: { name: 'f', arguments: '{nope' } }] },
+        { role: 'tool', tool_call_id: 'a', content: 'there are no such arguments' },
+      ],
+    }],
+    [{ messages: [{ role: 'assistant', tool_calls: [{ function: { name: 'f', arguments: '{}' } }] }, { role: 'tool', tool_call_id: 'a', content: 'sunny' }] }],
     [{
       tools: [{ type: 'function', function: { name: 'f', description: 'd', parameters: { type: 'object' }, strict: null } }],
       tool_choice: { type: 'function', function: { name: 'f' } },

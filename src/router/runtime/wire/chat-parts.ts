@@ -1,6 +1,7 @@
 import { defined, FieldProblems, Fields } from './fields';
 import { BOOLEAN, TEXT } from './kinds';
 import { FUNCTION_NAME } from './openai-fields';
+import { checkToolName } from './together';
 
 const MAX_METADATA = 16;
 /** Low enough that no other token than the likeliest is left. */
@@ -32,9 +33,7 @@ export function topPOf<T>(share: T): T | number {
 
 /** The choice of one tool among those that are given. */
 export function functionChoice(name: unknown, tools: readonly Fields[], path: string, problems: FieldProblems): Fields {
-  if (!tools.some((tool) => (tool.function as Fields).name === name)) {
-    problems.add(path, 'there is no tool of this name');
-  }
+  checkToolName(name, tools, path, problems);
   return { type: 'function', function: { name } };
 }
 

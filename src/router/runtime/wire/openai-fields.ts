@@ -1,4 +1,4 @@
-import { FieldProblems, Fields } from './fields';
+import { Fields } from './fields';
 import { BOOLEAN, either, kind, listOf, Members, number, OBJECT, object, oneOf, openObject, refused, tagged, TEXT, UNSUPPORTED, whole } from './kinds';
 
 /*
@@ -30,7 +30,12 @@ export const REASONING_EFFORTS = ['none', 'minimal', 'low', 'medium', 'high', 'x
 /** Of OpenAI's: those that are none here are the default one. */
 export const SERVICE_TIERS = ['auto', 'default', 'flex', 'scale', 'priority'];
 
-const JSON_SCHEMA = object({ name: TEXT, description: TEXT, schema: OBJECT, strict: BOOLEAN }, ['name']);
+const SCHEMA_TYPE = oneOf('object', 'array', 'string', 'number', 'integer', 'boolean', 'null');
+
+/** The JSON schema of an answer. */
+export const SCHEMA = openObject({ type: either(SCHEMA_TYPE, listOf(SCHEMA_TYPE, 1)) });
+
+const JSON_SCHEMA = object({ name: TEXT, description: TEXT, schema: SCHEMA, strict: BOOLEAN }, ['name', 'schema']);
 const RESPONSE_FORMAT = tagged('type', {
   text: object({ type: TEXT }),
   json_object: object({ type: TEXT }),
@@ -220,21 +225,7 @@ export const COMPLETION = object(TEXT_COMPLETION, ['prompt']);
 /** A completion that repeats its prompt, which may be all that is asked: prompts are scored so. */
 export const ECHOED_COMPLETION = object({ ...TEXT_COMPLETION, max_tokens: whole(0) }, ['prompt']);
 
-/** Notes that a tool is to be called where a request has an empty list of them. */
-export function checkToolChoice({ tools, tool_choice: choice }: Fields, problems: FieldProblems): void {
-  if (isEmptyList(tools) && ![undefined, null, 'auto', 'none'].includes(choice as string)) {
-    problems.add('tool_choice', 'there are no tools to choose from');
-  }
-}
-
 /** Whether a value is a list of nothing. */
 export function isEmptyList(value: unknown): boolean {
   return Array.isArray(value) && value.length === 0;
-}
-
-/** Notes an answer that is to be longer than it may be: its engine would refuse it once another has read the prompt, as that one is asked for one token. */
-export function checkLengths({ min_tokens: least, max_tokens: limit, max_completion_tokens: most = limit }: Fields, problems: FieldProblems): void {
-  if (typeof least === 'number' && typeof most === 'number' && least > most) {
-    problems.add('min_tokens', `expected at most ${most}, as many as the answer may have, got ${least}`);
-  }
 }

@@ -7,7 +7,8 @@ import { withMembers } from './json-object';
 import { Kind } from './kinds';
 import { readBody } from './long-texts';
 import { checkImages, refuseRemoteMedia } from './media';
-import { CHAT_COMPLETION, checkLengths, checkToolChoice, COMPLETION, ECHOED_COMPLETION, isEmptyList } from './openai-fields';
+import { CHAT_COMPLETION, COMPLETION, ECHOED_COMPLETION, isEmptyList } from './openai-fields';
+import { checkChatTogether, checkTogether } from './together';
 import { RouterConfig } from '../config';
 import { kvMemberOf } from '../handoff/kv-params';
 
@@ -45,9 +46,11 @@ export function checkRequest(expected: Kind, body: Fields, images: boolean): voi
   }
   const problems = new FieldProblems();
   problems.required(body, '', expected);
-  checkLengths(body, problems);
-  checkToolChoice(body, problems);
+  checkTogether(body, problems);
   const messages = Array.isArray(body.messages) ? body.messages : [];
+  if (messages.length > 0) {
+    checkChatTogether(body, messages, problems);
+  }
   checkImages(messages, 'messages', images, problems);
   problems.throwIfAny();
   refuseRemoteMedia(messages, 'messages');

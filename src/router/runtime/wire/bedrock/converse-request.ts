@@ -5,7 +5,8 @@ import { ExactJson } from '../exact-json';
 import { defined, FieldProblems, Fields } from '../fields';
 import { ANY, listOf, number, OBJECT, oneOf, TEXT, UNSUPPORTED, whole } from '../kinds';
 import { LongTexts, readBody } from '../long-texts';
-import { CHAT_SETTINGS, checkLengths, REASONING_EFFORTS } from '../openai-fields';
+import { CHAT_SETTINGS, REASONING_EFFORTS, SCHEMA } from '../openai-fields';
+import { checkLengths, checkSettings } from '../together';
 
 const MAX_STOP_SEQUENCES = 2500;
 const SHARE = number(0, 1);
@@ -178,7 +179,7 @@ function outputFormat(config: unknown, exact: ExactJson, problems: FieldProblems
   problems.optional(description, `${at}.description`, TEXT);
   try {
     const text = Buffer.from(problems.required(schema, `${at}.schema`, TEXT) || '{}');
-    const parsed = problems.mayRead(text, `${at}.schema`) ? problems.required(exact.parse(text), `${at}.schema`, OBJECT) : undefined;
+    const parsed = problems.mayRead(text, `${at}.schema`) ? problems.required(exact.parse(text), `${at}.schema`, SCHEMA) : undefined;
     return { ...reasoning, response_format: { type, json_schema: defined({ name: name ?? 'answer', description, schema: parsed, strict: true }) } };
   } catch {
     problems.add(`${at}.schema`, 'the schema is not JSON');
@@ -197,6 +198,7 @@ function extraFields(fields: unknown, path: string, own: Fields, problems: Field
     problems.add(`${path}.${reserved}`, 'this is not for callers to give here');
   } else {
     problems.required(given, path, CHAT_SETTINGS);
+    checkSettings(given, `${path}.`, problems);
   }
   for (const [name, field] of Object.entries(OWN_FIELDS)) {
     if ((given[name] ?? null) !== null && (own[name] ?? null) !== null) {

@@ -4,7 +4,7 @@ import { EngineRequest } from '../engine-request';
 import { ExactJson } from '../exact-json';
 import { checkServed, defined, FieldProblems, Fields } from '../fields';
 import { ANY, BOOLEAN, Kind, listOf, number, OBJECT, object, oneOf, tagged, TEXT, UNSUPPORTED, whole } from '../kinds';
-import { REASONING_EFFORTS, SERVICE_TIERS } from '../openai-fields';
+import { REASONING_EFFORTS, SCHEMA, SERVICE_TIERS } from '../openai-fields';
 import { ResponseObject } from './response-object';
 import { chatMessages } from './responses-input';
 import { ResponsesWire } from './responses-wire';
@@ -56,7 +56,7 @@ const RESPONSE = object({
     format: tagged('type', {
       text: object(FORMAT),
       json_object: object(FORMAT),
-      json_schema: object({ type: TEXT, name: TEXT, description: TEXT, schema: OBJECT, strict: BOOLEAN }, ['name', 'schema']),
+      json_schema: object({ type: TEXT, name: TEXT, description: TEXT, schema: SCHEMA, strict: BOOLEAN }, ['name', 'schema']),
     }),
   }),
   model: ANY,
