@@ -410,7 +410,7 @@ export interface CalibrationSpec {
    * How far predicted times to the first token were off on measurements that were left out of the fit, as a standard deviation of the logarithm, beyond
    * what the spreads of the coefficients explain.
    *
-   * @default 0
+   * @default - that of the coefficient set, or 0 where every coefficient that it rests on is given
    */
   readonly ttftRelativeSigma?: number;
 
@@ -418,7 +418,7 @@ export interface CalibrationSpec {
    * How far predicted times per output token were off on measurements that were left out of the fit, as a standard deviation of the logarithm, beyond
    * what the spreads of the coefficients explain.
    *
-   * @default 0
+   * @default - that of the coefficient set, or 0 where every coefficient that it rests on is given
    */
   readonly tpotRelativeSigma?: number;
 

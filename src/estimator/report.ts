@@ -1,5 +1,4 @@
 import { bottleneckOf } from './bottleneck';
-import { predictionSigmas } from './calibration/calibration';
 import { END_TO_END, TPOT, TTFT } from './closed-form';
 import { confidence } from './confidence';
 import { usdPerMillionTokens } from './cost';
@@ -43,8 +42,7 @@ export function report(service: Service, prefillInstances: number, decodeInstanc
   const drawn = (resolved.plant.arrivalScv > 1 ? [0, 1] : [undefined]).map((waiting) => draws(service, offered, waiting));
   const { latencies: least, goodputs: highest, loads, tokens, streams, unstable } = drawn[0];
   const { latencies: longest, goodputs: lowest } = drawn[drawn.length - 1];
-  const { ttft: ttftSigma = 0 } = predictionSigmas((resolved.prefill ?? resolved.decode).set, resolved.plant.model);
-  const { tpot: tpotSigma = 0 } = predictionSigmas(resolved.decode.set, resolved.plant.model);
+  const [ttftSigma, tpotSigma] = [service.predictionSigma('ttft'), service.predictionSigma('tpot')];
   const ranges = centres.map((centre, i) => {
     const ttft = i < TPOT ? 1 : i < END_TO_END ? 0 : Math.min(1, centres[i - END_TO_END] / centre);
     const sigma = ttft * ttftSigma + (1 - ttft) * tpotSigma;

@@ -1,4 +1,4 @@
-import { fill } from './calibration/calibration';
+import { fill, predictionSpreads } from './calibration/calibration';
 import { CoefficientDraws, SpreadCoefficient } from './calibration/draws';
 import { ClosedForm, END_TO_END, SHARES, TPOT, TTFT } from './closed-form';
 import { DeploymentSpec } from './deployment-spec';
@@ -293,6 +293,15 @@ export class Service {
       default:
         return pick(decode, [...new Set([...this.names('prefill'), ...this.names('decode')])]);
     }
+  }
+
+  /** What predictions are off by besides the spread of coefficients, as a standard deviation of the logarithm; 0 of those that are all the user's, unless he says. */
+  public predictionSigma(metric: 'ttft' | 'tpot'): number {
+    const { prefill, decode, plant } = this.resolved;
+    const [{ set }, stage] = metric === 'ttft' && prefill !== undefined ? [prefill, 'prefill'] : [decode, this.aggregated ? 'aggregated' : 'decode'];
+    const { relativeSigma = 0, isOwn } = predictionSpreads(set, plant.model)[metric] ?? {};
+    const isSettled = this.coefficients(stage).every(({ name }) => set.coefficients[name].isOwn || set.coefficients[name].relativeSigma === 0);
+    return isSettled && !isOwn ? 0 : relativeSigma;
   }
 
   // false where nothing is left to solve for

@@ -1,9 +1,11 @@
 import * as fc from 'fast-check';
 import { estimateOf, steady, trn2 } from './specs';
-import { Correlations, roundedCorrelations } from '../../src/estimator/calibration/calibration';
+import { CalibrationSpec } from '../../src/estimator';
+import { Correlations, predictionSpreads, roundedCorrelations, setNamed } from '../../src/estimator/calibration/calibration';
 import { CoefficientDraws } from '../../src/estimator/calibration/draws';
 import { choleskyFactor } from '../../src/estimator/cholesky';
 import { CoefficientName, Coefficients } from '../../src/estimator/phases/coefficients';
+import { ModelShape } from '../../src/estimator/phases/shapes';
 import { specProblems } from '../../src/estimator/spec-check';
 import { DRAWS } from '../../src/estimator/uncertainty';
 
@@ -78,11 +80,32 @@ test('an estimate is as sure of a sum as its calibration is, and not of its part
     const { mean } = estimateOf(trn2({ workload: steady(0.01, 1000, 100), calibration: { decode, decodeRelativeSigmas, ...more } })).tpotSeconds;
     return Math.log(mean.high / mean.low);
   };
-  const apart = widthOf({});
-  expect(widthOf({ decodeCorrelations: { decodeLayerSeconds: { engineStepSeconds: -0.99 } } })).toBeLessThan(0.6 * apart);
-  expect(widthOf({ decodeCorrelations: { engineStepSeconds: { decodeLayerSeconds: 0.99 } } })).toBeGreaterThan(apart);
+  const apart = widthOf({ tpotRelativeSigma: 0 });
+  expect(widthOf({ tpotRelativeSigma: 0, decodeCorrelations: { decodeLayerSeconds: { engineStepSeconds: -0.99 } } })).toBeLessThan(0.6 * apart);
+  expect(widthOf({ tpotRelativeSigma: 0, decodeCorrelations: { engineStepSeconds: { decodeLayerSeconds: 0.99 } } })).toBeGreaterThan(apart);
   const misfit = 0.2;
   expect(widthOf({ tpotRelativeSigma: misfit })).toBeCloseTo(Math.hypot(apart, 2 * 1.2816 * misfit), 2);
+});
+
+test('one coefficient that the user gives leaves what the others are off by, and all of them nothing', () => {
+  const spec = trn2({ prefill: undefined, workload: steady(0.01, 1000, 100) });
+  const widthsOf = (calibration: CalibrationSpec) => {
+    const { ttftSeconds, tpotSeconds } = estimateOf({ ...spec, calibration });
+    return [ttftSeconds, tpotSeconds].map(({ mean }) => Math.log(mean.high / mean.low));
+  };
+  const [{ coefficients }] = estimateOf(spec).stages;
+  const { prefillLayerSeconds, ...others } = Object.fromEntries(coefficients.map(({ name, value }) => [name, value]));
+  const { ttft, tpot } = predictionSpreads(setNamed('trainium2')!, { experts: 0 } as ModelShape);
+  const [atLeast, ofTokens] = [ttft!, tpot!].map(({ relativeSigma }) => 2 * 1.2815 * relativeSigma);
+  for (const decode of [{ prefillLayerSeconds }, others]) {
+    const widths = widthsOf({ decode });
+    expect(widths[0]).toBeGreaterThanOrEqual(atLeast);
+    expect(widths[1]).toBeGreaterThanOrEqual(ofTokens);
+    const told = widthsOf({ decode, ttftRelativeSigma: 0 });
+    expect(told[0]).toBeLessThan(widths[0]);
+    expect(told[1]).toBe(widths[1]);
+  }
+  expect(widthsOf({ decode: { prefillLayerSeconds, ...others } })).toEqual([0, 0]);
 });
 
 test.each<[string, object, string[]]>([

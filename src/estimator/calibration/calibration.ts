@@ -19,6 +19,8 @@ export interface Coefficient {
   /** Standard deviation of the logarithm: 0.2 for about 20 %. */
   readonly relativeSigma: number;
   readonly source: string;
+  /** Whether the user measured it. */
+  readonly isOwn?: boolean;
 }
 
 /** Correlations of the logarithms of coefficients, each pair once, by two names; 0 of those that are not there. */
@@ -38,6 +40,8 @@ export interface PredictionSpread {
   /** Measurements that were left out, by configuration. */
   readonly sampleSize: number;
   readonly source: string;
+  /** Whether the user says so. */
+  readonly isOwn?: boolean;
 }
 
 /** The same by metric; absent where nothing could be left out. */
@@ -104,7 +108,7 @@ export interface MeasuredCoefficients {
   /** Standard deviations of their logarithms; 0 where there is none. */
   readonly relativeSigmas?: { readonly [name: string]: number };
   readonly correlations?: Correlations;
-  /** Spreads of predictions of measurements that were left out; 0 where there is none. */
+  /** Spreads of predictions of measurements that were left out; the set's where there is none. */
   readonly ttftRelativeSigma?: number;
   readonly tpotRelativeSigma?: number;
   readonly ttftHeldOut?: HeldOutSpec;
@@ -115,15 +119,16 @@ export interface MeasuredCoefficients {
 
 /** The set with coefficients that the user measured in place of the shipped ones. */
 export function withMeasured(set: CoefficientSet, measured: MeasuredCoefficients): CoefficientSet {
-  const { values, relativeSigmas, correlations = {}, ttftRelativeSigma = 0, tpotRelativeSigma = 0, source = 'given in the spec' } = measured;
+  const { values, relativeSigmas, correlations = {}, ttftRelativeSigma, tpotRelativeSigma, source = 'given in the spec' } = measured;
   if (values === undefined) {
     return set;
   }
   const own = Object.entries(values).map(([name, value]) => (
-    [name, { value, relativeSigma: relativeSigmas?.[name] ?? 0, source }]));
+    [name, { value, relativeSigma: relativeSigmas?.[name] ?? 0, source, isOwn: true }]));
+  const spread = (relativeSigma: number): PredictionSpread => ({ relativeSigma, sampleSize: 0, source, isOwn: true });
   const spreads = {
-    ttft: { relativeSigma: ttftRelativeSigma, sampleSize: 0, source },
-    tpot: { relativeSigma: tpotRelativeSigma, sampleSize: 0, source },
+    ...ttftRelativeSigma !== undefined && { ttft: spread(ttftRelativeSigma) },
+    ...tpotRelativeSigma !== undefined && { tpot: spread(tpotRelativeSigma) },
   };
   const reason = `${measured.source ?? 'coefficients given in the spec'}; where those say nothing, ${set.reason}`;
   return {
@@ -131,7 +136,7 @@ export function withMeasured(set: CoefficientSet, measured: MeasuredCoefficients
     reason,
     coefficients: { ...set.coefficients, ...Object.fromEntries(own) },
     correlations: { ...withoutNames(set.correlations ?? {}, values), ...correlations },
-    predictions: { dense: spreads, experts: spreads },
+    predictions: { dense: { ...set.predictions?.dense, ...spreads }, experts: { ...set.predictions?.experts, ...spreads } },
     evidence: { model: measured.model, ttft: measured.ttftHeldOut, tpot: measured.tpotHeldOut },
   };
 }
@@ -262,10 +267,9 @@ export function predictionSigmaProblems(sigma: unknown, path: string): Problem[]
   }];
 }
 
-/** How far a set's predictions of such a model are off, as standard deviations of the logarithm; undefined where nobody knows. */
-export function predictionSigmas({ predictions }: CoefficientSet, model: ModelShape): { readonly ttft?: number; readonly tpot?: number } {
-  const spreads = model.experts > 0 ? predictions?.experts : predictions?.dense;
-  return { ttft: spreads?.ttft?.relativeSigma, tpot: spreads?.tpot?.relativeSigma };
+/** How far a set's predictions of such a model are off besides; undefined where nobody knows. */
+export function predictionSpreads({ predictions }: CoefficientSet, model: ModelShape): PredictionSpreads {
+  return (model.experts > 0 ? predictions?.experts : predictions?.dense) ?? {};
 }
 
 /** Writes the centres of a set into `into`. */

@@ -1,4 +1,4 @@
-import { fill, predictionSigmas } from './calibration';
+import { fill, predictionSpreads } from './calibration';
 import { MeasuredEngine } from './measurements';
 import { ModelArchitecture, Precision } from '../../model';
 import { DeploymentSpec } from '../deployment-spec';
@@ -50,6 +50,7 @@ export function engineOfSpec(spec: DeploymentSpec, pool: MeasuredPool, stepToken
       mend: 'measure the pool that the spec has, of Trainium or GPU instances',
     });
   }
+  const { ttft, tpot } = predictionSpreads(resolved.set, plant.model);
   return {
     model: plant.model,
     engine,
@@ -66,7 +67,7 @@ export function engineOfSpec(spec: DeploymentSpec, pool: MeasuredPool, stepToken
     tensorParallelDegree: resolved.tensorParallelDegree,
     coefficientSet: resolved.set.name,
     start: fill(new Coefficients(), resolved.set),
-    spread: predictionSigmas(resolved.set, plant.model),
+    spread: { ttft: ttft?.relativeSigma, tpot: tpot?.relativeSigma },
   };
 }
 
