@@ -138,7 +138,7 @@ const project = new awscdk.AwsCdkConstructLibrary({
     include: ['../src/**/*.ts', '../examples/**/*.ts', '../benchmark/**/*.ts', '../projenrc/**/*.ts', '../.projenrc.ts'],
     compilerOptions: { paths: { 'cdk-disaggregated-inference': ['../src/index.ts'] } },
   },
-  gitignore: ['/assets/', '/bin/', 'cdk.out', '.cdk.staging', '/jest-*.json', '.DS_Store', '*.log', '/tsconfig.tsbuildinfo', '/.venv/', '/.venv-deploy/', '/.venv-engines/'],
+  gitignore: ['/assets/', '/bin/', 'cdk.out', '.cdk.staging', '/jest-*.json', '.DS_Store', '*.log', '/tsconfig.tsbuildinfo', '/.venv/', '/.venv-deploy/', '/.venv-engines/', '/calibration.json'],
 });
 
 // an allowlist: what is new in the checkout is not shipped until it is named here. npm adds LICENSE, README.md and package.json.

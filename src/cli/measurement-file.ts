@@ -258,7 +258,7 @@ function rightNumbers(row: Row, least: LeastTime, given: GivenNumbers, problems:
       return false;
     }
     if (typeof value !== 'number' || !Number.isFinite(value) || !(field === 'arrival' || value > 0 || (MAY_BE_NONE.includes(field) && value === 0))) {
-      wrong(problems, row, field, 'MeasurementNotANumber', `is not a number${field === 'arrival' ? '' : ' above 0'}`, 'correct it, or leave such records out');
+      wrong(problems, row, field, 'MeasurementNotANumber', `is not a number${field === 'arrival' ? '' : MAY_BE_NONE.includes(field) ? ' from 0 on' : ' above 0'}`, 'correct it, or leave such records out');
     } else if (value > most) {
       wrong(problems, row, field, 'MeasurementTooLarge', `is above ${most}${most === MAX_SECONDS ? ' seconds' : ''}`, 'correct the unit, or leave such records out');
     } else if (field === 'cachedTokens' && value > MOST_CACHED * Number(row.cells.inputTokens?.value ?? given.inputTokens)) {
@@ -316,7 +316,7 @@ function add({ place, cells, unread }: Row, numbers: Numbers, into: Gathered, pr
     into.prompts.push({ inputTokens, prompts: sequences, ttftSeconds: ttft });
     into.steps.push({ sequences, contextTokens: inputTokens + outputTokens / 2, stepSeconds: tpot });
   } else if (inputTokens !== undefined && ttft !== undefined && concurrency === undefined) {
-    into.prompts.push({ inputTokens, ttftSeconds: ttft });
+    into.prompts.push({ inputTokens, ttftSeconds: ttft, ...(sequences !== undefined && { prompts: sequences }) });
   } else {
     problems.add({
       rule: 'MeasurementUnknown',

@@ -14,10 +14,12 @@ export function choleskyFactor(matrix: readonly (readonly number[])[], tolerance
       for (let m = 0; m < j; m++) {
         rest -= own[m] * lower[j][m];
       }
-      if (i === j && rest < -tolerance) {
+      const isFixed = i !== j && lower[j][j] === 0;
+      // a direction that the others fix goes together with nothing besides.
+      if (i === j ? rest < -tolerance : isFixed && tolerance > 0 && Math.abs(rest) > Math.sqrt(tolerance)) {
         return undefined;
       }
-      own.push(i === j ? Math.sqrt(rest <= tolerance ? 0 : rest) : lower[j][j] === 0 ? 0 : rest / lower[j][j]);
+      own.push(i === j ? Math.sqrt(rest <= tolerance ? 0 : rest) : isFixed ? 0 : rest / lower[j][j]);
     }
   }
   return lower;

@@ -23,11 +23,12 @@ export function confidence(service: Service, unstable: number): Confidence {
   const { prefill, decode, plant } = service.resolved;
   const burst = service.form.burstLoad;
   const isMeasured = (stage: string) => service.coefficients(stage).every(({ relativeSigma }) => relativeSigma === 0);
-  if (burst <= 1 && service.stages().every(({ name }) => isMeasured(name))) {
+  const isJudged = [prefill, decode].some((pool) => pool?.set.evidence?.ttft !== undefined || pool?.set.evidence?.tpot !== undefined);
+  if (burst <= 1 && !isJudged && service.stages().every(({ name }) => isMeasured(name))) {
     return { level: 'high', reason: 'every coefficient is measured by the user' };
   }
   const bases = [basisOf(service, prefill ?? decode, 'ttft'), basisOf(service, decode, 'tpot')];
-  if (plant.model.experts > 0 && [prefill, decode].some((pool) => pool?.set.name.startsWith('trainium')) && !bases[0].isOwn) {
+  if (plant.model.experts > 0 && (prefill ?? decode).set.name.startsWith('trainium') && !bases[0].isOwn) {
     bases.push({ level: 'low', reason: 'prefill of mixture-of-experts models on Neuron differs tenfold between published kernels' });
   }
   if (unstable > DRAWS / 10) {

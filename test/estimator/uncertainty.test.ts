@@ -116,6 +116,9 @@ test.each<[string, object, string[]]>([
   ['of what is not given', { decodeLayerSeconds: { gatewaySeconds: 0.1 } }, ['CalibrationCorrelationAlone']],
   ['of three that cannot be together', { decodeLayerSeconds: { engineStepSeconds: 0.9, collectiveHopSeconds: -0.9 }, engineStepSeconds: { collectiveHopSeconds: 0.9 } },
     ['CalibrationCorrelationsImpossible']],
+  ['of one as another, which goes with a third otherwise',
+    { engineStepSeconds: { decodeLayerSeconds: 1 }, collectiveHopSeconds: { engineStepSeconds: -0.5, decodeLayerSeconds: 0.5 } },
+    ['CalibrationCorrelationsImpossible']],
 ])('a correlation %s is told', (_, decodeCorrelations, rules) => {
   const decode = { decodeLayerSeconds: 1e-4, engineStepSeconds: 1e-3, collectiveHopSeconds: 1e-6 };
   expect(specProblems(trn2({ calibration: { decode, decodeCorrelations: decodeCorrelations as any } })).map(({ rule }) => rule)).toEqual(rules);

@@ -65,9 +65,7 @@ function variedLengths(service: Service, named: LengthClass, index: number): Len
   const newShare = 1 - (named.cachedInputTokens ?? 0) / named.inputTokens;
   const { outputTokens } = loopLengths(named, index);
   const { inputTokens } = loopLengths(named, index, alikePadded(service, newShare * named.inputTokens));
-  const isLonger = inputTokens + outputTokens > named.inputTokens + named.outputTokens;
-  return isLonger && !canServe(service, inputTokens, outputTokens) ? named
-    : { ...named, inputTokens, outputTokens, cachedInputTokens: (1 - newShare) * inputTokens };
+  return canServe(service, inputTokens, outputTokens) ? { ...named, inputTokens, outputTokens, cachedInputTokens: (1 - newShare) * inputTokens } : named;
 }
 
 /** Between which shares of a prompt's length others are that are as long on the average and are padded to the same. */

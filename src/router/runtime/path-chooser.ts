@@ -118,8 +118,8 @@ export class PathChooser {
       if (asked.path === TOKENIZE) {
         throw countsNoTokens();
       }
-      const { config: { kvConnector } = {} } = this.answering.find((target) => target.hasApiFor(asked)) ?? {};
-      const field = fieldNotHandedOn(asked, kvConnector);
+      const target = this.answering.find((one) => one.hasApiFor(asked));
+      const field = target && fieldNotHandedOn(asked, target.config.kvConnector);
       throw field === undefined
         ? new ApiError(404, 'invalid_request_error', 'not_found', 'no engine here has this operation')
         : invalid('invalid_request', `${field}: what is asked with it needs an engine that reads the prompt itself, and there is none here`, field);

@@ -56,7 +56,7 @@ test('what is planned holds the objective by simulation, and one instance fewer 
         expect(holdsSimulated(withCount(spec, planned - 1), 100_000)).toBe(false);
       }
     },
-  ), { numRuns: 8, seed: 5 });
+  ), { numRuns: 8 });
   expect(fewer).toBeGreaterThan(4);
 }, 60_000);
 
