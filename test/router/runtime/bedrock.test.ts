@@ -380,10 +380,11 @@ describe('exceptions', () => {
     [400, { error: { message: 'too long' } }, 'ValidationException', 'too long', 400],
     [400, { object: 'error', message: 'too long' }, 'ValidationException', 'too long', 400],
     [408, {}, 'ModelTimeoutException', 'the engine refused the request', 408],
+    [422, { detail: [{ loc: ['body', 'top_k'], msg: 'Field required' }] }, 'ValidationException', 'top_k: Field required', 400],
     [424, { error: { message: 'no KV cache' } }, 'ModelErrorException', 'no KV cache', 424],
     [429, {}, 'ThrottlingException', 'the engine refused the request', 429],
     [500, { error: { message: 'out of memory' } }, 'ModelErrorException', 'out of memory', 424],
-    [503, {}, 'ServiceUnavailableException', 'the engine refused the request', 503],
+    [503, {}, 'ServiceUnavailableException', 'the engine failed with status 503', 503],
     [401, {}, 'ModelErrorException', 'the engine refuses the router with status 401', 424],
   ])('an engine\'s %i is told as Bedrock tells it', async (status, body, name, message, httpStatusCode) => {
     engine.behaviour = wholly(body, status);

@@ -64,6 +64,27 @@ describe('an answer that is not a stream', () => {
     expect(engine.requests).toHaveLength(1);
   });
 
+  test.each<[string, number, string, object]>([
+    ['FastAPI', 422, '{"detail":[{"type":"missing","loc":["body","messages",0,"content"],"msg":"Field required","input":{}},{"loc":["query"],"msg":"no"}]}',
+      { message: 'messages[0].content: Field required; query: no', type: 'invalid_request_error', param: 'messages[0].content', code: 'engine_refused' }],
+    ['Starlette', 413, '{"detail":"too large"}', { message: 'too large', type: 'invalid_request_error', param: null, code: 'engine_refused' }],
+    ['an engine that wraps nothing', 400, '{"object":"error","message":"too long","type":"BadRequestError","param":"messages","code":400}',
+      { message: 'too long', type: 'BadRequestError', param: 'messages', code: 'engine_refused' }],
+    ['one that says it in a word', 400, '{"error":"too long"}', { message: 'too long', type: 'invalid_request_error', param: null, code: 'engine_refused' }],
+    ['a proxy', 502, '<html>Bad Gateway</html>', { message: 'the engine failed with status 502', type: 'server_error', param: null, code: 'engine_refused' }],
+    ['nobody knows whom', 409, '[null]', { message: 'the engine refused the request', type: 'invalid_request_error', param: null, code: 'engine_refused' }],
+    ['somebody who tells little', 400, '{"detail":[null,{"loc":7,"msg":7}],"error":{"code":"c"}}',
+      { message: 'the engine refused the request', type: 'invalid_request_error', param: null, code: 'c' }],
+  ])('is told as OpenAI tells errors where %s has refused or failed', async (_, status, body, error) => {
+    await start();
+    engine.behaviour = (response) => void response.writeHead(status, { 'content-type': 'text/html', 'retry-after': '7' }).end(body);
+    for (const path of ['/v1/chat/completions', '/v1/responses']) {
+      const response = await ask(router.url, path === '/v1/responses' ? { model: MODEL, input: 'hi' } : chat({ stream: true }), {}, path);
+      expect([response.status, response.headers.get('content-type'), response.headers.get('retry-after')]).toEqual([status, 'application/json', '7']);
+      expect(await response.json()).toEqual({ error });
+    }
+  });
+
   test.each<[string, string | string[], string | null]>([
     ['a date', 'Wed, 21 Oct 2026 07:28:00 GMT', 'Wed, 21 Oct 2026 07:28:00 GMT'],
     ['nothing', '', null],

@@ -1,17 +1,19 @@
 import { ApiError } from './api-error';
 import { CallerStream, CallerWire } from './caller-wire';
 import { completionOf } from './completion';
+import { isOpenAiError, refusalOf } from './engine-refusal';
 import { SSE_HEADERS } from './sse';
 
-/** Callers of the OpenAI API: what an engine says is passed on as it stands, as long as it is an answer. */
+/** Callers of the OpenAI API: what an engine says is passed on as it stands, as long as it is an answer or an error of that API. */
 export const OPENAI_WIRE: CallerWire = {
   headers: () => ({}),
   error: (error) => ({ status: error.status, headers: { 'content-type': 'application/json', ...error.headers }, body: errorBody(error) }),
   whole: (answer) => {
     if (answer.status === 200) {
       completionOf(answer);
+      return answer;
     }
-    return answer;
+    return isOpenAiError(answer) ? answer : OPENAI_WIRE.error(refusalOf(answer));
   },
   stream: () => new OpenAiStream(),
   streamFailure: (error) => ({ bytes: errorEvent(error), isEnd: false }),

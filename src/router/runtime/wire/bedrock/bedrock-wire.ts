@@ -2,7 +2,7 @@ import { EventFrame } from './event-stream';
 import { Exchange } from '../../exchange';
 import { ApiError } from '../api-error';
 import { CallerStream, CallerWire, StreamFailure } from '../caller-wire';
-import { isObject } from '../fields';
+import { refusalOf } from '../engine-refusal';
 import { WholeAnswer } from '../whole-answer';
 
 /** An exception of Bedrock's runtime API. */
@@ -57,7 +57,7 @@ export abstract class BedrockWire implements CallerWire {
   }
 
   public whole(answer: WholeAnswer, exchange: Exchange): WholeAnswer {
-    return answer.status === 200 ? this.translate(answer, exchange) : this.error(refusalOf(answer));
+    return answer.status === 200 ? this.translate(answer, exchange) : this.error(modelsRefusal(answer));
   }
 
   public abstract stream(exchange: Exchange): CallerStream;
@@ -66,20 +66,10 @@ export abstract class BedrockWire implements CallerWire {
   protected abstract translate(answer: WholeAnswer, exchange: Exchange): WholeAnswer;
 }
 
-/** What an engine's refusal says, in the terms of the API. */
-function refusalOf({ status, body, headers }: WholeAnswer): ApiError {
-  let message = 'the engine refused the request';
-  try {
-    const { error, message: plain } = JSON.parse(body.toString('utf8')) as { error?: unknown; message?: unknown };
-    const told = isObject(error) ? error.message : error ?? plain;
-    message = typeof told === 'string' ? told : message;
-  } catch {
-    // an engine that does not speak JSON has nothing to tell a caller.
-  }
-  const retry = headers['retry-after'];
-  // whatever an engine fails with, it is the model that failed, not the router
-  return new ApiError(status >= 500 && status !== 503 ? 502 : status, 'invalid_request_error', 'engine_refused', message,
-    retry === undefined ? {} : { 'retry-after': retry });
+/** An engine's refusal or failure: whatever an engine fails with, it is the model that failed, not the router. */
+function modelsRefusal(answer: WholeAnswer): ApiError {
+  const { status, message, headers } = refusalOf(answer);
+  return new ApiError(status >= 500 && status !== 503 ? 502 : status, 'invalid_request_error', 'engine_refused', message, headers);
 }
 
 function exceptionOf({ status, code }: ApiError): Exception {

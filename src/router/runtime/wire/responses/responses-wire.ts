@@ -31,7 +31,7 @@ export class ResponsesWire implements CallerWire {
 
   public whole(answer: WholeAnswer, exchange: Exchange): WholeAnswer {
     if (answer.status !== 200) {
-      return answer;
+      return OPENAI_WIRE.whole(answer, exchange);
     }
     const completion = completionOf(answer);
     const { choices: [{ finish_reason: finishReason }], usage } = completion;

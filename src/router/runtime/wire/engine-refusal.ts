@@ -1,0 +1,55 @@
+import { ApiError } from './api-error';
+import { Fields, isObject } from './fields';
+import { WholeAnswer } from './whole-answer';
+
+/** Problems of one request that its caller is told. */
+const MAX_PROBLEMS = 20;
+
+/** Whether an engine's refusal or failure is in the terms of the OpenAI API. */
+export function isOpenAiError(answer: WholeAnswer): boolean {
+  const { error } = membersOf(answer);
+  return isObject(error) && typeof error.message === 'string';
+}
+
+/** An engine's refusal or failure in the terms of the OpenAI API, with its status, whichever terms it is told in. */
+export function refusalOf(answer: WholeAnswer): ApiError {
+  const { status, headers: { 'retry-after': retry } } = answer;
+  const members = membersOf(answer);
+  const { error, detail } = members;
+  const { message, type, code, param } = isObject(error) ? error : { ...members, message: members.message ?? error };
+  const problems = Array.isArray(detail) ? detail.filter(isObject).slice(0, MAX_PROBLEMS) : [];
+  const told = [message, detail, problems.map(problemOf).join('; ')].find(isText);
+  return new ApiError(
+    status,
+    isText(type) ? type : status < 500 ? 'invalid_request_error' : 'server_error',
+    isText(code) ? code : 'engine_refused',
+    told ?? (status < 500 ? 'the engine refused the request' : `the engine failed with status ${status}`),
+    retry === undefined ? {} : { 'retry-after': retry },
+    isText(param) ? param : problems.map(fieldOf).find(isText),
+  );
+}
+
+/** What an answer tells; nothing if it is no JSON object, as the pages of a proxy are none. */
+function membersOf({ body }: WholeAnswer): Fields {
+  try {
+    const value: unknown = JSON.parse(body.toString('utf8'));
+    return isObject(value) ? value : {};
+  } catch {
+    return {};
+  }
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== '';
+}
+
+/** One of FastAPI's problems, such as `{"loc": ["body", "messages", 0], "msg": "Field required"}`. */
+function problemOf(problem: Fields): string {
+  return [fieldOf(problem), problem.msg].filter(isText).join(': ');
+}
+
+function fieldOf({ loc }: Fields): string {
+  const [first, ...names] = Array.isArray(loc) ? loc as unknown[] : [];
+  return (first === 'body' ? names : [first, ...names])
+    .reduce<string>((path, name) => (typeof name === 'number' ? `${path}[${name}]` : isText(name) ? `${path}${path && '.'}${name}` : path), '');
+}
