@@ -1,6 +1,8 @@
+import { isIPv4, isIPv6 } from 'node:net';
 import { join } from 'node:path';
 import { BedrockRuntimeClient, ConverseCommand, ConverseStreamCommand, CountTokensCommand } from '@aws-sdk/client-bedrock-runtime';
 import Ajv from 'ajv/dist/2020';
+import * as fc from 'fast-check';
 import OpenAI from 'openai';
 import { ROOT } from './cli-process';
 import { emulate, Emulation } from '../../src/cli/emulate';
@@ -191,12 +193,66 @@ test.each<[object, unknown]>([
   [{ type: ['string', 'null'] }, null],
   [{ anyOf: [{ type: 'string' }, { const: 5 }] }, ''],
   [{ const: 0 }, 0],
+  [{ type: 'integer', multipleOf: 7, minimum: 1 }, 7],
+  [{ type: 'number', minimum: 2, exclusiveMaximum: 2.5 }, 2],
+  [{ type: 'array', prefixItems: [{ type: 'integer' }, { type: 'string' }], minItems: 2, items: false }, [0, '']],
+  [{ type: 'array', items: { enum: ['a', 'b', 'c'] }, minItems: 2, uniqueItems: true }, ['a', 'b']],
+  [{ type: 'object', minProperties: 1, additionalProperties: { type: 'integer' } }, { property0: 0 }],
+  [{ type: 'array', contains: { const: 4 } }, [4]],
+  [{ allOf: [{ type: 'integer', minimum: 3 }, { multipleOf: 5 }] }, 5],
   [{ properties: { a: { type: 'string' } } }, {}],
   [{ allOf: [{ $ref: '#/$defs/a~1b' }, { required: ['c'], properties: { c: { enum: ['C'] } } }], $defs: { 'a/b': { type: 'object', required: ['d'] } } }, { c: 'C', d: '' }],
   [{ $ref: '#/$defs/list', $defs: { list: { type: 'object', required: ['next'], properties: { next: { anyOf: [{ $ref: '#/$defs/list' }, { type: 'null' }] } } } } }, { next: null }],
 ])('the least that %j asks for', (schema, least) => {
   expect(sampleOf(schema)).toEqual(least);
   expect(new Ajv({ strict: false }).validate(schema, least)).toBe(true);
+});
+
+describe('a schema is heeded', () => {
+  const ajv = new Ajv({ strict: false });
+  const formats: { [format: string]: (text: string) => boolean } = {
+    'date': (text) => /^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text)),
+    'date-time': (text) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/.test(text) && !Number.isNaN(Date.parse(text)),
+    'time': (text) => /^([01]\d|2[0-3]):[0-5]\d:[0-5]\dZ$/.test(text),
+    'duration': (text) => /^P\d+D$/.test(text),
+    'email': (text) => /^[^@\s]+@[^@\s]+\.[a-z]+$/.test(text),
+    'hostname': (text) => /^[a-z\d]+(\.[a-z\d]+)+$/.test(text),
+    'ipv4': (text) => isIPv4(text),
+    'ipv6': (text) => isIPv6(text),
+    'uri': (text) => URL.canParse(text),
+    'uuid': (text) => /^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/.test(text),
+  };
+  Object.entries(formats).forEach(([name, validate]) => ajv.addFormat(name, validate));
+
+  const few = fc.integer({ min: 0, max: 4 });
+  const bound = fc.integer({ min: -40, max: 40 });
+  const numbers = fc.tuple(fc.constantFrom('integer', 'number'), bound, fc.constantFrom('minimum', 'exclusiveMinimum'),
+    fc.constantFrom('maximum', 'exclusiveMaximum'), fc.option(fc.constantFrom(1, 2, 7), { nil: undefined })).map(([type, low, from, to, multipleOf]) => ({ type, [from]: low, [to]: low + 60, multipleOf }));
+  const oneSided = fc.tuple(bound, fc.constantFrom('minimum', 'exclusiveMinimum', 'maximum', 'exclusiveMaximum'), fc.constantFrom(0.25, 1, 7))
+    .map(([limit, name, multipleOf]) => ({ type: 'number', [name]: limit, multipleOf }));
+  const close = bound.map((low) => ({ type: 'number', exclusiveMinimum: low, exclusiveMaximum: low + 0.5 }));
+  const texts = fc.oneof(few.map((minLength) => ({ type: 'string', minLength })), fc.constantFrom(...Object.keys(formats)).map((format) => ({ type: 'string', format })));
+  const schemas = fc.letrec<{ any: object }>((tie) => ({
+    any: fc.oneof({ maxDepth: 3 }, numbers, oneSided, close, texts, fc.constantFrom({ enum: ['a', 'b'] }, { const: 4 }, { type: ['integer', 'null'] }),
+      fc.record({ type: fc.constant('array'), items: tie('any'), minItems: few, prefixItems: fc.array(tie('any'), { maxLength: 2, minLength: 1 }) }),
+      fc.record({ type: fc.constant('array'), contains: tie('any'), minContains: few }),
+      fc.record({ type: fc.constant('array'), items: fc.oneof(oneSided, texts), minItems: few, uniqueItems: fc.constant(true) }),
+      fc.record({
+        type: fc.constant('object'),
+        properties: fc.record({ a: tie('any'), b: tie('any') }),
+        required: fc.constantFrom([], ['b'], ['c']),
+        additionalProperties: tie('any'),
+        minProperties: few,
+      }),
+      fc.record({ anyOf: fc.array(tie('any'), { minLength: 1, maxLength: 3 }) })),
+  }));
+
+  test('whatever it asks for', () => {
+    fc.assert(fc.property(schemas.any, (schema) => {
+      const sample = sampleOf(schema);
+      expect([sample, ajv.validate(schema, JSON.parse(JSON.stringify(sample)))]).toEqual([sample, true]);
+    }), { numRuns: 300 });
+  });
 });
 
 test('what needs itself has no least', () => {
