@@ -37,6 +37,12 @@ const UNLIKE = 0.5;
 /** One that is off by more than what it predicts. */
 const ABSURD = 1;
 
+/** Predictions before a fit that are off by this factor are hardly of the engine that was measured. */
+const FAR_OFF = 10;
+
+/** A share of a peak that is fitted to this is at its end: the machine does more than the spec's can. */
+const PEAK_SHARE = 0.995;
+
 /** Options of `calibrate`, as commander gives them. */
 export interface CalibrateOptions {
   readonly spec: string;
@@ -93,6 +99,8 @@ export interface Calibration {
   readonly calibration?: CalibrationSpec;
   /** Why it is of no use, a sentence each; empty where it is. */
   readonly useless: readonly string[];
+  /** What tells that the measurements may be of another engine than the spec's, a sentence each; empty where nothing does. */
+  readonly warnings: readonly string[];
 }
 
 /** A calibration, or why there is none. */
@@ -277,6 +285,7 @@ function calibrated(
     metrics,
     calibration: useless.length === 0 ? calibration : undefined,
     useless,
+    warnings: warnings(rows, metrics),
   };
 }
 
@@ -288,6 +297,17 @@ function uselessness(before: Score, fitted: Score, metrics: readonly CalibratedM
     ] : [],
     ...metrics.flatMap(({ metric, heldOut: { mape } = { mape: 0 } }) => mape > ABSURD ? [`${metric.toUpperCase()} that was held out is off by ${percent(mape)}`] : []),
   ];
+}
+
+/** What tells that the measurements may be of another engine than the spec's. */
+function warnings(coefficients: readonly FittedCoefficient[], metrics: readonly CalibratedMetric[]): string[] {
+  const off = metrics.filter(({ before }) => before.bias + 1 >= FAR_OFF || before.bias + 1 <= 1 / FAR_OFF);
+  const pinned = coefficients.filter(({ name, before, fitted }) => name.endsWith('Utilisation') && before < PEAK_SHARE && fitted >= PEAK_SHARE);
+  const found = [
+    ...off.map(({ metric, before }) => `before the fit, ${metric.toUpperCase()} is ${Number((before.bias + 1).toPrecision(2))} times what was measured`),
+    ...pinned.length === 0 ? [] : [`${pinned.map(({ name }) => name).join(' and ')} would be all of the peak, which no engine reaches`],
+  ];
+  return found.map((one) => `${one}: the measurements may be of another model, machine, degree or number format than those of --spec, or in another unit`);
 }
 
 /** The first requests of a run, those that came while these were served as load to them alone. */

@@ -166,6 +166,7 @@ async function main(): Promise<void> {
       const { refusalText } = await import('./estimate-text.js');
       const outcome = calibrate(files, options, process.stderr.isTTY ? (text) => process.stderr.write(text) : undefined);
       const { calibration } = outcome;
+      calibration?.warnings.forEach((one) => process.stderr.write(`warning: ${one}\n`));
       print(options, calibration ?? outcome, () => calibration ? calibrationText(calibration, options.out) : refusalText(outcome.refusal!));
       process.exitCode = calibration === undefined ? ExitCode.REFUSED : calibration.useless.length > 0 ? ExitCode.BAD : ExitCode.GOOD;
     });

@@ -285,6 +285,33 @@ describe('the command', () => {
     expect(of('qwen3-32b-p5')).not.toContain(unlike);
   });
 
+  test('measurements of an engine that can hardly be the spec\'s are warned of, also where the fit predicts them well', () => {
+    write('other.json', {
+      ...SPEC,
+      model: { id: 'qwen3-8b' },
+      workload: {
+        source: 'steady',
+        requestsPerSecond: 6,
+        lengthClasses: [{ weight: 0.5, inputTokens: 300, outputTokens: 150 }, { weight: 0.5, inputTokens: 2000, outputTokens: 80 }],
+      },
+      decode: { hardware: 'p5.48xlarge', instances: 1, enginesPerInstance: 1, tensorParallelDegree: 1, maxConcurrentSequences: 128, maxBatchedTokens: 2048 },
+    });
+    write('spec.json', { ...SPEC, model: { id: 'llama-3.3-70b' }, decode: { hardware: 'trn2.48xlarge', instances: 1 } });
+    cli.run(['simulate', 'other.json', '--requests', '300', '--jsonl', 'other.jsonl'], undefined, folder);
+    const of = (spec: string) => cli.run(['calibrate', 'other.jsonl', '--spec', spec], undefined, folder);
+    expect(of('other.json').stderr).toBe('');
+    const meaning = ': the measurements may be of another model, machine, degree or number format than those of --spec, or in another unit\n';
+    const { status, stdout, stderr } = of('spec.json');
+    expect(stderr).toContain(` would be all of the peak, which no engine reaches${meaning}`);
+    expect([status, stdout]).toEqual([0, expect.stringContaining('write it with --out')]);
+    // milliseconds that were taken for seconds and the like
+    write('spec.json', SPEC);
+    write('steps.json', STEPS.map((step) => ({ ...step, stepSeconds: 14 * step.stepSeconds })));
+    const slow = cli.run(['calibrate', 'steps.json', '--spec', 'spec.json'], undefined, folder);
+    expect(slow.stderr).toMatch(/^warning: before the fit, TPOT is 0\.\d+ times what was measured: .*\n$/);
+    expect(slow.stderr).toContain(meaning);
+  });
+
   test('requests without times are refused', () => {
     write('spec.json', SPEC);
     write('a.csv', 'arrivalSeconds,inputTokens,outputTokens\n0,100,10\n1,100,10\n');
