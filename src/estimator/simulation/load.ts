@@ -65,7 +65,8 @@ function variedLengths(service: Service, named: LengthClass, index: number): Len
   const newShare = 1 - (named.cachedInputTokens ?? 0) / named.inputTokens;
   const { outputTokens } = loopLengths(named, index);
   const { inputTokens } = loopLengths(named, index, alikePadded(service, newShare * named.inputTokens));
-  return canServe(service, inputTokens, outputTokens) ? { ...named, inputTokens, outputTokens, cachedInputTokens: (1 - newShare) * inputTokens } : named;
+  return canServe(service, inputTokens, outputTokens)
+    ? { ...named, inputTokens, outputTokens, cachedInputTokens: (1 - newShare) * inputTokens } : named;
 }
 
 /** Between which shares of a prompt's length others are that are as long on the average and are padded to the same. */

@@ -318,7 +318,8 @@ export function reference(
         act = action;
       }
     };
-    const isOver = entering.length + starting.length + settingUp.length === 0 && [...prefillEngines, ...decodeEngines].every(({ ends }) => ends === Infinity)
+    const isOver = entering.length + starting.length + settingUp.length === 0
+      && [...prefillEngines, ...decodeEngines].every(({ ends }) => ends === Infinity)
       && links.every(({ flows }) => flows.length === 0);
     consider(turns.length > 0 && !isOver ? turns[0].at : Infinity, () => {
       const { engine, isUp } = turns.shift()!;
