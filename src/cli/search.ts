@@ -3,9 +3,18 @@ import { estimateText, refusalText } from './estimate-text';
 import { readSpec } from './spec-file';
 import { number, table, time } from './text-table';
 import { searchProblems } from '../estimator/planner/search-problems';
+import { Problem } from '../problems';
 
 /** Rejected combinations that the text tells. */
 const MAX_REJECTED = 20;
+
+/** Flags by the names that the search has for what they give. */
+const FLAGS: { readonly [name: string]: { readonly flag: string; readonly option: 'hardware' | 'purchaseOption' | 'tensorParallelDegree' | 'serving' } } = {
+  hardware: { flag: '--hardware', option: 'hardware' },
+  purchaseOptions: { flag: '--purchase-option', option: 'purchaseOption' },
+  tensorParallelDegrees: { flag: '--tensor-parallel-degree', option: 'tensorParallelDegree' },
+  servings: { flag: '--serving', option: 'serving' },
+};
 
 /** Options of `search` as the command line gives them. */
 export interface SearchOptions {
@@ -29,7 +38,14 @@ export function searchFleets(file: string, options: SearchOptions): FleetSearch 
     servings: given(options.serving),
     simulate: options.simulate,
   };
-  return FleetPlanner.search(readSpec(file, options.set, (spec) => searchProblems(spec, asked)), asked);
+  return FleetPlanner.search(readSpec(file, options.set, (spec) => searchProblems(spec, asked).map((one) => ofFlag(one, options))), asked);
+}
+
+/** A problem of what a flag gives by the name of the flag, and with what was given. */
+function ofFlag(problem: Problem, options: SearchOptions): Problem {
+  const [, name, index] = /^(\w+)\[(\d+)\]$/.exec(problem.path) ?? [];
+  const { flag, option } = FLAGS[name] ?? {};
+  return option === undefined ? problem : { ...problem, path: flag, value: JSON.stringify(options[option][Number(index)]) };
 }
 
 /**

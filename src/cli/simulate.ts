@@ -17,6 +17,9 @@ const PIECE = 65_536;
 /** Shorter runs are over before progress is of use. */
 const PROGRESS_FROM = 500_000;
 
+/** Flags by the names that the simulation has for what they give. */
+const FLAGS = new Map([['seed', '--seed'], ['requests', '--requests'], ['concurrency', '--concurrency'], ['routing.minPromptTokens', '--route']]);
+
 /** Options of `simulate`, as commander gives them. */
 export interface SimulateOptions {
   readonly set: string[];
@@ -82,6 +85,8 @@ export function simulate(file: string, options: SimulateOptions, progress: ((tex
       seed: given(options.seed), requests, concurrency: given(options.concurrency), trace, observer, failures, routing,
     });
     return measured === undefined || outcome.simulation === undefined ? outcome : { ...outcome, comparisons: measured.comparisons() };
+  } catch (error) {
+    throw error instanceof ProblemsError ? new ProblemsError(error.problems.map((one) => ({ ...one, path: FLAGS.get(one.path) ?? one.path }))) : error;
   } finally {
     lines?.close();
     if (watched) {

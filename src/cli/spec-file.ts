@@ -62,26 +62,27 @@ function isPartOf(path: string, whole: string): boolean {
 /** A calibration whose path is relative to the spec file. */
 function readCalibration(file: string, given: string): CalibrationSpec {
   const path = resolve(file === '-' ? '.' : dirname(file), given);
-  const calibration = parse(path);
+  const calibration = parse(path, 'Calibration');
   Problems.throwIfAny(typeof calibration === 'object' ? calibrationProblems(calibration).map((one) => ({ ...one, path: `${given}: ${one.path}` })) : [{
     rule: 'CalibrationNotAnObject', path: given, message: 'the calibration is no object', mend: 'give a file that "calibrate --out" wrote',
   }]);
   return calibration as CalibrationSpec;
 }
 
-function parse(file: string): unknown {
+function parse(file: string, holds: 'Spec' | 'Calibration' = 'Spec'): unknown {
   const name = file === '-' ? 'standard input' : file;
   let text: string;
   try {
     text = readFileSync(file === '-' ? 0 : file, 'utf8');
   } catch (error) {
-    throw new ProblemsError([Problems.unreadableFile('SpecNotReadable', name, error)]);
+    const problem = Problems.unreadableFile(`${holds}NotReadable`, name, error);
+    throw new ProblemsError([holds === 'Spec' ? problem : { ...problem, mend: `${problem.mend} in --calibration, or in "calibration" of the spec` }]);
   }
   try {
     return parseJson(text.replace(/^\uFEFF/, ''));
   } catch (error) {
     if (error instanceof JsonSyntaxError) {
-      throw refused('SpecNotJson', `${name}:${error.line}:${error.column}`, `the spec is not JSON: ${error.message}`, 'mend the text at this place');
+      throw refused(`${holds}NotJson`, `${name}:${error.line}:${error.column}`, `the ${holds.toLowerCase()} is not JSON: ${error.message}`, 'mend the text at this place');
     }
     throw error;
   }

@@ -336,7 +336,7 @@ describe('the command', () => {
     ['a folder to write to', SPEC, ['--out', '.'], /\[\.\] the file cannot be written: EISDIR/, 2],
     ['a file below one that is no folder', SPEC, ['--out', 'steps.json/c.json'], /\[steps\.json\/c\.json\] the file cannot be written: ENOTDIR/, 2],
     ['a calibration that is none', { ...SPEC, calibration: 'steps.json' }, [], /\[steps\.json: /, 2],
-    ['a calibration that is missing', { ...SPEC, calibration: 'none.json' }, [], /\[\S*none\.json\] there is no such file \(give the path of a file that exists\) \[SpecNotReadable\]/, 2],
+    ['a calibration that is missing', { ...SPEC, calibration: 'none.json' }, [], /\[\S*none\.json\] there is no such file \(give the path of a file that exists in --calibration, or in "calibration" of the spec\) \[CalibrationNotReadable\]/, 2],
     ['a spread of predictions that is none', { ...SPEC, calibration: { tpotRelativeSigma: -1 } }, [], /\[calibration\.tpotRelativeSigma\].*the spread is not a number from 0 to 3, got: -1/, 2],
     ['a spread without its coefficient', { ...SPEC, calibration: { decodeRelativeSigmas: { decodeLayerSeconds: 0.1 } } }, [], /the spread is of a coefficient that is not given/, 2],
     ['a correlation of nothing', { ...SPEC, calibration: { decodeCorrelations: { decodeLayerSeconds: { engineStepSeconds: 0.1 } } } }, [],

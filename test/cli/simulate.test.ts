@@ -151,6 +151,19 @@ test('everything that is wrong with the spec, the trace and the options is told 
   ]);
 });
 
+test('an option that is out of range and a calibration that is missing go by the names of their flags', () => {
+  const paths = (...args: string[]) => [...cli.run(args).stderr.matchAll(/^ {2}\[(.*?)\].*?\[(\w+)\]$/gm)].map(([, path, rule]) => [path, rule]);
+  expect(paths('simulate', EXAMPLE, ...TWO_EACH, '--seed', '99999999999', '--requests', '99999999999')).toEqual([
+    ['--seed', 'SimulationOptionOutOfRange'], ['--requests', 'SimulationOptionOutOfRange'],
+  ]);
+  const { stderr } = cli.run(['search', EXAMPLE, '--hardware', 'p9', '--tensor-parallel-degree', '8', '--tensor-parallel-degree', 'many', '--serving', 'both']);
+  expect([...stderr.matchAll(/^ {2}\[(.*?)\].*, got: (\S+)/gm)].map(([, path, value]) => [path, value])).toEqual([
+    ['--hardware', '"p9"'], ['--serving', '"both"'], ['--tensor-parallel-degree', '"many"'],
+  ]);
+  const missing = cli.run(['estimate', EXAMPLE, '--calibration', 'none.json']);
+  expect(missing.stderr).toMatch(/\[\S*none\.json\] there is no such file \(.* in --calibration, or .*\) \[CalibrationNotReadable\]/);
+});
+
 test('the router decides with --route, with a length of its own or the estimator\'s', () => {
   const readByDecode = (...options: string[]) =>
     JSON.parse(cli.run(['simulate', EXAMPLE, ...TWO_EACH, '--requests', '2000', '--format', 'json', ...options]).stdout).readByDecodeRequests;
