@@ -62,6 +62,8 @@ export class ClosedForm {
   private readonly firstToken: WaitingMixture;
   private readonly lastToken: WaitingMixture;
   private readonly laterTokens: number;
+  /** Root of the mean square of the tokens after the first. */
+  private readonly laterSpread: number;
   /** Share of the requests that have tokens after the first. */
   private readonly severalTokens: number;
   private readonly contextKvBytes: Float64Array;
@@ -103,6 +105,8 @@ export class ClosedForm {
   private laterSeconds = 0;
   private besideToken = 0;
   private besideVariance = 0;
+  /** Variance of what is read beside all tokens of a request, of answers of one length. */
+  private laterVariance = 0;
 
   /**
    * @param plant what to compute on.
@@ -125,6 +129,7 @@ export class ClosedForm {
     let context = 0;
     let prompt = 0;
     let later = 0;
+    let laterSquares = 0;
     let several = 0;
     let read = 0;
     const ofPrompt = plant.prefill === undefined ? 1 : 0;
@@ -141,13 +146,16 @@ export class ClosedForm {
       read += classes.weights[i] * classes.paddedTokens[i];
       // a step meets a sequence in proportion to the tokens that it generates
       context += classes.weights[i] * written * this.contextKvBytes[i];
-      later += classes.weights[i] * Math.max(0, written - this.pace);
+      const after = Math.max(0, written - this.pace);
+      later += classes.weights[i] * after;
+      laterSquares += classes.weights[i] * after * after;
       prompt += classes.weights[i] * this.promptKvBytes[i];
       several += classes.outputTokens[i] > 1 ? classes.weights[i] : 0;
     }
     this.meanOutputTokens = output;
     this.decodedTokens = decoded;
     this.laterTokens = later;
+    this.laterSpread = Math.sqrt(laterSquares);
     this.severalTokens = several;
     this.decodedScv = decoded > 0 ? decodedSquares / (decoded * decoded) - 1 : 0;
     this.meanKvBytes = context / generated;
@@ -324,6 +332,7 @@ export class ClosedForm {
     const scatteredSquare = this.promptsPerSecond * square * (1 + free * (echo * echo - 1));
     this.laterSeconds = 0;
     this.besideToken = 0;
+    this.laterVariance = 0;
     let meanSquare = 0;
     for (let i = 0; i < weights.length; i++) {
       const tokens = outputTokens[i] - 1;
@@ -337,8 +346,9 @@ export class ClosedForm {
         lastToken.fixedSeconds[i] += perToken * tokens;
         this.laterSeconds += weights[i] * perToken * tokens;
         this.besideToken += share * perToken;
-        meanSquare += share * (perToken * perToken
-          + (scatteredSquare * (tokenSeconds * tokens + free * whileReading * behindIt) + behind * behind * queue.variance) / (tokens * tokens));
+        const variance = scatteredSquare * (tokenSeconds * tokens + free * whileReading * behindIt) + behind * behind * queue.variance;
+        this.laterVariance += weights[i] * variance;
+        meanSquare += share * (perToken * perToken + variance / (tokens * tokens));
       }
     }
     this.besideVariance = Math.max(0, meanSquare - this.besideToken * this.besideToken);
@@ -358,32 +368,39 @@ export class ClosedForm {
     }
     latencies[TTFT] = this.gatewaySeconds + running / 2 + this.firstStepSeconds
       + this.prefillMeanSeconds + this.transferMeanSeconds + this.prefillQueueSeconds + admissionWaits * admission;
-    this.takeTimesPerToken();
     lastToken.prepare(queue.share, queue.seconds, queue.scv, admissionWaits, admission);
     lastToken.quantiles(SHARES, latencies, END_TO_END + 1);
     latencies[END_TO_END] = latencies[TTFT] + this.laterTokens * this.tokenSeconds + this.laterSeconds;
+    this.takeSpread();
   }
 
-  /** Times per token: the batch fluctuates around its mean, a request's own context is longer or shorter than the others', and so is what is read beside it. */
-  private takeTimesPerToken(): void {
-    const { latencies, aggregated, fullBatch, seen, tokenSeconds, besideToken, besideVariance, plant: { decode, arrivalScv } } = this;
+  /**
+   * How times per token and whole answers are spread: the batch fluctuates around its mean, a request's own context is longer or shorter than the others', and so
+   * is what is read beside it. Of answers this comes to how their lengths and waits are spread, independent of it.
+   */
+  private takeSpread(): void {
+    const { latencies, aggregated, fullBatch, seen, tokenSeconds, besideToken, plant: { decode, arrivalScv } } = this;
     const next = this.stepSeconds(seen + 1) * this.inflationSeen;
     // held slots vary more than Poisson arrivals make them where these bring work of other kinds along, and by as much as a gap's variation beyond 1 does by half
     const scatter = peakedness(this.batch * this.decodeEngines, arrivalScv) - 1 + (aggregated ? this.heldScv / 2 : 0);
     const deviation = Math.sqrt(batchVariance(this.batch, tokenSeconds, next) * (1 + scatter / this.decodeEngines));
     const own = decode.wafers === undefined ? kvSeconds(decode.engine, this.decodeSet, this.kvSpreadBytes) / this.pace * this.inflationSeen : 0;
-    // an engine reads more prompts or fewer than usual while it writes a request's tokens; what they take is spread as a gamma distribution, whose quantiles are
-    // those of Cornish and Fisher (doi:10.2307/1400905), their skewness being twice their coefficient of variation
-    const beside = Math.sqrt(besideVariance);
-    const added = tokenSeconds - this.plainStep + besideToken;
+    const added = tokenSeconds - this.plainStep;
     const room = this.mostBesideToken - besideToken;
-    const skewedSeconds = added > 0 ? Math.min(added, besideVariance / added, room) / 3 : 0;
+    const skewOfToken = skewSeconds(added + besideToken, this.besideVariance, room);
+    const { laterTokens, laterVariance, laterSpread } = this;
+    const skewOfAnswer = skewSeconds(added * laterTokens + this.laterSeconds, laterVariance, room * laterTokens);
+    const median = latencies[END_TO_END + 1];
     latencies[TPOT] = tokenSeconds + besideToken;
     for (let q = 0; q < SHARES.length; q++) {
       const z = NORMAL_QUANTILES[q];
-      const fuller = this.step(this.everyoneWaits ? fullBatch : Math.min(seen + z * deviation, fullBatch));
-      const around = q === 0 ? -skewedSeconds : Math.hypot(fuller - tokenSeconds, z * own, z * beside + (z * z - 1) * skewedSeconds);
-      latencies[TPOT + 1 + q] = latencies[TPOT] + Math.min(around, room);
+      const fuller = this.step(this.everyoneWaits ? fullBatch : Math.min(seen + z * deviation, fullBatch)) - tokenSeconds;
+      const aroundToken = Math.hypot(fuller, z * own, z * Math.sqrt(this.besideVariance) + (z * z - 1) * skewOfToken);
+      latencies[TPOT + 1 + q] = latencies[TPOT] + Math.min(q === 0 ? -skewOfToken : aroundToken, room);
+      if (q > 0) {
+        const aroundAnswer = Math.hypot(fuller * laterSpread, z * Math.sqrt(laterVariance) + (z * z - 1) * skewOfAnswer);
+        latencies[END_TO_END + 1 + q] = median + Math.hypot(latencies[END_TO_END + 1 + q] - median, Math.min(aroundAnswer, room * laterSpread));
+      }
     }
   }
 
@@ -440,4 +457,12 @@ export class ClosedForm {
     const { linkBaseSeconds, linkDescriptorSeconds } = this.prefillSet;
     return blockTokens === undefined ? linkBaseSeconds : postingSeconds(this.plant.model.kvTensors, inputTokens, blockTokens, linkDescriptorSeconds);
   }
+}
+
+/**
+ * Of what is spread as a gamma distribution, as is what an engine reads while it writes a request's tokens: a third of its deviation times its coefficient of
+ * variation, by which Cornish and Fisher (doi:10.2307/1400905) have its quantiles from the normal ones; no more than there is room for.
+ */
+function skewSeconds(mean: number, variance: number, room: number): number {
+  return mean > 0 ? Math.min(mean, variance / mean, room) / 3 : 0;
 }
