@@ -5,12 +5,13 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { EstimatedRun, RUN_FIGURES, estimatedRuns } from './accuracy/estimates';
 import { gpuScores } from './accuracy/gpu';
 import { GroupScore, METRICS, scoreOf } from './accuracy/group-score';
 import { ReplayScore, replayScores } from './accuracy/replays';
 import { trainiumScores } from './accuracy/trainium';
 import { Compared } from '../src/estimator/calibration/measurements';
-import { Score } from '../src/estimator/calibration/score';
+import { Ranged, Score, score } from '../src/estimator/calibration/score';
 
 function page(): string {
   const scores = replayScores();
@@ -20,9 +21,10 @@ function page(): string {
 Written by \`npm run accuracy\`; every figure on this page is its output. Errors are relative: MAPE is the mean of their sizes, bias the median with its sign.
 "Before" is what shares of peaks and floors from kernel tables say without any of these measurements. The "device set" is fitted to all measurements of a
 device, as those that ship are, and predicts each configuration (device, engine, model, precision, degree) without having seen it. "Calibrated" starts from
-the device set and fits the group: to all of it, and held out by configuration. Coverage is the share of held-out measurements within the 80 % interval, as
-wide as the same predictions of other configurations were off by: those of the group, drawn towards those of the device where they are few. The fits behind a
-width have seen neither the configuration that it is judged on nor those it is taken from.
+the device set and fits the group: to all of it, and held out by configuration. Coverage is the share of held-out measurements within the 80 % interval,
+which is made as the intervals of estimates are: of 64 draws of the coefficients, which go together as the fit says, and of what predictions of other
+configurations were off by beyond that, those of the group, drawn towards those of the device where they are few. The fits behind a width have seen neither
+the configuration that it is judged on nor those it is taken from.
 
 Peers, on 1,698 rows of the same public GPU measurements: aiconfigurator 0.12 has a MAPE of 65 % for TTFT (median 54) and of 41 % for TPOT (median 20). Its rows
 include disaggregated and data-parallel ones, which are not in the table below, so the two are not over the same rows.
@@ -61,6 +63,20 @@ runs of NxD Inference, optimum-neuron and the vLLM Neuron plugin. A step of Trai
 throughputs give; a graph without buckets reads what it was compiled for, of DeepSeek-V3 512 tokens whatever the prompt has; the plugin reads Qwen3-8B's
 prompts 2,048 tokens at a time. Of Llama-3-8B on Trainium 1 the feed-forward part alone has 8 bit, as its sample says. The set of Trainium 2 that ships counts
 two releases' figures of one run as one.
+
+## Intervals of estimates
+
+What users see is \`low\` and \`high\` of an estimate, which is of a steady state. A closed loop has its lengths estimated by a spec with the same held-out calibration,
+at the rate that has as many requests in the engine as there are clients. That tells of times per output token; how long the first burst of a loop waits is no
+part of a steady state, so that times to the first token are judged over the loop itself, in the table above.
+
+${estimates(groups)}
+
+The runs of the engine on a CPU came as a spec says, 150 requests each, and the engine was calibrated unloaded by \`calibrate\`. Marked is what lies outside. A run
+differs from a steady state by chance, the more so the fuller the engine is, and intervals are of coefficients and of what single times are off by: they hold
+neither that nor what the closed form is off by under load. \`simulate\` replays such a run with the errors of the next section.
+
+${runs(estimatedRuns())}
 
 ## Replays
 
@@ -115,6 +131,30 @@ function isDenseGpu({ group }: GroupScore): boolean {
   return /^[HB]\d+ .*dense$/.test(group);
 }
 
+/** Times per output token by estimates of what was measured in closed loops. */
+function estimates(groups: readonly GroupScore[]): string {
+  const of = groups.filter(({ estimated }) => estimated.heldOut.length > 0);
+  const kinds = [
+    together('dense models on GPUs', of.filter(isDenseGpu)),
+    together('mixtures of experts on GPUs', of.filter((one) => !isDenseGpu(one))),
+    together('all', of),
+  ];
+  const header = ['TPOT of estimates', 'configurations', 'rows', 'device set, held out: MAPE (median, bias)', 'within the interval', 'calibrated, held out: MAPE (median, bias)',
+    'within the interval'];
+  return markdown(header, kinds.map(({ group, configurations, estimated }) => {
+    const [shipped, heldOut] = [estimated.shipped, estimated.heldOut].map(score);
+    return [group, String(configurations), String(heldOut.count), errors(shipped), percent(shipped.coverage!), errors(heldOut), percent(heldOut.coverage!)];
+  }));
+}
+
+/** Runs beside what is estimated of them. */
+function runs(of: readonly EstimatedRun[]): string {
+  const figure = ({ measured, predicted, low, high }: Ranged) => (
+    `${seconds(measured)}: ${seconds(predicted)} (${seconds(low)} to ${seconds(high)})${low <= measured && measured <= high ? '' : ', outside'}`);
+  return markdown(['run', 'metric', ...RUN_FIGURES.map((name) => `${name}, measured: estimated`)], of.flatMap(({ name, figures }) => METRICS.map((metric) => (
+    [name, metric.toUpperCase(), ...figures === undefined ? RUN_FIGURES.map(() => 'more than the engine serves') : figures[metric].map(figure)]))));
+}
+
 /** Targets, beside what is reached. */
 function targets(groups: readonly GroupScore[]): string {
   const dense = together('dense models on GPUs', groups.filter(isDenseGpu));
@@ -164,6 +204,7 @@ function together(name: string, of: readonly GroupScore[]): GroupScore {
     fitted: of.flatMap((one) => one.fitted),
     shipped: of.flatMap((one) => one.shipped),
     heldOut: of.flatMap((one) => one.heldOut),
+    estimated: { shipped: of.flatMap(({ estimated }) => estimated.shipped), heldOut: of.flatMap(({ estimated }) => estimated.heldOut) },
   };
 }
 

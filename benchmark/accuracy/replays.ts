@@ -49,12 +49,19 @@ const QWEN3_32B = modelShape(ModelArchitecture.of('qwen3-32b').spec, 2, 2);
 const RTX_PRO_6000_PAIR_BYTES = 2 * 96e9;
 
 /** An engine that serves a Llama of 185 million random weights on one core of a CPU, as users describe theirs: the core's peaks are round, and shares of them fitted. */
-export const SMALL_LLAMA_ON_A_CORE = engineOfSpec(
-  JSON.parse(readFileSync(join(__dirname, '../../examples/specs/llama-185m-cpu.json'), 'utf8')) as DeploymentSpec, 'decode', 2048,
-);
+const { $schema, ...spec } = JSON.parse(readFileSync(join(__dirname, '../../examples/specs/llama-185m-cpu.json'), 'utf8'));
+export const SMALL_LLAMA_SPEC: DeploymentSpec = spec;
+export const SMALL_LLAMA_ON_A_CORE = engineOfSpec(SMALL_LLAMA_SPEC, 'decode', 2048);
 
-/** Requests a second of the runs on the slower CPU. */
+/** Requests a second of the runs on the slower CPU, the last of which are nearly all that this engine can serve, or more. */
 const RATES = ['0.5', '1.25', '2'];
+
+/** Runs of that engine by `benchmark/cpu-engine.ts`: where, the file of the same engine unloaded, and the file of each run by its rate. */
+export const CPU_RUNS: readonly (readonly [string, string, readonly (readonly [string, string])[]])[] = [
+  ['one CPU core', `${EXAMPLES}/llama-185m-cpu-unloaded.jsonl`, [['1', `${EXAMPLES}/llama-185m-cpu-1-per-second.jsonl`]]],
+  ['one core of a slower CPU', 'vllm-cpu-2-unloaded.jsonl', RATES.map((rate) => [rate, `vllm-cpu-2-poisson-${rate}.jsonl`])],
+  ['the same, measured between runs', 'vllm-cpu-3-unloaded.jsonl', RATES.map((rate) => [rate, `vllm-cpu-3-poisson-${rate}.jsonl`])],
+];
 
 /** Accuracy of replays. */
 export function replayScores(): ReplayScore[] {
@@ -105,10 +112,7 @@ export function replayScores(): ReplayScore[] {
         kvTokens: kvTokens(QWEN3_32B, 0.9 * RTX_PRO_6000_PAIR_BYTES - QWEN3_32B.weightBytes),
       },
     }),
-    ...unloadedToLoaded('one CPU core', `${EXAMPLES}/llama-185m-cpu-unloaded.jsonl`, [['1', `${EXAMPLES}/llama-185m-cpu-1-per-second.jsonl`]]),
-    // by `benchmark/cpu-engine.ts`; the last rate is nearly all that this engine can serve, or more.
-    ...unloadedToLoaded('one core of a slower CPU', 'vllm-cpu-2-unloaded.jsonl', RATES.map((rate) => [rate, `vllm-cpu-2-poisson-${rate}.jsonl`])),
-    ...unloadedToLoaded('the same, measured between runs', 'vllm-cpu-3-unloaded.jsonl', RATES.map((rate) => [rate, `vllm-cpu-3-poisson-${rate}.jsonl`])),
+    ...CPU_RUNS.flatMap(([processor, unloaded, runs]) => unloadedToLoaded(processor, unloaded, runs)),
   ];
 }
 
@@ -122,18 +126,27 @@ function firstToSecond(name: string, file: string, engine: MeasuredEngine): Repl
 }
 
 /** Replays of runs at some rates of arrival, by coefficients that are fitted to the same engine unloaded. */
-function unloadedToLoaded(processor: string, unloaded: string, runs: readonly (readonly string[])[]): ReplayScore[] {
-  const rows = lines<any>(unloaded);
-  const measurements = { ...NOTHING, prompts: rows.filter((row) => row.ttftSeconds), steps: rows.filter((row) => row.stepSeconds) };
+function unloadedToLoaded(processor: string, unloaded: string, runs: readonly (readonly [string, string])[]): ReplayScore[] {
+  const measurements = unloadedMeasurements(unloaded);
   const k = calibrate(SMALL_LLAMA_ON_A_CORE.start, [new MeasuredConfiguration(SMALL_LLAMA_ON_A_CORE, measurements)]).coefficients;
   return runs.map(([requestsPerSecond, file]) => {
     const log = lines<LoggedRequest>(file);
-    const name = `Llama of 185 M, vLLM 0.32, ${processor}, ${requestsPerSecond} request${requestsPerSecond === '1' ? '' : 's'}/s`;
+    const name = runName(processor, requestsPerSecond);
     const run = new MeasuredConfiguration(SMALL_LLAMA_ON_A_CORE, { ...NOTHING, logs: [log] });
     const own = scored(run.compare(calibrate(k, [run]).coefficients));
     const alone = scored(new MeasuredConfiguration(SMALL_LLAMA_ON_A_CORE, ofThoseAlone(log)).compare(k));
-    return { name, fittedTo: `${rows.length} unloaded prompts and decode steps`, requests: log.length, ...scored(run.compare(k)), bounds: { own, alone } };
+    return { name, fittedTo: `${measurements.prompts.length + measurements.steps.length} unloaded prompts and decode steps`, requests: log.length, ...scored(run.compare(k)), bounds: { own, alone } };
   });
+}
+
+export function runName(processor: string, requestsPerSecond: string): string {
+  return `Llama of 185 M, vLLM 0.32, ${processor}, ${requestsPerSecond} request${requestsPerSecond === '1' ? '' : 's'}/s`;
+}
+
+/** What was measured of an unloaded engine. */
+export function unloadedMeasurements(file: string): Measurements {
+  const rows = lines<any>(file);
+  return { ...NOTHING, prompts: rows.filter((row) => row.ttftSeconds), steps: rows.filter((row) => row.stepSeconds) };
 }
 
 /** The requests of a run that met no other, as prompts and steps of an unloaded engine. */
@@ -159,6 +172,7 @@ export function scored(compared: readonly Compared[]): Scored {
   };
 }
 
-function lines<T>(file: string): T[] {
+/** The records of a file of measurements. */
+export function lines<T>(file: string): T[] {
   return readFileSync(join(__dirname, '../../test/estimator/data', file), 'utf8').trim().split('\n').map((line) => JSON.parse(line) as T);
 }

@@ -28,8 +28,10 @@ export const TRAINIUM_2_START: Coefficients = Object.assign(new Coefficients(), 
 /** Accuracy over the tables of the Neuron SDK. A configuration is a model at a precision and degree. */
 export function trainiumScores(): GroupScore[] {
   // a batch is read whole before its first token in the tables of Trainium 1.
+  const ofRows = (rows: readonly unknown[], isBatchReadAtOnce: boolean) => (
+    configurationsOfRows(rows as Row[], isBatchReadAtOnce).map((configuration) => ({ configuration })));
   return [
-    ...scoreDevice(TRAINIUM_START, new Map([['Trainium 1 Neuron, dense', configurationsOfRows(trn1.rows as Row[], true)]])),
-    ...scoreDevice(TRAINIUM_2_START, new Map([['Trainium 2 Neuron, dense and MoE', configurationsOfRows(trn2.rows as Row[], false)]])),
+    ...scoreDevice(TRAINIUM_START, new Map([['Trainium 1 Neuron, dense', ofRows(trn1.rows, true)]])),
+    ...scoreDevice(TRAINIUM_2_START, new Map([['Trainium 2 Neuron, dense and MoE', ofRows(trn2.rows, false)]])),
   ];
 }

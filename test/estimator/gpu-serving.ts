@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ClosedLoop, MeasuredConfiguration, MeasuredEngine } from '../../src/estimator/calibration/measurements';
+import { DeploymentSpec } from '../../src/estimator/deployment-spec';
 import { Coefficients } from '../../src/estimator/phases/coefficients';
 import { engineShape } from '../../src/estimator/phases/engine-shape';
 import { kvMemoryBytes, kvSlots } from '../../src/estimator/phases/memory';
@@ -12,11 +13,15 @@ import { modelShape } from '../../src/estimator/phases/model-shape';
 import { prefillAttentionFlops } from '../../src/estimator/phases/prefill';
 import { multiplySeconds, weightReadSeconds } from '../../src/estimator/phases/roofline';
 import { kvBytes, kvReadBytes } from '../../src/estimator/phases/shapes';
+import { DEPLOYMENT_SCHEMA } from '../../src/estimator/spec-check';
 import { Hardware } from '../../src/hardware';
 import { ModelArchitecture, Precision } from '../../src/model';
 
 /** The default of vLLM and SGLang on these GPUs, and of TensorRT-LLM. */
 const STEP_TOKENS = 8192;
+
+/** vLLM's default of `max_num_seqs` on these GPUs, more than any loop has clients. */
+const MAX_SEQUENCES = 1024;
 
 /** Shortest lengths of InferenceX's requests: `RANDOM_RANGE_RATIO` of its client. */
 const SHORTEST_SHARE = 0.8;
@@ -35,6 +40,8 @@ export interface GpuConfiguration {
   readonly hardware: string;
   readonly accelerator: string;
   readonly engine: string;
+  /** The deployment that was measured, for estimates. */
+  readonly deployment: Omit<DeploymentSpec, 'workload'>;
   readonly configuration: MeasuredConfiguration;
 }
 
@@ -63,7 +70,8 @@ export function gpuServing(): GpuConfiguration[] {
     const lowPrecision = weights !== 'bf16';
     const isQuantisedOnLoad = engine === 'sglang' && modelId === 'llama-3.1-8b';
     // no row says how wide its cache is: checkpoints of 8 bit and fewer come with scales for one of 8 bit.
-    const model = modelShape(ModelArchitecture.of(modelId).spec, Precision.bytesPerElement(weights), lowPrecision && !isQuantisedOnLoad ? 1 : 2);
+    const kvCache = lowPrecision && !isQuantisedOnLoad ? Precision.FP8 : Precision.BF16;
+    const model = modelShape(ModelArchitecture.of(modelId).spec, Precision.bytesPerElement(weights), Precision.bytesPerElement(kvCache));
     const shape = engineShape(chip, Number(degree), model, weights)!;
     const longest = Math.max(...rows.map(({ inputTokens, outputTokens }) => inputTokens + outputTokens));
     const measured = {
@@ -86,6 +94,19 @@ export function gpuServing(): GpuConfiguration[] {
       hardware,
       accelerator: chip.name,
       engine,
+      deployment: {
+        schema: DEPLOYMENT_SCHEMA,
+        model: { id: modelId },
+        precision: { weights, kvCache },
+        decode: {
+          hardware,
+          instances: 1,
+          tensorParallelDegree: Number(degree),
+          enginesPerInstance: 1,
+          maxConcurrentSequences: MAX_SEQUENCES,
+          maxBatchedTokens: STEP_TOKENS,
+        },
+      },
       configuration: new MeasuredConfiguration(measured, { prompts: [], steps: [], loops: rows, logs: [] }),
     }];
   });
