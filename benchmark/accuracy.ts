@@ -143,7 +143,8 @@ function estimates(groups: readonly GroupScore[]): string {
     'within the interval'];
   return markdown(header, kinds.map(({ group, configurations, estimated }) => {
     const [shipped, heldOut] = [estimated.shipped, estimated.heldOut].map(score);
-    return [group, String(configurations), String(heldOut.count), errors(shipped), percent(shipped.coverage!), errors(heldOut), percent(heldOut.coverage!)];
+    const judged = [shipped, heldOut].flatMap((one) => [errors(one), percent(one.coverage!)]);
+    return [group, String(configurations), String(heldOut.count), ...judged];
   }));
 }
 
