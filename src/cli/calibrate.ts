@@ -91,7 +91,7 @@ export interface Calibration {
   readonly hardware: string;
   readonly tensorParallelDegree: number;
   readonly measured: MeasuredCounts;
-  /** What was left out of the files as it is of other engines, a sentence each. */
+  /** What was left out of the files, as it is of other engines or says too little, a sentence each. */
   readonly skipped: readonly string[];
   readonly coefficients: readonly FittedCoefficient[];
   readonly metrics: readonly CalibratedMetric[];

@@ -63,6 +63,8 @@ interface Gathered {
   readonly steps: DecodeStep[];
   readonly loops: ClosedLoop[];
   readonly logs: LoggedRequest[][];
+  /** Records whose time per output token is left out, by the options that would tell of what batch it is. */
+  readonly withoutBatch: Map<string, number>;
 }
 
 /** Requests of one run while they are read. */
@@ -101,7 +103,7 @@ export interface ToldMeasurements extends Measurements {
   readonly engine?: string;
   /** Its ranks; undefined where nothing is said, or no number. */
   readonly tensorParallelDegree?: number;
-  /** What was left out as it is of other engines, a sentence a file and trait. */
+  /** What was left out, as it is of other engines or says too little, a sentence a file and reason. */
   readonly skipped: readonly string[];
 }
 
@@ -147,7 +149,8 @@ export function readMeasurements(files: readonly string[], least = ANY_TIME, ask
     logs: parts.flatMap(({ measurements }) => measurements.logs),
     engine: engine === undefined ? undefined : String(engine).toLowerCase(),
     tensorParallelDegree: Number.isNaN(ranks) ? undefined : ranks,
-    skipped,
+    skipped: [...skipped, ...parts.flatMap(({ file, measurements }) => [...measurements.withoutBatch].map(([options, count]) => (
+      `${file}: TPOT of ${count} records is left out, as they do not say of what batch it is: give ${options}`)))],
   };
 }
 
@@ -228,7 +231,7 @@ function partOf({ traits, place }: Row, parts: Map<string, Part>, file: string, 
     traits,
     place,
     file,
-    measurements: { prompts: [], steps: [], loops: [], logs: [] },
+    measurements: { prompts: [], steps: [], loops: [], logs: [], withoutBatch: new Map() },
     runs: new Map(),
     problems: Object.keys(traits).length === 0 ? ofFile : new ToldProblems(file),
     records: 0,
@@ -317,6 +320,10 @@ function add({ place, cells, unread }: Row, numbers: Numbers, into: Gathered, pr
     into.steps.push({ sequences, contextTokens: inputTokens + outputTokens / 2, stepSeconds: tpot });
   } else if (inputTokens !== undefined && ttft !== undefined && concurrency === undefined) {
     into.prompts.push({ inputTokens, ttftSeconds: ttft, ...(sequences !== undefined && { prompts: sequences }) });
+    if (tpot !== undefined) {
+      const options = [...outputTokens === undefined ? ['--output-tokens'] : [], ...sequences === undefined ? ['--batch-size'] : []].join(' and ');
+      into.withoutBatch.set(options, (into.withoutBatch.get(options) ?? 0) + 1);
+    }
   } else {
     problems.add({
       rule: 'MeasurementUnknown',

@@ -207,6 +207,16 @@ test('what the heading of a table says of all its records is given by options', 
     .toEqual([{ inputTokens: 100, ttftSeconds: expect.closeTo(0.05, 9) }]);
 });
 
+test('times per output token that are of no known batch are told to be left out, with the options that are missing', () => {
+  const file = write('half.csv', 'TTFT (P50 in ms),TPOT (P50 in ms)\n814.2,19.6\n870.1,5.3\n');
+  const read = (given: object) => readMeasurements([file], undefined, undefined, { inputTokens: 10_000, ...given });
+  expect(read({})).toMatchObject({
+    prompts: [{ inputTokens: 10_000 }, { inputTokens: 10_000 }], skipped: [expect.stringMatching(/half\.csv: TPOT of 2 records is left out, .*: give --output-tokens and --batch-size$/)],
+  });
+  expect(read({ outputTokens: 100 }).skipped).toEqual([expect.stringMatching(/: give --batch-size$/)]);
+  expect(read({ outputTokens: 100, sequences: 1 })).toMatchObject({ steps: [{ sequences: 1 }, { sequences: 1 }], skipped: [] });
+});
+
 test('files of two models are refused together, and taken one by one', () => {
   const result = (model_id: string) => ({
     ...VLLM, backend: model_id === 'a' ? 'openai' : 'openai-chat', model_id,
