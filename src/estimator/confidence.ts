@@ -31,8 +31,13 @@ export function confidence(service: Service, unstable: number): Confidence {
   if (plant.model.experts > 0 && (prefill ?? decode).set.name.startsWith('trainium') && !bases[0].isOwn) {
     bases.push({ level: 'low', reason: 'prefill of mixture-of-experts models on Neuron differs tenfold between published kernels' });
   }
+  // beyond the tail, upper ends are of draws whose queues grow for ever
   if (unstable > DRAWS / 10) {
-    bases.push({ level: 'low', reason: `in ${unstable} of ${DRAWS} draws of the coefficients the load exceeds the capacity` });
+    bases.push({
+      level: 'low',
+      reason: `in ${unstable} of ${DRAWS} draws of the coefficients the load exceeds the capacity, so that latencies have no upper bound: the upper ends are those of a fleet `
+        + 'that is just about full',
+    });
   }
   if (burst > 1) {
     bases.push({

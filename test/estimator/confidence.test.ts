@@ -48,6 +48,12 @@ test('neither a full engine nor a hand-over is surer than what is known of it', 
   });
 });
 
+test('latencies have no upper bound where one in ten draws of the coefficients is unstable', () => {
+  const reasonAt = (requestsPerSecond: number) => estimateOf(trn2({ workload: steady(requestsPerSecond, 1024, 256) })).confidence;
+  expect(reasonAt(2).reason).not.toContain('no upper bound');
+  expect(reasonAt(6.5)).toEqual({ level: 'low', reason: expect.stringMatching(/in \d+ of 64 draws .* so that latencies have no upper bound/) });
+});
+
 test('no measurement makes wafers sure', () => {
   const { level, reason } = confidenceOf(
     { decode: { waferLayerSeconds: 1e-5 }, prefill: { denseUtilisation: 0.4 }, model: 'llama-3.3-70b', ttftHeldOut: SMALL, tpotHeldOut: SMALL },
