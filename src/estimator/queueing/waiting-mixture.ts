@@ -7,6 +7,9 @@ const APART = 1e-6;
 /** Of percentiles, as a share. */
 const PRECISION = 1e-9;
 
+/** Of all requests, what counts as none: a share that is reached between two classes but for the last of a wait is that of the shorter ones. */
+const ROUNDING = 1e-12;
+
 /** The least squared coefficient of variation that two exponentials in a row have, and a little more, so that their rates are distinct. */
 const LEAST_SCV = 0.5001;
 
@@ -82,6 +85,7 @@ export class WaitingMixture {
     const [share0, share1, share2] = this.shares;
     const [rate0, rate1, rate2] = rates;
     let next = 0;
+    const share = () => shares[next] - ROUNDING;
     this.below = 0;
     sums.fill(0);
     let now = fixedSeconds[order[0]];
@@ -92,8 +96,8 @@ export class WaitingMixture {
         const later1 = sums[1] === 0 ? 0 : sums[1] * Math.exp(-rate1 * step);
         const later2 = sums[2] === 0 ? 0 : sums[2] * Math.exp(-rate2 * step);
         // shares that are reached between two classes' fixed times
-        for (; next < shares.length && this.below - later0 - later1 - later2 >= shares[next]; next++) {
-          out[at + next] = now + this.solve(shares[next], step);
+        for (; next < shares.length && this.below - later0 - later1 - later2 >= share(); next++) {
+          out[at + next] = now + this.solve(share(), step);
         }
         sums[0] = later0;
         sums[1] = later1;
@@ -105,15 +109,15 @@ export class WaitingMixture {
       sums[0] += weight * share0;
       sums[1] += weight * share1;
       sums[2] += weight * share2;
-      for (; next < shares.length && this.below - sums[0] - sums[1] - sums[2] >= shares[next]; next++) {
+      for (; next < shares.length && this.below - sums[0] - sums[1] - sums[2] >= share(); next++) {
         out[at + next] = now;
       }
     }
     for (let reach = 1 / Math.min(rate0, rate1, rate2); next < shares.length; next++) {
-      while (this.within(reach) < shares[next] && reach < 1e12) {
+      while (this.within(reach) < share() && reach < 1e12) {
         reach *= 2;
       }
-      out[at + next] = now + this.solve(shares[next], reach);
+      out[at + next] = now + this.solve(share(), reach);
     }
   }
 
