@@ -86,7 +86,8 @@ export function simulate(file: string, options: SimulateOptions, progress: ((tex
     });
     return measured === undefined || outcome.simulation === undefined ? outcome : { ...outcome, comparisons: measured.comparisons() };
   } catch (error) {
-    throw error instanceof ProblemsError ? new ProblemsError(error.problems.map((one) => ({ ...one, path: FLAGS.get(one.path) ?? one.path }))) : error;
+    throw error instanceof ProblemsError
+      ? new ProblemsError(error.problems.map((one) => ({ ...one, path: FLAGS.get(one.path) ?? one.path }))) : error;
   } finally {
     lines?.close();
     if (watched) {
