@@ -58,9 +58,10 @@ export function partsOfRequest({ form, resolved }: Service, stage: string): Step
   if (stage !== 'prefill') {
     const add = adder(decode.engine!, resolved.decode);
     const batch = Math.min(form.fullBatch, 1 + form.batch);
+    const { decodedTokens, meanKvBytes, pace } = form.requests;
     const steps = decode.speculation === undefined
-      ? [{ step: writingStep(batch, batch * form.meanKvBytes), times: 1 }] : speculativeSteps(batch, form.meanKvBytes, decode.speculation);
-    steps.forEach(({ step, times }) => add(step, times * form.decodedTokens / (batch * form.pace)));
+      ? [{ step: writingStep(batch, batch * meanKvBytes), times: 1 }] : speculativeSteps(batch, meanKvBytes, decode.speculation);
+    steps.forEach(({ step, times }) => add(step, times * decodedTokens / (batch * pace)));
   }
   return sum;
 }

@@ -2,8 +2,7 @@ import { Coefficients } from './phases/coefficients';
 import { decodeStepSeconds } from './phases/decode';
 import { kvTransferSeconds, linkRates, postingSeconds } from './phases/kv-transfer';
 import { kvSeconds } from './phases/mixed';
-import { kvBytes, kvReadBytes } from './phases/shapes';
-import { speculativeStepSeconds, tokensPerStep } from './phases/speculation';
+import { speculativeStepSeconds } from './phases/speculation';
 import { waferTokenSeconds } from './phases/wafer-decode';
 import { KvLink, Plant } from './plant';
 import { FULLEST, PromptQueue } from './prompt-queue';
@@ -12,6 +11,7 @@ import { batchVariance, meanBatch } from './queueing/batch';
 import { burstRate, conditionalWaitSeconds, peakedness, waitingProbability } from './queueing/bursty-queue';
 import { arrivalDispersion, arrivalsWhileReading } from './queueing/fewest-requests';
 import { WaitingMixture } from './queueing/waiting-mixture';
+import { RequestMoments } from './request-moments';
 
 /** Shares of the requests that percentiles are given for, and the standard normal's quantiles of them. */
 export const SHARES = [0.5, 0.9, 0.95, 0.99];
@@ -45,15 +45,10 @@ export class ClosedForm {
   public waitingInBursts?: number;
   /** Mean sequences in the batch of one engine. */
   public batch = 0;
-  /** KV bytes that a step reads of a sequence at the mean context, one copy. */
-  public readonly meanKvBytes: number;
+  /** What requests are. */
+  public readonly requests: RequestMoments;
   /** What reading prompts takes. */
   public readonly reading: PromptReading;
-  /** Tokens that a step writes of a sequence. */
-  public readonly pace: number;
-  /** Mean tokens of an answer, and what decode steps write of it, tokens of drafts beyond its end included: in aggregated serving the first one comes with the prompt. */
-  public readonly meanOutputTokens: number;
-  public readonly decodedTokens: number;
   /** Sequences of an engine at most: those that it has slots for, or that leave room in its steps for the prompts that take their places. */
   public readonly fullBatch: number;
 
@@ -61,48 +56,44 @@ export class ClosedForm {
   private readonly queue: PromptQueue;
   private readonly firstToken: WaitingMixture;
   private readonly lastToken: WaitingMixture;
-  private readonly laterTokens: number;
-  /** Root of the mean square of the tokens after the first. */
-  private readonly laterSpread: number;
-  /** Share of the requests that have tokens after the first. */
-  private readonly severalTokens: number;
-  private readonly contextKvBytes: Float64Array;
-  private readonly promptKvBytes: Float64Array;
-  private readonly meanPromptKvBytes: number;
-  private readonly kvSpreadBytes: number;
   private readonly step: (batch: number) => number;
   private readonly aggregated: boolean;
   private readonly isChunked: boolean;
-  /** Tokens of each class that decode steps write. */
-  private readonly decoded: Float64Array;
-  private readonly decodedScv: number;
   private workScv = 0;
   private heldScv = 0;
   private prefillSet = new Coefficients();
   private decodeSet = new Coefficients();
-  /** Of what is being solved for: engines, */
+  /** Of what is being solved for, as are the fields below: engines of the pool. */
   private decodeEngines = 0;
   private prefillEngines = 0;
-  /** prompts that each reads besides writing, */
+  /** Prompts that each engine reads besides writing. */
   private promptsPerSecond = 0;
-  /** the batch that a token sees, a step of it that reads nothing, how much longer tokens take as others do, and what they take, */
+  /** The batch that a token sees. */
   private seen = 0;
+  /** A step of it that reads nothing, in seconds. */
   private plainStep = 0;
+  /** How much longer tokens take as others read. */
   private inflationSeen = 1;
+  /** What a token takes. */
   private tokenSeconds = 0;
-  /** the share that waits for a slot, its mean wait, and whether bursts are taken to have everyone wait, */
+  /** Share of the requests that wait for a slot, and their mean wait in seconds. */
   private admissionWaits = 0;
   private admission = 0;
+  /** Whether bursts are taken to have everyone wait. */
   private everyoneWaits = false;
-  /** what a prompt takes of an engine, their load, mean seconds of the step that is met where none is read, and what share of prompts comes while others are read, */
+  /** Seconds that a prompt takes of an engine, on average. */
   private meanPrefill = 0;
+  /** Load of the engines by prompts. */
   private promptLoad = 0;
+  /** Mean seconds of the step that is met where none is read. */
   private running = 0;
+  /** Share of the prompts that come while others are read. */
   private whileReading = 1;
-  /** the rate of one transfer, */
+  /** Rate of one transfer, in bytes per second. */
   private flow = Infinity;
-  /** and what is read beside the tokens of a request, and beside one: its mean and variance. */
+  /** Seconds of what is read beside the tokens of a request after the first. */
   private laterSeconds = 0;
+  /** The same beside one token: mean and variance. */
   private besideToken = 0;
   private besideVariance = 0;
   /** Variance of what is read beside all tokens of a request, of answers of one length. */
@@ -113,65 +104,19 @@ export class ClosedForm {
    */
   constructor(plant: Plant) {
     this.plant = plant;
-    const { classes, model } = plant;
-    this.pace = plant.decode.speculation === undefined ? 1 : tokensPerStep(plant.decode.speculation);
-    const n = classes.weights.length;
+    const { classes } = plant;
+    this.requests = new RequestMoments(plant);
     // one each, as every mixture keeps its classes in the order of the last solve
     this.firstToken = new WaitingMixture(classes.weights);
     this.lastToken = new WaitingMixture(classes.weights);
-    this.contextKvBytes = classes.inputTokens.map((input, i) => kvReadBytes(model, input + classes.outputTokens[i] / 2));
-    this.promptKvBytes = classes.inputTokens.map((input) => kvBytes(model, input) * plant.decode.kvCopies);
-    let output = 0;
-    let generated = 0;
-    let decoded = 0;
-    let decodedSquares = 0;
-    this.decoded = new Float64Array(n);
-    let context = 0;
-    let prompt = 0;
-    let later = 0;
-    let laterSquares = 0;
-    let several = 0;
-    let read = 0;
-    const ofPrompt = plant.prefill === undefined ? 1 : 0;
-    for (let i = 0; i < n; i++) {
-      // steps are whole, so that the last one may write more than is left
-      const whole = (tokens: number) => this.pace === 1 ? tokens : Math.ceil(tokens / this.pace - 1e-9) * this.pace;
-      const written = whole(classes.outputTokens[i]);
-      const own = whole(classes.outputTokens[i] - ofPrompt);
-      output += classes.weights[i] * classes.outputTokens[i];
-      generated += classes.weights[i] * written;
-      decoded += classes.weights[i] * own;
-      this.decoded[i] = own;
-      decodedSquares += classes.weights[i] * own * own;
-      read += classes.weights[i] * classes.paddedTokens[i];
-      // a step meets a sequence in proportion to the tokens that it generates
-      context += classes.weights[i] * written * this.contextKvBytes[i];
-      const after = Math.max(0, written - this.pace);
-      later += classes.weights[i] * after;
-      laterSquares += classes.weights[i] * after * after;
-      prompt += classes.weights[i] * this.promptKvBytes[i];
-      several += classes.outputTokens[i] > 1 ? classes.weights[i] : 0;
-    }
-    this.meanOutputTokens = output;
-    this.decodedTokens = decoded;
-    this.laterTokens = later;
-    this.laterSpread = Math.sqrt(laterSquares);
-    this.severalTokens = several;
-    this.decodedScv = decoded > 0 ? decodedSquares / (decoded * decoded) - 1 : 0;
-    this.meanKvBytes = context / generated;
-    this.meanPromptKvBytes = prompt;
-    let spread = 0;
-    for (let i = 0; i < n; i++) {
-      spread += classes.weights[i] * (this.contextKvBytes[i] - this.meanKvBytes) ** 2;
-    }
-    this.kvSpreadBytes = Math.sqrt(spread);
     const { slots, stepTokens } = plant.decode;
     this.aggregated = plant.prefill === undefined;
     this.isChunked = stepTokens !== undefined;
+    const { decodedTokens: decoded, paddedTokens: read, meanKvBytes } = this.requests;
     // a full step has written and read tokens as requests have
     this.fullBatch = stepTokens === undefined ? slots : Math.min(slots, 1 + stepTokens * decoded / (read + decoded));
     const stepSeconds = (batch: number) => this.stepSeconds(batch);
-    const writing = { tokens: decoded, kvBytes: this.meanKvBytes, fullBatch: this.fullBatch, stepSeconds };
+    const writing = { tokens: decoded, kvBytes: meanKvBytes, fullBatch: this.fullBatch, stepSeconds };
     this.reading = new PromptReading(plant, writing);
     this.queue = new PromptQueue(this.reading, writing);
     this.step = (batch) => this.stepSeconds(batch) * this.inflation(batch);
@@ -195,8 +140,8 @@ export class ClosedForm {
     const k = this.decodeSet;
     if (decode.wafers === undefined) {
       return decode.speculation === undefined
-        ? decodeStepSeconds(model, decode.engine, k, batch, this.meanKvBytes)
-        : speculativeStepSeconds(model, decode.engine, k, batch, this.meanKvBytes, decode.speculation) / this.pace;
+        ? decodeStepSeconds(model, decode.engine, k, batch, this.requests.meanKvBytes)
+        : speculativeStepSeconds(model, decode.engine, k, batch, this.requests.meanKvBytes, decode.speculation) / this.requests.pace;
     }
     if (decode.tokenSeconds !== undefined) {
       return decode.tokenSeconds * Math.max(1, batch / model.layers);
@@ -239,7 +184,7 @@ export class ClosedForm {
     const { fullBatch } = this;
     const perEngine = requestsPerSecond / this.decodeEngines;
     this.promptsPerSecond = this.aggregated ? perEngine : 0;
-    this.batch = meanBatch(perEngine, this.decodedTokens, fullBatch, this.step);
+    this.batch = meanBatch(perEngine, this.requests.decodedTokens, fullBatch, this.step);
     this.seen = Math.min(1 + this.batch, fullBatch);
     this.plainStep = this.stepSeconds(this.seen);
     this.inflationSeen = this.inflation(this.seen);
@@ -268,11 +213,11 @@ export class ClosedForm {
     this.promptLoad = requestsPerSecond * this.meanPrefill / prefillEngines;
     this.prefillLoad = aggregated ? 0 : this.promptLoad;
     // of who comes, so many meet an engine that writes; they join it when its step ends
-    this.running = this.batch / (1 + this.batch) * (aggregated ? this.plainStep : this.tokenSeconds) * this.pace;
-    this.whileReading = arrivalsWhileReading(decodeEngines, this.decodeLoad, this.isChunked, this.decodedScv);
+    this.running = this.batch / (1 + this.batch) * (aggregated ? this.plainStep : this.tokenSeconds) * this.requests.pace;
+    this.whileReading = arrivalsWhileReading(decodeEngines, this.decodeLoad, this.isChunked, this.requests.decodedScv);
     const perEngine = requestsPerSecond / decodeEngines;
     if (this.isChunked) {
-      queue.readInChunks(this.whileReading * perEngine, this.seen, this.running, perEngine * this.decodedTokens);
+      queue.readInChunks(this.whileReading * perEngine, this.seen, this.running, perEngine * this.requests.decodedTokens);
     } else if (aggregated) {
       queue.readWhole(1, this.whileReading * perEngine, 1 + (arrivalScv - 1) / decodeEngines);
     } else {
@@ -288,7 +233,7 @@ export class ClosedForm {
     if (link !== undefined) {
       const { flow, fromPrefill, intoDecode } = linkRates(link, this.prefillSet, this.decodeSet, prefill!, decode);
       this.flow = flow;
-      this.linkLoad = requestsPerSecond * this.meanPromptKvBytes / Math.min(prefillInstances * fromPrefill, decodeInstances * intoDecode);
+      this.linkLoad = requestsPerSecond * this.requests.meanPromptKvBytes / Math.min(prefillInstances * fromPrefill, decodeInstances * intoDecode);
     }
   }
 
@@ -296,7 +241,7 @@ export class ClosedForm {
   private writeFirstTokens(): void {
     const { aggregated, firstToken, reading, running, plant: { classes: { weights, inputTokens }, link } } = this;
     this.gatewaySeconds = this.prefillSet.gatewaySeconds;
-    this.firstStepSeconds = aggregated ? 0 : this.tokenSeconds * this.pace;
+    this.firstStepSeconds = aggregated ? 0 : this.tokenSeconds * this.requests.pace;
     this.admissionSeconds = this.admissionWaits * this.admission + running / 2;
     this.prefillMeanSeconds = 0;
     this.transferMeanSeconds = 0;
@@ -307,7 +252,7 @@ export class ClosedForm {
       firstToken.fixedSeconds[i] = this.gatewaySeconds + running / 2 + this.firstStepSeconds + read;
       if (link !== undefined) {
         const exposed = kvTransferSeconds(
-          this.promptKvBytes[i], this.flow, linkLoad, this.setUpSeconds(link, inputTokens[i]), link.overlapLayers, reading.aloneSeconds[i],
+          this.requests.promptKvBytes[i], this.flow, linkLoad, this.setUpSeconds(link, inputTokens[i]), link.overlapLayers, reading.aloneSeconds[i],
         );
         this.transferMeanSeconds += weights[i] * exposed;
         firstToken.fixedSeconds[i] += exposed;
@@ -327,7 +272,7 @@ export class ClosedForm {
     const echo = 1 + promptShare / (1 - promptShare) / this.decodeEngines;
     const behind = free * whileReading * promptShare * echo;
     const most = this.mostBesideToken;
-    const dispersion = arrivalDispersion(this.decodeEngines, this.decodedScv);
+    const dispersion = arrivalDispersion(this.decodeEngines, this.requests.decodedScv);
     const square = reading.meanSquare(this.seen) - (1 - dispersion) * meanPrefill * meanPrefill;
     const scatteredSquare = this.promptsPerSecond * square * (1 + free * (echo * echo - 1));
     this.laterSeconds = 0;
@@ -342,7 +287,7 @@ export class ClosedForm {
         // steps have room for no more, and what is behind varies as an exponential does
         const expected = behind * behindIt / tokens;
         const perToken = most < Infinity ? most * (1 - Math.exp(-expected / most)) : expected;
-        const share = weights[i] / this.severalTokens;
+        const share = weights[i] / this.requests.severalTokens;
         lastToken.fixedSeconds[i] += perToken * tokens;
         this.laterSeconds += weights[i] * perToken * tokens;
         this.besideToken += share * perToken;
@@ -370,7 +315,7 @@ export class ClosedForm {
       + this.prefillMeanSeconds + this.transferMeanSeconds + this.prefillQueueSeconds + admissionWaits * admission;
     lastToken.prepare(queue.share, queue.seconds, queue.scv, admissionWaits, admission);
     lastToken.quantiles(SHARES, latencies, END_TO_END + 1);
-    latencies[END_TO_END] = latencies[TTFT] + this.laterTokens * this.tokenSeconds + this.laterSeconds;
+    latencies[END_TO_END] = latencies[TTFT] + this.requests.laterTokens * this.tokenSeconds + this.laterSeconds;
     this.takeSpread();
   }
 
@@ -384,11 +329,12 @@ export class ClosedForm {
     // held slots vary more than Poisson arrivals make them where these bring work of other kinds along, and by as much as a gap's variation beyond 1 does by half
     const scatter = peakedness(this.batch * this.decodeEngines, arrivalScv) - 1 + (aggregated ? this.heldScv / 2 : 0);
     const deviation = Math.sqrt(batchVariance(this.batch, tokenSeconds, next) * (1 + scatter / this.decodeEngines));
-    const own = decode.wafers === undefined ? kvSeconds(decode.engine, this.decodeSet, this.kvSpreadBytes) / this.pace * this.inflationSeen : 0;
+    const { kvSpreadBytes, pace } = this.requests;
+    const own = decode.wafers === undefined ? kvSeconds(decode.engine, this.decodeSet, kvSpreadBytes) / pace * this.inflationSeen : 0;
     const added = tokenSeconds - this.plainStep;
     const room = this.mostBesideToken - besideToken;
     const skewOfToken = skewSeconds(added + besideToken, this.besideVariance, room);
-    const { laterTokens, laterVariance, laterSpread } = this;
+    const { laterVariance, requests: { laterTokens, laterSpread } } = this;
     const skewOfAnswer = skewSeconds(added * laterTokens + this.laterSeconds, laterVariance, room * laterTokens);
     const median = latencies[END_TO_END + 1];
     latencies[TPOT] = tokenSeconds + besideToken;
@@ -417,7 +363,7 @@ export class ClosedForm {
     let writing = 0;
     let writingSquares = 0;
     for (let i = 0; i < weights.length; i++) {
-      const own = this.decoded[i] * share;
+      const own = this.requests.decoded[i] * share;
       const whole = own + (prefill === undefined ? ofPrompts[i] : 0);
       all += weights[i] * whole;
       allSquares += weights[i] * whole * whole;
@@ -440,7 +386,7 @@ export class ClosedForm {
   private heldSeconds(engines: number): (busy: number) => number {
     const { fullBatch, reading, aggregated } = this;
     // steps of a request that write, or read in their place
-    const held = (batch: number) => (this.decodedTokens + (this.isChunked ? reading.meanSteps(batch) : 0)) * this.stepSeconds(batch)
+    const held = (batch: number) => (this.requests.decodedTokens + (this.isChunked ? reading.meanSteps(batch) : 0)) * this.stepSeconds(batch)
       + (aggregated ? batch * reading.meanSeconds(batch) : 0);
     const half = (1 + fullBatch) / 2;
     const full = held(fullBatch);

@@ -37,7 +37,7 @@ export function report(service: Service, prefillInstances: number, decodeInstanc
   const goodput = service.goodput(true);
   service.solve(prefillInstances, decodeInstances);
 
-  const offered = service.spec.workload.requestsPerSecond * form.meanOutputTokens;
+  const offered = service.spec.workload.requestsPerSecond * form.requests.meanOutputTokens;
   // where bursts outrun the slots, figures lie between those of nobody and of everybody waiting for one
   const drawn = (resolved.plant.arrivalScv > 1 ? [0, 1] : [undefined]).map((waiting) => draws(service, offered, waiting));
   const { latencies: least, goodputs: highest, loads, tokens, streams, unstable } = drawn[0];

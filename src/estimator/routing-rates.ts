@@ -61,7 +61,7 @@ export function ratesOf(service: Service): RoutingRates {
     transferSecondsPerToken: 0,
     stepSeconds,
     stepSecondsPerSequence,
-    stallSecondsPerPromptToken: alone.secondsPerToken / form.meanOutputTokens,
+    stallSecondsPerPromptToken: alone.secondsPerToken / form.requests.meanOutputTokens,
   });
   // what the caller of a prompt of no length waits longer for, less what the decode engine is spared; and how that changes with each token.
   const costSeconds = disaggregated.fixedSeconds - aggregated.fixedSeconds - alone.fixedSeconds;

@@ -49,7 +49,7 @@ test('of random fleets the parts make the time, and the largest is the bottlenec
     const { engine } = promptPool(plant);
     const prompt = form.reading.steps.reduce((sum, steps, i) => (
       sum + plant.classes.weights[i] * steps.reduce((seconds, step) => seconds + mixedStepSeconds(plant.model, engine, k, step), 0)), 0);
-    const tokens = form.stepSeconds(batch) * form.decodedTokens / batch;
+    const tokens = form.stepSeconds(batch) * form.requests.decodedTokens / batch;
     for (const { name } of service.stages()) {
       const bottleneck = bottleneckOf(service, name);
       const inEngine = name !== 'kv-transfer' && (name === 'prefill' || plant.decode.wafers === undefined);

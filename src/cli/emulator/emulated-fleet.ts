@@ -27,7 +27,7 @@ export class EmulatedFleet {
     this.service = new Service(spec);
     const { model } = this.service.resolved.plant;
     const tables = this.tablesFor(spec.workload.lengthClasses, MAX_SEQUENCES);
-    this.meanOutputTokens = Math.round(this.service.form.meanOutputTokens);
+    this.meanOutputTokens = Math.round(this.service.form.requests.meanOutputTokens);
     this.prefill = spec.prefill && new EmulatedPrefillPool(tables.prefillEngines);
     this.decode = new EmulatedDecodePool(tables.decodeEngines, tables.slots, (sequences) => tables.stepSeconds[sequences.length]
       + tables.secondsPerKvByte * sequences.reduce((sum, { contextTokens }) => sum + kvReadBytes(model, contextTokens), 0));
