@@ -1,3 +1,4 @@
+export * from './calibration-spec';
 export * from './deployment-spec';
 export * from './estimate';
 export * from './estimator';

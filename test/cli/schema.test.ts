@@ -76,8 +76,8 @@ function typeOf(described: any): string {
 }
 
 const declared = declaredInterfaces(
-  'model/model-spec.ts', 'workload/workload-spec.ts', 'estimator/deployment-spec.ts', 'estimator/estimate.ts',
-  'estimator/planner/fleet-search.ts', 'estimator/simulation/simulation.ts',
+  'model/model-spec.ts', 'workload/workload-spec.ts', 'estimator/calibration-spec.ts', 'estimator/deployment-spec.ts',
+  'estimator/estimate.ts', 'estimator/planner/fleet-search.ts', 'estimator/simulation/simulation.ts',
 );
 
 /** What exists in the schema alone: a convenience of files. */

@@ -8,8 +8,8 @@ import * as trainium3 from './trainium3.json';
 import * as unmeasured from './unmeasured.json';
 import { nearestNames } from '../../nearest';
 import { Problem } from '../../problems';
+import { HeldOutSpec } from '../calibration-spec';
 import { choleskyFactor } from '../cholesky';
-import { HeldOutSpec } from '../deployment-spec';
 import { COEFFICIENT_NAMES, CoefficientName, Coefficients } from '../phases/coefficients';
 import { ModelShape } from '../phases/shapes';
 

@@ -1,7 +1,7 @@
 import { roundedCorrelations } from './calibration';
 import { Fit } from './fit';
 import { MeasuredPool } from './measured-engine';
-import { CalibrationSpec } from '../deployment-spec';
+import { CalibrationSpec } from '../calibration-spec';
 
 /** Significant digits of a coefficient and its spread as they are written. */
 const DIGITS = 4;
