@@ -99,8 +99,7 @@ describe('without rates', () => {
       engine.behaviour = async (response, received) => {
         const end = response.end.bind(response);
         const usage = { prompt_tokens: Math.round(received.text.length / 2) };
-        response.end = ((text: string) => end(JSON.stringify({ ...JSON.parse(text), usage }))) as any;
-        return behaviour(response, received);
+        return behaviour(Object.assign(response, { end: (text: string) => end(JSON.stringify({ ...JSON.parse(text), usage })) }), received);
       };
     }
     const answers = [];
