@@ -343,7 +343,8 @@ export class ClosedForm {
       const fuller = this.step(this.everyoneWaits ? fullBatch : Math.min(seen + z * deviation, fullBatch)) - tokenSeconds;
       const aroundToken = Math.hypot(fuller, z * own, z * Math.sqrt(this.besideVariance) + (z * z - 1) * skewOfToken);
       latencies[TPOT + 1 + q] = latencies[TPOT] + Math.min(q === 0 ? -skewOfToken : aroundToken, room);
-      if (q > 0) {
+      // answers of one token have nothing after the first
+      if (q > 0 && laterSpread > 0) {
         const aroundAnswer = Math.hypot(fuller * laterSpread, z * Math.sqrt(laterVariance) + (z * z - 1) * skewOfAnswer);
         latencies[END_TO_END + 1 + q] = median + Math.hypot(latencies[END_TO_END + 1 + q] - median, Math.min(aroundAnswer, room * laterSpread));
       }
