@@ -96,7 +96,7 @@ export class AnswerLeg {
 async function post({ endpoint, path, headers, body, cancellation, isRepeatable }: Leg, via: string): Promise<EngineResponse | undefined> {
   try {
     // proxies may add to `via`, so that it is not signed.
-    return await endpoint.post(path, { ...headers, via }, body, cancellation, isRepeatable);
+    return await endpoint.post(path, { via, ...headers }, body, cancellation, isRepeatable);
   } catch (e) {
     if (cancellation.reason === undefined && e instanceof ConnectError) {
       return undefined;

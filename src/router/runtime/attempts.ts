@@ -69,7 +69,7 @@ export class Attempts {
         wasRead = endpoint.reads(choice.unreadTokens!);
         exchange.onBegun = wasRead;
       }
-      const status = await this.answerPrepared(exchange, asked, choice, target, { ...leg, body: prepared.body }, prepared);
+      const status = await this.answerPrepared(exchange, asked, choice, target, { body: prepared.body, ...leg }, prepared);
       if (status === undefined) {
         exchange.handoff = undefined;
         endpoint.unreachable();
@@ -119,8 +119,8 @@ export class Attempts {
       return this.answerMeeting(exchange, asked, choice, target, leg, prepared.meeting);
     }
     return prepared.outcome === 'handed_off'
-      ? this.answerHandedOff(exchange, asked, target, { ...leg, fetches: true }, prepared)
-      : this.leg.run(exchange, asked, await signedLeg(exchange, asked, target, { ...leg, isRepeatable: true }));
+      ? this.answerHandedOff(exchange, asked, target, { fetches: true, ...leg }, prepared)
+      : this.leg.run(exchange, asked, await signedLeg(exchange, asked, target, { isRepeatable: true, ...leg }));
   }
 
   /** Lets an engine answer from a KV cache or, if that fails or comes too late for the lease, from the prompt. Resolves as its leg does. */
@@ -135,7 +135,7 @@ export class Attempts {
       }
     });
     try {
-      const status = await this.leg.run(exchange, asked, { ...leg, cancellation });
+      const status = await this.leg.run(exchange, asked, Object.assign({}, leg, { cancellation }));
       if (late && status === 200) {
         exchange.handoffLate = true;
         this.metrics.handoffsLate.inc();
@@ -202,7 +202,7 @@ export class Attempts {
   /** Lets an engine answer from what a prefill engine reads meanwhile. A prefill engine that refuses the request answers it. */
   private async answerIn(exchange: Exchange, asked: EngineRequest, leg: Leg, meeting: Meeting): Promise<number | undefined> {
     try {
-      const status = await this.leg.run(exchange, asked, { ...leg, body: meeting.body, cancellation: meeting.failed });
+      const status = await this.leg.run(exchange, asked, Object.assign({}, leg, { body: meeting.body, cancellation: meeting.failed }));
       if (status === 200) {
         meeting.endpoint.succeeded(performance.now(), exchange.caller.id);
       } else {

@@ -118,7 +118,7 @@ export class Exchange {
 
   /** Sends a whole answer. */
   public async finish({ status, headers, body }: WholeAnswer): Promise<void> {
-    this.answer.start(status, { ...headers, 'content-length': String(body.length) });
+    this.answer.start(status, { 'content-length': String(body.length), ...headers });
     await this.answer.end(body);
     this.code = String(status);
   }

@@ -98,7 +98,7 @@ function bedrockOperation(model: string, operation: string): Operation {
     read: (body, config, headers) => {
       checkServed(model, config.model.servedNames);
       const { request, wire: answered } = call(body, config.model.images, headers);
-      return { request: { ...request, bedrock: { operation, bytes: body } }, wire: answered };
+      return { request: { bedrock: { operation, bytes: body }, ...request }, wire: answered };
     },
   });
   switch (operation) {

@@ -182,7 +182,7 @@ export class RouterServer {
       return;
     }
     const labels = { route: exchange.route, target: exchange.target ?? 'none' };
-    metrics.requests.inc({ ...labels, code: exchange.code });
+    metrics.requests.inc(Object.assign({}, labels, { code: exchange.code }));
     if (exchange.ttftSeconds !== undefined) {
       metrics.ttftSeconds.observe(labels, exchange.ttftSeconds);
     }

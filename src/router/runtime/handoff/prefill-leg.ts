@@ -89,7 +89,7 @@ export class PrefillLeg {
   public async run(
     exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, headers: { readonly [name: string]: string },
   ): Promise<PrefillResult> {
-    const body = bodyForEngine(asked, target.config, { ...ONE_TOKEN, ...kvMember(ASK_FOR_KV_CACHE) });
+    const body = bodyForEngine(asked, target.config, Object.assign({}, ONE_TOKEN, kvMember(ASK_FOR_KV_CACHE)));
     const tried = new Set<Endpoint>();
     const next = () => this.next(exchange, asked, prompt, target, tried);
     for (let endpoint = next(); endpoint !== undefined && endpoint.freeSlots > 0; endpoint = next()) {
@@ -149,12 +149,12 @@ export class PrefillLeg {
   ): Promise<Rendezvous | undefined> {
     if (!kvHandoffOf(config.kvConnector)!.asksBootstrapServer) {
       const room = inRoom(endpoint.url, config.bootstrapPort!);
-      return { reader: { ...WHOLE, ...room }, writer: room };
+      return { reader: Object.assign({}, WHOLE, room), writer: room };
     }
     try {
       const ranks = await this.bootstraps.ranksOf(endpoint, config.bootstrapPort!);
       const { reader, ...others } = underTransferId(endpoint, config.bootstrapPort!, ranks);
-      return { reader: { ...ONE_TOKEN, ...reader }, ...others };
+      return { reader: Object.assign({}, ONE_TOKEN, reader), ...others };
     } catch {
       this.failures.blame(caller.id, asked, 'prefill', endpoint, 'its bootstrap server does not tell of it');
       return undefined;
@@ -168,7 +168,8 @@ export class PrefillLeg {
     const [failed, left] = [exchange.cancellation.part(), exchange.cancellation.part()];
     const keeps = kvHandoffOf(target.config.kvConnector)!.keepsKvCache;
     const read = this.attempt(exchange, asked, target, endpoint, {
-      headers: { ...headers, ...readerHeaders }, prompt, body: bodyForEngine(asked, target.config, reader), cancellation: left, isRepeatable: false,
+      headers: Object.assign({}, headers, readerHeaders), body: bodyForEngine(asked, target.config, reader), prompt, cancellation: left,
+      isRepeatable: false,
     });
     const meeting: Meeting = {
       endpoint,
@@ -208,7 +209,7 @@ export class PrefillLeg {
     let status: number | undefined;
     const askedAt = performance.now();
     try {
-      const response = await endpoint.post(asked.path, { ...headers, accept: 'application/json', ...span?.headers }, body, attempt, isRepeatable);
+      const response = await endpoint.post(asked.path, Object.assign({}, headers, { accept: 'application/json' }, span?.headers), body, attempt, isRepeatable);
       // the lease began when the engine was done, just before its status.
       const answeredAt = performance.now();
       const answer = await readWhole(response, MAX_ANSWER_BYTES);

@@ -223,7 +223,7 @@ export class Endpoint implements EngineState {
   public async post(
     path: string, headers: { readonly [name: string]: string }, body: Body, cancellation: Cancellation, isRepeatable = false,
   ): Promise<EngineResponse> {
-    const question = { method: 'POST', path: `${this.basePath}${path}`, headers: { ...headers, ...this.headers }, body, isRepeatable } as const;
+    const question = { method: 'POST', path: `${this.basePath}${path}`, headers: Object.assign({}, headers, this.headers), body, isRepeatable } as const;
     return ask(this.connections, question, cancellation);
   }
 

@@ -83,7 +83,8 @@ export class Answer {
   /** Sends status and headers. */
   public start(status: number, headers: { readonly [name: string]: string }): void {
     // each class has a writeHead of its own type.
-    (this.response as ServerResponse).writeHead(status, { ...this.headers, ...headers });
+    this.setHeaders(headers);
+    (this.response as ServerResponse).writeHead(status, this.headers);
     if (this.response instanceof ServerResponse) {
       this.isChunked = this.response.chunkedEncoding;
       this.response.chunkedEncoding = false;

@@ -74,13 +74,14 @@ export function bodyForEngine(asked: EngineRequest, config: TargetConfig, others
   const { modelName = model, defaultMaxTokens, protocol } = config;
   const limited = ['max_completion_tokens', 'max_tokens'].some((name) => typeof body[name] === 'number');
   const limit = defaultMaxTokens === undefined || limited ? undefined : LIMITS[path];
-  const changes = {
-    ...(modelName !== model && { model: JSON.stringify(modelName) }),
-    ...(limit !== undefined && { [limit]: String(defaultMaxTokens) }),
-    ...(stream && !asksForUsage(asked) && { [STREAM_OPTIONS]: TELL_USAGE }),
-    ...(protocol === 'cerebras' && withoutSglangs(asked)),
-    ...others,
-  };
+  const changes: MemberChanges = Object.assign(
+    {},
+    modelName !== model && { model: JSON.stringify(modelName) },
+    limit !== undefined && { [limit]: String(defaultMaxTokens) },
+    stream && !asksForUsage(asked) && { [STREAM_OPTIONS]: TELL_USAGE },
+    protocol === 'cerebras' && withoutSglangs(asked),
+    others,
+  );
   if (Object.keys(changes).some((name) => Object.hasOwn(body, name))) {
     return filled(partsWithMembers(bytes, changes), asked);
   }

@@ -71,12 +71,12 @@ function secondsToWait(headers: ResponseHeaders): number {
 
 /** Passes a whole answer on as the caller is spoken to, without what is between the engines. */
 export async function passOn(exchange: Exchange, answer: WholeAnswer): Promise<void> {
-  const { status } = answer;
+  const { status, headers } = answer;
   let body = shownAnswer(answer.body, exchange);
   // a refusal may quote the request, which had the address of a prefill engine in it.
   if (status >= 400 && tellsOfKvParams(body)) {
     ({ body } = OPENAI_WIRE.error(
       new ApiError(status, status < 500 ? 'invalid_request_error' : 'server_error', 'engine_refused', 'the engine refused the request')));
   }
-  await exchange.finish(exchange.wire.whole({ ...answer, body }, exchange));
+  await exchange.finish(exchange.wire.whole({ status, headers, body }, exchange));
 }

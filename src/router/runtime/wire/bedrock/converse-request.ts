@@ -47,13 +47,13 @@ function translated(given: Buffer | string, longTexts: LongTexts | undefined, mo
   const exact = new ExactJson();
   const request = problems.object(exact.object(given), '', FIELDS);
   const messages = chatMessages(request, '', images, exact, problems);
-  const own = {
-    ...inference(request.inferenceConfig, problems),
-    ...tools(request.toolConfig, 'toolConfig', problems),
-    ...outputFormat(request.outputConfig, exact, problems),
-  };
+  const own: Fields = Object.assign(
+    inference(request.inferenceConfig, problems),
+    tools(request.toolConfig, 'toolConfig', problems),
+    outputFormat(request.outputConfig, exact, problems),
+  );
   const serviceTier = only(request.serviceTier, 'serviceTier', 'type', ['priority', 'default', 'flex'], problems);
-  const extra = extraFields(request.additionalModelRequestFields, 'additionalModelRequestFields', { ...own, service_tier: serviceTier }, problems);
+  const extra = extraFields(request.additionalModelRequestFields, 'additionalModelRequestFields', { service_tier: serviceTier, ...own }, problems);
   const body = {
     model,
     messages,

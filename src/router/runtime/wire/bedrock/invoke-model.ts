@@ -69,7 +69,7 @@ function chatRequest(given: Buffer, parsed: Fields, model: string, stream: boole
   const { bytes: text, body: { model: named, stream: asked, stream_options: ignored, ...fields } } = asEnginesTakeIt(given, parsed);
   const options = stream ? { include_usage: true } : undefined;
   const bytes = withMembers(text, { model: JSON.stringify(model), stream: String(stream), stream_options: options && JSON.stringify(options) });
-  return { path: '/v1/chat/completions', model, stream, bytes, body: { ...fields, model, stream, ...(options && { stream_options: options }) } };
+  return { path: '/v1/chat/completions', model, stream, bytes, body: { model, stream, ...fields, ...(options && { stream_options: options }) } };
 }
 
 function promptRequest(given: Fields, model: string, stream: boolean): EngineRequest {

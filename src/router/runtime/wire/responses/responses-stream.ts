@@ -74,7 +74,7 @@ export class ResponsesStream extends CompletionStream {
     }
     if (input !== '') {
       item.text += input;
-      this.tell('response.function_call_arguments.delta', { ...this.place(item), delta: input });
+      this.tell('response.function_call_arguments.delta', Object.assign(this.place(item), { delta: input }));
     }
   }
 
@@ -121,7 +121,7 @@ export class ResponsesStream extends CompletionStream {
     if (writing !== undefined && pending !== '') {
       this.pending = '';
       writing.text += pending;
-      this.tell(`${textEvent(writing)}.delta`, { ...this.place(writing), content_index: 0, delta: pending, ...logprobsOf(writing) });
+      this.tell(`${textEvent(writing)}.delta`, Object.assign(this.place(writing), { content_index: 0, delta: pending }, logprobsOf(writing)));
     }
   }
 
