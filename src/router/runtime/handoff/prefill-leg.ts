@@ -168,7 +168,10 @@ export class PrefillLeg {
     const [failed, left] = [exchange.cancellation.part(), exchange.cancellation.part()];
     const keeps = kvHandoffOf(target.config.kvConnector)!.keepsKvCache;
     const read = this.attempt(exchange, asked, target, endpoint, {
-      headers: Object.assign({}, headers, readerHeaders), body: bodyForEngine(asked, target.config, reader), prompt, cancellation: left,
+      headers: Object.assign({}, headers, readerHeaders),
+      body: bodyForEngine(asked, target.config, reader),
+      prompt,
+      cancellation: left,
       isRepeatable: false,
     });
     const meeting: Meeting = {
