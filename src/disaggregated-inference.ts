@@ -6,7 +6,7 @@ import { EstimateAnnotation } from './annotation';
 import { BedrockModel, BedrockTarget, IInferenceTarget } from './decode';
 import { dnsLabel } from './dns-label';
 import { CalibrationSpec, DeploymentSpec, FleetPlanner, HeadroomSpec, LinkSpec } from './estimator';
-import { specProblems } from './estimator/spec-check';
+import { DEPLOYMENT_SCHEMA, specProblems } from './estimator/spec-check';
 import { ITrainiumFleet, ModelArtifacts, TrainiumServingProps } from './fleet';
 import { ModelArchitecture } from './model';
 import { EfaPlacementGroup } from './network';
@@ -18,7 +18,6 @@ import { InferenceRules } from './validation';
 import { ObjectiveSpec, Workload } from './workload';
 
 /** The version of the spec that the estimator is given. */
-const SPEC_SCHEMA = 'cdk-disaggregated-inference/deployment-spec/v1';
 
 /**
  * What a service promises: each given latency holds at the percentile.
@@ -250,7 +249,7 @@ export class DisaggregatedInference extends Construct implements ec2.IConnectabl
 function deploymentSpec(props: DisaggregatedInferenceProps, path: string): DeploymentSpec | undefined {
   const decode = props.decode._decodeSpec(props.model, props.prefill === undefined, `${path}/Decode`);
   return decode && {
-    schema: SPEC_SCHEMA,
+    schema: DEPLOYMENT_SCHEMA,
     name: path,
     model: props.model.toSpec(),
     workload: props.workload.toSpec(),

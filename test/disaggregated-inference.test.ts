@@ -186,11 +186,10 @@ describe('counts that are given', () => {
 describe('fails', () => {
   test('with every problem at once', () => {
     const { stack, props } = fixture();
-    const { artifacts, ...rest } = props;
-    expect(artifacts).toBeDefined();
     const elsewhere = Purchase.capacityBlock({ reservationId: 'cr-0123456789abcdef1', availabilityZone: 'us-east-2c' });
     expect(rulesOf(() => new DisaggregatedInference(stack, 'Chat', {
-      ...rest,
+      ...props,
+      artifacts: undefined,
       prefill: Prefill.trainium({ instanceType: NeuronInstanceType.TRN2_48XLARGE, purchase: Purchase.onDemand() }),
       decode: Decode.trainium({ instanceType: NeuronInstanceType.TRN1_2XLARGE, purchase: elsewhere }),
     }))).toEqual(['PurchaseOptionUnavailable', 'PurchaseOptionUnavailable', 'EngineImageMissing', 'FleetWithoutEfa', 'ArtifactsMissing']);

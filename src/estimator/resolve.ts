@@ -22,7 +22,7 @@ const VLLM_BLOCK_TOKENS = 16;
 const NEURON_BLOCK_TOKENS = 32;
 /** Activations and compiled graphs, in bytes per rank: an assumption, on the large side for one prompt at a time. */
 const RESERVE_BYTES_PER_RANK = 0.5e9;
-/** Share of a wafer's memory for weights: 70B parameters of 2 bytes fit on four CS-3. */
+/** Share of a wafer's memory for weights: the 70.6e9 parameters of 2 bytes that Cerebras serves on four CS-3 are 35.3 of 44 GB each, rounded up. */
 const WAFER_WEIGHT_SHARE = 0.82;
 /** Share of a wafer's memory for weights and KV cache together: an assumption. */
 const WAFER_USABLE_SHARE = 0.95;

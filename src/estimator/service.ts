@@ -7,7 +7,7 @@ import { bearsOn } from './phases/bearing';
 import { CoefficientName, Coefficients } from './phases/coefficients';
 import { promptPool } from './plant';
 import { Resolved, ResolvedPool, resolve } from './resolve';
-import { unstable } from './shortfall';
+import { StageLoad, unstable } from './shortfall';
 import { checkSpec } from './spec-check';
 import { DRAWS } from './uncertainty';
 
@@ -24,14 +24,6 @@ export interface Promised {
 export interface Counts {
   readonly prefill: number;
   readonly decode: number;
-}
-
-/** Stages and their instances at the counts solved for last. */
-export interface StageLoad {
-  readonly name: string;
-  readonly load: number;
-  readonly instances: number;
-  readonly hardware: string;
 }
 
 /** Of every step, whether it reads or writes. */
@@ -254,7 +246,7 @@ export class Service {
   /** Why the fleet that was solved for is not enough, or is not known to be; undefined if it is. */
   public shortcoming(): Refusal | undefined {
     if (!this.form.stable) {
-      return unstable(this);
+      return unstable(this.stages(), this.resolved);
     }
     const miss = this.promises.find((promise) => this.form.latencies[promise.index] > promise.seconds);
     if (miss !== undefined) {

@@ -2,16 +2,23 @@ import { fill } from './calibration/calibration';
 import { PoolShortfall, Refusal } from './estimate';
 import { Coefficients } from './phases/coefficients';
 import { linkRates } from './phases/kv-transfer';
-import { Service, StageLoad } from './service';
+import { Resolved } from './resolve';
 
 /** A load that is a whole number but for the last digits is one. */
 const ROUNDING = 1e-12;
 
+/** A stage, and its instances at the counts that were solved for. */
+export interface StageLoad {
+  readonly name: string;
+  readonly load: number;
+  readonly instances: number;
+  readonly hardware: string;
+}
+
 /** That a service has no steady state at the counts and the rate that it was solved for last, and by how many instances it falls short. */
-export function unstable(service: Service): Refusal {
-  const stages = service.stages();
+export function unstable(stages: readonly StageLoad[], resolved: Resolved): Refusal {
   const worst = stages.reduce((most, stage) => (stage.load > most.load ? stage : most));
-  const shortfalls = shortfallsOf(service, stages);
+  const shortfalls = shortfallsOf(stages, resolved);
   const instances = shortfallText(shortfalls);
   return {
     kind: 'unstable',
@@ -31,7 +38,7 @@ function shortfallText(shortfalls: readonly PoolShortfall[]): string {
 }
 
 /** Loads are inverse to counts, so those that bring every one below 1 are known. */
-function shortfallsOf({ resolved }: Service, stages: readonly StageLoad[]): PoolShortfall[] {
+function shortfallsOf(stages: readonly StageLoad[], resolved: Resolved): PoolShortfall[] {
   const { plant } = resolved;
   const pools = stages.filter(({ name }) => name !== 'kv-transfer');
   const link = stages.find(({ name }) => name === 'kv-transfer');

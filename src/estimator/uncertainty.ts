@@ -1,3 +1,5 @@
+import { Range } from './estimate';
+
 /** Draws of the uncertainty analysis. */
 export const DRAWS = 64;
 
@@ -27,26 +29,19 @@ export function latinHypercube(dimensions: number, first = 0): Float64Array[] {
   });
 }
 
-/** A figure with the ends of its 80 % interval. */
-export interface Interval {
-  readonly value: number;
-  readonly low: number;
-  readonly high: number;
-}
-
 /**
  * The 80 % interval of the draws, which contains the centre. Sorts `draws`.
  *
  * @param relativeSigma what such figures are off by whatever the coefficients are, as a standard deviation of the logarithm: it widens the interval as what is
  * independent does.
  */
-export function interval(centre: number, draws: Float64Array, relativeSigma = 0): Interval {
+export function interval(centre: number, draws: Float64Array, relativeSigma = 0): Range {
   draws.sort();
   return widened({ value: centre, low: Math.min(centre, quantile(draws, TAIL)), high: Math.max(centre, quantile(draws, 1 - TAIL)) }, relativeSigma);
 }
 
 /** An interval with what figures are off by besides, as a standard deviation of the logarithm. */
-export function widened({ value, low, high }: Interval, relativeSigma: number): Interval {
+export function widened({ value, low, high }: Range, relativeSigma: number): Range {
   if (relativeSigma === 0 || value === 0) {
     return { value, low, high };
   }

@@ -26,8 +26,8 @@ export function vendorClaims({ spec, resolved, form }: Service, streams: Float64
   const io = Hardware.wafer(spec.decode.hardware)!.ioBytesPerSecondPerWafer / GB;
   const { value, relativeSigma } = resolved.decode.set.coefficients.waferIngestUtilisation;
   const ingest = interval(io * value, new Float64Array(DRAWS).fill(io * value), relativeSigma);
-  const claim = (figure: string, claimed: Figure, scale = 1): Pick<VendorClaim, 'figure' | 'claimed' | 'source'> => (
-    { figure, ...claimed.value !== null && { claimed: optionalFigure(claimed)! / scale }, source: claimed.source });
+  const claim = (figure: string, claimed: Figure): Pick<VendorClaim, 'figure' | 'claimed' | 'source'> => (
+    { figure, ...claimed.value !== null && { claimed: optionalFigure(claimed)! }, source: claimed.source });
   return [
     {
       ...claim(`output tokens per second of one stream of ${id}`, claims.outputTokensPerSecondPerUser[id] ?? UNTOLD),
@@ -40,7 +40,7 @@ export function vendorClaims({ spec, resolved, form }: Service, streams: Float64
       input: 'decode.maxConcurrentSequences',
     },
     {
-      ...claim('GB of KV cache per second into a wafer', claims.kvIngest, GB),
+      ...claim('GB of KV cache per second into a wafer', claims.kvIngest),
       estimated: { ...ingest, high: Math.min(io, ingest.high) },
       input: 'calibration.decode.waferIngestUtilisation',
     },

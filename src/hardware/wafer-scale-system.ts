@@ -1,10 +1,9 @@
 import * as data from './data/wafer-scale-systems.json';
-import { Figure, optionalFigure, requiredFigure, sourcesOf } from './figure';
+import { Figure, requiredFigure, sourcesOf } from './figure';
 
 interface WaferData {
   readonly wafersPerSystem: Figure;
   readonly sramPerWafer: Figure;
-  readonly usableWeightPerWafer?: Figure;
   readonly ioPerWafer: Figure;
   readonly ioLatency: Figure;
   readonly powerPerWafer: Figure;
@@ -36,13 +35,6 @@ export class WaferScaleSystem {
   /** On-wafer memory for weights, KV cache and buffers, in bytes per wafer. */
   public readonly sramBytesPerWafer: number;
 
-  /**
-   * Weights that one wafer holds beside KV cache and activations, in bytes per wafer; derived from 70B parameters of 2 bytes on four CS-3.
-   *
-   * @default - unknown
-   */
-  public readonly usableWeightBytesPerWafer?: number;
-
   /** External I/O of one wafer in one direction, in bytes per second: the most that a KV cache can enter at. */
   public readonly ioBytesPerSecondPerWafer: number;
 
@@ -60,12 +52,9 @@ export class WaferScaleSystem {
     this.name = name;
     this.wafersPerSystem = requiredFigure(entry.wafersPerSystem);
     this.sramBytesPerWafer = requiredFigure(entry.sramPerWafer);
-    this.usableWeightBytesPerWafer = optionalFigure(entry.usableWeightPerWafer);
     this.ioBytesPerSecondPerWafer = requiredFigure(entry.ioPerWafer);
     this.ioLatencySeconds = requiredFigure(entry.ioLatency);
     this.powerWatts = requiredFigure(entry.powerPerWafer) * this.wafersPerSystem;
-    this.source = sourcesOf([
-      entry.wafersPerSystem, entry.sramPerWafer, entry.usableWeightPerWafer, entry.ioPerWafer, entry.ioLatency, entry.powerPerWafer,
-    ]);
+    this.source = sourcesOf([entry.wafersPerSystem, entry.sramPerWafer, entry.ioPerWafer, entry.ioLatency, entry.powerPerWafer]);
   }
 }

@@ -88,9 +88,6 @@ export interface RoutingPolicy {
   readonly bedrock?: PathExpectation;
 }
 
-/** Length of a prompt from which on a hand-off is preferred where the estimator says nothing: the default of `routing.minPromptTokens` of the router. */
-export const DEFAULT_MIN_PROMPT_TOKENS = 512;
-
 // made once: a decision allocates nothing.
 const decision = (path: Path, reason: Reason): Decision => Object.freeze({ path, reason });
 const LONG_PROMPT = decision('disaggregated', 'long_prompt');

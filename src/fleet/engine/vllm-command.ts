@@ -82,7 +82,7 @@ export function serveCommand(setup: EngineSetup): string[] {
 }
 
 /** The engine's environment, without the address that is known on the instance only. */
-export function engineEnvironment(setup: EngineSetup): { [name: string]: string } {
+function engineEnvironment(setup: EngineSetup): { [name: string]: string } {
   const transfers = kvConnector(setup.role, setup.model) !== undefined;
   return {
     HOME: CACHE_DIRECTORY,

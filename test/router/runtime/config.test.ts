@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { configOf } from './harness';
 import { ProblemsError } from '../../../src/problems';
 import { loadRouterConfig, parseRouterConfig, ROUTER_CONFIG_SCHEMA, startRouter } from '../../../src/router/runtime';
-import { DEFAULT_MIN_PROMPT_TOKENS, DEFAULT_PREFIX_LOAD_FACTOR } from '../../../src/routing';
+import { DEFAULT_PREFIX_LOAD_FACTOR } from '../../../src/routing';
 
 const TARGET = { name: 'decode', role: 'decode', protocol: 'openai', url: 'http://10.0.0.1:8000' };
 const problemsOf = (config: unknown, env: { [name: string]: string } = { KEYS: 'k' }) => {
@@ -25,7 +25,7 @@ test('every default is filled in', () => {
     model: { id: 'm', servedNames: ['m'], images: false },
     port: 8080,
     targets: [{ ...TARGET, maxInFlight: 256, prefixLoadFactor: DEFAULT_PREFIX_LOAD_FACTOR }],
-    routing: { minPromptTokens: DEFAULT_MIN_PROMPT_TOKENS, bytesPerToken: 4 },
+    routing: { minPromptTokens: 512, bytesPerToken: 4 },
     limits: {
       maxBodyBytes: 26214400,
       maxBodyValues: 500000,
