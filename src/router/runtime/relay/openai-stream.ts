@@ -53,8 +53,8 @@ export class OpenAiEngineStream extends EngineStream {
   /** The bytes to pass on: nothing until the answer begins, then everything up to and with `[DONE]`. */
   public read(chunk: Buffer): Buffer {
     let rest = chunk;
-    // until the answer has begun, and to the end of an event that was cut, event by event.
-    while (rest.length > 0 && !(this.begun && this.splitter.isBetweenEvents)) {
+    // until the answer has begun and shown what its events are like, and to the end of an event that was cut, event by event.
+    while (rest.length > 0 && !(this.begun && this.form.isSettled && this.splitter.isBetweenEvents)) {
       const at = rest.indexOf(BLANK_LINE);
       const end = at === -1 ? rest.length : at + BLANK_LINE.length;
       this.readEvents(rest.subarray(0, end));
@@ -171,7 +171,7 @@ export class OpenAiEngineStream extends EngineStream {
     const mayShowHandoff = meaning.promptTokens !== undefined || data.includes('kv_transfer_params');
     const shown = mayShowHandoff ? shownAnswer(Buffer.from(data), this.exchange).toString('utf8') : data;
     this.caller.event(shown === data ? bytes : Buffer.from(`data: ${shown.replace(/\n/g, '\ndata: ')}\n\n`), shown);
-    if (this.begun && this.readsText) {
+    if (this.begun) {
       this.form.learn(`data: ${shown}\n\n`);
     }
   }

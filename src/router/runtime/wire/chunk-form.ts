@@ -21,6 +21,14 @@ export interface Events {
   readonly length: number;
 }
 
+/** Events that may say nothing but text. */
+interface Alike extends Events {
+  /** What is between the beginning of the first one and the end of the last one. */
+  readonly told: string;
+  /** The same without what is between one and the next. */
+  readonly joined: string;
+}
+
 /** What they say. */
 export interface TextOfEvents extends Events {
   readonly text: string;
@@ -38,8 +46,18 @@ export class ChunkForm {
   private after = '';
   private vainLessons = 0;
 
+  /** Whether there is nothing to be learnt any more, or nothing that could be. */
+  public get isSettled(): boolean {
+    return this.before !== '' || this.vainLessons >= MOST_LESSONS;
+  }
+
   /** The first events, as far as they have this form, and are JSON therefore. */
   public match(events: string): Events {
+    const alike = this.alike(events);
+    return alike !== undefined && !NOT_PLAIN.test(alike.joined) ? alike : this.matchEach(events);
+  }
+
+  private matchEach(events: string): Events {
     let length = 0;
     let matched = 0;
     for (let at = events.indexOf('\n'); at !== -1 && this.fits(events, length, at + BLANK_LINE.length); at = events.indexOf('\n', length)) {
@@ -60,6 +78,17 @@ export class ChunkForm {
 
   /** The text of the first events, as far as they have this form; undefined if they have to be read one by one. */
   public read(events: string): TextOfEvents | undefined {
+    const alike = this.alike(events);
+    if (alike === undefined) {
+      return undefined;
+    }
+    const { told, joined } = alike;
+    const text = NOT_PLAIN.test(joined) ? textOf(told.split(this.after + this.before)) : joined;
+    return text === undefined ? undefined : { text, events: alike.events, length: alike.length };
+  }
+
+  /** The first events, as far as they may have this form: had one of them anything else to say, there would be quotes left in what is between. */
+  private alike(events: string): Alike | undefined {
     const { before, after } = this;
     if (before === '' || !events.startsWith(before)) {
       return undefined;
@@ -72,9 +101,7 @@ export class ChunkForm {
     }
     const told = events.slice(before.length, end);
     const joined = told.replaceAll(between, '');
-    // had one of them anything else to say, there would be quotes left.
-    const text = NOT_PLAIN.test(joined) ? textOf(told.split(between)) : joined;
-    return text === undefined ? undefined : { text, events: 1 + (told.length - joined.length) / between.length, length: end + after.length };
+    return { told, joined, events: 1 + (told.length - joined.length) / between.length, length: end + after.length };
   }
 
   /** Learns from an event that `read` is to know others by. */
