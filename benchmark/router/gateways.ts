@@ -44,7 +44,7 @@ export function ours(name: string, targets: (engineUrl: string) => object[], rou
     name,
     ready: '/readyz',
     command: (port, engineUrl) => ({
-      argv: [process.execPath, join(__dirname, '..', '..', 'assets', 'router', 'index.js')],
+      argv: [process.execPath, ...routersArguments()],
       env: {
         KEYS: KEY,
         ROUTER_CONFIG: JSON.stringify({
@@ -59,6 +59,14 @@ export function ours(name: string, targets: (engineUrl: string) => object[], rou
       },
     }),
   };
+}
+
+/** What Node is given where the router ships, as its container starts it. */
+function routersArguments(): string[] {
+  const folder = join(__dirname, '..', '..', 'assets', 'router');
+  const [, command] = /^CMD (.+)$/m.exec(readFileSync(join(folder, 'Dockerfile'), 'utf8'))!;
+  const given: string[] = JSON.parse(command).slice(1);
+  return [...given.slice(0, -1), join(folder, given.at(-1)!)];
 }
 
 /** The peers that are installed in Python environments, a folder each, and those that are not. */

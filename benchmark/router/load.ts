@@ -11,6 +11,8 @@ export const EVENTS_A_WRITE = 10;
 const IN_FLIGHT = 64;
 /** Connections that an open loop may come to need. */
 const MOST_CONNECTIONS = 512;
+/** In which an open loop makes its connections: not counted. */
+const START_SECONDS = 1;
 /** Ticks every tenth of a millisecond: with a timer, which knows whole ones, some requests would come at once. */
 const TICKER = `
   const { parentPort } = require('node:worker_threads');
@@ -135,18 +137,22 @@ export async function closedLoop({ port, bytes }: Ask, seconds: number): Promise
   return outcome(times, (performance.now() - start) / 1000);
 }
 
-/** So many requests a second, evenly spaced, whatever becomes of those before; undefined if they are not held. */
+/** So many requests a second, evenly spaced, whatever becomes of those before, of which the first second is not counted; undefined if they are not held. */
 export async function openLoop({ port, bytes }: Ask, perSecond: number, seconds: number): Promise<Outcome | undefined> {
   const idle: Connection[] = [];
   const all: Connection[] = [];
   const waiting: number[] = [];
   const times: number[] = [];
-  const total = perSecond * seconds;
+  const total = perSecond * (START_SECONDS + seconds);
+  let answered = 0;
   let due = 0;
   let failure: Error | undefined;
   const send = (connection: Connection, at: number) => connection.ask(bytes, (error) => {
     failure ??= error;
-    times.push(performance.now() - at);
+    answered++;
+    if (at >= start + START_SECONDS * 1000) {
+      times.push(performance.now() - at);
+    }
     const next = waiting.shift();
     if (next === undefined) {
       idle.push(connection);
@@ -175,14 +181,14 @@ export async function openLoop({ port, bytes }: Ask, perSecond: number, seconds:
   await new Promise<void>((resolve) => ticker.on('message', () => {
     const now = performance.now();
     sendDue(now);
-    if (times.length >= total || failure !== undefined || now - start > seconds * 1000 + 2000) {
+    if (answered >= total || failure !== undefined || now - start > (START_SECONDS + seconds) * 1000 + 2000) {
       resolve();
     }
   }));
-  const elapsedSeconds = (performance.now() - start) / 1000;
+  const elapsedSeconds = (performance.now() - start) / 1000 - START_SECONDS;
   await ticker.terminate();
   all.forEach((connection) => connection.close());
-  return failure !== undefined || times.length < total || elapsedSeconds > seconds * 1.05 + 0.1 ? undefined : outcome(times, elapsedSeconds);
+  return failure !== undefined || answered < total || elapsedSeconds > seconds * 1.05 + 0.1 ? undefined : outcome(times, elapsedSeconds);
 }
 
 function outcome(times: number[], seconds: number): Outcome {
