@@ -64,6 +64,14 @@ export const FAULTS: readonly Fault[] = [
     ],
   },
   {
+    fault: 'an engine has too much to do, as it says (429, 503)',
+    caller: 'the answer of another that has room, from a KV cache of its own; the refusal where none has',
+    shownBy: [
+      runtime('busy-engines', 'a request that an engine has no room for is answered by one that has: status %d, stream %p'),
+      runtime('busy-engines', 'a hand-off to engines that have no room is made anew with another decode engine, which gets a KV cache of its own, stream %p'),
+    ],
+  },
+  {
     fault: 'sockets are half open: an engine\'s host has vanished, a caller has ended its sending side',
     caller: '502 once the engine answers no probe; who only ended its sending side has what the router answers itself',
     shownBy: [

@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import { Cancellation } from './cancellation';
 import { LimitsConfig } from './config';
 import { Exchange } from './exchange';
@@ -11,8 +12,9 @@ import { Endpoint } from './targets/endpoint';
 import { engineErrorOf, EngineResponse } from './targets/engine-response';
 import { Target } from './targets/target';
 import { Body, ConnectError } from './upstream/connection';
-import { EngineError } from './wire/api-error';
+import { EngineError, TOO_BUSY } from './wire/api-error';
 import { asksForUsage, EngineRequest } from './wire/engine-request';
+import { busySeconds } from './wire/whole-answer';
 
 /** What one engine is asked. */
 export interface Leg {
@@ -30,6 +32,18 @@ export interface Leg {
   readonly isSigned?: boolean;
   /** Whether it answers as Bedrock does, to a caller that asked as Bedrock is asked. */
   readonly inBedrocksFormat?: boolean;
+  /** Whether the request goes to another engine, which has room, as this one says that it has too much to do; it never does by default. */
+  readonly goElsewhere?: () => boolean;
+}
+
+/** An engine says that it has too much to do, and another is asked, which has room. The caller was told nothing. */
+export class EngineBusy extends Error {
+  public readonly status: number;
+
+  constructor(status: number) {
+    super(`the engine has too much to do: status ${status}`);
+    this.status = status;
+  }
 }
 
 /**
@@ -48,7 +62,7 @@ export class AnswerLeg {
     this.handoff = handoff;
   }
 
-  /** Lets an engine answer. Resolves to its status once the caller has all of it, to undefined if no connection could be made. */
+  /** Lets an engine answer. Resolves to its status once the caller has all of it, to undefined if no connection could be made; rejects with EngineBusy if another is to be asked. */
   public async run(exchange: Exchange, asked: EngineRequest, leg: Leg): Promise<number | undefined> {
     const span = exchange.trace?.leg('decode', leg.endpoint.url);
     let status: number | undefined;
@@ -56,6 +70,9 @@ export class AnswerLeg {
       // what is signed stays as it is.
       status = await this.send(exchange, asked, span === undefined || leg.isSigned ? leg : { ...leg, headers: { ...leg.headers, ...span.headers } });
       return status;
+    } catch (e) {
+      status = e instanceof EngineBusy ? e.status : undefined;
+      throw e;
     } finally {
       span?.end(exchange.code === 'stream_error' ? undefined : status);
     }
@@ -78,6 +95,13 @@ export class AnswerLeg {
       if (exchange.handoff === 'handed_off' && response.status >= 500) {
         await response.discard();
         throw new EngineError(502, 'engine_failed', `the engine answers a hand-off with status ${status}`);
+      }
+      if (TOO_BUSY.has(response.status)) {
+        leg.endpoint.busy(performance.now(), busySeconds(response));
+        if (leg.goElsewhere?.()) {
+          await response.discard();
+          throw new EngineBusy(response.status);
+        }
       }
       if (silence !== undefined && status === 200) {
         const stream = leg.inBedrocksFormat ? new BedrockEngineStream(exchange, response) : new OpenAiEngineStream(exchange, asksForUsage(asked));

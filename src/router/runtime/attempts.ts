@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
-import { AnswerLeg, Leg, signedLeg } from './answer-leg';
+import { AnswerLeg, EngineBusy, Leg, signedLeg } from './answer-leg';
 import { LimitsConfig } from './config';
 import { Exchange } from './exchange';
 import { Handoff, HandoffOutcome, Prepared } from './handoff/handoff';
@@ -41,10 +41,21 @@ export class Attempts {
     this.failures = failures;
   }
 
-  /** Lets one endpoint answer, and gives its slot back. Resolves to false if no connection could be made. */
-  public async make(exchange: Exchange, asked: EngineRequest, choice: Choice, { target, endpoint }: NonNullable<Choice['by']>): Promise<boolean> {
+  /**
+   * Lets one endpoint answer, and gives its slot back. Resolves to false if no connection could be made, or if it has too much to do and the request goes
+   * elsewhere: what a prefill engine has read for it is then given up, and read anew for the next.
+   *
+   * @param exchange for whom.
+   * @param asked what was asked.
+   * @param choice the path.
+   * @param by who answers.
+   * @param goElsewhere asked once if it has too much to do: whether another is to be asked.
+   */
+  public async make(
+    exchange: Exchange, asked: EngineRequest, choice: Choice, { target, endpoint }: NonNullable<Choice['by']>, goElsewhere: () => boolean,
+  ): Promise<boolean> {
     const { name } = target.config;
-    const leg = { endpoint, path: asked.path, headers: headersForEngines(exchange, asked.stream), cancellation: exchange.cancellation };
+    const leg = { endpoint, path: asked.path, headers: headersForEngines(exchange, asked.stream), cancellation: exchange.cancellation, goElsewhere };
     let prepared: Prepared | undefined;
     let wasRead = () => {};
     this.metrics.inFlight.inc({ target: name });
@@ -84,6 +95,13 @@ export class Attempts {
       }
       return true;
     } catch (e) {
+      if (e instanceof EngineBusy) {
+        exchange.handoff = undefined;
+        if (e.status >= 500) {
+          this.failures.blame(exchange.caller.id, asked, 'answer', endpoint, `status ${e.status}`);
+        }
+        return false;
+      }
       if (prepared !== undefined && prepared.refusal === undefined) {
         exchange.target = name;
         exchange.endpoint = endpoint.url;
@@ -157,7 +175,8 @@ export class Attempts {
     exchange.cachedTokens = undefined;
     exchange.tellRoute();
     // another id, as the engine may not have forgotten the request yet.
-    const again = { ...leg, fetches: false, headers: headersForEngines(exchange, asked.stream), body: bodyForEngine(asked, target.config) };
+    const headers = headersForEngines(exchange, asked.stream);
+    const again = { ...leg, fetches: false, goElsewhere: undefined, headers, body: bodyForEngine(asked, target.config) };
     const status = await this.leg.run(exchange, asked, again);
     if (status === undefined) {
       // it had accepted the request, which may be what it died of: no other engine is to have it.
@@ -191,7 +210,7 @@ export class Attempts {
     }
     const headers = headersForEngines(exchange, asked.stream);
     const next = await this.handoff.meet(exchange, asked, prompt, target, headers, failed);
-    const status = await this.answerIn(exchange, asked, { ...leg, headers }, next!);
+    const status = await this.answerIn(exchange, asked, { ...leg, headers, goElsewhere: undefined }, next!);
     if (status === undefined) {
       leg.endpoint.unreachable();
       throw new EngineError(502, 'engine_failed', 'the engine failed a hand-off and can no longer be reached');
@@ -214,6 +233,9 @@ export class Attempts {
       return status;
     } catch (e) {
       await meeting.leave();
+      if (meeting.isKept && e instanceof EngineBusy) {
+        this.handoff.drop();
+      }
       if (meeting.refusal === undefined || !mayBeAskedAgain(exchange, e)) {
         throw e;
       }

@@ -20,8 +20,8 @@ import { EngineRequest } from './wire/engine-request';
 export type ReadRequest = (config: RouterConfig) => EngineRequest;
 
 /**
- * Forwards requests to engines: within each caller's limits, to one engine after the other until one can be reached. At most one ever accepts a request to
- * answer it.
+ * Forwards requests to engines: within each caller's limits, to one engine after the other until one can be reached and has room. At most one ever accepts a
+ * request to answer it.
  */
 export class Forwarder {
   private readonly config: RouterConfig;
@@ -93,7 +93,7 @@ export class Forwarder {
     }
   }
 
-  /** Lets engines answer, one after the other until one can be reached, or until another forwarder is to go on. */
+  /** Lets engines answer, one after the other until one can be reached and has room, or until another forwarder is to go on. */
   private async forwardRead(exchange: Exchange, read: ReadRequest, routed: Routed, tried: Set<Endpoint>): Promise<void> {
     while (this.successor === undefined) {
       const choice = await this.admission.admit(exchange, routed, tried);
@@ -104,22 +104,34 @@ export class Forwarder {
       if (choice.by === undefined) {
         throw noEngine();
       }
-      tried.add(choice.by.endpoint);
-      if (await this.attempts.make(exchange, routed.asked, choice, choice.by)) {
+      let isElsewhere = false;
+      const goElsewhere = () => (isElsewhere = this.paths.hasRoom(routed, tried) && this.mayRetry());
+      if (await this.attempts.make(exchange, routed.asked, choice, choice.by, goElsewhere)) {
         this.paths.learn(exchange, routed, choice);
         if (exchange.handoff !== 'handed_off') {
           this.metrics.tellPrompt(exchange.target!, exchange.promptTokens, exchange.cachedTokens);
         }
         return;
       }
-      if (!this.retries.withdraw(performance.now())) {
-        this.metrics.throttled.inc({ reason: 'retry_budget' });
-        throw noEngine();
+      if (!isElsewhere) {
+        tried.add(choice.by.endpoint);
+        if (!this.mayRetry()) {
+          throw noEngine();
+        }
       }
     }
     // what was served may be no longer, or be another model now.
     const { paths, config } = this.successor!;
     await this.successor!.forwardRead(exchange, read, paths.read(exchange, read(config)), tried);
+  }
+
+  /** Takes a retry; the metrics tell where there is none. */
+  private mayRetry(): boolean {
+    const may = this.retries.withdraw(performance.now());
+    if (!may) {
+      this.metrics.throttled.inc({ reason: 'retry_budget' });
+    }
+    return may;
   }
 
   /** Rejects with ApiError if the caller has asked for too much lately. */

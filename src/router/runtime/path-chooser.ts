@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import { isDeepStrictEqual } from 'node:util';
 import { RouterConfig } from './config';
 import { Exchange } from './exchange';
@@ -31,6 +32,8 @@ interface Wanted {
   readonly notToRead: ReadonlySet<Endpoint>;
   /** Whether none is to answer whose last requests failed. */
   readonly isReliable: boolean;
+  /** Whether those that have said that they have too much to do count as full. */
+  readonly sparesBusy: boolean;
 }
 
 /** The engines of each path, and which path it is. */
@@ -146,14 +149,11 @@ export class PathChooser {
    * @param tried engines that it could not reach: they are to answer only if no other can.
    */
   public choose(routed: Routed, tried: ReadonlySet<Endpoint>): Choice {
-    const { prompt, promptTokens, caller, asked } = routed;
-    const [failed, unread] = [this.failures.enginesOf(caller, asked, 'answer'), this.failures.enginesOf(caller, asked, 'prefill')];
-    const notToAnswer = failed.size === 0 ? tried : new Set([...tried, ...failed]);
-    let decided = this.decide(routed, { notToAnswer, notToRead: unread, isReliable: true });
-    for (const isReliable of failed.size + unread.size === 0 ? [false] : [true, false]) {
-      if (decided.decision.reason === 'nothing_available') {
-        decided = this.decide(routed, { notToAnswer: isReliable ? tried : NONE, notToRead: NONE, isReliable });
-      }
+    const { prompt, promptTokens } = routed;
+    let decided = this.look(routed, tried, true);
+    if (decided.decision.reason === 'no_slot' && this.isAnyBusy()) {
+      // they may take this one, or tell its caller more of why they do not.
+      decided = this.look(routed, tried, false);
     }
     const { decision, candidates } = decided;
     if (decision.path === 'refuse') {
@@ -176,6 +176,11 @@ export class PathChooser {
         tpotSeconds: predictedTpotSeconds(of.rates, promptTokens, queuedPromptTokens, sequences, cachedPromptTokens),
       },
     };
+  }
+
+  /** Whether there is a slot for a request of an engine that has not said that it has too much to do. */
+  public hasRoom(routed: Routed, tried: ReadonlySet<Endpoint>): boolean {
+    return this.look(routed, tried, true).decision.path !== 'refuse';
   }
 
   /** Whether an engine that could answer a request is known to be there, be it full. */
@@ -213,6 +218,24 @@ export class PathChooser {
     [disaggregated, aggregated, bedrock].filter((path) => path !== expected.of).forEach((path) => path?.doubt());
   }
 
+  private look(routed: Routed, tried: ReadonlySet<Endpoint>, sparesBusy: boolean): Decided {
+    const { caller, asked } = routed;
+    const [failed, unread] = [this.failures.enginesOf(caller, asked, 'answer'), this.failures.enginesOf(caller, asked, 'prefill')];
+    const notToAnswer = failed.size === 0 ? tried : new Set([...tried, ...failed]);
+    let decided = this.decide(routed, { notToAnswer, notToRead: unread, isReliable: true, sparesBusy });
+    for (const isReliable of failed.size + unread.size === 0 ? [false] : [true, false]) {
+      if (decided.decision.reason === 'nothing_available') {
+        decided = this.decide(routed, { notToAnswer: isReliable ? tried : NONE, notToRead: NONE, isReliable, sparesBusy });
+      }
+    }
+    return decided;
+  }
+
+  private isAnyBusy(): boolean {
+    const now = performance.now();
+    return [...this.named.values()].some(({ engines }) => engines.endpoints.some((endpoint) => endpoint.isBusy(now)));
+  }
+
   private decide(routed: Routed, wanted: Wanted): Decided {
     const disaggregated = this.pair(routed, wanted);
     const aggregated = this.first(this.alone, routed, wanted);
@@ -226,7 +249,7 @@ export class PathChooser {
   }
 
   /** The decode engine of the first pair that is complete and has a free slot, or of the first that is complete. */
-  private pair({ asked, prompt }: Routed, { notToAnswer, notToRead, isReliable }: Wanted): Candidate | undefined {
+  private pair({ asked, prompt }: Routed, { notToAnswer, notToRead, isReliable, sparesBusy }: Wanted): Candidate | undefined {
     let full: Candidate | undefined;
     for (const target of this.fleet) {
       const decode = target.takesKvCacheOf(asked) ? target.next(notToAnswer, prompt, isReliable) : undefined;
@@ -235,7 +258,7 @@ export class PathChooser {
       if (decode !== undefined && prefill !== undefined) {
         const state = {
           isUp: true,
-          freeSlots: Math.min(decode.freeSlots, prefill.freeSlots),
+          freeSlots: Math.min(slotsOf(decode, sparesBusy), slotsOf(prefill, sparesBusy)),
           cachedPromptTokens: prefill.prompts.cachedTokens(prompt),
           queuedPromptTokens: prefill.everybodysPromptTokens,
           sequences: decode.sequences,
@@ -250,12 +273,13 @@ export class PathChooser {
   }
 
   /** The engine of the first target that can have it and has a free slot, or of the first that can have it. */
-  private first(targets: Target[], { asked, prompt }: Routed, { notToAnswer, isReliable }: Wanted): Candidate | undefined {
+  private first(targets: Target[], { asked, prompt }: Routed, { notToAnswer, isReliable, sparesBusy }: Wanted): Candidate | undefined {
     let full: Candidate | undefined;
     for (const target of targets) {
       const endpoint = target.canAnswer(asked) ? target.next(notToAnswer, prompt, isReliable) : undefined;
       if (endpoint !== undefined) {
-        const { freeSlots, queuedPromptTokens, sequences } = endpoint;
+        const { queuedPromptTokens, sequences } = endpoint;
+        const freeSlots = slotsOf(endpoint, sparesBusy);
         const cachedPromptTokens = endpoint.prompts.cachedTokens(prompt);
         const candidate = { target, endpoint, state: { isUp: true, freeSlots, cachedPromptTokens, queuedPromptTokens, sequences } };
         if (freeSlots > 0) {
@@ -266,4 +290,8 @@ export class PathChooser {
     }
     return full;
   }
+}
+
+function slotsOf(endpoint: Endpoint, sparesBusy: boolean): number {
+  return sparesBusy && endpoint.isBusy(performance.now()) ? 0 : endpoint.freeSlots;
 }

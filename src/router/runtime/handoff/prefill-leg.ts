@@ -14,9 +14,9 @@ import { Endpoint } from '../targets/endpoint';
 import { FailedRequests } from '../targets/failed-requests';
 import { Target } from '../targets/target';
 import { Body, ConnectError } from '../upstream/connection';
-import { ROUTERS_FAULT } from '../wire/api-error';
+import { ROUTERS_FAULT, TOO_BUSY } from '../wire/api-error';
 import { bodyForEngine, EngineRequest } from '../wire/engine-request';
-import { readWhole, tokensIn, WholeAnswer } from '../wire/whole-answer';
+import { busySeconds, readWhole, tokensIn, WholeAnswer } from '../wire/whole-answer';
 
 /** Statuses below 500 that tell of the router's configuration or of the engine's state, not of the caller's request. */
 const NOT_THE_CALLERS = new Set([...ROUTERS_FAULT, 408, 429]);
@@ -91,15 +91,20 @@ export class PrefillLeg {
   ): Promise<PrefillResult> {
     const body = bodyForEngine(asked, target.config, Object.assign({}, ONE_TOKEN, kvMember(ASK_FOR_KV_CACHE)));
     const tried = new Set<Endpoint>();
-    const next = () => this.next(exchange, asked, prompt, target, tried);
-    for (let endpoint = next(); endpoint !== undefined && endpoint.freeSlots > 0; endpoint = next()) {
+    const next = () => {
+      const endpoint = this.next(exchange, asked, prompt, target, tried);
+      return endpoint !== undefined && endpoint.freeSlots > 0 ? endpoint : undefined;
+    };
+    let endpoint = next();
+    while (endpoint !== undefined) {
       tried.add(endpoint);
       const reading = { headers, body, prompt, cancellation: exchange.cancellation, isRepeatable: true };
       const result = await this.attempt(exchange, asked, target, endpoint, reading);
       if (result !== undefined) {
         return result;
       }
-      if (!this.retries.withdraw(performance.now())) {
+      endpoint = next();
+      if (endpoint !== undefined && !this.retries.withdraw(performance.now())) {
         this.metrics.throttled.inc({ reason: 'retry_budget' });
         break;
       }
@@ -197,7 +202,7 @@ export class PrefillLeg {
     return meeting;
   }
 
-  /** Lets one endpoint read the prompt, and takes its slot for that. Resolves to undefined if no connection could be made; rejects if it is cancelled, or by the router's own fault. */
+  /** Lets one endpoint read the prompt, and takes its slot for that. Resolves to undefined if no connection could be made, or it has too much to do; rejects if it is cancelled, or by the router's own fault. */
   private async attempt(
     exchange: Exchange, asked: EngineRequest, target: Target, endpoint: Endpoint, { headers, body, prompt, cancellation, isRepeatable }: Reading,
   ): Promise<PrefillResult | undefined> {
@@ -223,6 +228,10 @@ export class PrefillLeg {
       }
       if (answer.status !== 200) {
         this.failures.blame(exchange.caller.id, asked, 'prefill', endpoint, `status ${answer.status}`);
+        if (TOO_BUSY.has(answer.status)) {
+          endpoint.busy(performance.now(), busySeconds(answer));
+          return undefined;
+        }
         return { kind: 'failed', outcome: 'fallback_prefill_failed' };
       }
       exchange.promptTokens = tokensIn(answer.body, 'prompt_tokens');

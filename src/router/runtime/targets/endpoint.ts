@@ -70,6 +70,8 @@ export class Endpoint implements EngineState {
   private failures: readonly FailedRequest[] = [];
   private ejections = 0;
   private ejectedUntil = 0;
+  /** Until when it has too much to do, as it said. */
+  private busyUntil = 0;
   /** Who was answered last, and when, and when somebody else was before. */
   private answeredCaller = '';
   private answeredMillis = -Infinity;
@@ -136,6 +138,16 @@ export class Endpoint implements EngineState {
   /** Whether the engine is up and its last requests did not fail in a row. After those that did, it is tried with one at a time until one goes well. */
   public isReliable(now: number): boolean {
     return this.canBeReached && now >= this.ejectedUntil && (this.ejections === 0 || this.requests === 0);
+  }
+
+  /** Whether it has said that it has too much to do: others of its kind are asked first. */
+  public isBusy(now: number): boolean {
+    return now < this.busyUntil;
+  }
+
+  /** It has said that it has too much to do, for so long. */
+  public busy(now: number, seconds: number): void {
+    this.busyUntil = now + seconds * 1000;
   }
 
   /** Takes so many requests at once from now on; those beyond it end as they would. */

@@ -88,7 +88,8 @@ export class Target {
     const now = performance.now();
     const candidates = this.endpoints.filter((endpoint) => (isReliable ? endpoint.isReliable(now) : endpoint.isUp) && !tried.has(endpoint));
     const open = candidates.filter((endpoint) => endpoint.freeSlots > 0);
-    return chooseEngine(open.length > 0 ? open : candidates, prompt, this.choice);
+    const ready = open.filter((endpoint) => !endpoint.isBusy(now));
+    return chooseEngine([ready, open].find(({ length }) => length > 0) ?? candidates, prompt, this.choice);
   }
 
   /** Takes a slot of an endpoint of this target, which gets a prompt; give it back with its `release`. */

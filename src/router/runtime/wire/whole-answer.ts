@@ -56,6 +56,11 @@ export function tokensIn(body: Buffer, member: string): number | undefined {
   return digits === undefined ? undefined : Number(digits);
 }
 
+/** How long an engine that is too busy asks to be left to others, in seconds, of which at most a minute is heeded; a second if it does not say. */
+export function busySeconds({ headers }: Pick<EngineResponse, 'headers'>): number {
+  return Math.min(60, Number(headers['retry-after']) || secondsToWait(headers));
+}
+
 /**
  * How long to wait before an engine is asked again that has had too much, in whole seconds: until the last of its used-up quotas is there again, as hosted
  * engines tell in headers such as `x-ratelimit-remaining-tokens-minute` and `x-ratelimit-reset-tokens-minute`, and at most a minute, as SDKs really wait.
