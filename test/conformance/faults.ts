@@ -109,6 +109,14 @@ export const FAULTS: readonly Fault[] = [
     shownBy: [runtime('process-faults', 'a caller that reads slowly has all of its answer, for longer than one that reads nothing is waited for, and the engine writes no faster')],
   },
   {
+    fault: 'a caller stalls in the middle of its request, or sends it too slowly',
+    caller: '408, `RequestTimeoutException` at Bedrock\'s API, and the end of its connection, or of its stream over HTTP/2',
+    shownBy: [
+      runtime('slow-bodies', 'over HTTP/1.1 a body %s that does not come is 408 to callers of OpenAI\'s API, and the connection ends'),
+      runtime('slow-bodies', 'over HTTP/2 a body that does not come is 408 at %s, and its stream ends, while the connection goes on'),
+    ],
+  },
+  {
     fault: 'a caller reads no more: it is paused, dies, or has let go of its iterator',
     caller: 'nothing; its engine is free for others within `writeStallSeconds`',
     shownBy: [

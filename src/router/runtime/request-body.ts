@@ -4,8 +4,8 @@ import { LimitsConfig } from './config';
 import { Exchange } from './exchange';
 import { HttpRequest } from './listener';
 import { Patience } from './patience';
-import { CallerGone, CallerStalled } from './wire/answer';
-import { ApiError, invalid } from './wire/api-error';
+import { CallerGone } from './wire/answer';
+import { ApiError, BODY_TIMEOUT, invalid } from './wire/api-error';
 import { jsonSize } from './wire/json-size';
 
 /** A quarter of what a value of JSON takes in memory when it is parsed: a byte of a body is there four times. */
@@ -13,7 +13,7 @@ const BYTES_A_VALUE = 16;
 
 /**
  * The whole body of a request, for which, and for the values that it holds, there is room until the request ends. Throws ApiError if it is compressed, longer
- * than allowed, of more values, or there is no room for it, CallerStalled if it, or any of it, takes too long to come, CallerGone if it never does.
+ * than allowed, of more values, or there is no room for it, or if it, or any of it, takes too long to come, CallerGone if it never does.
  */
 export async function bodyOf(exchange: Exchange, limits: LimitsConfig, held: HeldBodies): Promise<Buffer> {
   const body = await bytesOf(exchange, limits, held);
@@ -44,11 +44,11 @@ async function bytesOf(exchange: Exchange, limits: LimitsConfig, held: HeldBodie
     request.resume();
     return body;
   }
-  return gathered(request, limits, (bytes) => held.hold(exchange, bytes, limits));
+  return gathered(exchange, limits, (bytes) => held.hold(exchange, bytes, limits));
 }
 
 /** The body as it comes, for which `hold` makes room. */
-async function gathered(request: HttpRequest, limits: LimitsConfig, hold: (bytes: number) => void): Promise<Buffer> {
+async function gathered({ request, answer }: Exchange, limits: LimitsConfig, hold: (bytes: number) => void): Promise<Buffer> {
   const { maxBodyBytes, bodyTimeoutSeconds, writeStallSeconds } = limits;
   const chunks: Buffer[] = [];
   let length = 0;
@@ -62,9 +62,12 @@ async function gathered(request: HttpRequest, limits: LimitsConfig, hold: (bytes
       reject(error);
     };
     const leave = () => fail(new CallerGone('the caller closed its connection'));
-    const stalled = new Patience(writeStallSeconds * 1000, () => fail(new CallerStalled('the caller sent no byte of its request for too long')));
-    const late = new Patience(
-      bodyTimeoutSeconds * 1000, () => fail(new CallerStalled(`the caller took longer than ${bodyTimeoutSeconds} s to send its request`)));
+    const giveUp = (message: string) => {
+      answer.leaveUnread();
+      fail(new ApiError(408, 'invalid_request_error', BODY_TIMEOUT, message));
+    };
+    const stalled = new Patience(writeStallSeconds * 1000, () => giveUp(`nothing more of the body came for ${writeStallSeconds} s`));
+    const late = new Patience(bodyTimeoutSeconds * 1000, () => giveUp(`the body took longer than ${bodyTimeoutSeconds} s to come`));
     const gather = (chunk: Buffer) => {
       stalled.renew();
       length += chunk.length;

@@ -80,6 +80,15 @@ export class Answer {
     }
   }
 
+  /** What the caller has not sent of its request is not waited for: after the answer its connection ends, or its stream, where a connection has others. */
+  public leaveUnread(): void {
+    this.askToReconnect();
+    if (!(this.out instanceof ServerResponse)) {
+      const stream = this.out;
+      stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR));
+    }
+  }
+
   /** Sends status and headers. */
   public start(status: number, headers: { readonly [name: string]: string }): void {
     // each class has a writeHead of its own type.

@@ -9,6 +9,9 @@ export function isRoutersTrouble(status: number): boolean {
   return (status < 400 && status !== 200) || ROUTERS_FAULT.has(status);
 }
 
+/** `error.code` of a request whose body does not come. */
+export const BODY_TIMEOUT = 'body_timeout';
+
 /** A refusal or failure, in the terms of the OpenAI API; each caller is told in its own. */
 export class ApiError extends Error {
   /** HTTP status. */

@@ -1,6 +1,6 @@
 import { EventFrame } from './event-stream';
 import { Exchange } from '../../exchange';
-import { ApiError } from '../api-error';
+import { ApiError, BODY_TIMEOUT } from '../api-error';
 import { CallerStream, CallerWire, StreamFailure } from '../caller-wire';
 import { refusalOf } from '../engine-refusal';
 import { WholeAnswer } from '../whole-answer';
@@ -31,8 +31,13 @@ const EXCEPTIONS: { readonly [status: number]: Exception } = {
   504: MODEL_TIMEOUT,
 };
 
-/** Operations of Bedrock that there are none of here. */
+/** By code, where a status does not tell: operations of Bedrock that there are none of here, and what AWS' services have in common for a body that does not come. */
 const UNKNOWN_OPERATION = { name: 'UnknownOperationException', status: 404, inStream: 'validationException' };
+const BY_CODE: { readonly [code: string]: Exception } = {
+  not_found: UNKNOWN_OPERATION,
+  method_not_allowed: UNKNOWN_OPERATION,
+  [BODY_TIMEOUT]: { name: 'RequestTimeoutException', status: 408, inStream: 'validationException' },
+};
 
 /**
  * Callers of Bedrock's runtime API: exceptions by their names, and streams that always end in a word of their own. SDKs take a stream that is cut between
@@ -73,5 +78,5 @@ function modelsRefusal(answer: WholeAnswer): ApiError {
 }
 
 function exceptionOf({ status, code }: ApiError): Exception {
-  return code === 'not_found' || code === 'method_not_allowed' ? UNKNOWN_OPERATION : EXCEPTIONS[status] ?? (status < 500 ? VALIDATION : INTERNAL);
+  return (Object.hasOwn(BY_CODE, code) ? BY_CODE[code] : EXCEPTIONS[status]) ?? (status < 500 ? VALIDATION : INTERNAL);
 }
