@@ -25,6 +25,13 @@ export type HttpRequest = IncomingMessage | Http2ServerRequest;
 /** Its response. */
 export type HttpResponse = ServerResponse | Http2ServerResponse;
 
+/**
+ * Answers a request.
+ *
+ * @param awaitsWord whether its caller sends its body once it is told to (`Expect: 100-continue`), which Node would do at once.
+ */
+export type Serve<Request extends HttpRequest, Response extends HttpResponse> = (request: Request, response: Response, awaitsWord: boolean) => void;
+
 /** Bounds of a listener. */
 export interface ListenerOptions {
   readonly maxHeaderBytes: number;
@@ -56,13 +63,17 @@ export class Listener {
    * @param options bounds.
    * @param serve answers a request.
    */
-  constructor({ maxHeaderBytes, keepAliveSeconds, tls }: ListenerOptions, serve: (request: HttpRequest, response: HttpResponse) => void) {
+  constructor({ maxHeaderBytes, keepAliveSeconds, tls }: ListenerOptions, serve: Serve<HttpRequest, HttpResponse>) {
     this.keepAliveMillis = keepAliveSeconds * 1000;
-    this.http1 = createServer({ maxHeaderSize: maxHeaderBytes, keepAliveTimeout: this.keepAliveMillis, noDelay: true }, inTurn(serve));
+    const turn = inTurn(serve);
+    const bounds = { maxHeaderSize: maxHeaderBytes, keepAliveTimeout: this.keepAliveMillis, noDelay: true };
+    this.http1 = createServer(bounds, (request, response) => turn(request, response, false));
+    this.http1.on('checkContinue', (request, response) => turn(request, response, true));
     // Node ends a connection as soon as its caller ends its own side, whatever is yet to be written; its types do not know that it can be told not to.
     Object.assign(this.http1, { httpAllowHalfOpen: true });
     const settings = { initialWindowSize: WINDOW_BYTES, maxHeaderListSize: maxHeaderBytes, maxConcurrentStreams: MAX_STREAMS };
-    this.http2 = createHttp2Server({ ...RESETS, settings }, serve);
+    this.http2 = createHttp2Server({ ...RESETS, settings }, (request, response) => serve(request, response, false));
+    this.http2.on('checkContinue', (request, response) => serve(request, response, true));
     this.http2.on('session', (session) => {
       const callerSession = new CallerSession(session, this.keepAliveMillis);
       this.sessions.add(callerSession);
@@ -134,9 +145,9 @@ export class Listener {
 /**
  * Answers the requests of a connection one after the other: of a pipelined one whose turn has not come, nothing tells that its caller has left.
  */
-function inTurn(serve: (request: IncomingMessage, response: ServerResponse) => void): (request: IncomingMessage, response: ServerResponse) => void {
+function inTurn(serve: Serve<IncomingMessage, ServerResponse>): Serve<IncomingMessage, ServerResponse> {
   const busy = new WeakMap<Socket, { isBusy: boolean; readonly waiting: (() => void)[] }>();
-  return (request, response) => {
+  return (request, response, awaitsWord) => {
     const { socket } = request;
     let connection = busy.get(socket);
     if (connection === undefined) {
@@ -152,7 +163,7 @@ function inTurn(serve: (request: IncomingMessage, response: ServerResponse) => v
           turn.waiting.shift()?.();
         }
       });
-      serve(request, response);
+      serve(request, response, awaitsWord);
     };
     if (turn.isBusy) {
       turn.waiting.push(begin);

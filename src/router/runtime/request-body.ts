@@ -38,6 +38,7 @@ async function bytesOf(exchange: Exchange, limits: LimitsConfig, held: HeldBodie
     throw tooLong(limits);
   }
   held.hold(exchange, announcedBytes, limits);
+  exchange.answer.askForBody();
   if (request instanceof IncomingMessage && request.readableLength === announcedBytes) {
     // all of it has come with its head.
     const body: Buffer = request.read() ?? Buffer.alloc(0);

@@ -79,7 +79,7 @@ export class RouterServer {
     this.embedded = embedded;
     this.tracing = tracing;
     this.log = log;
-    this.listener = new Listener({ ...service.config.limits, tls: certificate }, (request, response) => void this.serve(request, response));
+    this.listener = new Listener({ ...service.config.limits, tls: certificate }, (...call) => void this.serve(...call));
   }
 
   /** What new requests come to. */
@@ -143,16 +143,15 @@ export class RouterServer {
     log.info({ cut }, 'drained');
   }
 
-  private async serve(request: HttpRequest, response: HttpResponse): Promise<void> {
+  private async serve(request: HttpRequest, response: HttpResponse, awaitsWord: boolean): Promise<void> {
     const { service, metrics, log } = this;
     const asked = request.headers['x-request-id'];
     const id = typeof asked === 'string' && SANE_REQUEST_ID.test(asked) ? asked : randomUUID();
     const path = pathOf(request);
     const operation = operationAt(path);
     const route = operation === undefined ? routeAt(path) : { name: operation.name, method: 'POST' };
-    const exchange = new Exchange(
-      id, route?.name ?? 'unknown', request, new Answer(response, service.config.limits.writeStallSeconds), operation?.wire ?? wireAt(path),
-    );
+    const answer = new Answer(response, service.config.limits.writeStallSeconds, awaitsWord);
+    const exchange = new Exchange(id, route?.name ?? 'unknown', request, answer, operation?.wire ?? wireAt(path));
     this.exchanges.add(exchange);
     if (operation !== undefined) {
       exchange.trace = this.tracing?.begin(exchange, service.config.model.id);

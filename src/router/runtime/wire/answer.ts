@@ -25,9 +25,16 @@ export class Answer {
   private readonly headers: { [name: string]: string } = {};
   /** Whether what is written has to be put into chunks of HTTP/1.1. Node would write three pieces for each. */
   private isChunked = false;
+  private awaitsWord: boolean;
 
-  constructor(response: ServerResponse | Http2ServerResponse, writeStallSeconds: number) {
+  /**
+   * @param response what is written to.
+   * @param writeStallSeconds how long the caller may take no byte.
+   * @param awaitsWord whether the caller sends its body once it is told to.
+   */
+  constructor(response: ServerResponse | Http2ServerResponse, writeStallSeconds: number, awaitsWord = false) {
     this.response = response;
+    this.awaitsWord = awaitsWord;
     this.out = response instanceof Http2ServerResponse ? response.stream : response;
     this.stallMillis = writeStallSeconds * 1000;
   }
@@ -77,6 +84,14 @@ export class Answer {
   public askToReconnect(): void {
     if (this.response instanceof ServerResponse) {
       this.headers.connection = 'close';
+    }
+  }
+
+  /** Tells a caller who waits for that to send its body. Who is answered before has its connection, or its stream, ended by Node: its body may come yet, or not. */
+  public askForBody(): void {
+    if (this.awaitsWord) {
+      this.awaitsWord = false;
+      this.response.writeContinue();
     }
   }
 
