@@ -11,12 +11,10 @@ import { Patience } from './patience';
 import { Endpoint } from './targets/endpoint';
 import { FailedRequests } from './targets/failed-requests';
 import { Target } from './targets/target';
+import { traceContextOf } from './trace-context';
 import { EngineError } from './wire/api-error';
 import { bodyForEngine, EngineRequest } from './wire/engine-request';
 import { passOn } from './wire/whole-answer';
-
-/** The only headers of a caller that reach an engine: none can name an upstream or carry a credential. */
-const FORWARDED = ['traceparent', 'tracestate'];
 
 /**
  * Lets engines that were chosen answer. Where it is chosen that a prefill engine reads the prompt, it does so first, and the engine that answers fetches the KV
@@ -251,19 +249,13 @@ function mayBeAskedAgain(exchange: Exchange, e: unknown): boolean {
   return exchange.cancellation.reason === undefined && !exchange.answer.started && e instanceof EngineError && e.code !== 'engine_refused';
 }
 
-/** The headers of both legs of a request. */
-function headersForEngines(exchange: Exchange, stream: boolean): { [name: string]: string } {
-  const headers: { [name: string]: string } = {
+/** The headers of both legs of a request. Of the caller's, those of its trace alone reach an engine: none can name an upstream or carry a credential. */
+function headersForEngines(exchange: Exchange, stream: boolean): { readonly [name: string]: string } {
+  return {
     'content-type': 'application/json',
     'accept': stream ? 'text/event-stream' : 'application/json',
     // engines key a request's state by this: two callers with one id must not meet there.
     'x-request-id': `${exchange.id}.${randomUUID().slice(-12)}`,
+    ...traceContextOf(exchange.request.headers)?.headers,
   };
-  for (const name of FORWARDED) {
-    const value = exchange.request.headers[name];
-    if (typeof value === 'string') {
-      headers[name] = value;
-    }
-  }
-  return headers;
 }

@@ -69,6 +69,11 @@ export function operationAt(path: string): Operation | undefined {
   return BEDROCK_OPERATIONS.includes(operation) ? bedrockOperation(decoded(segment), operation) : undefined;
 }
 
+/** The path of an operation, with a placeholder for the model that its caller names there. */
+export function patternOf(path: string): string {
+  return path.replace(BEDROCK_PATH, '/model/{modelId}/$2');
+}
+
 /** The model that is asked about at a path below that of all of them; undefined if the path is another. A slash of its name may be encoded or not. */
 export function modelAt(path: string): string | undefined {
   const [, name] = MODEL_PATH.exec(path) ?? [];

@@ -8,7 +8,7 @@ import { Exchange } from './exchange';
 import { Certificate, HttpRequest, HttpResponse, Listener } from './listener';
 import { RouterMetrics } from './metrics';
 import { OpenExchanges } from './open-exchanges';
-import { modelAt, MODELS_PATH, Operation, operationAt, pathNear, wireAt } from './operations';
+import { modelAt, MODELS_PATH, Operation, operationAt, pathNear, patternOf, wireAt } from './operations';
 import { bodyOf, endUnread } from './request-body';
 import { Service } from './service';
 import { Target } from './targets/target';
@@ -154,7 +154,7 @@ export class RouterServer {
     const exchange = new Exchange(id, route?.name ?? 'unknown', request, answer, operation?.wire ?? wireAt(path));
     this.exchanges.add(exchange);
     if (operation !== undefined) {
-      exchange.trace = this.tracing?.begin(exchange, service.config.model.id);
+      exchange.trace = this.tracing?.begin(exchange, patternOf(path), service.config.model.id);
     }
     service.began();
     exchange.answer.setHeaders({ 'x-request-id': id, ...exchange.wire.headers(exchange) });

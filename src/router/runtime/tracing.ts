@@ -1,12 +1,11 @@
-import { Attributes, Context, ROOT_CONTEXT, Span, SpanKind, SpanStatusCode, trace, Tracer } from '@opentelemetry/api';
+import { Attributes, Context, ROOT_CONTEXT, Span, SpanKind, SpanStatusCode, trace, TraceFlags, Tracer } from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
 import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
 import { Exchange } from './exchange';
+import { TraceContext, traceContextOf } from './trace-context';
 import { EngineRequest } from './wire/engine-request';
 
-/** W3C trace context, of which later versions may have more. Its last flag says whether the trace is kept. */
-const TRACEPARENT = /^(?!ff)[\da-f]{2}-(?!0{32})([\da-f]{32})-(?!0{16})([\da-f]{16})-([\da-f]{2})(?:-.*)?$/;
 /** A quote within generated text is escaped. */
 const FINISH_REASON = /"(?:finish_reason|stopReason|stop_reason|completionReason)"\s*:\s*"(\w{1,40})"/;
 /** What OpenTelemetry calls the routes of each API; it has no name for others. */
@@ -41,9 +40,15 @@ export class Tracing {
     this.tracer = this.provider.getTracer('cdk-disaggregated-inference');
   }
 
-  /** The trace of a request that has come, within that of its caller. */
-  public begin(exchange: Exchange, modelId: string): RequestTrace {
-    return new RequestTrace(this.tracer, exchange, modelId);
+  /**
+   * The trace of a request that has come, within that of its caller.
+   *
+   * @param exchange the request.
+   * @param path where it was asked, without what its caller chose there.
+   * @param modelId of the model.
+   */
+  public begin(exchange: Exchange, path: string, modelId: string): RequestTrace {
+    return new RequestTrace(this.tracer, exchange, path, modelId);
   }
 
   /** Sends what is unsent. */
@@ -61,16 +66,16 @@ export class RequestTrace {
   private readonly modelId: string;
   private finishReason?: string;
 
-  constructor(tracer: Tracer, { route, request }: Exchange, modelId: string) {
+  constructor(tracer: Tracer, { route, request }: Exchange, path: string, modelId: string) {
     this.tracer = tracer;
     const isOpenAi = Object.hasOwn(OPENAI, route);
     const operation = (isOpenAi ? OPENAI : BEDROCK)[route];
-    const parent = contextOf(request.headers.traceparent);
+    const parent = contextOf(traceContextOf(request.headers));
     this.span = tracer.startSpan(operation === undefined ? route : `${operation} ${modelId}`, {
       kind: SpanKind.SERVER,
       attributes: {
         'http.request.method': request.method,
-        'http.route': route,
+        'http.route': path,
         'gen_ai.operation.name': operation,
         'gen_ai.provider.name': isOpenAi ? 'openai' : 'aws.bedrock',
         'gen_ai.request.model': modelId,
@@ -164,9 +169,9 @@ function endSpan(span: Span, errorType: string | undefined, failed: boolean): vo
   span.end();
 }
 
-/** The caller's span; its trace state is handed on as it is. */
-function contextOf(traceparent: string | string[] | undefined): Context {
-  const [, traceId, spanId, flags] = TRACEPARENT.exec(String(traceparent)) ?? [];
-  return traceId === undefined ? ROOT_CONTEXT
-    : trace.setSpanContext(ROOT_CONTEXT, { traceId, spanId, traceFlags: parseInt(flags, 16) % 2, isRemote: true });
+/** Within the caller's span, if it tells one; a trace of its own otherwise. */
+function contextOf(parent: TraceContext | undefined): Context {
+  return parent === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, {
+    traceId: parent.traceId, spanId: parent.spanId, traceFlags: parent.isKept ? TraceFlags.SAMPLED : TraceFlags.NONE, isRemote: true,
+  });
 }

@@ -7,6 +7,9 @@ import {
 } from './harness';
 import { parseRouterConfig } from '../../../src/router/runtime';
 
+/** A trace of a caller's, as W3C Trace Context has it. */
+const TRACE = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+
 let engine: MockEngine;
 let router: TestRouter;
 
@@ -622,9 +625,8 @@ describe('a caller', () => {
 describe('headers', () => {
   test('of a caller stay here, save the trace; the engine gets its own key', async () => {
     await start({}, { apiKeyEnv: 'ENGINE_KEY' }, { ENGINE_KEY: 'key-of-the-engine' });
-    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
     const response = await ask(router.url, chat(), {
-      traceparent,
+      'traceparent': TRACE,
       'x-request-id': 'req-1',
       'cookie': 'session=1',
       'x-prefiller-host-port': 'evil.example:80',
@@ -633,10 +635,29 @@ describe('headers', () => {
     });
     expect(response.headers.get('x-request-id')).toBe('req-1');
     const { headers } = engine.requests[0];
-    expect(headers).toMatchObject({ traceparent, 'authorization': 'Bearer key-of-the-engine', 'content-type': 'application/json' });
+    expect(headers).toMatchObject({ 'traceparent': TRACE, 'authorization': 'Bearer key-of-the-engine', 'content-type': 'application/json' });
     expect(Object.keys(headers).sort()).toEqual(
       ['accept', 'accept-encoding', 'authorization', 'connection', 'content-length', 'content-type', 'host', 'traceparent', 'via', 'x-request-id']);
     expect(headers.via).toMatch(/^1\.1 router-[\da-f-]{36}$/);
+  });
+
+  test.each<[string, string | undefined, string | undefined, string[]]>([
+    ['a trace and its state', TRACE, 'a=1,b=2', [TRACE, 'a=1,b=2']],
+    ['a trace of a later version, as far as it is known', `01-${TRACE.slice(3)}-more`, 'a=1', [TRACE, 'a=1']],
+    ['no trace of no version', `ff${TRACE.slice(2)}`, 'a=1', []],
+    ['no trace with more than there is', `${TRACE}-more`, 'a=1', []],
+    ['no trace of nothing', TRACE.replace(/b7\w+/, '0'.repeat(16)), 'a=1', []],
+    ['no trace in capitals', TRACE.toUpperCase(), 'a=1', []],
+    ['no state without a trace', undefined, 'a=1', []],
+    ['no state that is too long', TRACE, `a=${'x'.repeat(511)}`, [TRACE]],
+    ['no state of too many', TRACE, Array.from({ length: 33 }, (_, i) => `a${i}=1`).join(), [TRACE]],
+    ['no state that is no text', TRACE, 'a=\xe4', [TRACE]],
+  ])('tell engines %s', async (_, traceparent, tracestate, expected) => {
+    await start();
+    const headers = { ...(traceparent !== undefined && { traceparent }), ...(tracestate !== undefined && { tracestate }) };
+    expect((await ask(router.url, chat(), headers)).status).toBe(200);
+    const { headers: told } = engine.requests[0];
+    expect([told.traceparent, told.tracestate]).toEqual([expected[0], expected[1]]);
   });
 
   test('give engines an id of their own for each request', async () => {

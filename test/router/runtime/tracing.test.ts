@@ -129,9 +129,14 @@ test('what is asked for is told, and what of the prompt was in a cache', async (
     [`/model/${MODEL}/converse`, { messages: [{ role: 'user', content: [{ text: 'a secret prompt' }] }], inferenceConfig: { maxTokens: 9 } }, {
       'gen_ai.operation.name': 'chat', 'gen_ai.provider.name': 'aws.bedrock', 'gen_ai.request.max_tokens': 9,
     }],
-    [`/model/${MODEL}/invoke`, chat({ model: undefined }), { 'gen_ai.operation.name': 'chat', 'gen_ai.provider.name': 'aws.bedrock' }],
+    [`/model/${MODEL}/invoke`, chat({ model: undefined }), {
+      'gen_ai.operation.name': 'chat', 'gen_ai.provider.name': 'aws.bedrock', 'http.request.method': 'POST', 'http.route': '/model/{modelId}/invoke',
+    }],
     [`/model/${MODEL}/invoke`, prompt, { 'gen_ai.operation.name': 'text_completion', 'gen_ai.request.max_tokens': 512 }],
-    ['/v1/completions', { ...prompt, model: MODEL }, { 'gen_ai.operation.name': 'text_completion', 'gen_ai.provider.name': 'openai' }],
+    ['/v1/completions', { ...prompt, model: MODEL }, {
+      'gen_ai.operation.name': 'text_completion', 'gen_ai.provider.name': 'openai', 'http.request.method': 'POST', 'http.route': '/v1/completions',
+    }],
+    ['/openai/v1/chat/completions?secret=1', chat(), { 'http.route': '/openai/v1/chat/completions' }],
   ];
   for (const [i, [path, body, expected]] of asked.entries()) {
     expect((await ask(url, body, {}, path)).status).toBe(200);
@@ -193,6 +198,18 @@ test('a collector that is gone costs no request and does not keep the router fro
   expect((await ask(url, chat())).status).toBe(200);
   running.child.kill('SIGTERM');
   expect(await running.exit).toBe(0);
+});
+
+test('a caller\'s trace that is none is replaced by one of the router\'s own, and its state is dropped', async () => {
+  const engine = await engineWith();
+  const url = await start(one(engine), exporting());
+  expect((await ask(url, chat(), { traceparent: `${TRACEPARENT}-more`, tracestate: 'vendor=1' })).status).toBe(200);
+  const [leg, server] = await told(2);
+  expect(server.parentSpanId ?? '').toBe('');
+  expect([leg.parentSpanId, leg.traceId]).toEqual([server.spanId, server.traceId]);
+  expect(server.traceId).not.toBe(CALLERS.traceId);
+  const { headers } = engine.requests[0];
+  expect([headers.traceparent, headers.tracestate]).toEqual([`00-${server.traceId}-${leg.spanId}-01`, undefined]);
 });
 
 test('without an endpoint nothing is told, and the caller\'s trace goes on to the engine', async () => {
