@@ -117,7 +117,7 @@ test('everything that is wrong is told at once, with its place', () => {
       'outputConfig.textFormat.structure.jsonSchema.schema: the schema is not JSON',
       'additionalModelRequestFields.stream: this is not for callers to give here',
       'promptVariables: this is not supported here',
-      'performanceConfig.latency: "optimized" is not supported here, standard is',
+      'performanceConfig.latency: expected "standard", got "optimized"',
     ].join('; '),
   }));
 });
@@ -222,7 +222,7 @@ test.each<[string, object, string]>([
   ['an image that is cut', pictured('png', PNG.slice(0, -1)), 'messages[0].content[0].image.source.bytes: expected base64'],
   ['an image of nothing', pictured('png', ''), 'messages[0].content[0].image.source.bytes: these are not the bytes of an image in format png'],
   ['an image of another format', pictured('png', JPEG), 'messages[0].content[0].image.source.bytes: these are not the bytes of an image in format png'],
-  ['an image of a format by another name', pictured('jpg', JPEG), 'messages[0].content[0].image.format: expected one of png, jpeg, gif, webp'],
+  ['an image of a format by another name', pictured('jpg', JPEG), 'messages[0].content[0].image.format: expected "png" or "jpeg" or "gif" or "webp", got "jpg"'],
 ])('a Converse with %s is refused', (_, request, message) => {
   expect(() => converse(request)).toThrow(expect.objectContaining({ status: 400, message }));
 });

@@ -350,7 +350,7 @@ describe('exceptions', () => {
     ['nothing but a cache point', { messages: [{ role: 'user', content: [{ cachePoint: { type: 'default' } }] }] },
       'ValidationException', 'messages[0].content: expected something besides cachePoint'],
     ['another tier', { serviceTier: { type: 'reserved' } }, 'ValidationException',
-      'serviceTier.type: "reserved" is not supported here, priority, default, flex is'],
+      'serviceTier.type: expected "priority" or "default" or "flex", got "reserved"'],
   ])('%s is refused before an engine is asked', async (_, overrides, name, message) => {
     await expect(converse(overrides)).rejects.toMatchObject({ name, message, $metadata: { httpStatusCode: 400 } });
     expect(engine.requests).toEqual([]);

@@ -3,7 +3,6 @@ import { BOOLEAN, TEXT } from './kinds';
 import { FUNCTION_NAME } from './openai-fields';
 import { checkToolName } from './together';
 
-const MAX_METADATA = 16;
 /** Low enough that no other token than the likeliest is left. */
 const LEAST_TOP_P = 1e-6;
 
@@ -35,13 +34,4 @@ export function topPOf<T>(share: T): T | number {
 export function functionChoice(name: unknown, tools: readonly Fields[], path: string, problems: FieldProblems): Fields {
   checkToolName(name, tools, path, problems);
   return { type: 'function', function: { name } };
-}
-
-/** Notes what is wrong with what a caller labels its request with, which changes nothing. */
-export function checkMetadata(metadata: unknown, path: string, problems: FieldProblems): void {
-  const entries = Object.entries(problems.object(metadata ?? {}, path));
-  entries.slice(0, MAX_METADATA).forEach(([name, value]) => problems.required(value, `${path}.${name}`, TEXT));
-  if (entries.length > MAX_METADATA) {
-    problems.add(path, `expected at most ${MAX_METADATA} members, got ${entries.length}`);
-  }
 }

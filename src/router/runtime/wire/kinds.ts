@@ -80,6 +80,20 @@ export function listOf<T>(one: Kind<T>, least = 0, most = Infinity): Kind<readon
   };
 }
 
+/** Texts by name, so many at most. */
+export function textsByName(most: number): Kind<Fields> {
+  return {
+    holds: (value): value is Fields => isObject(value) && Object.keys(value).length <= most && Object.values(value).every(TEXT.holds),
+    tell: (value, path, problems) => {
+      const given = Object.entries(problems.object(value, path));
+      if (given.length > most) {
+        problems.add(path, `expected at most ${most} members, got ${given.length}`);
+      }
+      given.slice(0, most).forEach(([name, text]) => problems.required(text, `${path}.${name}`, TEXT));
+    },
+  };
+}
+
 /** One kind, or else a list or an object of another. */
 export function either<A, B>(simple: Kind<A>, nested: Kind<B>): Kind<A | B> {
   return {

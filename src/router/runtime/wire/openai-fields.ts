@@ -1,5 +1,7 @@
 import { Fields } from './fields';
-import { BOOLEAN, either, kind, listOf, Members, number, OBJECT, object, oneOf, openObject, refused, tagged, TEXT, UNSUPPORTED, whole } from './kinds';
+import {
+  BOOLEAN, either, kind, listOf, Members, number, OBJECT, object, oneOf, openObject, refused, tagged, TEXT, textsByName, UNSUPPORTED, whole,
+} from './kinds';
 
 /*
  * The fields of OpenAI's API, https://platform.openai.com/docs/api-reference, and those that engines add to it: vLLM's `ChatCompletionRequest` and
@@ -13,8 +15,11 @@ const TOKEN_IDS = listOf(whole(0));
 /** As far as JavaScript tells such numbers apart: engines are sent them as they were written. */
 const WHOLE_64_BITS = kind('a whole number of 64 bits, from -2^63 to 2^63-1', (value) => Number.isInteger(value) && Math.abs(value as number) <= 2 ** 63);
 const PENALTY = number(-2, 2);
-const isStop = (value: unknown) => typeof value === 'string' && value !== '';
-const STOP = either(kind('a string that is not empty, or a list of them', isStop), listOf(kind('a string that is not empty', isStop), 0, 4));
+/** What a caller labels its request with, which changes nothing. */
+export const METADATA = textsByName(16);
+/** What ends an answer. */
+export const STOP_SEQUENCE = kind<string>('a string that is not empty', (value) => typeof value === 'string' && value !== '');
+const STOP = either(kind('a string that is not empty, or a list of them', STOP_SEQUENCE.holds), listOf(STOP_SEQUENCE, 0, 4));
 const BIAS = number(-100, 100);
 const LOGIT_BIAS = kind('a number from -100 to 100 for each id of a token', (value) =>
   OBJECT.holds(value) && Object.entries(value as Fields).every(([id, bias]) => /^\d{1,10}$/.test(id) && BIAS.holds(bias)));

@@ -12,6 +12,7 @@ const CACHE_POINT = object({ type: oneOf('default'), ttl: oneOf('5m', '1h') }, [
 const ROLE = oneOf('user', 'assistant', 'system');
 const TOOL_USE_TYPE = oneOf('server_tool_use');
 const STATUS = oneOf('success', 'error');
+const IMAGE_FORMAT = oneOf(...IMAGE_FORMATS);
 
 /** One thing that is said, or asked. */
 interface Block {
@@ -210,12 +211,12 @@ class Conversation {
     const bytes = name === 'bytes' ? problems.required(given, `${path}.source.bytes`, TEXT) : undefined;
     if (!this.images) {
       problems.add(path, 'the model reads no images');
-    } else if (!IMAGE_FORMATS.includes(format as string)) {
-      problems.add(`${path}.format`, `expected one of ${IMAGE_FORMATS.join(', ')}`);
+    } else if (!IMAGE_FORMAT.holds(format)) {
+      IMAGE_FORMAT.tell(format, `${path}.format`, problems);
     } else if (name !== undefined && name !== 'bytes') {
       problems.add(`${path}.source.${name}`, 'give the bytes of the image');
     } else if (bytes !== undefined) {
-      const problem = imageProblem(bytes, [format as string]);
+      const problem = imageProblem(bytes, [format]);
       if (problem !== undefined) {
         problems.add(`${path}.source.bytes`, problem);
       }

@@ -1,16 +1,22 @@
 import { blocksOf, chatMessages, checkOther } from './converse-messages';
-import { checkMetadata, functionChoice, functionTool, topPOf } from '../chat-parts';
+import { SERVICE_TIERS } from '../../../../routing';
+import { functionChoice, functionTool, topPOf } from '../chat-parts';
 import { EngineRequest, reservedMember } from '../engine-request';
 import { ExactJson } from '../exact-json';
-import { defined, FieldProblems, Fields } from '../fields';
-import { ANY, listOf, number, OBJECT, oneOf, TEXT, UNSUPPORTED, whole } from '../kinds';
+import { defined, FieldProblems, Fields, isNothing } from '../fields';
+import { listOf, number, OBJECT, object, oneOf, TEXT, UNSUPPORTED, whole } from '../kinds';
 import { LongTexts, readBody } from '../long-texts';
-import { CHAT_SETTINGS, REASONING_EFFORTS, SCHEMA } from '../openai-fields';
+import { CHAT_SETTINGS, METADATA, REASONING_EFFORTS, SCHEMA, STOP_SEQUENCE } from '../openai-fields';
 import { checkLengths, checkSettings } from '../together';
 
-const MAX_STOP_SEQUENCES = 2500;
 const SHARE = number(0, 1);
-const EFFORT = oneOf(...REASONING_EFFORTS);
+/** Bedrock has no topK here; the AI SDK does. */
+const INFERENCE = object({ maxTokens: whole(1), temperature: SHARE, topP: SHARE, topK: whole(0), stopSequences: listOf(STOP_SEQUENCE, 0, 2500) });
+const JSON_SCHEMA = object({ schema: TEXT, name: TEXT, description: TEXT }, ['schema']);
+const TEXT_FORMAT = object({ type: oneOf('json_schema'), structure: object({ jsonSchema: JSON_SCHEMA }, ['jsonSchema']) }, ['type', 'structure']);
+const OUTPUT = object({ textFormat: TEXT_FORMAT, effort: oneOf(...REASONING_EFFORTS) });
+const TIER = object({ type: oneOf(...SERVICE_TIERS) });
+const PERFORMANCE = object({ latency: oneOf('standard') });
 /** What is said in a request and cannot be honoured here. */
 const REFUSED = ['guardrailConfig', 'promptVariables', 'additionalModelResponseFieldPaths'];
 /** The fields of a request. */
@@ -52,7 +58,7 @@ function translated(given: Buffer | string, longTexts: LongTexts | undefined, mo
     tools(request.toolConfig, 'toolConfig', problems),
     outputFormat(request.outputConfig, exact, problems),
   );
-  const serviceTier = only(request.serviceTier, 'serviceTier', 'type', ['priority', 'default', 'flex'], problems);
+  const { type: serviceTier } = problems.optional(request.serviceTier, 'serviceTier', TIER) ?? {};
   const extra = extraFields(request.additionalModelRequestFields, 'additionalModelRequestFields', { service_tier: serviceTier, ...own }, problems);
   const body = {
     model,
@@ -67,8 +73,8 @@ function translated(given: Buffer | string, longTexts: LongTexts | undefined, mo
     problems.optional(request[name], name, UNSUPPORTED);
   }
   checkLengths(body, problems);
-  checkMetadata(request.requestMetadata, 'requestMetadata', problems);
-  only(request.performanceConfig, 'performanceConfig', 'latency', ['standard'], problems);
+  problems.optional(request.requestMetadata, 'requestMetadata', METADATA);
+  problems.optional(request.performanceConfig, 'performanceConfig', PERFORMANCE);
   problems.throwIfAny();
   const json = exact.stringify(body);
   longTexts?.checkMarks(json);
@@ -89,25 +95,8 @@ export function parsePrompt(converse: unknown, images: boolean, path: string, ex
 }
 
 function inference(config: unknown, problems: FieldProblems): Fields {
-  // Bedrock has no topK here; the AI SDK does.
-  const { maxTokens, temperature, topP, topK, stopSequences } =
-    problems.object(config ?? {}, 'inferenceConfig', ['maxTokens', 'temperature', 'topP', 'topK', 'stopSequences']);
-  const stop = problems.optional(stopSequences, 'inferenceConfig.stopSequences', listOf(ANY)) ?? [];
-  stop.forEach((sequence, i) => {
-    if (typeof sequence !== 'string' || sequence === '') {
-      problems.add(`inferenceConfig.stopSequences[${i}]`, 'expected a string that is not empty');
-    }
-  });
-  if (stop.length > MAX_STOP_SEQUENCES) {
-    problems.add('inferenceConfig.stopSequences', `expected at most ${MAX_STOP_SEQUENCES}`);
-  }
-  return defined({
-    max_tokens: problems.optional(maxTokens, 'inferenceConfig.maxTokens', whole(1)),
-    temperature: problems.optional(temperature, 'inferenceConfig.temperature', SHARE),
-    top_p: topPOf(problems.optional(topP, 'inferenceConfig.topP', SHARE)),
-    top_k: problems.optional(topK, 'inferenceConfig.topK', whole(0)),
-    stop: stop.length === 0 ? undefined : stop,
-  });
+  const { maxTokens, temperature, topP, topK, stopSequences: stop } = problems.optional(config, 'inferenceConfig', INFERENCE) ?? {};
+  return defined({ max_tokens: maxTokens, temperature, top_p: topPOf(topP), top_k: topK, stop: isNothing(stop) ? undefined : stop });
 }
 
 function tools(config: unknown, path: string, problems: FieldProblems): Fields {
@@ -162,27 +151,19 @@ function choiceOf(choice: unknown, path: string, list: Fields[], problems: Field
 }
 
 function outputFormat(config: unknown, exact: ExactJson, problems: FieldProblems): Fields {
-  const { textFormat, effort } = problems.object(config ?? {}, 'outputConfig', ['textFormat', 'effort']);
-  const reasoning = defined({ reasoning_effort: problems.optional(effort, 'outputConfig.effort', EFFORT) });
-  if (textFormat === undefined || textFormat === null) {
+  const { textFormat, effort } = problems.optional(config, 'outputConfig', OUTPUT) ?? {};
+  const reasoning = defined({ reasoning_effort: effort });
+  if (!textFormat?.structure?.jsonSchema) {
     return reasoning;
   }
-  const path = 'outputConfig.textFormat';
-  const { type, structure } = problems.object(textFormat, path, ['type', 'structure']);
-  if (type !== 'json_schema') {
-    problems.add(`${path}.type`, `expected json_schema, got ${JSON.stringify(type) ?? 'nothing'}`);
-    return reasoning;
-  }
-  const at = `${path}.structure.jsonSchema`;
-  const { schema, name, description } = problems.object(problems.object(structure, `${path}.structure`, ['jsonSchema']).jsonSchema, at, ['schema', 'name', 'description']);
-  problems.optional(name, `${at}.name`, TEXT);
-  problems.optional(description, `${at}.description`, TEXT);
+  const path = 'outputConfig.textFormat.structure.jsonSchema.schema';
+  const { type, structure: { jsonSchema: { schema, name, description } } } = textFormat;
   try {
-    const text = Buffer.from(problems.required(schema, `${at}.schema`, TEXT) || '{}');
-    const parsed = problems.mayRead(text, `${at}.schema`) ? problems.required(exact.parse(text), `${at}.schema`, SCHEMA) : undefined;
+    const text = Buffer.from(schema || '{}');
+    const parsed = problems.mayRead(text, path) ? problems.required(exact.parse(text), path, SCHEMA) : undefined;
     return { ...reasoning, response_format: { type, json_schema: defined({ name: name ?? 'answer', description, schema: parsed, strict: true }) } };
   } catch {
-    problems.add(`${at}.schema`, 'the schema is not JSON');
+    problems.add(path, 'the schema is not JSON');
     return reasoning;
   }
 }
@@ -206,12 +187,4 @@ function extraFields(fields: unknown, path: string, own: Fields, problems: Field
     }
   }
   return given;
-}
-
-function only(given: unknown, path: string, member: string, allowed: string[], problems: FieldProblems): unknown {
-  const value = problems.object(given ?? {}, path, [member])[member];
-  if (value !== undefined && value !== null && !allowed.includes(value as string)) {
-    problems.add(`${path}.${member}`, `${JSON.stringify(value)} is not supported here, ${allowed.join(', ')} is`);
-  }
-  return value;
 }

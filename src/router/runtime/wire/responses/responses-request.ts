@@ -1,10 +1,10 @@
 import { RouterConfig } from '../../config';
-import { checkMetadata, functionChoice, functionTool, topPOf } from '../chat-parts';
+import { functionChoice, functionTool, topPOf } from '../chat-parts';
 import { EngineRequest } from '../engine-request';
 import { ExactJson } from '../exact-json';
 import { checkServed, defined, FieldProblems, Fields } from '../fields';
 import { ANY, BOOLEAN, Kind, listOf, number, OBJECT, object, oneOf, tagged, TEXT, UNSUPPORTED, whole } from '../kinds';
-import { REASONING_EFFORTS, SCHEMA, SERVICE_TIERS } from '../openai-fields';
+import { METADATA, REASONING_EFFORTS, SCHEMA, SERVICE_TIERS } from '../openai-fields';
 import { ResponseObject } from './response-object';
 import { chatMessages } from './responses-input';
 import { ResponsesWire } from './responses-wire';
@@ -63,7 +63,7 @@ const RESPONSE = object({
   input: ANY,
   tools: ANY,
   tool_choice: ANY,
-  metadata: ANY,
+  metadata: METADATA,
 });
 /** A function as a tool. */
 const TOOL = object({
@@ -110,7 +110,6 @@ export function parseResponses(bytes: Buffer, { servedNames, images }: RouterCon
     }),
     ...tools(given, problems),
   };
-  checkMetadata(given.metadata, 'metadata', problems);
   problems.throwIfAny();
   const response = new ResponseObject({
     ...defined({ prompt_cache_key: asked.prompt_cache_key, safety_identifier: asked.safety_identifier, user: asked.user }),
