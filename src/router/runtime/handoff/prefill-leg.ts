@@ -16,7 +16,8 @@ import { Target } from '../targets/target';
 import { Body, ConnectError } from '../upstream/connection';
 import { ROUTERS_FAULT, TOO_BUSY } from '../wire/api-error';
 import { bodyForEngine, EngineRequest } from '../wire/engine-request';
-import { busySeconds, readWhole, tokensIn, WholeAnswer } from '../wire/whole-answer';
+import { usageIn } from '../wire/usage';
+import { busySeconds, readWhole, WholeAnswer } from '../wire/whole-answer';
 
 /** Statuses below 500 that tell of the router's configuration or of the engine's state, not of the caller's request. */
 const NOT_THE_CALLERS = new Set([...ROUTERS_FAULT, 408, 429]);
@@ -234,13 +235,13 @@ export class PrefillLeg {
         }
         return { kind: 'failed', outcome: 'fallback_prefill_failed' };
       }
-      exchange.promptTokens = tokensIn(answer.body, 'prompt_tokens');
-      const cachedTokens = tokensIn(answer.body, 'cached_tokens');
+      const { promptTokens, cachedTokens } = usageIn(answer.body);
+      exchange.promptTokens = promptTokens;
       exchange.cachedTokens = cachedTokens;
       if (cachedTokens !== undefined) {
         endpoint.prompts.learn(prompt, knownBlocks, cachedTokens);
       }
-      this.metrics.tellPrompt(target.config.name, exchange.promptTokens, cachedTokens);
+      this.metrics.tellPrompt(target.config.name, promptTokens, cachedTokens);
       this.metrics.prefillSeconds.observe(labels, (answeredAt - askedAt) / 1000);
       return { kind: 'read', answer: answer.body, answeredMillis: answeredAt, endpoint };
     } catch (e) {

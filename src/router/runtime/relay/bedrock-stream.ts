@@ -4,8 +4,8 @@ import { MAX_ANSWER_BYTES } from './relay';
 import { Exchange } from '../exchange';
 import { EngineResponse } from '../targets/engine-response';
 import { ApiError, EngineError, isRoutersTrouble } from '../wire/api-error';
-import { tokenCountOf } from '../wire/completion';
 import { Fields, isObject } from '../wire/fields';
+import { converseUsageOf, tokenCountOf, Usage } from '../wire/usage';
 import { readWhole } from '../wire/whole-answer';
 
 /** Headers of Bedrock that are part of its answer, but for when to come back. */
@@ -27,7 +27,7 @@ export async function relayBedrocksAnswer(exchange: Exchange, response: EngineRe
     throw new ApiError(429, 'rate_limit_error', 'engines_full', 'Bedrock\'s quota is used up', { 'retry-after': retryAfter ?? '1' });
   }
   // InvokeModel tells it in a header, Converse in the body.
-  const told = usageIn(json(body));
+  const told = converseUsageOf((json(body) as Fields).usage);
   exchange.promptTokens = tokenCountOf(Number(headers['x-amzn-bedrock-input-token-count'])) ?? told.promptTokens;
   exchange.cachedTokens = told.cachedTokens;
   exchange.completionTokens = tokenCountOf(Number(headers['x-amzn-bedrock-output-token-count'])) ?? told.completionTokens;
@@ -69,7 +69,7 @@ export class BedrockEngineStream extends EngineStream {
       case 'metadata':
         // the last of Converse's events: without it nobody learns what is to be paid.
         this.whole = true;
-        this.readUsage(usageIn(json(payload)));
+        this.readUsage(converseUsageOf((json(payload) as Fields).usage));
         return;
       case 'chunk':
         this.readChunk(Buffer.from(String((json(payload) as { bytes?: unknown }).bytes), 'base64').toString('utf8'));
@@ -93,21 +93,6 @@ export class BedrockEngineStream extends EngineStream {
     this.exchange.cachedTokens = cachedTokens ?? this.exchange.cachedTokens;
     this.tokens = completionTokens ?? this.tokens;
   }
-}
-
-/** Tokens, as far as they are told. */
-interface Usage {
-  readonly promptTokens?: number;
-  readonly cachedTokens?: number;
-  readonly completionTokens?: number;
-}
-
-/** The tokens that Converse tells: those that are read from a cache, or written to one, are not part of its input. */
-function usageIn(answer: { usage?: unknown }): Usage {
-  const { inputTokens, cacheReadInputTokens, cacheWriteInputTokens, outputTokens } = isObject(answer.usage) ? answer.usage : {} as Fields;
-  const [input, cached, written] = [inputTokens, cacheReadInputTokens, cacheWriteInputTokens].map(tokenCountOf);
-  const promptTokens = input === undefined ? undefined : input + (cached ?? 0) + (written ?? 0);
-  return { promptTokens, cachedTokens: cached, completionTokens: tokenCountOf(outputTokens) };
 }
 
 /** Why an answer ended, as Converse and the models behind InvokeModel tell it beside what they write. */

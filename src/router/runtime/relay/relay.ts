@@ -3,7 +3,8 @@ import { Silence } from './silence';
 import { Exchange } from '../exchange';
 import { EngineResponse } from '../targets/engine-response';
 import { EngineError, isRoutersTrouble } from '../wire/api-error';
-import { passOn, readWhole, tokensIn } from '../wire/whole-answer';
+import { usageIn } from '../wire/usage';
+import { passOn, readWhole } from '../wire/whole-answer';
 
 /** Far above any answer that is not a stream. */
 export const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
@@ -17,11 +18,12 @@ export async function relayWhole(exchange: Exchange, response: EngineResponse): 
   }
   const answer = await readWhole(response, MAX_ANSWER_BYTES);
   exchange.trace?.read(answer.body.toString('latin1'));
-  exchange.promptTokens = tokensIn(answer.body, 'prompt_tokens') ?? exchange.promptTokens;
+  const { promptTokens, cachedTokens, completionTokens } = usageIn(answer.body);
+  exchange.promptTokens = promptTokens ?? exchange.promptTokens;
   if (exchange.handoff !== 'handed_off') {
-    exchange.cachedTokens = tokensIn(answer.body, 'cached_tokens');
+    exchange.cachedTokens = cachedTokens;
   }
-  exchange.completionTokens = tokensIn(answer.body, 'completion_tokens');
+  exchange.completionTokens = completionTokens;
   await passOn(exchange, answer);
 }
 

@@ -99,14 +99,6 @@ export function completionOf({ body }: WholeAnswer): Completion {
   return completion as unknown as Completion;
 }
 
-/** Far above the tokens of any request. */
-const MAX_TOKENS = 1e9;
-
-/** Tokens as an engine counts them; undefined if that is no number of tokens. */
-export function tokenCountOf(value: unknown): number | undefined {
-  return Number.isInteger(value) && value as number >= 0 && value as number < MAX_TOKENS ? value as number : undefined;
-}
-
 /** Throws EngineError if an event is no chunk of a completion. */
 export function chunkOf(data: string): Fields {
   try {

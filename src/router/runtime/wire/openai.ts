@@ -1,6 +1,6 @@
 import { ApiError, invalid, ROUTERS_FAULT } from './api-error';
 import { topPOf } from './chat-parts';
-import { chunkOf, isGivenUp, tokenCountOf } from './completion';
+import { chunkOf, isGivenUp } from './completion';
 import { EngineRequest } from './engine-request';
 import { checkServed, FieldProblems, Fields, isNothing, isObject, jsonObject } from './fields';
 import { withMembers } from './json-object';
@@ -9,6 +9,7 @@ import { readBody } from './long-texts';
 import { checkImages, refuseRemoteMedia } from './media';
 import { CHAT_COMPLETION, COMPLETION, ECHOED_COMPLETION, isEmptyList } from './openai-fields';
 import { checkChatTogether, checkTogether } from './together';
+import { Usage, usageOf } from './usage';
 import { RouterConfig } from '../config';
 import { kvMemberOf } from '../handoff/kv-params';
 
@@ -91,19 +92,13 @@ function modelOf(id: string): Fields {
   return { id, object: 'model', created: 0, owned_by: 'router' };
 }
 
-/** What one event of a streamed answer says. */
-export interface StreamEventMeaning {
+/** What one event of a streamed answer says, and what it tells of usage. */
+export interface StreamEventMeaning extends Usage {
   readonly kind: 'chunk' | 'usage' | 'done' | 'error';
   /** Whether it holds a part of the answer: engines begin with a role, which they tell even if they then cannot answer, and end with a reason. */
   readonly isPart?: true;
   /** Whether it ends the answer, or a choice of it, and whether the engine gave that up. */
   readonly end?: 'reached' | 'given_up';
-  /** `usage.completion_tokens`, where the event tells it. */
-  readonly completionTokens?: number;
-  /** `usage.prompt_tokens`, where the event tells it. */
-  readonly promptTokens?: number;
-  /** `usage.prompt_tokens_details.cached_tokens`, where the event tells it. */
-  readonly cachedTokens?: number;
   /** What the event would be as an answer of its own, where it tells of an error and has a status, as Cerebras' have. */
   readonly error?: ApiError;
 }
@@ -127,15 +122,12 @@ export function readStreamEvent(data: string): StreamEventMeaning {
   if ((error ?? null) !== null || object === 'error') {
     return { kind: 'error', ...(typeof status === 'number' && { error: refusal(status, error) }) };
   }
-  const { completion_tokens: tokens, prompt_tokens: promptTokens, prompt_tokens_details: details } = isObject(usage) ? usage : {} as Fields;
   const told = Array.isArray(choices) ? choices : [];
   return {
     kind: isObject(usage) && told.length === 0 ? 'usage' : 'chunk',
     ...(told.some(isPartOfAnswer) && { isPart: true }),
     end,
-    completionTokens: tokenCountOf(tokens),
-    promptTokens: tokenCountOf(promptTokens),
-    cachedTokens: isObject(details) ? tokenCountOf(details.cached_tokens) : undefined,
+    ...(isObject(usage) && usageOf(usage)),
   };
 }
 

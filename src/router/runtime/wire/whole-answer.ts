@@ -48,14 +48,6 @@ export async function readWhole(response: EngineResponse, maxBytes: number): Pro
   return { status: response.status, headers, body: parts.length === 1 ? parts[0] : Buffer.concat(parts) };
 }
 
-/** The tokens that an engine counts in a member of a whole answer, such as `prompt_tokens`; undefined if it does not. A quote within generated text is escaped. */
-export function tokensIn(body: Buffer, member: string): number | undefined {
-  const at = body.lastIndexOf(`"${member}"`);
-  const value = at === -1 ? '' : body.toString('latin1', at + member.length + 2, at + member.length + 34);
-  const [, digits] = /^\s*:\s*(\d{1,9})\b(?!\.)/.exec(value) ?? [];
-  return digits === undefined ? undefined : Number(digits);
-}
-
 /** How long an engine that is too busy asks to be left to others, in seconds, of which at most a minute is heeded; a second if it does not say. */
 export function busySeconds({ headers }: Pick<EngineResponse, 'headers'>): number {
   return Math.min(60, Number(headers['retry-after']) || secondsToWait(headers));

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { Exchange } from '../../exchange';
-import { tokenCountOf } from '../completion';
 import { ExactJson } from '../exact-json';
-import { Fields, isObject } from '../fields';
+import { Fields } from '../fields';
 import { jsonSize } from '../json-size';
+import { usageOf } from '../usage';
 import { TOOL_USE_ID } from './converse-messages';
 
 /** Why generation stopped, as Bedrock says it: a stop sequence is told from the end of the turn where the engine tells which it was. */
@@ -23,14 +23,13 @@ export function stopReasonOf(finishReason: unknown, stop: unknown, calledTools: 
 }
 
 /** Tokens as Bedrock counts them: those that were read from the cache are not part of the input. */
-export function usageOf(usage: unknown): Fields {
-  const { prompt_tokens: prompt, completion_tokens: output, prompt_tokens_details: details } = isObject(usage) ? usage : {} as Fields;
-  const count = (value: unknown) => tokenCountOf(value) ?? 0;
-  const cached = !isObject(details) ? 0 : Math.min(count(prompt), count(details.cached_tokens));
+export function bedrockUsageOf(usage: unknown): Fields {
+  const { promptTokens = 0, cachedTokens = 0, completionTokens = 0 } = usageOf(usage);
+  const cached = Math.min(promptTokens, cachedTokens);
   return {
-    inputTokens: count(prompt) - cached,
-    outputTokens: count(output),
-    totalTokens: count(prompt) + count(output),
+    inputTokens: promptTokens - cached,
+    outputTokens: completionTokens,
+    totalTokens: promptTokens + completionTokens,
     ...(cached > 0 && { cacheReadInputTokens: cached }),
   };
 }

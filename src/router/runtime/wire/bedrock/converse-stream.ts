@@ -1,7 +1,7 @@
 import { Exchange } from '../../exchange';
 import { EngineError } from '../api-error';
 import { CompletionStream, StreamedCall } from '../completion-stream';
-import { stopReasonOf, tierOf, toolInputOf, toolUseIdOf, usageOf } from './completion';
+import { stopReasonOf, tierOf, toolInputOf, toolUseIdOf, bedrockUsageOf } from './completion';
 import { EventFrame } from './event-stream';
 import { ExactJson } from '../exact-json';
 
@@ -95,7 +95,7 @@ export class ConverseStream extends CompletionStream {
 
   protected end(): void {
     this.frames.push(METADATA.encode(JSON.stringify({
-      usage: usageOf(this.usage),
+      usage: bedrockUsageOf(this.usage),
       metrics: { latencyMs: Math.round(this.exchange.elapsedSeconds() * 1000) },
       ...tierOf(this.exchange),
     })));

@@ -3,7 +3,7 @@ import { CallerStream } from '../caller-wire';
 import { WholeAnswer } from '../whole-answer';
 import { BedrockWire } from './bedrock-wire';
 import { CallPart, completionOf, messageOf, stoppedAt } from '../completion';
-import { stopReasonOf, tierOf, toolInputOf, toolUseIdOf, usageOf } from './completion';
+import { stopReasonOf, tierOf, toolInputOf, toolUseIdOf, bedrockUsageOf } from './completion';
 import { ConverseStream } from './converse-stream';
 import { ExactJson } from '../exact-json';
 import { Fields } from '../fields';
@@ -30,7 +30,7 @@ export class ConverseWire extends BedrockWire {
     const body = {
       output: { message: { role: 'assistant', content } },
       stopReason: uses.includes(undefined) ? 'malformed_tool_use' : stopReasonOf(choice.finish_reason, stoppedAt(choice), calls.length > 0),
-      usage: usageOf(usage),
+      usage: bedrockUsageOf(usage),
       metrics: { latencyMs: Math.round(exchange.elapsedSeconds() * 1000) },
       ...tierOf(exchange),
     };

@@ -6,7 +6,7 @@ import { topPOf } from '../chat-parts';
 import { EngineRequest } from '../engine-request';
 import { WholeAnswer } from '../whole-answer';
 import { BedrockWire } from './bedrock-wire';
-import { chunkOf, completionOf, tokenCountOf } from '../completion';
+import { chunkOf, completionOf } from '../completion';
 import { EventFrame } from './event-stream';
 import { FieldProblems, Fields, isObject, jsonObject } from '../fields';
 import { withMembers } from '../json-object';
@@ -14,6 +14,7 @@ import { Members, number, object, oneOf, TEXT, UNSUPPORTED, whole } from '../kin
 import { asEnginesTakeIt, checkRequest } from '../openai';
 import { CHAT_COMPLETION } from '../openai-fields';
 import { dataOfEach } from '../sse';
+import { Usage, usageOf } from '../usage';
 
 const CHUNK = EventFrame.event('chunk');
 const MODEL_STREAM_ERROR = EventFrame.exception('modelStreamErrorException');
@@ -108,8 +109,7 @@ export class InvokeModelWire extends BedrockWire {
 
   protected translate(answer: WholeAnswer, exchange: Exchange): WholeAnswer {
     const completion = completionOf(answer);
-    const usage = isObject(completion.usage) ? completion.usage : {} as Fields;
-    const [input, output] = [tokenCountOf(usage.prompt_tokens), tokenCountOf(usage.completion_tokens)];
+    const { promptTokens: input, completionTokens: output } = usageOf(completion.usage);
     const { text, finish_reason: reason } = completion.choices[0];
     if (this.llama && typeof text !== 'string') {
       throw new EngineError(502, 'engine_failed', 'the engine answers with something that is no completion of text');
@@ -144,7 +144,7 @@ class ChunkStream implements CallerStream {
   private frames: Buffer[] = [];
   private failed = false;
   private tokens = 0;
-  private usage: Fields = {};
+  private usage: Usage = {};
 
   constructor(llama: boolean, exchange: Exchange) {
     this.llama = llama;
@@ -157,7 +157,7 @@ class ChunkStream implements CallerStream {
       return;
     }
     const chunk = chunkOf(data);
-    this.usage = isObject(chunk.usage) ? chunk.usage : this.usage;
+    this.usage = isObject(chunk.usage) ? usageOf(chunk.usage) : this.usage;
     const choice = Array.isArray(chunk.choices) ? chunk.choices[0] : undefined;
     const reason = isObject(choice) ? choice.finish_reason : undefined;
     if (!this.llama) {
@@ -184,8 +184,8 @@ class ChunkStream implements CallerStream {
     }
     this.chunk(JSON.stringify({
       'amazon-bedrock-invocationMetrics': {
-        inputTokenCount: tokenCountOf(this.usage.prompt_tokens),
-        outputTokenCount: tokenCountOf(this.usage.completion_tokens),
+        inputTokenCount: this.usage.promptTokens,
+        outputTokenCount: this.usage.completionTokens,
         invocationLatency: Math.round(this.exchange.elapsedSeconds() * 1000),
         firstByteLatency: Math.round((this.exchange.ttftSeconds ?? 0) * 1000),
       },

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { ServiceTier } from '../../../../routing';
-import { tokenCountOf } from '../completion';
 import { ExactJson } from '../exact-json';
 import { Fields, isObject } from '../fields';
+import { usageOf } from '../usage';
 
 type Status = 'in_progress' | 'completed' | 'incomplete' | 'failed';
 
@@ -123,18 +123,17 @@ export function endOf(items: readonly OutputItem[], finishReason: string, usage:
 }
 
 /** Tokens as the Responses API counts them; undefined if the engine does not tell. */
-export function usageOf(usage: unknown): Fields | undefined {
+export function responsesUsageOf(usage: unknown): Fields | undefined {
   if (!isObject(usage)) {
     return undefined;
   }
-  const { prompt_tokens: prompt, completion_tokens: output, prompt_tokens_details: ofPrompt, completion_tokens_details: ofOutput } = usage;
-  const count = (value: unknown) => tokenCountOf(value) ?? 0;
+  const { promptTokens = 0, cachedTokens = 0, completionTokens = 0, reasoningTokens = 0 } = usageOf(usage);
   return {
-    input_tokens: count(prompt),
-    input_tokens_details: { cached_tokens: !isObject(ofPrompt) ? 0 : count(ofPrompt.cached_tokens), cache_write_tokens: 0 },
-    output_tokens: count(output),
-    output_tokens_details: { reasoning_tokens: isObject(ofOutput) ? count(ofOutput.reasoning_tokens) : 0 },
-    total_tokens: count(prompt) + count(output),
+    input_tokens: promptTokens,
+    input_tokens_details: { cached_tokens: cachedTokens, cache_write_tokens: 0 },
+    output_tokens: completionTokens,
+    output_tokens_details: { reasoning_tokens: reasoningTokens },
+    total_tokens: promptTokens + completionTokens,
   };
 }
 

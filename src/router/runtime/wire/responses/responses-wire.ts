@@ -4,7 +4,7 @@ import { CallerStream, CallerWire, StreamFailure } from '../caller-wire';
 import { completionOf, messageOf, Said } from '../completion';
 import { OPENAI_WIRE } from '../openai-wire';
 import { WholeAnswer } from '../whole-answer';
-import { endOf, newItem, OutputItem, ResponseObject, usageOf } from './response-object';
+import { endOf, newItem, OutputItem, ResponseObject, responsesUsageOf } from './response-object';
 import { ResponsesStream } from './responses-stream';
 
 /**
@@ -35,7 +35,7 @@ export class ResponsesWire implements CallerWire {
     }
     const completion = completionOf(answer);
     const { choices: [{ finish_reason: finishReason }], usage } = completion;
-    const body = this.response.in(endOf(itemsOf(messageOf(completion)), finishReason, usageOf(usage)), exchange.serviceTier);
+    const body = this.response.in(endOf(itemsOf(messageOf(completion)), finishReason, responsesUsageOf(usage)), exchange.serviceTier);
     return { status: 200, headers: { 'content-type': 'application/json' }, body: Buffer.from(this.response.stringify(body)) };
   }
 
