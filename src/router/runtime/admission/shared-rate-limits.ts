@@ -206,6 +206,8 @@ function clientOf({ url, username, cluster, timeoutSeconds }: ValkeyConfig, pass
       lazyConnect: true,
       enableOfflineQueue: false,
       clusterRetryStrategy: backOff,
+      // connecting ends with that question, for which there is a second by default: a busy machine takes longer.
+      slotsRefreshTimeout: CONNECT_TIMEOUT_MILLIS,
       // names are resolved anew at each connection, and are what certificates are for.
       dnsLookup: (host, done) => done(null, host),
     })
