@@ -75,9 +75,10 @@ describe('a tool that has to be called is called', () => {
   });
 });
 
+const answered = async (format: OpenAI.ChatCompletionCreateParams['response_format']) =>
+  JSON.parse((await openai.chat.completions.create({ model: MODEL, messages, response_format: format })).choices[0].message.content!);
+
 test('JSON that is asked for is answered', async () => {
-  const answered = async (format: OpenAI.ChatCompletionCreateParams['response_format']) =>
-    JSON.parse((await openai.chat.completions.create({ model: MODEL, messages, response_format: format })).choices[0].message.content!);
   expect(await answered({ type: 'json_object' })).toEqual({});
   expect(await answered({ type: 'json_schema', json_schema: { name: 'weather', schema: WEATHER } })).toEqual(SAMPLE);
   await expect(answered({ type: 'json_schema', json_schema: { name: 'broken', schema: { $ref: '#/$defs/none' } } }))
@@ -188,6 +189,13 @@ test.each<[object, unknown]>([
   [{ type: 'object', required: ['a', 'b'], properties: { a: { type: 'boolean' }, b: { type: 'array', items: { type: 'number' } } } }, { a: false, b: [] }],
   [{ type: 'array', items: { type: 'string', minLength: 2 }, minItems: 2 }, ['xx', 'xx']],
   [{ type: 'integer', minimum: 3 }, 3],
+  [{ type: 'string', pattern: '^[A-Z]{3}-\\d{4}$' }, 'AAA-0000'],
+  [{ pattern: '^(?:red|green)\\.(?<nth>[0-9a-f]+)x?$', minLength: 8 }, 'red.aaaa'],
+  [{ type: 'string', pattern: 'b', maxLength: 1 }, 'b'],
+  [{ type: 'string', pattern: '^(\\d{3}|x)[._-][^\\d\\s]{2}$' }, '000-aa'],
+  [{ type: 'string', pattern: '^[^a-y\\]]+[a-c]{2,3}.*$' }, 'zaa'],
+  [{ type: 'string', pattern: '^\\+?[1-9]\\d{1,14}$' }, '10'],
+  [{ type: 'array', items: { pattern: '^[ab]c*$' }, minItems: 2, uniqueItems: true }, ['a', 'b']],
   [{ type: 'number', exclusiveMinimum: 0 }, 1],
   [{ type: 'number', maximum: -2 }, -2],
   [{ type: ['string', 'null'] }, null],
@@ -206,6 +214,11 @@ test.each<[object, unknown]>([
 ])('the least that %j asks for', (schema, least) => {
   expect(sampleOf(schema)).toEqual(least);
   expect(new Ajv({ strict: false }).validate(schema, least)).toBe(true);
+});
+
+test.each([['(?=a)a'], ['(a)\\1'], ['\\bword'], ['(a{1000}){1000}'], ['('], ['^[\u{1F600}]$']])('a text that no simple pattern describes is refused: %s', async (pattern) => {
+  await expect(answered({ type: 'json_schema', json_schema: { name: 'n', schema: { required: ['a'], properties: { a: { type: 'string', pattern } } } } }))
+    .rejects.toMatchObject({ status: 400, message: expect.stringContaining('the schema cannot be answered') });
 });
 
 describe('a schema is heeded', () => {

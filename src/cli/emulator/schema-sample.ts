@@ -1,3 +1,5 @@
+import { textMatching } from './pattern-sample';
+
 /** What of a JSON schema is minded. */
 interface Schema {
   readonly $ref?: string;
@@ -18,6 +20,8 @@ interface Schema {
   readonly minItems?: number;
   readonly uniqueItems?: boolean;
   readonly minLength?: number;
+  readonly maxLength?: number;
+  readonly pattern?: string;
   readonly format?: string;
   readonly minimum?: number;
   readonly exclusiveMinimum?: number;
@@ -49,7 +53,8 @@ const TELLING: readonly (readonly [string, readonly (keyof Schema)[]])[] = [
 
 /**
  * The least that a JSON schema asks for: of objects what is required, of values the first of an enumeration, null where it may be, or else "", 0, false, [] and {}.
- * Minded are the members of `Schema` above and the formats that are listed; of `oneOf` not that others must not hold. Throws where the schema is none.
+ * Minded are the members of `Schema` above and the formats that are listed; of `oneOf` not that others must not hold. Throws where the schema is none, or for a
+ * pattern that is more than `textMatching` knows.
  *
  * @param schema what is asked for.
  * @param root in which its references point.
@@ -96,6 +101,9 @@ export function sampleOf(schema: Schema, root = schema, within: readonly string[
       return Object.fromEntries(namesOf(schema)
         .map((name) => [name, sample(schema.properties?.[name] ?? schemaOf(schema.additionalProperties))]));
     default:
+      if (schema.pattern !== undefined) {
+        return textMatching(schema.pattern, schema, nth);
+      }
       return FORMATS[schema.format!]?.(nth) ?? (nth === 0 ? '' : String(nth)).padStart(schema.minLength ?? 0, 'x');
   }
 }
