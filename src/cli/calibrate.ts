@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { attempt } from './attempt';
 import { AskedEngine, GivenNumbers, ToldMeasurements, readMeasurements } from './measurement-file';
 import { readSpec } from './spec-file';
-import { NO_PROGRESS_BAR, percent, progressBar, table, time } from './text-table';
+import { NO_PROGRESS_BAR, number, percent, progressBar, table, time } from './text-table';
 import { checkWritable, writing } from './written-file';
 import { CalibrationSpec, DeploymentSpec } from '../estimator';
 import { calibrate as fit } from '../estimator/calibration/calibrate';
@@ -31,11 +31,11 @@ const MAX_FOLDS = 6;
 /** Requests that a fit is of, in all runs together: each step of a fit replays them, and more hardly change it. */
 const MAX_FITTED_REQUESTS = 1000;
 
-/** A mean error of what was held out that no engine of the spec's has, whatever its coefficients. */
-const UNLIKE = 0.5;
+/** What was held out is hardly off by this factor where the engine is the spec's. */
+const UNLIKE = 1.5;
 
-/** One that is off by more than what it predicts. */
-const ABSURD = 1;
+/** Predictions that are off by this factor are of no use. */
+const ABSURD = 2;
 
 /** Predictions before a fit that are off by this factor are hardly of the engine that was measured. */
 const FAR_OFF = 10;
@@ -292,10 +292,12 @@ function calibrated(
 /** Why a fit is of no use, a sentence each. A fit takes odd times less seriously, so that their mean error alone may grow. */
 function uselessness(before: Score, fitted: Score, metrics: readonly CalibratedMetric[]): string[] {
   return [
-    ...fitted.mape > before.mape && fitted.median > before.median ? [
-      `the fitted coefficients are further off than those before, by ${percent(fitted.mape)} in place of ${percent(before.mape)}`,
+    ...fitted.factor > before.factor && fitted.median > before.median ? [
+      `the fitted coefficients are further off than those before, by a factor of ${number(fitted.factor)} in place of ${number(before.factor)}`,
     ] : [],
-    ...metrics.flatMap(({ metric, heldOut: { mape } = { mape: 0 } }) => mape > ABSURD ? [`${metric.toUpperCase()} that was held out is off by ${percent(mape)}`] : []),
+    ...metrics.flatMap(({ metric, fitted: ofAll, heldOut: held }) => (
+      ofAll.factor > ABSURD ? [`${metric.toUpperCase()} is off by a factor of ${number(ofAll.factor)} after the fit`]
+        : held !== undefined && held.factor > ABSURD ? [`${metric.toUpperCase()} that was held out is off by a factor of ${number(held.factor)}`] : [])),
   ];
 }
 
@@ -343,7 +345,7 @@ export function calibrationText(
       `the fit, and what was held out, are of the first ${measured.fittedRequests} of ${measured.requests} requests; the errors before and fitted are of all`,
     ] : [],
     ...metrics.some((one) => one.heldOut === undefined) ? ['there is one configuration: what others would be off by is not known'] : [],
-    ...metrics.some((one) => (one.heldOut?.mape ?? 0) > UNLIKE) ? ['what was held out is so far off that the measurements may be of another model or accelerator than the spec\'s'] : [],
+    ...metrics.some((one) => (one.heldOut?.factor ?? 1) > UNLIKE) ? ['what was held out is so far off that the measurements may be of another model or accelerator than the spec\'s'] : [],
     useless.length > 0 ? `there is no calibration: ${useless.join(', and ')}` : out === undefined ? 'write it with --out, and name the file as "calibration" of a spec' : `written to ${out}: name it as "calibration" of a spec`,
   ].join('\n\n');
 }

@@ -68,7 +68,7 @@ profile_export.jsonl of aiperf, profile_export.json of genai-perf, the summary o
 
 Exit codes:
   ${ExitCode.GOOD}   fitted
-  ${ExitCode.BAD}   the fit is of no use: it is further off than what was known, or off by more than 100 % on what was held out; no file is written
+  ${ExitCode.BAD}   the fit is of no use: it is further off than what was known, or off by a factor of 2 on the average; no file is written
   ${ExitCode.WRONG_INPUT}   wrong input: every problem is on standard error
   ${ExitCode.REFUSED}   nothing is known of the engine
   ${ExitCode.DEFECT}  a defect of this program`;

@@ -13,6 +13,8 @@ export interface Score {
   /** Mean absolute relative error. */
   readonly mape: number;
   readonly median: number;
+  /** What they are off by as a factor, the geometric mean: 2 of predictions that are twice or half of what was measured. */
+  readonly factor: number;
   /** Median signed relative error. */
   readonly bias: number;
   /** Share of measurements within the 80 % interval; undefined where no interval was given. */
@@ -35,6 +37,7 @@ export function score(compared: readonly (Compared | Ranged)[]): Score {
     count: compared.length,
     mape: mean(sizes),
     median: median(sizes),
+    factor: Math.exp(mean(compared.map(({ measured, predicted }) => Math.abs(Math.log(predicted / measured))))),
     bias: median(errors),
     coverage: ranged.length < compared.length ? undefined : inside.length / compared.length,
   };
