@@ -2,7 +2,7 @@ import Ajv from 'ajv';
 import { App, Stack, aws_cloudwatch as cloudwatch, aws_ec2 as ec2, aws_ecs as ecs } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import schema from './runtime/emf.schema.json';
-import { ask, chat, chunkOf, DONE, MockEngine, routerFor, sse, streamOf, TestRouter, until, whole } from './runtime/harness';
+import { ask, chat, chunkOf, DONE, MODEL, MockEngine, routerFor, sse, streamOf, TestRouter, until, whole } from './runtime/harness';
 import { EngineEndpoint } from '../../src/decode';
 import { BedrockRouter } from '../../src/router';
 
@@ -67,12 +67,14 @@ test('answers that break off, fail or are refused are told apart', async () => {
   await ask(router.url, chat({ stream: true })).then(async (response) => response.text()).catch(() => undefined);
   engine.behaviour = (response) => void response.writeHead(500).end('{}');
   await ask(router.url, chat());
+  // Bedrock tells of a failed model with 424.
+  expect((await ask(router.url, { messages: [{ role: 'user', content: [{ text: 'hello' }] }] }, {}, `/model/${MODEL}/converse`)).status).toBe(424);
   engine.behaviour = stream;
   await router.drain();
   const lines = documents(router);
   expect(lines.every((line) => line._aws.CloudWatchMetrics[0].Namespace === 'My/Own')).toBe(true);
   const told = (name: string) => sum(valuesOf(lines, name, { Router: 'r' }));
-  expect([told('Requests'), told('StreamErrors'), told('ServerErrors'), told('Throttles')]).toEqual([2, 1, 1, 0]);
+  expect([told('Requests'), told('StreamErrors'), told('ServerErrors'), told('Throttles')]).toEqual([3, 1, 2, 0]);
 
   await start({ router: 'r', intervalSeconds: 3600 }, { rateLimits: { requestsPerMinute: 1 } });
   const statuses = await Promise.all([1, 2, 3, 4, 5].map(async () => (await ask(router.url, chat())).status));

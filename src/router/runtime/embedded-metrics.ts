@@ -66,13 +66,13 @@ export class EmbeddedMetrics {
   }
 
   /** A request has ended. */
-  public observe({ decision, code, handoff, promptTokens, completionTokens, ttftSeconds, tpotSeconds, queuedSeconds }: Exchange): void {
+  public observe({ decision, code, isServerError, handoff, promptTokens, completionTokens, ttftSeconds, tpotSeconds, queuedSeconds }: Exchange): void {
     const path = decision?.path ?? NO_PATH;
     const requests = this.requests.get(path) ?? new Requests();
     this.requests.set(path, requests);
     requests.add(REQUEST_METRICS.requests, 1);
     // a count that is none is told too: an alarm needs data.
-    requests.add(REQUEST_METRICS.serverErrors, Number(code?.startsWith('5')));
+    requests.add(REQUEST_METRICS.serverErrors, Number(isServerError));
     requests.add(REQUEST_METRICS.streamErrors, Number(code === 'stream_error'));
     requests.add(REQUEST_METRICS.throttles, Number(code === '429'));
     requests.add(REQUEST_METRICS.handoffFallbacks, Number(handoff?.startsWith('fallback_') ?? false));

@@ -54,6 +54,8 @@ export class Exchange {
   public handoffLate = false;
   /** HTTP status as the caller got it, `499` if the caller left, `stream_error` if the answer broke off or told of an error after its status was sent. */
   public code?: string;
+  /** Whether it failed for no fault of its caller's, whatever status the API that is spoken has for it: Bedrock tells of failed models with 4xx. */
+  public isServerError = false;
   /** What is told of it to OpenTelemetry; undefined if nothing is. */
   public trace?: RequestTrace;
   /** What went wrong. */
@@ -121,6 +123,7 @@ export class Exchange {
     this.answer.start(status, { 'content-length': String(body.length), ...headers });
     await this.answer.end(body);
     this.code = String(status);
+    this.isServerError ||= status >= 500;
   }
 
   /** Ends an exchange that has failed, in the way that its state still allows. */
@@ -139,6 +142,7 @@ export class Exchange {
   /** Tells the caller of an error, as an answer of its own or as the end of one that has begun. */
   private async tell(error: ApiError): Promise<void> {
     if (!this.answer.started) {
+      this.isServerError = error.status >= 500;
       if (this.decision !== undefined) {
         this.tellRoute();
       }

@@ -61,8 +61,13 @@ export class Forwarder {
   }
 
   /** Throws ApiError if a caller may have nothing now, whatever it asks: its request need not be read then. */
-  public checkRate({ caller }: Exchange): void {
-    this.refuseReached(this.rateLimits.reached(caller.id, 0, performance.now()));
+  public checkRate({ caller, request }: Exchange): void {
+    const now = performance.now();
+    if (this.rateLimits.reached(caller.id, 0, now) !== undefined) {
+      // whoever comes back when told needs room for its prompt as well
+      const promptTokens = Math.ceil(Number(request.headers['content-length'] ?? 0) / this.config.routing.bytesPerToken);
+      this.refuseReached(this.rateLimits.reached(caller.id, promptTokens, now));
+    }
   }
 
   /** Answers the exchange. Rejects with what went wrong; the exchange is then to be failed. */

@@ -12,6 +12,8 @@ const PREFACE_MILLIS = 10_000;
 const WINDOW_BYTES = 1024 * 1024;
 /** As many as a load balancer has on one connection; Node's default is any number. */
 const MAX_STREAMS = 128;
+/** Requests of a connection of HTTP/1.1 that may wait for their turn: Node reads on whatever waits, and clients that send ahead send a few. */
+const MAX_WAITING = 100;
 /**
  * Of the resets that Node takes of one connection, at once and every second besides: it also counts answers that are cancelled once they are whole, as some clients
  * do, which cost nothing. 22.10 and newer, as in the image, can be told to mind less than 1000 and 33.
@@ -143,7 +145,8 @@ export class Listener {
 }
 
 /**
- * Answers the requests of a connection one after the other: of a pipelined one whose turn has not come, nothing tells that its caller has left.
+ * Answers the requests of a connection one after the other: of a pipelined one whose turn has not come, nothing tells that its caller has left. A connection on
+ * which too many wait is cut.
  */
 function inTurn(serve: Serve<IncomingMessage, ServerResponse>): Serve<IncomingMessage, ServerResponse> {
   const busy = new WeakMap<Socket, { isBusy: boolean; readonly waiting: (() => void)[] }>();
@@ -165,10 +168,10 @@ function inTurn(serve: Serve<IncomingMessage, ServerResponse>): Serve<IncomingMe
       });
       serve(request, response, awaitsWord);
     };
-    if (turn.isBusy) {
-      turn.waiting.push(begin);
-    } else {
+    if (!turn.isBusy) {
       begin();
+    } else if (turn.waiting.push(begin) > MAX_WAITING) {
+      socket.destroy();
     }
   };
 }

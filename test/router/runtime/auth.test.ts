@@ -234,7 +234,14 @@ describe('JSON Web Tokens', () => {
     expect(await enters(await tokenOf())).toBe(true);
     isUp = false;
     // what is cached is enough to tell that a key is none of them.
-    expect(await Promise.all([tokenOf(), tokenOf({}, keyPair.privateKey, 'ES256', 'unknown')].map(async (token) => enters(await token)))).toEqual([true, false]);
+    const unknown = await tokenOf({}, keyPair.privateKey, 'ES256', 'unknown');
+    expect([await enters(await tokenOf()), await enters(unknown)]).toEqual([true, false]);
+    // for a while, after which the issuer may have made another.
+    const now = Date.now();
+    const clock = jest.spyOn(Date, 'now').mockImplementation(() => now + 60_000);
+    const later = await ask(router.url, chat(), { authorization: `Bearer ${unknown}` });
+    clock.mockRestore();
+    expect(later.status).toBe(503);
   });
 
   test('whose keys the issuer has where the router does not get to: the log says once where that is', async () => {

@@ -309,6 +309,7 @@ test.each([
   ['a call of the tool that was named', { finish_reason: 'stop', message: { content: '', tool_calls: [{ id: 'a', function: { name: 'weather', arguments: '' } }] } }, 'tool_use'],
   ['a call that is not JSON', { finish_reason: 'tool_calls', message: { content: '', tool_calls: [{ id: 'a', function: { name: 'weather', arguments: '{"ci' } }] } },
     'malformed_tool_use'],
+  ['the limit within a call', { finish_reason: 'length', message: { content: '', tool_calls: [{ id: 'a', function: { name: 'weather', arguments: '{"ci' } }] } }, 'max_tokens'],
 ])('the end by %s is told', async (_, choice, stopReason) => {
   const { message = { content: 'x' }, ...end } = choice as { message?: object };
   engine.behaviour = streaming([ROLE, delta(message), delta({}, null, end)]);

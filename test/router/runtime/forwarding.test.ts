@@ -502,6 +502,18 @@ describe('a caller', () => {
     expect(engine.requests.length).toBe(asked + 1);
   });
 
+  test('that sends more requests ahead than anyone does is cut, and costs others nothing', async () => {
+    await start();
+    engine.behaviour = () => undefined;
+    const socket = connect(router.port, '127.0.0.1').on('error', () => undefined).resume();
+    const body = JSON.stringify(chat());
+    socket.write(`POST /v1/chat/completions HTTP/1.1\r\nhost: r\r\nauthorization: Bearer ${KEY}\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+    socket.write('GET / HTTP/1.1\r\nhost: r\r\n\r\n'.repeat(20_000));
+    await new Promise((resolve) => socket.once('close', resolve));
+    expect((await fetch(`${router.url}/healthz`)).status).toBe(200);
+    await until(async () => (await router.metrics.registry.getSingleMetricAsString('router_in_flight')).includes('{target="decode"} 0'), 'nothing is in flight');
+  });
+
   test('that is refused over and over on one connection leaves nothing behind on it', async () => {
     const sockets: Socket[] = [];
     const accepted = (message: unknown) => void sockets.push((message as { socket: Socket }).socket);

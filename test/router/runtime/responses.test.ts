@@ -349,6 +349,17 @@ describe('a streamed response', () => {
     expect(engine.requests[0].body).toMatchObject({ stream: true, stream_options: { include_usage: true } });
   });
 
+  test('has an empty object for the arguments of a call that an engine gives none, as one that is not streamed has', async () => {
+    engine.behaviour = streaming([ROLE, call(0, '', { id: 'c1', name: 'weather' }), delta({}, 'tool_calls'), { choices: [], usage: USAGE }]);
+    const { events } = await eventsOf({ tools: [WEATHER] });
+    const told = events.filter(({ type }) => type.startsWith('response.function_call_arguments')) as any[];
+    expect(told.map(({ type, delta: piece, arguments: all }) => [type, piece ?? all])).toEqual([
+      ['response.function_call_arguments.delta', '{}'], ['response.function_call_arguments.done', '{}'],
+    ]);
+    engine.behaviour = wholly(completion({ content: null, tool_calls: [{ id: 'c1', type: 'function', function: { name: 'weather', arguments: '' } }] }, 'tool_calls'));
+    expect((await create({ tools: [WEATHER] })).output).toMatchObject([{ type: 'function_call', arguments: '{}' }]);
+  });
+
   test('is put together by the SDK as the same answer is that is not streamed', async () => {
     engine.behaviour = streaming([
       ROLE, delta({ reasoning_content: 'hm' }), chunkOf('hel'), chunkOf('lo'), call(0, '{}', { id: 'c1', name: 'weather' }), delta({}, 'tool_calls'),

@@ -1,4 +1,4 @@
-import { ask, chat, chunkOf, DONE, MockEngine, MODEL, routerFor, sse, TestRouter } from './harness';
+import { ask, chat, chunkOf, delta, DONE, MockEngine, MODEL, routerFor, sse, TestRouter } from './harness';
 import { Exchange } from '../../../src/router/runtime/exchange';
 import { FrameSplitter } from '../../../src/router/runtime/relay/event-frames';
 import { OpenAiEngineStream } from '../../../src/router/runtime/relay/openai-stream';
@@ -109,4 +109,16 @@ test('the text of chunks that come at once is told as one, whatever it is', () =
     const turned = [...texts.slice(at), ...texts.slice(0, at)];
     expect(told(turned)).toEqual([turned.join('')]);
   }
+});
+
+test('a stream is taken whose media type is written in capitals, and whose reason to end is beside the one that another engine had', async () => {
+  engine.behaviour = (response) => {
+    response.writeHead(200, { 'content-type': 'Text/Event-Stream' });
+    response.end(sse(chunkOf('first')) + sse(delta({}, 'stop', { native_finish_reason: null })) + sse('[DONE]'));
+  };
+  const text = await (await ask(router.url, chat({ stream: true }))).text();
+  expect(text).toContain('"finish_reason":"stop","native_finish_reason":null');
+  expect(text.endsWith('data: [DONE]\n\n')).toBe(true);
+  await router.drain();
+  expect(router.lines.find(({ code }) => code !== undefined)).toMatchObject({ code: '200' });
 });

@@ -1,4 +1,4 @@
-import { createRemoteJWKSet, JWTPayload, jwtVerify } from 'jose';
+import { createRemoteJWKSet, errors, JWTPayload, jwtVerify } from 'jose';
 import type { Logger } from 'pino';
 import { ANONYMOUS, Authenticator, bearerOf, Caller, unauthenticated } from './authenticator';
 import { ApiError } from '../wire/api-error';
@@ -6,6 +6,12 @@ import { ApiError } from '../wire/api-error';
 /** Signatures that who can check them cannot make. */
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'];
 const TIMEOUT_MILLIS = 5_000;
+
+/** Of jose's errors, those of an issuer that cannot be asked, or answers something else. */
+const UNREACHABLE = new Set([errors.JWKSTimeout.code, errors.JWKSInvalid.code, errors.JOSEError.code]);
+
+/** What fetching and jose fail with. */
+type Failure = Error & { readonly cause?: { readonly code?: string }; readonly code?: string };
 
 type Keys = ReturnType<typeof createRemoteJWKSet>;
 
@@ -74,13 +80,16 @@ export class JsonWebTokens implements Authenticator {
       this.isReached = true;
       return keys;
     } catch (e) {
-      if (this.isReached) {
-        this.isReached = false;
-        const { cause, code, message } = e as Error & { readonly cause?: { readonly code?: string }; readonly code?: string };
-        this.log.warn({ url: this.askedUrl, error: cause?.code ?? code ?? message }, 'the keys of the tokens\' issuer cannot be had');
-      }
-      throw new ApiError(503, 'server_error', 'issuer_unreachable', 'the keys of the tokens\' issuer cannot be had', { 'retry-after': '1' });
+      throw this.unreachable(e as Failure);
     }
+  }
+
+  private unreachable({ cause, code, message }: Failure): ApiError {
+    if (this.isReached) {
+      this.isReached = false;
+      this.log.warn({ url: this.askedUrl, error: cause?.code ?? code ?? message }, 'the keys of the tokens\' issuer cannot be had');
+    }
+    return new ApiError(503, 'server_error', 'issuer_unreachable', 'the keys of the tokens\' issuer cannot be had', { 'retry-after': '1' });
   }
 
   /** What a token says. Rejects with ApiError, whatever is wrong: the key that it names may be none of the issuer's, or one that nobody should trust. */
@@ -91,8 +100,12 @@ export class JsonWebTokens implements Authenticator {
       if (isFor(audience, payload)) {
         return payload;
       }
-    } catch {
-      // told below.
+    } catch (e) {
+      // a token may name a key that is not known yet, for which the issuer is asked anew; what cannot be fetched has a cause.
+      const failure = e as Failure;
+      if (e instanceof errors.JOSEError ? UNREACHABLE.has(e.code) : failure.cause !== undefined) {
+        throw this.unreachable(failure);
+      }
     }
     throw invalidToken();
   }

@@ -35,7 +35,7 @@ export async function relayWhole(exchange: Exchange, response: EngineResponse): 
  */
 export async function relayStream(exchange: Exchange, response: EngineResponse, stream: EngineStream, silence: Silence): Promise<void> {
   const { answer } = exchange;
-  if (response.headers['content-type']?.startsWith(stream.contentType) !== true) {
+  if (response.headers['content-type']?.toLowerCase().startsWith(stream.contentType) !== true) {
     await response.discard();
     throw new EngineError(502, 'engine_failed', 'the engine answers a stream with something else');
   }

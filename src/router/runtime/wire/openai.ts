@@ -105,7 +105,7 @@ export interface StreamEventMeaning extends Usage {
 
 /** Where an event says why its choice ends. A quote within generated text is escaped, so text never looks like it. */
 const FINISH_REASON = 'finish_reason":';
-const REASONS_TO_END = /finish_reason":\s*"([^"]*)"/g;
+const REASONS_TO_END = /"finish_reason":\s*"([^"]*)"/g;
 
 /**
  * Reads the `data` of an event. Nearly all are chunks of text, which are not read by this: see `isChunkOfText`.
@@ -135,7 +135,8 @@ export function readStreamEvent(data: string): StreamEventMeaning {
 export function isChunkOfText(events: string, start: number, end: number): boolean {
   const reason = events.lastIndexOf(FINISH_REASON, end);
   return events.startsWith('data: {', start) && events.startsWith('}\n\n', end - 1)
-    && reason > start && events.startsWith('null', reason + FINISH_REASON.length);
+    // engines that pass others on tell of these too, as `native_finish_reason`
+    && reason > start && events[reason - 1] === '"' && events.startsWith('null', reason + FINISH_REASON.length);
 }
 
 function refusal(status: number, error: unknown): ApiError | undefined {

@@ -75,5 +75,6 @@ export async function passOn(exchange: Exchange, answer: WholeAnswer): Promise<v
     ({ body } = OPENAI_WIRE.error(
       new ApiError(status, status < 500 ? 'invalid_request_error' : 'server_error', 'engine_refused', 'the engine refused the request')));
   }
+  exchange.isServerError = status >= 500;
   await exchange.finish(exchange.wire.whole({ status, headers, body }, exchange));
 }

@@ -6,13 +6,21 @@ import { jsonSize } from '../json-size';
 import { usageOf } from '../usage';
 import { TOOL_USE_ID } from './converse-messages';
 
-/** Why generation stopped, as Bedrock says it: a stop sequence is told from the end of the turn where the engine tells which it was. */
-export function stopReasonOf(finishReason: unknown, stop: unknown, calledTools: boolean): string {
+/**
+ * Why generation stopped, as Bedrock says it: a stop sequence is told from the end of the turn where the engine tells which it was, and a call that is malformed
+ * as it was cut from one that was written so.
+ */
+export function stopReasonOf(finishReason: unknown, stop: unknown, calledTools: boolean, isMalformed: boolean): string {
   switch (finishReason) {
     case 'length':
       return 'max_tokens';
     case 'content_filter':
       return 'content_filtered';
+  }
+  if (isMalformed) {
+    return 'malformed_tool_use';
+  }
+  switch (finishReason) {
     case 'tool_calls':
     case 'function_call':
       return 'tool_use';

@@ -89,7 +89,7 @@ export class ConverseStream extends CompletionStream {
   protected stop(finishReason: string, stop: unknown): void {
     this.closeBlock();
     this.tellHeldCalls();
-    const reason = this.hasMalformedCall ? 'malformed_tool_use' : stopReasonOf(finishReason, stop, this.calledTools);
+    const reason = stopReasonOf(finishReason, stop, this.calledTools, this.hasMalformedCall);
     this.frames.push(MESSAGE_STOP.encode(JSON.stringify({ stopReason: reason })));
   }
 

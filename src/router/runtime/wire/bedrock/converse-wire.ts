@@ -29,7 +29,7 @@ export class ConverseWire extends BedrockWire {
     ];
     const body = {
       output: { message: { role: 'assistant', content } },
-      stopReason: uses.includes(undefined) ? 'malformed_tool_use' : stopReasonOf(choice.finish_reason, stoppedAt(choice), calls.length > 0),
+      stopReason: stopReasonOf(choice.finish_reason, stoppedAt(choice), calls.length > 0, uses.includes(undefined)),
       usage: bedrockUsageOf(usage),
       metrics: { latencyMs: Math.round(exchange.elapsedSeconds() * 1000) },
       ...tierOf(exchange),

@@ -17,6 +17,9 @@ export interface ResponseState {
   readonly error?: Fields;
 }
 
+/** What a call is told with that an engine gave no arguments: callers parse them as JSON, and send them back. */
+export const NO_ARGUMENTS = '{}';
+
 /** A part of an answer, which grows while it is streamed. */
 export interface OutputItem {
   readonly id: string;

@@ -3,7 +3,7 @@ import { ApiError, EngineError } from '../api-error';
 import { CompletionStream, StreamedCall } from '../completion-stream';
 import { Fields } from '../fields';
 import { SSE_HEADERS } from '../sse';
-import { contentOf, endOf, itemOf, newItem, OutputItem, ResponseObject, responsesUsageOf } from './response-object';
+import { contentOf, endOf, itemOf, newItem, NO_ARGUMENTS, OutputItem, ResponseObject, responsesUsageOf } from './response-object';
 
 /**
  * A response as it is told event by event: `response.created`, items of output with their parts and deltas, and `response.completed` or
@@ -84,6 +84,7 @@ export class ResponsesStream extends CompletionStream {
 
   protected end(finishReason: string): void {
     this.flush();
+    this.called.forEach((item, call) => item.text === '' && this.toolCall(call, NO_ARGUMENTS));
     const end = endOf(this.items, finishReason, responsesUsageOf(this.usage));
     this.open.forEach((item) => this.endItem(item, end.output[this.items.indexOf(item)]));
     this.tell(`response.${end.status}`, { response: this.response.in(end, this.exchange.serviceTier) });

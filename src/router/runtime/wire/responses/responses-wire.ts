@@ -4,7 +4,7 @@ import { CallerStream, CallerWire, StreamFailure } from '../caller-wire';
 import { completionOf, messageOf, Said } from '../completion';
 import { OPENAI_WIRE } from '../openai-wire';
 import { WholeAnswer } from '../whole-answer';
-import { endOf, newItem, OutputItem, ResponseObject, responsesUsageOf } from './response-object';
+import { endOf, newItem, NO_ARGUMENTS, OutputItem, ResponseObject, responsesUsageOf } from './response-object';
 import { ResponsesStream } from './responses-stream';
 
 /**
@@ -53,6 +53,6 @@ function itemsOf({ reasoning, text, calls }: Said): OutputItem[] {
   return [
     ...(reasoning === undefined ? [] : [newItem('reasoning', reasoning)]),
     ...(text === undefined ? [] : [newItem('message', text)]),
-    ...calls.map(({ id, name, input }) => newItem('function_call', input, id, name)),
+    ...calls.map(({ id, name, input }) => newItem('function_call', input || NO_ARGUMENTS, id, name)),
   ];
 }
