@@ -90,7 +90,9 @@ ${replays(scores)}
 The runs on the CPU are bounded by what they are measured by. An engine that is measured in order and without pauses reads prompts that it was not waiting
 for: first tokens of requests that met no other in the engine then come later than predicted. Measured between the runs they do so by half as much. What is
 left is the machine: tokens of requests that met no other, and steps of the unloaded engine, differ among themselves by more than the target, and coefficients
-that are fitted to the run itself keep errors a request beyond it, as one step more or less that a request waits for is some percent of its time.
+that are fitted to the run itself keep errors a request beyond it, as one step more or less that a request waits for is some percent of its time. Steps of two
+sequences take longer than those of one and of four (36.5 ms, 32.1 ms and 31.3 ms at short contexts on the slower CPU), as a library multiplies few rows
+otherwise: they are predicted 8 to 10 % short, and where two requests meet they are most of what is written.
 
 ${bounds(scores)}
 
@@ -105,8 +107,9 @@ mean TTFT of 25.3 s in place of 36.9 s.
    It takes the times of steps by tokens in the step, one engine and release at a time.
 3. **Trainium 2.** ${scoreOf(groups[1].fitted, 'tpot').count} decode rows of ${groups[1].configurations} configurations by three engines: a left-out model has little to lean on. The row that is
    furthest off is gpt-oss-120b, the one mixture of experts that the vLLM Neuron plugin was measured with: it writes a token in 7.0 ms, half of what layers with
-   experts take in NxD Inference and optimum-neuron, and reads a prompt in 252 ms, as if tokens did not pass all experts. Next are Llama-3.1-8B of two clients by the same
-   plugin, and Llama-3.1-405B, without which nothing is left of its size.
+   experts take in NxD Inference and optimum-neuron, and reads a prompt in 252 ms, as if tokens did not pass all experts. The plugin has kernels of its own for a
+   layer's experts (nkilib), where the others load the experts of one token of a step after the other; one row does not say what that saves of another model.
+   Next are Llama-3.1-8B of two clients by the same plugin, and Llama-3.1-405B, without which nothing is left of its size.
    It takes step times of a second mixture by that plugin, of any dense model at batches from 1 to 32, and of one model by two of the engines.
 4. **Trainium 1.** Long prompts are read at 3 to 7 % of the peak by Llama-2-13B and Mistral, and at 13 to 23 % by Llama-3, whose sample fuses projections and lays attention
    out otherwise; no model was measured both ways. Of one stream of the former two, the throughput beside the times is 0.42 to 0.6 of what the times give, so that these rows
