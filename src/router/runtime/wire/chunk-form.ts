@@ -53,8 +53,9 @@ export class ChunkForm {
 
   /** The first events, as far as they have this form, and are JSON therefore. */
   public match(events: string): Events {
-    const alike = this.alike(events);
-    return alike !== undefined && !NOT_PLAIN.test(alike.joined) ? alike : this.matchEach(events);
+    // one alone is compared faster than looked for.
+    const alike = events.length < 2 * (this.before.length + this.after.length) ? undefined : this.alike(events);
+    return alike !== undefined && (!NOT_PLAIN.test(alike.joined) || this.textsOf(alike).every(isLiteral)) ? alike : this.matchEach(events);
   }
 
   private matchEach(events: string): Events {
@@ -82,8 +83,7 @@ export class ChunkForm {
     if (alike === undefined) {
       return undefined;
     }
-    const { told, joined } = alike;
-    const text = NOT_PLAIN.test(joined) ? textOf(told.split(this.after + this.before)) : joined;
+    const text = NOT_PLAIN.test(alike.joined) ? textOf(this.textsOf(alike)) : alike.joined;
     return text === undefined ? undefined : { text, events: alike.events, length: alike.length };
   }
 
@@ -102,6 +102,11 @@ export class ChunkForm {
     const told = events.slice(before.length, end);
     const joined = told.replaceAll(between, '');
     return { told, joined, events: 1 + (told.length - joined.length) / between.length, length: end + after.length };
+  }
+
+  /** What is between, for each: the literal of its text, but for its quotes, if it says nothing else. */
+  private textsOf({ told }: Alike): string[] {
+    return told.split(this.after + this.before);
   }
 
   /** Learns from an event that `read` is to know others by. */
@@ -149,6 +154,10 @@ function textOf(literals: string[]): string | undefined {
     }
   }
   return text;
+}
+
+function isLiteral(text: string): boolean {
+  return endOfLiteral(text, 0) === text.length;
 }
 
 function endOfLiteral(text: string, start: number): number {
