@@ -1,4 +1,5 @@
 import { IncomingMessage } from 'node:http';
+import { constants } from 'node:http2';
 import { HeldBodies } from './admission/held-bodies';
 import { LimitsConfig } from './config';
 import { Exchange } from './exchange';
@@ -94,20 +95,28 @@ async function gathered({ request, answer }: Exchange, limits: LimitsConfig, hol
   });
 }
 
-/** Cuts off a caller of HTTP/1.1 who was answered early, such as with a refusal, and takes longer than that to send the rest of its request. */
+/**
+ * Cuts off a caller who was answered early, such as with a refusal, and takes longer than that to send the rest of its request: its connection, or, over HTTP/2,
+ * its stream. What comes meanwhile is dropped, so that the caller gets to read its answer.
+ */
 export function endUnread(request: HttpRequest, { bodyTimeoutSeconds }: LimitsConfig): void {
-  if (request instanceof IncomingMessage && !request.complete && !request.socket.destroyed) {
-    const { socket } = request;
-    const timer = setTimeout(() => socket.destroy(), bodyTimeoutSeconds * 1000);
-    const settle = () => {
-      clearTimeout(timer);
-      // the connection may have many more requests.
-      request.off('end', settle);
-      socket.off('close', settle);
-    };
-    request.once('end', settle);
-    socket.once('close', settle);
-    // what comes is dropped, so that the caller gets to read its answer.
+  const isHttp1 = request instanceof IncomingMessage;
+  const carrier = isHttp1 ? request.socket : request.stream;
+  if (request.complete || carrier.destroyed) {
+    return;
+  }
+  const cut = () => void (isHttp1 ? request.socket.destroy() : request.stream.close(constants.NGHTTP2_NO_ERROR));
+  const timer = setTimeout(cut, bodyTimeoutSeconds * 1000);
+  const settle = () => {
+    clearTimeout(timer);
+    // the connection may have many more requests.
+    request.off('end', settle);
+    carrier.off('close', settle);
+  };
+  request.once('end', settle);
+  carrier.once('close', settle);
+  // over HTTP/2 Node ends a stream of which nothing was read.
+  if (isHttp1) {
     request.resume();
   }
 }

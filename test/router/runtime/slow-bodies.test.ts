@@ -101,6 +101,20 @@ describe('over HTTP/2 a body that does not come', () => {
     session.destroy();
   });
 
+  test('to its end after it was refused has its stream ended', async () => {
+    await start({ bodyTimeoutSeconds: 0.4, maxBodyBytes: 100 });
+    const session = connectHttp2(router.url);
+    const stream = post(session, CHAT);
+    const closed = once(stream.resume(), 'close');
+    stream.write(' '.repeat(101));
+    const [{ ':status': status }] = await once(stream, 'response') as [IncomingHttpHeaders];
+    const drip = setInterval(() => stream.write(' '), 20);
+    await closed;
+    clearInterval(drip);
+    expect([status, stream.rstCode, session.closed]).toEqual([413, 0, false]);
+    session.destroy();
+  });
+
   test.each([
     [CHAT, undefined, expect.objectContaining({ error: expect.objectContaining({ code: 'body_timeout' }) })],
     [CONVERSE, 'RequestTimeoutException', { message: 'nothing more of the body came for 0.2 s' }],
