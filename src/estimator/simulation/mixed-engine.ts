@@ -176,7 +176,7 @@ export class MixedEngine {
       this.stepSeconds = this.readingSeconds();
     } else {
       this.stepSeconds = times.writingSeconds(batch.size, batch.kvBytesRead);
-      this.slopeSeconds = times.writingSeconds(batch.size, batch.kvBytesRead + batch.growthBytes) - this.stepSeconds;
+      this.slopeSeconds = times.secondsPerKvByte * batch.growthBytes;
       this.steps = this.stepsWithRoom(batch.stepsToChange);
     }
     this.isWorking = true;

@@ -38,6 +38,10 @@ export class MixedFleet {
   /** Requests that are answered. */
   private readonly spare: FleetRequest[] = [];
   private readonly onAnswer: (sequence: Sequence, now: number) => void;
+  // tokens by kind, as whole numbers: sequences have them, and the engines all that follows from them, in place of boxed fractions
+  private readonly inputTokens: Int32Array;
+  private readonly cachedTokens: Int32Array;
+  private readonly outputTokens: Int32Array;
 
   /**
    * @param fleet with `chunked`.
@@ -45,7 +49,10 @@ export class MixedFleet {
   constructor(
     private readonly fleet: FleetTables, private readonly arrivals: Arrivals, private readonly sink: Finished, private readonly outages: Outages,
   ) {
-    const { chunked, caching } = fleet;
+    const { chunked, caching, kinds } = fleet;
+    this.inputTokens = Int32Array.from(kinds.inputTokens);
+    this.cachedTokens = Int32Array.from(kinds.cachedTokens);
+    this.outputTokens = Int32Array.from(kinds.outputTokens);
     const { model, engine, coefficients, limits } = chunked!;
     this.traffic = new Traffic(arrivals);
     this.onAnswer = (sequence, now) => this.answered(sequence as FleetRequest, now);
@@ -112,16 +119,15 @@ export class MixedFleet {
   }
 
   private arrive(now: number): void {
-    const { kinds } = this.fleet;
     const kind = this.arrivals.kind();
     const request = this.spare.pop() ?? new FleetRequest();
     request.number = this.traffic.arrive();
     request.kind = kind;
-    request.rank = kinds.ranks[kind];
+    request.rank = this.fleet.kinds.ranks[kind];
     request.arrivalSeconds = now;
-    request.inputTokens = kinds.inputTokens[kind];
-    request.cachedTokens = kinds.cachedTokens[kind];
-    request.outputTokens = kinds.outputTokens[kind];
+    request.inputTokens = this.inputTokens[kind];
+    request.cachedTokens = this.cachedTokens[kind];
+    request.outputTokens = this.outputTokens[kind];
     if (this.loads.least === Infinity) {
       this.fail(request, now);
       return;

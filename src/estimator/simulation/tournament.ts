@@ -49,20 +49,27 @@ export class Tournament {
   /** It is a player's turn, which gets another number. */
   public take(player: number, value: number): void {
     this.turns[player] = this.turn++;
-    this.set(player, value);
+    this.play(player, value);
   }
 
   public set(player: number, value: number): void {
+    if (this.values[this.leaves + player] !== value) {
+      this.play(player, value);
+    }
+  }
+
+  private play(player: number, value: number): void {
     const { values, winners, turns } = this;
     let node = this.leaves + player;
     let least = value;
     let winner = player;
     values[node] = value;
     while (node > 1) {
-      const other = winners[node ^ 1];
-      if (isBefore(values[node ^ 1], turns[other], least, turns[winner])) {
-        least = values[node ^ 1];
-        winner = other;
+      const rival = values[node ^ 1];
+      // turns are looked up of equals alone, and of those that are lower
+      if (rival <= least && isBefore(rival, turns[winners[node ^ 1]], least, turns[winner])) {
+        least = rival;
+        winner = winners[node ^ 1];
       }
       node >>= 1;
       // where it wins itself its turn may be another
