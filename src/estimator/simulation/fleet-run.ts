@@ -39,11 +39,10 @@ export function simulateFleet(service: Service, counts: Counts, options: Simulat
   if (oversize !== undefined) {
     return { refusal: oversize };
   }
-  const open = options.trace === undefined && options.concurrency === undefined;
-  if (open && !service.form.stable) {
+  const load = loadOf(service, options);
+  if (load.isSteady && !service.form.stable) {
     return { refusal: service.shortcoming()! };
   }
-  const load = loadOf(service, options);
   const { failures = [], routing } = options;
   const onePath = routing === undefined ? [] : pathProblems(service);
   const prefixLoadFactor = routing && load.lengths.prefixes && (routing.prefixLoadFactor ?? DEFAULT_PREFIX_LOAD_FACTOR);
@@ -97,8 +96,8 @@ function run(
     preemptions: engine.preemptions,
     prefixHitRate: recorder.cachedTokens / recorder.inputTokens,
     evictedBlocks: engine.evictedBlocks,
-    backlogGrows: options.concurrency === undefined && grows(engine, fleet, load.arrivals.requests),
-    steadiness: load.name === 'open-loop' && !options.failures?.length ? steadinessOf(recorder.firstTokenMeans, load.arrivals.requests) : undefined,
+    backlogGrows: load.arrivals.clients === 0 && grows(engine, fleet, load.arrivals.requests),
+    steadiness: load.isSteady && !options.failures?.length ? steadinessOf(recorder.firstTokenMeans, load.arrivals.requests) : undefined,
     stages: stages(engine, fleet, durationSeconds),
     objectives: verdicts(service, recorder),
   };

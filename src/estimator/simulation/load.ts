@@ -16,6 +16,8 @@ const LENGTHS_OF_CLASS = 251;
 export interface Load {
   /** `trace`, `open-loop` or `closed-loop`. */
   readonly name: string;
+  /** Whether requests come at one rate, to which a fleet that keeps up with it has a steady state. */
+  readonly isSteady: boolean;
   readonly lengths: RequestLengths;
   readonly arrivals: Arrivals;
 }
@@ -32,6 +34,7 @@ function traceLoad(trace: RequestTrace, requests = trace.requests.length): Load 
   const tells = replayed.some(({ prefixIds }) => prefixIds !== undefined);
   return {
     name: 'trace',
+    isSteady: false,
     lengths: requestLengths(replayed, tells ? replayed.map(({ prefixIds = [] }) => prefixIds) : undefined),
     arrivals: new RecordedArrivals(Float64Array.from(replayed, (request) => request.arrivalSeconds), Int32Array.from(replayed, (_, i) => i)),
   };
@@ -40,6 +43,7 @@ function traceLoad(trace: RequestTrace, requests = trace.requests.length): Load 
 function openLoop({ spec: { workload }, resolved: { plant }, rate }: Service, seed: number, requests: number): Load {
   return {
     name: 'open-loop',
+    isSteady: true,
     lengths: requestLengths(workload.lengthClasses),
     arrivals: new RandomArrivals(seed, requests, rate, plant.arrivalScv, plant.classes.weights),
   };
@@ -52,6 +56,7 @@ function closedLoop(service: Service, seed: number, clients: number, requests: n
   const varied = lengthClasses.flatMap((named) => kinds === 1 ? [named] : Array.from({ length: kinds }, (_, i) => variedLengths(service, named, i)));
   return {
     name: 'closed-loop',
+    isSteady: false,
     lengths: requestLengths(varied),
     arrivals: new ClientArrivals(seed, requests, clients, service.resolved.plant.classes.weights, kinds),
   };
