@@ -84,7 +84,12 @@ export class ConfirmedFleets implements Judge {
   constructor(private readonly service: Service) {}
 
   public suffices(counts: Counts): boolean {
-    return this.service.strain(counts.prefill, counts.decode) <= BRACKET && this.simulated(counts);
+    return this.isInReach(counts) && this.simulated(counts);
+  }
+
+  /** Whether the closed form sees a fleet near enough to the objective to ask the simulation about it. */
+  public isInReach({ prefill, decode }: Counts): boolean {
+    return this.service.strain(prefill, decode) <= BRACKET;
   }
 
   public insufficiency(counts: Counts): Refusal {

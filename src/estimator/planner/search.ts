@@ -17,9 +17,6 @@ const DEAREST = 3;
 /** A dearer fleet is worth telling if it answers in this share of the time at most. */
 const CLEARLY_SOONER = 0.95;
 
-/** How far beyond the objective the closed form may see a fleet that the simulation is still asked about. */
-const BRACKET = 1.1;
-
 /** Most simulations of a search. */
 const MAX_SIMULATIONS = 40;
 
@@ -66,11 +63,11 @@ export function search(specs: readonly DeploymentSpec[], simulate: boolean): Sea
   let simulations = 0;
   let soonest = Infinity;
   const isSooner = (seconds: number) => seconds <= CLEARLY_SOONER * soonest;
-  const mayHold = (service: Service, { prefill, decode }: Counts) => (
-    simulate ? service.strain(prefill, decode) <= BRACKET : service.suffices(prefill, decode) === true);
+  const mayHold = ({ found: { service, fleets }, counts }: Fleet) => (
+    simulate ? fleets.isInReach(counts) : service.suffices(counts.prefill, counts.decode) === true);
   for (const fleet of inOrderOfPrice(found, ({ soonestSeconds }) => isSooner(soonestSeconds))) {
-    const { found: { service, fleets }, counts, candidate } = fleet;
-    if (!isSooner(candidate.endToEndSeconds) || fleets.shortcoming(counts) !== undefined || !mayHold(service, counts)) {
+    const { found: { fleets }, counts, candidate } = fleet;
+    if (!isSooner(candidate.endToEndSeconds) || fleets.shortcoming(counts) !== undefined || !mayHold(fleet)) {
       continue;
     }
     if (simulate && simulations++ === MAX_SIMULATIONS) {
