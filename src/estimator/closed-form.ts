@@ -1,10 +1,10 @@
+import { CacheTransfers } from './cache-transfers';
 import { Coefficients } from './phases/coefficients';
 import { decodeStepSeconds } from './phases/decode';
-import { kvTransferSeconds, linkRates, postingSeconds } from './phases/kv-transfer';
 import { kvSeconds } from './phases/mixed';
 import { speculativeStepSeconds } from './phases/speculation';
 import { waferTokenSeconds } from './phases/wafer-decode';
-import { KvLink, Plant } from './plant';
+import { Plant } from './plant';
 import { FULLEST, PromptQueue } from './prompt-queue';
 import { PromptReading } from './prompt-reading';
 import { batchVariance, meanBatch } from './queueing/batch';
@@ -54,6 +54,7 @@ export class ClosedForm {
 
   private readonly plant: Plant;
   private readonly queue: PromptQueue;
+  private readonly transfers: CacheTransfers;
   private readonly firstToken: WaitingMixture;
   private readonly lastToken: WaitingMixture;
   private readonly step: (batch: number) => number;
@@ -89,8 +90,6 @@ export class ClosedForm {
   private running = 0;
   /** Share of the prompts that come while others are read. */
   private whileReading = 1;
-  /** Rate of one transfer, in bytes per second. */
-  private flow = Infinity;
   /** Seconds of what is read beside the tokens of a request after the first. */
   private laterSeconds = 0;
   /** The same beside one token: mean and variance. */
@@ -119,6 +118,7 @@ export class ClosedForm {
     const writing = { tokens: decoded, kvBytes: meanKvBytes, fullBatch: this.fullBatch, stepSeconds };
     this.reading = new PromptReading(plant, writing);
     this.queue = new PromptQueue(this.reading, writing);
+    this.transfers = new CacheTransfers(plant, this.requests, this.reading);
     this.step = (batch) => this.stepSeconds(batch) * this.inflation(batch);
   }
 
@@ -219,44 +219,32 @@ export class ClosedForm {
     if (this.isChunked) {
       queue.readInChunks(this.whileReading * perEngine, this.seen, this.running, perEngine * this.requests.decodedTokens);
     } else if (aggregated) {
-      queue.readWhole(1, this.whileReading * perEngine, 1 + (arrivalScv - 1) / decodeEngines);
+      // turns keep those of each engine as even as all are, where these are more even than at random
+      queue.readWhole(1, this.whileReading * perEngine, Math.min(arrivalScv, 1 + (arrivalScv - 1) / decodeEngines));
     } else {
       queue.readWhole(prefillEngines, requestsPerSecond, arrivalScv);
     }
     this.prefillQueueSeconds = queue.meanSeconds;
   }
 
-  /** The link is shared by what moves over it. */
   private moveCaches(requestsPerSecond: number, prefillInstances: number, decodeInstances: number): void {
-    const { prefill, decode, link } = this.plant;
-    this.linkLoad = 0;
-    if (link !== undefined) {
-      const { flow, fromPrefill, intoDecode } = linkRates(link, this.prefillSet, this.decodeSet, prefill!, decode);
-      this.flow = flow;
-      this.linkLoad = requestsPerSecond * this.requests.meanPromptKvBytes / Math.min(prefillInstances * fromPrefill, decodeInstances * intoDecode);
-    }
+    const { transfers } = this;
+    transfers.solve(requestsPerSecond, prefillInstances, decodeInstances, this.prefillSet, this.decodeSet);
+    this.linkLoad = transfers.load;
+    this.transferMeanSeconds = transfers.meanSeconds;
   }
 
   /** What the first tokens take beside the waits: in aggregated serving the prompt's own step emits them, after the running step. */
   private writeFirstTokens(): void {
-    const { aggregated, firstToken, reading, running, plant: { classes: { weights, inputTokens }, link } } = this;
+    const { aggregated, firstToken, reading, running, transfers, plant: { classes: { weights } } } = this;
     this.gatewaySeconds = this.prefillSet.gatewaySeconds;
     this.firstStepSeconds = aggregated ? 0 : this.tokenSeconds * this.requests.pace;
     this.admissionSeconds = this.admissionWaits * this.admission + running / 2;
     this.prefillMeanSeconds = 0;
-    this.transferMeanSeconds = 0;
-    const linkLoad = Math.min(this.linkLoad, FULLEST);
     for (let i = 0; i < weights.length; i++) {
       const read = reading.readSeconds(i, this.batch);
       this.prefillMeanSeconds += weights[i] * read;
-      firstToken.fixedSeconds[i] = this.gatewaySeconds + running / 2 + this.firstStepSeconds + read;
-      if (link !== undefined) {
-        const exposed = kvTransferSeconds(
-          this.requests.promptKvBytes[i], this.flow, linkLoad, this.setUpSeconds(link, inputTokens[i]), link.overlapLayers, reading.aloneSeconds[i],
-        );
-        this.transferMeanSeconds += weights[i] * exposed;
-        firstToken.fixedSeconds[i] += exposed;
-      }
+      firstToken.fixedSeconds[i] = this.gatewaySeconds + running / 2 + this.firstStepSeconds + read + transfers.fixedSeconds[i];
     }
   }
 
@@ -305,18 +293,26 @@ export class ClosedForm {
   }
 
   private takePercentiles(): void {
-    const { latencies, firstToken, lastToken, queue, admissionWaits, admission, running } = this;
-    firstToken.prepare(queue.share, queue.seconds, queue.scv, admissionWaits, admission);
+    const { latencies, firstToken, lastToken, admissionWaits, admission, running } = this;
+    this.prepare(firstToken);
     firstToken.quantiles(SHARES, latencies, TTFT + 1);
     for (let q = 0; q < SHARES.length; q++) {
       latencies[TTFT + 1 + q] += (SHARES[q] - 0.5) * running;
     }
     latencies[TTFT] = this.gatewaySeconds + running / 2 + this.firstStepSeconds
       + this.prefillMeanSeconds + this.transferMeanSeconds + this.prefillQueueSeconds + admissionWaits * admission;
-    lastToken.prepare(queue.share, queue.seconds, queue.scv, admissionWaits, admission);
+    this.prepare(lastToken);
     lastToken.quantiles(SHARES, latencies, END_TO_END + 1);
     latencies[END_TO_END] = latencies[TTFT] + this.requests.laterTokens * this.tokenSeconds + this.laterSeconds;
     this.takeSpread();
+  }
+
+  /** Whatever a request waits for before its first token. */
+  private prepare(latency: WaitingMixture): void {
+    const { queue, transfers } = this;
+    latency.prepare(queue.share, queue.seconds, queue.scv);
+    latency.wait(transfers.share, transfers.seconds);
+    latency.wait(this.admissionWaits, this.admission);
   }
 
   /**
@@ -398,11 +394,6 @@ export class ClosedForm {
       const batch = Math.min(fullBatch, Math.max(1, busy / engines));
       return one + slope * (batch - 1) + bend * (batch - 1) * (fullBatch - batch);
     };
-  }
-
-  private setUpSeconds({ blockTokens }: KvLink, inputTokens: number): number {
-    const { linkBaseSeconds, linkDescriptorSeconds } = this.prefillSet;
-    return blockTokens === undefined ? linkBaseSeconds : postingSeconds(this.plant.model.kvTensors, inputTokens, blockTokens, linkDescriptorSeconds);
   }
 }
 

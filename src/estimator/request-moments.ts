@@ -31,6 +31,10 @@ export class RequestMoments {
   public readonly promptKvBytes: Float64Array;
   /** Their mean. */
   public readonly meanPromptKvBytes: number;
+  /** Their squared coefficient of variation. */
+  public readonly promptKvScv: number;
+  /** Mean of each up to their mean, over that. */
+  public readonly shorterKvShare: number;
   /** KV bytes that a step reads of a sequence at the mean context, one copy. */
   public readonly meanKvBytes: number;
   /** Standard deviation of these over the classes. */
@@ -83,6 +87,9 @@ export class RequestMoments {
     this.severalTokens = several;
     this.paddedTokens = read;
     this.meanPromptKvBytes = prompt;
+    const ofPrompts = (of: (share: number) => number) => weights.reduce((sum, weight, i) => sum + weight * of(this.promptKvBytes[i] / prompt), 0);
+    this.promptKvScv = Math.max(0, ofPrompts((share) => share * share) - 1);
+    this.shorterKvShare = ofPrompts((share) => Math.min(1, share));
     this.meanKvBytes = context / generated;
     this.kvSpreadBytes = Math.sqrt(weights.reduce((sum, weight, i) => sum + weight * (contextKvBytes[i] - this.meanKvBytes) ** 2, 0));
   }

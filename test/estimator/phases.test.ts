@@ -321,8 +321,7 @@ describe('speculative decoding', () => {
 
 describe('KV transfer', () => {
   test('set-up and bytes over bandwidth, shared with other transfers', () => {
-    expect(kvTransferSeconds(671e6, 268e9, 0, 20e-6, 1, 0)).toBeCloseTo(671e6 / 268e9 + 20e-6, 9);
-    expect(kvTransferSeconds(671e6, 268e9, 0.5, 0, 1, 0)).toBeCloseTo(2 * 671e6 / 268e9, 9);
+    expect(kvTransferSeconds(671e6 / 268e9, 20e-6, 1, 0)).toBeCloseTo(671e6 / 268e9 + 20e-6, 9);
   });
 
   test('block by block, each layer\'s keys and values of each block are posted', () => {
@@ -332,8 +331,8 @@ describe('KV transfer', () => {
   });
 
   test('layerwise, only the last layer or what prefill cannot hide is waited for', () => {
-    expect(kvTransferSeconds(8e9, 1e9, 0, 0, 80, 100)).toBeCloseTo(8 / 80, 9);
-    expect(kvTransferSeconds(8e9, 1e9, 0, 0, 80, 4)).toBeCloseTo(8 - 4 * 79 / 80, 9);
+    expect(kvTransferSeconds(8, 0, 80, 100)).toBeCloseTo(8 / 80, 9);
+    expect(kvTransferSeconds(8, 0, 80, 4)).toBeCloseTo(8 - 4 * 79 / 80, 9);
   });
 });
 

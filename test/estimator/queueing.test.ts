@@ -12,7 +12,8 @@ function quantiles(weights: number[], fixed: number[], waits: [number, number, n
   fixed.forEach((seconds, i) => {
     mixture.fixedSeconds[i] = seconds;
   });
-  mixture.prepare(waits[0], waits[1], 1, waits[2], waits[3]);
+  mixture.prepare(waits[0], waits[1], 1);
+  mixture.wait(waits[2], waits[3]);
   const out = new Float64Array(shares.length);
   mixture.quantiles(shares, out, 0);
   return [...out];
@@ -117,7 +118,7 @@ describe('waiting mixture', () => {
 
   test.each([0.5, 0.6, 0.9, 1, 1.3, 4])('a first wait has its mean and its squared coefficient of variation: %d', (scv) => {
     const mixture = new WaitingMixture(Float64Array.of(1));
-    mixture.prepare(0.6, 3, scv, 0, 0);
+    mixture.prepare(0.6, 3, scv);
     const shares = Array.from({ length: 50_000 }, (_, i) => (i + 0.5) / 50_000);
     const waits = new Float64Array(shares.length);
     mixture.quantiles(shares, waits, 0);
@@ -125,6 +126,26 @@ describe('waiting mixture', () => {
     const square = waits.reduce((sum, wait) => sum + wait * wait, 0) / waits.length;
     expect(mean / 0.6).toBeCloseTo(3, 2);
     expect(0.6 * square / (mean * mean) / (1 + scv)).toBeCloseTo(1, 2);
+  });
+
+  test('a third wait adds to the first two, also where it is as long as another', () => {
+    const one = fc.tuple(fc.double({ min: 0, max: 1, noNaN: true }), fc.integer({ min: 1, max: 4 }));
+    fc.assert(fc.property(fc.tuple(one, one, one), (waits) => {
+      const mixture = new WaitingMixture(Float64Array.of(1));
+      const [[probability, mean], second, third] = waits;
+      mixture.prepare(probability, mean, 1);
+      mixture.wait(...second);
+      mixture.wait(...third);
+      const shares = Array.from({ length: 20_000 }, (_, i) => (i + 0.5) / 20_000);
+      const times = new Float64Array(shares.length);
+      mixture.quantiles(shares, times, 0);
+      const total = (of: (seconds: number) => number) => times.reduce((sum, seconds) => sum + of(seconds), 0) / times.length;
+      const meanOf = waits.reduce((sum, [chance, seconds]) => sum + chance * seconds, 0);
+      const variance = waits.reduce((sum, [chance, seconds]) => sum + chance * (2 - chance) * seconds * seconds, 0);
+      expect(Math.abs(total((seconds) => seconds) - meanOf)).toBeLessThan(0.003 * (1 + meanOf));
+      expect(Math.abs(total((seconds) => (seconds - meanOf) ** 2) - variance)).toBeLessThan(0.02 * (0.1 + variance));
+      expect(times.every((seconds, i) => i === 0 || seconds >= times[i - 1])).toBe(true);
+    }), { numRuns: 30 });
   });
 
   test('without waits the percentiles are those of the classes', () => {

@@ -37,19 +37,28 @@ export function postingSeconds(kvTensors: number, tokens: number, blockTokens: n
   return kvTensors * Math.ceil(tokens / blockTokens) * descriptorSeconds;
 }
 
+/** The narrower end of the way from prefill to decode, which is a link for each of its instances. */
+export interface NarrowerEnd {
+  /** Whether it is the prefill instances; else it is the decode instances, or replicas. */
+  readonly isPrefill: boolean;
+  readonly links: number;
+  /** Bytes per second of one link. */
+  readonly bytesPerSecond: number;
+}
+
+/** The narrower end at these counts of instances. */
+export function narrowerEnd({ fromPrefill, intoDecode }: LinkRates, prefillInstances: number, decodeInstances: number): NarrowerEnd {
+  return prefillInstances * fromPrefill <= decodeInstances * intoDecode
+    ? { isPrefill: true, links: prefillInstances, bytesPerSecond: fromPrefill }
+    : { isPrefill: false, links: decodeInstances, bytesPerSecond: intoDecode };
+}
+
 /**
- * Seconds that a request waits for its KV cache: set-up, then the bytes at the bandwidth of the narrower end, shared evenly with
- * other transfers: `1 / (1 - load)` as long as alone, as M/G/1 processor sharing has it.
+ * Seconds that a request waits for a KV cache whose bytes take `transferSeconds`: set-up, then these.
  *
  * With `overlapLayers` above 1 the layers leave while later ones are computed, so only the last layer, or what the link cannot
  * hide behind the computation, is waited for.
  */
-export function kvTransferSeconds(
-  bytes: number, bytesPerSecond: number, linkLoad: number, setUpSeconds: number, overlapLayers: number, prefillSeconds: number,
-): number {
-  const whole = bytes / (bytesPerSecond * (1 - linkLoad));
-  if (overlapLayers <= 1) {
-    return setUpSeconds + whole;
-  }
-  return setUpSeconds + Math.max(whole / overlapLayers, whole - prefillSeconds * (overlapLayers - 1) / overlapLayers);
+export function kvTransferSeconds(transferSeconds: number, setUpSeconds: number, overlapLayers: number, prefillSeconds: number): number {
+  return setUpSeconds + Math.max(transferSeconds / overlapLayers, transferSeconds - prefillSeconds * (overlapLayers - 1) / overlapLayers);
 }

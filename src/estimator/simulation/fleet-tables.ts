@@ -2,7 +2,7 @@ import { SERVICE_TIERS } from '../../routing';
 import { fill } from '../calibration/calibration';
 import { Coefficients } from '../phases/coefficients';
 import { decodeStepSeconds } from '../phases/decode';
-import { linkRates, postingSeconds } from '../phases/kv-transfer';
+import { linkRates, narrowerEnd, postingSeconds } from '../phases/kv-transfer';
 import { kvTokens } from '../phases/memory';
 import { kvSeconds } from '../phases/mixed';
 import { paddedTokens, promptSeconds } from '../phases/prefill';
@@ -149,8 +149,9 @@ export function fleetTables(
 
   const prefillEngines = prefill === undefined ? 0 : prefillInstances * prefill.enginesPerInstance;
   const rates = link && linkRates(link, promptSet, tokenSet, prefill!, decode);
-  const linksAtPrefill = rates === undefined || prefillInstances * rates.fromPrefill <= decodeInstances * rates.intoDecode;
-  const flowsAtFullSpeed = rates === undefined ? 1 : (linksAtPrefill ? rates.fromPrefill : rates.intoDecode) / rates.flow;
+  const narrower = rates && narrowerEnd(rates, prefillInstances, decodeInstances);
+  const linksAtPrefill = narrower?.isPrefill ?? true;
+  const flowsAtFullSpeed = narrower === undefined ? 1 : narrower.bytesPerSecond / rates!.flow;
   // where a prompt is read, its first token is written
   const { speculation } = decode;
   const pace = speculation === undefined ? 1 : tokensPerStep(speculation);
@@ -198,7 +199,7 @@ export function fleetTables(
     },
     prefillEngines,
     decodeEngines: decodeInstances * decode.enginesPerInstance,
-    links: link === undefined ? 0 : linksAtPrefill ? prefillInstances : decodeInstances,
+    links: narrower?.links ?? 0,
     linksAtPrefill,
     enginesPerLink: linksAtPrefill ? prefill?.enginesPerInstance ?? 1 : decode.enginesPerInstance,
     flowsAtFullSpeed,
