@@ -47,7 +47,8 @@ export interface IBedrockRouter extends IResource, ec2.IConnectable {
   metricResponseTime(props?: cloudwatch.MetricOptions): cloudwatch.Metric;
 
   /**
-   * Answers that fail for no fault of their caller's: a status of 500 and above and, in Bedrock's API, 424 and 408, which it has for models. Answers that broke off after their status was sent are not among them: see `metricStreamErrors`.
+   * Answers that fail for no fault of their caller's: a status of 500 and above and, in Bedrock's API, 424 and 408, which it has for models. Answers that broke
+   * off after their status was sent are not among them: see `metricStreamErrors`.
    *
    * @param props what differs from the sum over five minutes.
    */

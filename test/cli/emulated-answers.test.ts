@@ -49,6 +49,13 @@ describe('a tool that has to be called is called', () => {
     }
   });
 
+  test('and what describes tools is a part of the prompt', async () => {
+    const described = [{ type: 'function' as const, function: { name: 'first', description: 'x'.repeat(4000), parameters: WEATHER } }];
+    const tokensWith = async (given?: typeof described) =>
+      (await openai.chat.completions.create({ model: MODEL, messages, tools: given, max_tokens: 1 })).usage!.prompt_tokens;
+    expect(await tokensWith(described) - await tokensWith()).toBeGreaterThan(1000);
+  });
+
   test('of Bedrock\'s API', async () => {
     const asked = {
       modelId: MODEL,

@@ -157,8 +157,9 @@ function chatBody(bytes: Buffer): ChatBody {
   return body as unknown as ChatBody;
 }
 
-/** Tokens of a prompt, by the length of its text. */
-function tokensOf({ messages, prompt }: ChatBody): number {
+/** Tokens of a prompt, by the length of its text and of what describes its tools. */
+function tokensOf({ messages, prompt, tools }: ChatBody): number {
   const text = messages?.map(({ content }) => (typeof content === 'string' ? content : JSON.stringify(content ?? ''))).join('\n') ?? String(prompt);
-  return Math.max(1, Math.round(text.length / CHARACTERS_PER_TOKEN));
+  const described = tools === undefined || tools === null ? 0 : JSON.stringify(tools).length;
+  return Math.max(1, Math.round((text.length + described) / CHARACTERS_PER_TOKEN));
 }

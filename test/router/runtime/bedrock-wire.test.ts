@@ -200,6 +200,8 @@ test.each<[string, object, string]>([
   ['no tool but a cache point', { ...said({ text: 'hi' }), toolConfig: { tools: [{ cachePoint: { type: 'default' } }] } },
     'toolConfig.tools: expected something besides cachePoint'],
   ['two tools of one name', { ...said({ text: 'hi' }), toolConfig: { tools: [TOOL, TOOL] } }, 'toolConfig.tools[1].toolSpec.name: another tool has this name'],
+  ['the assistant\'s words at the end', { messages: [...said({ text: 'hi' }).messages, { role: 'assistant', content: [{ text: 'so' }] }] },
+    'messages: the last message of a conversation is the user\'s'],
   ['a call without a result, at the end', called([{}], []), 'messages[1].content[0].toolUse: expected a toolResult of its id in the message after it'],
   ['a call without a result, before another message', called([{}, { toolUseId: 'b' }], [{ toolUseId: 'b' }]),
     'messages[1].content[0].toolUse: expected a toolResult of its id in the message after it'],

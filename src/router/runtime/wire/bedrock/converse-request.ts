@@ -53,6 +53,11 @@ function translated(given: Buffer | string, longTexts: LongTexts | undefined, mo
   const exact = new ExactJson();
   const request = problems.object(exact.object(given), '', FIELDS);
   const messages = chatMessages(request, '', images, exact, problems);
+  const last = messages.at(-1);
+  if (last?.role === 'assistant' && last.tool_calls === undefined) {
+    // engines would begin a new turn, where a caller may have meant that its words are gone on with.
+    problems.add('messages', 'the last message of a conversation is the user\'s');
+  }
   const own: Fields = Object.assign(
     inference(request.inferenceConfig, problems),
     tools(request.toolConfig, 'toolConfig', problems),
