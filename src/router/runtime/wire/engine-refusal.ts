@@ -13,18 +13,21 @@ export function isOpenAiError(answer: WholeAnswer): boolean {
 
 /** An engine's refusal or failure in the terms of the OpenAI API, with its status, whichever terms it is told in. */
 export function refusalOf(answer: WholeAnswer): ApiError {
-  const { status, headers: { 'retry-after': retry } } = answer;
-  const members = membersOf(answer);
+  return refusalTold(answer.status, membersOf(answer), answer.headers['retry-after']);
+}
+
+/** The same of what an engine tells with a status, as in the midst of a stream. */
+export function refusalTold(status: number, members: Fields, retryAfter?: string): ApiError {
   const { error, detail } = members;
   const { message, type, code, param } = isObject(error) ? error : { ...members, message: members.message ?? error };
   const problems = Array.isArray(detail) ? detail.filter(isObject).slice(0, MAX_PROBLEMS) : [];
   const told = [message, detail, problems.map(problemOf).join('; ')].find(isText);
   return new ApiError(
     status,
-    isText(type) ? type : status < 500 ? 'invalid_request_error' : 'server_error',
+    isText(type) ? type : status === 429 ? 'rate_limit_error' : status < 500 ? 'invalid_request_error' : 'server_error',
     isText(code) ? code : 'engine_refused',
     told ?? (status < 500 ? 'the engine refused the request' : `the engine failed with status ${status}`),
-    retry === undefined ? {} : { 'retry-after': retry },
+    retryAfter === undefined ? {} : { 'retry-after': retryAfter },
     isText(param) ? param : problems.map(fieldOf).find(isText),
   );
 }

@@ -1,6 +1,7 @@
 import { ApiError, invalid, ROUTERS_FAULT } from './api-error';
 import { topPOf } from './chat-parts';
 import { chunkOf, isGivenUp } from './completion';
+import { refusalTold } from './engine-refusal';
 import { EngineRequest } from './engine-request';
 import { checkServed, FieldProblems, Fields, isNothing, isObject, jsonObject } from './fields';
 import { withMembers } from './json-object';
@@ -140,10 +141,7 @@ export function isChunkOfText(events: string, start: number, end: number): boole
 }
 
 function refusal(status: number, error: unknown): ApiError | undefined {
-  const { message } = Object(error) as { message?: unknown };
-  return status < 400 || status >= 500 || ROUTERS_FAULT.has(status) ? undefined : new ApiError(
-    status, status === 429 ? 'rate_limit_error' : 'invalid_request_error', 'engine_refused',
-    typeof message === 'string' ? message : 'the engine refused the request', status === 429 ? { 'retry-after': '1' } : {});
+  return status < 400 || status >= 500 || ROUTERS_FAULT.has(status) ? undefined : refusalTold(status, { error }, status === 429 ? '1' : undefined);
 }
 
 /**
