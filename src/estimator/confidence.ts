@@ -16,6 +16,9 @@ const SURE = [
 /** Beyond this share of its capacity an engine's waits are of chance more than of its times: the closed form is near, not exact. */
 const FULL = 0.8;
 
+/** From this share on sequences lose their places more often than rarely, in simulations of engines whose batch the KV cache bounds. */
+const HALF = 0.5;
+
 const METRICS = { ttft: 'times to the first token', tpot: 'times per output token' } as const;
 
 /** How far an estimate can be trusted: as far as what its figures rest on, the least sure of it. */
@@ -24,7 +27,7 @@ export function confidence(service: Service, unstable: number): Confidence {
   const burst = service.form.burstLoad;
   const isMeasured = (stage: string) => service.coefficients(stage).every(({ relativeSigma }) => relativeSigma === 0);
   const isJudged = [prefill, decode].some((pool) => pool?.set.evidence?.ttft !== undefined || pool?.set.evidence?.tpot !== undefined);
-  if (burst <= 1 && !isJudged && service.stages().every(({ name }) => isMeasured(name))) {
+  if (burst <= 1 && !service.form.mayKeepInStep && !isJudged && service.stages().every(({ name }) => isMeasured(name))) {
     return { level: 'high', reason: 'every coefficient is measured by the user' };
   }
   const bases = [basisOf(service, prefill ?? decode, 'ttft'), basisOf(service, decode, 'tpot')];
@@ -44,6 +47,20 @@ export function confidence(service: Service, unstable: number): Confidence {
       level: 'low',
       reason: `bursts bring ${percent(burst)} % of what the engines write at most, and the closed form sees too few requests wait for a slot then: `
         + 'simulate tells how long',
+    });
+  }
+  if (service.form.mayKeepInStep) {
+    bases.push({
+      level: 'low',
+      reason: 'answers of so few lengths end together, and the prompts that take their places come together: first tokens may come several times later than told, as '
+        + 'simulate tells, unless lengths differ by some percent',
+    });
+  }
+  const { slotsBoundByKv, stepTokens } = plant.decode;
+  if (slotsBoundByKv && stepTokens !== undefined && service.form.decodeLoad > HALF) {
+    bases.push({
+      level: 'low',
+      reason: 'the KV cache bounds the batch, and sequences that lose their place in it are read again, which the closed form does not count: simulate tells how often',
     });
   }
   if (bases.every(({ level }) => level === 'high')) {

@@ -46,7 +46,7 @@ export type TokenPool = TokenEngines | WaferReplicas;
 /** What both have. */
 export interface TokenSlots {
   readonly enginesPerInstance: number;
-  /** Sequences that one engine decodes at once: what is configured or what the KV memory holds, whichever is less. */
+  /** Sequences that one engine decodes at once: what is configured or what the KV memory holds on average, whichever is less. */
   readonly slots: number;
   /** Whether the KV memory is what bounds the slots. */
   readonly slotsBoundByKv: boolean;

@@ -16,6 +16,8 @@ export class PromptQueue {
   /** Mean wait of these, in seconds, and its squared coefficient of variation. */
   public seconds = 0;
   public scv = 1;
+  /** Mean seconds of it in which others come that are read later: who comes in a step that is running is read in the same one, as far as there is room. */
+  public behindSeconds = 0;
 
   constructor(private readonly reading: PromptReading, private readonly writing: Writing) {}
 
@@ -47,6 +49,7 @@ export class PromptQueue {
     // nobody waits where prompts that are alike come in turn
     const leftShare = this.seconds > 0 ? left / this.seconds : 0;
     this.scv = conditionalWaitScv(load, aloneUnevenness) * (1 - leftShare) ** 2 + conditionalWaitScv(0, aloneUnevenness) * leftShare * leftShare;
+    this.behindSeconds = this.meanSeconds;
   }
 
   /**
@@ -72,10 +75,12 @@ export class PromptQueue {
     const met = ofWriting + Math.max(0, Math.min(isReading * fullStep, gated - ofWriting));
     const queueLoad = this.queueLoad(promptsPerSecond, batch, answersPerSecond);
     const queued = conditionalWaitSeconds(1, promptsPerSecond, queueLoad / promptsPerSecond, 1, reading.aloneScv);
-    const mean = met / 2 + load * met + queueLoad * queued * Math.exp(-fullStep / queued);
+    const left = queueLoad * queued * Math.exp(-fullStep / queued);
+    const mean = met / 2 + load * met + left;
     this.share = isReading + (1 - isReading) * (1 - Math.exp(-promptsPerSecond * writingSeconds));
     this.seconds = Math.max(0, mean - writingSeconds / 2) / this.share;
     this.scv = conditionalWaitScv(queueLoad, reading.aloneUnevenness);
+    this.behindSeconds = load * met + left;
   }
 
   /**

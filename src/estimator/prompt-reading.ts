@@ -9,6 +9,9 @@ const ROUNDS = 4;
 /** A share of the steps below which none is. */
 const NEVER = 1e-12;
 
+/** Of the steps, the share of full ones that a queue of prompts is taken for at most. */
+const FULL_STEPS = 0.995;
+
 /** What an engine writes that reads prompts in the same steps. */
 export interface Writing {
   /** Mean tokens of a request that it writes. */
@@ -149,6 +152,21 @@ export class PromptReading {
       settled.addedSeconds = steps - fewest > 1e-9 ? between(own, shared, Math.min(1, Math.max(0, saved / (steps - fewest)))) : own;
     }
     return settled;
+  }
+
+  /**
+   * Steps that it takes until it does not matter any more how many prompts were there: those that are read between steps are gone before the next one, others in as
+   * many steps as what they bring along lasts, or as a queue of them does (the relaxation time of M/G/1).
+   *
+   * @param load of the engine by prompts.
+   */
+  public stepsOfQueue(batch: number, load: number): number {
+    if (this.one === undefined) {
+      return 0;
+    }
+    const steps = this.meanTokens / this.tokensBeside(batch);
+    const full = Math.min(FULL_STEPS, this.promptsPerStep(batch) * steps);
+    return Math.max(1 / (1 - load), steps * full * (1 + this.aloneScv) / (1 - full) ** 2);
   }
 
   /** Tokens that a step reads at most beside so many sequences. */

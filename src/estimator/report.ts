@@ -163,7 +163,7 @@ function filledSpec(service: Service, prefillInstances: number, decodeInstances:
     decode: {
       ...spec.decode,
       instances: decodeInstances,
-      maxConcurrentSequences: plant.decode.slots * (plant.decode.engine?.stages ?? 1),
+      maxConcurrentSequences: Math.ceil(plant.decode.slots * (plant.decode.engine?.stages ?? 1)),
       ...(plant.decode.wafers === undefined
         ? { tensorParallelDegree: decode.tensorParallelDegree, enginesPerInstance: plant.decode.enginesPerInstance / plant.decode.engine.stages }
         : { wafersPerReplica: plant.decode.wafers }),

@@ -23,6 +23,8 @@ export class RequestMoments {
   public readonly laterTokens: number;
   /** Root of their mean square. */
   public readonly laterSpread: number;
+  /** How many lengths answers have. */
+  public readonly answerLengths: number;
   /** Share of the requests that have tokens after the first. */
   public readonly severalTokens: number;
   /** Mean tokens of a prompt as it is read. */
@@ -84,6 +86,7 @@ export class RequestMoments {
     this.decodedScv = decoded > 0 ? decodedSquares / (decoded * decoded) - 1 : 0;
     this.laterTokens = later;
     this.laterSpread = Math.sqrt(laterSquares);
+    this.answerLengths = new Set(outputTokens).size;
     this.severalTokens = several;
     this.paddedTokens = read;
     this.meanPromptKvBytes = prompt;

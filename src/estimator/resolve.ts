@@ -3,25 +3,22 @@ import { ModelArchitecture, Precision } from '../model';
 import { isCalibrated } from './calibration/calibrated-pools';
 import { CoefficientSet, MeasuredCoefficients, setNamed, setOf, withMeasured } from './calibration/calibration';
 import { Price, poolPrice } from './cost';
-import { DEFAULT_DECODE_SEQUENCES, defaultTensorParallelDegree } from './defaults';
+import { defaultTensorParallelDegree } from './defaults';
 import { DecodeSpec, DeploymentSpec, PoolSpec } from './deployment-spec';
+import { checkFits, configuredSequences, freeKvBytes, gib, slotsOf } from './kv-capacity';
 import { machineOf } from './machine';
 import { engineShape } from './phases/engine-shape';
 import { kvMemoryBytes, kvSlots, kvTokenBytes } from './phases/memory';
 import { modelShape } from './phases/model-shape';
 import { paddedTokens } from './phases/prefill';
-import { EngineShape, ModelShape, compiledFor, engineWeightBytes, kvBytes } from './phases/shapes';
+import { EngineShape, ModelShape, compiledFor, kvBytes } from './phases/shapes';
 import { wafersForWeights } from './phases/wafer-decode';
-import { ClassTable, KvLink, Plant, TokenPool, TokenSlots, WaferReplicas } from './plant';
+import { ClassTable, KvLink, Plant, TokenPool, WaferReplicas } from './plant';
 import { Refused } from './refused';
 
-/** Share of device memory that an engine takes: vLLM's default of `gpu_memory_utilization`. */
-const USABLE_MEMORY = 0.9;
 /** vLLM's default block size, https://docs.vllm.ai/en/stable/api/vllm/config/cache/, and the Neuron plugin's. */
 const VLLM_BLOCK_TOKENS = 16;
 const NEURON_BLOCK_TOKENS = 32;
-/** Activations and compiled graphs, in bytes per rank: an assumption, on the large side for one prompt at a time. */
-const RESERVE_BYTES_PER_RANK = 0.5e9;
 /** Share of a wafer's memory for weights: the 70.6e9 parameters of 2 bytes that Cerebras serves on four CS-3 are 35.3 of 44 GB each, rounded up. */
 const WAFER_WEIGHT_SHARE = 0.82;
 /** Share of a wafer's memory for weights and KV cache together: an assumption. */
@@ -112,8 +109,11 @@ export function resolve(spec: DeploymentSpec): Resolved {
       price: poolPrice(spec.decode),
       promptBuckets: bucketsOf(spec.decode, machine, model),
     };
-    const slots = slotsOf(spec.decode, freeKvBytes(spec.decode, machine, model), machine.engine, model, classes, machine.stage);
     const kvBlockTokens = blockTokensOf(spec.decode, machine);
+    const { kvCopies: copies, stages } = machine.engine;
+    const freeBytes = freeKvBytes(spec.decode, machine, model);
+    const memory = { stage: machine.stage, freeBytes, copies, blockTokens: kvBlockTokens, growsByStep: stepTokens !== undefined };
+    const slots = slotsOf(memory, configuredSequences(spec.decode, stages), model, classes);
     const { enginesPerInstance } = machine;
     const engine = compiledFor(machine.engine, model, Math.max(...spec.workload.lengthClasses.map((c) => c.inputTokens + c.outputTokens)));
     pool = { engine, enginesPerInstance, kvCopies: engine.kvCopies, stepTokens, speculation, kvBlockTokens, ...slots };
@@ -123,7 +123,7 @@ export function resolve(spec: DeploymentSpec): Resolved {
     return { spec, plant: { model, classes, arrivalScv: spec.workload.interarrivalScv ?? 1, decode: pool }, decode };
   }
   const freePrefill = freeKvBytes(promptSpec, promptMachine, model);
-  slotsOf({ hardware: promptSpec.hardware, maxConcurrentSequences: 1 }, freePrefill, promptMachine.engine, model, classes, 'prefill');
+  checkFits({ stage: 'prefill', freeBytes: freePrefill, copies: promptMachine.engine.kvCopies }, model, classes.inputTokens);
   return {
     spec,
     plant: {
@@ -271,51 +271,6 @@ function blockTokensOf({ kvBlockTokens }: PoolSpec, { staticShapes }: PoolMachin
   return kvBlockTokens ?? (staticShapes ? NEURON_BLOCK_TOKENS : VLLM_BLOCK_TOKENS);
 }
 
-function freeKvBytes(
-  { hardware, kvCacheTokens }: PoolSpec, { engine, tensorParallelDegree: ranks, stage }: PoolMachine, model: ModelShape,
-): number {
-  if (kvCacheTokens !== undefined) {
-    return kvCacheTokens * kvTokenBytes(model) * engine.kvCopies / engine.stages;
-  }
-  const reserve = ranks * RESERVE_BYTES_PER_RANK;
-  const weights = engineWeightBytes(model, engine);
-  const free = kvMemoryBytes(engine.memoryBytes, USABLE_MEMORY, weights, reserve);
-  if (free <= 0) {
-    throw new Refused({
-      kind: 'infeasible',
-      stage,
-      reason: `the weights take ${gib(weights)} and the ${ranks} ranks of ${hardware} leave ${gib(engine.memoryBytes * USABLE_MEMORY - reserve)}`,
-      mend: 'use a higher tensor parallel degree, a larger instance or a narrower weight format',
-    });
-  }
-  return free;
-}
-
-function slotsOf(
-  pool: PoolSpec, freeBytes: number, { kvCopies: copies, stages }: Pick<EngineShape, 'kvCopies' | 'stages'>, model: ModelShape, classes: ClassTable, stage: string,
-): Pick<TokenSlots, 'slots' | 'slotsBoundByKv' | 'maxSequences' | 'kvMemoryBytes'> {
-  let longest = 0;
-  let mean = 0;
-  let output = 0;
-  for (let i = 0; i < classes.weights.length; i++) {
-    longest = Math.max(longest, kvBytes(model, classes.inputTokens[i] + (stage === 'prefill' ? 0 : classes.outputTokens[i])));
-    mean += classes.weights[i] * classes.outputTokens[i] * kvBytes(model, classes.inputTokens[i] + classes.outputTokens[i] / 2);
-    output += classes.weights[i] * classes.outputTokens[i];
-  }
-  if (kvSlots(freeBytes, longest * copies) < 1) {
-    throw new Refused({
-      kind: 'infeasible',
-      stage,
-      reason: `the longest requests need ${gib(longest * copies)} of KV cache (${copies} copies) and ${gib(freeBytes)} is left beside the weights`,
-      mend: 'use a larger instance, more wafers, a narrower KV cache format or shorter requests',
-    });
-  }
-  // the steady mix of contexts shares the memory
-  const slots = Math.max(1, kvSlots(freeBytes, mean / output * copies));
-  const wanted = Math.max(1, Math.floor((pool.maxConcurrentSequences ?? DEFAULT_DECODE_SEQUENCES) / stages));
-  return { slots: Math.min(wanted, slots), slotsBoundByKv: slots < wanted, maxSequences: wanted, kvMemoryBytes: freeBytes };
-}
-
 function waferPool(
   pool: DecodeSpec, wafer: WaferScaleSystem, model: ModelShape, classes: ClassTable, spec: DeploymentSpec,
 ): { decode: ResolvedPool; pool: WaferReplicas } {
@@ -351,7 +306,9 @@ function waferPool(
     count += kvSlots(free(count), longest) < 1 ? 1 : 0;
   }
   // pipelined wafers hold as many streams as their memory does, unless the spec says fewer
-  const slots = slotsOf({ ...pool, maxConcurrentSequences: pool.maxConcurrentSequences ?? Number.MAX_SAFE_INTEGER }, free(count), { kvCopies: 1, stages: 1 }, model, classes, 'decode');
+  const blockTokens = pool.kvBlockTokens ?? 1;
+  const memory = { stage: 'decode', freeBytes: free(count), copies: 1, blockTokens, growsByStep: false };
+  const slots = slotsOf(memory, pool.maxConcurrentSequences ?? Number.MAX_SAFE_INTEGER, model, classes);
   return {
     decode: {
       hardware: pool.hardware,
@@ -363,7 +320,7 @@ function waferPool(
     pool: {
       enginesPerInstance: 1,
       kvCopies: 1,
-      kvBlockTokens: pool.kvBlockTokens ?? 1,
+      kvBlockTokens: blockTokens,
       ...slots,
       wafers: count,
       tokenSeconds: pool.outputTokensPerSecondPerUser === undefined ? undefined : 1 / pool.outputTokensPerSecondPerUser,
@@ -399,8 +356,4 @@ function kvLink(spec: DeploymentSpec, model: ModelShape, prompt: PoolMachine, to
   return {
     prefillBytesPerSecond: share * prompt.efaBytesPerSecond!, decodeBytesPerSecond: share * tokenEfa!, measured: false, overlapLayers, blockTokens,
   };
-}
-
-function gib(bytes: number): string {
-  return `${Math.round(bytes)} bytes (${(bytes / 2 ** 30).toFixed(1)} GiB)`;
 }

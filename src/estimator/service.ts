@@ -1,11 +1,12 @@
 import { fill, predictionSpreads } from './calibration/calibration';
 import { CoefficientDraws, SpreadCoefficient } from './calibration/draws';
-import { ClosedForm, END_TO_END, SHARES, TPOT, TTFT } from './closed-form';
+import { ClosedForm, END_TO_END, TPOT, TTFT } from './closed-form';
 import { DeploymentSpec } from './deployment-spec';
 import { CoefficientUse, Refusal } from './estimate';
 import { bearsOn } from './phases/bearing';
 import { CoefficientName, Coefficients } from './phases/coefficients';
 import { promptPool } from './plant';
+import { SHARES } from './queueing/spread-mixture';
 import { Resolved, ResolvedPool, resolve } from './resolve';
 import { StageLoad, unstable } from './shortfall';
 import { checkSpec } from './spec-check';

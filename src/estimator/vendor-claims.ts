@@ -18,6 +18,7 @@ const UNTOLD: Figure = { value: null, source: 'Cerebras publishes no speed of th
  */
 export function vendorClaims({ spec, resolved, form }: Service, streams: Float64Array): VendorClaim[] {
   const { decode } = resolved.plant;
+  const slots = Math.floor(decode.slots);
   const claims = waferClaims(spec.decode.hardware);
   if (claims === undefined || decode.wafers === undefined) {
     return [];
@@ -36,7 +37,7 @@ export function vendorClaims({ spec, resolved, form }: Service, streams: Float64
     },
     {
       ...claim('sequences that a replica decodes at once', claims.sequences),
-      estimated: { value: decode.slots, low: decode.slots, high: decode.slots },
+      estimated: { value: slots, low: slots, high: slots },
       input: 'decode.maxConcurrentSequences',
     },
     {

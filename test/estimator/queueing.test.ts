@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { batchVariance, meanBatch } from '../../src/estimator/queueing/batch';
 import { conditionalWaitSeconds, peakedness, waitingProbability } from '../../src/estimator/queueing/bursty-queue';
 import { arrivalDispersion, arrivalsWhileReading } from '../../src/estimator/queueing/fewest-requests';
+import { CUTS, SHARES, SpreadMixture } from '../../src/estimator/queueing/spread-mixture';
 import { WaitingMixture } from '../../src/estimator/queueing/waiting-mixture';
 import { RandomArrivals } from '../../src/estimator/simulation/arrivals';
 import { Random } from '../../src/estimator/simulation/random';
@@ -93,20 +94,54 @@ describe('a queue', () => {
 });
 
 test('one engine of its own gets all arrivals; of many each gets fewer while it reads, and as many as leave it', () => {
-  expect([arrivalsWhileReading(1, 0.4, true, 1), arrivalsWhileReading(1, 0.4, false, 0), arrivalDispersion(1, 0)]).toEqual([1, 1, 1]);
+  expect([arrivalsWhileReading(1, 0.4, 0), arrivalsWhileReading(1, 0.4, 1), arrivalDispersion(1, 0)]).toEqual([1, 1, 1]);
   fc.assert(fc.property(
-    fc.integer({ min: 1, max: 1000 }), fc.double({ min: 0, max: 0.99, noNaN: true }), fc.double({ min: 0, max: 3, noNaN: true }), fc.boolean(),
-    (engines, load, scv, writesMeanwhile) => {
-      const share = arrivalsWhileReading(engines, load, writesMeanwhile, scv);
-      // but for nearly full engines that read between steps, to which requests come together
-      const together = !writesMeanwhile && load > 0.85 ? 1.025 : 1;
-      expect(share * together).toBeGreaterThanOrEqual(arrivalsWhileReading(engines + 1, load, writesMeanwhile, scv));
-      expect(share).toBeLessThanOrEqual(arrivalsWhileReading(engines, load + 0.01, writesMeanwhile, scv));
-      expect(share).toBeLessThanOrEqual(arrivalsWhileReading(engines, load, writesMeanwhile, scv + 0.1));
+    fc.integer({ min: 1, max: 1000 }), fc.double({ min: 0, max: 0.99, noNaN: true }), fc.double({ min: 0, max: 0.99, noNaN: true }),
+    fc.double({ min: 0, max: 3, noNaN: true }),
+    (engines, load, writing, scv) => {
+      const share = arrivalsWhileReading(engines, load, writing) + 1e-12;
+      expect(share).toBeGreaterThanOrEqual(arrivalsWhileReading(engines + 1, load, writing));
+      expect(arrivalsWhileReading(engines, load + 0.01, writing) + 1e-12).toBeGreaterThanOrEqual(share - 1e-12);
+      expect(arrivalsWhileReading(engines, load, writing + 0.01) + 1e-12).toBeGreaterThanOrEqual(share - 1e-12);
       expect(arrivalDispersion(engines, scv)).toBeGreaterThanOrEqual(arrivalDispersion(engines + 1, scv));
       expect(arrivalDispersion(1e9, scv)).toBeCloseTo(Math.min(1, scv), 6);
     },
   ));
+});
+
+describe('spread mixture', () => {
+  const quantilesOf = (parts: [weight: number, mean: number, deviation: number][]) => {
+    const mixture = new SpreadMixture(parts.length);
+    parts.forEach(([weight, mean, deviation], part) => {
+      mixture.weigh(part, weight);
+      CUTS.forEach((z, cut) => mixture.cut(part, cut, mean + z * deviation));
+    });
+    const out = new Float64Array(SHARES.length);
+    mixture.quantiles(out, 0);
+    return [...out];
+  };
+
+  test('of one part percentiles are exact', () => {
+    expect(quantilesOf([[1, 10, 2]])).toEqual(SHARES.map((share) => expect.closeTo(10 + 2 * normalQuantile(share), 9)));
+    expect(quantilesOf([[0, 3, 1], [1, 10, 2]])).toEqual(quantilesOf([[1, 10, 2]]));
+  });
+
+  test('of two parts that are far apart each percentile is one of the part that it falls into', () => {
+    const [p50, p90, p95, p99] = quantilesOf([[0.94, 1, 0.01], [0.06, 5, 0.01]]);
+    expect([p50, p90]).toEqual([expect.closeTo(1, 1), expect.closeTo(1, 1)]);
+    expect([p95, p99]).toEqual([expect.closeTo(5, 1), expect.closeTo(5, 1)]);
+  });
+
+  test('nothing that grows lowers a percentile', () => {
+    const between = (min: number, max: number) => fc.double({ min, max, noNaN: true });
+    const part = fc.tuple(between(0.01, 1), between(10, 20), between(0, 3));
+    fc.assert(fc.property(fc.array(part, { minLength: 1, maxLength: 6 }), between(0, 1), (raw, more) => {
+      const all = raw.reduce((sum, [weight]) => sum + weight, 0);
+      const parts = raw.map(([weight, mean, deviation]): [number, number, number] => [weight / all, mean, deviation]);
+      const grown = quantilesOf(parts.map(([weight, mean, deviation], i) => [weight, mean + (i === 0 ? more : 0), deviation]));
+      quantilesOf(parts).forEach((value, i) => expect(grown[i]).toBeGreaterThanOrEqual(value * (1 - 1e-6)));
+    }));
+  });
 });
 
 describe('waiting mixture', () => {

@@ -1,6 +1,7 @@
-import { END_TO_END, SHARES, TPOT, TTFT } from '../closed-form';
+import { END_TO_END, TPOT, TTFT } from '../closed-form';
 import { poolPrice } from '../cost';
 import { DeploymentSpec, PoolSpec } from '../deployment-spec';
+import { SHARES } from '../queueing/spread-mixture';
 import { Refused } from '../refused';
 import { fleetPrice } from '../report';
 import { Counts, Service } from '../service';

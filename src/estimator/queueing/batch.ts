@@ -1,3 +1,6 @@
+/** Of a batch, as a share. */
+const PRECISION = 1e-9;
+
 /**
  * Sequences in one engine's batch on average: the smallest root of Little's law `B = arrivals x steps x step(1 + B)`.
  *
@@ -6,18 +9,34 @@
  */
 export function meanBatch(arrivalsPerSecond: number, meanSteps: number, slots: number, stepSeconds: (batch: number) => number): number {
   const demand = arrivalsPerSecond * meanSteps;
+  const missing = (batch: number) => demand * stepSeconds(Math.min(1 + batch, slots)) - batch;
   let low = 0;
   let high = slots;
-  if (demand * stepSeconds(slots) >= slots) {
+  let below = missing(low);
+  let above = missing(high);
+  if (above >= 0) {
     return slots;
   }
-  for (let i = 0; i < 60 && high - low > 1e-9 * high; i++) {
-    const middle = (low + high) / 2;
-    if (demand * stepSeconds(Math.min(1 + middle, slots)) > middle) {
+  let rose = false;
+  let fell = false;
+  // false position, where an end that stays counts half (Illinois)
+  for (let i = 0; i < 60 && high - low > PRECISION * high; i++) {
+    const middle = low + (high - low) * below / (below - above);
+    const value = missing(middle);
+    if (Math.abs(value) <= PRECISION * middle) {
+      return middle;
+    }
+    if (value > 0) {
       low = middle;
+      below = value;
+      above = rose ? above / 2 : above;
     } else {
       high = middle;
+      above = value;
+      below = fell ? below / 2 : below;
     }
+    rose = value > 0;
+    fell = !rose;
   }
   return (low + high) / 2;
 }
