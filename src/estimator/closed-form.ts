@@ -83,7 +83,7 @@ export class ClosedForm {
     this.fullBatch = stepTokens === undefined ? slots : Math.min(slots, 1 + stepTokens * decoded / (read + decoded));
     const writing = { tokens: decoded, kvBytes: meanKvBytes, fullBatch: this.fullBatch, stepSeconds: (batch: number) => this.stepSeconds(batch) };
     this.reading = new PromptReading(plant, writing);
-    this.engines = new WritingEngines(plant, this.reading, writing);
+    this.engines = new WritingEngines(plant, this.requests.decodedScv, this.reading, writing);
     this.slots = new SlotQueue(plant, this.requests, this.reading, writing);
     this.queue = new PromptQueue(this.reading, writing);
     this.transfers = new CacheTransfers(plant, this.requests, this.reading);
