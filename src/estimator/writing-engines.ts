@@ -34,7 +34,9 @@ export class WritingEngines {
   /** Mean seconds of the step that is met where none is read. */
   public running = 0;
 
-  constructor(private readonly plant: Plant, private readonly decodedScv: number, private readonly reading: PromptReading, private readonly writing: Writing) {}
+  constructor(
+    private readonly plant: Plant, private readonly decodedScv: number, private readonly reading: PromptReading, private readonly writing: Writing,
+  ) {}
 
   /** Takes the batches that answer so many requests a second of each engine. */
   public fill(requestsPerSecond: number): void {
@@ -102,8 +104,11 @@ export class WritingEngines {
   private arrivalsWhileReading(batch: number, load: number): number {
     const { count, reading, writing, plant: { decode } } = this;
     const averageStep = writing.stepSeconds(batch) / (1 - load);
-    return decode.stepTokens === undefined ? arrivalsWhileReading(count, load, 0)
-      : arrivalsWhileReading(count, load, Math.min(1, averageStep / reading.fullStepSeconds(batch))) ** (1 + 2 * Math.max(0, 1 - 3 * this.decodedScv));
+    if (decode.stepTokens === undefined) {
+      return arrivalsWhileReading(count, load, 0);
+    }
+    const turns = 1 + 2 * Math.max(0, 1 - 3 * this.decodedScv);
+    return arrivalsWhileReading(count, load, Math.min(1, averageStep / reading.fullStepSeconds(batch))) ** turns;
   }
 
   /** They come to those that write the fewest, which are not those that a token sees. */

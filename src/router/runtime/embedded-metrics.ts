@@ -66,7 +66,8 @@ export class EmbeddedMetrics {
   }
 
   /** A request has ended. */
-  public observe({ decision, code, isServerError, handoff, promptTokens, completionTokens, ttftSeconds, tpotSeconds, queuedSeconds }: Exchange): void {
+  public observe(exchange: Exchange): void {
+    const { decision, code, isServerError, handoff, promptTokens, completionTokens, ttftSeconds, tpotSeconds, queuedSeconds } = exchange;
     const path = decision?.path ?? NO_PATH;
     const requests = this.requests.get(path) ?? new Requests();
     this.requests.set(path, requests);
