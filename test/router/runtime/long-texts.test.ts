@@ -75,7 +75,10 @@ const CONVERSATIONS: { readonly [name: string]: object } = {
     toolConfig: { tools: [{ toolSpec: { name: 'f', description: SHORT, inputSchema: { json: { description: SHORT } } } }] },
   },
   'thoughts': {
-    messages: [...user({ text: 'hi' }).messages, { role: 'assistant', content: [{ reasoningContent: { reasoningText: { text: SHORT } } }, { text: SHORT }] }],
+    messages: [
+      ...user({ text: 'hi' }).messages, { role: 'assistant', content: [{ reasoningContent: { reasoningText: { text: SHORT } } }, { text: SHORT }] },
+      ...user({ text: 'so' }).messages,
+    ],
   },
   'labels': { ...user({ text: SHORT }), requestMetadata: { a: SHORT } },
 };
