@@ -4,6 +4,12 @@ import { conditionalWaitScv, conditionalWaitSeconds, waitingProbability } from '
 // a queue that is fuller than this has no steady state worth a figure: latencies stay finite, and the stage is reported as unstable
 export const FULLEST = 0.995;
 
+/**
+ * Share of the mean prompt, for each unit of their squared coefficient of variation, that is left to read where one goes to the engine with the fewest tokens: fitted
+ * to simulations.
+ */
+const LEFT = 1 / 4;
+
 // the load and the batch of a queue follow from each other, and settle within some rounds
 const ROUNDS = 5;
 
@@ -44,7 +50,7 @@ export class PromptQueue {
     this.share = waitingProbability(servers, arrivals, (busy) => busy / mean, arrivalScv);
     const behind = conditionalWaitSeconds(servers, arrivals, mean, arrivalScv, aloneScv);
     // the engine with the fewest tokens to read is not quite the first that is free where prompts differ
-    const left = (1 - 1 / servers) * mean * aloneScv / 4;
+    const left = (1 - 1 / servers) * mean * aloneScv * LEFT;
     this.seconds = behind + left;
     // nobody waits where prompts that are alike come in turn
     const leftShare = this.seconds > 0 ? left / this.seconds : 0;
