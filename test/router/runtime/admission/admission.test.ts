@@ -401,19 +401,19 @@ describe('rate limits', () => {
     for (const [limits, reason] of [[{ requestsPerMinute: 1 }, 'requests_per_minute'], [{ tokensPerMinute: 500 }, 'tokens_per_minute']] as const) {
       const router = await limited(limits);
       expect((await asks(router, '1')).status).toBe(200);
-      const waits: number[] = [];
+      const retryAfter: number[] = [];
       for (const bytes of [4, 1000]) {
         const sent = request(`${router.url}/v1/chat/completions`, { method: 'POST', headers: { 'authorization': `Bearer ${KEY}`, 'content-length': bytes } });
         sent.on('error', () => undefined).flushHeaders();
         const [response] = await once(sent, 'response') as [IncomingMessage];
         expect(response.statusCode).toBe(429);
-        waits.push(Number(response.headers['retry-after']));
+        retryAfter.push(Number(response.headers['retry-after']));
         sent.destroy();
       }
       expect(await throttled(router)).toEqual({ [reason]: 2 });
-      expect(waits[0]).toBeGreaterThan(5);
+      expect(retryAfter[0]).toBeGreaterThan(5);
       // 250 tokens come back in 30 s, of 500 a minute.
-      expect(waits[1] - waits[0] > 25).toBe(reason === 'tokens_per_minute');
+      expect(retryAfter[1] - retryAfter[0] > 25).toBe(reason === 'tokens_per_minute');
     }
   });
 
