@@ -8,7 +8,7 @@ import { InvokeModelWire, parseInvocation } from './wire/bedrock/invoke-model';
 import { CallerWire } from './wire/caller-wire';
 import { EngineRequest } from './wire/engine-request';
 import { checkServed } from './wire/fields';
-import { parseOpenAi } from './wire/openai';
+import { parseOpenAi } from './wire/openai-request';
 import { OPENAI_WIRE } from './wire/openai-wire';
 import { nearestNames } from '../../nearest';
 import { parseResponses } from './wire/responses/responses-request';

@@ -16,7 +16,7 @@ import type { Tracing } from './tracing';
 import { Via } from './via';
 import { Answer } from './wire/answer';
 import { ApiError } from './wire/api-error';
-import { modelList, modelNamed } from './wire/openai';
+import { modelList, modelNamed } from './wire/model-list';
 import { WholeAnswer } from './wire/whole-answer';
 import { Problem, Problems } from '../../problems';
 

@@ -16,7 +16,7 @@ import { Discovery } from '../../../src/router/runtime/targets/discovery';
 import { Engines } from '../../../src/router/runtime/targets/engines';
 import { Target } from '../../../src/router/runtime/targets/target';
 import { Answer, CallerGone } from '../../../src/router/runtime/wire/answer';
-import { parseOpenAi } from '../../../src/router/runtime/wire/openai';
+import { parseOpenAi } from '../../../src/router/runtime/wire/openai-request';
 import { OPENAI_WIRE } from '../../../src/router/runtime/wire/openai-wire';
 
 /** However short a prompt is, it is handed on. */

@@ -4,7 +4,7 @@ import { readPrompt } from '../../../src/router/runtime/targets/prompt';
 import { parseConverse } from '../../../src/router/runtime/wire/bedrock/converse-request';
 import { EngineRequest, wholeOf } from '../../../src/router/runtime/wire/engine-request';
 import { jsonObject } from '../../../src/router/runtime/wire/fields';
-import { parseOpenAi } from '../../../src/router/runtime/wire/openai';
+import { parseOpenAi } from '../../../src/router/runtime/wire/openai-request';
 import { promptTextOf } from '../../../src/router/runtime/wire/prompt-text';
 
 const PROSE = 'Some "quoted" prose, 10 µg of it,\n\tin 漢字 and 😀, with a \\ now and then. ';

@@ -1,6 +1,6 @@
 import { parseCountTokens } from '../../../src/router/runtime/wire/bedrock/count-tokens';
 import { parseInvocation } from '../../../src/router/runtime/wire/bedrock/invoke-model';
-import { parseOpenAi } from '../../../src/router/runtime/wire/openai';
+import { parseOpenAi } from '../../../src/router/runtime/wire/openai-request';
 import { parseResponses } from '../../../src/router/runtime/wire/responses/responses-request';
 
 const messages = (part: object) => [{ role: 'user', content: [{ type: 'text', text: 'what is this?' }, part] }];

@@ -1,6 +1,6 @@
 import OpenAI, { BadRequestError } from 'openai';
 import { ask, chat, errorOf, KEY, MockEngine, MODEL, routerFor, TestRouter, whole } from './harness';
-import { parseOpenAi } from '../../../src/router/runtime/wire/openai';
+import { parseOpenAi } from '../../../src/router/runtime/wire/openai-request';
 
 let engine: MockEngine;
 let router: TestRouter;

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
-import { readStreamEvent } from '../../../src/router/runtime/wire/openai';
 import { SseEventTooLong, SseSplitter } from '../../../src/router/runtime/wire/sse';
+import { readStreamEvent } from '../../../src/router/runtime/wire/stream-event';
 
 const lineEnd = fc.constantFrom('\n', '\r\n');
 const line = fc.tuple(fc.constantFrom('data: ', 'data:', ': ', 'event: ', 'id: '), fc.string({ unit: 'grapheme', maxLength: 20 }).map((text) => text.replace(/[\r\n]/g, '')));

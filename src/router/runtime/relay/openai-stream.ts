@@ -5,9 +5,9 @@ import { shownAnswer } from '../handoff/shown-answer';
 import { EngineError } from '../wire/api-error';
 import { CallerStream } from '../wire/caller-wire';
 import { ChunkForm } from '../wire/chunk-form';
-import { isChunkOfText, moreThanText, readStreamEvent, StreamEventMeaning } from '../wire/openai';
 import { errorEvent } from '../wire/openai-wire';
 import { SseEventTooLong, SseSplitter } from '../wire/sse';
+import { isChunkOfText, moreThanText, readStreamEvent, StreamEventMeaning } from '../wire/stream-event';
 
 /** Far above any event of a chat completion; an engine that sends more is not speaking the protocol. */
 const MAX_EVENT_BYTES = 4 * 1024 * 1024;

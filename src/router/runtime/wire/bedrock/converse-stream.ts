@@ -1,7 +1,7 @@
 import { Exchange } from '../../exchange';
 import { EngineError } from '../api-error';
 import { CompletionStream, StreamedCall } from '../completion-stream';
-import { stopReasonOf, tierOf, toolInputOf, toolUseIdOf, bedrockUsageOf } from './completion';
+import { stopReasonOf, tierOf, toolInputOf, toolUseIdOf, bedrockUsageOf } from './converse-answer';
 import { EventFrame } from './event-stream';
 import { ExactJson } from '../exact-json';
 

@@ -3,7 +3,7 @@ import { CallerStream } from '../caller-wire';
 import { WholeAnswer } from '../whole-answer';
 import { BedrockWire } from './bedrock-wire';
 import { CallPart, completionOf, messageOf, stoppedAt } from '../completion';
-import { stopReasonOf, tierOf, toolInputOf, toolUseIdOf, bedrockUsageOf } from './completion';
+import { stopReasonOf, tierOf, toolInputOf, toolUseIdOf, bedrockUsageOf } from './converse-answer';
 import { ConverseStream } from './converse-stream';
 import { ExactJson } from '../exact-json';
 import { Fields } from '../fields';

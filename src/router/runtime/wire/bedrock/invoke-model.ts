@@ -11,8 +11,8 @@ import { EventFrame } from './event-stream';
 import { FieldProblems, Fields, isObject, jsonObject } from '../fields';
 import { withMembers } from '../json-object';
 import { Members, number, object, oneOf, TEXT, UNSUPPORTED, whole } from '../kinds';
-import { asEnginesTakeIt, checkRequest } from '../openai';
 import { CHAT_COMPLETION } from '../openai-fields';
+import { asEnginesTakeIt, checkRequest } from '../openai-request';
 import { dataOfEach } from '../sse';
 import { Usage, usageOf } from '../usage';
 
