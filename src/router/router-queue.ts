@@ -14,14 +14,14 @@ export interface RouterQueue {
   readonly maxRequests?: number;
 
   /**
-   * Tokens of their prompts.
+   * Tokens of their prompts; a longer prompt waits where no other does.
    *
    * @default 300000
    */
   readonly maxPromptTokens?: number;
 
   /**
-   * Sum of their bodies. One is in memory about four times.
+   * Sum of their bodies; a longer one waits where no other does. One is in memory about four times.
    *
    * @default Size.mebibytes(128)
    */

@@ -120,7 +120,8 @@ class Tier<T extends Waiting> {
 /**
  * Who is next, of requests that wait: the more urgent tier first; within a tier callers have equal shares, in tokens of prompts; of one caller, of those that need
  * the same, first come first.
- * It never holds more than its bounds: when it is full, one that comes displaces the last of a less urgent tier, or of a caller who has more of the room.
+ * It never holds more than its bounds, save for a single one that is longer than they are: when it is full, one that comes displaces the last of a less urgent
+ * tier, or of a caller who has more of the room.
  */
 export class FairQueue<T extends Waiting> {
   private readonly bounds: QueueBounds;
@@ -190,7 +191,8 @@ export class FairQueue<T extends Waiting> {
     Object.assign(after, this.load);
     after.add(item, 1);
     const displaced: T[] = [];
-    if (after.share(this.bounds) <= 1) {
+    // one that is longer than the bounds could never wait otherwise.
+    if (after.share(this.bounds) <= 1 || (this.requests === 0 && this.bounds.maxRequests > 0)) {
       return displaced;
     }
     const own = new Load();

@@ -187,6 +187,25 @@ describe('a request that finds every engine full', () => {
     expect((await line(router, '429')).queuedSeconds).toBeUndefined();
   });
 
+  test('waits with a prompt longer than the queue once no other waits, which is when it is told to come back', async () => {
+    const { engine, router, first } = await full({ queue: { maxPromptTokens: 40 } });
+    const long = { messages: [{ role: 'user', content: 'long '.repeat(100) }] };
+    const short = asks(router, 'short');
+    await waits(router, 1);
+    const refused = await asks(router, 'too early', long);
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '1']);
+    engine.answer();
+    await engine.has(2);
+    const waited = asks(router, 'long', long);
+    await waits(router, 1);
+    expect((await asks(router, 'behind it', {}, BY_OTHER)).status).toBe(429);
+    engine.answer();
+    await engine.has(3);
+    engine.answer();
+    expect([await first, await short, await waited].map(({ status }) => status)).toEqual([200, 200, 200]);
+    expect([engine.asked, await throttled(router)]).toEqual([['first', 'short', 'long'], { queue_full: 2 }]);
+  });
+
   test('gives its place to another caller\'s if its own has all the others', async () => {
     const { engine, router } = await full({ queue: { maxRequests: 2 } });
     void asks(router, 'a1');
