@@ -84,7 +84,7 @@ export class AnswerLeg {
     try {
       const response = await post(leg, exchange.via);
       const status = response?.status;
-      if (leg.fetches && (status === undefined || (status >= 400 && status < 500))) {
+      if (leg.fetches && (status === undefined || (status >= 400 && status < 500) || TOO_BUSY.has(status))) {
         // it refused the request without a look at the KV cache, or never had it.
         this.handoff.drop();
       }
@@ -92,16 +92,16 @@ export class AnswerLeg {
         return undefined;
       }
       exchange.tellRoute();
-      if (exchange.handoff === 'handed_off' && response.status >= 500) {
-        await response.discard();
-        throw new EngineError(502, 'engine_failed', `the engine answers a hand-off with status ${status}`);
-      }
       if (TOO_BUSY.has(response.status)) {
         leg.endpoint.busy(performance.now(), busySeconds(response));
         if (leg.goElsewhere?.()) {
           await response.discard();
           throw new EngineBusy(response.status);
         }
+      }
+      if (exchange.handoff === 'handed_off' && response.status >= 500) {
+        await response.discard();
+        throw new EngineError(502, 'engine_failed', `the engine answers a hand-off with status ${status}`);
       }
       if (silence !== undefined && status === 200) {
         const stream = leg.inBedrocksFormat ? new BedrockEngineStream(exchange, response) : new OpenAiEngineStream(exchange, asksForUsage(asked));

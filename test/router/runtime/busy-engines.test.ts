@@ -126,24 +126,51 @@ describe('a hand-off to engines that have no room', () => {
     { name: 'prefill', role: 'prefill', protocol: 'openai', url: pair.prefill.url, kvConnector: 'NixlConnector' },
   ];
 
-  test.each([true, false])('is made anew with another decode engine, which gets a KV cache of its own, stream %p', async (stream) => {
+  test.each([[429, true], [429, false], [503, true], [503, false]])(
+    'is made anew with another decode engine, which gets a KV cache of its own: status %d, stream %p', async (status, stream) => {
+      const pair = kept(await VllmPair.start());
+      const full = await engineWith(busy(status));
+      router = await routerFor([{ ...pairTargets(pair)[0], name: 'full', url: full.url }, ...pairTargets(pair)].map((target) => ({ ...target, maxInFlight: 1 })), {
+        routing: ALWAYS,
+      });
+      const body = prompt('p', { stream });
+      const response = await ask(router.url, body);
+      const text = await response.text();
+      expect(stream ? streamedText(text) : JSON.parse(text).choices[0].message.content).toBe(pair.answerTo(body));
+      const [refused, taken] = [full, pair.decode].map(({ requests: [{ body: asked }] }) => asked.kv_transfer_params.remote_request_id);
+      expect(refused).not.toBe(taken);
+      expect([full.requests.length, pair.decode.requests.length, pair.prefill.requests.length, pair.fetches]).toEqual([1, 1, 2, 1]);
+      expect([await outcomes(), await dropped(), pair.pinned]).toEqual([{ handed_off: 1 }, 1, 1]);
+      // the only slot of each engine is free again.
+      let release = () => {};
+      pair.queue = new Promise((resolve) => (release = resolve));
+      full.behaviour = whole;
+      const held = ask(router.url, prompt('q'));
+      await until(() => pair.decode.requests.length === 2, 'the decode engine has the next');
+      expect([(await ask(router.url, prompt('r'))).status, full.requests.length]).toEqual([200, 2]);
+      release();
+      expect((await held).status).toBe(200);
+      const params = [...full.requests, ...pair.decode.requests].map(({ body: asked }) => asked.kv_transfer_params.remote_request_id);
+      expect(new Set(params).size).toBe(4);
+    });
+
+  test('that is the only one is not made anew: it is asked to read the prompt itself, or its refusal is the caller\'s', async () => {
     const pair = kept(await VllmPair.start());
-    const full = await engineWith(busy());
-    router = await routerFor([{ ...pairTargets(pair)[0], name: 'full', url: full.url }, ...pairTargets(pair)], { routing: ALWAYS });
-    const body = prompt('p', { stream });
-    const response = await ask(router.url, body);
-    const text = await response.text();
-    expect(stream ? streamedText(text) : JSON.parse(text).choices[0].message.content).toBe(pair.answerTo(body));
-    const [refused, taken] = [full, pair.decode].map(({ requests: [{ body: asked }] }) => asked.kv_transfer_params.remote_request_id);
-    expect(refused).not.toBe(taken);
-    expect([full.requests.length, pair.decode.requests.length, pair.prefill.requests.length, pair.fetches]).toEqual([1, 1, 2, 1]);
-    expect([await outcomes(), await dropped()]).toEqual([{ handed_off: 1 }, 1]);
+    const decode = pair.decode.behaviour;
+    router = await routerFor(pairTargets(pair), { routing: ALWAYS });
+    pair.decode.behaviour = busy(429);
+    expect((await ask(router.url, prompt('p'))).status).toBe(429);
+    pair.decode.behaviour = async (...call) => (call[1].body.kv_transfer_params === undefined ? decode : busy(503))(...call);
+    const body = prompt('q');
+    expect((await (await ask(router.url, body)).json() as any).choices[0].message.content).toBe(pair.answerTo(body));
+    expect([pair.prefill.requests.length, pair.decode.requests.length, pair.localPrefills]).toEqual([2, 3, 1]);
+    expect([await outcomes(), await dropped(), pair.pinned]).toEqual([{ handed_off: 1, fallback_decode_failed: 1 }, 2, 2]);
   });
 
   test('of the decode engine goes to no other once it was asked to read the prompt itself', async () => {
     const pair = kept(await VllmPair.start());
     const spare = await engineWith(whole);
-    pair.decode.behaviour = busy(503);
+    pair.decode.behaviour = async (...call) => busy(call[1].body.kv_transfer_params === undefined ? 503 : 500)(...call);
     router = await routerFor([...pairTargets(pair), one('spare', spare)], { routing: ALWAYS });
     expect((await ask(router.url, prompt('p'))).status).toBe(503);
     expect([pair.decode.requests.length, spare.requests.length, await outcomes()]).toEqual([2, 0, { fallback_decode_failed: 1 }]);
