@@ -11,12 +11,12 @@ import { Admission } from '../src/router/runtime/admission/admission';
 import { FairQueue, Waiting } from '../src/router/runtime/admission/fair-queue';
 import { RateLimits } from '../src/router/runtime/admission/rate-limits';
 import { Exchange } from '../src/router/runtime/exchange';
-import { RouterMetrics } from '../src/router/runtime/metrics';
-import { PathChooser, Routed } from '../src/router/runtime/path-chooser';
+import { PathChooser, Routed } from '../src/router/runtime/paths/path-chooser';
+import { readPrompt } from '../src/router/runtime/paths/prompt';
 import { Engines } from '../src/router/runtime/targets/engines';
 import { FailedRequests } from '../src/router/runtime/targets/failed-requests';
-import { readPrompt } from '../src/router/runtime/targets/prompt';
 import { Target } from '../src/router/runtime/targets/target';
+import { RouterMetrics } from '../src/router/runtime/telemetry/metrics';
 
 const ROUNDS = 20;
 const CALLS = 20_000;

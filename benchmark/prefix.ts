@@ -4,7 +4,7 @@
  * The median of 20 rounds, in microseconds of one core, within one process, with no engine asked. All engines know the prompt, which is the most that there is to
  * look up.
  */
-import { readPrompt } from '../src/router/runtime/targets/prompt';
+import { readPrompt } from '../src/router/runtime/paths/prompt';
 import { MAX_BLOCKS, Prompt, ReadPrompts } from '../src/routing';
 
 const ROUNDS = 20;

@@ -1,7 +1,7 @@
 import { Resource, aws_cloudwatch as cloudwatch, aws_ec2 as ec2, aws_iam as iam, aws_secretsmanager as secretsmanager } from 'aws-cdk-lib';
 import { IBedrockRouter } from './bedrock-router-interface';
 import { Problems } from '../problems';
-import { REQUEST_METRICS, ROUTER_DIMENSION, ROUTER_METRICS, TARGET_DIMENSION, TARGET_METRICS } from './runtime/metric-names';
+import { REQUEST_METRICS, ROUTER_DIMENSION, ROUTER_METRICS, TARGET_DIMENSION, TARGET_METRICS } from './runtime/telemetry/metric-names';
 
 /**
  * What every router has in common, whoever defined it.

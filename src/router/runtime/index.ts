@@ -1,4 +1,4 @@
 export * from './config';
-export { standardLog } from './log-lines';
-export * from './metrics';
+export { standardLog } from './telemetry/log-lines';
+export * from './telemetry/metrics';
 export * from './router';

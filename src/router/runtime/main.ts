@@ -1,5 +1,5 @@
-import { standardLog } from './log-lines';
 import { runRouter } from './router';
+import { standardLog } from './telemetry/log-lines';
 import { Problems, ProblemsError } from '../../problems';
 
 const log = standardLog();

@@ -1,12 +1,12 @@
 import type { Logger } from 'pino';
 import { collectDefaultMetrics } from 'prom-client';
-import { CertificateWatch } from './certificate-watch';
 import { loadRouterConfig, RouterConfig } from './config';
-import { EmbeddedMetrics } from './embedded-metrics';
-import { RouterMetrics } from './metrics';
-import { RouterServer } from './server';
 import { Service } from './service';
-import { Tracing } from './tracing';
+import { CertificateWatch } from './serving/certificate-watch';
+import { RouterServer } from './serving/server';
+import { EmbeddedMetrics } from './telemetry/embedded-metrics';
+import { RouterMetrics } from './telemetry/metrics';
+import { Tracing } from './telemetry/tracing';
 import { Problems, ProblemsError } from '../../problems';
 
 /** Memory that small buffers share a piece of. Node's 8 KiB are used up by a few parts of answers, and each piece is work for V8. */

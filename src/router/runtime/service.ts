@@ -8,10 +8,10 @@ import { Authenticator, EVERYBODY } from './auth/authenticator';
 import { JsonWebTokens } from './auth/json-web-tokens';
 import { RotatingApiKeys } from './auth/rotating-api-keys';
 import { RouterConfig, TargetConfig } from './config';
-import { Forwarder } from './forwarder';
-import { RouterMetrics } from './metrics';
+import { Forwarder } from './execution/forwarder';
 import { Engines } from './targets/engines';
 import { Target } from './targets/target';
+import { RouterMetrics } from './telemetry/metrics';
 
 /** What a service is made from. */
 export interface ServiceParts {

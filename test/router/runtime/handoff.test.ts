@@ -10,12 +10,12 @@ import { HeldBodies } from '../../../src/router/runtime/admission/held-bodies';
 import { RateLimits } from '../../../src/router/runtime/admission/rate-limits';
 import { TargetConfig } from '../../../src/router/runtime/config';
 import { Exchange } from '../../../src/router/runtime/exchange';
-import { Forwarder } from '../../../src/router/runtime/forwarder';
-import { bodyOf } from '../../../src/router/runtime/request-body';
+import { Forwarder } from '../../../src/router/runtime/execution/forwarder';
+import { Answer, CallerGone } from '../../../src/router/runtime/serving/answer';
+import { bodyOf } from '../../../src/router/runtime/serving/request-body';
 import { Discovery } from '../../../src/router/runtime/targets/discovery';
 import { Engines } from '../../../src/router/runtime/targets/engines';
 import { Target } from '../../../src/router/runtime/targets/target';
-import { Answer, CallerGone } from '../../../src/router/runtime/wire/answer';
 import { parseOpenAi } from '../../../src/router/runtime/wire/openai-request';
 import { OPENAI_WIRE } from '../../../src/router/runtime/wire/openai-wire';
 

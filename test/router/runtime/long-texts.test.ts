@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { chat, MODEL } from './harness';
-import { readPrompt } from '../../../src/router/runtime/targets/prompt';
+import { readPrompt } from '../../../src/router/runtime/paths/prompt';
 import { parseConverse } from '../../../src/router/runtime/wire/bedrock/converse-request';
 import { EngineRequest, wholeOf } from '../../../src/router/runtime/wire/engine-request';
 import { jsonObject } from '../../../src/router/runtime/wire/fields';

@@ -3,9 +3,9 @@ import fc from 'fast-check';
 import { ask, Behaviour, COMPLETION, KEY, MockEngine, MODEL, routerFor, TestRouter, wholly } from './harness';
 import { VllmPair } from './vllm-pair';
 import { TargetConfig } from '../../../src/router/runtime/config';
+import { BLOCK_BYTES, readPrompt } from '../../../src/router/runtime/paths/prompt';
 import { Endpoint } from '../../../src/router/runtime/targets/endpoint';
 import { Engines } from '../../../src/router/runtime/targets/engines';
-import { BLOCK_BYTES, readPrompt } from '../../../src/router/runtime/targets/prompt';
 import { Target } from '../../../src/router/runtime/targets/target';
 import { MAX_BLOCKS, Prompt, ReadPrompts } from '../../../src/routing';
 

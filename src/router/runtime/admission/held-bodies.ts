@@ -1,7 +1,7 @@
 import { throttled } from './throttled';
 import { LimitsConfig } from '../config';
 import { Exchange } from '../exchange';
-import { RouterMetrics } from '../metrics';
+import { RouterMetrics } from '../telemetry/metrics';
 
 /** Soon one of the requests that have the memory has ended. */
 const RETRY_SECONDS = 1;

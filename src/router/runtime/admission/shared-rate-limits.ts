@@ -4,7 +4,7 @@ import { Cluster, Redis, RedisOptions } from 'iovalkey';
 import type { Logger } from 'pino';
 import { LimitReached, RateLimiter, RateLimits } from './rate-limits';
 import { RateLimitsConfig, ValkeyConfig } from '../config';
-import { RouterMetrics } from '../metrics';
+import { RouterMetrics } from '../telemetry/metrics';
 
 /** How long Valkey is not asked after it did not answer in time, so that few requests wait for nothing. */
 const PAUSE_MILLIS = 1_000;

@@ -1,4 +1,4 @@
-import { RouterMetrics } from '../metrics';
+import { RouterMetrics } from '../telemetry/metrics';
 import { ApiError } from '../wire/api-error';
 
 /** Why a request was refused that might have been answered at another time, as metrics name it. */

@@ -1,7 +1,7 @@
 import { EngineStream } from './engine-stream';
 import { Exchange } from '../exchange';
+import { shownAnswer } from './shown-answer';
 import { tellsOfKvParams } from '../handoff/kv-params';
-import { shownAnswer } from '../handoff/shown-answer';
 import { EngineError } from '../wire/api-error';
 import { CallerStream } from '../wire/caller-wire';
 import { ChunkForm } from '../wire/chunk-form';

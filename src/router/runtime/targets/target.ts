@@ -7,7 +7,7 @@ import { Protocol, PROTOCOLS } from './protocols';
 import { kvHandoffOf } from '../../../kv-connectors';
 import { chooseEngine, EngineChoice, Prompt } from '../../../routing';
 import { TargetConfig } from '../config';
-import { isEligible } from '../handoff/eligibility';
+import { isEligible } from './eligibility';
 import { EngineRequest } from '../wire/engine-request';
 
 /**

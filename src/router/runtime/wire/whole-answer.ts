@@ -2,7 +2,7 @@ import { Exchange } from '../exchange';
 import { ApiError, EngineError } from './api-error';
 import { OPENAI_WIRE } from './openai-wire';
 import { tellsOfKvParams } from '../handoff/kv-params';
-import { shownAnswer } from '../handoff/shown-answer';
+import { shownAnswer } from '../relay/shown-answer';
 import { EngineResponse } from '../targets/engine-response';
 import { ResponseHeaders } from '../upstream/response-parser';
 

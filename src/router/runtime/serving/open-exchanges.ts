@@ -1,4 +1,4 @@
-import { Exchange } from './exchange';
+import { Exchange } from '../exchange';
 
 /**
  * The exchanges that have not ended. In a Set, each would live until the next full collection: V8 keeps what an earlier state of a Set held as long as that

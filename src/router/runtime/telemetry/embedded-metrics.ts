@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
-import { EmfConfig } from './config';
-import { Exchange } from './exchange';
+import { EmfConfig } from '../config';
+import { Exchange } from '../exchange';
 import { CloudWatchMetric, PATH_DIMENSION, REQUEST_METRICS, ROUTER_DIMENSION, ROUTER_METRICS, TARGET_DIMENSION, TARGET_METRICS } from './metric-names';
 import { RouterMetrics } from './metrics';
-import { Target } from './targets/target';
+import { Target } from '../targets/target';
 
 /** Most values of a metric in one document. */
 const MAX_VALUES = 100;

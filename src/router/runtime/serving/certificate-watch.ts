@@ -1,7 +1,7 @@
 import { createSecureContext } from 'node:tls';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
-import { readCertificate, RouterConfig } from './config';
+import { readCertificate, RouterConfig } from '../config';
 import { Certificate } from './listener';
 
 type CertificateFiles = NonNullable<RouterConfig['tls']>;

@@ -1,7 +1,7 @@
-import { Exchange } from './exchange';
-import { ApiError, invalid } from './wire/api-error';
-import { EngineRequest } from './wire/engine-request';
-import { SERVICE_TIERS, ServiceTier } from '../../routing';
+import { SERVICE_TIERS, ServiceTier } from '../../../routing';
+import { Exchange } from '../exchange';
+import { ApiError, invalid } from '../wire/api-error';
+import { EngineRequest } from '../wire/engine-request';
 
 /** Where callers of InvokeModel say it. */
 const HEADER = 'x-amzn-bedrock-service-tier';

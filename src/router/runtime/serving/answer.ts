@@ -1,8 +1,8 @@
 import { ServerResponse } from 'node:http';
 import { constants, Http2ServerResponse, ServerHttp2Stream } from 'node:http2';
-import { reset } from '../http2-sessions';
+import { reset } from './http2-sessions';
 import { Patience } from '../patience';
-import { endOfTurn } from '../turn';
+import { endOfTurn } from './turn';
 
 /** The caller closed its connection. */
 export class CallerGone extends Error {}

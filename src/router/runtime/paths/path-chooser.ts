@@ -1,21 +1,21 @@
 import { performance } from 'node:perf_hooks';
 import { isDeepStrictEqual } from 'node:util';
-import { RouterConfig } from './config';
-import { Exchange } from './exchange';
-import { fieldNotHandedOn, isEligible } from './handoff/eligibility';
+import { RouterConfig } from '../config';
+import { Exchange } from '../exchange';
+import { readPrompt } from './prompt';
 import { serviceTierOf } from './service-tier';
-import { Endpoint } from './targets/endpoint';
-import { FailedRequests } from './targets/failed-requests';
-import { readPrompt } from './targets/prompt';
-import { Target } from './targets/target';
-import { ApiError, invalid } from './wire/api-error';
-import { countsNoTokens, TOKENIZE } from './wire/bedrock/count-tokens';
-import { EngineRequest } from './wire/engine-request';
-import { promptTextOf, PromptText } from './wire/prompt-text';
 import {
   decide, Decision, PathState, predictedTpotSeconds, predictedTtftSeconds, Prompt, PromptTokens, Recalibration, RoutedRequest, RoutingPolicy,
   RoutingState,
-} from '../../routing';
+} from '../../../routing';
+import { fieldNotHandedOn, isEligible } from '../targets/eligibility';
+import { Endpoint } from '../targets/endpoint';
+import { FailedRequests } from '../targets/failed-requests';
+import { Target } from '../targets/target';
+import { ApiError, invalid } from '../wire/api-error';
+import { countsNoTokens, TOKENIZE } from '../wire/bedrock/count-tokens';
+import { EngineRequest } from '../wire/engine-request';
+import { promptTextOf, PromptText } from '../wire/prompt-text';
 
 /** A request whose path is to be chosen. */
 export interface Routed extends RoutedRequest {

@@ -1,17 +1,17 @@
 import { IncomingHttpHeaders } from 'node:http';
-import { RouterConfig } from './config';
-import { BedrockWire } from './wire/bedrock/bedrock-wire';
-import { parseConverse } from './wire/bedrock/converse-request';
-import { ConverseWire } from './wire/bedrock/converse-wire';
-import { CountTokensWire, parseCountTokens } from './wire/bedrock/count-tokens';
-import { InvokeModelWire, parseInvocation } from './wire/bedrock/invoke-model';
-import { CallerWire } from './wire/caller-wire';
-import { EngineRequest } from './wire/engine-request';
-import { checkServed } from './wire/fields';
-import { parseOpenAi } from './wire/openai-request';
-import { OPENAI_WIRE } from './wire/openai-wire';
-import { nearestNames } from '../../nearest';
-import { parseResponses } from './wire/responses/responses-request';
+import { nearestNames } from '../../../nearest';
+import { RouterConfig } from '../config';
+import { BedrockWire } from '../wire/bedrock/bedrock-wire';
+import { parseConverse } from '../wire/bedrock/converse-request';
+import { ConverseWire } from '../wire/bedrock/converse-wire';
+import { CountTokensWire, parseCountTokens } from '../wire/bedrock/count-tokens';
+import { InvokeModelWire, parseInvocation } from '../wire/bedrock/invoke-model';
+import { CallerWire } from '../wire/caller-wire';
+import { EngineRequest } from '../wire/engine-request';
+import { checkServed } from '../wire/fields';
+import { parseOpenAi } from '../wire/openai-request';
+import { OPENAI_WIRE } from '../wire/openai-wire';
+import { parseResponses } from '../wire/responses/responses-request';
 
 /** What an engine is asked for a caller, and how the caller is told. */
 export interface Call {

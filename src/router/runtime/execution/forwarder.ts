@@ -1,20 +1,20 @@
 import { performance } from 'node:perf_hooks';
-import { Admission } from './admission/admission';
-import { LimitReached, RateLimiter } from './admission/rate-limits';
-import { RetryBudget } from './admission/retry-budget';
-import { throttled } from './admission/throttled';
 import { Attempts } from './attempts';
-import { RouterConfig } from './config';
-import { Exchange } from './exchange';
-import { Handoff } from './handoff/handoff';
-import { RouterMetrics } from './metrics';
-import { PathChooser, Routed } from './path-chooser';
-import { Endpoint } from './targets/endpoint';
-import { FailedRequests } from './targets/failed-requests';
-import { Target } from './targets/target';
-import { CallerGone } from './wire/answer';
-import { EngineError, noEngine } from './wire/api-error';
-import { EngineRequest } from './wire/engine-request';
+import { Admission } from '../admission/admission';
+import { LimitReached, RateLimiter } from '../admission/rate-limits';
+import { RetryBudget } from '../admission/retry-budget';
+import { throttled } from '../admission/throttled';
+import { RouterConfig } from '../config';
+import { Exchange } from '../exchange';
+import { Handoff } from '../handoff/handoff';
+import { PathChooser, Routed } from '../paths/path-chooser';
+import { CallerGone } from '../serving/answer';
+import { Endpoint } from '../targets/endpoint';
+import { FailedRequests } from '../targets/failed-requests';
+import { Target } from '../targets/target';
+import { RouterMetrics } from '../telemetry/metrics';
+import { EngineError, noEngine } from '../wire/api-error';
+import { EngineRequest } from '../wire/engine-request';
 
 /** Reads a request as a configuration has it. Throws ApiError if it is none that is served by it. */
 export type ReadRequest = (config: RouterConfig) => EngineRequest;

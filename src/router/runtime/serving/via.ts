@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { ApiError } from './wire/api-error';
+import { ApiError } from '../wire/api-error';
 
 /** What routers call themselves in `via`; whatever else is there stays here. */
 const ROUTER = /\brouter-[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}\b/g;

@@ -2,9 +2,9 @@ import { Attributes, Context, ROOT_CONTEXT, Span, SpanKind, SpanStatusCode, trac
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
 import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
-import { Exchange } from './exchange';
+import { Exchange } from '../exchange';
 import { TraceContext, traceContextOf } from './trace-context';
-import { EngineRequest } from './wire/engine-request';
+import { EngineRequest } from '../wire/engine-request';
 
 /** A quote within generated text is escaped. */
 const FINISH_REASON = /"(?:finish_reason|stopReason|stop_reason|completionReason)"\s*:\s*"(\w{1,40})"/;

@@ -1,13 +1,13 @@
 import { IncomingMessage } from 'node:http';
 import { constants } from 'node:http2';
-import { HeldBodies } from './admission/held-bodies';
-import { LimitsConfig } from './config';
-import { Exchange } from './exchange';
+import { HeldBodies } from '../admission/held-bodies';
+import { LimitsConfig } from '../config';
+import { Exchange } from '../exchange';
 import { HttpRequest } from './listener';
-import { Patience } from './patience';
-import { CallerGone } from './wire/answer';
-import { ApiError, BODY_TIMEOUT, invalid } from './wire/api-error';
-import { jsonSize } from './wire/json-size';
+import { Patience } from '../patience';
+import { CallerGone } from './answer';
+import { ApiError, BODY_TIMEOUT, invalid } from '../wire/api-error';
+import { jsonSize } from '../wire/json-size';
 
 /** A quarter of what a value of JSON takes in memory when it is parsed: a byte of a body is there four times. */
 const BYTES_A_VALUE = 16;

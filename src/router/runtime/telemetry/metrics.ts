@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { RouterConfig } from './config';
-import { Target } from './targets/target';
+import { RouterConfig } from '../config';
+import { Target } from '../targets/target';
 
 /** Boundaries around 1, for a latency that is expected. */
 const AROUND = [0.1, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 5, 10, 30];

@@ -1,5 +1,5 @@
-import { withoutKvParams } from './kv-params';
 import { Exchange } from '../exchange';
+import { withoutKvParams } from '../handoff/kv-params';
 import { Fields, isObject } from '../wire/fields';
 import { withMembers } from '../wire/json-object';
 

@@ -1,20 +1,20 @@
 import { performance } from 'node:perf_hooks';
-import { Cancellation } from './cancellation';
-import { LimitsConfig } from './config';
-import { Exchange } from './exchange';
-import { Handoff } from './handoff/handoff';
-import { BedrockEngineStream, relayBedrocksAnswer } from './relay/bedrock-stream';
-import { OpenAiEngineStream } from './relay/openai-stream';
-import { relayStream, relayWhole } from './relay/relay';
-import { Silence } from './relay/silence';
-import { requestToBedrock } from './targets/bedrock-request';
-import { Endpoint } from './targets/endpoint';
-import { engineErrorOf, EngineResponse } from './targets/engine-response';
-import { Target } from './targets/target';
-import { Body, ConnectError } from './upstream/connection';
-import { EngineError, TOO_BUSY } from './wire/api-error';
-import { asksForUsage, EngineRequest } from './wire/engine-request';
-import { busySeconds } from './wire/whole-answer';
+import { Cancellation } from '../cancellation';
+import { LimitsConfig } from '../config';
+import { Exchange } from '../exchange';
+import { Handoff } from '../handoff/handoff';
+import { BedrockEngineStream, relayBedrocksAnswer } from '../relay/bedrock-stream';
+import { OpenAiEngineStream } from '../relay/openai-stream';
+import { relayStream, relayWhole } from '../relay/relay';
+import { Silence } from '../relay/silence';
+import { requestToBedrock } from '../targets/bedrock-request';
+import { Endpoint } from '../targets/endpoint';
+import { engineErrorOf, EngineResponse } from '../targets/engine-response';
+import { Target } from '../targets/target';
+import { Body, ConnectError } from '../upstream/connection';
+import { EngineError, TOO_BUSY } from '../wire/api-error';
+import { asksForUsage, EngineRequest } from '../wire/engine-request';
+import { busySeconds } from '../wire/whole-answer';
 
 /** What one engine is asked. */
 export interface Leg {
