@@ -329,6 +329,38 @@ describe('a target', () => {
     });
   });
 
+  describe('one of whose engines has said that it has too much to do', () => {
+    const busyFor10 = async () => {
+      const one = targetFor(async () => [(await engineWith()).url]);
+      await one.engines.discover();
+      const [endpoint] = one.engines.endpoints;
+      endpoint.busy(0, 10);
+      return endpoint;
+    };
+
+    test('tries it with one request once it should have room, and with others when that is answered, or was not refused', async () => {
+      const endpoint = await busyFor10();
+      // asked as no other had room, and answered what it had before.
+      endpoint.take(9_999);
+      endpoint.succeeded(9_999, 'caller');
+      expect([9_999, 10_000].map((millis) => endpoint.isBusy(millis))).toEqual([true, false]);
+      endpoint.take(10_000);
+      expect([10_000, 10_999, 11_000].map((millis) => endpoint.isBusy(millis))).toEqual([true, true, false]);
+      endpoint.succeeded(10_001, 'caller');
+      endpoint.take(10_001);
+      expect(endpoint.isBusy(10_001)).toBe(false);
+    });
+
+    test('leaves it again if that is refused, too', async () => {
+      const endpoint = await busyFor10();
+      endpoint.take(10_000);
+      endpoint.busy(10_001, 10);
+      expect([20_000, 20_001].map((millis) => endpoint.isBusy(millis))).toEqual([true, false]);
+      endpoint.take(20_001);
+      expect(endpoint.isBusy(20_001)).toBe(true);
+    });
+  });
+
   test('counts an engine as down after two failed probes, as up after one good one', async () => {
     const a = await engineWith();
     const one = targetFor(async () => [a.url]);

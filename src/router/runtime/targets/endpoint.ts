@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import { ask, getWhole, TimeOver } from './ask';
 import { EngineResponse } from './engine-response';
 import { FailedRequest } from './failed-requests';
@@ -16,6 +17,8 @@ const EJECTION_MILLIS = 10_000;
 const MAX_EJECTION_MILLIS = 60_000;
 /** How long an answer to one caller says that it is not the engine if the requests of another fail. */
 const GOOD_MILLIS = 10_000;
+/** How long others are kept from an engine that had too much to do, once it is asked again, unless it answers before: it refuses at once, if it does. */
+const TRIAL_MILLIS = 1_000;
 /** Probes in a row that fail before an endpoint counts as down. */
 const PROBES_TO_FAIL = 2;
 const PROBE_TIMEOUT_MILLIS = 2_000;
@@ -70,8 +73,9 @@ export class Endpoint implements EngineState {
   private failures: readonly FailedRequest[] = [];
   private ejections = 0;
   private ejectedUntil = 0;
-  /** Until when it has too much to do, as it said. */
+  /** Until when it has too much to do, as it said, or may have; and whether none has asked since it said so. */
   private busyUntil = 0;
+  private awaitsTrial = false;
   /** Who was answered last, and when, and when somebody else was before. */
   private answeredCaller = '';
   private answeredMillis = -Infinity;
@@ -140,7 +144,7 @@ export class Endpoint implements EngineState {
     return this.canBeReached && now >= this.ejectedUntil && (this.ejections === 0 || this.requests === 0);
   }
 
-  /** Whether it has said that it has too much to do: others of its kind are asked first. */
+  /** Whether it has said that it has too much to do: others of its kind are asked first. Once that is over, it is tried with one request before it has others. */
   public isBusy(now: number): boolean {
     return now < this.busyUntil;
   }
@@ -148,6 +152,7 @@ export class Endpoint implements EngineState {
   /** It has said that it has too much to do, for so long. */
   public busy(now: number, seconds: number): void {
     this.busyUntil = now + seconds * 1000;
+    this.awaitsTrial = true;
   }
 
   /** Takes so many requests at once from now on; those beyond it end as they would. */
@@ -156,8 +161,12 @@ export class Endpoint implements EngineState {
   }
 
   /** Takes a slot for a request; give it back with `release`. */
-  public take(): void {
+  public take(now = performance.now()): void {
     this.requests++;
+    if (this.awaitsTrial && now >= this.busyUntil) {
+      this.awaitsTrial = false;
+      this.busyUntil = now + TRIAL_MILLIS;
+    }
   }
 
   /** Gives back a slot. */
@@ -189,6 +198,9 @@ export class Endpoint implements EngineState {
     this.answeredMillis = now;
     if (this.failures.length > 0) {
       this.failures = [];
+    }
+    if (!this.awaitsTrial) {
+      this.busyUntil = 0;
     }
     // what it had before may still go well.
     if (this.ejections > 0 && now >= this.ejectedUntil) {
