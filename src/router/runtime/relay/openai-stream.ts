@@ -16,7 +16,6 @@ const ERROR_EVENT = /^event: ?error\r?$/m;
 /** What events end with. */
 const BLANK_LINE = '\n\n';
 const NOTHING = Buffer.alloc(0);
-const NO_EVENTS = { events: 0, length: 0 };
 
 /** A stream of OpenAI's server-sent events, on its way to a caller of any API. It is whole only with a reason for its end and `[DONE]`. */
 export class OpenAiEngineStream extends EngineStream {
@@ -78,23 +77,22 @@ export class OpenAiEngineStream extends EngineStream {
     if (this.ended || chunk.length === 0) {
       return 0;
     }
-    if (this.readsText) {
-      const whole = chunk.subarray(0, chunk.lastIndexOf(BLANK_LINE) + BLANK_LINE.length);
-      const events = whole.toString('utf8');
-      const read = this.form.read(events);
-      if (read !== undefined) {
-        const length = read.length === events.length ? whole.length : Buffer.byteLength(events.slice(0, read.length));
-        this.count(read.events);
-        this.caller.texts(whole.subarray(0, length), read.text);
-        return length;
-      }
+    const { events, length, text } = this.form.read(chunk, this.readsText);
+    if (events > 0) {
+      this.count(events);
+      this.caller.texts(chunk.subarray(0, length), text);
     }
+    return length === chunk.length ? length : length + this.readOtherTexts(chunk.subarray(length));
+  }
+
+  /** Does so, event by event, where they do not look like those before. */
+  private readOtherTexts(chunk: Buffer): number {
     const text = chunk.toString('latin1');
-    // nobody reads once more what is passed on as it is, so that it has to be JSON.
-    let { events, length } = this.readsText ? NO_EVENTS : this.form.match(text);
-    const told = length < text.length ? moreThanText(text, length) : length;
+    const told = moreThanText(text, 0);
+    let events = 0;
+    let length = 0;
     let lastStart = 0;
-    for (let at = text.indexOf('\n', length); at !== -1 && at < told && this.isSoundText(text, length, at); at = text.indexOf('\n', length)) {
+    for (let at = text.indexOf('\n'); at !== -1 && at < told && this.isSoundText(chunk, text, length, at); at = text.indexOf('\n', length)) {
       lastStart = length;
       length = at + BLANK_LINE.length;
       events++;
@@ -104,15 +102,15 @@ export class OpenAiEngineStream extends EngineStream {
       this.exchange.trace?.read(text.slice(0, length));
       this.caller.texts(chunk.subarray(0, length));
       if (this.readsText) {
-        this.form.learn(chunk.toString('utf8', lastStart, length));
+        this.form.learn(chunk.subarray(lastStart, length));
       }
     }
     return length;
   }
 
   /** Whether an event says nothing but text, and is JSON where nobody reads it once more. */
-  private isSoundText(events: string, start: number, end: number): boolean {
-    return isChunkOfText(events, start, end) && (this.readsText || this.form.parse(events.slice(start, end + BLANK_LINE.length)));
+  private isSoundText(chunk: Buffer, events: string, start: number, end: number): boolean {
+    return isChunkOfText(events, start, end) && (this.readsText || this.form.parse(chunk.subarray(start, end + BLANK_LINE.length)));
   }
 
   private readEvents(chunk: Buffer): void {
@@ -172,7 +170,7 @@ export class OpenAiEngineStream extends EngineStream {
     const shown = mayShowHandoff ? shownAnswer(Buffer.from(data), this.exchange).toString('utf8') : data;
     this.caller.event(shown === data ? bytes : Buffer.from(`data: ${shown.replace(/\n/g, '\ndata: ')}\n\n`), shown);
     if (this.begun) {
-      this.form.learn(`data: ${shown}\n\n`);
+      this.form.learn(Buffer.from(`data: ${shown}\n\n`));
     }
   }
 }

@@ -1,138 +1,139 @@
+import { isUtf8 } from 'node:buffer';
 import { Fields, isNothing, isObject } from './fields';
+import { HEX_DIGITS } from '../hex-digits';
 
 const DATA = 'data: ';
-const BLANK_LINE = '\n\n';
 /** Where the text of a chunk begins. A quote within a text is escaped, so a text never looks like it. */
 const MEMBER = /"(?:content|text)"\s*:\s*"/g;
-/** The literal of a text, but for its quotes. */
-const LITERAL = /(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*/y;
-/** What the literal of a text has where it is not the text itself, or where it stands for bytes that are no UTF-8, and is longer than they are. */
+/** What the literal of a text has where it is not the text itself, or where it stands for bytes that are no UTF-8. */
 const NOT_PLAIN = /["\\\u0000-\u001f\ufffd]/;
-const REPLACED = '\ufffd';
 /** What an event has that others are not read by. */
 const NOT_TO_LEARN_FROM = /kv_transfer_params|\ufffd|\r/;
 /** Events in a row from which nothing can be learnt after which no more is tried: each costs more than what is to be spared. */
 const MOST_LESSONS = 16;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const SPACE = 0x20;
+/** What may follow a backslash, and, the four digits of a character aside, is all of an escape. */
+const ESCAPED = Uint8Array.from({ length: 256 }, (_, byte) => ('"\\/bfnrt'.includes(String.fromCharCode(byte)) ? 1 : 0));
+const U = 0x75;
+const DIGITS = 4;
+/** Bytes of UTF-8 that are not ASCII, and that begin a character. */
+const FIRST_NOT_ASCII = 0x80;
+const FIRST_BEGINNING = 0xc0;
 
 /** Events that say nothing but text. */
-export interface Events {
+export interface TextOfEvents {
   readonly events: number;
-  /** Characters that they take. */
+  /** Bytes that they take. */
   readonly length: number;
+  /** What they say, if that was asked for. */
+  readonly text?: string;
 }
 
-/** Events that may say nothing but text. */
-interface Alike extends Events {
-  /** What is between the beginning of the first one and the end of the last one. */
-  readonly told: string;
-  /** The same without what is between one and the next. */
-  readonly joined: string;
-}
-
-/** What they say. */
-export interface TextOfEvents extends Events {
-  readonly text: string;
-}
+const NO_EVENTS: TextOfEvents = { events: 0, length: 0 };
+// used again for all that is read, as nothing of it is kept.
+const literals = Buffer.allocUnsafeSlow(64 * 1024);
 
 /**
  * What the chunks of a stream look like, learnt from one of them that says nothing but text: nearly all differ from it in their text alone, so that they are
- * known, or read, without parsing each.
+ * known, or read, without parsing each, or even making a string of it.
  *
  * Events are given from their `data: ` to their blank line.
  */
 export class ChunkForm {
-  /** What stands before and after the text in an event; empty if nothing was learnt. */
-  private before = '';
-  private after = '';
+  /** What stands before and after the text in an event; undefined if nothing was learnt. */
+  private before?: Pattern;
+  private after?: Pattern;
   private vainLessons = 0;
 
   /** Whether there is nothing to be learnt any more, or nothing that could be. */
   public get isSettled(): boolean {
-    return this.before !== '' || this.vainLessons >= MOST_LESSONS;
+    return this.before !== undefined || this.vainLessons >= MOST_LESSONS;
   }
 
-  /** The first events, as far as they have this form, and are JSON therefore. */
-  public match(events: string): Events {
-    // one alone is compared faster than looked for.
-    const alike = events.length < 2 * (this.before.length + this.after.length) ? undefined : this.alike(events);
-    return alike !== undefined && (!NOT_PLAIN.test(alike.joined) || this.textsOf(alike).every(isLiteral)) ? alike : this.matchEach(events);
-  }
-
-  private matchEach(events: string): Events {
+  /**
+   * The first events, as far as they have this form, and are JSON therefore.
+   *
+   * @param bytes events one after the other, and what else there may be.
+   * @param readsText whether their text is asked for, which is UTF-8 then.
+   */
+  public read(bytes: Buffer, readsText: boolean): TextOfEvents {
+    const { before, after } = this;
+    if (before === undefined || after === undefined) {
+      return NO_EVENTS;
+    }
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    const last = bytes.length - after.length;
+    let events = 0;
     let length = 0;
-    let matched = 0;
-    for (let at = events.indexOf('\n'); at !== -1 && this.fits(events, length, at + BLANK_LINE.length); at = events.indexOf('\n', length)) {
-      length = at + BLANK_LINE.length;
-      matched++;
+    let told = 0;
+    let isEscaped = false;
+    let isAscii = true;
+    while (before.isAt(view, length)) {
+      const start = length + before.length;
+      let at = start;
+      for (; at <= last; at++) {
+        const byte = bytes[at];
+        if (byte === QUOTE || byte < SPACE) {
+          break;
+        } else if (byte === BACKSLASH) {
+          isEscaped = true;
+          at = endOfEscape(bytes, at);
+        } else if (byte >= FIRST_NOT_ASCII) {
+          isAscii = false;
+        }
+      }
+      if (at > last || !after.isAt(view, at)) {
+        break;
+      }
+      if (readsText) {
+        // one that is none begins within a character, and may be the rest of another's.
+        if (told + at - start > literals.length || (bytes[start] >= FIRST_NOT_ASCII && bytes[start] < FIRST_BEGINNING)) {
+          break;
+        }
+        for (let from = start; from < at; from++, told++) {
+          literals[told] = bytes[from];
+        }
+      }
+      length = at + after.length;
+      events++;
     }
-    return { events: matched, length };
-  }
-
-  private fits(events: string, start: number, end: number): boolean {
-    const { before, after } = this;
-    const textEnd = end - after.length;
-    const textStart = start + before.length;
-    // texts are compared faster than looked for.
-    return before !== '' && textEnd >= textStart && events.slice(start, textStart) === before && events.slice(textEnd, end) === after
-      && textEnd === endOfLiteral(events, textStart);
-  }
-
-  /** The text of the first events, as far as they have this form; undefined if they have to be read one by one. */
-  public read(events: string): TextOfEvents | undefined {
-    const alike = this.alike(events);
-    if (alike === undefined) {
-      return undefined;
+    if (!readsText || events === 0) {
+      return { events, length };
     }
-    const text = NOT_PLAIN.test(alike.joined) ? textOf(this.textsOf(alike)) : alike.joined;
-    return text === undefined ? undefined : { text, events: alike.events, length: alike.length };
-  }
-
-  /** The first events, as far as they may have this form: had one of them anything else to say, there would be quotes left in what is between. */
-  private alike(events: string): Alike | undefined {
-    const { before, after } = this;
-    if (before === '' || !events.startsWith(before)) {
-      return undefined;
+    if (!isAscii && !isUtf8(literals.subarray(0, told))) {
+      return NO_EVENTS;
     }
-    const between = after + before;
-    const last = events.lastIndexOf(between);
-    const end = events.indexOf(after, last === -1 ? before.length : last + between.length);
-    if (end === -1) {
-      return undefined;
-    }
-    const told = events.slice(before.length, end);
-    const joined = told.replaceAll(between, '');
-    return { told, joined, events: 1 + (told.length - joined.length) / between.length, length: end + after.length };
-  }
-
-  /** What is between, for each: the literal of its text, but for its quotes, if it says nothing else. */
-  private textsOf({ told }: Alike): string[] {
-    return told.split(this.after + this.before);
+    const literal = literals.toString(isAscii ? 'latin1' : 'utf8', 0, told);
+    return { events, length, text: isEscaped ? JSON.parse(`"${literal}"`) : literal };
   }
 
   /** Learns from an event that `read` is to know others by. */
-  public learn(event: string): void {
-    if (this.vainLessons < MOST_LESSONS && this.read(event) === undefined) {
+  public learn(event: Buffer): void {
+    if (this.vainLessons < MOST_LESSONS && this.read(event, false).events === 0) {
       this.vainLessons++;
       this.parse(event);
     }
   }
 
   /** Parses an event, and learns from it if all that it says is its text. Returns whether it is JSON. */
-  public parse(event: string): boolean {
+  public parse(event: Buffer): boolean {
+    const json = event.toString('utf8');
     let chunk: unknown;
     try {
-      chunk = JSON.parse(event.slice(DATA.length));
+      chunk = JSON.parse(json.slice(DATA.length));
     } catch {
       return false;
     }
-    const text = NOT_TO_LEARN_FROM.test(event) ? undefined : onlyTextOf(chunk);
+    const text = NOT_TO_LEARN_FROM.test(json) ? undefined : onlyTextOf(chunk);
     if (text !== undefined && !NOT_PLAIN.test(text)) {
-      const [member, another] = event.matchAll(MEMBER);
+      const [member, another] = json.matchAll(MEMBER);
       const start = member === undefined ? 0 : member.index + member[0].length;
       // what is spelt otherwise, or could be another's text, is not learnt from.
-      if (member !== undefined && another === undefined && event.startsWith(`${text}"`, start)) {
-        this.before = event.slice(0, start);
-        this.after = event.slice(start + text.length);
+      if (member !== undefined && another === undefined && json.startsWith(`${text}"`, start)) {
+        this.before = new Pattern(json.slice(0, start));
+        this.after = new Pattern(json.slice(start + text.length));
         this.vainLessons = 0;
       }
     }
@@ -140,30 +141,47 @@ export class ChunkForm {
   }
 }
 
-/** The text of literals one after the other, which are given without their quotes; undefined if one is none, or stands for bytes that are no UTF-8. */
-function textOf(literals: string[]): string | undefined {
-  let text = '';
-  for (const literal of literals) {
-    try {
-      text += NOT_PLAIN.test(literal) ? JSON.parse(`"${literal}"`) : literal;
-    } catch {
-      return undefined;
+/** Bytes that may stand somewhere, four or more: they are compared four at a time. */
+class Pattern {
+  public readonly length: number;
+  private readonly words: Int32Array;
+  private readonly lastWord: number;
+
+  constructor(text: string) {
+    const { buffer, byteOffset, length } = Buffer.from(text);
+    const view = new DataView(buffer, byteOffset, length);
+    this.length = length;
+    this.words = Int32Array.from({ length: Math.floor(length / 4) }, (_, i) => view.getInt32(i * 4, true));
+    this.lastWord = view.getInt32(length - 4, true);
+  }
+
+  public isAt(view: DataView, start: number): boolean {
+    const { words, length } = this;
+    if (start + length > view.byteLength) {
+      return false;
     }
-    if (literal.includes(REPLACED)) {
-      return undefined;
+    for (let i = 0, at = start; i < words.length; i++, at += 4) {
+      if (view.getInt32(at, true) !== words[i]) {
+        return false;
+      }
+    }
+    return view.getInt32(start + length - 4, true) === this.lastWord;
+  }
+}
+
+/** Where an escape ends that begins at a place: its last byte; beyond all bytes if it is none. */
+function endOfEscape(bytes: Buffer, start: number): number {
+  const kind = bytes[start + 1];
+  if (ESCAPED[kind] === 1) {
+    return start + 1;
+  }
+  const end = start + 1 + DIGITS;
+  for (let at = start + 2; kind === U && at <= end && HEX_DIGITS[bytes[at]] >= 0; at++) {
+    if (at === end) {
+      return end;
     }
   }
-  return text;
-}
-
-function isLiteral(text: string): boolean {
-  return endOfLiteral(text, 0) === text.length;
-}
-
-function endOfLiteral(text: string, start: number): number {
-  LITERAL.lastIndex = start;
-  LITERAL.test(text);
-  return LITERAL.lastIndex;
+  return bytes.length;
 }
 
 /** The text of a chunk that says nothing else; undefined if it does, or is none. */
