@@ -3,13 +3,13 @@ import { DrainRate } from './drain-rate';
 import { FairQueue, Waiting } from './fair-queue';
 import { throttled, ThrottleReason } from './throttled';
 import { Decision } from '../../../routing';
+import { lengthOf } from '../body';
 import { RouterConfig } from '../config';
 import { Exchange } from '../exchange';
 import { Choice, PathChooser, Routed } from '../paths/path-chooser';
 import { Endpoint } from '../targets/endpoint';
 import { Target } from '../targets/target';
 import { RouterMetrics } from '../telemetry/metrics';
-import { lengthOf } from '../upstream/connection';
 import { ApiError, noEngine } from '../wire/api-error';
 import { wholeOf } from '../wire/engine-request';
 

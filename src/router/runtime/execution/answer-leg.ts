@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import { Body } from '../body';
 import { Cancellation } from '../cancellation';
 import { LimitsConfig } from '../config';
 import { Exchange } from '../exchange';
@@ -11,7 +12,7 @@ import { requestToBedrock } from '../targets/bedrock-request';
 import { Endpoint } from '../targets/endpoint';
 import { engineErrorOf, EngineResponse } from '../targets/engine-response';
 import { Target } from '../targets/target';
-import { Body, ConnectError } from '../upstream/connection';
+import { ConnectError } from '../upstream/connection';
 import { EngineError, TOO_BUSY } from '../wire/api-error';
 import { asksForUsage, EngineRequest } from '../wire/engine-request';
 import { busySeconds } from '../wire/whole-answer';

@@ -1,7 +1,7 @@
 /* eslint-disable no-bitwise -- a hash is made of bits */
 import { randomBytes } from 'node:crypto';
 import { MAX_BLOCKS, Prompt } from '../../../routing';
-import { Body, lengthOf } from '../upstream/connection';
+import { Body, lengthOf } from '../body';
 import { EngineRequest, wholeOf } from '../wire/engine-request';
 
 /** Bytes of a block: some hundred tokens, fewer of which are not worth an engine. */

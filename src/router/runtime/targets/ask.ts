@@ -1,7 +1,8 @@
 import { EngineResponse } from './engine-response';
+import { Body } from '../body';
 import { Cancellation } from '../cancellation';
 import { Patience } from '../patience';
-import { Body, ConnectError, CrossedError } from '../upstream/connection';
+import { ConnectError, CrossedError } from '../upstream/connection';
 import { Connections } from '../upstream/connections';
 import { readWhole, WholeAnswer } from '../wire/whole-answer';
 

@@ -1,5 +1,5 @@
+import { Body } from '../body';
 import { Exchange } from '../exchange';
-import { Body } from '../upstream/connection';
 import { EngineRequest } from '../wire/engine-request';
 
 /**

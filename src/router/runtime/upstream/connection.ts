@@ -1,6 +1,7 @@
 import { connect, isIP, OnReadOpts, Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { connect as connectTls } from 'node:tls';
+import { Body, lengthOf } from '../body';
 import { MalformedResponse, ResponseHeaders, ResponseParser } from './response-parser';
 
 const CONNECT_TIMEOUT_MILLIS = 3_000;
@@ -23,9 +24,6 @@ export interface Place {
   readonly port: number;
   readonly isTls: boolean;
 }
-
-/** The body of a request, in parts that follow each other. */
-export type Body = readonly Buffer[];
 
 /** No connection could be made, so that no byte of a request has left. */
 export class ConnectError extends Error {
@@ -265,9 +263,4 @@ export class Connection {
       listener?.failed(error);
     }
   }
-}
-
-/** Bytes of a body. */
-export function lengthOf(body: Body): number {
-  return body.reduce((length, part) => length + part.length, 0);
 }

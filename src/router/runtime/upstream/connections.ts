@@ -1,5 +1,6 @@
 import { urlToHttpOptions } from 'node:url';
-import { Body, Connection, Hearing, lengthOf, Place, ResponseListener } from './connection';
+import { Body, lengthOf } from '../body';
+import { Connection, Hearing, Place, ResponseListener } from './connection';
 
 /** What may not be in a line of a head. */
 const NO_HEADER_VALUE = /[^\t\x20-\x7e\x80-\xff]/;

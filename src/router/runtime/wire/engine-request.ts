@@ -1,9 +1,9 @@
 import { Fields, isObject } from './fields';
 import { MemberChanges, partsWithMembers, textOfMembers } from './json-object';
 import { LongTexts } from './long-texts';
+import { Body } from '../body';
 import { TargetConfig } from '../config';
 import { kvMemberOf } from '../handoff/kv-params';
-import { Body } from '../upstream/connection';
 
 /** What an engine is asked, in OpenAI's format. */
 export interface EngineRequest {

@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Fields, jsonObject } from './fields';
-import { endOfString } from './json-object';
+import { endOfString, QUOTE } from './json-bytes';
 
-const QUOTE = 0x22;
 const NUMBER_BEGINS = new Set(Buffer.from('-0123456789'));
 const NUMBER_GOES_ON = new Set(Buffer.from('-+.eE0123456789'));
 /** What no caller and no engine can know: a text that begins with it stands for the number that follows it. */

@@ -1,8 +1,7 @@
 /* eslint-disable no-bitwise -- four bytes at a time are looked at */
+import { BACKSLASH, QUOTE } from './json-bytes';
 import { HEX_DIGITS } from '../hex-digits';
 
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
 const LETTER_U = 0x75;
 /** Below which are the control characters. */
 const SPACE = 0x20;

@@ -1,9 +1,7 @@
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const COLON = 0x3a;
-const COMMA = 0x2c;
-const OPENING = new Set([0x7b, 0x5b]);
-const CLOSING = new Set([0x7d, 0x5d]);
+import { CLOSE_LIST, CLOSE_OBJECT, COLON, COMMA, endOfString, OPEN_LIST, OPEN_OBJECT, QUOTE } from './json-bytes';
+
+const OPENING = new Set([OPEN_LIST, OPEN_OBJECT]);
+const CLOSING = new Set([CLOSE_LIST, CLOSE_OBJECT]);
 
 /** Where a member of a JSON object is within the object's text. */
 export interface JsonMember {
@@ -84,35 +82,4 @@ export function partsWithMembers(object: Buffer, changes: MemberChanges): Buffer
 /** The members that changes add, as text between braces. */
 export function textOfMembers(changes: MemberChanges): string {
   return Object.entries(changes).filter(([, value]) => value !== undefined).map(([name, value]) => `${JSON.stringify(name)}:${value}`).join();
-}
-
-/** Bytes of a string that are looked at one by one: from about as many on a search is faster. */
-const SHORT = 32;
-
-/** The index after the quote that closes a string; the end of the text if none does. */
-export function endOfString(text: Buffer, start: number): number {
-  let at = start + 1;
-  while (at < text.length) {
-    for (const end = Math.min(text.length, at + SHORT); at < end; at++) {
-      if (text[at] === QUOTE) {
-        return at + 1;
-      }
-      if (text[at] === BACKSLASH) {
-        at++;
-      }
-    }
-    const quote = text.indexOf(QUOTE, at);
-    if (quote === -1) {
-      break;
-    }
-    let backslashes = 0;
-    while (text[quote - 1 - backslashes] === BACKSLASH) {
-      backslashes++;
-    }
-    if (backslashes % 2 === 0) {
-      return quote + 1;
-    }
-    at = quote + 1;
-  }
-  return text.length;
 }

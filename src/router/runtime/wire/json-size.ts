@@ -1,14 +1,7 @@
-import { endOfString } from './json-object';
+import { CLOSE_LIST, CLOSE_OBJECT, COLON, COMMA, endOfString, OPEN_LIST, OPEN_OBJECT, QUOTE } from './json-bytes';
 
 /** Levels of lists and objects in JSON; vLLM's own parser goes as deep. */
 const MAX_DEPTH = 200;
-const QUOTE = 0x22;
-const COMMA = 0x2c;
-const COLON = 0x3a;
-const OPEN_LIST = 0x5b;
-const CLOSE_LIST = 0x5d;
-const OPEN_OBJECT = 0x7b;
-const CLOSE_OBJECT = 0x7d;
 
 /** How much there is in JSON. */
 export interface JsonSize {

@@ -1,7 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
+import { QUOTE } from './json-bytes';
 import { readLiteral } from './json-literal';
-import { Body } from '../upstream/connection';
+import { Body } from '../body';
 
 /** V8 keeps strings that are longer apart, in memory that it asks the system for and gives back each time: most of the work for a long prompt. */
 const LONG_BODY_BYTES = 128 * 1024;
@@ -9,7 +10,6 @@ const LONG_BODY_BYTES = 128 * 1024;
 const LONG_TEXT_BYTES = 4 * 1024;
 /** Bytes to a string, on the average, below which a body is read as it is: to look for each takes longer than is spared. */
 const LEAST_BYTES_A_STRING = 128;
-const QUOTE = 0x22;
 /** What pictures and sounds begin with, be it base64 or a URL of it: it is for who reads them to look at. */
 const MEDIA = /^[\w+/=:;,.-]{64}$/;
 const MEDIA_BYTES = 64;
