@@ -13,7 +13,7 @@ import { Endpoint } from '../targets/endpoint';
 import { engineErrorOf, EngineResponse } from '../targets/engine-response';
 import { Target } from '../targets/target';
 import { ConnectError } from '../upstream/connection';
-import { EngineError, TOO_BUSY } from '../wire/api-error';
+import { engineFailed, TOO_BUSY } from '../wire/api-error';
 import { asksForUsage, EngineRequest } from '../wire/engine-request';
 import { busySeconds } from '../wire/whole-answer';
 
@@ -102,7 +102,7 @@ export class AnswerLeg {
       }
       if (exchange.handoff === 'handed_off' && response.status >= 500) {
         await response.discard();
-        throw new EngineError(502, 'engine_failed', `the engine answers a hand-off with status ${status}`);
+        throw engineFailed(`the engine answers a hand-off with status ${status}`);
       }
       if (silence !== undefined && status === 200) {
         const stream = leg.inBedrocksFormat ? new BedrockEngineStream(exchange, response) : new OpenAiEngineStream(exchange, asksForUsage(asked));

@@ -12,7 +12,7 @@ import { FailedRequests } from '../targets/failed-requests';
 import { Target } from '../targets/target';
 import { RouterMetrics } from '../telemetry/metrics';
 import { traceContextOf } from '../telemetry/trace-context';
-import { EngineError } from '../wire/api-error';
+import { EngineError, engineFailed } from '../wire/api-error';
 import { bodyForEngine, EngineRequest } from '../wire/engine-request';
 import { passOn } from '../wire/whole-answer';
 
@@ -175,13 +175,7 @@ export class Attempts {
     // another id, as the engine may not have forgotten the request yet.
     const headers = headersForEngines(exchange, asked.stream);
     const again = { ...leg, fetches: false, goElsewhere: undefined, headers, body: bodyForEngine(asked, target.config) };
-    const status = await this.leg.run(exchange, asked, again);
-    if (status === undefined) {
-      // it had accepted the request, which may be what it died of: no other engine is to have it.
-      leg.endpoint.unreachable();
-      throw new EngineError(502, 'engine_failed', 'the engine failed a hand-off and can no longer be reached');
-    }
-    return status;
+    return answeredAgain(leg, await this.leg.run(exchange, asked, again));
   }
 
   /**
@@ -208,12 +202,7 @@ export class Attempts {
     }
     const headers = headersForEngines(exchange, asked.stream);
     const next = await this.handoff.meet(exchange, asked, prompt, target, headers, failed);
-    const status = await this.answerIn(exchange, asked, { ...leg, headers, goElsewhere: undefined }, next!);
-    if (status === undefined) {
-      leg.endpoint.unreachable();
-      throw new EngineError(502, 'engine_failed', 'the engine failed a hand-off and can no longer be reached');
-    }
-    return status;
+    return answeredAgain(leg, await this.answerIn(exchange, asked, { ...leg, headers, goElsewhere: undefined }, next!));
   }
 
   /** Lets an engine answer from what a prefill engine reads meanwhile. A prefill engine that refuses the request answers it. */
@@ -247,6 +236,15 @@ export class Attempts {
 /** Whether a hand-off failed before the caller was sent anything, and by no fault of the caller's. */
 function mayBeAskedAgain(exchange: Exchange, e: unknown): boolean {
   return exchange.cancellation.reason === undefined && !exchange.answer.started && e instanceof EngineError && e.code !== 'engine_refused';
+}
+
+/** The status of an engine that had accepted the request before, which may be what it died of: if it can no longer be reached, no other engine is to have it. */
+function answeredAgain({ endpoint }: Leg, status: number | undefined): number {
+  if (status === undefined) {
+    endpoint.unreachable();
+    throw engineFailed('the engine failed a hand-off and can no longer be reached');
+  }
+  return status;
 }
 
 /** The headers of both legs of a request. Of the caller's, those of its trace alone reach an engine: none can name an upstream or carry a credential. */

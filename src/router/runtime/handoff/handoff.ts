@@ -12,7 +12,7 @@ import { Endpoint } from '../targets/endpoint';
 import { FailedRequests } from '../targets/failed-requests';
 import { Target } from '../targets/target';
 import { RouterMetrics } from '../telemetry/metrics';
-import { EngineError } from '../wire/api-error';
+import { engineFailed } from '../wire/api-error';
 import { bodyForEngine, EngineRequest } from '../wire/engine-request';
 import { WholeAnswer } from '../wire/whole-answer';
 
@@ -124,7 +124,7 @@ export class Handoff {
   ): Promise<Meeting | undefined> {
     const meeting = await this.leg.meet(exchange, asked, prompt, this.targets.get(target.config.prefill!)!, target, headers, tried);
     if (meeting === undefined && !target.readsPrompts) {
-      throw new EngineError(502, 'engine_failed', 'no engine is left to read the prompt');
+      throw engineFailed('no engine is left to read the prompt');
     }
     return meeting;
   }

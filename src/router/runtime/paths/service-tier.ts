@@ -1,10 +1,9 @@
 import { SERVICE_TIERS, ServiceTier } from '../../../routing';
 import { Exchange } from '../exchange';
 import { ApiError, invalid } from '../wire/api-error';
+import { SERVICE_TIER_HEADER } from '../wire/bedrock/invoke-model';
 import { EngineRequest } from '../wire/engine-request';
 
-/** Where callers of InvokeModel say it. */
-const HEADER = 'x-amzn-bedrock-service-tier';
 /** Stands for every caller. */
 const ANYBODY = '*';
 
@@ -21,9 +20,9 @@ const ANYBODY = '*';
 export function serviceTierOf(
   { request: { headers }, caller }: Exchange, { serviceTier, body }: EngineRequest, priorityCallers: ReadonlySet<string>,
 ): ServiceTier {
-  const header = headers[HEADER];
+  const header = headers[SERVICE_TIER_HEADER];
   if (header !== undefined && !isTier(header)) {
-    throw invalid('invalid_service_tier', `${HEADER}: ${SERVICE_TIERS.join(', ')} are supported here`, HEADER);
+    throw invalid('invalid_service_tier', `${SERVICE_TIER_HEADER}: ${SERVICE_TIERS.join(', ')} are supported here`, SERVICE_TIER_HEADER);
   }
   const said = [header, serviceTier, body.service_tier];
   // wherever it is said: engines and Bedrock are sent all of it.

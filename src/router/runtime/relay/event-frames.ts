@@ -1,5 +1,5 @@
 import { EventStreamCodec } from '@smithy/core/event-streams';
-import { EngineError } from '../wire/api-error';
+import { engineFailed } from '../wire/api-error';
 
 /** Prelude, its checksum, and that of the whole. */
 const MIN_FRAME_BYTES = 16;
@@ -31,7 +31,7 @@ export class FrameSplitter {
     while (this.pending.length >= 4) {
       const length = this.pending.readUInt32BE(0);
       if (length < MIN_FRAME_BYTES || length > MAX_FRAME_BYTES) {
-        throw new EngineError(502, 'engine_failed', 'Bedrock streams something that is no event');
+        throw engineFailed('Bedrock streams something that is no event');
       }
       if (this.pending.length < length) {
         break;
@@ -49,6 +49,6 @@ function read(bytes: Buffer): Frame {
     const text = (name: string) => String(headers[name]?.value ?? '');
     return { bytes, messageType: text(':message-type'), eventType: text(':event-type'), payload: Buffer.from(body.buffer, body.byteOffset, body.byteLength) };
   } catch {
-    throw new EngineError(502, 'engine_failed', 'Bedrock streams an event that is damaged');
+    throw engineFailed('Bedrock streams an event that is damaged');
   }
 }

@@ -2,7 +2,7 @@ import { EngineStream } from './engine-stream';
 import { Exchange } from '../exchange';
 import { shownAnswer } from './shown-answer';
 import { tellsOfKvParams } from '../handoff/kv-params';
-import { EngineError } from '../wire/api-error';
+import { EngineError, engineFailed } from '../wire/api-error';
 import { CallerStream } from '../wire/caller-wire';
 import { ChunkForm } from '../wire/chunk-form';
 import { errorEvent } from '../wire/openai-wire';
@@ -65,7 +65,7 @@ export class OpenAiEngineStream extends EngineStream {
     }
     if (!this.begun) {
       if (this.heldBytes > MAX_EVENT_BYTES) {
-        throw new EngineError(502, 'engine_failed', `the engine sends more than ${MAX_EVENT_BYTES} bytes before its first token`);
+        throw engineFailed(`the engine sends more than ${MAX_EVENT_BYTES} bytes before its first token`);
       }
       return NOTHING;
     }
@@ -138,7 +138,7 @@ export class OpenAiEngineStream extends EngineStream {
     }
     if (!this.begun) {
       if (meaning.kind === 'error') {
-        throw meaning.error ?? new EngineError(502, 'engine_failed', 'the engine told of an error before its first token');
+        throw meaning.error ?? engineFailed('the engine told of an error before its first token');
       }
       if (meaning.kind === 'done') {
         this.count(0);
@@ -155,7 +155,7 @@ export class OpenAiEngineStream extends EngineStream {
     }
     if (meaning.kind === 'error') {
       this.failed = true;
-      this.caller.engineError(tellsOfKvParams(Buffer.from(data)) ? errorEvent(new EngineError(502, 'engine_failed', 'the engine failed')) : bytes);
+      this.caller.engineError(tellsOfKvParams(Buffer.from(data)) ? errorEvent(engineFailed('the engine failed')) : bytes);
       return;
     }
     if (meaning.kind === 'done') {
@@ -179,6 +179,6 @@ function split(splitter: SseSplitter, chunk: Buffer) {
   try {
     return splitter.push(chunk);
   } catch (e) {
-    throw e instanceof SseEventTooLong ? new EngineError(502, 'engine_failed', e.message) : e;
+    throw e instanceof SseEventTooLong ? engineFailed(e.message) : e;
   }
 }

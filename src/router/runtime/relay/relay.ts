@@ -2,7 +2,7 @@ import { EngineStream } from './engine-stream';
 import { Silence } from './silence';
 import { Exchange } from '../exchange';
 import { EngineResponse } from '../targets/engine-response';
-import { EngineError, isRoutersTrouble } from '../wire/api-error';
+import { EngineError, engineFailed, isRoutersTrouble } from '../wire/api-error';
 import { usageIn } from '../wire/usage';
 import { passOn, readWhole } from '../wire/whole-answer';
 
@@ -37,7 +37,7 @@ export async function relayStream(exchange: Exchange, response: EngineResponse, 
   const { answer } = exchange;
   if (response.headers['content-type']?.toLowerCase().startsWith(stream.contentType) !== true) {
     await response.discard();
-    throw new EngineError(502, 'engine_failed', 'the engine answers a stream with something else');
+    throw engineFailed('the engine answers a stream with something else');
   }
   try {
     for (let chunk = await response.next(); chunk !== undefined; chunk = await response.next()) {

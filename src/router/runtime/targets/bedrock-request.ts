@@ -1,5 +1,6 @@
 import { Body } from '../body';
 import { Exchange } from '../exchange';
+import { SERVICE_TIER_HEADER } from '../wire/bedrock/invoke-model';
 import { EngineRequest } from '../wire/engine-request';
 
 /**
@@ -7,7 +8,7 @@ import { EngineRequest } from '../wire/engine-request';
  * choose. What else there is, and will be, would be asked in the name of the router's role.
  */
 const ASKED = [
-  'content-type', 'accept', 'x-amzn-bedrock-accept', 'x-amzn-bedrock-trace', 'x-amzn-bedrock-performanceconfig-latency', 'x-amzn-bedrock-service-tier',
+  'content-type', 'accept', 'x-amzn-bedrock-accept', 'x-amzn-bedrock-trace', 'x-amzn-bedrock-performanceconfig-latency', SERVICE_TIER_HEADER,
   'x-amzn-bedrock-request-metadata',
 ];
 

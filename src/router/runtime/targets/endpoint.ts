@@ -7,7 +7,7 @@ import { EngineState, ReadPrompts } from '../../../routing';
 import { Body } from '../body';
 import { Cancellation } from '../cancellation';
 import { Connections } from '../upstream/connections';
-import { EngineError } from '../wire/api-error';
+import { engineFailed } from '../wire/api-error';
 import { WholeAnswer } from '../wire/whole-answer';
 
 /** Requests in a row that fail, and that no other engine has failed, before an endpoint is passed over. */
@@ -265,7 +265,7 @@ export class Endpoint implements EngineState {
       this.tellHealth(e);
       // who is there but says nothing to anybody stands still, and who is not there any more cannot say so; who refuses to be asked may still answer.
       if (!this.connections.wasHeard() && e instanceof TimeOver && !this.up) {
-        this.connections.giveUp(new EngineError(502, 'engine_failed', 'the engine answers nothing any more'));
+        this.connections.giveUp(engineFailed('the engine answers nothing any more'));
       }
       if (wasUp && !this.up) {
         // who waits for it learns that there is nothing to wait for.

@@ -1,7 +1,7 @@
 import { Cancellation } from '../cancellation';
 import { Connection, ResponseListener } from '../upstream/connection';
 import { MalformedResponse, ResponseHeaders } from '../upstream/response-parser';
-import { EngineError } from '../wire/api-error';
+import { EngineError, engineFailed } from '../wire/api-error';
 
 /** What may wait to be read before the engine is asked to wait. */
 const HIGH_WATER_BYTES = 256 * 1024;
@@ -82,7 +82,7 @@ export class EngineResponse implements ResponseListener {
 
   public began(status: number, headers: ResponseHeaders): void {
     if (!/^(?:identity)?$/i.test(headers['content-encoding'] ?? '')) {
-      this.fail(new EngineError(502, 'engine_failed', 'the engine encodes its answer, which it was asked not to do'));
+      this.fail(engineFailed('the engine encodes its answer, which it was asked not to do'));
     } else {
       this.status = status;
       this.headers = headers;
@@ -129,5 +129,5 @@ export function engineErrorOf(error: Error, brokeOff: string): EngineError {
   if (error instanceof EngineError) {
     return error;
   }
-  return new EngineError(502, 'engine_failed', error instanceof MalformedResponse ? `the engine's answer cannot be read: ${error.message}` : brokeOff);
+  return engineFailed(error instanceof MalformedResponse ? `the engine's answer cannot be read: ${error.message}` : brokeOff);
 }

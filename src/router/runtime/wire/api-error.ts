@@ -44,6 +44,11 @@ export class EngineError extends ApiError {
   }
 }
 
+/** An engine that does not answer as it should. */
+export function engineFailed(message: string): EngineError {
+  return new EngineError(502, 'engine_failed', message);
+}
+
 /** A request that is refused as it stands. */
 export function invalid(code: string, message: string, param?: string): ApiError {
   return new ApiError(400, 'invalid_request_error', code, message, {}, param);

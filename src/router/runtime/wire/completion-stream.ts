@@ -1,4 +1,4 @@
-import { EngineError } from './api-error';
+import { EngineError, engineFailed } from './api-error';
 import { CallerStream } from './caller-wire';
 import { CallPart, chunkOf, isGivenUp, namelessCall, saidIn, stoppedAt } from './completion';
 import { Fields, isObject } from './fields';
@@ -125,7 +125,7 @@ export abstract class CompletionStream implements CallerStream {
 
   private throwIfStopped(): void {
     if (this.finishReason !== undefined) {
-      throw new EngineError(502, 'engine_failed', 'the engine goes on after the end of its answer');
+      throw engineFailed('the engine goes on after the end of its answer');
     }
   }
 }

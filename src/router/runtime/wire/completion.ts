@@ -1,4 +1,4 @@
-import { EngineError } from './api-error';
+import { EngineError, engineFailed } from './api-error';
 import { Fields, isNothing, isObject } from './fields';
 import { WholeAnswer } from './whole-answer';
 
@@ -44,11 +44,11 @@ export function messageOf({ choices: [{ message }] }: Completion): Said {
 
 /** What becomes of a call that does not say of what. */
 export function namelessCall(): EngineError {
-  return new EngineError(502, 'engine_failed', 'the engine calls a tool without a name');
+  return engineFailed('the engine calls a tool without a name');
 }
 
 function noChatCompletion(): EngineError {
-  return new EngineError(502, 'engine_failed', 'the engine answers with something that is no chat completion');
+  return engineFailed('the engine answers with something that is no chat completion');
 }
 
 function callPartOf(part: unknown): CallPart {
@@ -91,10 +91,10 @@ export function completionOf({ body }: WholeAnswer): Completion {
     // told below.
   }
   if (!isObject(completion) || !Array.isArray(completion.choices) || completion.choices.length === 0 || !completion.choices.every(isObject)) {
-    throw new EngineError(502, 'engine_failed', 'the engine answers with something that is no completion');
+    throw engineFailed('the engine answers with something that is no completion');
   }
   if (completion.choices.some(({ finish_reason: reason }) => typeof reason !== 'string' || isGivenUp(reason))) {
-    throw new EngineError(502, 'engine_failed', 'the engine ended its answer before it was whole');
+    throw engineFailed('the engine ended its answer before it was whole');
   }
   return completion as unknown as Completion;
 }
@@ -109,5 +109,5 @@ export function chunkOf(data: string): Fields {
   } catch {
     // told below.
   }
-  throw new EngineError(502, 'engine_failed', 'the engine streams something that is no completion');
+  throw engineFailed('the engine streams something that is no completion');
 }

@@ -1,9 +1,6 @@
 import { ApiError } from './api-error';
-import { Fields, isObject } from './fields';
+import { Fields, isObject, MAX_PROBLEMS } from './fields';
 import { WholeAnswer } from './whole-answer';
-
-/** Problems of one request that its caller is told. */
-const MAX_PROBLEMS = 20;
 
 /** Whether an engine's refusal or failure is in the terms of the OpenAI API. */
 export function isOpenAiError(answer: WholeAnswer): boolean {

@@ -13,7 +13,7 @@ const MAX_VALUE_LENGTH = 80;
 /** Names of the model that a caller is told who gave none of them. */
 const MAX_NAMES = 3;
 /** Problems of one request that its caller is told. */
-const MAX_PROBLEMS = 20;
+export const MAX_PROBLEMS = 20;
 /** Values of all JSON that is within texts of a request: far more than schemas and the arguments of calls have. */
 const MAX_TEXT_VALUES = 100_000;
 

@@ -32,8 +32,8 @@ const PROMPT = kind('a string, the ids of its tokens, or a list of the one or of
 /** How much a model may think. */
 export const REASONING_EFFORTS = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'];
 
-/** Of OpenAI's: those that are none here are the default one. */
-export const SERVICE_TIERS = ['auto', 'default', 'flex', 'scale', 'priority'];
+/** Those that are none here are the default one. */
+export const OPENAI_SERVICE_TIERS = ['auto', 'default', 'flex', 'scale', 'priority'];
 
 const SCHEMA_TYPE = oneOf('object', 'array', 'string', 'number', 'integer', 'boolean', 'null');
 
@@ -170,7 +170,7 @@ const CHAT: Members = {
   prompt_cache_options: OBJECT,
   prompt_cache_retention: TEXT,
   safety_identifier: TEXT,
-  service_tier: oneOf(...SERVICE_TIERS),
+  service_tier: oneOf(...OPENAI_SERVICE_TIERS),
   store: BOOLEAN,
   // what changes answers, and engines would leave out without a word.
   audio: UNSUPPORTED,

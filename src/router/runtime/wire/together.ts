@@ -43,6 +43,13 @@ export function checkSettings(fields: Fields, at: string, problems: FieldProblem
   }
 }
 
+/** Notes that a tool is to be called where there is none. */
+export function checkAnyTool(tools: readonly unknown[], problems: FieldProblems): void {
+  if (tools.length === 0) {
+    problems.add('tool_choice', 'there are no tools to choose from');
+  }
+}
+
 /** Notes the name of a tool that there is none of. */
 export function checkToolName(name: unknown, tools: readonly unknown[], path: string, problems: FieldProblems): void {
   if (!tools.some((tool) => isObject(tool) && isObject(tool.function) && tool.function.name === name)) {
@@ -57,10 +64,11 @@ function checkToolChoice({ tools, tool_choice: choice }: Fields, problems: Field
     return;
   }
   const list = tools ?? [];
-  if (Array.isArray(list) && list.length === 0) {
-    problems.add('tool_choice', 'there are no tools to choose from');
-  } else if (Array.isArray(list) && name !== undefined) {
-    checkToolName(name, list, 'tool_choice.function.name', problems);
+  if (Array.isArray(list)) {
+    checkAnyTool(list, problems);
+    if (list.length > 0 && name !== undefined) {
+      checkToolName(name, list, 'tool_choice.function.name', problems);
+    }
   }
 }
 

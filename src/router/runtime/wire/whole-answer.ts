@@ -1,5 +1,5 @@
 import { Exchange } from '../exchange';
-import { ApiError, EngineError } from './api-error';
+import { ApiError, engineFailed } from './api-error';
 import { OPENAI_WIRE } from './openai-wire';
 import { tellsOfKvParams } from '../handoff/kv-params';
 import { shownAnswer } from '../relay/shown-answer';
@@ -41,7 +41,7 @@ export async function readWhole(response: EngineResponse, maxBytes: number): Pro
     length += chunk.length;
     if (length > maxBytes) {
       response.breakOff();
-      throw new EngineError(502, 'engine_failed', `the answer is longer than ${maxBytes} bytes`);
+      throw engineFailed(`the answer is longer than ${maxBytes} bytes`);
     }
     parts.push(chunk);
   }

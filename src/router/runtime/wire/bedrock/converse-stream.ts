@@ -1,5 +1,5 @@
 import { Exchange } from '../../exchange';
-import { EngineError } from '../api-error';
+import { engineFailed } from '../api-error';
 import { CompletionStream, StreamedCall } from '../completion-stream';
 import { stopReasonOf, tierOf, toolInputOf, toolUseIdOf, bedrockUsageOf } from './converse-answer';
 import { EventFrame } from './event-stream';
@@ -74,7 +74,7 @@ export class ConverseStream extends CompletionStream {
 
   protected toolCall(call: StreamedCall, input: string): void {
     if (this.toldCalls.has(call)) {
-      throw new EngineError(502, 'engine_failed', 'the engine goes on with a call of a tool that had ended');
+      throw engineFailed('the engine goes on with a call of a tool that had ended');
     }
     if (typeof this.block === 'object' && this.block !== call) {
       this.heldCalls.set(call, (this.heldCalls.get(call) ?? '') + input);

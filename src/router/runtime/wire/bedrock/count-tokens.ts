@@ -1,5 +1,5 @@
 import { Exchange } from '../../exchange';
-import { ApiError, EngineError, invalid } from '../api-error';
+import { ApiError, engineFailed, invalid } from '../api-error';
 import { CallerStream } from '../caller-wire';
 import { EngineRequest } from '../engine-request';
 import { WholeAnswer } from '../whole-answer';
@@ -88,7 +88,7 @@ export class CountTokensWire extends BedrockWire {
       // told below.
     }
     if (typeof count !== 'number') {
-      throw new EngineError(502, 'engine_failed', 'the engine does not count tokens');
+      throw engineFailed('the engine does not count tokens');
     }
     return { status: 200, headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify({ inputTokens: count })) };
   }

@@ -1,6 +1,6 @@
 import { IncomingHttpHeaders } from 'node:http';
 import { Exchange } from '../../exchange';
-import { EngineError, invalid } from '../api-error';
+import { engineFailed, invalid } from '../api-error';
 import { CallerStream } from '../caller-wire';
 import { topPOf } from '../chat-parts';
 import { EngineRequest } from '../engine-request';
@@ -26,7 +26,8 @@ const ONLY: Members = {
   'x-amzn-bedrock-performanceconfig-latency': oneOf('standard'),
   'x-amzn-bedrock-trace': oneOf('ENABLED', 'DISABLED', 'ENABLED_FULL'),
 };
-const SERVICE_TIER = 'x-amzn-bedrock-service-tier';
+/** Where a caller says the tier that it asks for, and is told the one that it was served in. */
+export const SERVICE_TIER_HEADER = 'x-amzn-bedrock-service-tier';
 
 /** A request of Llama's. */
 const LLAMA = object({ prompt: TEXT, max_gen_len: whole(1), temperature: number(0, 1), top_p: number(0, 1), images: UNSUPPORTED }, ['prompt']);
@@ -112,7 +113,7 @@ export class InvokeModelWire extends BedrockWire {
     const { promptTokens: input, completionTokens: output } = usageOf(completion.usage);
     const { text, finish_reason: reason } = completion.choices[0];
     if (this.llama && typeof text !== 'string') {
-      throw new EngineError(502, 'engine_failed', 'the engine answers with something that is no completion of text');
+      throw engineFailed('the engine answers with something that is no completion of text');
     }
     return {
       status: 200,
@@ -132,7 +133,7 @@ export class InvokeModelWire extends BedrockWire {
 
 /** The tier that an answer was given in, which is told where it is not the usual one. */
 function tierHeader({ serviceTier }: Exchange): { readonly [name: string]: string } {
-  return serviceTier === 'default' ? {} : { [SERVICE_TIER]: serviceTier };
+  return serviceTier === 'default' ? {} : { [SERVICE_TIER_HEADER]: serviceTier };
 }
 
 /** An answer as chunks whose bytes are in the form of the request. */

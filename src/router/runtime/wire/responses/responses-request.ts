@@ -4,10 +4,11 @@ import { EngineRequest } from '../engine-request';
 import { ExactJson } from '../exact-json';
 import { checkServed, defined, FieldProblems, Fields } from '../fields';
 import { ANY, BOOLEAN, Kind, listOf, number, OBJECT, object, oneOf, tagged, TEXT, UNSUPPORTED, whole } from '../kinds';
-import { METADATA, REASONING_EFFORTS, SCHEMA, SERVICE_TIERS } from '../openai-fields';
+import { METADATA, OPENAI_SERVICE_TIERS, REASONING_EFFORTS, SCHEMA } from '../openai-fields';
 import { ResponseObject } from './response-object';
 import { chatMessages } from './responses-input';
 import { ResponsesWire } from './responses-wire';
+import { checkAnyTool } from '../together';
 
 /** What refers to something that another service would have stored. */
 const STORED: Kind = {
@@ -23,7 +24,7 @@ const RESPONSE = object({
   background: oneOf(false),
   parallel_tool_calls: BOOLEAN,
   prompt_cache_retention: oneOf('in_memory', '24h'),
-  service_tier: oneOf(...SERVICE_TIERS),
+  service_tier: oneOf(...OPENAI_SERVICE_TIERS),
   // clients ask for storage unless told not to; answers say that there was none.
   store: BOOLEAN,
   stream: BOOLEAN,
@@ -148,8 +149,8 @@ function toolAt(tool: unknown, path: string, problems: FieldProblems): Fields {
 function choiceOf(choice: unknown, list: Fields[], problems: FieldProblems): unknown {
   if (choice === undefined || choice === null || typeof choice === 'string') {
     const chosen = problems.optional(choice, 'tool_choice', TOOL_CHOICE);
-    if (chosen === 'required' && list.length === 0) {
-      problems.add('tool_choice', 'there are no tools to choose from');
+    if (chosen === 'required') {
+      checkAnyTool(list, problems);
     }
     return chosen;
   }

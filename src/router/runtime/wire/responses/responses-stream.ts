@@ -1,5 +1,5 @@
 import { Exchange } from '../../exchange';
-import { ApiError, EngineError } from '../api-error';
+import { ApiError, engineFailed } from '../api-error';
 import { CompletionStream, StreamedCall } from '../completion-stream';
 import { Fields } from '../fields';
 import { SSE_HEADERS } from '../sse';
@@ -33,7 +33,7 @@ export class ResponsesStream extends CompletionStream {
   }
 
   public engineError(): void {
-    this.fail(new EngineError(502, 'engine_failed', 'the engine failed'));
+    this.fail(engineFailed('the engine failed'));
   }
 
   public take(): Buffer {
