@@ -1,4 +1,5 @@
 import { ChildProcess, spawn } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
 import { createServer, ServerResponse } from 'node:http';
 import { AddressInfo, connect, Socket } from 'node:net';
 import { createInterface, Interface } from 'node:readline';
@@ -112,6 +113,51 @@ test.each([true, false])('a prefill engine whose process is killed while it read
   expect(stream ? streamedText(text) : JSON.parse(text).choices[0].message.content).toBe(pair.answerTo(body));
   expect(pair.localPrefills).toBe(1);
 });
+
+test('an engine that says nothing for a moment, in which it is looked for anew, keeps what it has', async () => {
+  const probes = new EventEmitter();
+  const ends: string[] = [];
+  let isMute = false;
+  let answer: ServerResponse | undefined;
+  const server = createServer((request, response) => {
+    request.resume();
+    if (request.url !== '/health') {
+      answer = response;
+      return;
+    }
+    response.once('close', () => {
+      ends.push(response.writableFinished ? 'answered' : 'given up');
+      probes.emit(ends.at(-1)!);
+    });
+    if (!isMute) {
+      response.end();
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  // as often as it is probed.
+  const discovery: Discovery = { refreshMillis: 5_000, addresses: async () => [url] };
+  const engines = new Engines({ name: 't', role: 'aggregated', protocol: 'openai', srv: 't', maxInFlight: 10, prefixLoadFactor: 1 }, undefined, discovery);
+  await engines.start();
+  const [endpoint] = engines.endpoints;
+  endpoint.take();
+  try {
+    const asked = endpoint.post('/asked', {}, [Buffer.from('{}')], new Cancellation());
+    await until(() => answer !== undefined, 'it has a request');
+    isMute = true;
+    await once(probes, 'given up');
+    isMute = false;
+    await once(probes, 'answered');
+    expect([ends, endpoint.isUp]).toEqual([['answered', 'given up', 'answered'], true]);
+    answer!.end('late');
+    expect((await readWhole(await asked, 100)).body.toString()).toBe('late');
+  } finally {
+    endpoint.release();
+    await engines.stop();
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  }
+}, 30_000);
 
 describe('a request that nothing was answered to yet goes on', () => {
   let endpoint: Endpoint;

@@ -66,6 +66,7 @@ export class Endpoint implements EngineState {
   private up = false;
   /** What was last told of it; that it is up at first is no news. */
   private toldUp = true;
+  private probing?: Promise<void>;
   private probesFailed = 0;
   /** Whether no connection could be made, and no probe has told since whether one can. */
   private isDoubted = false;
@@ -251,34 +252,12 @@ export class Endpoint implements EngineState {
     return ask(this.connections, question, cancellation);
   }
 
-  /** Asks the engine for its health. Most answers below 500 count: hosted engines have no `/health`. */
+  /** Asks the engine for its health, unless it is being asked: one silence is not two. Most answers below 500 count: hosted engines have no `/health`. */
   public async probe(): Promise<void> {
-    try {
-      const { status } = await this.get(this.asked.path, PROBE_TIMEOUT_MILLIS);
-      if (status >= 500 || this.asked.refusals.includes(status)) {
-        throw new Error(`the engine answers its health probe with ${status}`);
-      }
-    } catch (e) {
-      this.probesFailed++;
-      const wasUp = this.up;
-      this.up = wasUp && this.probesFailed < PROBES_TO_FAIL;
-      this.tellHealth(e);
-      // who is there but says nothing to anybody stands still, and who is not there any more cannot say so; who refuses to be asked may still answer.
-      if (!this.connections.wasHeard() && e instanceof TimeOver && !this.up) {
-        this.connections.giveUp(engineFailed('the engine answers nothing any more'));
-      }
-      if (wasUp && !this.up) {
-        // who waits for it learns that there is nothing to wait for.
-        this.onRoom();
-      }
-      return;
-    }
-    this.probesFailed = 0;
-    this.isDoubted = false;
-    this.up = true;
-    this.tellHealth();
-    // told each time: nothing else tells the end of the time for which it was passed over.
-    this.onRoom();
+    this.probing ??= this.askForHealth().finally(() => {
+      this.probing = undefined;
+    });
+    return this.probing;
   }
 
   /**
@@ -313,6 +292,35 @@ export class Endpoint implements EngineState {
     if (this.requests === 0) {
       this.connections.close();
     }
+  }
+
+  private async askForHealth(): Promise<void> {
+    try {
+      const { status } = await this.get(this.asked.path, PROBE_TIMEOUT_MILLIS);
+      if (status >= 500 || this.asked.refusals.includes(status)) {
+        throw new Error(`the engine answers its health probe with ${status}`);
+      }
+    } catch (e) {
+      this.probesFailed++;
+      const wasUp = this.up;
+      this.up = wasUp && this.probesFailed < PROBES_TO_FAIL;
+      this.tellHealth(e);
+      // who is there but says nothing to anybody stands still, and who is not there any more cannot say so; who refuses to be asked may still answer.
+      if (!this.connections.wasHeard() && e instanceof TimeOver && !this.up) {
+        this.connections.giveUp(engineFailed('the engine answers nothing any more'));
+      }
+      if (wasUp && !this.up) {
+        // who waits for it learns that there is nothing to wait for.
+        this.onRoom();
+      }
+      return;
+    }
+    this.probesFailed = 0;
+    this.isDoubted = false;
+    this.up = true;
+    this.tellHealth();
+    // told each time: nothing else tells the end of the time for which it was passed over.
+    this.onRoom();
   }
 
   private async get(path: string, timeoutMillis: number): Promise<WholeAnswer> {

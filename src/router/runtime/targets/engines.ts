@@ -99,31 +99,38 @@ export class Engines {
     }
   }
 
-  /** Looks for them once. What was known stays if nothing can be learnt. */
+  /** Looks for them once, and asks each for its health. What was known stays if nothing can be learnt. */
   public async discover(): Promise<void> {
+    await this.find();
+    await probe(this.found);
+  }
+
+  /** Looks for them. Returns those that were not known. */
+  private async find(): Promise<Endpoint[]> {
     let urls: string[];
     try {
       urls = await this.discovery.addresses();
     } catch {
       urls = [];
     }
-    if (urls.length > 0 && !this.stopped) {
-      const known = new Map(this.found.map((endpoint) => [endpoint.url, endpoint]));
-      this.found = urls.map((url) => known.get(url) ?? this.endpointAt(url));
-      for (const endpoint of known.values()) {
-        if (!urls.includes(endpoint.url)) {
-          endpoint.close();
-        }
+    if (urls.length === 0 || this.stopped) {
+      return [];
+    }
+    const known = new Map(this.found.map((endpoint) => [endpoint.url, endpoint]));
+    this.found = urls.map((url) => known.get(url) ?? this.endpointAt(url));
+    for (const endpoint of known.values()) {
+      if (!urls.includes(endpoint.url)) {
+        endpoint.close();
       }
     }
-    await this.probe();
+    return this.found.filter(({ url }) => !known.has(url));
   }
 
   private async watch(): Promise<void> {
     await this.discover();
     // the first round may have outlived its users.
     if (!this.stopped) {
-      this.timers.push(setInterval(() => void this.probe(), PROBE_INTERVAL_MILLIS));
+      this.timers.push(setInterval(() => void probe(this.found), PROBE_INTERVAL_MILLIS));
       if (this.metrics !== undefined) {
         const { path, intervalSeconds } = this.metrics;
         const ask = () => this.found.forEach((endpoint) => void endpoint.askForReport(path, intervalSeconds));
@@ -131,7 +138,8 @@ export class Engines {
         this.timers.push(setInterval(ask, intervalSeconds * 1000));
       }
       if (this.discovery.refreshMillis !== undefined) {
-        this.timers.push(setInterval(() => void this.discover(), this.discovery.refreshMillis));
+        // others have probes of their own: two that fail by one moment would count twice.
+        this.timers.push(setInterval(async () => probe(await this.find()), this.discovery.refreshMillis));
       }
     }
   }
@@ -143,10 +151,10 @@ export class Engines {
     const onRoom = () => this.listeners.forEach((listener) => listener());
     return new Endpoint(url, this.apiKey, this.maxInFlight, PROTOCOLS[this.protocol].probe, onRoom, onHealth);
   }
+}
 
-  private async probe(): Promise<void> {
-    await Promise.all(this.found.map(async (endpoint) => endpoint.probe()));
-  }
+async function probe(endpoints: readonly Endpoint[]): Promise<void> {
+  await Promise.all(endpoints.map(async (endpoint) => endpoint.probe()));
 }
 
 /** What engines cannot keep their connections across a change of. */
