@@ -353,6 +353,28 @@ describe('what can be given', () => {
   });
 });
 
+test('a collector can stand beside the router in its tasks', () => {
+  const { stack, router } = inStack();
+  const { taskDefinition } = router.service;
+  const main = taskDefinition.defaultContainer!;
+  const collector = taskDefinition.addContainer('Collector', { image: ecs.ContainerImage.fromRegistry('collector.example/collector:1'), memoryReservationMiB: 128 });
+  main.addEnvironment('OTEL_EXPORTER_OTLP_ENDPOINT', 'http://localhost:4318');
+  main.addContainerDependencies({ container: collector, condition: ecs.ContainerDependencyCondition.START });
+  taskDefinition.addToTaskRolePolicy(new iam.PolicyStatement({ actions: ['xray:PutTraceSegments'], resources: ['*'] }));
+  const template = Template.fromStack(stack);
+  template.hasResourceProperties('AWS::ECS::TaskDefinition', {
+    ContainerDefinitions: [
+      Match.objectLike({
+        Name: 'Router',
+        Environment: [{ Name: 'OTEL_EXPORTER_OTLP_ENDPOINT', Value: 'http://localhost:4318' }],
+        DependsOn: [{ ContainerName: 'Collector', Condition: 'START' }],
+      }),
+      Match.objectLike({ Name: 'Collector' }),
+    ],
+  });
+  template.hasResourceProperties('AWS::IAM::Policy', { PolicyDocument: Match.objectLike({ Statement: [Match.objectLike({ Action: 'xray:PutTraceSegments' })] }) });
+});
+
 describe('the image that comes with the library', () => {
   test('is built for the architecture of the tasks, from the bundle and its Dockerfile', () => {
     const stack = new Stack(new App(), 'Stack');

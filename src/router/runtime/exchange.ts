@@ -7,6 +7,7 @@ import { HttpRequest } from './serving/listener';
 import type { RequestTrace } from './telemetry/tracing';
 import { ApiError, EngineError } from './wire/api-error';
 import { CallerWire } from './wire/caller-wire';
+import { EngineRequest } from './wire/engine-request';
 import { WholeAnswer } from './wire/whole-answer';
 import { Decision, ServiceTier } from '../../routing';
 
@@ -22,6 +23,8 @@ export class Exchange {
   public readonly answer: Answer;
   /** How the caller is spoken to. */
   public wire: CallerWire;
+  /** What it asks for; undefined until that is read, and if it is nothing that is served. */
+  public asked?: EngineRequest;
   /** Name of the target that answered. */
   public target?: string;
   /** Base URL of the endpoint that answered. */

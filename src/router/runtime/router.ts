@@ -6,7 +6,7 @@ import { CertificateWatch } from './serving/certificate-watch';
 import { RouterServer } from './serving/server';
 import { EmbeddedMetrics } from './telemetry/embedded-metrics';
 import { RouterMetrics } from './telemetry/metrics';
-import { Tracing } from './telemetry/tracing';
+import { OpenTelemetry } from './telemetry/open-telemetry';
 import { Problems, ProblemsError } from '../../problems';
 
 /** Memory that small buffers share a piece of. Node's 8 KiB are used up by a few parts of answers, and each piece is work for V8. */
@@ -41,14 +41,13 @@ export interface RunningRouter {
 export async function startRouter(config: RouterConfig, env: Environment, log: Logger): Promise<RunningRouter> {
   const metrics = new RouterMetrics(config.expected);
   const service = new Service({ config, env, metrics, log });
-  const isTraced = env.OTEL_EXPORTER_OTLP_ENDPOINT !== undefined || env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT !== undefined;
-  const tracing = isTraced ? new Tracing() : undefined;
+  const telemetry = OpenTelemetry.from(env, log);
   const watch = config.tls && new CertificateWatch(config.tls, (certificate) => server.prove(certificate), log);
   const embedded = config.emf && new EmbeddedMetrics(config.emf, metrics, () => server.current.targets, log);
-  const server: RouterServer = new RouterServer({ service, certificate: watch?.certificate, metrics, embedded, tracing, log });
+  const server: RouterServer = new RouterServer({ service, certificate: watch?.certificate, metrics, embedded, telemetry, log });
   const stop = async () => {
     await embedded?.stop();
-    await tracing?.stop();
+    await telemetry?.stop();
   };
   let port: number;
   try {

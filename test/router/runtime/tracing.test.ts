@@ -1,7 +1,6 @@
-import { createServer, Server } from 'node:http';
-import { AddressInfo } from 'node:net';
+import { attributesOf, Collector } from './collector';
 import { answering, FakeBedrock, frame, streaming as bedrockStreaming } from './fake-bedrock';
-import { ask, chat, configOf, delta, drained, KEY, MockEngine, MODEL, streaming, until, whole, wholly } from './harness';
+import { ask, chat, configOf, delta, drained, KEY, MockEngine, MODEL, streaming, whole, wholly } from './harness';
 import { bundle, RouterProcess } from './router-process';
 import { VllmPair } from './vllm-pair';
 
@@ -9,8 +8,7 @@ const CALLERS = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b71
 const TRACEPARENT = `00-${CALLERS.traceId}-${CALLERS.spanId}-01`;
 
 let script: string;
-let collector: Server;
-let received: { path?: string; type?: string; text: string }[];
+let collector: Collector;
 let running: RouterProcess;
 const closing: (() => Promise<unknown>)[] = [];
 
@@ -18,22 +16,12 @@ beforeAll(() => {
   script = bundle('tracing.js');
 });
 beforeEach(async () => {
-  received = [];
-  collector = createServer(async (request, response) => {
-    let text = '';
-    for await (const chunk of request.setEncoding('utf8')) {
-      text += chunk;
-    }
-    received.push({ path: request.url, type: request.headers['content-type'], text });
-    response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
-  });
-  await new Promise<void>((resolve) => collector.listen(0, '127.0.0.1', resolve));
+  collector = await Collector.start();
 });
 afterEach(async () => {
   running.child.kill('SIGKILL');
   await running.exit;
-  collector.closeAllConnections();
-  await new Promise((resolve) => collector.close(resolve));
+  await collector.stop();
   await Promise.all(closing.splice(0).map(async (close) => close()));
 });
 
@@ -41,8 +29,9 @@ const start = async (targets: object[], env: { [name: string]: string } = {}, mo
   running = new RouterProcess(script, { ROUTER_CONFIG: JSON.stringify(configOf(targets, more)), KEYS: KEY, ...env });
   return `http://127.0.0.1:${(await running.said('listening')).port}`;
 };
+// spans alone: metrics are sent at the end.
 const exporting = () => ({
-  OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${(collector.address() as AddressInfo).port}`, OTEL_BSP_SCHEDULE_DELAY: '50', OTEL_SERVICE_NAME: 'chat-router',
+  OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_METRICS_EXPORTER: 'none', OTEL_BSP_SCHEDULE_DELAY: '50', OTEL_SERVICE_NAME: 'chat-router',
 });
 const engineWith = async (behaviour = whole) => {
   const engine = await MockEngine.start(behaviour);
@@ -51,15 +40,7 @@ const engineWith = async (behaviour = whole) => {
 };
 const one = (engine: MockEngine) => [{ name: 'engine', role: 'aggregated', protocol: 'openai', url: engine.url }];
 
-const spans = (): any[] => received.flatMap(({ text }) => JSON.parse(text).resourceSpans)
-  .flatMap(({ scopeSpans }) => scopeSpans).flatMap((scope) => scope.spans);
-const plain = (value: any): unknown => value.stringValue ?? value.intValue ?? value.doubleValue ?? value.boolValue
-  ?? value.arrayValue?.values.map(plain);
-const attributesOf = (of: { attributes: any[] }) => Object.fromEntries(of.attributes.map(({ key, value }) => [key, plain(value)]));
-const told = async (count: number) => {
-  await until(() => spans().length >= count, `${count} spans are told`);
-  return spans();
-};
+const told = async (count: number) => collector.toldSpans(count);
 
 test('a request that is handed on is a span of its caller\'s trace, with one for each engine, which has that for its parent', async () => {
   const pair = await VllmPair.start();
@@ -87,8 +68,8 @@ test('a request that is handed on is a span of its caller\'s trace, with one for
     'router.handoff': 'handed_off',
   });
   expect(attributesOf(decode)).toMatchObject({ 'server.address': '127.0.0.1', 'server.port': Number(new URL(pair.decode.url).port), 'http.response.status_code': 200 });
-  expect(attributesOf(JSON.parse(received[0].text).resourceSpans[0].resource)).toMatchObject({ 'service.name': 'chat-router' });
-  expect(received[0]).toMatchObject({ path: '/v1/traces', type: 'application/json' });
+  expect(collector.resources[0]).toMatchObject({ 'service.name': 'chat-router', 'service.instance.id': expect.any(String), 'telemetry.sdk.language': 'nodejs' });
+  expect(collector.sent[0]).toMatchObject({ path: '/v1/traces', headers: { 'content-type': 'application/json' } });
 });
 
 test('tokens and the reason of the end are told, and nothing that callers or engines write', async () => {
@@ -100,12 +81,17 @@ test('tokens and the reason of the end are told, and nothing that callers or eng
   await drained(await ask(url, chat({ stream: true })));
   const [, server] = await told(2);
   expect(attributesOf(server)).toMatchObject({
-    'gen_ai.usage.input_tokens': 7, 'gen_ai.usage.output_tokens': 3, 'gen_ai.response.finish_reasons': ['length'], 'router.path': 'aggregated',
+    'gen_ai.request.stream': true,
+    'gen_ai.usage.input_tokens': 7,
+    'gen_ai.usage.output_tokens': 3,
+    'gen_ai.response.finish_reasons': ['length'],
+    'gen_ai.response.time_to_first_chunk': expect.any(Number),
+    'router.path': 'aggregated',
   });
   engine.behaviour = whole;
   await ask(url, chat());
   expect(attributesOf((await told(4))[3])).toMatchObject({ 'gen_ai.response.finish_reasons': ['stop'] });
-  expect(received.map(({ text }) => text).join()).not.toMatch(/secret|forged|hello|key-of-a-caller/);
+  expect(collector.text).not.toMatch(/secret|forged|hello|key-of-a-caller/);
 });
 
 test('what is asked for is told, and what of the prompt was in a cache', async () => {
@@ -114,14 +100,18 @@ test('what is asked for is told, and what of the prompt was in a cache', async (
   const url = await start(one(engine), exporting());
   const prompt = { prompt: 'a secret prompt' };
   const asked: [string, object, object][] = [
-    ['/v1/chat/completions', chat({ max_tokens: 9, max_completion_tokens: 8, temperature: 0.5, seed: 7, n: 2, user: 'secret' }), {
+    ['/v1/chat/completions', chat({ max_tokens: 9, max_completion_tokens: 8, temperature: 0.5, seed: 7, n: 2, response_format: { type: 'json_object' }, user: 'secret' }), {
       'gen_ai.operation.name': 'chat',
       'gen_ai.provider.name': 'openai',
       'gen_ai.request.max_tokens': 8,
       'gen_ai.request.temperature': 0.5,
       'gen_ai.request.seed': 7,
       'gen_ai.request.choice.count': 2,
-      'gen_ai.request.stream': false,
+      'gen_ai.output.type': 'json',
+      'gen_ai.response.model': MODEL,
+      'router.target': 'engine',
+      'server.address': '127.0.0.1',
+      'server.port': engine.port,
       'gen_ai.usage.input_tokens': 7,
       'gen_ai.usage.cache_read.input_tokens': 5,
       'gen_ai.usage.output_tokens': 3,
@@ -140,12 +130,14 @@ test('what is asked for is told, and what of the prompt was in a cache', async (
   ];
   for (const [i, [path, body, expected]] of asked.entries()) {
     expect((await ask(url, body, {}, path)).status).toBe(200);
-    const server = (await told(2 * (i + 1))).find(({ name, traceId }) => name !== 'decode' && traceId === spans().at(-1).traceId);
+    const server = (await told(2 * (i + 1))).find(({ name, traceId }) => name !== 'decode' && traceId === collector.spans.at(-1).traceId);
     const attributes = attributesOf(server) as { [name: string]: unknown };
     expect(attributes).toMatchObject(expected);
+    // said of streams alone.
+    expect(attributes).not.toHaveProperty(['gen_ai.request.stream']);
     expect(server.name).toBe(`${attributes['gen_ai.operation.name']} ${MODEL}`);
   }
-  expect(received.map(({ text }) => text).join()).not.toMatch(/secret|hello|key-of-a-caller/);
+  expect(collector.text).not.toMatch(/secret|hello|key-of-a-caller/);
 });
 
 test('why answers of Bedrock end is told, whatever its models write', async () => {
@@ -176,6 +168,16 @@ test('why answers of Bedrock end is told, whatever its models write', async () =
   expect(reasons).toEqual([['tool_use'], ['end_turn'], ['max_tokens'], ['length'], ['stop']]);
 });
 
+test('a model is told by the name that was asked for, once it is known to be served', async () => {
+  const url = await start(one(await engineWith()), exporting());
+  expect((await ask(url, chat({ model: 'llama' }))).status).toBe(200);
+  expect((await ask(url, chat({ model: 'a secret model' }))).status).toBe(404);
+  const [, served, refused] = await told(3);
+  expect([served.name, attributesOf(served)['gen_ai.request.model'], attributesOf(served)['gen_ai.response.model']]).toEqual(['chat llama', 'llama', MODEL]);
+  expect([refused.name, attributesOf(refused)['error.type'], attributesOf(refused)['gen_ai.request.model']]).toEqual(['chat', '404', undefined]);
+  expect(collector.text).not.toContain('secret');
+});
+
 test('an engine that fails is told by its span and by that of the request', async () => {
   const engine = await engineWith((response) => void response.destroy());
   const url = await start(one(engine), exporting());
@@ -190,7 +192,7 @@ test('what is unsent is sent before the router goes', async () => {
   expect((await ask(url, chat())).status).toBe(200);
   running.child.kill('SIGTERM');
   expect(await running.exit).toBe(0);
-  expect(spans().map(({ name }) => name)).toEqual(['decode', `chat ${MODEL}`]);
+  expect(collector.spans.map(({ name }) => name)).toEqual(['decode', `chat ${MODEL}`]);
 });
 
 test('a collector that is gone costs no request and does not keep the router from going', async () => {
@@ -217,5 +219,5 @@ test('without an endpoint nothing is told, and the caller\'s trace goes on to th
   const url = await start(one(engine));
   expect((await ask(url, chat(), { traceparent: TRACEPARENT })).status).toBe(200);
   expect(engine.requests[0].headers.traceparent).toBe(TRACEPARENT);
-  expect(received).toEqual([]);
+  expect(collector.sent).toEqual([]);
 });

@@ -15,7 +15,7 @@ import { Via } from './via';
 import { Target } from '../targets/target';
 import type { EmbeddedMetrics } from '../telemetry/embedded-metrics';
 import { RouterMetrics } from '../telemetry/metrics';
-import type { Tracing } from '../telemetry/tracing';
+import type { OpenTelemetry } from '../telemetry/open-telemetry';
 import { ApiError } from '../wire/api-error';
 import { modelList, modelNamed } from '../wire/model-list';
 import { WholeAnswer } from '../wire/whole-answer';
@@ -50,8 +50,8 @@ export interface ServerParts {
   readonly metrics: RouterMetrics;
   /** With it, CloudWatch is told of requests. */
   readonly embedded?: EmbeddedMetrics;
-  /** With it, requests are told to OpenTelemetry. */
-  readonly tracing?: Tracing;
+  /** With it, OpenTelemetry is told of requests. */
+  readonly telemetry?: OpenTelemetry;
   readonly log: Logger;
 }
 
@@ -61,7 +61,7 @@ export interface ServerParts {
 export class RouterServer {
   private readonly metrics: RouterMetrics;
   private readonly embedded?: EmbeddedMetrics;
-  private readonly tracing?: Tracing;
+  private readonly telemetry?: OpenTelemetry;
   private readonly log: Logger;
   private readonly listener: Listener;
   private readonly exchanges = new OpenExchanges();
@@ -72,12 +72,12 @@ export class RouterServer {
   private retired: Promise<unknown> = Promise.resolve();
   private draining = false;
 
-  constructor({ service, certificate, metrics, embedded, tracing, log }: ServerParts) {
+  constructor({ service, certificate, metrics, embedded, telemetry, log }: ServerParts) {
     this.service = service;
     this.metrics = metrics;
     this.bodies = new HeldBodies(metrics);
     this.embedded = embedded;
-    this.tracing = tracing;
+    this.telemetry = telemetry;
     this.log = log;
     this.listener = new Listener({ ...service.config.limits, tls: certificate }, (...call) => void this.serve(...call));
   }
@@ -154,7 +154,7 @@ export class RouterServer {
     const exchange = new Exchange(id, route?.name ?? 'unknown', request, answer, operation?.wire ?? wireAt(path));
     this.exchanges.add(exchange);
     if (operation !== undefined) {
-      exchange.trace = this.tracing?.begin(exchange, patternOf(path), service.config.model.id);
+      exchange.trace = this.telemetry?.begin(exchange, patternOf(path));
     }
     service.began();
     exchange.answer.setHeaders({ 'x-request-id': id, ...exchange.wire.headers(exchange) });
@@ -175,7 +175,6 @@ export class RouterServer {
       this.bodies.letGo(exchange);
       endUnread(request, service.config.limits);
       service.ended();
-      exchange.trace?.end(exchange);
     }
     if (['healthz', 'readyz', 'metrics'].includes(exchange.route)) {
       return;
@@ -194,6 +193,10 @@ export class RouterServer {
     const durationSeconds = exchange.elapsedSeconds();
     metrics.durationSeconds.observe(labels, durationSeconds);
     this.embedded?.observe(exchange);
+    if (operation !== undefined && this.telemetry !== undefined) {
+      const target = service.targets.find(({ config }) => config.name === exchange.target);
+      this.telemetry.end(exchange, durationSeconds, target?.config, service.config.model.id);
+    }
     log.info({
       requestId: id,
       method: request.method,
@@ -247,8 +250,9 @@ export class RouterServer {
     return forwarder.forward(exchange, (by) => {
       const { request, wire } = operation.read(body, by, exchange.request.headers);
       exchange.wire = wire;
+      exchange.asked = request;
       exchange.streamed = request.stream;
-      exchange.trace?.asked(request);
+      exchange.trace?.asked(exchange);
       return request;
     });
   }

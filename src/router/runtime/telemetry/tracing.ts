@@ -1,17 +1,15 @@
 import { Attributes, Context, ROOT_CONTEXT, Span, SpanKind, SpanStatusCode, trace, TraceFlags, Tracer } from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
-import { detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
+import { Resource } from '@opentelemetry/resources';
 import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
 import { Exchange } from '../exchange';
+import { addressOf, operationOf, providerOf } from './gen-ai-names';
 import { TraceContext, traceContextOf } from './trace-context';
-import { EngineRequest } from '../wire/engine-request';
+import { isObject } from '../wire/fields';
 
 /** A quote within generated text is escaped. */
 const FINISH_REASON = /"(?:finish_reason|stopReason|stop_reason|completionReason)"\s*:\s*"(\w{1,40})"/;
-/** What OpenTelemetry calls the routes of each API; it has no name for others. */
-const OPENAI: { readonly [route: string]: string } = { chat_completions: 'chat', responses: 'chat', completions: 'text_completion' };
-const BEDROCK: { readonly [route: string]: string } = { converse: 'chat', converse_stream: 'chat', invoke: 'chat', invoke_with_response_stream: 'chat' };
-/** What it calls the numbers of a request. */
+/** What OpenTelemetry calls the numbers of a request. */
 const SETTINGS: { readonly [member: string]: string } = {
   max_tokens: 'gen_ai.request.max_tokens',
   // heeded before the other.
@@ -23,6 +21,8 @@ const SETTINGS: { readonly [member: string]: string } = {
   presence_penalty: 'gen_ai.request.presence_penalty',
   seed: 'gen_ai.request.seed',
 };
+/** What it calls the formats of an answer that a request can ask for. */
+const OUTPUT_TYPES: { readonly [format: string]: string } = { text: 'text', json_object: 'json', json_schema: 'json' };
 
 /**
  * Spans by OpenTelemetry's conventions for generative AI, sent by OTLP over HTTP as the variables `OTEL_…` of the environment say. Nothing that callers or
@@ -32,11 +32,11 @@ export class Tracing {
   private readonly provider: BasicTracerProvider;
   private readonly tracer: Tracer;
 
-  constructor() {
-    this.provider = new BasicTracerProvider({
-      resource: resourceFromAttributes({ 'service.name': 'router' }).merge(detectResources({ detectors: [envDetector] })),
-      spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter())],
-    });
+  /**
+   * @param resource who sends.
+   */
+  constructor(resource: Resource) {
+    this.provider = new BasicTracerProvider({ resource, spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter())] });
     this.tracer = this.provider.getTracer('cdk-disaggregated-inference');
   }
 
@@ -45,15 +45,13 @@ export class Tracing {
    *
    * @param exchange the request.
    * @param path where it was asked, without what its caller chose there.
-   * @param modelId of the model.
    */
-  public begin(exchange: Exchange, path: string, modelId: string): RequestTrace {
-    return new RequestTrace(this.tracer, exchange, path, modelId);
+  public begin(exchange: Exchange, path: string): RequestTrace {
+    return new RequestTrace(this.tracer, exchange, path);
   }
 
-  /** Sends what is unsent. */
+  /** Sends what is unsent. Never rejects. */
   public async stop(): Promise<void> {
-    // a collector that is gone must not keep the router from going.
     await this.provider.shutdown().catch(() => undefined);
   }
 }
@@ -63,35 +61,30 @@ export class RequestTrace {
   private readonly tracer: Tracer;
   private readonly span: Span;
   private readonly context: Context;
-  private readonly modelId: string;
   private finishReason?: string;
 
-  constructor(tracer: Tracer, { route, request }: Exchange, path: string, modelId: string) {
+  constructor(tracer: Tracer, exchange: Exchange, path: string) {
     this.tracer = tracer;
-    const isOpenAi = Object.hasOwn(OPENAI, route);
-    const operation = (isOpenAi ? OPENAI : BEDROCK)[route];
-    const parent = contextOf(traceContextOf(request.headers));
-    this.span = tracer.startSpan(operation === undefined ? route : `${operation} ${modelId}`, {
+    const { method, headers } = exchange.request;
+    const parent = contextOf(traceContextOf(headers));
+    const operation = operationOf(exchange);
+    this.span = tracer.startSpan(operation, {
       kind: SpanKind.SERVER,
       attributes: {
-        'http.request.method': request.method,
-        'http.route': path,
-        'gen_ai.operation.name': operation,
-        'gen_ai.provider.name': isOpenAi ? 'openai' : 'aws.bedrock',
-        'gen_ai.request.model': modelId,
+        'http.request.method': method, 'http.route': path, 'gen_ai.operation.name': operation, 'gen_ai.provider.name': providerOf(exchange),
       },
     }, parent);
     this.context = trace.setSpan(parent, this.span);
-    this.modelId = modelId;
   }
 
-  /** The request was read. */
-  public asked({ path, stream, body }: EngineRequest): void {
-    if (path === '/v1/completions') {
-      // what is invoked may be a chat or not.
-      this.span.updateName(`text_completion ${this.modelId}`).setAttribute('gen_ai.operation.name', 'text_completion');
+  /** The request was read, and its model is one that is served. */
+  public asked(exchange: Exchange): void {
+    const { model, stream, body } = exchange.asked!;
+    const operation = operationOf(exchange);
+    this.span.updateName(`${operation} ${model}`).setAttribute('gen_ai.operation.name', operation).setAttribute('gen_ai.request.model', model);
+    if (stream) {
+      this.span.setAttribute('gen_ai.request.stream', true);
     }
-    this.span.setAttribute('gen_ai.request.stream', stream);
     for (const [member, name] of Object.entries(SETTINGS)) {
       const value = body[member];
       if (typeof value === 'number') {
@@ -101,13 +94,15 @@ export class RequestTrace {
     if (typeof body.n === 'number' && body.n !== 1) {
       this.span.setAttribute('gen_ai.request.choice.count', body.n);
     }
+    const { response_format: format } = body;
+    if (isObject(format) && Object.hasOwn(OUTPUT_TYPES, String(format.type))) {
+      this.span.setAttribute('gen_ai.output.type', OUTPUT_TYPES[String(format.type)]);
+    }
   }
 
   /** An engine is asked. */
   public leg(name: 'prefill' | 'decode', url: string): LegTrace {
-    const { hostname, port, protocol } = new URL(url);
-    const attributes = { 'server.address': hostname, 'server.port': Number(port) || (protocol === 'https:' ? 443 : 80) };
-    return new LegTrace(this.tracer.startSpan(name, { kind: SpanKind.CLIENT, attributes }, this.context));
+    return new LegTrace(this.tracer.startSpan(name, { kind: SpanKind.CLIENT, attributes: addressOf(url) }, this.context));
   }
 
   /** Looks for what the answer, or events of it, say of its end. */
@@ -120,12 +115,17 @@ export class RequestTrace {
     this.read(JSON.stringify({ finish_reason: reason() }));
   }
 
-  /** The request has ended. */
-  public end({ code = '499', target, decision, handoff, promptTokens, cachedTokens, completionTokens, ttftSeconds }: Exchange): void {
+  /**
+   * The request has ended.
+   *
+   * @param exchange the request.
+   * @param answerer who has answered it; undefined if nobody has.
+   */
+  public end({ code = '499', decision, handoff, promptTokens, cachedTokens, completionTokens, ttftSeconds }: Exchange, answerer: Attributes | undefined): void {
     const status = Number(code);
     this.span.setAttributes({
+      ...answerer,
       'http.response.status_code': status || 200,
-      'router.target': target,
       'router.path': decision?.path,
       'router.reason': decision?.reason,
       'router.handoff': handoff,
