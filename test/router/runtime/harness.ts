@@ -28,8 +28,9 @@ export class MockEngine {
   }
 
   public readonly requests: Received[] = [];
-  /** Requests that it is answering. */
+  /** Requests that it is answering, and the most of them that there were. */
   public active = 0;
+  public mostActive = 0;
   public healthStatus = 200;
   public behaviour: Behaviour;
   private readonly server: Server;
@@ -65,6 +66,7 @@ export class MockEngine {
     const received: Received = { path: request.url!, headers: request.headers, body: text === '' ? undefined : JSON.parse(text), text, aborted: false };
     this.requests.push(received);
     this.active++;
+    this.mostActive = Math.max(this.mostActive, this.active);
     response.once('close', () => {
       this.active--;
       received.aborted = !response.writableFinished;

@@ -10,10 +10,10 @@ import { parseRouterConfig } from '../../../src/router/runtime';
 let pair: MooncakePair;
 let router: TestRouter;
 
-const start = async (more: object = {}) => {
+const start = async (more: object = {}, ofPrefill: object = {}) => {
   router = await routerFor([
     { name: 'decode', role: 'decode', protocol: 'openai', url: pair.decode.url, kvConnector: 'MooncakeConnector', prefill: 'prefill' },
-    { name: 'prefill', role: 'prefill', protocol: 'openai', url: pair.prefill.url, kvConnector: 'MooncakeConnector', bootstrapPort: pair.bootstrapPort },
+    { name: 'prefill', role: 'prefill', protocol: 'openai', url: pair.prefill.url, kvConnector: 'MooncakeConnector', bootstrapPort: pair.bootstrapPort, ...ofPrefill },
   ], { routing: { minPromptTokens: 0 }, ...more });
 };
 const prompt = (content: string, more: object = {}) => chat({ messages: [{ role: 'user', content }], ...more });
@@ -21,7 +21,6 @@ const inFlight = async () => (await router.metrics.inFlight.get()).values.map(({
 const outcomes = async () => Object.fromEntries((await router.metrics.handoffs.get()).values.map(({ labels, value }) => [labels.outcome, value]));
 const dropped = async () => (await router.metrics.kvCachesDropped.get()).values[0].value;
 const route = (response: Response) => response.headers.get('x-router-route');
-
 
 beforeEach(async () => {
   pair = await MooncakePair.start();
@@ -33,6 +32,23 @@ afterEach(async () => {
 });
 
 describe('a request', () => {
+  test('has a slot of the prefill engine while its bootstrap server is asked', async () => {
+    const held: ServerResponse[] = [];
+    let open = () => {};
+    pair.gate = new Promise<void>((resolve) => (open = resolve));
+    pair.bootstrapFault = (response) => void held.push(response);
+    await start({}, { maxInFlight: 2 });
+    const asked = Array.from({ length: 6 }, async (_, i) => ask(router.url, prompt(`p${i}`)));
+    await until(async () => (await router.metrics.inFlight.get()).values.some(({ labels, value }) => labels.target === 'decode' && value === 6)
+      || pair.localPrefills === 4, 'all have come');
+    pair.bootstrapFault = undefined;
+    held.forEach((response) => response.end(JSON.stringify({ 0: { engine_id: 'engine-p' } })));
+    await until(() => pair.prefill.active >= 2, 'it reads');
+    open();
+    expect((await Promise.all(asked)).map(({ status }) => status)).toEqual(Array(6).fill(200));
+    expect([pair.prefill.mostActive, await outcomes()]).toEqual([2, { handed_off: 2, pair_full: 4 }]);
+  });
+
   test.each([true, false])('is given to both engines at once, which know it by one id, stream %p', async (stream) => {
     await start();
     const limits = { max_completion_tokens: 50, stop: ['x'], stop_token_ids: [7], min_tokens: 3 };

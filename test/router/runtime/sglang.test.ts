@@ -85,6 +85,25 @@ describe('a request', () => {
     expect(pair.decode.requests).toHaveLength(0);
   });
 
+  test('waits for a slot of a prefill engine too, of which each wakes one of those that wait', async () => {
+    const opens: (() => void)[] = [];
+    const close = () => {
+      pair.gate = new Promise<void>((resolve) => opens.push(resolve));
+    };
+    close();
+    mockRecords.prefill = pair.prefills.map(({ port }) => ({ name: '127.0.0.1', port, priority: 1, weight: 1 }));
+    const [decode, prefill] = targets();
+    router = await routerFor([{ ...decode, maxInFlight: 64 }, { ...prefill, maxInFlight: 1 }]);
+    const asked = Array.from({ length: 8 }, async (_, i) => ask(router.url, prompt(`p${i}`)));
+    await until(() => router.metrics.queueRequests.get().then(({ values: [{ value }] }) => value === 6), 'all others wait');
+    close();
+    opens[0]();
+    await until(() => pair.reads.length >= 4, 'two more are read');
+    opens[1]();
+    expect((await Promise.all(asked)).map(({ status: code }) => code)).toEqual(Array(8).fill(200));
+    expect(pair.prefills.map(({ mostActive }) => mostActive)).toEqual([1, 1]);
+  });
+
   test('for several answers is for engines that can give them', async () => {
     await start();
     for (const [field, path, body] of [

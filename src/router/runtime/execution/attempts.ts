@@ -59,7 +59,10 @@ export class Attempts {
     this.metrics.inFlight.inc({ target: name });
     try {
       exchange.needsEngine();
-      exchange.cancellation.throwIfCancelled();
+      if (exchange.cancellation.reason !== undefined) {
+        choice.prefill?.release();
+        throw exchange.cancellation.reason;
+      }
       // the slot is taken before the prompt is read: a KV cache that had to wait for one could outlive its lease.
       prepared = await this.handoff.prepare(exchange, asked, choice, target, leg.headers);
       exchange.handoff = prepared.outcome;
@@ -201,7 +204,7 @@ export class Attempts {
       return this.answerAlone(exchange, asked, target, leg, failed.size > 0 ? 'fallback_prefill_failed' : 'fallback_decode_failed');
     }
     const headers = headersForEngines(exchange, asked.stream);
-    const next = await this.handoff.meet(exchange, asked, prompt, target, headers, failed);
+    const next = await this.handoff.meet(exchange, asked, prompt, target, headers, undefined, failed);
     return answeredAgain(leg, await this.answerIn(exchange, asked, { ...leg, headers, goElsewhere: undefined }, next!));
   }
 

@@ -10,6 +10,7 @@ import { Body } from '../body';
 import { Choice } from '../paths/path-chooser';
 import { Endpoint } from '../targets/endpoint';
 import { FailedRequests } from '../targets/failed-requests';
+import { PrefillSlot } from '../targets/prefill-slot';
 import { Target } from '../targets/target';
 import { RouterMetrics } from '../telemetry/metrics';
 import { engineFailed } from '../wire/api-error';
@@ -56,7 +57,7 @@ export class Handoff {
   }
 
   /**
-   * Lets a prefill engine read the prompt where that was chosen. Rejects only if the exchange is over.
+   * Lets a prefill engine read the prompt where that was chosen, and gives its slot back. Rejects only if the exchange is over.
    *
    * @param exchange for whom.
    * @param asked what was asked.
@@ -65,21 +66,22 @@ export class Handoff {
    * @param headers the headers of both legs.
    */
   public async prepare(
-    exchange: Exchange, asked: EngineRequest, { decision, prompt }: Choice, target: Target, headers: { readonly [name: string]: string },
+    exchange: Exchange, asked: EngineRequest, { decision, prompt, prefill: first }: Choice, target: Target,
+    headers: { readonly [name: string]: string },
   ): Promise<Prepared> {
     const { prefill } = target.config;
     const body = bodyForEngine(asked, target.config);
     if (prefill === undefined) {
       return { body };
     }
-    if (decision.path !== 'disaggregated') {
+    if (first === undefined) {
       return { body, outcome: decision.reason };
     }
     if (kvHandoffOf(target.config.kvConnector)?.isAtOnce) {
-      const meeting = await this.meet(exchange, asked, prompt, target, headers);
+      const meeting = await this.meet(exchange, asked, prompt, target, headers, first);
       return meeting === undefined ? { body, outcome: 'fallback_prefill_failed' } : { body, outcome: 'handed_off', meeting };
     }
-    const read = await this.leg.run(exchange, asked, prompt, this.targets.get(prefill)!, headers);
+    const read = await this.leg.run(exchange, asked, prompt, this.targets.get(prefill)!, headers, first);
     switch (read.kind) {
       case 'refused':
         return { body, outcome: 'rejected', prefill: read.endpoint, refusal: read.answer };
@@ -116,13 +118,14 @@ export class Handoff {
    * @param prompt the prompt.
    * @param target the engines that will answer.
    * @param headers the headers of both legs.
+   * @param first a slot of the one that is asked first, which is given back; of any with room if undefined.
    * @param tried prefill engines that have failed to.
    */
   public async meet(
     exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, headers: { readonly [name: string]: string },
-    tried: ReadonlySet<Endpoint> = new Set(),
+    first: PrefillSlot | undefined, tried: ReadonlySet<Endpoint> = new Set(),
   ): Promise<Meeting | undefined> {
-    const meeting = await this.leg.meet(exchange, asked, prompt, this.targets.get(target.config.prefill!)!, target, headers, tried);
+    const meeting = await this.leg.meet(exchange, asked, prompt, this.targets.get(target.config.prefill!)!, target, headers, first, tried);
     if (meeting === undefined && !target.readsPrompts) {
       throw engineFailed('no engine is left to read the prompt');
     }

@@ -12,6 +12,7 @@ import { Body } from '../body';
 import { Patience } from '../patience';
 import { Endpoint } from '../targets/endpoint';
 import { FailedRequests } from '../targets/failed-requests';
+import { PrefillSlot } from '../targets/prefill-slot';
 import { Target } from '../targets/target';
 import { RouterMetrics } from '../telemetry/metrics';
 import { ConnectError } from '../upstream/connection';
@@ -87,29 +88,29 @@ export class PrefillLeg {
    * @param prompt the prompt.
    * @param target the prefill engines.
    * @param headers the headers of both legs.
+   * @param first a slot of the one that is asked first, which is given back.
    */
   public async run(
-    exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, headers: { readonly [name: string]: string },
+    exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, headers: { readonly [name: string]: string }, first: PrefillSlot,
   ): Promise<PrefillResult> {
     const body = bodyForEngine(asked, target.config, Object.assign({}, ONE_TOKEN, kvMember(ASK_FOR_KV_CACHE)));
     const tried = new Set<Endpoint>();
-    const next = () => {
-      const endpoint = this.next(exchange, asked, prompt, target, tried);
-      return endpoint !== undefined && endpoint.freeSlots > 0 ? endpoint : undefined;
-    };
-    let endpoint = next();
-    while (endpoint !== undefined) {
-      tried.add(endpoint);
+    for (let slot = first; ;) {
+      tried.add(slot.endpoint);
       const reading = { headers, body, prompt, cancellation: exchange.cancellation, isRepeatable: true };
-      const result = await this.attempt(exchange, asked, target, endpoint, reading);
+      const result = await this.attempt(exchange, asked, target, slot, reading);
       if (result !== undefined) {
         return result;
       }
-      endpoint = next();
-      if (endpoint !== undefined && !this.retries.withdraw(performance.now())) {
+      const endpoint = this.next(exchange, asked, prompt, target, tried);
+      if (endpoint === undefined || endpoint.freeSlots === 0) {
+        break;
+      }
+      if (!this.retries.withdraw(performance.now())) {
         this.metrics.throttled.inc({ reason: 'retry_budget' });
         break;
       }
+      slot = new PrefillSlot(target, endpoint, prompt);
     }
     return { kind: 'failed', outcome: 'fallback_prefill_failed' };
   }
@@ -124,21 +125,26 @@ export class PrefillLeg {
    * @param target the prefill engines.
    * @param answering the engines that will answer.
    * @param headers the headers of both legs.
+   * @param first a slot of the one that is asked first, which is given back; of any with room if undefined.
    * @param failed engines that have failed to.
    */
   public async meet(
     exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, answering: Target, headers: { readonly [name: string]: string },
-    failed: ReadonlySet<Endpoint>,
+    first: PrefillSlot | undefined, failed: ReadonlySet<Endpoint>,
   ): Promise<Meeting | undefined> {
     const tried = new Set(failed);
-    const next = () => this.next(exchange, asked, prompt, target, tried);
-    for (let endpoint = next(); endpoint !== undefined && endpoint.freeSlots > 0; endpoint = next()) {
-      tried.add(endpoint);
-      const rendezvous = await this.rendezvous(exchange, asked, target, endpoint);
-      exchange.cancellation.throwIfCancelled();
-      if (rendezvous !== undefined) {
-        return this.begin(exchange, asked, prompt, target, answering, endpoint, rendezvous, headers);
+    const next = () => {
+      const endpoint = this.next(exchange, asked, prompt, target, tried);
+      return endpoint !== undefined && endpoint.freeSlots > 0 ? new PrefillSlot(target, endpoint, prompt) : undefined;
+    };
+    for (let slot = first ?? next(); slot !== undefined; slot = next()) {
+      tried.add(slot.endpoint);
+      const rendezvous = await this.rendezvous(exchange, asked, target, slot.endpoint);
+      if (rendezvous !== undefined && exchange.cancellation.reason === undefined) {
+        return this.begin(exchange, asked, prompt, target, answering, slot, rendezvous, headers);
       }
+      slot.release();
+      exchange.cancellation.throwIfCancelled();
     }
     return undefined;
   }
@@ -169,12 +175,13 @@ export class PrefillLeg {
   }
 
   private begin(
-    exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, answering: Target, endpoint: Endpoint,
+    exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, answering: Target, slot: PrefillSlot,
     { reader, readerHeaders, writer }: Rendezvous, headers: { readonly [name: string]: string },
   ): Meeting {
+    const { endpoint } = slot;
     const [failed, left] = [exchange.cancellation.part(), exchange.cancellation.part()];
     const keeps = kvHandoffOf(target.config.kvConnector)!.keepsKvCache;
-    const read = this.attempt(exchange, asked, target, endpoint, {
+    const read = this.attempt(exchange, asked, target, slot, {
       headers: Object.assign({}, headers, readerHeaders),
       body: bodyForEngine(asked, target.config, reader),
       prompt,
@@ -204,14 +211,12 @@ export class PrefillLeg {
     return meeting;
   }
 
-  /** Lets one endpoint read the prompt, and takes its slot for that. Resolves to undefined if no connection could be made, or it has too much to do; rejects if it is cancelled, or by the router's own fault. */
+  /** Lets one endpoint read the prompt, and gives its slot back. Resolves to undefined if no connection could be made, or it has too much to do; rejects if it is cancelled, or by the router's own fault. */
   private async attempt(
-    exchange: Exchange, asked: EngineRequest, target: Target, endpoint: Endpoint, { headers, body, prompt, cancellation, isRepeatable }: Reading,
+    exchange: Exchange, asked: EngineRequest, target: Target, slot: PrefillSlot, { headers, body, prompt, cancellation, isRepeatable }: Reading,
   ): Promise<PrefillResult | undefined> {
     const labels = { target: target.config.name };
-    const knownBlocks = endpoint.prompts.blocksOf(prompt);
-    const wasRead = endpoint.reads(prompt.tokens - endpoint.prompts.cachedTokens(prompt));
-    target.take(endpoint, prompt);
+    const { endpoint, knownBlocks } = slot;
     this.metrics.inFlight.inc(labels);
     const attempt = cancellation.part();
     const patience = new Patience(this.limits.prefillTimeoutSeconds * 1000, () => attempt.cancel(new Error('the prompt was not read in time')));
@@ -258,8 +263,7 @@ export class PrefillLeg {
     } finally {
       span?.end(status);
       patience.end();
-      wasRead();
-      endpoint.release();
+      slot.release();
       this.metrics.inFlight.dec(labels);
     }
   }

@@ -11,6 +11,7 @@ import {
 import { fieldNotHandedOn, isEligible } from '../targets/eligibility';
 import { Endpoint } from '../targets/endpoint';
 import { FailedRequests } from '../targets/failed-requests';
+import { PrefillSlot } from '../targets/prefill-slot';
 import { Target } from '../targets/target';
 import { ApiError, invalid } from '../wire/api-error';
 import { countsNoTokens, TOKENIZE } from '../wire/bedrock/count-tokens';
@@ -48,6 +49,8 @@ export interface Choice {
   readonly prompt: Prompt;
   /** Who answers, a slot of whom is taken; undefined for a refusal. */
   readonly by?: { readonly target: Target; readonly endpoint: Endpoint };
+  /** Of the engine that is to read the prompt for it; undefined if that is the one that answers. */
+  readonly prefill?: PrefillSlot;
   /** Blocks of the prompt that it was given before, and tokens that it would have to read, about; undefined for a refusal. */
   readonly knownBlocks?: number;
   readonly unreadTokens?: number;
@@ -59,6 +62,8 @@ export interface Choice {
 interface Candidate {
   readonly target: Target;
   readonly endpoint: Endpoint;
+  /** What reads the prompt for it. */
+  readonly prefill?: Endpoint;
   readonly state: PathState;
 }
 
@@ -142,7 +147,7 @@ export class PathChooser {
   }
 
   /**
-   * Chooses a path, and takes a slot of the engine that answers. Engines whose last requests failed are left to themselves while there are others, of whichever
+   * Chooses a path, and takes a slot of the engine that answers, and of the one that is to read the prompt for it. Engines whose last requests failed are left to themselves while there are others, of whichever
    * target, and so are those that failed this very request.
    *
    * @param routed the request.
@@ -159,7 +164,7 @@ export class PathChooser {
     if (decision.path === 'refuse') {
       return { decision, prompt };
     }
-    const { target, endpoint, state: { queuedPromptTokens, sequences, cachedPromptTokens } } = candidates[decision.path]!;
+    const { target, endpoint, prefill, state: { queuedPromptTokens, sequences, cachedPromptTokens } } = candidates[decision.path]!;
     const of = this.policy[decision.path];
     const knownBlocks = endpoint.prompts.blocksOf(prompt);
     const unreadTokens = promptTokens - endpoint.prompts.cachedTokens(prompt);
@@ -168,6 +173,7 @@ export class PathChooser {
       decision,
       prompt,
       by: { target, endpoint },
+      prefill: prefill && new PrefillSlot(this.named.get(target.config.prefill!)!, prefill, prompt),
       knownBlocks,
       unreadTokens,
       expected: of && {
@@ -264,9 +270,9 @@ export class PathChooser {
           sequences: decode.sequences,
         };
         if (state.freeSlots > 0) {
-          return { target, endpoint: decode, state };
+          return { target, endpoint: decode, prefill, state };
         }
-        full ??= { target, endpoint: decode, state };
+        full ??= { target, endpoint: decode, prefill, state };
       }
     }
     return full;
