@@ -34,10 +34,9 @@ export class KvParams {
     let params: unknown;
     let text: string;
     try {
-      JSON.parse(answer.toString('utf8'));
+      ({ [MEMBER]: params } = JSON.parse(answer.toString('utf8')));
       const { valueStart, end } = membersOf(answer).filter(({ name }) => name === MEMBER).at(-1)!;
       text = answer.toString('utf8', valueStart, end).trim();
-      params = JSON.parse(text);
     } catch {
       return undefined;
     }

@@ -11,7 +11,8 @@ export function shownAnswer(json: Buffer, { handoff, cachedTokens }: Exchange): 
 
 /** To the engine that answers, all that was handed to it comes from a cache. */
 function withCachedTokens(json: Buffer, cachedTokens: number | undefined): Buffer {
-  const usage = json.includes('"usage"') ? usageIn(json) : undefined;
+  const mayTell = json.includes('"usage"') && (cachedTokens !== undefined || json.includes('"prompt_tokens_details"'));
+  const usage = mayTell ? usageIn(json) : undefined;
   const { prompt_tokens_details: told } = usage ?? {};
   if (usage === undefined || (!isObject(told) && cachedTokens === undefined)) {
     return json;

@@ -12,6 +12,8 @@ export class CallerStalled extends Error {}
 
 const NOTHING = Buffer.alloc(0);
 const LAST_CHUNK = '0\r\n\r\n';
+/** What Node writes together with the head before it where it is a string: one write costs less than one of two pieces. */
+const SMALL_BODY_BYTES = 16 * 1024;
 
 /**
  * The answer to a caller, over HTTP/1.1 or HTTP/2: never held in memory beyond a socket's buffer, never ended well after a failure.
@@ -25,6 +27,8 @@ export class Answer {
   private readonly headers: { [name: string]: string } = {};
   /** Whether what is written has to be put into chunks of HTTP/1.1. Node would write three pieces for each. */
   private isChunked = false;
+  /** Whether the head was written: over HTTP/1.1 what follows goes to the socket itself, as Node would do much with each piece that has no use here. */
+  private isHeadWritten = false;
   private awaitsWord: boolean;
 
   /**
@@ -119,8 +123,10 @@ export class Answer {
   public async write(bytes: Buffer): Promise<void> {
     await endOfTurn();
     this.throwIfGone();
-    if (!this.out.write(this.isChunked ? chunkOf(bytes) : bytes)) {
-      await this.patiently((resolve) => this.out.once('drain', resolve), (resolve) => this.out.off('drain', resolve));
+    const to = this.isHeadWritten && this.out instanceof ServerResponse ? this.out.socket! : this.out;
+    this.isHeadWritten = true;
+    if (!to.write(this.isChunked ? chunkOf(bytes) : bytes)) {
+      await this.patiently((resolve) => to.once('drain', resolve), (resolve) => to.off('drain', resolve));
     }
   }
 
@@ -132,7 +138,12 @@ export class Answer {
     }
     await endOfTurn();
     this.throwIfGone();
-    this.out.end(this.isChunked ? chunkOf(bytes, LAST_CHUNK) : bytes);
+    const last = this.isChunked ? chunkOf(bytes, LAST_CHUNK) : bytes;
+    if (this.out instanceof ServerResponse && !this.isHeadWritten && last.length <= SMALL_BODY_BYTES) {
+      this.out.end(last.toString('latin1'), 'latin1');
+    } else {
+      this.out.end(last);
+    }
     if (this.out.writableLength > 0 || !(this.out instanceof ServerResponse)) {
       await this.patiently((resolve) => this.out.once('finish', resolve), (resolve) => this.out.off('finish', resolve));
     }

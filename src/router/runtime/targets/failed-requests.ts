@@ -33,6 +33,9 @@ export class FailedRequests {
   /** The engines that failed a part of a request, which comes again. */
   public enginesOf(caller: string, asked: EngineRequest, part: Part): ReadonlySet<Endpoint> {
     this.forgetOld();
+    if (this.requests.size === 0) {
+      return NONE;
+    }
     const kind = kindOf(caller, asked, part);
     // a digest costs more than all else, and most of the time nothing like it has failed.
     return this.kinds.has(kind) ? this.requests.get(keyOf(kind, asked))?.endpoints ?? NONE : NONE;

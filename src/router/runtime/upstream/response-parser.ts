@@ -73,8 +73,9 @@ export class ResponseParser {
     let at = 0;
     while (this.part === 'head' && at < bytes.length && !this.isWhole) {
       const before = this.text.length;
+      const found = bytes.indexOf(END_OF_HEAD, at, 'latin1');
       // its end may be in what came before.
-      this.text += bytes.toString('latin1', at, Math.min(bytes.length, at + MAX_HEAD_BYTES + END_OF_HEAD.length));
+      this.text += bytes.toString('latin1', at, Math.min(found === -1 ? bytes.length : found + END_OF_HEAD.length, at + MAX_HEAD_BYTES + END_OF_HEAD.length));
       const end = this.text.indexOf(END_OF_HEAD, Math.max(0, before - END_OF_HEAD.length));
       if (end > MAX_HEAD_BYTES || (end === -1 && this.text.length > MAX_HEAD_BYTES)) {
         throw new MalformedResponse('the head is too long');

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { Fields, isNothing, isObject } from './fields';
+import { BACKSLASH, QUOTE } from './json-bytes';
 import { HEX_DIGITS } from '../hex-digits';
 
 const DATA = 'data: ';
@@ -11,8 +12,6 @@ const NOT_PLAIN = /["\\\u0000-\u001f\ufffd]/;
 const NOT_TO_LEARN_FROM = /kv_transfer_params|\ufffd|\r/;
 /** Events in a row from which nothing can be learnt after which no more is tried: each costs more than what is to be spared. */
 const MOST_LESSONS = 16;
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
 const SPACE = 0x20;
 /** What may follow a backslash, and, the four digits of a character aside, is all of an escape. */
 const ESCAPED = Uint8Array.from({ length: 256 }, (_, byte) => ('"\\/bfnrt'.includes(String.fromCharCode(byte)) ? 1 : 0));

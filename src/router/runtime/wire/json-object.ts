@@ -1,8 +1,5 @@
 import { CLOSE_LIST, CLOSE_OBJECT, COLON, COMMA, endOfString, OPEN_LIST, OPEN_OBJECT, QUOTE } from './json-bytes';
 
-const OPENING = new Set([OPEN_LIST, OPEN_OBJECT]);
-const CLOSING = new Set([CLOSE_LIST, CLOSE_OBJECT]);
-
 /** Where a member of a JSON object is within the object's text. */
 export interface JsonMember {
   readonly name: string;
@@ -37,12 +34,12 @@ export function membersOf(object: Buffer): JsonMember[] {
       at = end - 1;
     } else if (depth === 1 && byte === COLON) {
       valueStart = at + 1;
-    } else if (OPENING.has(byte)) {
+    } else if (byte === OPEN_OBJECT || byte === OPEN_LIST) {
       depth++;
-    } else if (name !== undefined && depth === 1 && (byte === COMMA || CLOSING.has(byte))) {
+    } else if (name !== undefined && depth === 1 && (byte === COMMA || byte === CLOSE_OBJECT)) {
       members.push({ name: JSON.parse(object.toString('utf8', name.start, name.end)), start: name.start, valueStart, end: at });
       name = undefined;
-    } else if (CLOSING.has(byte)) {
+    } else if (byte === CLOSE_OBJECT || byte === CLOSE_LIST) {
       depth--;
     }
   }
