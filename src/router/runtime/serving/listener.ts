@@ -68,7 +68,8 @@ export class Listener {
   constructor({ maxHeaderBytes, keepAliveSeconds, tls }: ListenerOptions, serve: Serve<HttpRequest, HttpResponse>) {
     this.keepAliveMillis = keepAliveSeconds * 1000;
     const turn = inTurn(serve);
-    const bounds = { maxHeaderSize: maxHeaderBytes, keepAliveTimeout: this.keepAliveMillis, noDelay: true };
+    // whether there is a host is looked at with the rest of the head, in turn.
+    const bounds = { maxHeaderSize: maxHeaderBytes, keepAliveTimeout: this.keepAliveMillis, noDelay: true, requireHostHeader: false };
     this.http1 = createServer(bounds, (request, response) => turn(request, response, false));
     this.http1.on('checkContinue', (request, response) => turn(request, response, true));
     // Node ends a connection as soon as its caller ends its own side, whatever is yet to be written; its types do not know that it can be told not to.
@@ -162,7 +163,7 @@ function inTurn(serve: Serve<IncomingMessage, ServerResponse>): Serve<IncomingMe
       turn.isBusy = true;
       response.once('close', () => {
         turn.isBusy = false;
-        if (!socket.destroyed) {
+        if (socket.writable) {
           turn.waiting.shift()?.();
         }
       });

@@ -9,6 +9,7 @@ import { Certificate, HttpRequest, HttpResponse, Listener } from './listener';
 import { OpenExchanges } from './open-exchanges';
 import { modelAt, MODELS_PATH, Operation, operationAt, pathNear, patternOf, wireAt } from './operations';
 import { bodyOf, endUnread } from './request-body';
+import { checkHead } from './request-head';
 import { Problem, Problems } from '../../../problems';
 import { Service } from '../service';
 import { Via } from './via';
@@ -163,6 +164,7 @@ export class RouterServer {
     }
     exchange.answer.onceCallerLeft(() => exchange.callerLeft());
     try {
+      checkHead(exchange);
       const methods = route?.method === 'GET' ? ['GET', 'HEAD'] : [route?.method];
       if (route !== undefined && !methods.includes(request.method)) {
         throw new ApiError(405, 'invalid_request_error', 'method_not_allowed', `use ${route.method}`, { allow: methods.join(', ') });

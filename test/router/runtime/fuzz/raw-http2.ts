@@ -1,16 +1,16 @@
 import { Random } from './random';
 import { validRequest } from './requests';
 
-const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
-const DATA = 0;
-const HEADERS = 1;
-const RST_STREAM = 3;
-const SETTINGS = 4;
+export const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+export const DATA = 0;
+export const HEADERS = 1;
+export const RST_STREAM = 3;
+export const SETTINGS = 4;
 const PING = 6;
 const WINDOW_UPDATE = 8;
 const CONTINUATION = 9;
-const END_STREAM = 1;
-const END_HEADERS = 4;
+export const END_STREAM = 1;
+export const END_HEADERS = 4;
 
 /** What a connection of HTTP/2 is sent. */
 export interface RawHttp2 {
@@ -57,7 +57,7 @@ function uint32(value: number): Buffer {
   return bytes;
 }
 
-function frame(type: number, flags: number, stream: number, payload: Buffer, length = payload.length): Buffer {
+export function frame(type: number, flags: number, stream: number, payload: Buffer, length = payload.length): Buffer {
   const front = Buffer.alloc(9);
   front.writeUIntBE(length, 0, 3);
   front.writeUInt8(type, 3);
@@ -91,7 +91,8 @@ function head(random: Random): Buffer {
   return Buffer.concat(fields.map(([name, value]) => literal(name, value)));
 }
 
-function literal(name: string, value: string): Buffer {
+/** A field of a header block, as a literal that is not indexed. */
+export function literal(name: string, value: string): Buffer {
   return Buffer.concat([Buffer.from([0]), lengthOf(name), Buffer.from(name, 'latin1'), lengthOf(value), Buffer.from(value, 'latin1')]);
 }
 
