@@ -83,6 +83,7 @@ const project = new awscdk.AwsCdkConstructLibrary({
     '@langchain/core@1.4.0',
     // only its copy of the SARIF schema, which it alone of the registry has.
     '@microsoft/jest-sarif@1.0.0-beta.0',
+    '@opentelemetry/semantic-conventions@~1.45.0',
     '@smithy/eventstream-codec@^4.5.2',
     '@smithy/node-http-handler@^4.14.2',
     'ai@6.0.326',
@@ -176,7 +177,7 @@ for (const folder of ['examples', 'benchmark']) {
 project.testTask.exec('tsc --noEmit -p test/tsconfig.json');
 
 const LONG_TESTS: Record<string, string> = {
-  conformance: 'other checkers over the same templates, such as cfn-lint, and clients in Python of the router',
+  conformance: 'other checkers over the same templates, such as cfn-lint, and clients and receivers in Python of the router',
   deploy: 'the examples, created in AWS emulators',
   engines: 'the router and its clients over real vLLM engines',
 };

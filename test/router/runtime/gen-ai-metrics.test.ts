@@ -1,4 +1,5 @@
-import { Collector, Point } from './collector';
+import * as conventions from '@opentelemetry/semantic-conventions/incubating';
+import { attributesOf, Collector, Point } from './collector';
 import { ask, chat, configOf, delta, drained, KEY, MockEngine, MODEL, streaming, until, whole, wholly } from './harness';
 import { bundle, RouterProcess } from './router-process';
 
@@ -106,6 +107,25 @@ test('operations, APIs, names of the model, who answers and errors are told apar
   expect(points(DURATION, { 'gen_ai.operation.name': 'count_tokens', 'gen_ai.provider.name': 'aws.bedrock' }).map(({ count }) => count)).toEqual([1]);
   // of an answer that broke off, and of one that has no tokens, there is nothing to say.
   expect([...points(TTFT), ...points(TPOT), ...points(TOKENS, { 'gen_ai.operation.name': 'count_tokens' })]).toEqual([]);
+});
+
+test('every name of a metric and of an attribute is one of the conventions, but the router\'s own', async () => {
+  engine.behaviour = streaming([delta({ content: 'a' }), delta({}, 'stop'), {
+    object: 'chat.completion.chunk', choices: [], usage: { ...USAGE, prompt_tokens_details: { cached_tokens: 512 } },
+  }]);
+  const url = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url });
+  const settings = {
+    max_tokens: 9, temperature: 0.5, top_p: 0.5, top_k: 9, frequency_penalty: 0.5, presence_penalty: 0.5, seed: 7, n: 2, response_format: { type: 'json_object' },
+  };
+  expect((await drained(await ask(url, chat({ stream: true, ...settings })))).broken).toBe(false);
+  expect((await ask(url, '{}')).status).toBe(400);
+  await ended();
+  const ofPoints = [...collector.metrics.keys()].flatMap((name) => points(name)).map(({ attributes }) => attributes);
+  const attributes = [...collector.spans.map(attributesOf), ...ofPoints].flatMap((of) => Object.keys(of));
+  const names = new Set([...collector.metrics.keys(), ...attributes].filter((name) => !name.startsWith('router.')));
+  expect(names.size).toBeGreaterThan(25);
+  const known: unknown[] = Object.values(conventions);
+  expect([...names].filter((name) => !known.includes(name))).toEqual([]);
 });
 
 test('nothing that callers make up becomes an attribute', async () => {
