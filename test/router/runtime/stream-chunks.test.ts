@@ -1,4 +1,4 @@
-import { ask, chat, chunkOf, delta, DONE, MockEngine, MODEL, routerFor, sse, TestRouter } from './harness';
+import { ask, chat, chunkOf, delta, DONE, MockEngine, MODEL, routerFor, sse, TestRouter, until } from './harness';
 import { Exchange } from '../../../src/router/runtime/exchange';
 import { FrameSplitter } from '../../../src/router/runtime/relay/event-frames';
 import { OpenAiEngineStream } from '../../../src/router/runtime/relay/openai-stream';
@@ -121,4 +121,22 @@ test('a stream is taken whose media type is written in capitals, and whose reaso
   expect(text.endsWith('data: [DONE]\n\n')).toBe(true);
   await router.drain();
   expect(router.lines.find(({ code }) => code !== undefined)).toMatchObject({ code: '200' });
+});
+
+test.each(['\r', '\r\n'])('a stream whose lines end with %j is read to its end, in every form, however it is cut', async (end) => {
+  const said = (sse(chunkOf('hel')) + sse(chunkOf('lo')) + sse(delta({}, 'stop')) + sse('[DONE]')).replace(/\n/g, end);
+  engine.behaviour = async (response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    for (const piece of said.split(/(?<=\r)/)) {
+      response.write(piece);
+      await new Promise(setImmediate);
+    }
+    response.end();
+  };
+  expect(await (await ask(router.url, chat({ stream: true }))).text()).toBe(said);
+  const converse = await ask(router.url, { messages: [{ role: 'user', content: [{ text: 'hi' }] }] }, {}, `/model/${MODEL}/converse-stream`);
+  const events = new FrameSplitter().push(Buffer.from(await converse.arrayBuffer()));
+  expect(events.map(({ eventType, payload }) => JSON.parse(payload.toString()).delta?.text ?? eventType))
+    .toEqual(['messageStart', 'hel', 'lo', 'contentBlockStop', 'messageStop', 'metadata']);
+  await until(() => router.lines.filter(({ code }) => code === '200').length === 2, 'both are told to have gone well');
 });

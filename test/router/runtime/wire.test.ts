@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { SseEventTooLong, SseSplitter } from '../../../src/router/runtime/wire/sse';
 import { readStreamEvent } from '../../../src/router/runtime/wire/stream-event';
 
-const lineEnd = fc.constantFrom('\n', '\r\n');
+const lineEnd = fc.constantFrom('\n', '\r\n', '\r');
 const line = fc.tuple(fc.constantFrom('data: ', 'data:', ': ', 'event: ', 'id: '), fc.string({ unit: 'grapheme', maxLength: 20 }).map((text) => text.replace(/[\r\n]/g, '')));
 const event = fc.tuple(fc.array(line, { minLength: 1, maxLength: 4 }), lineEnd);
 
@@ -24,6 +24,16 @@ describe('SSE', () => {
         return data.length === 0 ? undefined : data.join('\n');
       }));
     }));
+  });
+
+  test.each(['\n', '\r\n', '\r'])('an event is there with its last byte where lines end with %j, however it was cut', (end) => {
+    const text = `data: a${end}data: b${end}${end}`;
+    for (let cut = 1; cut < text.length; cut++) {
+      const splitter = new SseSplitter(100);
+      expect(splitter.push(Buffer.from(text.slice(0, cut)))).toEqual([]);
+      expect(splitter.push(Buffer.from(text.slice(cut)))).toEqual([{ bytes: Buffer.from(text), data: 'a\nb' }]);
+      expect(splitter.isBetweenEvents).toBe(true);
+    }
   });
 
   test('an event may be as long as allowed and no longer', () => {

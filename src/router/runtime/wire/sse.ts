@@ -25,8 +25,10 @@ export class SseSplitter {
   private pending: Buffer = Buffer.alloc(0);
   /** Where the line that is being read starts, within `pending`. */
   private lineStart = 0;
-  /** Up to where `pending` holds no line feed that was not seen. */
+  /** Up to where `pending` holds no end of a line that was not seen. */
   private scanned = 0;
+  /** Whether lines may end otherwise than by a line feed alone, as hardly any engine has them. */
+  private hasCr = false;
 
   /**
    * @param maxEventBytes longest event, in bytes.
@@ -47,26 +49,43 @@ export class SseSplitter {
    */
   public push(chunk: Buffer): SseEvent[] {
     this.pending = this.pending.length === 0 ? chunk : Buffer.concat([this.pending, chunk]);
+    this.hasCr ||= chunk.includes(CR);
     const events: SseEvent[] = [];
     let eventStart = 0;
-    let at: number;
-    while ((at = this.pending.indexOf(LF, this.scanned)) !== -1) {
-      const end = at > this.lineStart && this.pending[at - 1] === CR ? at - 1 : at;
+    let end: number;
+    while ((end = this.lineEnd()) !== -1) {
+      const next = end + (this.pending[end] === CR && this.pending[end + 1] === LF ? 2 : 1);
       if (end === this.lineStart) {
-        const bytes = this.pending.subarray(eventStart, at + 1);
-        // without the blank line and the line feed before it.
+        const bytes = this.pending.subarray(eventStart, next);
+        // without the blank line and the end of the line before it.
         events.push({ bytes, data: dataOf(bytes.toString('utf8', 0, end - eventStart - 1)) });
-        eventStart = at + 1;
+        eventStart = next;
       }
-      this.lineStart = this.scanned = at + 1;
+      this.lineStart = this.scanned = next;
     }
     this.pending = this.pending.subarray(eventStart);
     this.lineStart -= eventStart;
-    this.scanned = this.pending.length;
+    this.scanned = this.pending.length - (this.hasCr && this.pending.at(-1) === CR ? 1 : 0);
     if (this.pending.length > this.maxEventBytes) {
       throw new SseEventTooLong(`an event is longer than ${this.maxEventBytes} bytes`);
     }
     return events;
+  }
+
+  /** Where the line ends that is being read; -1 if that has not come. A carriage return that is the last byte may have a line feed yet. */
+  private lineEnd(): number {
+    const { pending, scanned, lineStart } = this;
+    const lf = pending.indexOf(LF, scanned);
+    if (!this.hasCr) {
+      return lf;
+    }
+    const cr = pending.subarray(scanned, lf === -1 ? pending.length : lf).indexOf(CR);
+    if (cr === -1) {
+      return lf;
+    }
+    const at = scanned + cr;
+    // an event is not kept waiting by it if the line before ended with a carriage return alone.
+    return at < pending.length - 1 || (at === lineStart && pending[at - 1] === CR) ? at : -1;
   }
 }
 
@@ -80,8 +99,8 @@ function dataOf(event: string): string | undefined {
   if (event.startsWith('data: ') && !event.includes('\n') && !event.includes('\r')) {
     return event.slice('data: '.length);
   }
-  const lines = event.replace(BYTE_ORDER_MARK, '').split('\n')
+  const lines = event.replace(BYTE_ORDER_MARK, '').split(/\r\n?|\n/)
     .filter((line) => line.startsWith('data:'))
-    .map((line) => line.replace(/^data: ?/, '').replace(/\r$/, ''));
+    .map((line) => line.replace(/^data: ?/, ''));
   return lines.length === 0 ? undefined : lines.join('\n');
 }
