@@ -31,6 +31,30 @@ const importZones = Object.entries(ROOMS).map(([room, allowed]) => ({
   except: [room, ...allowed, ...SHARED].map((path) => `./${path}`),
   message: `${room}/ may import only ${[...allowed, 'itself'].join(', ')}: see ROOMS in .projenrc.ts`,
 }));
+
+/** The rooms of the router's runtime, each with the rooms that it may import; what is not in it serves, and may import all. */
+const RUNTIME_ROOMS: Record<string, string[]> = {
+  wire: [],
+  upstream: [],
+  auth: ['wire'],
+  targets: ['wire', 'upstream'],
+  telemetry: ['targets', 'wire'],
+  paths: ['targets', 'wire'],
+  admission: ['paths', 'targets', 'telemetry', 'wire'],
+  handoff: ['admission', 'paths', 'targets', 'telemetry', 'upstream', 'wire'],
+  relay: ['targets', 'wire'],
+  execution: ['admission', 'handoff', 'paths', 'relay', 'targets', 'telemetry', 'upstream', 'wire'],
+};
+/** Files beside them that any of them may import, and one that those may that know of requests. */
+const RUNTIME_SHARED = ['body.ts', 'cancellation.ts', 'config.ts', 'hex-digits.ts', 'patience.ts'];
+const KNOW_EXCHANGES = ['telemetry', 'paths', 'admission', 'handoff', 'relay', 'execution'];
+
+importZones.push(...Object.entries(RUNTIME_ROOMS).map(([room, allowed]) => ({
+  target: `./src/router/runtime/${room}`,
+  from: './src/router/runtime',
+  except: [room, ...allowed, ...RUNTIME_SHARED, ...(KNOW_EXCHANGES.includes(room) ? ['exchange.ts'] : [])].map((path) => `./${path}`),
+  message: `${room}/ may import only ${[...allowed, 'itself'].join(', ')}: see RUNTIME_ROOMS in .projenrc.ts`,
+})));
 importZones.push({
   target: './src/estimator/simulation',
   from: './src/estimator/planner',

@@ -51,3 +51,9 @@ export class Cancellation {
     return part;
   }
 }
+
+/** The caller closed its connection. */
+export class CallerGone extends Error {}
+
+/** The caller took no byte of its answer for too long. */
+export class CallerStalled extends Error {}

@@ -1,10 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import Ajv, { ErrorObject } from 'ajv';
-import { TokenIssuer } from './auth/json-web-tokens';
-import { KeysSecret } from './auth/rotating-api-keys';
 import schema from './router-config.v1.schema.json';
-import { Certificate } from './serving/listener';
 import { isBaseUrl, isUrlOfPort } from '../../base-url';
 import { JsonSyntaxError, parseJson } from '../../json-text';
 import { connectorMend, kvHandoffOf } from '../../kv-connectors';
@@ -110,6 +107,24 @@ export interface ValkeyConfig {
   readonly timeoutSeconds: number;
 }
 
+/** Where keys are read anew while the router runs. */
+export interface KeysSecret {
+  /** ARN of the secret in Secrets Manager. */
+  readonly arn: string;
+  readonly refreshSeconds: number;
+}
+
+/** Who issues tokens, and for whom. */
+export interface TokenIssuer {
+  /** `iss` of the tokens. */
+  readonly issuer: string;
+  /** `aud` of the tokens; of those that have none, such as access tokens of Amazon Cognito, `client_id` or `azp`. */
+  readonly audience: string;
+  /** Where the issuer's public keys are. */
+  readonly jwksUrl?: string;
+  readonly clockSkewSeconds: number;
+}
+
 /** As what CloudWatch is told of requests, and how often. */
 export interface EmfConfig {
   readonly namespace: string;
@@ -169,6 +184,12 @@ function withBedrocksUrl(target: TargetConfig, env: Environment): TargetConfig {
   return protocol === 'bedrock' && url === undefined
     ? { ...target, url: env.AWS_ENDPOINT_URL_BEDROCK_RUNTIME ?? `https://bedrock-runtime.${region}.amazonaws.${region!.startsWith('eusc-') ? 'eu' : 'com'}` }
     : target;
+}
+
+/** What a server proves itself with, as PEM. */
+export interface Certificate {
+  readonly cert: string;
+  readonly key: string;
 }
 
 /** The certificate that a configuration names. */

@@ -1,20 +1,26 @@
 import { performance } from 'node:perf_hooks';
 import { ANONYMOUS } from './auth/authenticator';
-import { Cancellation } from './cancellation';
-import { HandoffOutcome } from './handoff/handoff';
-import { Answer, CallerGone, CallerStalled } from './serving/answer';
+import { CallerGone, CallerStalled, Cancellation } from './cancellation';
+import { Answer } from './serving/answer';
 import { HttpRequest } from './serving/listener';
 import type { RequestTrace } from './telemetry/tracing';
 import { ApiError, EngineError } from './wire/api-error';
-import { CallerWire } from './wire/caller-wire';
+import { AnsweredRequest, CallerWire } from './wire/caller-wire';
 import { EngineRequest } from './wire/engine-request';
 import { WholeAnswer } from './wire/whole-answer';
-import { Decision, ServiceTier } from '../../routing';
+import { Decision, Reason, ServiceTier } from '../../routing';
+
+/**
+ * How a request to engines that take KV caches went: `rejected` if a prefill engine refused it, `fallback_` where a hand-off was given up, otherwise the reason
+ * why none was chosen.
+ */
+export type HandoffOutcome =
+  'handed_off' | 'fallback_prefill_failed' | 'fallback_params_invalid' | 'fallback_lease' | 'fallback_decode_failed' | 'rejected' | Reason;
 
 /**
  * One request and its answer, from arrival to the last byte, with what the log and the metrics tell of it.
  */
-export class Exchange {
+export class Exchange implements AnsweredRequest {
   /** `x-request-id` of request and answer. */
   public readonly id: string;
   /** Which of the router's routes it took, as metrics name it. */

@@ -9,7 +9,7 @@ import { Cancellation } from '../../../src/router/runtime/cancellation';
 import { Discovery } from '../../../src/router/runtime/targets/discovery';
 import { Endpoint } from '../../../src/router/runtime/targets/endpoint';
 import { Engines } from '../../../src/router/runtime/targets/engines';
-import { readWhole } from '../../../src/router/runtime/wire/whole-answer';
+import { readWhole } from '../../../src/router/runtime/targets/read-whole';
 
 /** An engine that is well by its probes, and tells of each other request, but answers none. */
 const ENGINE = `

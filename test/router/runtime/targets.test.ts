@@ -5,10 +5,9 @@ import { TargetConfig } from '../../../src/router/runtime/config';
 import { SrvDiscovery } from '../../../src/router/runtime/targets/discovery';
 import { Endpoint } from '../../../src/router/runtime/targets/endpoint';
 import { Engines } from '../../../src/router/runtime/targets/engines';
-import { FailedRequest } from '../../../src/router/runtime/targets/failed-requests';
+import { readWhole } from '../../../src/router/runtime/targets/read-whole';
 import { Target } from '../../../src/router/runtime/targets/target';
 import { ConnectError } from '../../../src/router/runtime/upstream/connection';
-import { readWhole } from '../../../src/router/runtime/wire/whole-answer';
 import { Prompt } from '../../../src/routing';
 
 const engines: MockEngine[] = [];
@@ -253,7 +252,7 @@ describe('a target', () => {
   });
 
   describe('one of whose engines fails requests in a row', () => {
-    const failure = (caller: string, ...elsewhere: Endpoint[]): FailedRequest => ({ caller, kind: '', endpoints: new Set(elsewhere), untilMillis: Infinity });
+    const failure = (caller: string, ...elsewhere: Endpoint[]) => ({ caller, endpoints: new Set(elsewhere) });
     const fail = (endpoint: Endpoint, millis: number, failed = failure('caller')) => {
       failed.endpoints.add(endpoint);
       endpoint.failed(millis, failed, 'status 500');

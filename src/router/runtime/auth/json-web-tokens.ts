@@ -1,6 +1,7 @@
 import { createRemoteJWKSet, errors, JWTPayload, jwtVerify } from 'jose';
 import type { Logger } from 'pino';
 import { ANONYMOUS, Authenticator, bearerOf, Caller, unauthenticated } from './authenticator';
+import { TokenIssuer } from '../config';
 import { ApiError } from '../wire/api-error';
 
 /** Signatures that who can check them cannot make. */
@@ -14,17 +15,6 @@ const UNREACHABLE = new Set([errors.JWKSTimeout.code, errors.JWKSInvalid.code, e
 type Failure = Error & { readonly cause?: { readonly code?: string }; readonly code?: string };
 
 type Keys = ReturnType<typeof createRemoteJWKSet>;
-
-/** Who issues tokens, and for whom. */
-export interface TokenIssuer {
-  /** `iss` of the tokens. */
-  readonly issuer: string;
-  /** `aud` of the tokens; of those that have none, such as access tokens of Amazon Cognito, `client_id` or `azp`. */
-  readonly audience: string;
-  /** Where the issuer's public keys are. */
-  readonly jwksUrl?: string;
-  readonly clockSkewSeconds: number;
-}
 
 /**
  * Callers present a JSON Web Token of one issuer as `Authorization: Bearer <token>`. The issuer's public keys are cached; while they cannot be had,

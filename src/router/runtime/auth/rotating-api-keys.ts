@@ -2,16 +2,10 @@ import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-sec
 import type { Logger } from 'pino';
 import { ApiKeys } from './api-keys';
 import { Authenticator } from './authenticator';
+import { KeysSecret } from '../config';
 
 /** How long Secrets Manager may take to answer. */
 const TIMEOUT_MILLIS = 10_000;
-
-/** Where keys are read anew while the router runs. */
-export interface KeysSecret {
-  /** ARN of the secret in Secrets Manager. */
-  readonly arn: string;
-  readonly refreshSeconds: number;
-}
 
 /**
  * API keys that are read anew from Secrets Manager, with the credentials of the environment: those of the task's role in ECS. A variable of a task has the

@@ -11,11 +11,11 @@ import { Silence } from '../relay/silence';
 import { requestToBedrock } from '../targets/bedrock-request';
 import { Endpoint } from '../targets/endpoint';
 import { engineErrorOf, EngineResponse } from '../targets/engine-response';
+import { busySeconds } from '../targets/read-whole';
 import { Target } from '../targets/target';
 import { ConnectError } from '../upstream/connection';
 import { engineFailed, TOO_BUSY } from '../wire/api-error';
 import { asksForUsage, EngineRequest } from '../wire/engine-request';
-import { busySeconds } from '../wire/whole-answer';
 
 /** What one engine is asked. */
 export interface Leg {
@@ -136,7 +136,7 @@ export async function signedLeg(exchange: Exchange, asked: EngineRequest, { sign
   if (signer === undefined) {
     return leg;
   }
-  const request = requestToBedrock(exchange, asked, config.modelName!, leg);
+  const request = requestToBedrock(exchange.request.headers, asked, config.modelName!, leg);
   const headers = await signer.sign(leg.endpoint.urlOf(request.path), request.headers, Buffer.concat(request.body));
   return { ...leg, ...request, headers, isSigned: true, inBedrocksFormat: asked.bedrock !== undefined };
 }

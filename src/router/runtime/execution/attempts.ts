@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { AnswerLeg, EngineBusy, Leg, signedLeg } from './answer-leg';
 import { LimitsConfig } from '../config';
-import { Exchange } from '../exchange';
-import { Handoff, HandoffOutcome, Prepared } from '../handoff/handoff';
+import { Exchange, HandoffOutcome } from '../exchange';
+import { Handoff, Prepared } from '../handoff/handoff';
 import { Meeting } from '../handoff/prefill-leg';
 import { Choice } from '../paths/path-chooser';
 import { Patience } from '../patience';
+import { passOn } from '../relay/relay';
 import { Endpoint } from '../targets/endpoint';
 import { FailedRequests } from '../targets/failed-requests';
 import { Target } from '../targets/target';
@@ -14,7 +15,6 @@ import { RouterMetrics } from '../telemetry/metrics';
 import { traceContextOf } from '../telemetry/trace-context';
 import { EngineError, engineFailed } from '../wire/api-error';
 import { bodyForEngine, EngineRequest } from '../wire/engine-request';
-import { passOn } from '../wire/whole-answer';
 
 /**
  * Lets engines that were chosen answer. Where it is chosen that a prefill engine reads the prompt, it does so first, and the engine that answers fetches the KV

@@ -1,9 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { MemberChanges } from '../wire/json-object';
 
-/** Members of a request that say where its engines meet. */
-export const BOOTSTRAP_MEMBERS = ['bootstrap_host', 'bootstrap_port', 'bootstrap_room'];
-
 /** What two engines are told of each other that have a request at once. */
 export interface Rendezvous {
   /** Members of the prefill engine's request, and headers besides. */

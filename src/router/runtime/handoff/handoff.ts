@@ -1,11 +1,11 @@
 import { performance } from 'node:perf_hooks';
 import { RetryBudget } from '../admission/retry-budget';
 import { LimitsConfig } from '../config';
-import { Exchange } from '../exchange';
-import { kvMember, KvParams } from './kv-params';
+import { Exchange, HandoffOutcome } from '../exchange';
+import { KvParams } from './kv-params';
 import { Meeting, PrefillLeg } from './prefill-leg';
 import { kvHandoffOf } from '../../../kv-connectors';
-import { Prompt, Reason } from '../../../routing';
+import { Prompt } from '../../../routing';
 import { Body } from '../body';
 import { Choice } from '../paths/path-chooser';
 import { Endpoint } from '../targets/endpoint';
@@ -15,14 +15,8 @@ import { Target } from '../targets/target';
 import { RouterMetrics } from '../telemetry/metrics';
 import { engineFailed } from '../wire/api-error';
 import { bodyForEngine, EngineRequest } from '../wire/engine-request';
+import { kvMember } from '../wire/kv-members';
 import { WholeAnswer } from '../wire/whole-answer';
-
-/**
- * How a request to engines that take KV caches went: `rejected` if a prefill engine refused it, `fallback_` where a hand-off was given up, otherwise the reason
- * why none was chosen.
- */
-export type HandoffOutcome =
-  'handed_off' | 'fallback_prefill_failed' | 'fallback_params_invalid' | 'fallback_lease' | 'fallback_decode_failed' | 'rejected' | Reason;
 
 /** What is left to do for a request once its prompt was read, or will be read by the engine that answers. */
 export interface Prepared {

@@ -1,12 +1,8 @@
-import { BOOTSTRAP_MEMBERS } from './bootstrap';
-import { MemberChanges, membersOf, withMembers } from '../wire/json-object';
+import { membersOf } from '../wire/json-object';
+import { KV_PARAMS } from '../wire/kv-members';
 
-/** The member of requests and answers in which vLLM's engines tell each other where a KV cache is. */
-const MEMBER = 'kv_transfer_params';
 /** Far above the block ids of the longest prompt. */
 const MAX_PARAMS_BYTES = 1024 * 1024;
-/** What only engines know of each other. */
-const BETWEEN_ENGINES = ['kv_transfer_params', 'remote_host', 'remote_port', 'remote_engine_id', 'remote_request_id', 'remote_block_ids', 'remote_bootstrap_addr', ...BOOTSTRAP_MEMBERS];
 
 /** What a prefill engine is asked for: a KV cache that another engine will fetch. */
 export const ASK_FOR_KV_CACHE = JSON.stringify({
@@ -34,8 +30,8 @@ export class KvParams {
     let params: unknown;
     let text: string;
     try {
-      ({ [MEMBER]: params } = JSON.parse(answer.toString('utf8')));
-      const { valueStart, end } = membersOf(answer).filter(({ name }) => name === MEMBER).at(-1)!;
+      ({ [KV_PARAMS]: params } = JSON.parse(answer.toString('utf8')));
+      const { valueStart, end } = membersOf(answer).filter(({ name }) => name === KV_PARAMS).at(-1)!;
       text = answer.toString('utf8', valueStart, end).trim();
     } catch {
       return undefined;
@@ -58,39 +54,6 @@ export class KvParams {
     this.text = undefined;
     return millis - this.bornMillis < leaseSeconds * 1000 ? text : undefined;
   }
-}
-
-/** The member of a request that lets its engine fetch a KV cache, or keep one. */
-export function kvMember(params: string): MemberChanges {
-  return { [MEMBER]: params };
-}
-
-/** An answer as callers may see it. Text of a model is escaped within JSON and never looks like the member. */
-export function withoutKvParams(json: Buffer): Buffer {
-  if (!json.includes(`"${MEMBER}"`)) {
-    return json;
-  }
-  try {
-    const value: unknown = JSON.parse(json.toString('utf8'));
-    return typeof value === 'object' && value !== null && Object.hasOwn(value, MEMBER) ? withMembers(json, { [MEMBER]: undefined }) : json;
-  } catch {
-    return json;
-  }
-}
-
-/** Whether a text speaks of what only engines know. */
-export function tellsOfKvParams(text: Buffer): boolean {
-  return BETWEEN_ENGINES.some((name) => text.includes(name));
-}
-
-/**
- * The member in which a request names a KV cache; undefined if it does not. Whoever does chooses the host that an engine connects to, and whose prompt it
- * answers.
- */
-export function kvMemberOf(body: { readonly [name: string]: unknown }): string | undefined {
-  const extra = body.vllm_xargs;
-  const inExtra = typeof extra === 'object' && extra !== null && Object.hasOwn(extra, MEMBER);
-  return inExtra ? MEMBER : [MEMBER, ...BOOTSTRAP_MEMBERS].find((name) => Object.hasOwn(body, name));
 }
 
 function isUsable(value: unknown, blockTokens: number | undefined): boolean {

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { Rendezvous } from './bootstrap';
-import { kvMember } from './kv-params';
 import { getWhole } from '../targets/ask';
 import { Endpoint } from '../targets/endpoint';
 import { Connections } from '../upstream/connections';
+import { kvMember } from '../wire/kv-members';
 
 const QUERY_TIMEOUT_MILLIS = 2_000;
 /** Far above the workers of any engine. */

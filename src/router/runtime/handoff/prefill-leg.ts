@@ -4,7 +4,7 @@ import { Cancellation } from '../cancellation';
 import { LimitsConfig } from '../config';
 import { Exchange } from '../exchange';
 import { inRoom, Rendezvous } from './bootstrap';
-import { ASK_FOR_KV_CACHE, kvMember } from './kv-params';
+import { ASK_FOR_KV_CACHE } from './kv-params';
 import { BootstrapServers, isKept, underTransferId } from './mooncake';
 import { kvHandoffOf } from '../../../kv-connectors';
 import { Prompt } from '../../../routing';
@@ -13,13 +13,15 @@ import { Patience } from '../patience';
 import { Endpoint } from '../targets/endpoint';
 import { FailedRequests } from '../targets/failed-requests';
 import { PrefillSlot } from '../targets/prefill-slot';
+import { busySeconds, readWhole } from '../targets/read-whole';
 import { Target } from '../targets/target';
 import { RouterMetrics } from '../telemetry/metrics';
 import { ConnectError } from '../upstream/connection';
 import { ROUTERS_FAULT, TOO_BUSY } from '../wire/api-error';
 import { bodyForEngine, EngineRequest } from '../wire/engine-request';
+import { kvMember } from '../wire/kv-members';
 import { usageIn } from '../wire/usage';
-import { busySeconds, readWhole, WholeAnswer } from '../wire/whole-answer';
+import { WholeAnswer } from '../wire/whole-answer';
 
 /** Statuses below 500 that tell of the router's configuration or of the engine's state, not of the caller's request. */
 const NOT_THE_CALLERS = new Set([...ROUTERS_FAULT, 408, 429]);

@@ -3,10 +3,10 @@ import { Frame, FrameSplitter } from './event-frames';
 import { MAX_ANSWER_BYTES } from './relay';
 import { Exchange } from '../exchange';
 import { EngineResponse } from '../targets/engine-response';
+import { readWhole } from '../targets/read-whole';
 import { ApiError, EngineError, isRoutersTrouble } from '../wire/api-error';
 import { Fields, isObject } from '../wire/fields';
 import { converseUsageOf, tokenCountOf, Usage } from '../wire/usage';
-import { readWhole } from '../wire/whole-answer';
 
 /** Headers of Bedrock that are part of its answer, but for when to come back. */
 const RETURNED = /^(?:content-type|x-amzn-errortype|x-amzn-bedrock-.+)$/;

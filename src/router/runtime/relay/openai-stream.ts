@@ -1,10 +1,10 @@
 import { EngineStream } from './engine-stream';
 import { Exchange } from '../exchange';
 import { shownAnswer } from './shown-answer';
-import { tellsOfKvParams } from '../handoff/kv-params';
 import { EngineError, engineFailed } from '../wire/api-error';
 import { CallerStream } from '../wire/caller-wire';
 import { ChunkForm } from '../wire/chunk-form';
+import { KV_PARAMS, tellsOfKvParams } from '../wire/kv-members';
 import { errorEvent } from '../wire/openai-wire';
 import { SseEventTooLong, SseSplitter } from '../wire/sse';
 import { isChunkOfText, moreThanText, readStreamEvent, StreamEventMeaning } from '../wire/stream-event';
@@ -166,7 +166,7 @@ export class OpenAiEngineStream extends EngineStream {
     if (meaning.kind === 'usage' && !this.tellsUsage) {
       return;
     }
-    const mayShowHandoff = meaning.promptTokens !== undefined || data.includes('kv_transfer_params');
+    const mayShowHandoff = meaning.promptTokens !== undefined || data.includes(KV_PARAMS);
     const shown = mayShowHandoff ? shownAnswer(Buffer.from(data), this.exchange).toString('utf8') : data;
     this.caller.event(shown === data ? bytes : Buffer.from(`data: ${shown.replace(/\n/g, '\ndata: ')}\n\n`), shown);
     if (this.begun) {

@@ -1,10 +1,14 @@
 import { EngineStream } from './engine-stream';
+import { shownAnswer } from './shown-answer';
 import { Silence } from './silence';
 import { Exchange } from '../exchange';
 import { EngineResponse } from '../targets/engine-response';
-import { EngineError, engineFailed, isRoutersTrouble } from '../wire/api-error';
+import { readWhole } from '../targets/read-whole';
+import { ApiError, EngineError, engineFailed, isRoutersTrouble } from '../wire/api-error';
+import { tellsOfKvParams } from '../wire/kv-members';
+import { OPENAI_WIRE } from '../wire/openai-wire';
 import { usageIn } from '../wire/usage';
-import { passOn, readWhole } from '../wire/whole-answer';
+import { WholeAnswer } from '../wire/whole-answer';
 
 /** Far above any answer that is not a stream. */
 export const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
@@ -25,6 +29,19 @@ export async function relayWhole(exchange: Exchange, response: EngineResponse): 
   }
   exchange.completionTokens = completionTokens;
   await passOn(exchange, answer);
+}
+
+/** Passes a whole answer on as the caller is spoken to, without what is between the engines. */
+export async function passOn(exchange: Exchange, answer: WholeAnswer): Promise<void> {
+  const { status, headers } = answer;
+  let body = shownAnswer(answer.body, exchange);
+  // a refusal may quote the request, which had the address of a prefill engine in it.
+  if (status >= 400 && tellsOfKvParams(body)) {
+    ({ body } = OPENAI_WIRE.error(
+      new ApiError(status, status < 500 ? 'invalid_request_error' : 'server_error', 'engine_refused', 'the engine refused the request')));
+  }
+  exchange.isServerError = status >= 500;
+  await exchange.finish(exchange.wire.whole({ status, headers, body }, exchange));
 }
 
 /**

@@ -1,14 +1,9 @@
 import { ServerResponse } from 'node:http';
 import { constants, Http2ServerResponse, ServerHttp2Stream } from 'node:http2';
 import { reset } from './http2-sessions';
+import { CallerGone, CallerStalled } from '../cancellation';
 import { Patience } from '../patience';
 import { endOfTurn } from './turn';
-
-/** The caller closed its connection. */
-export class CallerGone extends Error {}
-
-/** The caller took no byte of its answer for too long. */
-export class CallerStalled extends Error {}
 
 const NOTHING = Buffer.alloc(0);
 const LAST_CHUNK = '0\r\n\r\n';

@@ -1,8 +1,7 @@
 import { createSecureContext } from 'node:tls';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
-import { readCertificate, RouterConfig } from '../config';
-import { Certificate } from './listener';
+import { Certificate, readCertificate, RouterConfig } from '../config';
 
 type CertificateFiles = NonNullable<RouterConfig['tls']>;
 

@@ -2,6 +2,7 @@ import { createServer, IncomingMessage, Server, ServerResponse } from 'node:http
 import { createServer as createHttp2Server, Http2Server, Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import { AddressInfo, Server as SocketServer, Socket } from 'node:net';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:tls';
+import { Certificate } from '../config';
 import { CallerSession } from './http2-sessions';
 
 /** What a connection of HTTP/2 begins with, where the caller knows beforehand that it is spoken here. No request of HTTP/1.1 does. */
@@ -40,12 +41,6 @@ export interface ListenerOptions {
   readonly keepAliveSeconds: number;
   /** With it, the port speaks TLS and nothing else. */
   readonly tls?: Certificate;
-}
-
-/** What a server proves itself with, as PEM. */
-export interface Certificate {
-  readonly cert: string;
-  readonly key: string;
 }
 
 /**

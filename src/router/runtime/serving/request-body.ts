@@ -1,11 +1,11 @@
 import { IncomingMessage } from 'node:http';
 import { constants } from 'node:http2';
 import { HeldBodies } from '../admission/held-bodies';
+import { CallerGone } from '../cancellation';
 import { LimitsConfig } from '../config';
 import { Exchange } from '../exchange';
 import { HttpRequest } from './listener';
 import { Patience } from '../patience';
-import { CallerGone } from './answer';
 import { ApiError, BODY_TIMEOUT, invalid } from '../wire/api-error';
 import { jsonSize } from '../wire/json-size';
 

@@ -2,9 +2,10 @@ import { EngineResponse } from './engine-response';
 import { Body } from '../body';
 import { Cancellation } from '../cancellation';
 import { Patience } from '../patience';
+import { readWhole } from './read-whole';
 import { ConnectError, CrossedError } from '../upstream/connection';
 import { Connections } from '../upstream/connections';
-import { readWhole, WholeAnswer } from '../wire/whole-answer';
+import { WholeAnswer } from '../wire/whole-answer';
 
 /** A request, as `Connections` sends it. */
 export interface Question {

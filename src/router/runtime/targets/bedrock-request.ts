@@ -1,5 +1,5 @@
+import { IncomingHttpHeaders } from 'node:http';
 import { Body } from '../body';
-import { Exchange } from '../exchange';
 import { SERVICE_TIER_HEADER } from '../wire/bedrock/invoke-model';
 import { EngineRequest } from '../wire/engine-request';
 
@@ -22,20 +22,20 @@ export interface RequestToBedrock {
 /**
  * A request as Bedrock understands it: that of a caller of Bedrock's API is the caller's own, to the byte, save for the model in its path.
  *
- * @param exchange whose it is.
+ * @param given the headers of the caller.
  * @param asked what was asked.
  * @param modelName Bedrock's name of the model.
  * @param openAi headers and body for the OpenAI API, which Bedrock has for some of its models.
  */
 export function requestToBedrock(
-  exchange: Exchange, { path, bedrock }: EngineRequest, modelName: string, openAi: Pick<RequestToBedrock, 'headers' | 'body'>,
+  given: IncomingHttpHeaders, { path, bedrock }: EngineRequest, modelName: string, openAi: Pick<RequestToBedrock, 'headers' | 'body'>,
 ): RequestToBedrock {
   if (bedrock === undefined) {
     return { path: `/openai${path}`, headers: openAi.headers, body: openAi.body };
   }
   const headers: { [name: string]: string } = {};
   for (const name of ASKED) {
-    const value = exchange.request.headers[name];
+    const value = given[name];
     if (typeof value === 'string') {
       headers[name] = value;
     }

@@ -1,7 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { ask, getWhole, TimeOver } from './ask';
 import { EngineResponse } from './engine-response';
-import { FailedRequest } from './failed-requests';
 import { readEngineReport, ReportedLoad } from './reported-load';
 import { EngineState, ReadPrompts } from '../../../routing';
 import { Body } from '../body';
@@ -37,6 +36,13 @@ export interface Probe {
   readonly path: string;
   /** Statuses below 500 that say that it cannot; all above say so too. */
   readonly refusals: readonly number[];
+}
+
+/** A request that an engine failed. */
+export interface FailedRequest {
+  readonly caller: string;
+  /** All engines that did. */
+  readonly endpoints: ReadonlySet<Endpoint>;
 }
 
 /**

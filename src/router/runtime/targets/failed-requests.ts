@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
-import type { Endpoint } from './endpoint';
+import { Endpoint, FailedRequest } from './endpoint';
 import { EngineRequest, wholeOf } from '../wire/engine-request';
 
 /** How long it is known that a request has failed, so that a caller who asks again, as SDKs do, is not sent to where it did. */
@@ -12,12 +12,10 @@ const NONE: ReadonlySet<Endpoint> = new Set();
 /** What an engine was asked to do with a request: engines that did another part of it tell nothing of each other. */
 export type Part = 'prefill' | 'answer';
 
-/** A request that an engine failed. */
-export interface FailedRequest {
-  readonly caller: string;
+/** A request that an engine failed, and for how long that is known. */
+interface Known extends FailedRequest {
   /** Of all requests that look like it at first sight. */
   readonly kind: string;
-  /** All engines that did. */
   readonly endpoints: Set<Endpoint>;
   readonly untilMillis: number;
 }
@@ -26,7 +24,7 @@ export interface FailedRequest {
  * The requests that have failed lately, and where: one that fails wherever it is sent tells nothing of the engines.
  */
 export class FailedRequests {
-  private readonly requests = new Map<string, FailedRequest>();
+  private readonly requests = new Map<string, Known>();
   /** How many there are of each kind. */
   private readonly kinds = new Map<string, number>();
 
@@ -78,7 +76,7 @@ export class FailedRequests {
     }
   }
 
-  private forget(key: string, { kind }: FailedRequest): void {
+  private forget(key: string, { kind }: Known): void {
     this.requests.delete(key);
     const left = this.kinds.get(kind)! - 1;
     if (left === 0) {

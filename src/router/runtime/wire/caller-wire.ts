@@ -1,22 +1,32 @@
 import { ApiError } from './api-error';
 import { WholeAnswer } from './whole-answer';
-import { Exchange } from '../exchange';
+import { ServiceTier } from '../../../routing';
+
+/** What a caller is told of its request, besides what its engine says. */
+export interface AnsweredRequest {
+  readonly id: string;
+  readonly serviceTier: ServiceTier;
+  /** Time from arrival to the first token of a streamed answer, in seconds. */
+  readonly ttftSeconds?: number;
+  /** Seconds since it arrived. */
+  elapsedSeconds(): number;
+}
 
 /**
  * How a caller is spoken to: what becomes of an engine's answer, which is in OpenAI's format, on its way to the caller.
  */
 export interface CallerWire {
   /** Headers of every answer. */
-  headers(exchange: Exchange): { readonly [name: string]: string };
+  headers(request: AnsweredRequest): { readonly [name: string]: string };
 
   /** A refusal or failure, as a whole answer. */
   error(error: ApiError): WholeAnswer;
 
   /** An engine's whole answer, be it a refusal, without what is between the engines. */
-  whole(answer: WholeAnswer, exchange: Exchange): WholeAnswer;
+  whole(answer: WholeAnswer, request: AnsweredRequest): WholeAnswer;
 
   /** A stream of an engine's events. */
-  stream(exchange: Exchange): CallerStream;
+  stream(request: AnsweredRequest): CallerStream;
 
   /** A failure, as the end of a stream that has begun. */
   streamFailure(error: ApiError): StreamFailure;

@@ -3,7 +3,7 @@ import { MemberChanges, partsWithMembers, textOfMembers } from './json-object';
 import { LongTexts } from './long-texts';
 import { Body } from '../body';
 import { TargetConfig } from '../config';
-import { kvMemberOf } from '../handoff/kv-params';
+import { kvMemberOf } from './kv-members';
 
 /** What an engine is asked, in OpenAI's format. */
 export interface EngineRequest {

@@ -1,7 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { ApiError, invalid } from './api-error';
 import { jsonSize } from './json-size';
-import type { Kind } from './kinds';
 import { JsonSyntaxError, parseJson } from '../../../json-text';
 import { nearestNames } from '../../../nearest';
 
@@ -16,6 +15,22 @@ const MAX_NAMES = 3;
 export const MAX_PROBLEMS = 20;
 /** Values of all JSON that is within texts of a request: far more than schemas and the arguments of calls have. */
 const MAX_TEXT_VALUES = 100_000;
+
+/**
+ * What a field may hold. Requests are nearly always right, so that is found out first, and fast; what is wrong is looked for afterwards.
+ */
+export interface Kind<T = unknown> {
+  /** Whether a value is of this kind. */
+  holds(value: unknown): value is T;
+
+  /**
+   * Notes what is wrong with a value that is not.
+   *
+   * @param value the value; undefined where it is missing.
+   * @param path of the field; empty for a whole request.
+   */
+  tell(value: unknown, path: string, problems: FieldProblems): void;
+}
 
 /**
  * Everything that is wrong with a request, field by field.

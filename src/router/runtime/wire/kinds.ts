@@ -1,20 +1,4 @@
-import { FieldProblems, Fields, isObject } from './fields';
-
-/**
- * What a field may hold. Requests are nearly always right, so that is found out first, and fast; what is wrong is looked for afterwards.
- */
-export interface Kind<T = unknown> {
-  /** Whether a value is of this kind. */
-  holds(value: unknown): value is T;
-
-  /**
-   * Notes what is wrong with a value that is not.
-   *
-   * @param value the value; undefined where it is missing.
-   * @param path of the field; empty for a whole request.
-   */
-  tell(value: unknown, path: string, problems: FieldProblems): void;
-}
+import { FieldProblems, Fields, isObject, Kind } from './fields';
 
 /** A kind that is said in some words. */
 export function kind<T>(expected: string, holds: (value: unknown) => boolean): Kind<T> {

@@ -1,15 +1,14 @@
 import { invalid } from './api-error';
 import { topPOf } from './chat-parts';
 import { EngineRequest } from './engine-request';
-import { checkServed, FieldProblems, Fields, jsonObject } from './fields';
+import { checkServed, FieldProblems, Fields, jsonObject, Kind } from './fields';
 import { withMembers } from './json-object';
-import { Kind } from './kinds';
 import { readBody } from './long-texts';
 import { checkImages, refuseRemoteMedia } from './media';
 import { CHAT_COMPLETION, COMPLETION, ECHOED_COMPLETION, isEmptyList } from './openai-fields';
 import { checkChatTogether, checkTogether } from './together';
 import { RouterConfig } from '../config';
-import { kvMemberOf } from '../handoff/kv-params';
+import { kvMemberOf } from './kv-members';
 
 /**
  * Reads a request for a chat completion, or for a completion.

@@ -2,6 +2,7 @@ import { ApiError, ROUTERS_FAULT } from './api-error';
 import { chunkOf, isGivenUp } from './completion';
 import { refusalTold } from './engine-refusal';
 import { Fields, isNothing, isObject } from './fields';
+import { KV_PARAMS } from './kv-members';
 import { Usage, usageOf } from './usage';
 
 /** What one event of a streamed answer says, and what it tells of usage. */
@@ -59,7 +60,7 @@ function refusal(status: number, error: unknown): ApiError | undefined {
  * What `readStreamEvent` reads, what is between the engines, and lines that do not end with a line feed alone. Searches are fast for what begins with a letter
  * that events have few of, which a quote is not.
  */
-const TOLD_BESIDE_TEXT = ['DONE]', 'rror"', 'kv_transfer_params', '\r'];
+const TOLD_BESIDE_TEXT = ['DONE]', 'rror"', KV_PARAMS, '\r'];
 const USAGE = 'usage"';
 /** What some engines say in every chunk while there is no usage to tell. */
 const NO_USAGE = /: ?null/y;

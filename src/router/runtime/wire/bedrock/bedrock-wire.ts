@@ -1,7 +1,6 @@
 import { EventFrame } from './event-stream';
-import { Exchange } from '../../exchange';
 import { ApiError, BODY_TIMEOUT } from '../api-error';
-import { CallerStream, CallerWire, StreamFailure } from '../caller-wire';
+import { AnsweredRequest, CallerStream, CallerWire, StreamFailure } from '../caller-wire';
 import { refusalOf } from '../engine-refusal';
 import { WholeAnswer } from '../whole-answer';
 
@@ -44,8 +43,8 @@ const BY_CODE: { readonly [code: string]: Exception } = {
  * two events for a whole one, so a stream that fails ends in an exception.
  */
 export abstract class BedrockWire implements CallerWire {
-  public headers(exchange: Exchange): { readonly [name: string]: string } {
-    return { 'x-amzn-requestid': exchange.id };
+  public headers(request: AnsweredRequest): { readonly [name: string]: string } {
+    return { 'x-amzn-requestid': request.id };
   }
 
   public error(error: ApiError): WholeAnswer {
@@ -61,14 +60,14 @@ export abstract class BedrockWire implements CallerWire {
     return { bytes: EventFrame.exception(exceptionOf(error).inStream).encode(JSON.stringify({ message: error.message })), isEnd: true };
   }
 
-  public whole(answer: WholeAnswer, exchange: Exchange): WholeAnswer {
-    return answer.status === 200 ? this.translate(answer, exchange) : this.error(modelsRefusal(answer));
+  public whole(answer: WholeAnswer, request: AnsweredRequest): WholeAnswer {
+    return answer.status === 200 ? this.translate(answer, request) : this.error(modelsRefusal(answer));
   }
 
-  public abstract stream(exchange: Exchange): CallerStream;
+  public abstract stream(request: AnsweredRequest): CallerStream;
 
   /** What becomes of an answer that is no refusal. */
-  protected abstract translate(answer: WholeAnswer, exchange: Exchange): WholeAnswer;
+  protected abstract translate(answer: WholeAnswer, request: AnsweredRequest): WholeAnswer;
 }
 
 /** An engine's refusal or failure: whatever an engine fails with, it is the model that failed, not the router. */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Exchange } from '../../exchange';
+import { AnsweredRequest } from '../caller-wire';
 import { ExactJson } from '../exact-json';
 import { Fields } from '../fields';
 import { jsonSize } from '../json-size';
@@ -43,7 +43,7 @@ export function bedrockUsageOf(usage: unknown): Fields {
 }
 
 /** The tier that an answer was given in, which is told where it is not the usual one. */
-export function tierOf({ serviceTier: type }: Exchange): Fields {
+export function tierOf({ serviceTier: type }: AnsweredRequest): Fields {
   return type === 'default' ? {} : { serviceTier: { type } };
 }
 

@@ -1,5 +1,5 @@
-import { Exchange } from '../../exchange';
 import { engineFailed } from '../api-error';
+import { AnsweredRequest } from '../caller-wire';
 import { CompletionStream, StreamedCall } from '../completion-stream';
 import { stopReasonOf, tierOf, toolInputOf, toolUseIdOf, bedrockUsageOf } from './converse-answer';
 import { EventFrame } from './event-stream';
@@ -24,7 +24,7 @@ type BlockKind = 'text' | 'reasoning' | StreamedCall;
  */
 export class ConverseStream extends CompletionStream {
   public readonly headers = { 'content-type': 'application/vnd.amazon.eventstream' };
-  private readonly exchange: Exchange;
+  private readonly request: AnsweredRequest;
   private frames: Buffer[] = [];
   private block?: BlockKind;
   private blockIndex = -1;
@@ -39,9 +39,9 @@ export class ConverseStream extends CompletionStream {
   /** What was told of calls whose blocks are not open yet. */
   private readonly heldCalls = new Map<StreamedCall, string>();
 
-  constructor(exchange: Exchange) {
+  constructor(request: AnsweredRequest) {
     super();
-    this.exchange = exchange;
+    this.request = request;
   }
 
   public engineError(): void {
@@ -96,8 +96,8 @@ export class ConverseStream extends CompletionStream {
   protected end(): void {
     this.frames.push(METADATA.encode(JSON.stringify({
       usage: bedrockUsageOf(this.usage),
-      metrics: { latencyMs: Math.round(this.exchange.elapsedSeconds() * 1000) },
-      ...tierOf(this.exchange),
+      metrics: { latencyMs: Math.round(this.request.elapsedSeconds() * 1000) },
+      ...tierOf(this.request),
     })));
   }
 

@@ -1,5 +1,4 @@
-import { Exchange } from '../../exchange';
-import { CallerStream } from '../caller-wire';
+import { AnsweredRequest, CallerStream } from '../caller-wire';
 import { WholeAnswer } from '../whole-answer';
 import { BedrockWire } from './bedrock-wire';
 import { CallPart, completionOf, messageOf, stoppedAt } from '../completion';
@@ -12,11 +11,11 @@ import { Fields } from '../fields';
  * Callers of Converse and ConverseStream.
  */
 export class ConverseWire extends BedrockWire {
-  public stream(exchange: Exchange): CallerStream {
-    return new ConverseStream(exchange);
+  public stream(request: AnsweredRequest): CallerStream {
+    return new ConverseStream(request);
   }
 
-  protected translate(answer: WholeAnswer, exchange: Exchange): WholeAnswer {
+  protected translate(answer: WholeAnswer, request: AnsweredRequest): WholeAnswer {
     const completion = completionOf(answer);
     const { choices: [choice], usage } = completion;
     const { reasoning, text, calls } = messageOf(completion);
@@ -31,8 +30,8 @@ export class ConverseWire extends BedrockWire {
       output: { message: { role: 'assistant', content } },
       stopReason: stopReasonOf(choice.finish_reason, stoppedAt(choice), calls.length > 0, uses.includes(undefined)),
       usage: bedrockUsageOf(usage),
-      metrics: { latencyMs: Math.round(exchange.elapsedSeconds() * 1000) },
-      ...tierOf(exchange),
+      metrics: { latencyMs: Math.round(request.elapsedSeconds() * 1000) },
+      ...tierOf(request),
     };
     return { status: 200, headers: { 'content-type': 'application/json' }, body: Buffer.from(exact.stringify(body)) };
   }

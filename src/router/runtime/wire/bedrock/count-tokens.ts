@@ -1,6 +1,5 @@
-import { Exchange } from '../../exchange';
 import { ApiError, engineFailed, invalid } from '../api-error';
-import { CallerStream } from '../caller-wire';
+import { AnsweredRequest, CallerStream } from '../caller-wire';
 import { EngineRequest } from '../engine-request';
 import { WholeAnswer } from '../whole-answer';
 import { BedrockWire } from './bedrock-wire';
@@ -80,7 +79,7 @@ export class CountTokensWire extends BedrockWire {
     throw new Error('tokens are counted in one answer');
   }
 
-  protected translate({ body }: WholeAnswer, _: Exchange): WholeAnswer {
+  protected translate({ body }: WholeAnswer, _: AnsweredRequest): WholeAnswer {
     let count: unknown;
     try {
       ({ count } = JSON.parse(body.toString('utf8')));

@@ -1,7 +1,6 @@
 import { IncomingHttpHeaders } from 'node:http';
-import { Exchange } from '../../exchange';
 import { engineFailed, invalid } from '../api-error';
-import { CallerStream } from '../caller-wire';
+import { AnsweredRequest, CallerStream } from '../caller-wire';
 import { topPOf } from '../chat-parts';
 import { EngineRequest } from '../engine-request';
 import { WholeAnswer } from '../whole-answer';
@@ -104,11 +103,11 @@ export class InvokeModelWire extends BedrockWire {
     this.llama = llama;
   }
 
-  public stream(exchange: Exchange): CallerStream {
-    return new ChunkStream(this.llama, exchange);
+  public stream(request: AnsweredRequest): CallerStream {
+    return new ChunkStream(this.llama, request);
   }
 
-  protected translate(answer: WholeAnswer, exchange: Exchange): WholeAnswer {
+  protected translate(answer: WholeAnswer, request: AnsweredRequest): WholeAnswer {
     const completion = completionOf(answer);
     const { promptTokens: input, completionTokens: output } = usageOf(completion.usage);
     const { text, finish_reason: reason } = completion.choices[0];
@@ -119,10 +118,10 @@ export class InvokeModelWire extends BedrockWire {
       status: 200,
       headers: {
         'content-type': 'application/json',
-        'x-amzn-bedrock-invocation-latency': String(Math.round(exchange.elapsedSeconds() * 1000)),
+        'x-amzn-bedrock-invocation-latency': String(Math.round(request.elapsedSeconds() * 1000)),
         ...(input !== undefined && { 'x-amzn-bedrock-input-token-count': String(input) }),
         ...(output !== undefined && { 'x-amzn-bedrock-output-token-count': String(output) }),
-        ...tierHeader(exchange),
+        ...tierHeader(request),
       },
       body: this.llama
         ? Buffer.from(JSON.stringify({ generation: text, prompt_token_count: input, generation_token_count: output, stop_reason: reason }))
@@ -132,7 +131,7 @@ export class InvokeModelWire extends BedrockWire {
 }
 
 /** The tier that an answer was given in, which is told where it is not the usual one. */
-function tierHeader({ serviceTier }: Exchange): { readonly [name: string]: string } {
+function tierHeader({ serviceTier }: AnsweredRequest): { readonly [name: string]: string } {
   return serviceTier === 'default' ? {} : { [SERVICE_TIER_HEADER]: serviceTier };
 }
 
@@ -141,16 +140,16 @@ class ChunkStream implements CallerStream {
   public readonly headers: { readonly [name: string]: string };
   public readonly readsText = false;
   private readonly llama: boolean;
-  private readonly exchange: Exchange;
+  private readonly request: AnsweredRequest;
   private frames: Buffer[] = [];
   private failed = false;
   private tokens = 0;
   private usage: Usage = {};
 
-  constructor(llama: boolean, exchange: Exchange) {
+  constructor(llama: boolean, request: AnsweredRequest) {
     this.llama = llama;
-    this.exchange = exchange;
-    this.headers = { 'content-type': 'application/vnd.amazon.eventstream', 'x-amzn-bedrock-content-type': 'application/json', ...tierHeader(exchange) };
+    this.request = request;
+    this.headers = { 'content-type': 'application/vnd.amazon.eventstream', 'x-amzn-bedrock-content-type': 'application/json', ...tierHeader(request) };
   }
 
   public event(_: Buffer, data: string | undefined): void {
@@ -187,8 +186,8 @@ class ChunkStream implements CallerStream {
       'amazon-bedrock-invocationMetrics': {
         inputTokenCount: this.usage.promptTokens,
         outputTokenCount: this.usage.completionTokens,
-        invocationLatency: Math.round(this.exchange.elapsedSeconds() * 1000),
-        firstByteLatency: Math.round((this.exchange.ttftSeconds ?? 0) * 1000),
+        invocationLatency: Math.round(this.request.elapsedSeconds() * 1000),
+        firstByteLatency: Math.round((this.request.ttftSeconds ?? 0) * 1000),
       },
     }));
   }

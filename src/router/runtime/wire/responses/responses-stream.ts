@@ -1,5 +1,5 @@
-import { Exchange } from '../../exchange';
 import { ApiError, engineFailed } from '../api-error';
+import { AnsweredRequest } from '../caller-wire';
 import { CompletionStream, StreamedCall } from '../completion-stream';
 import { Fields } from '../fields';
 import { SSE_HEADERS } from '../sse';
@@ -15,7 +15,7 @@ import { contentOf, endOf, itemOf, newItem, NO_ARGUMENTS, OutputItem, ResponseOb
 export class ResponsesStream extends CompletionStream {
   public readonly headers = SSE_HEADERS;
   private readonly response: ResponseObject;
-  private readonly exchange: Exchange;
+  private readonly request: AnsweredRequest;
   private frames: string[] = [];
   private sequence = 0;
   private readonly items: OutputItem[] = [];
@@ -26,10 +26,10 @@ export class ResponsesStream extends CompletionStream {
   private pending = '';
   private readonly called = new Map<StreamedCall, OutputItem>();
 
-  constructor(response: ResponseObject, exchange: Exchange) {
+  constructor(response: ResponseObject, request: AnsweredRequest) {
     super();
     this.response = response;
-    this.exchange = exchange;
+    this.request = request;
   }
 
   public engineError(): void {
@@ -50,7 +50,7 @@ export class ResponsesStream extends CompletionStream {
   }
 
   protected begin(): void {
-    const response = this.response.in({ status: 'in_progress', output: [] }, this.exchange.serviceTier);
+    const response = this.response.in({ status: 'in_progress', output: [] }, this.request.serviceTier);
     this.tell('response.created', { response });
     this.tell('response.in_progress', { response });
   }
@@ -87,7 +87,7 @@ export class ResponsesStream extends CompletionStream {
     this.called.forEach((item, call) => item.text === '' && this.toolCall(call, NO_ARGUMENTS));
     const end = endOf(this.items, finishReason, responsesUsageOf(this.usage));
     this.open.forEach((item) => this.endItem(item, end.output[this.items.indexOf(item)]));
-    this.tell(`response.${end.status}`, { response: this.response.in(end, this.exchange.serviceTier) });
+    this.tell(`response.${end.status}`, { response: this.response.in(end, this.request.serviceTier) });
   }
 
   private beginItem(item: OutputItem): OutputItem {
@@ -134,7 +134,7 @@ export class ResponsesStream extends CompletionStream {
     this.failed = true;
     const output = this.items.map((item) => itemOf(item, this.open.has(item) ? 'incomplete' : 'completed'));
     const state = { status: 'failed', output, error: { code: 'server_error', message } } as const;
-    this.tell('response.failed', { response: this.response.in(state, this.exchange.serviceTier) });
+    this.tell('response.failed', { response: this.response.in(state, this.request.serviceTier) });
     // the members that the API documents, and the one for which SDKs throw.
     this.tell('error', { code, message, param: null, error: { type, code, message, param: null } });
   }

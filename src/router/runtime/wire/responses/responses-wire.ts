@@ -1,6 +1,5 @@
-import { Exchange } from '../../exchange';
 import { ApiError } from '../api-error';
-import { CallerStream, CallerWire, StreamFailure } from '../caller-wire';
+import { AnsweredRequest, CallerStream, CallerWire, StreamFailure } from '../caller-wire';
 import { completionOf, messageOf, Said } from '../completion';
 import { OPENAI_WIRE } from '../openai-wire';
 import { WholeAnswer } from '../whole-answer';
@@ -29,18 +28,18 @@ export class ResponsesWire implements CallerWire {
     return OPENAI_WIRE.error(error);
   }
 
-  public whole(answer: WholeAnswer, exchange: Exchange): WholeAnswer {
+  public whole(answer: WholeAnswer, request: AnsweredRequest): WholeAnswer {
     if (answer.status !== 200) {
-      return OPENAI_WIRE.whole(answer, exchange);
+      return OPENAI_WIRE.whole(answer, request);
     }
     const completion = completionOf(answer);
     const { choices: [{ finish_reason: finishReason }], usage } = completion;
-    const body = this.response.in(endOf(itemsOf(messageOf(completion)), finishReason, responsesUsageOf(usage)), exchange.serviceTier);
+    const body = this.response.in(endOf(itemsOf(messageOf(completion)), finishReason, responsesUsageOf(usage)), request.serviceTier);
     return { status: 200, headers: { 'content-type': 'application/json' }, body: Buffer.from(this.response.stringify(body)) };
   }
 
-  public stream(exchange: Exchange): CallerStream {
-    this.told = new ResponsesStream(this.response, exchange);
+  public stream(request: AnsweredRequest): CallerStream {
+    this.told = new ResponsesStream(this.response, request);
     return this.told;
   }
 
