@@ -48,7 +48,7 @@ export abstract class BedrockRouterBase extends Resource implements IBedrockRout
   }
 
   public metricServerErrors(props?: cloudwatch.MetricOptions): cloudwatch.Metric {
-    return this.metric('HTTPCode_Target_5XX_Count', props);
+    return this.metricService(REQUEST_METRICS.serverErrors.name, props);
   }
 
   public metricService(metricName: string, props?: cloudwatch.MetricOptions): cloudwatch.Metric {

@@ -71,6 +71,8 @@ export class BedrockRouter extends BedrockRouterBase {
   public readonly loadBalancer: elbv2.ApplicationLoadBalancer;
   /** The service. */
   public readonly service: ecs.FargateService;
+  /** How the count of tasks follows what is asked of them: schedules and other metrics can be added. */
+  public readonly scaling: ecs.ScalableTaskCount;
   /** Logs of the tasks. */
   public readonly logGroup: logs.LogGroup;
   protected readonly loadBalancerFullName: string;
@@ -134,7 +136,7 @@ export class BedrockRouter extends BedrockRouterBase {
     }
     const targetGroup = this.defineTargetGroup(props, drainTimeout);
     this.defineListener(listener, targetGroup);
-    this.defineScaling(props, targetGroup);
+    this.scaling = this.defineScaling(props, targetGroup);
 
     const scheme = listener.certificate === undefined ? 'http' : 'https';
     this.url = `${scheme}://${listener.domainName ?? this.loadBalancer.loadBalancerDnsName}`;
@@ -286,11 +288,12 @@ export class BedrockRouter extends BedrockRouterBase {
     }
   }
 
-  private defineScaling(props: BedrockRouterProps, targetGroup: elbv2.ApplicationTargetGroup): void {
+  private defineScaling(props: BedrockRouterProps, targetGroup: elbv2.ApplicationTargetGroup): ecs.ScalableTaskCount {
     const { minTasks, maxTasks } = tasksOf(props);
     const scaling = this.service.autoScaleTaskCount({ minCapacity: minTasks, maxCapacity: maxTasks });
     scaling.scaleOnRequestCount('Requests', { targetGroup, requestsPerTarget: props.requestsPerTaskPerMinute ?? 6000 });
     scaling.scaleOnCpuUtilization('Cpu', { targetUtilizationPercent: 60 });
+    return scaling;
   }
 }
 

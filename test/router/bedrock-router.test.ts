@@ -2,8 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   App, CfnParameter, Duration, Lazy, RemovalPolicy, Size, Stack,
-  aws_certificatemanager as acm, aws_ec2 as ec2, aws_ecs as ecs, aws_elasticache as elasticache, aws_iam as iam, aws_kms as kms, aws_s3 as s3,
-  aws_secretsmanager as secretsmanager,
+  aws_applicationautoscaling as appscaling, aws_certificatemanager as acm, aws_ec2 as ec2, aws_ecs as ecs, aws_elasticache as elasticache,
+  aws_iam as iam, aws_kms as kms, aws_s3 as s3, aws_secretsmanager as secretsmanager,
 } from 'aws-cdk-lib';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import { AssetManifestArtifact } from 'aws-cdk-lib/cx-api';
@@ -353,6 +353,19 @@ describe('what can be given', () => {
   });
 });
 
+test('its tasks can be scaled by more than what the library chooses', () => {
+  const { stack, router } = inStack();
+  router.scaling.scaleOnSchedule('Morning', { schedule: appscaling.Schedule.cron({ hour: '7', minute: '0' }), minCapacity: 6 });
+  router.scaling.scaleToTrackCustomMetric('Queue', { metric: router.metricQueuedRequests(), targetValue: 1 });
+  const template = Template.fromStack(stack);
+  template.hasResourceProperties('AWS::ApplicationAutoScaling::ScalableTarget', {
+    ScheduledActions: [Match.objectLike({ Schedule: 'cron(0 7 * * ? *)', ScalableTargetAction: { MinCapacity: 6 } })],
+  });
+  template.hasResourceProperties('AWS::ApplicationAutoScaling::ScalingPolicy', {
+    TargetTrackingScalingPolicyConfiguration: Match.objectLike({ CustomizedMetricSpecification: Match.objectLike({ MetricName: 'QueuedRequests' }) }),
+  });
+});
+
 test('a collector can stand beside the router in its tasks', () => {
   const { stack, router } = inStack();
   const { taskDefinition } = router.service;
@@ -684,7 +697,7 @@ describe('a user of the router', () => {
     expect(metrics.map((metric) => [metric.namespace, metric.metricName, metric.statistic, metric.period.toSeconds()])).toEqual([
       ['AWS/ApplicationELB', 'RequestCount', 'Sum', 300],
       ['AWS/ApplicationELB', 'TargetResponseTime', 'p95', 60],
-      ['AWS/ApplicationELB', 'HTTPCode_Target_5XX_Count', 'Sum', 300],
+      ['DisaggregatedInference', 'ServerErrors', 'Sum', 300],
     ]);
     expect(Object.keys(metrics[0].dimensions!).sort()).toEqual(['LoadBalancer', 'TargetGroup']);
   });
