@@ -191,7 +191,7 @@ describe('an error within a stream', () => {
     [429, 429, 'ThrottlingException'],
     [400, 400, 'ValidationException'],
     [401, 502, 'ModelErrorException'],
-    [503, 502, 'ModelErrorException'],
+    [503, 503, 'ServiceUnavailableException'],
   ])('of status %d before the first token is an answer of status %d, %s', async (status, told, name) => {
     await start();
     behave(streaming([STREAM[0], error(status, 'so it is')], ''));

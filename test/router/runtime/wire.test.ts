@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { SseEventTooLong, SseSplitter } from '../../../src/router/runtime/wire/sse';
-import { readStreamEvent } from '../../../src/router/runtime/wire/stream-event';
+import { readErrorEvent, readStreamEvent } from '../../../src/router/runtime/wire/stream-event';
 
 const lineEnd = fc.constantFrom('\n', '\r\n', '\r');
 const line = fc.tuple(fc.constantFrom('data: ', 'data:', ': ', 'event: ', 'id: '), fc.string({ unit: 'grapheme', maxLength: 20 }).map((text) => text.replace(/[\r\n]/g, '')));
@@ -55,15 +55,27 @@ describe('an event of a streamed answer', () => {
     ['{"choices":[{"delta":{}},{"text":"a"}]}', { kind: 'chunk', isPart: true }],
     ['{"choices":[{"delta":{"tool_calls":[{"index":0}]}}]}', { kind: 'chunk', isPart: true }],
     ['{"choices":[],"usage":null,"error":null}', { kind: 'chunk' }],
-    ['{"error":{"message":"x","code":500}}', { kind: 'error' }],
-    ['{"status_code":500,"error":{"message":"x"}}', { kind: 'error' }],
     ['{"choices":[{"delta":{"content":"\\"error\\": {}"}}]}', { kind: 'chunk', isPart: true }],
-    ['{"object":"error","message":"so","type":"InternalServerError","param":null,"code":500}', { kind: 'error' }],
     ['{"choices":[{"delta":{},"finish_reason":"stop"}]}', { kind: 'chunk', end: 'reached' }],
     ['{"choices":[{"delta":{},"finish_reason": "abort"}]}', { kind: 'chunk', end: 'given_up' }],
     ['{"choices":[{"delta":{"content":"\\"finish_reason\\":\\"abort\\""},"finish_reason":null}]}', { kind: 'chunk', isPart: true }],
   ])('%s', (data, meaning) => {
     expect(readStreamEvent(data)).toEqual(meaning);
+  });
+
+  test.each<[string, object, boolean]>([
+    ['{"error":{"message":"x","code":500}}', { status: 500, message: 'x' }, true],
+    ['{"status_code":429,"error":{"message":"x","code":"quota"}}', { status: 429, code: 'quota', headers: { 'retry-after': '1' } }, true],
+    ['{"error":{"object":"error","message":"too long","type":"BadRequestError","param":null,"code":400}}', { status: 400, type: 'BadRequestError', message: 'too long' }, true],
+    ['{"object":"error","message":"so","type":"InternalServerError","param":null,"code":503}', { status: 503, message: 'so' }, false],
+    ['{"error":"it failed"}', { status: 500, message: 'it failed' }, false],
+    ['{"error":{"message":"x","code":1301}}', { status: 500 }, true],
+  ])('that is an error: %s', (data, error, isOpenAiError) => {
+    expect(readStreamEvent(data)).toMatchObject({ kind: 'error', error, isOpenAiError });
+  });
+
+  test.each([['{"message":"boom","code":400}', 400], ['boom', 500]])('that is an error by its name: %s', (data, status) => {
+    expect(readErrorEvent(data)).toMatchObject({ kind: 'error', error: { status, message: 'boom' }, isOpenAiError: false });
   });
 
   test.each(['not JSON', '{"cut', '[]', 'not "error" JSON'])('is none if it is %s', (data) => {

@@ -14,7 +14,7 @@ import { engineErrorOf, EngineResponse } from '../targets/engine-response';
 import { busySeconds } from '../targets/read-whole';
 import { Target } from '../targets/target';
 import { ConnectError } from '../upstream/connection';
-import { engineFailed, TOO_BUSY } from '../wire/api-error';
+import { ApiError, EngineError, engineFailed, TOO_BUSY } from '../wire/api-error';
 import { asksForUsage, EngineRequest } from '../wire/engine-request';
 
 /** What one engine is asked. */
@@ -84,35 +84,52 @@ export class AnswerLeg {
     const silence = asked.stream ? new Silence(exchange, this.limits) : undefined;
     try {
       const response = await post(leg, exchange.via);
-      const status = response?.status;
-      if (leg.fetches && (status === undefined || (status >= 400 && status < 500) || TOO_BUSY.has(status))) {
-        // it refused the request without a look at the KV cache, or never had it.
-        this.handoff.drop();
-      }
       if (response === undefined) {
+        if (leg.fetches) {
+          // it never had the request.
+          this.handoff.drop();
+        }
         return undefined;
       }
+      const { status } = response;
       exchange.tellRoute();
-      if (TOO_BUSY.has(response.status)) {
-        leg.endpoint.busy(performance.now(), busySeconds(response));
-        if (leg.goElsewhere?.()) {
-          await response.discard();
-          throw new EngineBusy(response.status);
-        }
-      }
-      if (exchange.handoff === 'handed_off' && response.status >= 500) {
-        await response.discard();
-        throw engineFailed(`the engine answers a hand-off with status ${status}`);
-      }
+      await this.heed(status, exchange, leg, response);
       if (silence !== undefined && status === 200) {
         const stream = leg.inBedrocksFormat ? new BedrockEngineStream(exchange, response) : new OpenAiEngineStream(exchange, asksForUsage(asked));
-        await relayStream(exchange, response, stream, silence);
+        try {
+          await relayStream(exchange, response, stream, silence);
+        } catch (e) {
+          if (e instanceof ApiError && !(e instanceof EngineError)) {
+            // some engines refuse a request by the first event of a stream.
+            await this.heed(e.status, exchange, leg, response);
+          }
+          throw e;
+        }
       } else {
         await (leg.inBedrocksFormat ? relayBedrocksAnswer : relayWhole)(exchange, response);
       }
       return status;
     } finally {
       silence?.end();
+    }
+  }
+
+  /** Heeds what an engine says by a status: throws if another engine is to be asked, or, after a hand-off, this one once more. */
+  private async heed(status: number, exchange: Exchange, leg: Leg, response: EngineResponse): Promise<void> {
+    if (leg.fetches && ((status >= 400 && status < 500) || TOO_BUSY.has(status))) {
+      // it refused the request without a look at the KV cache.
+      this.handoff.drop();
+    }
+    if (TOO_BUSY.has(status)) {
+      leg.endpoint.busy(performance.now(), busySeconds(response));
+      if (leg.goElsewhere?.()) {
+        await response.discard();
+        throw new EngineBusy(status);
+      }
+    }
+    if (exchange.handoff === 'handed_off' && status >= 500) {
+      await response.discard();
+      throw engineFailed(`the engine answers a hand-off with status ${status}`);
     }
   }
 }

@@ -1,13 +1,14 @@
 import { EngineStream } from './engine-stream';
 import { Exchange } from '../exchange';
 import { shownAnswer } from './shown-answer';
-import { EngineError, engineFailed } from '../wire/api-error';
+import { ApiError, EngineError, engineFailed } from '../wire/api-error';
 import { CallerStream } from '../wire/caller-wire';
 import { ChunkForm } from '../wire/chunk-form';
+import { refusalTold } from '../wire/engine-refusal';
 import { KV_PARAMS, tellsOfKvParams } from '../wire/kv-members';
 import { errorEvent } from '../wire/openai-wire';
 import { SseEventTooLong, SseSplitter } from '../wire/sse';
-import { isChunkOfText, moreThanText, readStreamEvent, StreamEventMeaning } from '../wire/stream-event';
+import { isChunkOfText, isRefusal, moreThanText, readErrorEvent, readStreamEvent } from '../wire/stream-event';
 
 /** Far above any event of a chat completion; an engine that sends more is not speaking the protocol. */
 const MAX_EVENT_BYTES = 4 * 1024 * 1024;
@@ -129,20 +130,18 @@ export class OpenAiEngineStream extends EngineStream {
 
   /** Learns from an event, and passes on what of it the caller may see. */
   private readData(data: string, bytes: Buffer): void {
-    const meaning: StreamEventMeaning = ERROR_EVENT.test(bytes.toString('latin1')) ? { kind: 'error' } : readStreamEvent(data);
+    const meaning = ERROR_EVENT.test(bytes.toString('latin1')) ? readErrorEvent(data) : readStreamEvent(data);
     this.exchange.trace?.read(data);
     this.finished ||= meaning.end !== undefined;
     if (!this.failed && (meaning.end === 'given_up' || (meaning.kind === 'done' && !this.finished))) {
       throw new EngineError(502, 'stream_truncated', meaning.kind === 'done'
         ? 'the engine ended its answer without a reason' : 'the engine ended its answer before it was whole');
     }
-    if (!this.begun) {
-      if (meaning.kind === 'error') {
-        throw meaning.error ?? engineFailed('the engine told of an error before its first token');
-      }
-      if (meaning.kind === 'done') {
-        this.count(0);
-      }
+    if (meaning.error !== undefined) {
+      return this.readError(meaning.error, meaning.isOpenAiError!, data, bytes);
+    }
+    if (!this.begun && meaning.kind === 'done') {
+      this.count(0);
     }
     if (meaning.kind === 'chunk' && (this.begun || meaning.isPart || meaning.end !== undefined)) {
       // engines tell tokens that are no text yet, but say why they end in an event of its own.
@@ -152,11 +151,6 @@ export class OpenAiEngineStream extends EngineStream {
     this.exchange.promptTokens = meaning.promptTokens ?? this.exchange.promptTokens;
     if (this.exchange.handoff !== 'handed_off') {
       this.exchange.cachedTokens = meaning.cachedTokens ?? this.exchange.cachedTokens;
-    }
-    if (meaning.kind === 'error') {
-      this.failed = true;
-      this.caller.engineError(tellsOfKvParams(Buffer.from(data)) ? errorEvent(engineFailed('the engine failed')) : bytes);
-      return;
     }
     if (meaning.kind === 'done') {
       this.caller.done(bytes);
@@ -172,6 +166,17 @@ export class OpenAiEngineStream extends EngineStream {
     if (this.begun) {
       this.form.learn(Buffer.from(`data: ${shown}\n\n`));
     }
+  }
+
+  /** Learns of an error that the engine tells instead of an answer, or of its rest. */
+  private readError(told: ApiError, isOpenAiError: boolean, data: string, bytes: Buffer): void {
+    // it may quote the request, which had the address of a prefill engine in it.
+    const isSecret = tellsOfKvParams(Buffer.from(data));
+    if (!this.begun) {
+      throw !isRefusal(told) ? engineFailed('the engine told of an error before its first token') : isSecret ? refusalTold(told.status, {}) : told;
+    }
+    this.failed = true;
+    this.caller.engineError(isOpenAiError && !isSecret ? bytes : errorEvent(isSecret ? engineFailed('the engine failed') : told));
   }
 }
 

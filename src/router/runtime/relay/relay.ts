@@ -82,6 +82,7 @@ export async function relayStream(exchange: Exchange, response: EngineResponse, 
   } catch (e) {
     // what happens to the engine's connection after the last event does not matter to anybody.
     if (!stream.ended || !(e instanceof EngineError)) {
+      response.breakOff();
       throw e;
     }
   } finally {

@@ -4,6 +4,11 @@ export const ROUTERS_FAULT = new Set([401, 402, 403, 404, 405]);
 /** Statuses by which an engine says that it has too much to do: it has not begun with the request, so that another may have it. */
 export const TOO_BUSY = new Set([429, 503]);
 
+/** Whether a status is that of a refusal that is the caller's to know. */
+export function isTheCallers(status: number): boolean {
+  return status >= 400 && status < 500 && !ROUTERS_FAULT.has(status);
+}
+
 /** Whether an engine's status is neither that of an answer, nor of a refusal or failure that is the caller's to know: what else is below 400 has no content. */
 export function isRoutersTrouble(status: number): boolean {
   return (status < 400 && status !== 200) || ROUTERS_FAULT.has(status);

@@ -2,9 +2,8 @@ import { ApiError } from './api-error';
 import { Fields, isObject, MAX_PROBLEMS } from './fields';
 import { WholeAnswer } from './whole-answer';
 
-/** Whether an engine's refusal or failure is in the terms of the OpenAI API. */
-export function isOpenAiError(answer: WholeAnswer): boolean {
-  const { error } = membersOf(answer);
+/** Whether what an engine tells of its refusal or failure is in the terms of the OpenAI API. */
+export function isOpenAiError({ error }: Fields): boolean {
   return isObject(error) && typeof error.message === 'string';
 }
 
@@ -30,7 +29,7 @@ export function refusalTold(status: number, members: Fields, retryAfter?: string
 }
 
 /** What an answer tells; nothing if it is no JSON object, as the pages of a proxy are none. */
-function membersOf({ body }: WholeAnswer): Fields {
+export function membersOf({ body }: WholeAnswer): Fields {
   try {
     const value: unknown = JSON.parse(body.toString('utf8'));
     return isObject(value) ? value : {};

@@ -1,7 +1,7 @@
 import { ApiError } from './api-error';
 import { CallerStream, CallerWire } from './caller-wire';
 import { completionOf } from './completion';
-import { isOpenAiError, refusalOf } from './engine-refusal';
+import { isOpenAiError, membersOf, refusalOf } from './engine-refusal';
 import { SSE_HEADERS } from './sse';
 
 /** Callers of the OpenAI API: what an engine says is passed on as it stands, as long as it is an answer or an error of that API. */
@@ -13,7 +13,7 @@ export const OPENAI_WIRE: CallerWire = {
       completionOf(answer);
       return answer;
     }
-    return isOpenAiError(answer) ? answer : OPENAI_WIRE.error(refusalOf(answer));
+    return isOpenAiError(membersOf(answer)) ? answer : OPENAI_WIRE.error(refusalOf(answer));
   },
   stream: () => new OpenAiStream(),
   streamFailure: (error) => ({ bytes: errorEvent(error), isEnd: false }),

@@ -1,6 +1,6 @@
-import { ApiError, ROUTERS_FAULT } from './api-error';
+import { ApiError, isTheCallers, TOO_BUSY } from './api-error';
 import { chunkOf, isGivenUp } from './completion';
-import { refusalTold } from './engine-refusal';
+import { isOpenAiError, refusalTold } from './engine-refusal';
 import { Fields, isNothing, isObject } from './fields';
 import { KV_PARAMS } from './kv-members';
 import { Usage, usageOf } from './usage';
@@ -12,8 +12,9 @@ export interface StreamEventMeaning extends Usage {
   readonly isPart?: true;
   /** Whether it ends the answer, or a choice of it, and whether the engine gave that up. */
   readonly end?: 'reached' | 'given_up';
-  /** What the event would be as an answer of its own, where it tells of an error and has a status, as Cerebras' have. */
+  /** What the event would be as an answer of its own, if it tells of an error, and whether it is told in the terms of the OpenAI API. */
   readonly error?: ApiError;
+  readonly isOpenAiError?: boolean;
 }
 
 /** Where an event says why its choice ends. A quote within generated text is escaped, so text never looks like it. */
@@ -31,9 +32,10 @@ export function readStreamEvent(data: string): StreamEventMeaning {
   }
   const reasons = [...data.matchAll(REASONS_TO_END)];
   const end = reasons.length === 0 ? undefined : reasons.some(([, reason]) => isGivenUp(reason)) ? 'given_up' : 'reached';
-  const { object, error, usage, choices, status_code: status } = chunkOf(data);
+  const event = chunkOf(data);
+  const { object, error, usage, choices } = event;
   if ((error ?? null) !== null || object === 'error') {
-    return { kind: 'error', ...(typeof status === 'number' && { error: refusal(status, error) }) };
+    return errorTold(event);
   }
   const told = Array.isArray(choices) ? choices : [];
   return {
@@ -52,8 +54,26 @@ export function isChunkOfText(events: string, start: number, end: number): boole
     && reason > start && events[reason - 1] === '"' && events.startsWith('null', reason + FINISH_REASON.length);
 }
 
-function refusal(status: number, error: unknown): ApiError | undefined {
-  return status < 400 || status >= 500 || ROUTERS_FAULT.has(status) ? undefined : refusalTold(status, { error }, status === 429 ? '1' : undefined);
+/** Reads the `data` of an event whose name says that it tells of an error, be it JSON or not. */
+export function readErrorEvent(data: string): StreamEventMeaning {
+  try {
+    return errorTold(chunkOf(data));
+  } catch {
+    return errorTold({ message: data });
+  }
+}
+
+/** Whether what an event says instead of an answer is the caller's to know: a refusal, or that the engine has too much to do. */
+export function isRefusal({ status }: ApiError): boolean {
+  return isTheCallers(status) || TOO_BUSY.has(status);
+}
+
+/** Cerebras has the status beside the error, vLLM and SGLang have it for its code. */
+function errorTold(event: Fields): StreamEventMeaning {
+  const { error, code, status_code: beside } = event;
+  const told = [beside, isObject(error) ? error.code : code].find((status) => Number.isInteger(status)) as number | undefined;
+  const status = told !== undefined && told >= 400 && told < 600 ? told : 500;
+  return { kind: 'error', error: refusalTold(status, event, status === 429 ? '1' : undefined), isOpenAiError: isOpenAiError(event) };
 }
 
 /**
