@@ -3,7 +3,7 @@ import { connect as connectHttp2 } from 'node:http2';
 import { connect, Socket } from 'node:net';
 import { ask, chat, errorOf, KEY, MockEngine, MODEL, routerFor, silent, TestRouter, until, whole } from './harness';
 
-const LIMITS = { maxBodyBytes: 1000, maxHeldBytes: 1500 };
+const LIMITS = { maxBodyBytes: 1000, maxHeldBytes: 2000 };
 /** A request of so many bytes. */
 const sized = (bytes: number) => JSON.stringify(chat({ user: 'x'.repeat(bytes - JSON.stringify(chat({ user: '' })).length) }));
 
@@ -36,7 +36,7 @@ const chunkedBody = async (text: string) => {
 const isFull = async () => (await ask(router.url, sized(900))).status === 429;
 const hasRoom = async () => (await ask(router.url, sized(1000))).status === 200;
 
-test.each([['whose length is announced', 'content-length: 1000', ''], ['in chunks', 'transfer-encoding: chunked', `3e7\r\n${'x'.repeat(999)}\r\n`]])(
+test.each([['whose length is announced', 'content-length: 1000', 'x'.repeat(999)], ['in chunks', 'transfer-encoding: chunked', `3e7\r\n${'x'.repeat(999)}\r\n`]])(
   'bodies that are on their way, %s, leave no room for others, whose callers are told when to come back', async (_, header, body) => {
     const socket = begun(header, body);
     await until(isFull, 'a router without room');
@@ -108,4 +108,48 @@ test('a connection of HTTP/2 has 128 requests at once, and their bodies are boun
   expect(headers).toMatchObject({ ':status': 429, 'retry-after': '1' });
   session.destroy();
   await until(hasRoom, 'room again');
+});
+
+describe('of two callers', () => {
+  const askAs = async (key: string, body: string) => ask(router.url, body, { authorization: `Bearer ${key}` });
+  const begin = (count: number, bytes: number, sentBytes: number) =>
+    Array.from({ length: count }, () => begun(`content-length: ${bytes}`, 'x'.repeat(sentBytes), 'bad'));
+  const statusOf = async (socket: Socket) => String((await once(socket, 'data'))[0]).split(' ')[1];
+  const startFor = async (more: object) => {
+    await router.drain();
+    router = await routerFor([{ name: 'engine', role: 'aggregated', protocol: 'openai', url: engine.url }], { limits: LIMITS, ...more }, {
+      KEYS: JSON.stringify([{ name: 'bad', key: 'bad' }, { name: 'good', key: 'good' }]),
+    });
+  };
+
+  test('one that fills the memory that it may have leaves some to the other', async () => {
+    await startFor({});
+    begin(1, 1000, 999);
+    await until(async () => (await askAs('bad', sized(900))).status === 429, 'its first body is there');
+    begin(1, 500, 490);
+    await until(async () => (await askAs('bad', sized(200))).status === 429, 'it may have no more');
+    expect((await askAs('good', sized(300))).status).toBe(200);
+  });
+
+  test('one that announces what it does not send takes no room', async () => {
+    await startFor({});
+    await Promise.all(begin(20, 1000, 1).map(async (socket) => once(socket, 'connect')));
+    expect((await askAs('good', sized(1000))).status).toBe(200);
+  });
+
+  test('each has a request of its limit for a body that is on its way, and for one that never comes, but not for one that is refused', async () => {
+    await startFor({ rateLimits: { requestsPerMinute: 2 } });
+    for (let i = 0; i < 3; i++) {
+      expect((await askAs('bad', sized(1001))).status).toBe(413);
+    }
+    const slow = begin(2, 1000, 1);
+    const refused = begin(1, 1000, 1);
+    expect(await statusOf(refused[0])).toBe('429');
+    expect((await askAs('good', sized(400))).status).toBe(200);
+    slow.forEach((socket) => socket.destroy());
+    await until(() => router.lines.filter(({ code }) => code === '499').length === 2, 'they have left');
+    const response = await askAs('bad', sized(400));
+    expect([response.status, (await errorOf(response)).code]).toEqual([429, 'rate_limit_exceeded']);
+    expect((await askAs('good', sized(400))).status).toBe(200);
+  });
 });

@@ -53,7 +53,7 @@ const answered = async (requests: number) => {
 test('a log that nobody reads for a while stops nothing, and tells how many of its lines are missing', async () => {
   const pipe = join(OUT, 'log');
   execFileSync('mkfifo', [pipe]);
-  const reading = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK);
+  const reading = openSync(pipe, constants.O_RDONLY + constants.O_NONBLOCK);
   const router = launch(openSync(pipe, constants.O_WRONLY));
   await until(isUp, 'it is ready');
   await answered(400);
@@ -72,7 +72,7 @@ test('a log that nobody reads for a while stops nothing, and tells how many of i
 test('a log that is never read does not keep a router from its end', async () => {
   const pipe = join(OUT, 'unread');
   execFileSync('mkfifo', [pipe]);
-  const reading = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK);
+  const reading = openSync(pipe, constants.O_RDONLY + constants.O_NONBLOCK);
   const router = launch(openSync(pipe, constants.O_WRONLY));
   await until(isUp, 'it is ready');
   await answered(30);

@@ -27,6 +27,10 @@ export interface RateLimiter {
    * from what is known here.
    */
   reached(caller: string, promptTokens: number, nowMillis: number): LimitReached | undefined;
+  /** Counts a request whose body is on its way, until `came`. */
+  begin(caller: string, nowMillis: number): void;
+  /** The body is there, or is refused. */
+  came(caller: string, nowMillis: number): void;
   /** Takes a request off the caller's allowance, or tells which limit it has reached. A prompt longer than the limit passes if nothing else did lately. */
   take(caller: string, promptTokens: number, nowMillis: number): LimitReached | undefined | Promise<LimitReached | undefined>;
   /** Takes more tokens off, or gives some back, once it is known how many a request took. */
@@ -72,6 +76,14 @@ export class RateLimits implements RateLimiter {
     ];
     return requests === 0 && tokens === 0 ? undefined
       : { limit: requests >= tokens ? 'requests_per_minute' : 'tokens_per_minute', afterSeconds: Math.max(requests, tokens) };
+  }
+
+  public begin(caller: string, nowMillis: number): void {
+    this.allowanceOf(caller, nowMillis).requests -= 1;
+  }
+
+  public came(caller: string, nowMillis: number): void {
+    this.giveBack(caller, nowMillis);
   }
 
   public take(caller: string, promptTokens: number, nowMillis: number): LimitReached | undefined {

@@ -104,6 +104,14 @@ export class SharedRateLimits implements RateLimiter {
     return this.local.reached(caller, promptTokens, nowMillis);
   }
 
+  public begin(caller: string, nowMillis: number): void {
+    this.local.begin(caller, nowMillis);
+  }
+
+  public came(caller: string, nowMillis: number): void {
+    this.local.came(caller, nowMillis);
+  }
+
   public async take(caller: string, promptTokens: number, nowMillis: number): Promise<LimitReached | undefined> {
     const answer = await this.ask(caller, [1, promptTokens, 0], nowMillis);
     if (answer === undefined) {

@@ -13,7 +13,7 @@ import { Endpoint } from '../targets/endpoint';
 import { FailedRequests } from '../targets/failed-requests';
 import { Target } from '../targets/target';
 import { RouterMetrics } from '../telemetry/metrics';
-import { EngineError, noEngine } from '../wire/api-error';
+import { ApiError, BODY_TIMEOUT, EngineError, noEngine } from '../wire/api-error';
 import { EngineRequest } from '../wire/engine-request';
 
 /** Reads a request as a configuration has it. Throws ApiError if it is none that is served by it. */
@@ -67,6 +67,22 @@ export class Forwarder {
       // whoever comes back when told needs room for its prompt as well
       const promptTokens = Math.ceil(Number(request.headers['content-length'] ?? 0) / this.config.routing.bytesPerToken);
       this.refuseReached(this.rateLimits.reached(caller.id, promptTokens, now));
+    }
+  }
+
+  /** The body of a request, which counts while it is on its way, and as one if it never comes. */
+  public async bodyOf({ caller }: Exchange, read: () => Promise<Buffer>): Promise<Buffer> {
+    this.rateLimits.begin(caller.id, performance.now());
+    let isOver = true;
+    try {
+      return await read();
+    } catch (e) {
+      isOver = e instanceof ApiError && e.code !== BODY_TIMEOUT;
+      throw e;
+    } finally {
+      if (isOver) {
+        this.rateLimits.came(caller.id, performance.now());
+      }
     }
   }
 

@@ -38,10 +38,12 @@ async function bytesOf(exchange: Exchange, limits: LimitsConfig, held: HeldBodie
   if (announcedBytes > limits.maxBodyBytes) {
     throw tooLong(limits);
   }
-  held.hold(exchange, announcedBytes, limits);
+  // what is announced may never come: it has no room before it does.
+  held.check(exchange, announcedBytes, limits);
   exchange.answer.askForBody();
   if (request instanceof IncomingMessage && request.readableLength === announcedBytes) {
     // all of it has come with its head.
+    held.hold(exchange, announcedBytes, limits);
     const body: Buffer = request.read() ?? Buffer.alloc(0);
     request.resume();
     return body;

@@ -249,7 +249,7 @@ export class RouterServer {
     }
     exchange.via = this.via.of(exchange.request.headers.via);
     forwarder.checkRate(exchange);
-    const body = await bodyOf(exchange, config.limits, this.bodies);
+    const body = await forwarder.bodyOf(exchange, async () => bodyOf(exchange, config.limits, this.bodies));
     return forwarder.forward(exchange, (by) => {
       const { request, wire } = operation.read(body, by, exchange.request.headers);
       exchange.wire = wire;
