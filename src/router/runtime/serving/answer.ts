@@ -1,5 +1,6 @@
 import { ServerResponse } from 'node:http';
 import { constants, Http2ServerResponse, ServerHttp2Stream } from 'node:http2';
+import { Socket } from 'node:net';
 import { reset } from './http2-sessions';
 import { CallerGone, CallerStalled } from '../cancellation';
 import { Patience } from '../patience';
@@ -133,6 +134,9 @@ export class Answer {
     }
     await endOfTurn();
     this.throwIfGone();
+    if (this.out instanceof ServerResponse && !this.out.req.complete) {
+      linger(this.out.req.socket, this.stallMillis);
+    }
     const last = this.isChunked ? chunkOf(bytes, LAST_CHUNK) : bytes;
     if (this.out instanceof ServerResponse && !this.isHeadWritten && last.length <= SMALL_BODY_BYTES) {
       this.out.end(last.toString('latin1'), 'latin1');
@@ -206,6 +210,18 @@ export class Answer {
       on(done);
     });
   }
+}
+
+/**
+ * Closes a connection, if Node is to close it after an answer, for a caller who is not done with sending: closed at once, what is not read of the request would
+ * reset it, which takes away an answer that was not read. So it is ended, and what comes is dropped until the caller ends it, too, or for so long.
+ */
+function linger(socket: Socket, millis: number): void {
+  socket.destroySoon = () => {
+    socket.end();
+    const timer = setTimeout(() => socket.destroy(), millis);
+    socket.once('close', () => clearTimeout(timer));
+  };
 }
 
 /** Bytes as a chunk of HTTP/1.1, and what comes after it. No bytes are no chunk, as that would be the last one. */
