@@ -178,6 +178,21 @@ test('as many choices are answered as are asked for', async () => {
   expect(texts).toEqual(['the cache', 'the cache', 'the cache']);
 });
 
+test('each of several prompts has as many choices as are asked for, those of the first before those of the next', async () => {
+  const asked = { model: MODEL, prompt: ['Once upon ', 'a time '], max_tokens: 2, n: 2, echo: true };
+  const TEXTS = ['Once upon the cache', 'Once upon the cache', 'a time the cache', 'a time the cache'];
+  const { choices, usage } = await openai.completions.create(asked);
+  expect(choices.map(({ index, text }) => [index, text])).toEqual(TEXTS.map((text, index) => [index, text]));
+  expect(usage).toEqual({ prompt_tokens: 3 + 2, completion_tokens: 8, total_tokens: 13 });
+  const streamed = TEXTS.map(() => '');
+  for await (const { choices: told } of await openai.completions.create({ ...asked, stream: true })) {
+    told.forEach(({ index, text }) => (streamed[index] += text));
+  }
+  expect(streamed).toEqual(TEXTS);
+  const ids = await openai.completions.create({ model: MODEL, prompt: [[1, 2, 3], [4]], max_tokens: 1 });
+  expect([ids.choices.map(({ index }) => index), ids.usage!.prompt_tokens]).toEqual([[0, 1], 4]);
+});
+
 test('completions are told as such, after their prompt if it is to be repeated', async () => {
   const asked = { model: MODEL, prompt: 'Once upon a time ' };
   const told = await openai.completions.create({ ...asked, max_tokens: 2 });

@@ -10,7 +10,7 @@ export interface AnswerParts {
   /** Whether it is a completion, not one of a chat. */
   readonly isCompletion: boolean;
   readonly isStream: boolean;
-  /** How many times it is told. */
+  /** How many times it is told of each prompt. */
   readonly choices: number;
   readonly inputTokens: number;
 }
@@ -27,7 +27,7 @@ export class EmulatedAnswer {
   constructor(parts: AnswerParts) {
     this.parts = parts;
     this.id = `${parts.isCompletion ? 'cmpl' : 'chatcmpl'}-${randomUUID()}`;
-    this.calls = Array.from({ length: parts.choices }, () => `chatcmpl-tool-${randomUUID()}`);
+    this.calls = Array.from({ length: parts.choices * parts.text.before.length }, () => `chatcmpl-tool-${randomUUID()}`);
     if (parts.isStream) {
       parts.response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
     }
@@ -35,12 +35,13 @@ export class EmulatedAnswer {
 
   /** A token was written. */
   public token(): void {
-    const { response, isStream, text: { before, tokens, tokenAt } } = this.parts;
-    const piece = `${this.written === 0 ? before : ''}${tokens === 0 ? '' : tokenAt(this.written)}`;
+    const { response, isStream, text: { tokens, tokenAt } } = this.parts;
+    const token = tokens === 0 ? '' : tokenAt(this.written);
+    const pieces = this.calls.map((_, index) => (this.written === 0 ? this.before(index) : '') + token);
     this.written++;
     const isLast = this.written >= tokens;
     if (isStream) {
-      this.calls.forEach((_, index) => this.event([{ index, ...this.delta(piece, index), ...this.end(isLast) }]));
+      pieces.forEach((piece, index) => this.event([{ index, ...this.delta(piece, index), ...this.end(isLast) }]));
       if (isLast) {
         this.event([], this.usage());
         response.end('data: [DONE]\n\n');
@@ -65,9 +66,15 @@ export class EmulatedAnswer {
     return { delta: { ...role, tool_calls: [{ index: 0, ...call }] } };
   }
 
+  /** What comes before a choice: those of the first prompt are the first. */
+  private before(index: number): string {
+    const { choices, text } = this.parts;
+    return text.before[Math.floor(index / choices)];
+  }
+
   private whole(index: number): object {
-    const { isCompletion, text: { before, tokens, tokenAt, tool } } = this.parts;
-    const told = before + Array.from({ length: tokens }, (_, at) => tokenAt(at)).join('');
+    const { isCompletion, text: { tokens, tokenAt, tool } } = this.parts;
+    const told = this.before(index) + Array.from({ length: tokens }, (_, at) => tokenAt(at)).join('');
     if (isCompletion) {
       return { text: told };
     }
@@ -84,8 +91,8 @@ export class EmulatedAnswer {
   }
 
   private usage(): object {
-    const { inputTokens, choices, text } = this.parts;
-    const outputTokens = choices * text.tokens;
+    const { inputTokens, text } = this.parts;
+    const outputTokens = this.calls.length * text.tokens;
     return { prompt_tokens: inputTokens, completion_tokens: outputTokens, total_tokens: inputTokens + outputTokens };
   }
 

@@ -26,8 +26,8 @@ export interface Asked {
 
 /** What an answer says. */
 export interface EmulatedText {
-  /** The prompt, if it is to be repeated. */
-  readonly before: string;
+  /** What is repeated of each prompt. */
+  readonly before: readonly string[];
   /** Tokens that are written. */
   readonly tokens: number;
   /** Each of them, of a text or of the arguments of a tool. */
@@ -49,7 +49,7 @@ export interface EmulatedText {
 export function emulatedText(asked: Asked, meanTokens: number, roomTokens: number): EmulatedText {
   const { prompt, echo } = asked;
   const given = asked.max_completion_tokens ?? asked.max_tokens ?? undefined;
-  const before = echo === true && prompt !== undefined ? String(prompt) : '';
+  const before = promptsOf(prompt).map((one) => (echo === true && one !== undefined ? String(one) : ''));
   const tool = toolOf(asked);
   const schema = tool === undefined ? schemaOf(asked) : tool.parameters ?? {};
   if (schema === undefined) {
@@ -63,6 +63,11 @@ export function emulatedText(asked: Asked, meanTokens: number, roomTokens: numbe
   const tokens = Math.min(needed, given ?? needed, roomTokens);
   const end = tokens < needed ? 'length' : tool === undefined ? 'stop' : 'tool_calls';
   return { before, tokens, tokenAt, end, tool: tool?.name, ...(tool === undefined && stopOf(tokenAt, tokens, asked)) };
+}
+
+/** The prompts of a completion, each a text or ids of tokens. */
+export function promptsOf(prompt: unknown): readonly unknown[] {
+  return Array.isArray(prompt) && typeof prompt[0] !== 'number' ? prompt : [prompt];
 }
 
 function wordAt(at: number): string {

@@ -5,7 +5,7 @@ import { roomOf } from './context-limit';
 import { EmulatedAnswer, sendJson } from './emulated-answer';
 import { EmulatedFleet } from './emulated-fleet';
 import { Sequence } from './emulated-pools';
-import { Asked, CHARACTERS_PER_TOKEN, EmulatedText, emulatedText } from './emulated-text';
+import { Asked, CHARACTERS_PER_TOKEN, EmulatedText, emulatedText, promptsOf } from './emulated-text';
 import { ApiError } from '../../router/runtime/wire/api-error';
 import { FieldProblems, jsonObject } from '../../router/runtime/wire/fields';
 import { kind, listOf, oneOf, openObject, whole } from '../../router/runtime/wire/kinds';
@@ -73,12 +73,13 @@ export class EngineServer {
     const isRead = () => body.kv_transfer_params?.do_remote_decode === true;
     try {
       body = chatBody(Buffer.concat(chunks));
-      inputTokens = tokensOf(body);
+      const promptTokens = tokensOf(body);
+      inputTokens = promptTokens.reduce((sum, tokens) => sum + tokens, 0);
       if (request.url === '/tokenize') {
         sendJson(response, { count: inputTokens });
         return;
       }
-      text = emulatedText(body, this.fleet.meanOutputTokens, roomOf(body, inputTokens, this.fleet.contextTokens(isRead() ? 'prefill' : 'decode')));
+      text = emulatedText(body, this.fleet.meanOutputTokens, roomOf(body, Math.max(...promptTokens), this.fleet.contextTokens(isRead() ? 'prefill' : 'decode')));
     } catch (e) {
       const { status = 400, message, param = null } = e as Partial<ApiError>;
       sendJson(response, { error: { message, type: 'BadRequestError', param, code: status } }, status);
@@ -157,9 +158,10 @@ function chatBody(bytes: Buffer): ChatBody {
   return body as unknown as ChatBody;
 }
 
-/** Tokens of a prompt, by the length of its text and of what describes its tools. */
-function tokensOf({ messages, prompt, tools }: ChatBody): number {
-  const text = messages?.map(({ content }) => (typeof content === 'string' ? content : JSON.stringify(content ?? ''))).join('\n') ?? String(prompt);
+/** Tokens of each prompt, by the length of its text and of what describes its tools. */
+function tokensOf({ messages, prompt, tools }: ChatBody): number[] {
+  const text = messages?.map(({ content }) => (typeof content === 'string' ? content : JSON.stringify(content ?? ''))).join('\n');
   const described = tools === undefined || tools === null ? 0 : JSON.stringify(tools).length;
-  return Math.max(1, Math.round((text.length + described) / CHARACTERS_PER_TOKEN));
+  return promptsOf(text ?? prompt)
+    .map((one) => (Array.isArray(one) ? one.length : Math.max(1, Math.round((String(one).length + described) / CHARACTERS_PER_TOKEN))));
 }

@@ -74,12 +74,12 @@ describe('a caller who waits for a word before it sends its body', () => {
   test.each([['whom nobody knows', 'wrong', 401], ['whose body is too long', KEY, 413]])('but sends it nevertheless, %s, has its answer', async (_, key, status) => {
     const socket = connect({ port: router.port, host: '127.0.0.1', allowHalfOpen: true });
     let text = '';
-    const [closed, ended] = [once(socket, 'close'), once(socket, 'end')];
+    const [closed, answered] = [once(socket, 'close'), once(socket, 'end')];
     socket.setEncoding('utf8').on('data', (more: string) => (text += more));
     const bytes = Buffer.alloc(8_000_000);
     socket.write(head({ key, length: bytes.length }));
     await new Promise((resolve) => socket.write(bytes, resolve));
-    await ended;
+    await answered;
     expect(statuses(text)).toEqual([status]);
     // which a connection that was reset could not be.
     await new Promise<void>((resolve, reject) => socket.once('error', reject).end(resolve));
