@@ -183,6 +183,14 @@ test('a collector that never answers costs no request and does not keep the rout
   expect((await ask(url, chat())).status).toBe(200);
   await ended();
   expect(collector.sent.map(({ path }) => path).sort()).toEqual(['/v1/metrics', '/v1/traces']);
+  expect(running.lines.map(({ msg }) => msg)).toContain('OpenTelemetry\'s collector has not taken what was left to send');
+});
+
+test.each(['4000000000', '0.001', 'often', '-1', ''])('an interval that is none is a minute: %j', async (interval) => {
+  const url = await start({ ...exporting(), OTEL_METRIC_EXPORT_INTERVAL: interval });
+  expect((await ask(url, chat())).status).toBe(200);
+  await ended();
+  expect(collector.sent).toHaveLength(1);
 });
 
 test('the log tells that a collector does not take what it is sent, and not again each time', async () => {

@@ -13,6 +13,8 @@ const TOKENS = [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 41
 /** By OpenTelemetry's specification. */
 const INTERVAL_MILLIS = 60_000;
 const TIMEOUT_MILLIS = 30_000;
+/** Node takes what is longer for a millisecond. */
+const MAX_TIMER_MILLIS = 2 ** 31 - 1;
 
 /**
  * Metrics by OpenTelemetry's conventions for generative AI, sent by OTLP over HTTP as the variables `OTEL_…` of the environment say. Their attributes take values
@@ -30,8 +32,8 @@ export class GenAiMetrics {
    * @param env says how often.
    */
   constructor(resource: Resource, env: { readonly [name: string]: string | undefined }) {
-    const exportIntervalMillis = positive(env.OTEL_METRIC_EXPORT_INTERVAL) ?? INTERVAL_MILLIS;
-    const exportTimeoutMillis = Math.min(exportIntervalMillis, positive(env.OTEL_METRIC_EXPORT_TIMEOUT) ?? TIMEOUT_MILLIS);
+    const exportIntervalMillis = millis(env.OTEL_METRIC_EXPORT_INTERVAL) ?? INTERVAL_MILLIS;
+    const exportTimeoutMillis = Math.min(exportIntervalMillis, millis(env.OTEL_METRIC_EXPORT_TIMEOUT) ?? TIMEOUT_MILLIS);
     const reader = new PeriodicExportingMetricReader({ exporter: new OTLPMetricExporter(), exportIntervalMillis, exportTimeoutMillis });
     this.provider = new MeterProvider({ resource, readers: [reader] });
     const meter = this.provider.getMeter('cdk-disaggregated-inference');
@@ -79,8 +81,8 @@ export class GenAiMetrics {
   }
 }
 
-/** What a variable says that is to be a positive number; undefined if it does not. */
-function positive(text: string | undefined): number | undefined {
+/** Milliseconds that a variable says; undefined if it says none that a timer can have. */
+function millis(text: string | undefined): number | undefined {
   const value = Number(text);
-  return value > 0 && value < Infinity ? value : undefined;
+  return Number.isInteger(value) && value > 0 && value <= MAX_TIMER_MILLIS ? value : undefined;
 }

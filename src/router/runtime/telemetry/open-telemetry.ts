@@ -28,15 +28,17 @@ export class OpenTelemetry {
     // without an id of its own, what several routers add up to would be taken for one sum that jumps.
     const resource = defaultResource().merge(resourceFromAttributes({ 'service.name': 'router' }))
       .merge(detectResources({ detectors: [serviceInstanceIdDetector, envDetector] }));
-    return new OpenTelemetry(traces ? new Tracing(resource) : undefined, metrics ? new GenAiMetrics(resource, env) : undefined);
+    return new OpenTelemetry(traces ? new Tracing(resource) : undefined, metrics ? new GenAiMetrics(resource, env) : undefined, log);
   }
 
   private readonly tracing?: Tracing;
   private readonly metrics?: GenAiMetrics;
+  private readonly log: Logger;
 
-  private constructor(tracing: Tracing | undefined, metrics: GenAiMetrics | undefined) {
+  private constructor(tracing: Tracing | undefined, metrics: GenAiMetrics | undefined, log: Logger) {
     this.tracing = tracing;
     this.metrics = metrics;
+    this.log = log;
   }
 
   /**
@@ -65,7 +67,10 @@ export class OpenTelemetry {
 
   /** Sends what is unsent, unless the collector does not take it. */
   public async stop(): Promise<void> {
-    await Promise.race([Promise.all([this.tracing?.stop(), this.metrics?.stop()]), sleep(STOP_MILLIS)]);
+    const sent = Promise.all([this.tracing?.stop(), this.metrics?.stop()]);
+    if (await Promise.race([sent, sleep(STOP_MILLIS, 'late', { ref: false })]) === 'late') {
+      this.log.warn('OpenTelemetry\'s collector has not taken what was left to send');
+    }
   }
 }
 
