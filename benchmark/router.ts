@@ -2,9 +2,10 @@
  * What the router adds to a request, beside others: `npx tsx --tsconfig benchmark/tsconfig.json benchmark/router.ts [seconds] [Python environment...]`.
  *
  * An engine that costs next to nothing answers at once; the same client asks it through each gateway and without one. The gateway has the first core, client and
- * engine share the second, so no figure is above what those two can do together: the row of the engine alone. Added is the difference to that row at the same rate of
- * an open loop, the highest of some that is held. In brackets is what a second of a core's time was enough for, which a machine that has other things to do
- * distorts less. LiteLLM, sglang-router and smg are taken from the environments that are named (`python3 -m venv a &&
+ * engine share the second, so no figure is above what those two can do together: the row of the engine alone. Added is the difference to the engine alone at the same
+ * rate of an open loop, the highest of some that is held: of the medians of some short rounds with and without the gateway in turns, as client and engine, which
+ * collect garbage too, and whatever else the machine does have their part in the slowest of every hundred. In brackets is what a second of a core's time was enough
+ * for, which a machine that has other things to do distorts less. LiteLLM, sglang-router and smg are taken from the environments that are named (`python3 -m venv a &&
  * a/bin/pip install 'litellm[proxy]' sglang-router smg`). The router is the bundle in `assets/`: build it first, `node projenrc/bundle.mjs`.
  */
 import { execFileSync, fork } from 'node:child_process';
@@ -12,12 +13,15 @@ import { once } from 'node:events';
 import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { Gateway, KEY, ours, peers, RunningGateway, start } from './router/gateways';
-import { closedLoop, EVENTS, EVENTS_A_WRITE, openLoop, post } from './router/load';
+import { Ask, closedLoop, EVENTS, EVENTS_A_WRITE, openLoop, Outcome, post } from './router/load';
 
 const RATES = [5000, 2000, 1000, 500, 200, 100, 50];
 const PROMPT_BYTES = 1_000;
 const LONG_PROMPT_BYTES = 220_000;
 const WARM_UP_SECONDS = 10;
+/** Rounds of an open loop, and how long each is: an odd number, so that one is the median. */
+const ROUNDS = 5;
+const ROUND_SECONDS = 2;
 
 /** An API, and a gateway that has it. */
 interface Way {
@@ -91,14 +95,32 @@ async function measure(
   // one that cannot hold a rate would still be busy with what it was asked when it is asked anew.
   for (const rate of RATES.filter((one) => one < parseFloat(figures[0]))) {
     await gateway?.idle();
-    const routed = await openLoop(short, rate, seconds);
-    const direct = routed && await openLoop({ port: enginePort, bytes: openAi(PROMPT_BYTES, false) }, rate, seconds);
-    if (routed !== undefined && direct !== undefined) {
-      added = [String(rate), (routed.p50Millis - direct.p50Millis).toFixed(2), (routed.p99Millis - direct.p99Millis).toFixed(2)];
+    const rounds = await inTurns(short, { port: enginePort, bytes: openAi(PROMPT_BYTES, false) }, rate);
+    if (rounds !== undefined) {
+      const addedMillis = (of: 'p50Millis' | 'p99Millis') => median(rounds.map(([routed]) => routed[of])) - median(rounds.map(([, direct]) => direct[of]));
+      added = [String(rate), addedMillis('p50Millis').toFixed(2), addedMillis('p99Millis').toFixed(2)];
       break;
     }
   }
   console.log(`| ${[name, api, ...added, ...figures].join(' | ')} |`);
+}
+
+/** Rounds of open loops, the one through the gateway and the one without it in turns; undefined as soon as the rate is not held. */
+async function inTurns(routed: Ask, direct: Ask, rate: number): Promise<[Outcome, Outcome][] | undefined> {
+  const rounds: [Outcome, Outcome][] = [];
+  while (rounds.length < ROUNDS) {
+    const one = await openLoop(routed, rate, ROUND_SECONDS);
+    const other = one && await openLoop(direct, rate, ROUND_SECONDS);
+    if (one === undefined || other === undefined) {
+      return undefined;
+    }
+    rounds.push([one, other]);
+  }
+  return rounds;
+}
+
+function median(values: number[]): number {
+  return values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
 }
 
 void main();

@@ -22,7 +22,10 @@ const TICKER = `
     parentPort.postMessage(undefined);
   }
 `;
+const END_OF_HEAD = '\r\n\r\n';
 const END_OF_CHUNKS = Buffer.from('\r\n0\r\n\r\n');
+const STATUS = 'HTTP/1.1 200';
+const NOTHING = Buffer.alloc(0);
 
 /** What is asked over and over. */
 export interface Ask {
@@ -46,24 +49,36 @@ export function post(path: string, key: string, body: object): Buffer {
     `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${key}\r\ncontent-type: application/json\r\ncontent-length: ${text.length}\r\n\r\n${text}`);
 }
 
-/** One connection, one request at a time. Reads no more of an answer than it takes to know its status and its end. */
-class Connection {
-  private readonly socket: Socket;
-  private head = '';
-  private left = -1;
-  private tail: Buffer = Buffer.alloc(0);
-  private done?: (error?: Error) => void;
+/** Told when an answer has come whole, or with what went wrong. */
+type Done = (connection: Connection, error?: Error) => void;
 
-  constructor(port: number) {
+/** One connection, one request at a time. Reads no more of an answer than it takes to know its status and its end, and makes next to no garbage by it. */
+class Connection {
+  /** When its request was due. */
+  public dueMillis = 0;
+  private readonly socket: Socket;
+  private readonly done: Done;
+  private isAsked = false;
+  /** The head, as far as it has come. */
+  private head = '';
+  private hasHead = false;
+  /** Bytes of the body that are to come; -1 if its end is told by a last chunk. */
+  private left = -1;
+  private tail: Buffer = NOTHING;
+
+  constructor(port: number, done: Done) {
+    this.done = done;
     this.socket = connect({ port, host: '127.0.0.1', noDelay: true });
     this.socket.on('data', (data) => this.read(data));
     this.socket.on('error', (error) => this.settle(error));
     this.socket.on('close', () => this.settle(new Error('the connection was closed')));
   }
 
-  public ask(bytes: Buffer, done: (error?: Error) => void): void {
-    this.done = done;
+  public ask(bytes: Buffer, dueMillis: number): void {
+    this.dueMillis = dueMillis;
+    this.isAsked = true;
     this.head = '';
+    this.hasHead = false;
     this.socket.write(bytes);
   }
 
@@ -72,40 +87,49 @@ class Connection {
   }
 
   private read(data: Buffer): void {
-    let body = data;
-    if (!this.head.includes('\r\n\r\n')) {
-      this.head += data.toString('latin1');
-      const end = this.head.indexOf('\r\n\r\n');
-      if (end === -1) {
+    let start = 0;
+    if (!this.hasHead) {
+      start = this.readHead(data);
+      if (!this.hasHead) {
         return;
       }
-      body = Buffer.from(this.head.slice(end + 4), 'latin1');
-      this.head = this.head.slice(0, end + 4);
-      const length = /\r\ncontent-length: *(\d+)/i.exec(this.head)?.[1];
-      this.left = length === undefined ? -1 : Number(length);
-      this.tail = Buffer.alloc(0);
     }
     if (this.left === -1) {
-      this.tail = body.length >= END_OF_CHUNKS.length ? body : Buffer.concat([this.tail, body]);
+      this.tail = data.length - start >= END_OF_CHUNKS.length ? data : Buffer.concat([this.tail, data.subarray(start)]);
       if (this.tail.subarray(-END_OF_CHUNKS.length).equals(END_OF_CHUNKS)) {
         this.end();
       }
     } else {
-      this.left -= body.length;
+      this.left -= data.length - start;
       if (this.left === 0) {
         this.end();
       }
     }
   }
 
+  /** Returns where the body begins. */
+  private readHead(data: Buffer): number {
+    const before = this.head.length;
+    const found = data.indexOf(END_OF_HEAD, 0, 'latin1');
+    this.head += data.toString('latin1', 0, found === -1 ? data.length : found + END_OF_HEAD.length);
+    // its end may be in two parts.
+    const end = this.head.indexOf(END_OF_HEAD, Math.max(0, before - END_OF_HEAD.length));
+    this.hasHead = end !== -1;
+    this.tail = NOTHING;
+    const length = this.hasHead ? /\r\ncontent-length: *(\d+)/i.exec(this.head)?.[1] : undefined;
+    this.left = length === undefined ? -1 : Number(length);
+    return end + END_OF_HEAD.length - before;
+  }
+
   private end(): void {
-    this.settle(this.head.startsWith('HTTP/1.1 200') ? undefined : new Error(`a request was answered with ${this.head.split('\r\n')[0]}`));
+    this.settle(this.head.startsWith(STATUS) ? undefined : new Error(`a request was answered with ${this.head.split('\r\n')[0]}`));
   }
 
   private settle(error?: Error): void {
-    const { done } = this;
-    this.done = undefined;
-    done?.(error);
+    if (this.isAsked) {
+      this.isAsked = false;
+      this.done(this, error);
+    }
   }
 }
 
@@ -115,24 +139,21 @@ export async function closedLoop({ port, bytes }: Ask, seconds: number): Promise
   const start = performance.now();
   const end = start + seconds * 1000;
   await Promise.all(Array.from({ length: IN_FLIGHT }, async () => new Promise<void>((resolve, reject) => {
-    const connection = new Connection(port);
-    const next = () => {
-      const asked = performance.now();
-      connection.ask(bytes, (error) => {
-        if (error !== undefined) {
-          reject(error);
-          return;
-        }
-        times.push(performance.now() - asked);
-        if (performance.now() < end) {
-          next();
-        } else {
-          connection.close();
-          resolve();
-        }
-      });
-    };
-    next();
+    const connection = new Connection(port, (one, error) => {
+      const now = performance.now();
+      if (error !== undefined) {
+        reject(error);
+        return;
+      }
+      times.push(now - one.dueMillis);
+      if (now < end) {
+        one.ask(bytes, now);
+      } else {
+        one.close();
+        resolve();
+      }
+    });
+    connection.ask(bytes, performance.now());
   })));
   return outcome(times, (performance.now() - start) / 1000);
 }
@@ -142,24 +163,24 @@ export async function openLoop({ port, bytes }: Ask, perSecond: number, seconds:
   const idle: Connection[] = [];
   const all: Connection[] = [];
   const waiting: number[] = [];
-  const times: number[] = [];
   const total = perSecond * (START_SECONDS + seconds);
+  const times: number[] = [];
   let answered = 0;
   let due = 0;
   let failure: Error | undefined;
-  const send = (connection: Connection, at: number) => connection.ask(bytes, (error) => {
+  const done: Done = (connection, error) => {
     failure ??= error;
     answered++;
-    if (at >= start + START_SECONDS * 1000) {
-      times.push(performance.now() - at);
+    if (connection.dueMillis >= start + START_SECONDS * 1000) {
+      times.push(performance.now() - connection.dueMillis);
     }
     const next = waiting.shift();
     if (next === undefined) {
       idle.push(connection);
     } else {
-      send(connection, next);
+      connection.ask(bytes, next);
     }
-  });
+  };
   const ticker = new Worker(TICKER, { eval: true });
   // what its start takes of the core is not to be any request's.
   await once(ticker, 'message');
@@ -168,13 +189,13 @@ export async function openLoop({ port, bytes }: Ask, perSecond: number, seconds:
     for (let at = start; due < total && (at = start + (due / perSecond) * 1000) <= now; due++) {
       let connection = idle.pop();
       if (connection === undefined && all.length < MOST_CONNECTIONS) {
-        connection = new Connection(port);
+        connection = new Connection(port, done);
         all.push(connection);
       }
       if (connection === undefined) {
         waiting.push(at);
       } else {
-        send(connection, at);
+        connection.ask(bytes, at);
       }
     }
   };

@@ -16,6 +16,8 @@ const MAX_EVENT_BYTES = 4 * 1024 * 1024;
 const ERROR_EVENT = /^event: ?error\r?$/m;
 /** What events end with. */
 const BLANK_LINE = '\n\n';
+/** What an event takes besides its data if it has one line. */
+const DATA_BYTES = 'data: '.length + BLANK_LINE.length;
 const NOTHING = Buffer.alloc(0);
 
 /** A stream of OpenAI's server-sent events, on its way to a caller of any API. It is whole only with a reason for its end and `[DONE]`. */
@@ -78,15 +80,24 @@ export class OpenAiEngineStream extends EngineStream {
     if (this.ended || chunk.length === 0) {
       return 0;
     }
+    const length = this.readAlike(chunk);
+    return length === chunk.length ? length : length + this.readOtherTexts(chunk.subarray(length));
+  }
+
+  /** Reads those that look like one before. Returns their length. */
+  private readAlike(chunk: Buffer): number {
+    if (this.ended) {
+      return 0;
+    }
     const { events, length, text } = this.form.read(chunk, this.readsText);
     if (events > 0) {
       this.count(events);
       this.caller.texts(chunk.subarray(0, length), text);
     }
-    return length === chunk.length ? length : length + this.readOtherTexts(chunk.subarray(length));
+    return length;
   }
 
-  /** Does so, event by event, where they do not look like those before. */
+  /** Reads those that do not, event by event. Returns their length. */
   private readOtherTexts(chunk: Buffer): number {
     const text = chunk.toString('latin1');
     const told = moreThanText(text, 0);
@@ -121,7 +132,7 @@ export class OpenAiEngineStream extends EngineStream {
       }
       if (data === undefined) {
         this.caller.event(bytes, undefined);
-      } else {
+      } else if (this.readAlike(bytes) === 0) {
         this.readData(data, bytes);
       }
       this.heldBytes += bytes.length;
@@ -130,7 +141,9 @@ export class OpenAiEngineStream extends EngineStream {
 
   /** Learns from an event, and passes on what of it the caller may see. */
   private readData(data: string, bytes: Buffer): void {
-    const meaning = ERROR_EVENT.test(bytes.toString('latin1')) ? readErrorEvent(data) : readStreamEvent(data);
+    // nearly all have no line besides that of their data.
+    const isNamed = data.length + DATA_BYTES !== bytes.length && ERROR_EVENT.test(bytes.toString('latin1'));
+    const meaning = isNamed ? readErrorEvent(data) : readStreamEvent(data);
     this.exchange.trace?.read(data);
     this.finished ||= meaning.end !== undefined;
     if (!this.failed && (meaning.end === 'given_up' || (meaning.kind === 'done' && !this.finished))) {

@@ -26,7 +26,7 @@ export function parseOpenAi(path: '/v1/chat/completions' | '/v1/completions', by
     checkServed(model, servedNames);
     const completion = body.echo === true ? ECHOED_COMPLETION : COMPLETION;
     checkRequest(path === '/v1/completions' ? completion : CHAT_COMPLETION, body, images);
-    return { path, model, stream: stream === true, ...asEnginesTakeIt(typeof json === 'string' ? Buffer.from(json) : json, body), longTexts };
+    return { path, model, stream: stream === true, longTexts, ...asEnginesTakeIt(typeof json === 'string' ? Buffer.from(json) : json, body) };
   });
 }
 

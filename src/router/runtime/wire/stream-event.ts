@@ -38,12 +38,8 @@ export function readStreamEvent(data: string): StreamEventMeaning {
     return errorTold(event);
   }
   const told = Array.isArray(choices) ? choices : [];
-  return {
-    kind: isObject(usage) && told.length === 0 ? 'usage' : 'chunk',
-    ...(told.some(isPartOfAnswer) && { isPart: true }),
-    end,
-    ...(isObject(usage) && usageOf(usage)),
-  };
+  const kind = isObject(usage) && told.length === 0 ? 'usage' : 'chunk';
+  return { kind, isPart: told.some(isPartOfAnswer) ? true : undefined, end, ...(isObject(usage) && usageOf(usage)) };
 }
 
 /** Whether an event is a chunk, on one line, that is not the last of its choice. What ends with a line feed at `end` is looked at, which another has to follow. */
