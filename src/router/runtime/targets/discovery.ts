@@ -1,5 +1,5 @@
 import { SrvRecord } from 'node:dns';
-import { resolveSrv } from 'node:dns/promises';
+import { nameServers } from '../upstream/host-lookup';
 
 /** Where the engines of a target are. */
 export interface Discovery {
@@ -29,7 +29,7 @@ export class SrvDiscovery implements Discovery {
   private readonly name: string;
   private readonly resolve: (name: string) => Promise<SrvRecord[]>;
 
-  constructor(name: string, resolve: (name: string) => Promise<SrvRecord[]> = resolveSrv) {
+  constructor(name: string, resolve: (name: string) => Promise<SrvRecord[]> = async (asked) => nameServers().resolveSrv(asked)) {
     this.name = name;
     this.resolve = resolve;
   }

@@ -1,4 +1,4 @@
-import { connect, isIP, OnReadOpts, Socket } from 'node:net';
+import { connect, isIP, LookupFunction, OnReadOpts, Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { connect as connectTls } from 'node:tls';
 import { Body, lengthOf } from '../body';
@@ -23,6 +23,8 @@ export interface Place {
   readonly host: string;
   readonly port: number;
   readonly isTls: boolean;
+  /** How the host is found, all of its addresses. */
+  readonly lookup: LookupFunction;
 }
 
 /** No connection could be made, so that no byte of a request has left. */
@@ -93,7 +95,9 @@ export class Connection {
    * @param onIdle called when it can be used again.
    * @param onClose called when it no longer can.
    */
-  constructor({ host, port, isTls }: Place, hearing: Hearing, onIdle: (connection: Connection) => void, onClose: (connection: Connection) => void) {
+  constructor(
+    { host, port, isTls, lookup }: Place, hearing: Hearing, onIdle: (connection: Connection) => void, onClose: (connection: Connection) => void,
+  ) {
     this.isTls = isTls;
     this.hearing = hearing;
     this.onIdle = onIdle;
@@ -105,7 +109,7 @@ export class Connection {
         return !this.isPaused;
       },
     };
-    const options = { host, port, noDelay: true, onread };
+    const options = { host, port, lookup, autoSelectFamily: true, noDelay: true, onread };
     this.socket = isTls ? connectTls({ ...options, ...(isIP(host) === 0 && { servername: host }) }) : connect(options);
     this.socket.setKeepAlive(true, TCP_KEEP_ALIVE_MILLIS);
     this.socket.once(isTls ? 'secureConnect' : 'connect', () => {

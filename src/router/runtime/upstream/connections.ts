@@ -1,6 +1,7 @@
 import { urlToHttpOptions } from 'node:url';
 import { Body, lengthOf } from '../body';
 import { Connection, Hearing, Place, ResponseListener } from './connection';
+import { HostLookup } from './host-lookup';
 
 /** What may not be in a line of a head. */
 const NO_HEADER_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
@@ -21,7 +22,8 @@ export class Connections {
    */
   constructor(origin: URL) {
     const isTls = origin.protocol === 'https:';
-    this.place = { host: String(urlToHttpOptions(origin).hostname), port: Number(origin.port) || (isTls ? 443 : 80), isTls };
+    const { lookup } = new HostLookup();
+    this.place = { host: String(urlToHttpOptions(origin).hostname), port: Number(origin.port) || (isTls ? 443 : 80), isTls, lookup };
     this.hostLine = `host: ${origin.host}\r\n`;
   }
 

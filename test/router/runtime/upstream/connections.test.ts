@@ -9,6 +9,7 @@ import { ask as askOver } from '../../../../src/router/runtime/targets/ask';
 import { readWhole } from '../../../../src/router/runtime/targets/read-whole';
 import { Connection, ConnectError } from '../../../../src/router/runtime/upstream/connection';
 import { Connections } from '../../../../src/router/runtime/upstream/connections';
+import { HostLookup } from '../../../../src/router/runtime/upstream/host-lookup';
 import { localCertificate } from '../certificate';
 import { ask, chat, configOf, COMPLETION, until } from '../harness';
 import { bundle, OUT, RouterProcess } from '../router-process';
@@ -262,7 +263,7 @@ test('that a connection is closed is told once', async () => {
   await startWith((socket) => socket.write(answer('a')));
   const closed = jest.fn();
   const connection = await new Promise<Connection>((idle) => {
-    new Connection({ host: '127.0.0.1', port: server.port, isTls: false }, { heard: false }, idle, closed)
+    new Connection({ host: '127.0.0.1', port: server.port, isTls: false, lookup: new HostLookup().lookup }, { heard: false }, idle, closed)
       .ask('GET / HTTP/1.1\r\n\r\n', [], { began: () => {}, came: () => {}, ended: () => {}, failed: () => {} });
   });
   connection.destroy();
