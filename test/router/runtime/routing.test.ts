@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import { ask, chat, chunkOf, DONE, drained, MockEngine, routerFor, sse, TestRouter, until, whole } from './harness';
 import { VllmPair } from './vllm-pair';
 
@@ -168,13 +169,19 @@ describe('with an objective and rates', () => {
     expect([routes[0], routes[39]]).toEqual(['200 disaggregated; reason=least_late', '200 disaggregated; reason=long_prompt']);
   });
 
-  test('rates that are so slow that nobody is sent that way are doubted, until somebody is', async () => {
+  test('rates that are so slow that nobody is sent that way are doubted once others have answered for a while, and one request is sent to see', async () => {
     const routing = { disaggregated: { ...RATES, fixedSeconds: 10 }, aggregated: { ...RATES, fixedSeconds: 5 } };
     await start({ routing, expected: { ttftSeconds: 10 } });
-    const routes = [];
-    for (let i = 0; i < 60; i++) {
-      routes.push(await route(prompt(600, { stream: true })));
+    const asked = prompt(600, { stream: true });
+    for (let i = 0; i < 250; i++) {
+      expect(await route(asked)).toBe('200 aggregated; reason=meets_objective');
     }
-    expect([routes[0], routes[59]]).toEqual(['200 aggregated; reason=meets_objective', '200 disaggregated; reason=long_prompt']);
+    const now = performance.now.bind(performance);
+    const clock = jest.spyOn(performance, 'now').mockImplementation(() => now() + 120_000);
+    try {
+      expect(await route(asked)).toBe('200 disaggregated; reason=long_prompt');
+    } finally {
+      clock.mockRestore();
+    }
   });
 });

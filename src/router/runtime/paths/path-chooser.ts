@@ -166,6 +166,7 @@ export class PathChooser {
     }
     const { target, endpoint, prefill, state: { queuedPromptTokens, sequences, cachedPromptTokens } } = candidates[decision.path]!;
     const of = this.policy[decision.path];
+    of?.chosen(performance.now() / 1000);
     const knownBlocks = endpoint.prompts.blocksOf(prompt);
     const unreadTokens = promptTokens - endpoint.prompts.cachedTokens(prompt);
     target.take(endpoint, prompt);
@@ -214,11 +215,12 @@ export class PathChooser {
     if (expected === undefined || (decision.path === 'disaggregated' && handoff !== 'handed_off')) {
       return;
     }
+    const now = performance.now() / 1000;
     if (ttftSeconds !== undefined) {
-      expected.of.learnTtft(ttftSeconds - queuedSeconds, expected.ttftSeconds);
+      expected.of.learnTtft(ttftSeconds - queuedSeconds, expected.ttftSeconds, now);
     }
     if (tpotSeconds !== undefined) {
-      expected.of.learnTpot(tpotSeconds, expected.tpotSeconds);
+      expected.of.learnTpot(tpotSeconds, expected.tpotSeconds, now);
     }
     const { disaggregated, aggregated, bedrock } = this.policy;
     [disaggregated, aggregated, bedrock].filter((path) => path !== expected.of).forEach((path) => path?.doubt());
@@ -246,6 +248,10 @@ export class PathChooser {
     const disaggregated = this.pair(routed, wanted);
     const aggregated = this.first(this.alone, routed, wanted);
     const bedrock = this.first(this.bedrock, routed, wanted);
+    const now = performance.now() / 1000;
+    this.policy.disaggregated?.asOf(now);
+    this.policy.aggregated?.asOf(now);
+    this.policy.bedrock?.asOf(now);
     const decision = decide(routed, {
       disaggregated: disaggregated?.state ?? (this.hasPairs ? PAIR_DOWN : undefined),
       aggregated: aggregated?.state,
