@@ -143,8 +143,9 @@ describe.each([['HTTP/2, its default', false], ['HTTP/1.1', true]])('AWS\' SDK o
     for await (const { chunk } of body!) {
       chunks.push(JSON.parse(new TextDecoder().decode(chunk!.bytes)));
     }
-    expect(chunks.slice(0, -1)).toEqual(HELLO_STREAM);
-    expect(chunks.at(-1)['amazon-bedrock-invocationMetrics']).toMatchObject({ inputTokenCount: 12, outputTokenCount: 3 });
+    // the usage is told in the last chunk of the model, as it did not ask for one of its own.
+    const metrics = { inputTokenCount: 12, outputTokenCount: 3, invocationLatency: expect.any(Number), firstByteLatency: expect.any(Number) };
+    expect(chunks).toEqual([...HELLO_STREAM.slice(0, 3), { ...HELLO_STREAM[3], 'amazon-bedrock-invocationMetrics': metrics }]);
   });
 
   test('CountTokens', async () => {
@@ -260,6 +261,48 @@ test('a call without an id has one, and one whose arguments were cut is malforme
   const { output, stopReason } = await sdk().send(new ConverseCommand(asked));
   expect(output!.message!.content).toEqual([{ toolUse: { toolUseId: expect.stringMatching(/^tooluse_/), name: 'weather', input: { city: 'Ulm' } } }]);
   expect(stopReason).toBe('malformed_tool_use');
+});
+
+/** The chunks of a streamed InvokeModel. */
+async function invoked(body: object): Promise<any[]> {
+  const told: any[] = [];
+  const { body: stream } = await sdk().send(new InvokeModelWithResponseStreamCommand({ modelId: MODEL, body: JSON.stringify(body) }));
+  for await (const { chunk } of stream!) {
+    told.push(JSON.parse(new TextDecoder().decode(chunk!.bytes)));
+  }
+  return told;
+}
+
+describe('the last chunk of an InvokeModel', () => {
+  const cached = { ...USAGE, prompt_tokens_details: { cached_tokens: 8 } };
+  const metrics = { inputTokenCount: 4, cacheReadInputTokenCount: 8, outputTokenCount: 3 };
+
+  test('is the usage, where that is asked for', async () => {
+    engine.behaviour = streaming([...HELLO_STREAM.slice(0, 4), { choices: [], usage: cached }]);
+    const chunks = await invoked({ messages: [{ role: 'user', content: 'hi' }], stream_options: { include_usage: true } });
+    expect(chunks.slice(0, -1)).toEqual(HELLO_STREAM.slice(0, 4));
+    expect(chunks.at(-1)).toMatchObject({ 'choices': [], 'usage': cached, 'amazon-bedrock-invocationMetrics': metrics });
+  });
+
+  test.each(['stop', 'length'])('in Llama\'s form has the reason %s, what was counted and the metrics', async (reason) => {
+    const text = (value: string, finish: string | null = null) => ({ object: 'text_completion', choices: [{ index: 0, text: value, finish_reason: finish }] });
+    engine.behaviour = streaming([text('two tokens'), text('', reason), { choices: [], usage: cached }]);
+    const told = { prompt_token_count: null, stop_reason: null };
+    expect(await invoked({ prompt: '<|begin_of_text|>hi' })).toEqual([
+      { ...told, generation: 'two tokens', generation_token_count: 1 },
+      { ...told, 'generation': '', 'generation_token_count': 3, 'stop_reason': reason, 'amazon-bedrock-invocationMetrics': expect.objectContaining(metrics) },
+    ]);
+    // engines put the token that begins a prompt before it.
+    expect(engine.requests[0].body.prompt).toBe('hi');
+  });
+
+  test('that is not streamed has tokens of a cache in a header of their own', async () => {
+    engine.behaviour = wholly({ ...HELLO, usage: cached });
+    const response = await fetch(`${router.url}/model/${MODEL}/invoke`, {
+      method: 'POST', headers: { authorization: `Bearer ${KEY}` }, body: JSON.stringify({ messages: [{ role: 'user', content: 'hi' }] }),
+    });
+    expect(['input', 'cache-read-input', 'output'].map((kind) => response.headers.get(`x-amzn-bedrock-${kind}-token-count`))).toEqual(['4', '8', '3']);
+  });
 });
 
 describe('calls of tools whose arguments an engine mixes', () => {

@@ -6,7 +6,7 @@ import { EngineResponse } from '../targets/engine-response';
 import { readWhole } from '../targets/read-whole';
 import { ApiError, EngineError, isRoutersTrouble } from '../wire/api-error';
 import { Fields, isObject } from '../wire/fields';
-import { converseUsageOf, tokenCountOf, Usage } from '../wire/usage';
+import { converseUsageOf, Usage } from '../wire/usage';
 
 /** Headers of Bedrock that are part of its answer, but for when to come back. */
 const RETURNED = /^(?:content-type|x-amzn-errortype|x-amzn-bedrock-.+)$/;
@@ -27,10 +27,14 @@ export async function relayBedrocksAnswer(exchange: Exchange, response: EngineRe
     throw new ApiError(429, 'rate_limit_error', 'engines_full', 'Bedrock\'s quota is used up', { 'retry-after': retryAfter ?? '1' });
   }
   // InvokeModel tells it in a header, Converse in the body.
-  const told = converseUsageOf((json(body) as Fields).usage);
-  exchange.promptTokens = tokenCountOf(Number(headers['x-amzn-bedrock-input-token-count'])) ?? told.promptTokens;
-  exchange.cachedTokens = told.cachedTokens;
-  exchange.completionTokens = tokenCountOf(Number(headers['x-amzn-bedrock-output-token-count'])) ?? told.completionTokens;
+  const isInvoked = headers['x-amzn-bedrock-input-token-count'] !== undefined;
+  const count = (kind: string) => Number(headers[`x-amzn-bedrock-${kind}-token-count`]);
+  const { promptTokens, cachedTokens, completionTokens } = converseUsageOf(!isInvoked ? (json(body) as Fields).usage : {
+    inputTokens: count('input'), cacheReadInputTokens: count('cache-read-input'), cacheWriteInputTokens: count('cache-write-input'), outputTokens: count('output'),
+  });
+  exchange.promptTokens = promptTokens;
+  exchange.cachedTokens = cachedTokens;
+  exchange.completionTokens = completionTokens;
   await exchange.finish({ status, body, headers: retryAfter === undefined ? headers : { ...headers, 'retry-after': retryAfter } });
 }
 
@@ -83,8 +87,13 @@ export class BedrockEngineStream extends EngineStream {
       this.whole = true;
       this.exchange.trace?.read(text);
       const { 'amazon-bedrock-invocationMetrics': metrics } = json(Buffer.from(text)) as Fields;
-      const { inputTokenCount: input, outputTokenCount: output } = isObject(metrics) ? metrics : {} as Fields;
-      this.readUsage({ promptTokens: tokenCountOf(input), completionTokens: tokenCountOf(output) });
+      const { inputTokenCount, cacheReadInputTokenCount, cacheWriteInputTokenCount, outputTokenCount } = isObject(metrics) ? metrics : {} as Fields;
+      this.readUsage(converseUsageOf({
+        inputTokens: inputTokenCount,
+        cacheReadInputTokens: cacheReadInputTokenCount,
+        cacheWriteInputTokens: cacheWriteInputTokenCount,
+        outputTokens: outputTokenCount,
+      }));
     }
   }
 

@@ -49,7 +49,7 @@ export function usageIn(answer: Buffer): Usage {
 }
 
 /** Tokens as an engine counts them; undefined if that is no number of tokens. */
-export function tokenCountOf(value: unknown): number | undefined {
+function tokenCountOf(value: unknown): number | undefined {
   return Number.isInteger(value) && value as number >= 0 && value as number < MAX_TOKENS ? value as number : undefined;
 }
 

@@ -28,6 +28,7 @@ const ONLY: Members = {
 /** Where a caller says the tier that it asks for, and is told the one that it was served in. */
 export const SERVICE_TIER_HEADER = 'x-amzn-bedrock-service-tier';
 
+const BEGINNING = '<|begin_of_text|>';
 /** A request of Llama's. */
 const LLAMA = object({ prompt: TEXT, max_gen_len: whole(1), temperature: number(0, 1), top_p: number(0, 1), images: UNSUPPORTED }, ['prompt']);
 
@@ -56,7 +57,9 @@ export function parseInvocation(bytes: Buffer, headers: IncomingHttpHeaders, mod
   problems.throwIfAny();
   const body = jsonObject(bytes);
   if (Array.isArray(body.messages)) {
-    return { request: chatRequest(bytes, body, model, stream, images), wire: new InvokeModelWire(false) };
+    const request = chatRequest(bytes, body, model, stream, images);
+    const { stream_options: options } = body;
+    return { request, wire: new InvokeModelWire(false, isObject(options) && options.include_usage === true) };
   }
   if (body.prompt !== undefined) {
     return { request: promptRequest(body, model, stream), wire: new InvokeModelWire(true) };
@@ -79,7 +82,7 @@ function promptRequest(given: Fields, model: string, stream: boolean): EngineReq
   problems.throwIfAny();
   const body = {
     model,
-    prompt,
+    prompt: prompt && withoutBeginning(prompt),
     stream,
     ...(stream && { stream_options: { include_usage: true } }),
     max_tokens: maxTokens ?? 512,
@@ -89,27 +92,36 @@ function promptRequest(given: Fields, model: string, stream: boolean): EngineReq
   return { path: '/v1/completions', model, stream, bytes: Buffer.from(JSON.stringify(body)), body };
 }
 
+/** A prompt of Llama's is written with the token that begins it, which engines put before every prompt. */
+function withoutBeginning(prompt: string): string {
+  return prompt.startsWith(BEGINNING) && prompt !== BEGINNING ? prompt.slice(BEGINNING.length) : prompt;
+}
+
 /**
  * Callers of InvokeModel: the answer is in the form of the request.
  */
 export class InvokeModelWire extends BedrockWire {
   private readonly llama: boolean;
+  private readonly tellsUsage: boolean;
 
   /**
    * @param llama whether the request was one of Llama's.
+   * @param tellsUsage whether a stream is to have a chunk of its own for the usage; not by default.
    */
-  constructor(llama: boolean) {
+  constructor(llama: boolean, tellsUsage = false) {
     super();
     this.llama = llama;
+    this.tellsUsage = tellsUsage;
   }
 
   public stream(request: AnsweredRequest): CallerStream {
-    return new ChunkStream(this.llama, request);
+    return new ChunkStream(this.llama, this.tellsUsage, request);
   }
 
   protected translate(answer: WholeAnswer, request: AnsweredRequest): WholeAnswer {
     const completion = completionOf(answer);
-    const { promptTokens: input, completionTokens: output } = usageOf(completion.usage);
+    const usage = usageOf(completion.usage);
+    const { input, cacheRead, output } = countsOf(usage);
     const { text, finish_reason: reason } = completion.choices[0];
     if (this.llama && typeof text !== 'string') {
       throw engineFailed('the engine answers with something that is no completion of text');
@@ -120,14 +132,27 @@ export class InvokeModelWire extends BedrockWire {
         'content-type': 'application/json',
         'x-amzn-bedrock-invocation-latency': String(Math.round(request.elapsedSeconds() * 1000)),
         ...(input !== undefined && { 'x-amzn-bedrock-input-token-count': String(input) }),
+        ...(cacheRead !== undefined && { 'x-amzn-bedrock-cache-read-input-token-count': String(cacheRead) }),
         ...(output !== undefined && { 'x-amzn-bedrock-output-token-count': String(output) }),
         ...tierHeader(request),
       },
       body: this.llama
-        ? Buffer.from(JSON.stringify({ generation: text, prompt_token_count: input, generation_token_count: output, stop_reason: reason }))
+        ? Buffer.from(JSON.stringify({
+          generation: text, prompt_token_count: usage.promptTokens, generation_token_count: output, stop_reason: reason,
+        }))
         : answer.body,
     };
   }
+}
+
+/** Tokens as Bedrock counts them, as far as an engine tells: those that were read from the cache are not part of the input. */
+function countsOf({ promptTokens, cachedTokens = 0, completionTokens }: Usage): { input?: number; cacheRead?: number; output?: number } {
+  const cached = Math.min(promptTokens ?? 0, cachedTokens);
+  return {
+    input: promptTokens === undefined ? undefined : promptTokens - cached,
+    cacheRead: cached > 0 ? cached : undefined,
+    output: completionTokens,
+  };
 }
 
 /** The tier that an answer was given in, which is told where it is not the usual one. */
@@ -135,19 +160,23 @@ function tierHeader({ serviceTier }: AnsweredRequest): { readonly [name: string]
   return serviceTier === 'default' ? {} : { [SERVICE_TIER_HEADER]: serviceTier };
 }
 
-/** An answer as chunks whose bytes are in the form of the request. */
+/** An answer as chunks whose bytes are in the form of the request. Bedrock tells in the last of them what the answer took. */
 class ChunkStream implements CallerStream {
   public readonly headers: { readonly [name: string]: string };
   public readonly readsText = false;
   private readonly llama: boolean;
+  private readonly tellsUsage: boolean;
   private readonly request: AnsweredRequest;
   private frames: Buffer[] = [];
+  /** The latest chunk, from the end of the text on. */
+  private last?: string;
   private failed = false;
   private tokens = 0;
   private usage: Usage = {};
 
-  constructor(llama: boolean, request: AnsweredRequest) {
+  constructor(llama: boolean, tellsUsage: boolean, request: AnsweredRequest) {
     this.llama = llama;
+    this.tellsUsage = tellsUsage;
     this.request = request;
     this.headers = { 'content-type': 'application/vnd.amazon.eventstream', 'x-amzn-bedrock-content-type': 'application/json', ...tierHeader(request) };
   }
@@ -159,13 +188,15 @@ class ChunkStream implements CallerStream {
     const chunk = chunkOf(data);
     this.usage = isObject(chunk.usage) ? usageOf(chunk.usage) : this.usage;
     const choice = Array.isArray(chunk.choices) ? chunk.choices[0] : undefined;
-    const reason = isObject(choice) ? choice.finish_reason : undefined;
+    const reason = (isObject(choice) && choice.finish_reason) || null;
     if (!this.llama) {
-      this.chunk(data);
+      if (choice !== undefined || !isObject(chunk.usage) || this.tellsUsage) {
+        this.chunk(data, reason !== null);
+      }
     } else if (isObject(choice) && typeof choice.text === 'string') {
-      this.tokens += choice.text === '' && typeof reason === 'string' ? 0 : 1;
-      const told = { generation: choice.text, prompt_token_count: null, generation_token_count: this.tokens, stop_reason: reason ?? null };
-      this.chunk(JSON.stringify(told));
+      this.tokens += choice.text === '' && reason !== null ? 0 : 1;
+      const told = { generation: choice.text, prompt_token_count: null, generation_token_count: this.tokens, stop_reason: reason };
+      this.chunk(JSON.stringify(told), reason !== null);
     }
   }
 
@@ -175,6 +206,7 @@ class ChunkStream implements CallerStream {
 
   public engineError(): void {
     this.failed = true;
+    this.tellLast();
     this.frames.push(MODEL_STREAM_ERROR.encode('{"message":"the engine failed"}'));
   }
 
@@ -182,14 +214,18 @@ class ChunkStream implements CallerStream {
     if (this.failed) {
       return;
     }
-    this.chunk(JSON.stringify({
-      'amazon-bedrock-invocationMetrics': {
-        inputTokenCount: this.usage.promptTokens,
-        outputTokenCount: this.usage.completionTokens,
-        invocationLatency: Math.round(this.request.elapsedSeconds() * 1000),
-        firstByteLatency: Math.round((this.request.ttftSeconds ?? 0) * 1000),
-      },
-    }));
+    const { input, cacheRead, output } = countsOf(this.usage);
+    const metrics = {
+      inputTokenCount: input,
+      outputTokenCount: output,
+      invocationLatency: Math.round(this.request.elapsedSeconds() * 1000),
+      firstByteLatency: Math.round((this.request.ttftSeconds ?? 0) * 1000),
+      cacheReadInputTokenCount: cacheRead,
+    };
+    this.tell(withMembers(Buffer.from(this.last ?? '{}'), {
+      ...(this.llama && output !== undefined && { generation_token_count: String(output) }),
+      'amazon-bedrock-invocationMetrics': JSON.stringify(metrics),
+    }).toString('utf8'));
   }
 
   public take(): Buffer {
@@ -198,7 +234,24 @@ class ChunkStream implements CallerStream {
     return Buffer.concat(frames);
   }
 
-  private chunk(json: string): void {
+  private chunk(json: string, isEnd: boolean): void {
+    const mayBeLast = isEnd || this.last !== undefined;
+    this.tellLast();
+    if (mayBeLast) {
+      this.last = json;
+    } else {
+      this.tell(json);
+    }
+  }
+
+  private tellLast(): void {
+    if (this.last !== undefined) {
+      this.tell(this.last);
+      this.last = undefined;
+    }
+  }
+
+  private tell(json: string): void {
     this.frames.push(CHUNK.encode(`{"bytes":"${Buffer.from(json).toString('base64')}"}`));
   }
 }
