@@ -1,4 +1,4 @@
-import { ApiError, engineFailed, invalid } from '../api-error';
+import { ApiError, BODY_TIMEOUT, engineFailed, invalid } from '../api-error';
 import { AnsweredRequest, CallerStream } from '../caller-wire';
 import { EngineRequest } from '../engine-request';
 import { WholeAnswer } from '../whole-answer';
@@ -25,6 +25,9 @@ const COUNTED = [
 const UNCOUNTED = [
   'documents', 'images_config', 'max_dynamic_patch', 'min_dynamic_patch', 'reasoning', 'reasoning_effort', 'task', 'truncate_prompt_tokens', 'use_audio_in_video',
 ];
+
+/** Statuses that Bedrock's other operations have an exception of a model for. */
+const MODELS_FAILURES = new Set([408, 424, 502, 504]);
 
 /**
  * Translates a request of CountTokens into one for vLLM's `/tokenize`, which renders the chat template as a completion would.
@@ -75,6 +78,12 @@ function promptOf(base64: unknown, images: boolean, exact: ExactJson, problems: 
  * Callers of CountTokens.
  */
 export class CountTokensWire extends BedrockWire {
+  /** No model works where tokens are counted, so that Bedrock has no exception here for one that fails: whatever does is the service. */
+  public error(error: ApiError): WholeAnswer {
+    const isModels = MODELS_FAILURES.has(error.status) && error.code !== BODY_TIMEOUT;
+    return super.error(isModels ? new ApiError(500, 'server_error', error.code, error.message) : error);
+  }
+
   public stream(): CallerStream {
     throw new Error('tokens are counted in one answer');
   }
