@@ -69,9 +69,11 @@ export class Exchange implements AnsweredRequest {
   public trace?: RequestTrace;
   /** What went wrong. */
   public failure?: string;
-  /** Time from arrival to the first token of a streamed answer, in seconds. */
+  /** Time from when it was there, body and all, to the first token of a streamed answer, in seconds. */
   public ttftSeconds?: number;
-  /** Mean time per token after the first, in seconds. */
+  /** The part of it that was over when its path was chosen last. */
+  public chosenSeconds?: number;
+  /** Mean time per token after the first, in seconds; undefined, too, if its caller kept the engine waiting. */
   public tpotSeconds?: number;
   /** Whether the answer is a stream of events. */
   public streamed = false;
@@ -80,6 +82,7 @@ export class Exchange implements AnsweredRequest {
   /** Cancelled when nothing more is to be done for the caller. */
   public readonly cancellation = new Cancellation();
   private readonly arrivedAt = performance.now();
+  private cameAt = this.arrivedAt;
   /** Whether its caller leaves by ending its sending side. */
   private isWatched = false;
 
@@ -94,6 +97,16 @@ export class Exchange implements AnsweredRequest {
   /** Seconds since the request arrived. */
   public elapsedSeconds(): number {
     return (performance.now() - this.arrivedAt) / 1000;
+  }
+
+  /** Its body is there. */
+  public bodyCame(): void {
+    this.cameAt = performance.now();
+  }
+
+  /** Seconds since its body was there: how long it took to come is its caller's. */
+  public secondsSinceBody(): number {
+    return (performance.now() - this.cameAt) / 1000;
   }
 
   /** Stops the work for this request: its engine is told by the closing of its connection. */
@@ -116,7 +129,7 @@ export class Exchange implements AnsweredRequest {
 
   /** The first token of a streamed answer is there. */
   public begun(): void {
-    this.ttftSeconds = this.elapsedSeconds();
+    this.ttftSeconds = this.secondsSinceBody();
     this.onBegun?.();
   }
 

@@ -122,6 +122,7 @@ export class Forwarder {
         break;
       }
       exchange.decision = choice.decision;
+      exchange.chosenSeconds = exchange.secondsSinceBody();
       if (choice.by === undefined) {
         throw noEngine();
       }

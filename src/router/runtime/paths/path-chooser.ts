@@ -204,7 +204,7 @@ export class PathChooser {
 
   /** Learns from an exchange that was answered as it was chosen. */
   public learn(exchange: Exchange, { text }: Routed, { decision, prompt, by, knownBlocks, expected }: Choice): void {
-    const { promptTokens, cachedTokens, ttftSeconds, tpotSeconds, handoff, queuedSeconds = 0 } = exchange;
+    const { promptTokens, cachedTokens, ttftSeconds, tpotSeconds, handoff, chosenSeconds } = exchange;
     if (promptTokens !== undefined && text.tokens === 0) {
       this.prompts.learn(text.bytes, promptTokens);
     }
@@ -217,7 +217,7 @@ export class PathChooser {
     }
     const now = performance.now() / 1000;
     if (ttftSeconds !== undefined) {
-      expected.of.learnTtft(ttftSeconds - queuedSeconds, expected.ttftSeconds, now);
+      expected.of.learnTtft(ttftSeconds - chosenSeconds!, expected.ttftSeconds, now);
     }
     if (tpotSeconds !== undefined) {
       expected.of.learnTpot(tpotSeconds, expected.tpotSeconds, now);

@@ -1,5 +1,8 @@
 import { Exchange } from '../exchange';
 
+/** Share of the time of a stream for which its caller may keep it waiting before that says too little of the engine. */
+const MOST_HELD_UP = 0.1;
+
 /**
  * What has been seen of an answer that an engine streams, and what of it the caller is to be sent.
  */
@@ -18,6 +21,7 @@ export abstract class EngineStream {
   /** Tokens of the answer, as the engine tells. */
   protected tokens?: number;
   private parts = 0;
+  private firstSeconds = 0;
   private lastSeconds = 0;
 
   constructor(exchange: Exchange) {
@@ -42,17 +46,19 @@ export abstract class EngineStream {
     if (failed) {
       exchange.failure = 'the engine told of an error in its stream';
     } else if (tokens > 1) {
-      exchange.tpotSeconds = (this.lastSeconds - exchange.ttftSeconds!) / (tokens - 1);
+      const seconds = this.lastSeconds - this.firstSeconds;
+      exchange.tpotSeconds = exchange.answer.heldUpSeconds > MOST_HELD_UP * seconds ? undefined : seconds / (tokens - 1);
     }
   }
 
   /** So many events with parts of the answer were seen, or something else that belongs to it. */
   protected count(events: number): void {
+    this.lastSeconds = this.exchange.elapsedSeconds();
     if (!this.begun) {
       this.begun = true;
+      this.firstSeconds = this.lastSeconds;
       this.exchange.begun();
     }
     this.parts += events;
-    this.lastSeconds = this.exchange.elapsedSeconds();
   }
 }

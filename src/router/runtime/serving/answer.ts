@@ -1,6 +1,7 @@
 import { ServerResponse } from 'node:http';
 import { constants, Http2ServerResponse, ServerHttp2Stream } from 'node:http2';
 import { Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
 import { reset } from './http2-sessions';
 import { CallerGone, CallerStalled } from '../cancellation';
 import { Patience } from '../patience';
@@ -25,6 +26,7 @@ export class Answer {
   private isChunked = false;
   /** Whether the head was written: over HTTP/1.1 what follows goes to the socket itself, as Node would do much with each piece that has no use here. */
   private isHeadWritten = false;
+  private heldUpMillis = 0;
   private awaitsWord: boolean;
 
   /**
@@ -42,6 +44,11 @@ export class Answer {
   /** Whether the status has been sent, so that it can no longer change. */
   public get started(): boolean {
     return this.response.headersSent;
+  }
+
+  /** How long the caller, who was sent more than it read, has kept what followed waiting. */
+  public get heldUpSeconds(): number {
+    return this.heldUpMillis / 1000;
   }
 
   /** Calls back if the caller goes before its answer is whole. */
@@ -122,7 +129,9 @@ export class Answer {
     const to = this.isHeadWritten && this.out instanceof ServerResponse ? this.out.socket! : this.out;
     this.isHeadWritten = true;
     if (!to.write(this.isChunked ? chunkOf(bytes) : bytes)) {
+      const began = performance.now();
       await this.patiently((resolve) => to.once('drain', resolve), (resolve) => to.off('drain', resolve));
+      this.heldUpMillis += performance.now() - began;
     }
   }
 

@@ -252,6 +252,7 @@ export class RouterServer {
     exchange.via = this.via.of(exchange.request.headers.via);
     forwarder.checkRate(exchange);
     const body = await forwarder.bodyOf(exchange, async () => bodyOf(exchange, config.limits, this.bodies));
+    exchange.bodyCame();
     return forwarder.forward(exchange, (by) => {
       const { request, wire } = operation.read(body, by, exchange.request.headers);
       exchange.wire = wire;

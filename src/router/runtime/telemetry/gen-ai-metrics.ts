@@ -40,7 +40,7 @@ export class GenAiMetrics {
     const histogram = (name: string, unit: string, description: string, explicitBucketBoundaries: number[]) =>
       meter.createHistogram(name, { unit, description, advice: { explicitBucketBoundaries } });
     this.durationSeconds = histogram('gen_ai.server.request.duration', 's', 'Time from arrival to the end of the answer.', DURATION_SECONDS);
-    this.ttftSeconds = histogram('gen_ai.server.time_to_first_token', 's', 'Time from arrival to the first token, of whole streamed answers.', TTFT_SECONDS);
+    this.ttftSeconds = histogram('gen_ai.server.time_to_first_token', 's', 'Time from when a request was there to the first token, of whole streamed answers.', TTFT_SECONDS);
     this.tpotSeconds = histogram('gen_ai.server.time_per_output_token', 's', 'Mean time per token after the first, of whole streamed answers.', TPOT_SECONDS);
     this.tokens = histogram('gen_ai.client.token.usage', '{token}', 'Tokens of prompts and of answers.', TOKENS);
   }

@@ -71,14 +71,14 @@ export class RouterMetrics {
     });
     this.ttftSeconds = new Histogram({
       name: 'router_ttft_seconds',
-      help: 'Time from arrival to the first token of a streamed answer.',
+      help: 'Time from when a request was there, body and all, to the first token of a streamed answer.',
       labelNames: ['route', 'target'],
       buckets: buckets(expected?.ttftSeconds, TTFT_SECONDS),
       registers,
     });
     this.tpotSeconds = new Histogram({
       name: 'router_tpot_seconds',
-      help: 'Mean time per output token after the first, of a streamed answer; events stand for tokens where usage is not told.',
+      help: 'Mean time per output token after the first, of a streamed answer whose caller did not keep it waiting; events stand for tokens where usage is not told.',
       labelNames: ['route', 'target'],
       buckets: buckets(expected?.tpotSeconds, TPOT_SECONDS),
       registers,

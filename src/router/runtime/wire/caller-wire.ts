@@ -6,7 +6,7 @@ import { ServiceTier } from '../../../routing';
 export interface AnsweredRequest {
   readonly id: string;
   readonly serviceTier: ServiceTier;
-  /** Time from arrival to the first token of a streamed answer, in seconds. */
+  /** Time from when it was there, body and all, to the first token of a streamed answer, in seconds. */
   readonly ttftSeconds?: number;
   /** Seconds since it arrived. */
   elapsedSeconds(): number;
