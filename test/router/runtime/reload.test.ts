@@ -210,6 +210,26 @@ test('requests that wait for a target that is removed are answered by another', 
   expect((await router.metrics.queueRequests.get()).values[0].value).toBe(0);
 });
 
+test('under more load than there are slots, those that wait at each of many reloads are answered, and none twice', async () => {
+  const answer = async (response: any, received: any) => (received.body.stream ? streamOf(TEXTS, 2) : whole)(response, received);
+  const [a, b, c] = [await engineWith(answer), await engineWith(answer), await engineWith(answer)];
+  const sets = [[target('a', a)], [target('a', a), target('b', b)], [target('c', c)], [target('b', b), target('renamed', a)]]
+    .map((targets) => targets.map((one) => ({ ...one, maxInFlight: 1 })));
+  const router = here = await routerFor(sets[0]);
+  const waiting = async () => (await router.metrics.queueRequests.get()).values[0].value;
+  asking = load(router.url, 12);
+  for (let round = 1; round <= 12; round++) {
+    await until(async () => await waiting() >= 6, 'many wait');
+    const had = [a, b, c].map(({ requests }) => requests.length);
+    await router.reload(parseRouterConfig(JSON.stringify(configOf(sets[round % sets.length])), { KEYS: KEY }));
+    await until(() => [a, b, c].some(({ requests }, i) => requests.length > had[i] + 2), 'engines go on');
+  }
+  const { whole: answered, other } = await asking.stop();
+  expect(other).toEqual([]);
+  expect([a, b, c].reduce((sum, { requests }) => sum + requests.length, 0)).toBe(answered);
+  expect([await waiting(), (await router.metrics.inFlight.get()).values.filter(({ value }) => value !== 0)]).toEqual([0, []]);
+}, 60_000);
+
 /** A router whose only slot is taken, and what gives it back. */
 async function fullRouter(more: object = {}) {
   let release = () => {};
