@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { PythonClient } from './clients/python-client';
-import { localCertificate } from '../router/runtime/certificate';
 import { chunkOf, delta, KEY, MockEngine, MODEL, ROLE, routerFor, streaming, TestRouter, wholly } from '../router/runtime/harness';
+import { localCertificate } from '../router/runtime/serving/certificate';
 
 const PYTHON = join(__dirname, '../../.venv/bin/python');
 const PROMPT = 'a long prompt';

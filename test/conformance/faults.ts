@@ -26,14 +26,14 @@ export const FAULTS: readonly Fault[] = [
   {
     fault: 'a prefill engine dies during its leg',
     caller: 'the right answer: the decode engine reads the prompt itself',
-    shownBy: [runtime('standstill', 'a prefill engine whose process is killed while it reads a prompt costs no answer, stream %p')],
+    shownBy: [runtime('execution/standstill', 'a prefill engine whose process is killed while it reads a prompt costs no answer, stream %p')],
   },
   {
     fault: 'a decode engine dies during its leg',
     caller: 'an error: an exception in the stream (`ModelStreamErrorException`), 502 where nothing was sent yet',
     shownBy: [
       engines('router', 'a decode engine that dies while it answers: the caller is told, and never that the answer is whole'),
-      runtime('forwarding', 'an answer that is not a stream that dies in the middle never looks whole'),
+      runtime('execution/forwarding', 'an answer that is not a stream that dies in the middle never looks whole'),
     ],
   },
   {
@@ -41,7 +41,7 @@ export const FAULTS: readonly Fault[] = [
     caller: 'the right answer, and no engine dies of it',
     shownBy: [
       engines('router', 'a prefill engine that tells of %s costs neither the answer nor an engine'),
-      runtime('handoff', 'the decode engine reads the prompt itself if the parameters are %s'),
+      runtime('handoff/handoff', 'the decode engine reads the prompt itself if the parameters are %s'),
     ],
   },
   {
@@ -49,34 +49,34 @@ export const FAULTS: readonly Fault[] = [
     caller: 'the right answer, as the prompt is read once more; what fails again is told, and nobody is asked a third time',
     shownBy: [
       engines('router', 'a prefill engine that tells of %s costs neither the answer nor an engine'),
-      runtime('handoff', 'a failure of the transfer before the first token has the decode engine read the prompt, stream %p'),
-      runtime('handoff', 'a failure of the decode engine to read the prompt as well is told, and nobody is asked a third time, stream %p'),
-      runtime('mooncake', 'the decode engine reads the prompt itself where it %s at first'),
-      runtime('sglang', 'a decode engine %s is asked once more, in another room, and the prefill engine told'),
+      runtime('handoff/handoff', 'a failure of the transfer before the first token has the decode engine read the prompt, stream %p'),
+      runtime('handoff/handoff', 'a failure of the decode engine to read the prompt as well is told, and nobody is asked a third time, stream %p'),
+      runtime('handoff/mooncake', 'the decode engine reads the prompt itself where it %s at first'),
+      runtime('handoff/sglang', 'a decode engine %s is asked once more, in another room, and the prefill engine told'),
     ],
   },
   {
     fault: 'an engine lies: it is well by its probes and fails, or answers with something that is no answer',
     caller: 'another engine\'s answer when it asks again; 502 or an exception, never something that looks whole',
     shownBy: [
-      runtime('failing-engines', 'an engine that fails every request, though it is well by its probes, is left for an engine of another target, which the log tells'),
-      runtime('forwarding', 'an answer that is not a stream with status 200 that is no completion is 502: %p'),
+      runtime('execution/failing-engines', 'an engine that fails every request, though it is well by its probes, is left for an engine of another target, which the log tells'),
+      runtime('execution/forwarding', 'an answer that is not a stream with status 200 that is no completion is 502: %p'),
     ],
   },
   {
     fault: 'an engine has too much to do, as it says (429, 503)',
     caller: 'the answer of another that has room, from a KV cache of its own; the refusal where none has',
     shownBy: [
-      runtime('busy-engines', 'a request that an engine has no room for is answered by one that has: status %d, stream %p'),
-      runtime('busy-engines', 'a hand-off to engines that have no room is made anew with another decode engine, which gets a KV cache of its own, stream %p'),
+      runtime('execution/busy-engines', 'a request that an engine has no room for is answered by one that has: status %d, stream %p'),
+      runtime('execution/busy-engines', 'a hand-off to engines that have no room is made anew with another decode engine, which gets a KV cache of its own, stream %p'),
     ],
   },
   {
     fault: 'sockets are half open: an engine\'s host has vanished, a caller has ended its sending side',
     caller: '502 once the engine answers no probe; who only ended its sending side has what the router answers itself',
     shownBy: [
-      runtime('standstill', 'requests that an engine has answered nothing to are given up once %s, handed off or not, streams and others'),
-      runtime('half-closed', 'a caller of HTTP/1.1 over %s that ends its sending side has left where an engine is to answer, at once: %s'),
+      runtime('execution/standstill', 'requests that an engine has answered nothing to are given up once %s, handed off or not, streams and others'),
+      runtime('serving/half-closed', 'a caller of HTTP/1.1 over %s that ends its sending side has left where an engine is to answer, at once: %s'),
     ],
   },
   {
@@ -84,7 +84,7 @@ export const FAULTS: readonly Fault[] = [
     caller: 'the answer of an engine that is not, or 502 where this one had the request',
     shownBy: [
       engines('router', 'a prefill engine that stands still is not waited for'),
-      runtime('standstill', 'requests that an engine has answered nothing to are given up once %s, handed off or not, streams and others'),
+      runtime('execution/standstill', 'requests that an engine has answered nothing to are given up once %s, handed off or not, streams and others'),
     ],
   },
   {
@@ -100,7 +100,7 @@ export const FAULTS: readonly Fault[] = [
     caller: 'all of its answer',
     shownBy: [
       runtime('process-faults', 'a clock that is set a day forth or back ends no request, be it answered, asked for or waiting'),
-      runtime('targets', 'a target one of whose engines fails requests in a row passes over that engine, whatever clock is set'),
+      runtime('targets/targets', 'a target one of whose engines fails requests in a row passes over that engine, whatever clock is set'),
     ],
   },
   {
@@ -112,8 +112,8 @@ export const FAULTS: readonly Fault[] = [
     fault: 'a caller stalls in the middle of its request, or sends it too slowly',
     caller: '408, `RequestTimeoutException` at Bedrock\'s API, and the end of its connection, or of its stream over HTTP/2',
     shownBy: [
-      runtime('slow-bodies', 'over HTTP/1.1 a body %s that does not come is 408 to callers of OpenAI\'s API, and the connection ends'),
-      runtime('slow-bodies', 'over HTTP/2 a body that does not come is 408 at %s, and its stream ends, while the connection goes on'),
+      runtime('serving/slow-bodies', 'over HTTP/1.1 a body %s that does not come is 408 to callers of OpenAI\'s API, and the connection ends'),
+      runtime('serving/slow-bodies', 'over HTTP/2 a body that does not come is 408 at %s, and its stream ends, while the connection goes on'),
     ],
   },
   {
@@ -121,7 +121,7 @@ export const FAULTS: readonly Fault[] = [
     caller: 'nothing; its engine is free for others within `writeStallSeconds`',
     shownBy: [
       runtime('process-faults', 'a caller whose process %s in the middle of its answer frees its engine'),
-      runtime('bedrock', 'an iterator over HTTP/2 that is left does not hold its engine for ever'),
+      runtime('wire/bedrock', 'an iterator over HTTP/2 that is left does not hold its engine for ever'),
       engines('router', 'a caller that leaves frees both engines in the middle of the answer'),
       engines('router', 'a caller that leaves frees both engines as soon as the KV cache is handed on'),
     ],
@@ -131,7 +131,7 @@ export const FAULTS: readonly Fault[] = [
     caller: 'nothing; no slot, connection or request is left behind, and others are answered at once',
     shownBy: [
       runtime('process-faults', '10,000 streams that are aborted once they have begun leave no slot, connection or request behind'),
-      runtime('cancelled-streams', '10,000 requests that are cancelled as soon as they are sent leave nothing behind'),
+      runtime('serving/cancelled-streams', '10,000 requests that are cancelled as soon as they are sent leave nothing behind'),
     ],
   },
   {

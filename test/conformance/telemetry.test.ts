@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { Collector } from '../router/runtime/collector';
 import { ask, chat, configOf, delta, drained, KEY, MockEngine, MODEL, streaming } from '../router/runtime/harness';
 import { bundle, RouterProcess } from '../router/runtime/router-process';
+import { Collector } from '../router/runtime/telemetry/collector';
 
 const PYTHON = join(__dirname, '../../.venv/bin/python');
 

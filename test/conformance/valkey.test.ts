@@ -3,9 +3,9 @@ import { connect } from 'node:net';
 import { createServer, Server } from 'node:tls';
 import { ValkeyServer } from './valkey-server';
 import { freePorts } from '../ports';
-import { localCertificate } from '../router/runtime/certificate';
 import { ask, chat, configOf, KEY, MockEngine, until, wholly } from '../router/runtime/harness';
 import { bundle, RouterProcess } from '../router/runtime/router-process';
+import { localCertificate } from '../router/runtime/serving/certificate';
 
 const LOST = 'Valkey cannot be asked: this router limits callers by itself';
 const BACK = 'Valkey answers again: routers share their limits';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import schema from '../../src/router/runtime/router-config.v1.schema.json';
 import { CliProcess } from '../cli/cli-process';
-import { VllmPair } from '../router/runtime/vllm-pair';
+import { VllmPair } from '../router/runtime/handoff/vllm-pair';
 
 const EXAMPLE = join(__dirname, '../../examples/router/router.json');
 

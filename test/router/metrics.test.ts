@@ -1,8 +1,8 @@
 import Ajv from 'ajv';
 import { App, Stack, aws_cloudwatch as cloudwatch, aws_ec2 as ec2, aws_ecs as ecs } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
-import schema from './runtime/emf.schema.json';
 import { ask, chat, chunkOf, DONE, MODEL, MockEngine, routerFor, sse, streamOf, TestRouter, until, whole } from './runtime/harness';
+import schema from './runtime/telemetry/emf.schema.json';
 import { EngineEndpoint } from '../../src/decode';
 import { BedrockRouter } from '../../src/router';
 

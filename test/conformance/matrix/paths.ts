@@ -1,10 +1,10 @@
 import { Operation } from './operations';
 import { COUNTED, promptOf, streamedAnswer, tell, wholeAnswer } from '../../router/runtime/engine-answer';
-import { FakeBedrock, frame, answering, streaming } from '../../router/runtime/fake-bedrock';
+import { MooncakePair } from '../../router/runtime/handoff/mooncake-pair';
+import { SglangPair } from '../../router/runtime/handoff/sglang-pair';
+import { VllmPair } from '../../router/runtime/handoff/vllm-pair';
 import { Behaviour, MockEngine, MODEL, Received, wholly } from '../../router/runtime/harness';
-import { MooncakePair } from '../../router/runtime/mooncake-pair';
-import { SglangPair } from '../../router/runtime/sglang-pair';
-import { VllmPair } from '../../router/runtime/vllm-pair';
+import { FakeBedrock, frame, answering, streaming } from '../../router/runtime/targets/fake-bedrock';
 
 /** LiteLLM knows by the name of a model what it can do. */
 export const BEDROCK_ID = 'us.meta.llama3-3-70b-instruct-v1:0';

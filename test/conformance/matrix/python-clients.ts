@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { Ask, Client, Told } from './operations';
 import { BEDROCK_ID } from './paths';
 import { byChunks, byCompletion, byConverse, byConverseEvents, byInvokedChunks, byResponse, byResponseEvents } from './told';
-import { localCertificate } from '../../router/runtime/certificate';
 import { KEY, MODEL } from '../../router/runtime/harness';
+import { localCertificate } from '../../router/runtime/serving/certificate';
 import { PythonClient } from '../clients/python-client';
 
 /** What the router has for those that send a key over TLS alone. */

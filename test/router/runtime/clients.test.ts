@@ -3,8 +3,8 @@ import { BedrockRuntimeClient } from '@aws-sdk/client-bedrock-runtime';
 import { ChatBedrockConverse } from '@langchain/aws';
 import { generateText, jsonSchema, tool } from 'ai';
 import OpenAI, { NotFoundError } from 'openai';
+import { VllmPair } from './handoff/vllm-pair';
 import { chunkOf, KEY, MODEL, ROLE, routerFor, sse, TestRouter, wholly } from './harness';
-import { VllmPair } from './vllm-pair';
 
 const PROMPT = 'a long prompt';
 const CALLS_WEATHER = wholly({

@@ -4,12 +4,12 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
-import { localCertificate } from './certificate';
 import {
   ask, chat, chunkOf, COMPLETION, configOf, DONE, drained, errorOf, KEY, MockEngine, MODEL, routerFor, sleep, sse, streamOf, TestRouter,
   until, whole, wholly,
 } from './harness';
 import { bundle, RouterProcess } from './router-process';
+import { localCertificate } from './serving/certificate';
 import { parseRouterConfig } from '../../../src/router/runtime';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'router-reload-'));

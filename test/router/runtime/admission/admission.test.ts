@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import { IncomingMessage, request } from 'node:http';
 import { BedrockRuntimeClient, ConverseCommand } from '@aws-sdk/client-bedrock-runtime';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { SglangPair } from '../handoff/sglang-pair';
 import {
   ask, Behaviour, chat, chunkOf, COMPLETION, delta, drained, KEY, MockEngine, MODEL, routerFor, streaming, TestRouter, until, whole, wholly,
 } from '../harness';
-import { SglangPair } from '../sglang-pair';
 
 const OTHER_KEY = 'key-of-another-caller';
 const engines: { stop(): Promise<void> }[] = [];

@@ -10,9 +10,9 @@ import { readWhole } from '../../../../src/router/runtime/targets/read-whole';
 import { Connection, ConnectError } from '../../../../src/router/runtime/upstream/connection';
 import { Connections } from '../../../../src/router/runtime/upstream/connections';
 import { HostLookup } from '../../../../src/router/runtime/upstream/host-lookup';
-import { localCertificate } from '../certificate';
 import { ask, chat, configOf, COMPLETION, until } from '../harness';
 import { bundle, OUT, RouterProcess } from '../router-process';
+import { localCertificate } from '../serving/certificate';
 
 const answer = (body: string, more = '') => `HTTP/1.1 200 OK\r\n${more}content-length: ${body.length}\r\n\r\n${body}`;
 
