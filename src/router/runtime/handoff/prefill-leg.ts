@@ -32,6 +32,7 @@ const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 const WHOLE = { stream: 'false', stream_options: undefined };
 /** What makes a request one for a token of it: of the limits on length, vLLM heeds others before `max_tokens`, or refuses them beside it. */
 const ONE_TOKEN = { ...WHOLE, max_tokens: '1', max_completion_tokens: undefined, min_tokens: undefined };
+const ONE_TOKEN_AND_KV_CACHE = Object.assign({}, ONE_TOKEN, kvMember(ASK_FOR_KV_CACHE));
 
 /** How a prompt was read on a prefill engine, or why it was not. */
 export type PrefillResult =
@@ -95,7 +96,7 @@ export class PrefillLeg {
   public async run(
     exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, headers: { readonly [name: string]: string }, first: PrefillSlot,
   ): Promise<PrefillResult> {
-    const body = bodyForEngine(asked, target.config, Object.assign({}, ONE_TOKEN, kvMember(ASK_FOR_KV_CACHE)));
+    const body = bodyForEngine(asked, target.config, ONE_TOKEN_AND_KV_CACHE);
     const tried = new Set<Endpoint>();
     for (let slot = first; ;) {
       tried.add(slot.endpoint);

@@ -72,16 +72,21 @@ export function wholeOf(asked: Pick<EngineRequest, 'bytes' | 'longTexts'>): Body
 export function bodyForEngine(asked: EngineRequest, config: TargetConfig, others: MemberChanges = {}): Body {
   const { path, model, body, bytes, stream } = asked;
   const { modelName = model, defaultMaxTokens, protocol } = config;
-  const limited = ['max_completion_tokens', 'max_tokens'].some((name) => typeof body[name] === 'number');
-  const limit = defaultMaxTokens === undefined || limited ? undefined : LIMITS[path];
-  const changes: MemberChanges = Object.assign(
-    {},
-    modelName !== model && { model: JSON.stringify(modelName) },
-    limit !== undefined && { [limit]: String(defaultMaxTokens) },
-    stream && !asksForUsage(asked) && { [STREAM_OPTIONS]: TELL_USAGE },
-    protocol === 'cerebras' && withoutSglangs(asked),
-    others,
-  );
+  const changes: { [name: string]: string | undefined } = {};
+  if (modelName !== model) {
+    changes.model = JSON.stringify(modelName);
+  }
+  const limit = LIMITS[path];
+  if (defaultMaxTokens !== undefined && limit !== undefined && typeof body.max_completion_tokens !== 'number' && typeof body.max_tokens !== 'number') {
+    changes[limit] = String(defaultMaxTokens);
+  }
+  if (stream && !asksForUsage(asked)) {
+    changes[STREAM_OPTIONS] = TELL_USAGE;
+  }
+  if (protocol === 'cerebras') {
+    Object.assign(changes, withoutSglangs(asked));
+  }
+  Object.assign(changes, others);
   if (Object.keys(changes).some((name) => Object.hasOwn(body, name))) {
     return filled(partsWithMembers(bytes, changes), asked);
   }

@@ -1,5 +1,8 @@
 import { CLOSE_LIST, CLOSE_OBJECT, COLON, COMMA, endOfString, OPEN_LIST, OPEN_OBJECT, QUOTE } from './json-bytes';
 
+const BEGINNING = Buffer.from('{');
+const BETWEEN = Buffer.from(',');
+
 /** Where a member of a JSON object is within the object's text. */
 export interface JsonMember {
   readonly name: string;
@@ -37,13 +40,18 @@ export function membersOf(object: Buffer): JsonMember[] {
     } else if (byte === OPEN_OBJECT || byte === OPEN_LIST) {
       depth++;
     } else if (name !== undefined && depth === 1 && (byte === COMMA || byte === CLOSE_OBJECT)) {
-      members.push({ name: JSON.parse(object.toString('utf8', name.start, name.end)), start: name.start, valueStart, end: at });
+      members.push({ name: nameOf(object.toString('utf8', name.start + 1, name.end - 1)), start: name.start, valueStart, end: at });
       name = undefined;
     } else if (byte === CLOSE_OBJECT || byte === CLOSE_LIST) {
       depth--;
     }
   }
   return members;
+}
+
+/** A name as it is meant, of which hardly any has an escape. */
+function nameOf(literal: string): string {
+  return literal.includes('\\') ? JSON.parse(`"${literal}"`) : literal;
 }
 
 /**
@@ -71,12 +79,24 @@ export function partsWithMembers(object: Buffer, changes: MemberChanges): Buffer
     isRun = isKept;
   }
   const added = textOfMembers(changes);
-  const parts = [...kept.map(({ start, end }) => object.subarray(start, end)), ...(added === '' ? [] : [Buffer.from(added)])];
-  const comma = Buffer.from(',');
-  return [Buffer.from('{'), ...parts.flatMap((part, i) => (i === 0 ? [part] : [comma, part])), Buffer.from('}')];
+  const parts: Buffer[] = [BEGINNING];
+  for (const { start, end } of kept) {
+    parts.push(object.subarray(start, end), BETWEEN);
+  }
+  if (added === '' && kept.length > 0) {
+    parts.pop();
+  }
+  parts.push(Buffer.from(`${added}}`));
+  return parts;
 }
 
 /** The members that changes add, as text between braces. */
 export function textOfMembers(changes: MemberChanges): string {
-  return Object.entries(changes).filter(([, value]) => value !== undefined).map(([name, value]) => `${JSON.stringify(name)}:${value}`).join();
+  let text = '';
+  for (const [name, value] of Object.entries(changes)) {
+    if (value !== undefined) {
+      text += `${text === '' ? '' : ','}${JSON.stringify(name)}:${value}`;
+    }
+  }
+  return text;
 }
