@@ -10,7 +10,7 @@ import { localCertificate } from './certificate';
 import { parseRouterConfig } from '../../../../src/router/runtime';
 import { configOf, COMPLETION, KEY, MockEngine, MODEL, routerFor, sse, streamOf, TestRouter, until, whole } from '../harness';
 
-const ROOT = join(__dirname, '../../..');
+const ROOT = join(__dirname, '../../../..');
 const FILES = localCertificate();
 const ca = readFileSync(FILES.certificateFile);
 const BODY = JSON.stringify({ model: MODEL, messages: [{ role: 'user', content: 'say hello' }] });

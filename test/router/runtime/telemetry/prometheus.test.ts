@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { RouterMetrics } from '../../../../src/router/runtime/telemetry/metrics';
 
 test('the page of the router tells of every metric, and of no metric or label that is not there', async () => {
-  const page = readFileSync(join(__dirname, '../../../docs/ROUTER.md'), 'utf8');
+  const page = readFileSync(join(__dirname, '../../../../docs/ROUTER.md'), 'utf8');
   const told = [...page.matchAll(/`(router_\w+)(?:\{([^}]*)\})?`/g)].map(([, name, labels]) => ({ name, labels: labels?.split(', ') ?? [] }));
   const { registry } = new RouterMetrics(undefined);
   const names = (await registry.getMetricsAsJSON()).map(({ name }) => name);

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as bedrock from '@aws-sdk/client-bedrock-runtime';
-import { broken, KEY, MockEngine, MODEL, routerFor, TestRouter, wholly } from './harness';
-import { ApiError } from '../../../src/router/runtime/wire/api-error';
-import { ConverseWire } from '../../../src/router/runtime/wire/bedrock/converse-wire';
+import { ApiError } from '../../../../src/router/runtime/wire/api-error';
+import { ConverseWire } from '../../../../src/router/runtime/wire/bedrock/converse-wire';
+import { broken, KEY, MockEngine, MODEL, routerFor, TestRouter, wholly } from '../harness';
 
-const TYPES = join(__dirname, '../../../node_modules/@aws-sdk/client-bedrock-runtime/dist-types/commands');
+const TYPES = join(__dirname, '../../../../node_modules/@aws-sdk/client-bedrock-runtime/dist-types/commands');
 const ASKED = { modelId: MODEL, messages: [{ role: 'user' as const, content: [{ text: 'hello' }] }] };
 const INVOKED = { modelId: MODEL, body: JSON.stringify({ messages: [{ role: 'user', content: 'hello' }] }) };
 const OPERATIONS: [string, object][] = [
