@@ -237,7 +237,9 @@ export class PrefillLeg {
         return { kind: 'refused', answer, endpoint };
       }
       if (answer.status !== 200) {
-        this.failures.blame(exchange.caller.id, asked, 'prefill', endpoint, `status ${answer.status}`);
+        if (answer.status !== 429) {
+          this.failures.blame(exchange.caller.id, asked, 'prefill', endpoint, `status ${answer.status}`);
+        }
         if (TOO_BUSY.has(answer.status)) {
           endpoint.busy(performance.now(), busySeconds(answer));
           return undefined;

@@ -187,6 +187,22 @@ describe('a hand-off to engines that have no room', () => {
     expect([full.requests.length, pair.prefill.requests.length]).toEqual([1, 1]);
   });
 
+  test('does not fail by it, however many do: the prefill engine is asked again when it said', async () => {
+    const pair = kept(await VllmPair.start());
+    const { behaviour } = pair.prefill;
+    pair.prefill.behaviour = async (...call) => {
+      await until(() => pair.prefill.requests.length === 4, 'it has all of them');
+      return busy(429)(...call);
+    };
+    router = await routerFor(pairTargets(pair), { routing: ALWAYS });
+    const routeOf = async (content: string) => (await ask(router.url, prompt(content))).headers.get('x-router-route');
+    const burst = await Promise.all(['a', 'b', 'c', 'd'].map(routeOf));
+    expect(burst).toEqual(Array(4).fill('aggregated; reason=prefill_failed'));
+    pair.prefill.behaviour = behaviour;
+    await until(async () => await routeOf('e') === 'disaggregated; reason=long_prompt', 'it reads again');
+    expect(router.lines.filter(({ level }) => level > 30)).toEqual([]);
+  });
+
   test('of SGLang is made anew in another room', async () => {
     const pair = kept(await SglangPair.start());
     const full = await engineWith(busy());
