@@ -50,7 +50,7 @@ export class Attempts {
    * @param goElsewhere asked once if it has too much to do: whether another is to be asked.
    */
   public async make(
-    exchange: Exchange, asked: EngineRequest, choice: Choice, { target, endpoint }: NonNullable<Choice['by']>, goElsewhere: () => boolean,
+    exchange: Exchange, asked: EngineRequest, choice: Choice, { target, endpoint, taken }: NonNullable<Choice['by']>, goElsewhere: () => boolean,
   ): Promise<boolean> {
     const { name } = target.config;
     const leg = { endpoint, path: asked.path, headers: headersForEngines(exchange, asked.stream), cancellation: exchange.cancellation, goElsewhere };
@@ -114,7 +114,7 @@ export class Attempts {
       throw e;
     } finally {
       wasRead();
-      endpoint.release();
+      endpoint.release(taken);
       this.metrics.inFlight.dec({ target: name });
     }
   }

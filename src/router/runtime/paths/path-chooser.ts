@@ -48,7 +48,7 @@ export interface Choice {
   readonly decision: Decision;
   readonly prompt: Prompt;
   /** Who answers, a slot of whom is taken; undefined for a refusal. */
-  readonly by?: { readonly target: Target; readonly endpoint: Endpoint };
+  readonly by?: { readonly target: Target; readonly endpoint: Endpoint; readonly taken: number };
   /** Of the engine that is to read the prompt for it; undefined if that is the one that answers. */
   readonly prefill?: PrefillSlot;
   /** Blocks of the prompt that it was given before, and tokens that it would have to read, about; undefined for a refusal. */
@@ -169,11 +169,11 @@ export class PathChooser {
     of?.chosen(performance.now() / 1000);
     const knownBlocks = endpoint.prompts.blocksOf(prompt);
     const unreadTokens = promptTokens - endpoint.prompts.cachedTokens(prompt);
-    target.take(endpoint, prompt);
+    const taken = target.take(endpoint, prompt);
     return {
       decision,
       prompt,
-      by: { target, endpoint },
+      by: { target, endpoint, taken },
       prefill: prefill && new PrefillSlot(this.named.get(target.config.prefill!)!, prefill, prompt),
       knownBlocks,
       unreadTokens,

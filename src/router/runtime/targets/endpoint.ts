@@ -80,6 +80,9 @@ export class Endpoint implements EngineState {
   private failures: readonly FailedRequest[] = [];
   private ejections = 0;
   private ejectedUntil = 0;
+  /** How often it was passed over at all, and requests that it has been given since the last time. */
+  private timesEjected = 0;
+  private trials = 0;
   /** Until when it has too much to do, as it said, or may have; and whether none has asked since it said so. */
   private busyUntil = 0;
   private awaitsTrial = false;
@@ -148,7 +151,7 @@ export class Endpoint implements EngineState {
 
   /** Whether the engine is up and its last requests did not fail in a row. After those that did, it is tried with one at a time until one goes well. */
   public isReliable(now: number): boolean {
-    return this.canBeReached && now >= this.ejectedUntil && (this.ejections === 0 || this.requests === 0);
+    return this.canBeReached && now >= this.ejectedUntil && (this.ejections === 0 || this.trials === 0);
   }
 
   /** Whether it has said that it has too much to do: others of its kind are asked first. Once that is over, it is tried with one request before it has others. */
@@ -167,18 +170,23 @@ export class Endpoint implements EngineState {
     this.maxInFlight = maxInFlight;
   }
 
-  /** Takes a slot for a request; give it back with `release`. */
-  public take(now = performance.now()): void {
+  /** Takes a slot for a request; give it back with `release`, and what is returned. */
+  public take(now = performance.now()): number {
     this.requests++;
+    this.trials++;
     if (this.awaitsTrial && now >= this.busyUntil) {
       this.awaitsTrial = false;
       this.busyUntil = now + TRIAL_MILLIS;
     }
+    return this.timesEjected;
   }
 
-  /** Gives back a slot. */
-  public release(): void {
+  /** Gives back a slot, as it was taken. */
+  public release(taken = this.timesEjected): void {
     this.requests--;
+    if (taken === this.timesEjected) {
+      this.trials--;
+    }
     if (this.isClosing && this.requests === 0) {
       this.connections.close();
     }
@@ -228,6 +236,8 @@ export class Endpoint implements EngineState {
     if (this.ejections > 0 || (this.failures.length === FAILURES_TO_EJECT && !isOfCaller)) {
       const millis = Math.min(MAX_EJECTION_MILLIS, EJECTION_MILLIS * 2 ** this.ejections);
       this.ejections++;
+      this.timesEjected++;
+      this.trials = 0;
       this.ejectedUntil = now + millis;
       this.onHealth(`an engine is passed over for ${millis / 1000} s: its last requests failed`, why);
     }

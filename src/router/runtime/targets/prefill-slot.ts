@@ -10,18 +10,19 @@ export class PrefillSlot {
   /** Blocks of the prompt that the engine was given before. */
   public readonly knownBlocks: number;
   private readonly wasRead: () => void;
+  private readonly taken: number;
 
   /** Takes it; give it back with `release`. */
   constructor(target: Target, endpoint: Endpoint, prompt: Prompt) {
     this.endpoint = endpoint;
     this.knownBlocks = endpoint.prompts.blocksOf(prompt);
     this.wasRead = endpoint.reads(prompt.tokens - endpoint.prompts.cachedTokens(prompt));
-    target.take(endpoint, prompt);
+    this.taken = target.take(endpoint, prompt);
   }
 
   /** Gives it back. */
   public release(): void {
     this.wasRead();
-    this.endpoint.release();
+    this.endpoint.release(this.taken);
   }
 }

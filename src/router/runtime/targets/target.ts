@@ -92,11 +92,11 @@ export class Target {
     return chooseEngine([ready, open].find(({ length }) => length > 0) ?? candidates, prompt, this.choice);
   }
 
-  /** Takes a slot of an endpoint of this target, which gets a prompt; give it back with its `release`. */
-  public take(endpoint: Endpoint, prompt: Prompt): void {
-    endpoint.take();
+  /** Takes a slot of an endpoint of this target, which gets a prompt; give it back with its `release`, and what is returned. */
+  public take(endpoint: Endpoint, prompt: Prompt): number {
     endpoint.turn = this.engines.nextTurn();
     endpoint.prompts.add(prompt);
+    return endpoint.take();
   }
 
   private get endpoints(): readonly Endpoint[] {

@@ -280,6 +280,19 @@ describe('a target', () => {
       await both.engines.stop();
     });
 
+    test('tries it after 10 s though it goes on with what it had before', async () => {
+      const { both, endpoints: [a] } = await two();
+      const before = a.take(0);
+      [1, 2, 3].forEach(() => fail(a, 0));
+      expect([a.isReliable(9_999), a.isReliable(10_000)]).toEqual([false, true]);
+      const trial = a.take(10_000);
+      a.release(before);
+      expect(a.isReliable(10_000)).toBe(false);
+      a.release(trial);
+      expect(a.isReliable(10_000)).toBe(true);
+      await both.engines.stop();
+    });
+
     test('tries it with one request at a time after 10 s, and leaves it for twice as long if that fails', async () => {
       const { both, endpoints: [a] } = await two();
       [1, 2, 3].forEach(() => fail(a, 0));
