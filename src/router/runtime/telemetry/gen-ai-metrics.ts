@@ -1,9 +1,10 @@
 import { Attributes, Histogram } from '@opentelemetry/api';
-import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-http';
 import { Resource } from '@opentelemetry/resources';
 import { MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
 import { Exchange } from '../exchange';
-import { operationOf, providerOf } from './gen-ai-names';
+import { answererOf, operationOf, providerOf } from './gen-ai-names';
+import { MetricExporter } from './metric-exporter';
+import { TargetConfig } from '../config';
 
 /** Boundaries that the conventions recommend. */
 const DURATION_SECONDS = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
@@ -16,6 +17,13 @@ const TIMEOUT_MILLIS = 30_000;
 /** Node takes what is longer for a millisecond. */
 const MAX_TIMER_MILLIS = 2 ** 31 - 1;
 
+/** What stands for the attributes of requests that are alike. */
+interface Kind {
+  readonly request: Attributes;
+  readonly promptTokens: Attributes;
+  readonly answerTokens: Attributes;
+}
+
 /**
  * Metrics by OpenTelemetry's conventions for generative AI, sent by OTLP over HTTP as the variables `OTEL_…` of the environment say. Their attributes take values
  * of the configuration alone: nothing that a caller can choose freely.
@@ -26,6 +34,8 @@ export class GenAiMetrics {
   private readonly ttftSeconds: Histogram;
   private readonly tpotSeconds: Histogram;
   private readonly tokens: Histogram;
+  private readonly exporter = new MetricExporter();
+  private readonly kinds = new Map<string, Kind>();
 
   /**
    * @param resource who sends.
@@ -34,7 +44,7 @@ export class GenAiMetrics {
   constructor(resource: Resource, env: { readonly [name: string]: string | undefined }) {
     const exportIntervalMillis = millis(env.OTEL_METRIC_EXPORT_INTERVAL) ?? INTERVAL_MILLIS;
     const exportTimeoutMillis = Math.min(exportIntervalMillis, millis(env.OTEL_METRIC_EXPORT_TIMEOUT) ?? TIMEOUT_MILLIS);
-    const reader = new PeriodicExportingMetricReader({ exporter: new OTLPMetricExporter(), exportIntervalMillis, exportTimeoutMillis });
+    const reader = new PeriodicExportingMetricReader({ exporter: this.exporter, exportIntervalMillis, exportTimeoutMillis });
     this.provider = new MeterProvider({ resource, readers: [reader] });
     const meter = this.provider.getMeter('cdk-disaggregated-inference');
     const histogram = (name: string, unit: string, description: string, explicitBucketBoundaries: number[]) =>
@@ -50,34 +60,56 @@ export class GenAiMetrics {
    *
    * @param exchange the request.
    * @param durationSeconds what it took.
-   * @param answerer who has answered it; undefined if nobody has.
+   * @param target who has answered it; undefined if nobody has.
+   * @param modelId the model that is served.
    */
-  public observe(exchange: Exchange, durationSeconds: number, answerer: Attributes | undefined): void {
-    const { asked, code = '499', ttftSeconds, tpotSeconds, promptTokens, completionTokens } = exchange;
-    const attributes: Attributes = { 'gen_ai.operation.name': operationOf(exchange), 'gen_ai.provider.name': providerOf(exchange) };
-    if (asked !== undefined) {
-      attributes['gen_ai.request.model'] = asked.model;
-    }
-    Object.assign(attributes, answerer);
-    const isError = !(Number(code) < 400);
-    this.durationSeconds.record(durationSeconds, isError ? Object.assign({ 'error.type': code }, attributes) : attributes);
-    if (ttftSeconds !== undefined && !isError) {
-      this.ttftSeconds.record(ttftSeconds, attributes);
-    }
-    if (tpotSeconds !== undefined && !isError) {
-      this.tpotSeconds.record(tpotSeconds, attributes);
+  public observe(exchange: Exchange, durationSeconds: number, target: TargetConfig | undefined, modelId: string): void {
+    const { code = '499', ttftSeconds, tpotSeconds, promptTokens, completionTokens } = exchange;
+    const kind = this.kindOf(exchange, target, modelId);
+    if (Number(code) < 400) {
+      this.durationSeconds.record(durationSeconds, kind.request);
+      if (ttftSeconds !== undefined) {
+        this.ttftSeconds.record(ttftSeconds, kind.request);
+      }
+      if (tpotSeconds !== undefined) {
+        this.tpotSeconds.record(tpotSeconds, kind.request);
+      }
+    } else {
+      this.durationSeconds.record(durationSeconds, { 'error.type': code, ...kind.request });
     }
     if (promptTokens !== undefined) {
-      this.tokens.record(promptTokens, Object.assign({ 'gen_ai.token.type': 'input' }, attributes));
+      this.tokens.record(promptTokens, kind.promptTokens);
     }
     if (completionTokens !== undefined) {
-      this.tokens.record(completionTokens, Object.assign({ 'gen_ai.token.type': 'output' }, attributes));
+      this.tokens.record(completionTokens, kind.answerTokens);
     }
   }
 
   /** Sends what is unsent. Never rejects. */
   public async stop(): Promise<void> {
     await this.provider.shutdown().catch(() => undefined);
+  }
+
+  private kindOf(exchange: Exchange, target: TargetConfig | undefined, modelId: string): Kind {
+    const operation = operationOf(exchange);
+    const provider = providerOf(exchange);
+    const model = exchange.asked?.model;
+    const key = `${operation}\n${provider}\n${model}\n${modelId}\n${target?.name}\n${target?.modelName}\n${target?.url}`;
+    let kind = this.kinds.get(key);
+    if (kind === undefined) {
+      const names: Attributes = { 'gen_ai.operation.name': operation, 'gen_ai.provider.name': provider };
+      if (model !== undefined) {
+        names['gen_ai.request.model'] = model;
+      }
+      Object.assign(names, target && answererOf(target, modelId));
+      kind = {
+        request: this.exporter.standInFor(names),
+        promptTokens: this.exporter.standInFor({ ...names, 'gen_ai.token.type': 'input' }),
+        answerTokens: this.exporter.standInFor({ ...names, 'gen_ai.token.type': 'output' }),
+      };
+      this.kinds.set(key, kind);
+    }
+    return kind;
   }
 }
 

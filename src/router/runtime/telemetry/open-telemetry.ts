@@ -60,9 +60,8 @@ export class OpenTelemetry {
    * @param modelId the model that is served.
    */
   public end(exchange: Exchange, durationSeconds: number, target: TargetConfig | undefined, modelId: string): void {
-    const answerer = target && answererOf(target, modelId);
-    exchange.trace?.end(exchange, answerer);
-    this.metrics?.observe(exchange, durationSeconds, answerer);
+    exchange.trace?.end(exchange, target && answererOf(target, modelId));
+    this.metrics?.observe(exchange, durationSeconds, target, modelId);
   }
 
   /** Sends what is unsent, unless the collector does not take it. */

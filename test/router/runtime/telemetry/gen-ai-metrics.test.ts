@@ -1,3 +1,6 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import * as conventions from '@opentelemetry/semantic-conventions/incubating';
 import { attributesOf, Collector, Point } from './collector';
 import { ask, chat, configOf, delta, drained, KEY, MockEngine, MODEL, streaming, until, whole, wholly } from '../harness';
@@ -158,6 +161,22 @@ test('they are sent again and again, by who the environment says the router is',
   });
   expect(new Set(collector.resources.map((resource) => resource['service.instance.id'])).size).toBe(1);
   expect(collector.sent[0].headers).toMatchObject({ 'x-key': 'abc', 'content-type': 'application/json' });
+});
+
+test('what has the same attributes after a reload as before is one sum', async () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'gen-ai-metrics-')), 'router.json');
+  const write = (id: string) => writeFileSync(file, JSON.stringify(configOf(
+    [{ name: 'engine', role: 'aggregated', protocol: 'openai', url: engine.url, modelName: 'the-engines-own' }], { model: { id, servedNames: [MODEL] } })));
+  write('before');
+  running = new RouterProcess(script, { ROUTER_CONFIG_FILE: file, KEYS: KEY, ...exporting() });
+  const url = `http://127.0.0.1:${(await running.said('listening')).port}`;
+  expect((await ask(url, chat())).status).toBe(200);
+  write('after');
+  running.child.kill('SIGHUP');
+  expect(await running.said('reloaded')).toMatchObject({ model: 'after' });
+  expect((await ask(url, chat())).status).toBe(200);
+  await ended();
+  expect(points(DURATION).map(({ count }) => count)).toEqual([2]);
 });
 
 test.each([
