@@ -35,7 +35,8 @@ export interface BedrockRouterOptions {
   readonly image?: ecs.ContainerImage;
 
   /**
-   * API keys that callers present as bearer tokens: a JSON list of keys or of `{"name", "key"}`, or one a line. Tasks read them when they start, and every five minutes.
+   * API keys that callers present as bearer tokens: a JSON list of keys or of `{"name", "key"}`, or one a line. Tasks read them when they start, and every five
+   * minutes.
    *
    * @default - a new secret with one generated key, unless there is a `tokenIssuer`
    */
@@ -91,8 +92,8 @@ export interface BedrockRouterOptions {
   readonly requestsPerTaskPerMinute?: number;
 
   /**
-   * Requests that one task gives one engine at once; others wait, and are answered 429 if too many do, or for too long. A prompt that no prefill engine has room for is read by the
-   * decode engine.
+   * Requests that one task gives one engine at once; others wait, and are answered 429 if too many do, or for too long. A prompt that no prefill engine has
+   * room for is read by the decode engine.
    *
    * @default - the spec's `decode.maxConcurrentSequences`, or 256
    */
@@ -136,7 +137,8 @@ export interface BedrockRouterOptions {
   readonly bedrockRates?: RouterBedrockRates;
 
   /**
-   * Callers that may ask for Bedrock's service tier `priority`, which is served before all others: names of API keys, or subjects of tokens; `*` is everybody. Others are refused it.
+   * Callers that may ask for Bedrock's service tier `priority`, which is served before all others: names of API keys, or subjects of tokens; `*` is everybody.
+   * Others are refused it.
    *
    * @default - none
    */

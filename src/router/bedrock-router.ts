@@ -22,8 +22,8 @@ import { placeProblems, tasksOf } from './router-placement';
 
 /**
  * Answers Bedrock's Converse, ConverseStream, InvokeModel, InvokeModelWithResponseStream and CountTokens, and OpenAI's responses, chat completions and
- * completions at `/v1` and `/openai/v1`: Fargate tasks behind an Application Load Balancer forward each request to an engine, pass its stream on, bound what engines get,
- * and drain before they stop.
+ * completions at `/v1` and `/openai/v1`: Fargate tasks behind an Application Load Balancer forward each request to an engine, pass its stream on, bound what
+ * engines get, and drain before they stop.
  *
  * A decode engine is paired with the first prefill engine of the same `kvConnector`: the router lets the prefill engine read the prompt and hands
  * its KV cache on, as vLLM's NIXL connector does it. Where that cannot be (no pair, several answers asked for, no prefill engine that is free and
@@ -35,12 +35,14 @@ import { placeProblems, tasksOf } from './router-placement';
  * answer too late. The tasks are granted the invocation of that model and of no other.
  *
  * Callers present an API key of the router as a bearer token, which AWS' SDKs take from `AWS_BEARER_TOKEN_BEDROCK`; signatures of AWS credentials are not
- * accepted; or, with a `tokenIssuer`, a JSON Web Token in its place. AWS' SDK for JavaScript speaks HTTP/2 to Bedrock: it needs a listener with TLS, or a `NodeHttpHandler`.
+ * accepted; or, with a `tokenIssuer`, a JSON Web Token in its place. AWS' SDK for JavaScript speaks HTTP/2 to Bedrock: it needs a listener with TLS, or a
+ * `NodeHttpHandler`.
  *
- * Throws a `ProblemsError` with every problem: a model that is not known (`RouterModelUnknown`), no engine that answers
- * (`RouterNothingAnswers`), engines (`RouterEngine…`), secrets (`RouterSecretArn`), times (`RouterTime`), limits (`RouterRateLimit`, `RouterValkey…`, `RouterQueue`, `RouterMaxRequests`, `RouterMinPromptTokens`),
- * callers (`RouterAuthTwice`, `RouterTokenIssuer`, `RouterPriorityCallers`), names of models (`RouterModelNames`) and of metrics (`RouterMetricsNamespace`), rates (`RouterBedrockRates`) or a spec that cannot be configured, fewer than two zones (`RouterZones`),
- * public subnets (`RouterSubnetsPublic`), or counts of tasks that are none (`RouterTasks`).
+ * Throws a `ProblemsError` with every problem: a model that is not known (`RouterModelUnknown`), no engine that answers (`RouterNothingAnswers`), engines
+ * (`RouterEngine…`), secrets (`RouterSecretArn`), times (`RouterTime`), limits (`RouterRateLimit`, `RouterValkey…`, `RouterQueue`, `RouterMaxRequests`,
+ * `RouterMinPromptTokens`), callers (`RouterAuthTwice`, `RouterTokenIssuer`, `RouterPriorityCallers`), names of models (`RouterModelNames`) and of metrics
+ * (`RouterMetricsNamespace`), rates (`RouterBedrockRates`) or a spec that cannot be configured, fewer than two zones (`RouterZones`), public subnets
+ * (`RouterSubnetsPublic`), or counts of tasks that are none (`RouterTasks`).
  */
 export class BedrockRouter extends BedrockRouterBase {
   /**

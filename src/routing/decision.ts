@@ -7,9 +7,9 @@ export type Path = 'disaggregated' | 'aggregated' | 'bedrock' | 'refuse';
  * Why a path was chosen. Part of the public contract: it is in a header, the log and a metric.
  *
  * Why the preferred path is preferred: `long_prompt`, `short_prompt`, `not_eligible` (no hand-off of such a request), `no_pair` (no prefill and decode engine
- * that belong together are up), `pair_full`, `only_path` (there is, or is left, no other). Why another is taken: `prefill_queue` (the hand-off would hold the objective but for the prompts that
- * wait for it), `meets_objective` (the first that holds it), `least_late` (none holds it), `faster` (asked for with priority). Why there is none: `no_slot`,
- * `nothing_available`.
+ * that belong together are up), `pair_full`, `only_path` (there is, or is left, no other). Why another is taken: `prefill_queue` (the hand-off would hold the
+ * objective but for the prompts that wait for it), `meets_objective` (the first that holds it), `least_late` (none holds it), `faster` (asked for with
+ * priority). Why there is none: `no_slot`, `nothing_available`.
  */
 export type Reason =
   'long_prompt' | 'short_prompt' | 'not_eligible' | 'no_pair' | 'pair_full' | 'only_path'

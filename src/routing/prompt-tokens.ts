@@ -1,6 +1,9 @@
 /** How much of what was learnt is kept with each further prompt. */
 const KEPT = 1 - 1 / 64;
-/** What text can be: a token is at least a byte in common vocabularies, and what has more bytes a token than this, as runs of blanks have, tells nothing of other text. */
+/**
+ * What text can be: a token is at least a byte in common vocabularies, and what has more bytes a token than this, as runs of blanks have, tells nothing of
+ * other text.
+ */
 const LEAST_BYTES = 1;
 const MOST_BYTES = 8;
 /** Tokens that a template may have. */
@@ -13,8 +16,8 @@ const TEMPLATE_WEIGHT = (DOUBT_OF_TOKENS / 30) ** 2;
 const SLOPE_WEIGHT = (DOUBT_OF_TOKENS / 0.1) ** 2;
 
 /**
- * How long prompts are in tokens, by their bytes: learnt from what engines say of prompts that they have read. The tokens that each prompt has besides its text, by the
- * model's template, are told from those of its text, as prompts are of different lengths: a line of least squares.
+ * How long prompts are in tokens, by their bytes: learnt from what engines say of prompts that they have read. The tokens that each prompt has besides its
+ * text, by the model's template, are told from those of its text, as prompts are of different lengths: a line of least squares.
  */
 export class PromptTokens {
   /** Tokens that each prompt has besides those of its text, and tokens of a byte of text. */

@@ -60,8 +60,8 @@ export class Admission {
   }
 
   /**
-   * Chooses a path for a request, and takes a slot of the engine that answers, once there is one. Resolves to undefined if it is closed before that. Rejects with ApiError if the request cannot wait, or not
-   * longer, and with the reason of its cancellation if its exchange is over.
+   * Chooses a path for a request, and takes a slot of the engine that answers, once there is one. Resolves to undefined if it is closed before that. Rejects
+   * with ApiError if the request cannot wait, or not longer, and with the reason of its cancellation if its exchange is over.
    *
    * @param exchange for whom.
    * @param routed the request.

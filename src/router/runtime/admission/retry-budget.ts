@@ -6,8 +6,8 @@ const FLOOR = 20;
 const WINDOW_MILLIS = 30_000;
 
 /**
- * How often requests may be sent to another engine after one could not be reached or had too much to do: a share of the recent requests, so that engines that are left are not asked
- * many times for each of them.
+ * How often requests may be sent to another engine after one could not be reached or had too much to do: a share of the recent requests, so that engines that
+ * are left are not asked many times for each of them.
  */
 export class RetryBudget {
   private now = { requests: 0, retries: 0 };

@@ -63,7 +63,10 @@ export class AnswerLeg {
     this.handoff = handoff;
   }
 
-  /** Lets an engine answer. Resolves to its status once the caller has all of it, to undefined if no connection could be made; rejects with EngineBusy if another is to be asked. */
+  /**
+   * Lets an engine answer. Resolves to its status once the caller has all of it, to undefined if no connection could be made; rejects with EngineBusy if
+   * another is to be asked.
+   */
   public async run(exchange: Exchange, asked: EngineRequest, leg: Leg): Promise<number | undefined> {
     const span = exchange.trace?.leg('decode', leg.endpoint.url);
     let status: number | undefined;

@@ -214,7 +214,10 @@ export class PrefillLeg {
     return meeting;
   }
 
-  /** Lets one endpoint read the prompt, and gives its slot back. Resolves to undefined if no connection could be made, or it has too much to do; rejects if it is cancelled, or by the router's own fault. */
+  /**
+   * Lets one endpoint read the prompt, and gives its slot back. Resolves to undefined if no connection could be made, or it has too much to do; rejects if it
+   * is cancelled, or by the router's own fault.
+   */
   private async attempt(
     exchange: Exchange, asked: EngineRequest, target: Target, slot: PrefillSlot, { headers, body, prompt, cancellation, isRepeatable }: Reading,
   ): Promise<PrefillResult | undefined> {

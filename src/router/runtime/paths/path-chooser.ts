@@ -120,7 +120,10 @@ export class PathChooser {
     };
   }
 
-  /** What of a request its path depends on. Throws ApiError if it is for an operation that no target has, up or not, or can do as it is asked, or for a tier that is not its caller's. */
+  /**
+   * What of a request its path depends on. Throws ApiError if it is for an operation that no target has, up or not, or can do as it is asked, or for a tier
+   * that is not its caller's.
+   */
   public read(exchange: Exchange, asked: EngineRequest): Routed {
     if (!this.answering.some((target) => target.canAnswer(asked))) {
       if (asked.path === TOKENIZE) {
@@ -147,8 +150,8 @@ export class PathChooser {
   }
 
   /**
-   * Chooses a path, and takes a slot of the engine that answers, and of the one that is to read the prompt for it. Engines whose last requests failed are left to themselves while there are others, of whichever
-   * target, and so are those that failed this very request.
+   * Chooses a path, and takes a slot of the engine that answers, and of the one that is to read the prompt for it. Engines whose last requests failed are left
+   * to themselves while there are others, of whichever target, and so are those that failed this very request.
    *
    * @param routed the request.
    * @param tried engines that it could not reach: they are to answer only if no other can.

@@ -3,7 +3,10 @@ import { Fields, isObject } from '../wire/fields';
 import { withMembers } from '../wire/json-object';
 import { withoutKvParams } from '../wire/kv-members';
 
-/** An answer, or an event of one, as callers may see it: without where a KV cache is, and with the tokens in a cache as the engine counts them that read the prompt. */
+/**
+ * An answer, or an event of one, as callers may see it: without where a KV cache is, and with the tokens in a cache as the engine counts them that read the
+ * prompt.
+ */
 export function shownAnswer(json: Buffer, { handoff, cachedTokens }: Exchange): Buffer {
   const bare = withoutKvParams(json);
   return handoff === 'handed_off' ? withCachedTokens(bare, cachedTokens) : bare;

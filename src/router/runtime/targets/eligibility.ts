@@ -8,10 +8,10 @@ const NOT_HANDED_ON = ['use_beam_search', 'best_of', 'prompt_logprobs', 'echo', 
 /**
  * Whether one KV cache is all that a decode engine needs to answer a request.
  *
- * Several answers (`n`, beam search) share a prompt but not the cache of one; logits and echoes of the prompt are there only where it is read; and a prompt that is cut
- * to what the answer leaves of the context may be cut otherwise for the one token of the prefill engine. Of a tool call that is required, one token is no
- * call, which some versions of vLLM refuse as if the caller were at fault. Options that the prefill engine
- * is not sent are for the other to refuse, before a prompt was read in vain; SGLang's prefill engines are sent all of them.
+ * Several answers (`n`, beam search) share a prompt but not the cache of one; logits and echoes of the prompt are there only where it is read; and a prompt
+ * that is cut to what the answer leaves of the context may be cut otherwise for the one token of the prefill engine. Of a tool call that is required, one token
+ * is no call, which some versions of vLLM refuse as if the caller were at fault. Options that the prefill engine is not sent are for the other to refuse,
+ * before a prompt was read in vain; SGLang's prefill engines are sent all of them.
  *
  * @param kvConnector of the engines.
  */

@@ -15,7 +15,10 @@ const TPOT_SECONDS = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0
 export class RouterMetrics {
   /** Where all of it is registered. */
   public readonly registry = new Registry();
-  /** Requests that ended: `code` is the HTTP status as the caller got it, 499 if the caller left, `stream_error` if an answer broke off after its status was sent. */
+  /**
+   * Requests that ended: `code` is the HTTP status as the caller got it, 499 if the caller left, `stream_error` if an answer broke off after its status was
+   * sent.
+   */
   public readonly requests: Counter<'route' | 'target' | 'code'>;
   /** Requests by the path that was chosen for them, and why. */
   public readonly decisions: Counter<'path' | 'reason'>;

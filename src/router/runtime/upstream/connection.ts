@@ -38,7 +38,10 @@ export class ConnectError extends Error {
   }
 }
 
-/** A connection that had done with another request ended before a byte of the response, as it does where the other side closes it while the request is on its way. */
+/**
+ * A connection that had done with another request ended before a byte of the response, as it does where the other side closes it while the request is on its
+ * way.
+ */
 export class CrossedError extends Error {
   /** Whether any of the request was sent. */
   public readonly wasSent: boolean;

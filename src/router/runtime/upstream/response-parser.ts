@@ -166,7 +166,10 @@ export class ResponseParser {
     return body.subarray(0, length);
   }
 
-  /** Reads a line between chunks that has come whole and says no more than it has to, as nearly all do. Returns where the next one begins; undefined if it is another. */
+  /**
+   * Reads a line between chunks that has come whole and says no more than it has to, as nearly all do. Returns where the next one begins; undefined if it is
+   * another.
+   */
   private readPlainLine(bytes: Buffer, start: number): number | undefined {
     let at = start;
     let length = 0;
