@@ -1,14 +1,28 @@
 import { EngineError, engineFailed } from './api-error';
 import { CallerStream } from './caller-wire';
-import { CallPart, chunkOf, isGivenUp, namelessCall, saidIn, stoppedAt } from './completion';
+import { CallIds, CallPart, chunkOf, isGivenUp, isNoInput, namelessCall, saidIn, stoppedAt } from './completion';
 import { Fields, isObject } from './fields';
 import { dataOfEach } from './sse';
 
 /** A call of a tool, whose input comes part by part. */
 export interface StreamedCall {
-  readonly id: unknown;
+  /** Undefined if the engine tells none, or has given it to another call. */
+  readonly id?: string;
   readonly name: string;
 }
+
+/** The same as it comes. */
+interface OpenCall extends StreamedCall {
+  /** The id as the engine tells it, with every part or not. */
+  readonly toldId: unknown;
+  /** All that has come of its input. */
+  input: string;
+  /** Whether that may yet be none, and was kept back. */
+  isHeld: boolean;
+}
+
+/** What an input begins with that may yet be none. */
+const MAY_BE_NONE = /^\s*(?:n|nu|nul|null\s*)?$/;
 
 /**
  * The chunks of a chat completion on their way to a caller who is told the answer in another form: its text and reasoning, calls of tools, and its end.
@@ -22,7 +36,8 @@ export abstract class CompletionStream implements CallerStream {
   protected usage: unknown;
   private begun = false;
   /** The latest call of each index. */
-  private readonly calls = new Map<unknown, StreamedCall>();
+  private readonly calls = new Map<unknown, OpenCall>();
+  private readonly ids = new CallIds();
   private finishReason?: string;
 
   public event(_: Buffer, data: string | undefined): void {
@@ -96,7 +111,9 @@ export abstract class CompletionStream implements CallerStream {
     if (isGivenUp(finishReason)) {
       throw new EngineError(502, 'stream_truncated', 'the engine ended its answer before it was whole');
     }
-    if (typeof finishReason === 'string' && this.finishReason === undefined) {
+    // engines that are written in Go may tell an empty one in every chunk.
+    if (typeof finishReason === 'string' && finishReason !== '' && this.finishReason === undefined) {
+      this.calls.forEach((call) => this.tellHeld(call));
       this.finishReason = finishReason;
       this.stop(finishReason, stoppedAt(choice));
     }
@@ -109,23 +126,56 @@ export abstract class CompletionStream implements CallerStream {
 
   private call({ index, id, name, input }: CallPart): void {
     let call = this.calls.get(index);
-    // some engines tell no index, or one for all: a part that names a tool begins another call where it has another id, or names another tool.
-    if (call === undefined || (name !== undefined && (name !== call.name || (typeof id === 'string' && id !== call.id)))) {
+    if (call === undefined || (name !== undefined && beginsAnother(call, name, id, input))) {
       if (name === undefined) {
         throw namelessCall();
       }
-      call = { id, name };
+      this.throwIfStopped();
+      if (call !== undefined) {
+        this.tellHeld(call);
+      }
+      call = { id: this.ids.taken(id), name, toldId: id, input, isHeld: MAY_BE_NONE.test(input) };
       this.calls.set(index, call);
-    } else if (input === '') {
-      return;
+      this.toolCall(call, call.isHeld ? '' : input);
+    } else if (input !== '') {
+      this.throwIfStopped();
+      call.input += input;
+      if (!call.isHeld) {
+        this.toolCall(call, input);
+      } else if (!MAY_BE_NONE.test(call.input)) {
+        this.tellHeld(call);
+      }
     }
-    this.throwIfStopped();
-    this.toolCall(call, input);
+  }
+
+  /** Tells what was kept back of a call's input, unless that is none. */
+  private tellHeld(call: OpenCall): void {
+    if (call.isHeld && !isNoInput(call.input)) {
+      this.toolCall(call, call.input);
+    }
+    call.isHeld = false;
   }
 
   private throwIfStopped(): void {
     if (this.finishReason !== undefined) {
       throw engineFailed('the engine goes on after the end of its answer');
     }
+  }
+}
+
+/**
+ * Whether a part that names a tool begins another call than the one that is there. Some engines tell no index, or one for all: it does where it has another
+ * id, or names another tool, or goes on where an input is whole.
+ */
+function beginsAnother(call: OpenCall, name: string, id: unknown, input: string): boolean {
+  return name !== call.name || (typeof id === 'string' && id !== '' && id !== call.toldId) || (input !== '' && isJson(call.input));
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -33,13 +33,52 @@ export function saidIn(message: unknown): Said {
   return { reasoning: textOf(reasoning ?? thought), text, calls: Array.isArray(calls) ? calls.map(callPartOf) : [] };
 }
 
+/** A call of a tool. */
+export interface Call {
+  /** Undefined if the engine tells none, or has given it to another call. */
+  readonly id?: string;
+  readonly name: string;
+  /** Empty if there is none. */
+  readonly input: string;
+}
+
+/** What a model said in the end. */
+export interface Message extends Omit<Said, 'calls'> {
+  readonly calls: readonly Call[];
+}
+
 /** What a model said in a chat completion. Throws EngineError if it is none, or says what no caller here could be told. */
-export function messageOf({ choices: [{ message }] }: Completion): Said {
-  const said = saidIn(message);
-  if (said.calls.some(({ name }) => name === undefined)) {
-    throw namelessCall();
+export function messageOf({ choices: [{ message }] }: Completion): Message {
+  const { calls, ...said } = saidIn(message);
+  const ids = new CallIds();
+  return {
+    ...said,
+    calls: calls.map(({ id, name, input }) => {
+      if (name === undefined) {
+        throw namelessCall();
+      }
+      return { id: ids.taken(id), name, input: isNoInput(input) ? '' : input };
+    }),
+  };
+}
+
+/** Whether a call is one without arguments: models write `null` for those of tools that have none. */
+export function isNoInput(input: string): boolean {
+  return /^\s*(?:null)?\s*$/.test(input);
+}
+
+/** The ids of the calls of one answer, by which callers tell them apart. */
+export class CallIds {
+  private readonly ids = new Set<unknown>();
+
+  /** The id of a call; undefined if the engine tells none, or has given it to another call. */
+  public taken(id: unknown): string | undefined {
+    if (typeof id !== 'string' || id === '' || this.ids.has(id)) {
+      return undefined;
+    }
+    this.ids.add(id);
+    return id;
   }
-  return said;
 }
 
 /** What becomes of a call that does not say of what. */

@@ -19,7 +19,7 @@ export interface StreamEventMeaning extends Usage {
 
 /** Where an event says why its choice ends. A quote within generated text is escaped, so text never looks like it. */
 const FINISH_REASON = 'finish_reason":';
-const REASONS_TO_END = /"finish_reason":\s*"([^"]*)"/g;
+const REASONS_TO_END = /"finish_reason":\s*"([^"]+)"/g;
 
 /**
  * Reads the `data` of an event. Nearly all are chunks of text, which are not read by this: see `isChunkOfText`.

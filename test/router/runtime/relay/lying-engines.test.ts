@@ -5,6 +5,14 @@ const ASKED = { messages: [{ role: 'user', content: [{ text: 'x' }] }] };
 const ASKED_RESPONSE = { model: MODEL, input: 'x' };
 const call = (id: string, name: string, input: string, more: object = {}) => ({ id, type: 'function', function: { name, arguments: input }, ...more });
 const [A, B] = [call('a', 'f', '{"x":1}'), call('b', 'g', '{"x":2}')];
+/** A stream with one call, whose parts begin with what is told of it; the others with the same, or with what else is. */
+const streamingCall = (parts: string[], { id, name }: { id: string; name: string }, others: object = { id, name }) => streaming([
+  ROLE, ...parts.map((input, i) => {
+    const more = i === 0 ? { id, name } : others;
+    return delta({ tool_calls: [{ index: 0, ...more, function: { arguments: input, ...more } }] });
+  }),
+  delta({}, 'tool_calls'),
+]);
 const NO_CHAT_COMPLETION = 'the engine answers with something that is no chat completion';
 
 let engine: MockEngine;
@@ -90,6 +98,81 @@ test.each<[string, object, object]>([
   expect([...converse.matchAll(/"input":("(?:[^"\\]|\\.)*")/g)].map(([, input]) => JSON.parse(input)).join('')).toBe('{"x":1}{"x":2}');
   const { output } = JSON.parse(/data: (\{"type":"response.completed".*)/.exec(response)![1]).response;
   expect(output).toMatchObject([{ name: 'f', arguments: '{"x":1}', status: 'completed' }, { name: 'g', arguments: '{"x":2}', status: 'completed' }]);
+});
+
+test.each<[string, object, object]>([
+  ['ids that are empty', { index: 0, id: '' }, { index: 1, id: '' }],
+  ['one id', { index: 0, id: 'a' }, { index: 1, id: 'a' }],
+  ['neither index nor id', { id: undefined }, { id: undefined }],
+  ['one index and ids that are empty', { index: 0, id: '' }, { index: 0, id: '' }],
+])('calls of one tool with %s are told apart', async (_, first, second) => {
+  const calls = [{ ...A, ...first }, { ...B, function: { ...B.function, name: 'f' }, ...second }];
+  const told = [{ name: 'f', arguments: '{"x":1}' }, { name: 'f', arguments: '{"x":2}' }];
+  engine.behaviour = wholly({ choices: [{ index: 0, message: { role: 'assistant', content: null, tool_calls: calls }, finish_reason: 'tool_calls' }] });
+  const uses = (await (await ask(router.url, ASKED, {}, CONVERSE)).json() as any).output.message.content;
+  expect(uses.map(({ toolUse: { input } }: any) => input)).toEqual([{ x: 1 }, { x: 2 }]);
+  const { output } = await (await ask(router.url, ASKED_RESPONSE, {}, '/v1/responses')).json() as any;
+  expect(output).toMatchObject(told);
+  engine.behaviour = streaming([ROLE, ...calls.map((one) => delta({ tool_calls: [one] })), delta({}, 'tool_calls')]);
+  const { converse, response } = await streamed();
+  const streamedOutput = JSON.parse(/data: (\{"type":"response.completed".*)/.exec(response)![1]).response.output;
+  expect(streamedOutput).toMatchObject(told);
+  const ids = [uses.map(({ toolUse }: any) => toolUse.toolUseId), [...converse.matchAll(/"toolUseId":"([^"]+)"/g)].map(([, id]) => id),
+    ...[output, streamedOutput].map((items) => items.map(({ call_id: id }: any) => id))];
+  for (const each of ids) {
+    expect(each).toEqual([expect.stringMatching(/./), expect.stringMatching(/./)]);
+    expect(new Set(each).size).toBe(2);
+  }
+});
+
+test('a call whose name and id are told with every part is one', async () => {
+  engine.behaviour = streamingCall(['{"x"', ':1}', ''], { id: 'a', name: 'f' });
+  const { converse, response } = await streamed();
+  expect(converse.match(/"toolUseId"/g)).toHaveLength(1);
+  expect(JSON.parse(/data: (\{"type":"response.completed".*)/.exec(response)![1]).response.output).toMatchObject([{ call_id: 'a', arguments: '{"x":1}' }]);
+});
+
+test.each<[string, string[], object | undefined]>([
+  ['null', ['null'], {}], ['null in parts', ['', 'nu', 'll', ' '], {}], ['nothing but white space', [' ', '\n'], {}],
+  ['an object after white space', [' ', '{}'], {}], ['a list', ['[1]'], undefined], ['a text', ['"x"'], undefined], ['what was cut', ['nul'], undefined],
+])('a call with %s for its input', async (_, parts, input) => {
+  const called = { id: 'a', function: { name: 'f', arguments: parts.join('') } };
+  engine.behaviour = wholly({ choices: [{ index: 0, message: { role: 'assistant', content: null, tool_calls: [called] }, finish_reason: 'tool_calls' }] });
+  const stopReason = input === undefined ? 'malformed_tool_use' : 'tool_use';
+  expect(await (await ask(router.url, ASKED, {}, CONVERSE)).json()).toMatchObject({
+    stopReason, output: { message: { content: input === undefined ? [] : [{ toolUse: { toolUseId: 'a', name: 'f', input } }] } },
+  });
+  engine.behaviour = streamingCall(parts, { id: 'a', name: 'f' }, {});
+  const { converse, response } = await streamed();
+  expect(converse).toContain(`"stopReason":"${stopReason}"`);
+  const told = [...converse.matchAll(/"input":("(?:[^"\\]|\\.)*")/g)].map(([, json]) => JSON.parse(json)).join('');
+  expect(told.trim()).toBe(input === undefined ? parts.join('') : parts.includes('{}') ? '{}' : '');
+  expect(JSON.parse(/data: (\{"type":"response.completed".*)/.exec(response)![1]).response.output[0].arguments.trim()).toBe(told.trim() || '{}');
+});
+
+test('blank text between the parts of a call does not end it', async () => {
+  const part = (input: string, more: object = {}) => delta({ tool_calls: [{ index: 0, ...more, function: { arguments: input, ...more } }] });
+  engine.behaviour = streaming([ROLE, part('{"x":', { id: 'a', name: 'f' }), chunkOf('\n'), part('1}'), delta({}, 'tool_calls')]);
+  const { converse } = await streamed();
+  expect(converse).toContain('"stopReason":"tool_use"');
+  expect(converse.indexOf('"text":"\\n"')).toBeGreaterThan(converse.indexOf('"input":"1}"'));
+});
+
+describe('an empty reason to end in every chunk', () => {
+  const [hel, lo] = ['hel', 'lo'].map((content) => delta({ content }, ''));
+
+  test('is none', async () => {
+    engine.behaviour = streaming([delta({ role: 'assistant', content: '' }, ''), hel, lo, delta({}, 'stop')]);
+    const { converse, response } = await streamed();
+    expect(converse).toContain('"stopReason":"end_turn"');
+    expect(response).toContain('"text":"hello"');
+  });
+
+  test('does not make an answer whole that has no other', async () => {
+    engine.behaviour = streaming([hel, lo]);
+    expect((await drained(await ask(router.url, { model: MODEL, messages: [{ role: 'user', content: 'x' }], stream: true }))).text)
+      .toContain('the engine ended its answer without a reason');
+  });
 });
 
 test('a completion without text is none to a caller of InvokeModel in Llama\'s form', async () => {

@@ -184,6 +184,31 @@ describe('a response', () => {
     ]);
   });
 
+  test.each([['null', '{}'], ['[1]', '{"arguments":"[1]"}'], ['{"a":', '{"arguments":"{\\"a\\":"}'], ['{"a":1}', '{"a":1}']])(
+    'takes back the arguments of a call as it told them, whatever they are: %s', async (input, read) => {
+      engine.behaviour = wholly(completion({ content: null, tool_calls: [{ id: 'c1', type: 'function', function: { name: 'weather', arguments: input } }] }, 'tool_calls'));
+      const { output } = await create({ tools: [WEATHER] });
+      expect(output).toMatchObject([{ arguments: input === 'null' ? '{}' : input }]);
+      engine.behaviour = wholly(completion({ content: 'hello' }));
+      const result = { type: 'function_call_output', call_id: 'c1', output: 'rain' };
+      expect((await create({ input: [{ role: 'user', content: 'hi' }, ...output, result], tools: [WEATHER] })).output_text).toBe('hello');
+      expect(engine.requests[1].body.messages[1].tool_calls[0].function).toEqual({ name: 'weather', arguments: read });
+    });
+
+  test('has what the model said after a call in the turn of the call, before its output', async () => {
+    const said = (text: string) => ({ type: 'message', role: 'assistant', content: [{ type: 'output_text', text, annotations: [] }] });
+    const called = (id: string) => ({ type: 'function_call', call_id: id, name: 'weather', arguments: '{}' });
+    const result = (id: string) => ({ type: 'function_call_output', call_id: id, output: 'rain' });
+    const turns = [said('I look'), called('a'), said('and'), called('b'), result('a'), result('b'), called('c'), said('so'), result('c')];
+    await create({ input: [{ role: 'user', content: 'hi' }, ...turns] });
+    const { messages } = engine.requests[0].body;
+    expect(messages.slice(1).map(({ role, content, tool_calls: calls }: any) => [role, content, calls?.map(({ id }: any) => id)])).toEqual([
+      ['assistant', [{ type: 'text', text: 'I look' }, { type: 'text', text: 'and' }], ['a', 'b']],
+      ['tool', 'rain', undefined], ['tool', 'rain', undefined],
+      ['assistant', 'so', ['c']], ['tool', 'rain', undefined],
+    ]);
+  });
+
   test('tells reasoning, text and calls of tools, and takes them back as the input of the next', async () => {
     engine.behaviour = wholly(completion({
       reasoning: 'hm', content: 'I look', tool_calls: [{ id: 'c1', type: 'function', function: { name: 'weather', arguments: '{"city":"Ulm"}' } }],
@@ -291,7 +316,7 @@ describe('what cannot be honoured is refused before an engine is touched', () =>
     ['input[0].content[0].image_url', user([{ type: 'input_image', detail: 'auto', image_url: 'http://169.254.169.254/' }])],
     ['input[0].content[0].detail', user([{ type: 'input_image', detail: 'high', image_url: IMAGE }])],
     ['input[0].content[0]', { input: [{ role: 'system', content: [{ type: 'input_image', image_url: IMAGE }] }] }],
-    ['input[0].arguments', { input: [{ type: 'function_call', call_id: 'a', name: 'weather', arguments: '{' }] }],
+    ['input[0].arguments', { input: [{ type: 'function_call', call_id: 'a', name: 'weather', arguments: 7 }] }],
     ['input[0].call_id', { input: [{ type: 'function_call_output', call_id: 'a', output: 'rain' }] }],
     ['input[0].content', { input: [{ type: 'reasoning', content: 'hm' }] }],
     ['input[0].content[0].type', { input: [{ type: 'reasoning', content: [{ type: 'output_text', text: 'hm' }] }, { role: 'assistant', content: 'so' }] }],

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { AnsweredRequest } from '../caller-wire';
 import { ExactJson } from '../exact-json';
-import { Fields } from '../fields';
+import { Fields, isObject } from '../fields';
 import { jsonSize } from '../json-size';
 import { usageOf } from '../usage';
 import { TOOL_USE_ID } from './converse-messages';
@@ -52,11 +52,12 @@ export function toolUseIdOf(told: unknown): unknown {
   return TOOL_USE_ID.holds(told) ? told : `tooluse_${randomUUID()}`;
 }
 
-/** What a tool is called with; undefined where that is not JSON, or cannot be written. */
-export function toolInputOf(text: string, exact: ExactJson): unknown {
+/** What a tool is called with; undefined where that is no JSON object, or cannot be written. */
+export function toolInputOf(text: string, exact: ExactJson): Fields | undefined {
   const json = Buffer.from(text || '{}');
   try {
-    return jsonSize(json).problem === undefined ? exact.parse(json) : undefined;
+    const input = jsonSize(json).problem === undefined ? exact.parse(json) : undefined;
+    return isObject(input) ? input : undefined;
   } catch {
     return undefined;
   }

@@ -30,6 +30,8 @@ export class ConverseStream extends CompletionStream {
   private blockIndex = -1;
   /** Text of the present block that was not told yet. */
   private pendingText = '';
+  /** Blank text after the beginning of a call, which may go on. */
+  private blankText = '';
   private calledTools = false;
   /** What the tool of the present block is called with, as far as it was told. */
   private input = '';
@@ -64,12 +66,11 @@ export class ConverseStream extends CompletionStream {
   }
 
   protected text(kind: 'text' | 'reasoning', text: string): void {
-    if (this.block !== kind) {
-      this.closeBlock();
-      this.tellHeldCalls();
-      this.openBlock(kind);
+    if (typeof this.block === 'object' && kind === 'text' && text.trim() === '') {
+      this.blankText += text;
+      return;
     }
-    this.pendingText += text;
+    this.tellText(kind, text);
   }
 
   protected toolCall(call: StreamedCall, input: string): void {
@@ -89,6 +90,10 @@ export class ConverseStream extends CompletionStream {
   protected stop(finishReason: string, stop: unknown): void {
     this.closeBlock();
     this.tellHeldCalls();
+    if (this.blankText !== '') {
+      this.tellText('text', '');
+      this.closeBlock();
+    }
     const reason = stopReasonOf(finishReason, stop, this.calledTools, this.hasMalformedCall);
     this.frames.push(MESSAGE_STOP.encode(JSON.stringify({ stopReason: reason })));
   }
@@ -99,6 +104,20 @@ export class ConverseStream extends CompletionStream {
       metrics: { latencyMs: Math.round(this.request.elapsedSeconds() * 1000) },
       ...tierOf(this.request),
     })));
+  }
+
+  private tellText(kind: 'text' | 'reasoning', text: string): void {
+    if (this.block !== kind) {
+      this.closeBlock();
+      this.tellHeldCalls();
+      this.openBlock(kind);
+    }
+    if (kind === 'text') {
+      this.pendingText += this.blankText + text;
+      this.blankText = '';
+    } else {
+      this.pendingText += text;
+    }
   }
 
   private openCall(call: StreamedCall): void {

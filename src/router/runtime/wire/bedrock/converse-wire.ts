@@ -1,7 +1,7 @@
 import { AnsweredRequest, CallerStream } from '../caller-wire';
 import { WholeAnswer } from '../whole-answer';
 import { BedrockWire } from './bedrock-wire';
-import { CallPart, completionOf, messageOf, stoppedAt } from '../completion';
+import { Call, completionOf, messageOf, stoppedAt } from '../completion';
 import { stopReasonOf, tierOf, toolInputOf, toolUseIdOf, bedrockUsageOf } from './converse-answer';
 import { ConverseStream } from './converse-stream';
 import { ExactJson } from '../exact-json';
@@ -37,8 +37,8 @@ export class ConverseWire extends BedrockWire {
   }
 }
 
-/** A call as Bedrock tells it; undefined where its arguments are not JSON, or cannot be written. */
-function toolUseOf({ id, name, input: text }: CallPart, exact: ExactJson): Fields | undefined {
+/** A call as Bedrock tells it; undefined where its arguments are no JSON object, or cannot be written. */
+function toolUseOf({ id, name, input: text }: Call, exact: ExactJson): Fields | undefined {
   const input = toolInputOf(text, exact);
   return input === undefined ? undefined : { toolUse: { toolUseId: toolUseIdOf(id), name, input } };
 }

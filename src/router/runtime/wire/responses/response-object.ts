@@ -83,14 +83,14 @@ export class ResponseObject {
 }
 
 /** A new part of an answer. */
-export function newItem(type: OutputItem['type'], text = '', id?: unknown, name?: unknown): OutputItem {
+export function newItem(type: OutputItem['type'], text = '', id?: string, name?: string): OutputItem {
   switch (type) {
     case 'reasoning':
       return { id: newId('rs'), type, text, call: {} };
     case 'message':
       return { id: newId('msg'), type, text, call: {} };
     case 'function_call':
-      return { id: newId('fc'), type, text, call: { call_id: typeof id === 'string' ? id : newId('call'), name } };
+      return { id: newId('fc'), type, text, call: { call_id: id ?? newId('call'), name } };
   }
 }
 

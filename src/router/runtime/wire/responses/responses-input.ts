@@ -1,7 +1,9 @@
 import { contentOf, reasoningGiven } from '../chat-parts';
-import { FieldProblems, Fields, isObject } from '../fields';
+import { isNoInput } from '../completion';
+import { FieldProblems, Fields, isNothing, isObject } from '../fields';
 import { ANY, listOf, oneOf, TEXT } from '../kinds';
 import { dataUrlProblem } from '../media';
+import { NO_ARGUMENTS } from './response-object';
 
 const ROLE = oneOf('user', 'assistant', 'system', 'developer');
 const DETAIL = oneOf('auto');
@@ -63,7 +65,7 @@ class Chat {
       case 'reasoning':
         return this.addReasoning(item, path);
       case 'item_reference':
-        return this.problems.add(path, 'nothing is stored here: send the item itself');
+        return this.problems.add(path, 'nothing is stored here: send the item itself, as the AI SDK does where its providerOptions have openai.store: false');
       default:
         this.problems.add(`${path}.type`, `${JSON.stringify(item.type) ?? 'an item without a type'} is not supported here`);
     }
@@ -87,7 +89,7 @@ class Chat {
         this.turns.push({ role, content: this.contentAt(content, `${path}.content`, this.images) });
         return;
       case 'assistant':
-        this.turns.push({ role, ...this.takeThoughts({}), content: this.contentAt(content, `${path}.content`, false) });
+        this.addSaid(this.contentAt(content, `${path}.content`, false));
         return;
       case 'system':
       case 'developer': {
@@ -101,16 +103,26 @@ class Chat {
     }
   }
 
+  /** Adds what the model said. Between a call and its output it belongs to the turn of the call: chat templates read outputs right after that. */
+  private addSaid(content: unknown): void {
+    const last = this.turns.at(-1);
+    const before = last?.tool_calls === undefined ? { role: 'assistant' } : this.turns.pop()!;
+    const said = isNothing(before.content) ? content : [...partsOf(before.content), ...partsOf(content)];
+    this.turns.push({ ...before, ...this.takeThoughts(before), content: said });
+  }
+
   private addCall({ call_id: id, name, arguments: input }: Fields, path: string): void {
     const { problems } = this;
     const text = problems.required(input, `${path}.arguments`, TEXT);
-    if (text !== undefined && problems.mayRead(Buffer.from(text), `${path}.arguments`) && !isJsonObject(text)) {
-      problems.add(`${path}.arguments`, 'expected the text of a JSON object');
-    }
+    const isRead = text !== undefined && problems.mayRead(Buffer.from(text), `${path}.arguments`);
     const call = {
       id: problems.required(id, `${path}.call_id`, TEXT),
       type: 'function',
-      function: { name: problems.required(name, `${path}.name`, TEXT), arguments: text },
+      // models write what is none, and are told so by agents: chat templates take no other, so that it is given back as a text in one.
+      function: {
+        name: problems.required(name, `${path}.name`, TEXT),
+        arguments: !isRead || isJsonObject(text) ? text : isNoInput(text) ? NO_ARGUMENTS : JSON.stringify({ arguments: text }),
+      },
     };
     this.calls.add(id);
     // calls belong to the turn in which the model said something, or called other tools.
@@ -190,6 +202,10 @@ class Chat {
     this.problems.optional(detail, `${path}.detail`, DETAIL);
     return [{ type: 'image_url', image_url: { url } }];
   }
+}
+
+function partsOf(content: unknown): Fields[] {
+  return typeof content === 'string' ? [{ type: 'text', text: content }] : content as Fields[];
 }
 
 function isJsonObject(text: string): boolean {

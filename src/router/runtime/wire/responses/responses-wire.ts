@@ -1,6 +1,6 @@
 import { ApiError } from '../api-error';
 import { AnsweredRequest, CallerStream, CallerWire, StreamFailure } from '../caller-wire';
-import { completionOf, messageOf, Said } from '../completion';
+import { completionOf, Message, messageOf } from '../completion';
 import { OPENAI_WIRE } from '../openai-wire';
 import { WholeAnswer } from '../whole-answer';
 import { endOf, newItem, NO_ARGUMENTS, OutputItem, ResponseObject, responsesUsageOf } from './response-object';
@@ -48,7 +48,7 @@ export class ResponsesWire implements CallerWire {
   }
 }
 
-function itemsOf({ reasoning, text, calls }: Said): OutputItem[] {
+function itemsOf({ reasoning, text, calls }: Message): OutputItem[] {
   return [
     ...(reasoning === undefined ? [] : [newItem('reasoning', reasoning)]),
     ...(text === undefined ? [] : [newItem('message', text)]),
