@@ -5,6 +5,8 @@ import { nameServers } from '../upstream/host-lookup';
 export interface Discovery {
   /** How often to look again, in milliseconds; undefined where nothing changes. */
   readonly refreshMillis?: number;
+  /** Where so many are told, or more, there may be others; undefined if all are told. */
+  readonly partFrom?: number;
 
   /** Base URLs of the engines that exist now. Rejects if that cannot be learnt. */
   addresses(): Promise<string[]>;
@@ -23,9 +25,10 @@ export class StaticDiscovery implements Discovery {
   }
 }
 
-/** Engines that register themselves under a DNS SRV name, as AWS Cloud Map services do. */
+/** Engines that register themselves under a DNS SRV name, as AWS Cloud Map services do: of those a name server tells eight at random. */
 export class SrvDiscovery implements Discovery {
   public readonly refreshMillis = 10_000;
+  public readonly partFrom = 8;
   private readonly name: string;
   private readonly resolve: (name: string) => Promise<SrvRecord[]>;
 

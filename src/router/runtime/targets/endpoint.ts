@@ -187,7 +187,7 @@ export class Endpoint implements EngineState {
     if (taken === this.timesEjected) {
       this.trials--;
     }
-    if (this.isClosing && this.requests === 0) {
+    if (this.isClosed) {
       this.connections.close();
     }
     this.onRoom();
@@ -305,9 +305,19 @@ export class Endpoint implements EngineState {
   /** Closes connections once nobody has a slot any more: who has one may have to ask yet. */
   public close(): void {
     this.isClosing = true;
-    if (this.requests === 0) {
+    if (this.isClosed) {
       this.connections.close();
     }
+  }
+
+  /** Whether it was closed and nobody has a slot any more. */
+  public get isClosed(): boolean {
+    return this.isClosing && this.requests === 0;
+  }
+
+  /** Is not to be closed after all. */
+  public keep(): void {
+    this.isClosing = false;
   }
 
   private async askForHealth(): Promise<void> {

@@ -20,6 +20,8 @@ export class Engines {
   private readonly listeners = new Set<() => void>();
   private maxInFlight: number;
   private found: Endpoint[] = [];
+  /** Those that are no longer found, some of which still have requests. */
+  private lost: Endpoint[] = [];
   private users = 0;
   private turn = 0;
   private watched?: Promise<void>;
@@ -74,7 +76,7 @@ export class Engines {
   /** Gives each engine so many requests at once from now on. */
   public limit(maxInFlight: number): void {
     this.maxInFlight = maxInFlight;
-    this.found.forEach((endpoint) => endpoint.limit(maxInFlight));
+    this.watchedEndpoints().forEach((endpoint) => endpoint.limit(maxInFlight));
   }
 
   /** Whether nobody uses them any more. */
@@ -102,7 +104,7 @@ export class Engines {
   /** Looks for them once, and asks each for its health. What was known stays if nothing can be learnt. */
   public async discover(): Promise<void> {
     await this.find();
-    await probe(this.found);
+    await probe(this.watchedEndpoints());
   }
 
   /** Looks for them. Returns those that were not known. */
@@ -116,21 +118,26 @@ export class Engines {
     if (urls.length === 0 || this.stopped) {
       return [];
     }
-    const known = new Map(this.found.map((endpoint) => [endpoint.url, endpoint]));
-    this.found = urls.map((url) => known.get(url) ?? this.endpointAt(url));
-    for (const endpoint of known.values()) {
-      if (!urls.includes(endpoint.url)) {
-        endpoint.close();
-      }
-    }
-    return this.found.filter(({ url }) => !known.has(url));
+    const known = new Map(this.watchedEndpoints().map((endpoint) => [endpoint.url, endpoint]));
+    const told = urls.map((url) => known.get(url) ?? this.endpointAt(url));
+    const isPart = urls.length >= (this.discovery.partFrom ?? Infinity);
+    this.found = [...told, ...this.found.filter((endpoint) => isPart && endpoint.isUp && !told.includes(endpoint))];
+    this.lost = [...known.values()].filter((endpoint) => !this.found.includes(endpoint));
+    this.found.forEach((endpoint) => endpoint.keep());
+    this.lost.forEach((endpoint) => endpoint.close());
+    return told.filter(({ url }) => !known.has(url));
+  }
+
+  /** Those that are known, and those that are not any more and have requests yet: who stands still is soon found no longer. */
+  private watchedEndpoints(): Endpoint[] {
+    return [...this.found, ...this.lost.filter(({ isClosed }) => !isClosed)];
   }
 
   private async watch(): Promise<void> {
     await this.discover();
     // the first round may have outlived its users.
     if (!this.stopped) {
-      this.timers.push(setInterval(() => void probe(this.found), PROBE_INTERVAL_MILLIS));
+      this.timers.push(setInterval(() => void probe(this.watchedEndpoints()), PROBE_INTERVAL_MILLIS));
       if (this.metrics !== undefined) {
         const { path, intervalSeconds } = this.metrics;
         const ask = () => this.found.forEach((endpoint) => void endpoint.askForReport(path, intervalSeconds));
