@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { AnswerLeg, EngineBusy, Leg, signedLeg } from './answer-leg';
+import { CallerGone } from '../cancellation';
 import { LimitsConfig } from '../config';
 import { Exchange, HandoffOutcome } from '../exchange';
 import { Handoff, Prepared } from '../handoff/handoff';
@@ -56,6 +57,7 @@ export class Attempts {
     const leg = { endpoint, path: asked.path, headers: headersForEngines(exchange, asked.stream), cancellation: exchange.cancellation, goElsewhere };
     let prepared: Prepared | undefined;
     let wasRead = () => {};
+    let hasSpoken: (() => void) | undefined;
     this.metrics.inFlight.inc({ target: name });
     try {
       exchange.needsEngine();
@@ -79,8 +81,11 @@ export class Attempts {
       // of an answer that is not a stream nothing tells when its prompt was read, and Bedrock's prompts do not wait for each other.
       if (prepared.outcome !== 'handed_off' && asked.stream && target.signer === undefined) {
         wasRead = endpoint.reads(choice.unreadTokens!);
-        exchange.onBegun = wasRead;
       }
+      exchange.onBegun = () => {
+        wasRead();
+        hasSpoken ??= endpoint.speaks();
+      };
       const status = await this.answerPrepared(exchange, asked, choice, target, { body: prepared.body, ...leg }, prepared);
       if (status === undefined) {
         exchange.handoff = undefined;
@@ -111,11 +116,23 @@ export class Attempts {
           this.failures.blame(exchange.caller.id, asked, 'answer', endpoint, cause.message);
         }
       }
+      if (exchange.cancellation.reason instanceof CallerGone && !exchange.answer.started) {
+        this.blameSilence(exchange, asked, choice, endpoint, prepared);
+      }
       throw e;
     } finally {
       wasRead();
+      hasSpoken?.();
       endpoint.release(taken);
       this.metrics.inFlight.dec({ target: name });
+    }
+  }
+
+  /** A caller has left without an answer, as callers do if an engine stands still. Of two that were asked at once nothing tells which does. */
+  private blameSilence({ caller }: Exchange, asked: EngineRequest, { prefill }: Choice, endpoint: Endpoint, prepared: Prepared | undefined): void {
+    const silent = prepared === undefined ? prefill?.endpoint : prepared.meeting === undefined ? endpoint : undefined;
+    if (silent?.isSilent(performance.now())) {
+      this.failures.blame(caller.id, asked, prepared === undefined ? 'prefill' : 'answer', silent, 'it answers nobody, and callers leave');
     }
   }
 

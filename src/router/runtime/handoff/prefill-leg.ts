@@ -234,6 +234,7 @@ export class PrefillLeg {
       // the lease began when the engine was done, just before its status.
       const answeredAt = performance.now();
       const answer = await readWhole(response, MAX_ANSWER_BYTES);
+      endpoint.spoke(answeredAt);
       status = answer.status;
       if (answer.status >= 400 && answer.status < 500 && !NOT_THE_CALLERS.has(answer.status)) {
         endpoint.succeeded(performance.now(), exchange.caller.id);

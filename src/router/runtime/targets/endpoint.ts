@@ -16,6 +16,8 @@ const EJECTION_MILLIS = 10_000;
 const MAX_EJECTION_MILLIS = 60_000;
 /** How long an answer to one caller says that it is not the engine if the requests of another fail. */
 const GOOD_MILLIS = 10_000;
+/** How long an engine that has requests says nothing before callers that leave without an answer tell that it stands still. */
+const SILENCE_MILLIS = 10_000;
 /** How long others are kept from an engine that had too much to do, once it is asked again, unless it answers before: it refuses at once, if it does. */
 const TRIAL_MILLIS = 1_000;
 /** Probes in a row that fail before an endpoint counts as down. */
@@ -90,6 +92,10 @@ export class Endpoint implements EngineState {
   private answeredCaller = '';
   private answeredMillis = -Infinity;
   private otherMillis = -Infinity;
+  /** Since when it has had requests without a pause, how many streams it has begun, and when it said something last. */
+  private askedMillis = -Infinity;
+  private streams = 0;
+  private spokeMillis = -Infinity;
 
   /**
    * @param url base URL of the engine.
@@ -172,6 +178,9 @@ export class Endpoint implements EngineState {
 
   /** Takes a slot for a request; give it back with `release`, and what is returned. */
   public take(now = performance.now()): number {
+    if (this.requests === 0) {
+      this.askedMillis = now;
+    }
     this.requests++;
     this.trials++;
     if (this.awaitsTrial && now >= this.busyUntil) {
@@ -202,6 +211,26 @@ export class Endpoint implements EngineState {
       this.promptTokens -= left;
       left = 0;
     };
+  }
+
+  /** It has begun a stream; what is returned is to be called at its end. */
+  public speaks(): () => void {
+    this.streams++;
+    return () => {
+      this.streams--;
+      this.spoke(performance.now());
+    };
+  }
+
+  /** It has said something, be it to another engine's use. */
+  public spoke(now: number): void {
+    this.spokeMillis = now;
+  }
+
+  /** Whether it has told nobody anything for long, though it was asked; once it was passed over, what it is asked to be tried is enough. */
+  public isSilent(now: number): boolean {
+    const since = Math.max(this.answeredMillis, this.spokeMillis, this.ejections > 0 ? -Infinity : this.askedMillis);
+    return this.streams === 0 && now - since >= SILENCE_MILLIS;
   }
 
   /** A request of a caller went as it should: the engine answered it, be it with a refusal. */

@@ -1,5 +1,5 @@
 import { VllmPair } from '../handoff/vllm-pair';
-import { ask, Behaviour, chat, MockEngine, routerFor, TestRouter, until, whole, wholly } from '../harness';
+import { ask, Behaviour, chat, drained, KEY, MockEngine, routerFor, silent, streamOf, TestRouter, until, whole, wholly } from '../harness';
 import { answering, FakeBedrock } from '../targets/fake-bedrock';
 
 const OTHER_KEY = 'key-of-another-caller';
@@ -87,6 +87,34 @@ describe('an engine that fails every request, though it is well by its probes, i
       process.env = variables;
     }
   });
+});
+
+describe('an engine that is well by its probes, and whose callers leave without an answer,', () => {
+  /** Callers that wait a while in vain; one more is answered meanwhile, or is not, as the engine pleases. */
+  const leave = async (patienceMillis: number) => Promise.all([1, 2, 3, 4].map(async (i) => {
+    const body = JSON.stringify(chat({ messages: [{ role: 'user', content: `in vain ${i}` }] }));
+    const signal = AbortSignal.timeout(patienceMillis);
+    await fetch(`${router.url}/v1/chat/completions`, { method: 'POST', headers: { 'authorization': `Bearer ${KEY}`, 'content-type': 'application/json' }, body, signal })
+      .then(() => undefined, () => undefined);
+  }));
+
+  test('is left if it answers nobody', async () => {
+    const [a, b] = [await engineWith(silent), await engineWith(whole)];
+    await start([one('a', a.url), one('b', b.url)]);
+    await leave(11_000);
+    await until(() => router.lines.some(({ msg }) => msg === EJECTED), 'it is passed over');
+    expect([await healthy(), await asks('another')]).toEqual([{ a: 0, b: 1 }, 200]);
+  }, 40_000);
+
+  test('is not while it tells others something, or if they leave soon', async () => {
+    const a = await engineWith((response, received) => (received.text.includes('told') ? streamOf(Array.from({ length: 55 }, () => 'x'), 220) : silent)(response, received));
+    await start([one('a', a.url), one('b', (await engineWith(whole)).url)]);
+    await leave(500);
+    const told = ask(router.url, chat({ stream: true, messages: [{ role: 'user', content: 'told' }] }), OTHER);
+    await leave(11_000);
+    expect(await healthy()).toEqual({ a: 1, b: 1 });
+    expect((await drained(await told)).broken).toBe(false);
+  }, 40_000);
 });
 
 describe('a request that fails', () => {
