@@ -15,6 +15,7 @@ import { Problem, Problems } from '../../../problems';
 import { Service } from '../service';
 import { Via } from './via';
 import { Target } from '../targets/target';
+import { logRequest } from '../telemetry/access-log';
 import type { EmbeddedMetrics } from '../telemetry/embedded-metrics';
 import { RouterMetrics } from '../telemetry/metrics';
 import type { OpenTelemetry } from '../telemetry/open-telemetry';
@@ -146,7 +147,7 @@ export class RouterServer {
   }
 
   private async serve(request: HttpRequest, response: HttpResponse, awaitsWord: boolean): Promise<void> {
-    const { service, metrics, log } = this;
+    const { service } = this;
     const asked = request.headers['x-request-id'];
     const id = typeof asked === 'string' && SANE_REQUEST_ID.test(asked) ? asked : randomUUID();
     const path = pathOf(request);
@@ -182,49 +183,19 @@ export class RouterServer {
     if (['healthz', 'readyz', 'metrics'].includes(exchange.route)) {
       return;
     }
-    const labels = { route: exchange.route, target: exchange.target ?? 'none' };
-    metrics.requests.inc(Object.assign({}, labels, { code: exchange.code }));
-    if (exchange.ttftSeconds !== undefined) {
-      metrics.ttftSeconds.observe(labels, exchange.ttftSeconds);
-    }
-    if (exchange.tpotSeconds !== undefined) {
-      metrics.tpotSeconds.observe(labels, exchange.tpotSeconds);
-    }
-    if (exchange.completionTokens !== undefined) {
-      metrics.outputTokens.inc({ target: labels.target }, exchange.completionTokens);
-    }
+    this.tell(service, exchange, operation !== undefined);
+  }
+
+  /** Tells of a request that has ended. */
+  private tell({ targets, config }: Service, exchange: Exchange, isOperation: boolean): void {
     const durationSeconds = exchange.elapsedSeconds();
-    metrics.durationSeconds.observe(labels, durationSeconds);
+    this.metrics.tellRequest(exchange, durationSeconds);
     this.embedded?.observe(exchange);
-    if (operation !== undefined && this.telemetry !== undefined) {
-      const target = service.targets.find(({ config }) => config.name === exchange.target);
-      this.telemetry.end(exchange, durationSeconds, target?.config, service.config.model.id);
+    if (isOperation && this.telemetry !== undefined) {
+      const target = targets.find((one) => one.config.name === exchange.target);
+      this.telemetry.end(exchange, durationSeconds, target?.config, config.model.id);
     }
-    log.info({
-      requestId: id,
-      method: request.method,
-      route: labels.route,
-      target: labels.target,
-      endpoint: exchange.endpoint,
-      caller: exchange.caller.name,
-      stream: operation && exchange.streamed,
-      tier: operation && exchange.serviceTier,
-      path: exchange.decision?.path,
-      reason: exchange.decision?.reason,
-      queuedSeconds: exchange.queuedSeconds,
-      handoff: exchange.handoff,
-      code: exchange.code,
-      ttftSeconds: exchange.ttftSeconds,
-      tpotSeconds: exchange.tpotSeconds,
-      durationSeconds,
-      promptTokens: exchange.promptTokens,
-      cachedTokens: exchange.cachedTokens,
-      completionTokens: exchange.completionTokens,
-      failure: exchange.failure,
-    }, 'request');
-    if (exchange.handoffLate) {
-      log.warn({ requestId: id, endpoint: exchange.endpoint }, 'the answer began after the lease of its KV cache and may be wrong');
-    }
+    logRequest(this.log, exchange, isOperation, durationSeconds);
   }
 
   private async dispatch(service: Service, exchange: Exchange, operation: Operation | undefined): Promise<void> {

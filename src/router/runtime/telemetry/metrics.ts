@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { RouterConfig } from '../config';
+import { Exchange } from '../exchange';
 import { Target } from '../targets/target';
 
 /** Boundaries around 1, for a latency that is expected. */
@@ -156,6 +157,22 @@ export class RouterMetrics {
     this.upstreamKvCacheUsage = new Gauge({
       name: 'router_upstream_kv_cache_usage', help: 'Share, 0 to 1, of the KV cache that was lately the fullest of a target.', labelNames: ['target'], registers,
     });
+  }
+
+  /** A request has ended, after so long. */
+  public tellRequest({ route, target = 'none', code, ttftSeconds, tpotSeconds, completionTokens }: Exchange, durationSeconds: number): void {
+    const labels = { route, target };
+    this.requests.inc({ route, target, code });
+    if (ttftSeconds !== undefined) {
+      this.ttftSeconds.observe(labels, ttftSeconds);
+    }
+    if (tpotSeconds !== undefined) {
+      this.tpotSeconds.observe(labels, tpotSeconds);
+    }
+    if (completionTokens !== undefined) {
+      this.outputTokens.inc({ target }, completionTokens);
+    }
+    this.durationSeconds.observe(labels, durationSeconds);
   }
 
   /** An engine has read a prompt of so many tokens, of which some were in its cache; undefined where it does not say. */
