@@ -27,7 +27,7 @@ export interface RateLimiter {
    * from what is known here.
    */
   reached(caller: string, promptTokens: number, nowMillis: number): LimitReached | undefined;
-  /** Counts a request whose body is on its way, until `came`. */
+  /** Counts a request whose body is on its way, until `came`, or for good if it never comes or is not valid. */
   begin(caller: string, nowMillis: number): void;
   /** The body is there, or is refused. */
   came(caller: string, nowMillis: number): void;

@@ -70,14 +70,14 @@ export class Forwarder {
     }
   }
 
-  /** The body of a request, which counts while it is on its way, and as one if it never comes. */
+  /** The body of a request, which counts while it is on its way, and as one if it never comes or is not JSON. */
   public async bodyOf({ caller }: Exchange, read: () => Promise<Buffer>): Promise<Buffer> {
     this.rateLimits.begin(caller.id, performance.now());
     let isOver = true;
     try {
       return await read();
     } catch (e) {
-      isOver = e instanceof ApiError && e.code !== BODY_TIMEOUT;
+      isOver = e instanceof ApiError && e.code !== BODY_TIMEOUT && e.status !== 400;
       throw e;
     } finally {
       if (isOver) {
@@ -98,7 +98,7 @@ export class Forwarder {
     );
     const tried = new Set<Endpoint>();
     try {
-      const routed = this.paths.read(exchange, read(this.config));
+      const routed = this.paths.read(exchange, this.readCounted(exchange, read));
       await this.limitRate(exchange, routed);
       this.retries.deposit(performance.now());
       await this.forwardRead(exchange, read, routed, tried);
@@ -111,6 +111,16 @@ export class Forwarder {
       if (exchange.handoff !== undefined) {
         this.metrics.handoffs.inc({ outcome: exchange.handoff });
       }
+    }
+  }
+
+  /** What is asked. A request that is not valid counts as one: it took as long to read. */
+  private readCounted({ caller }: Exchange, read: ReadRequest): EngineRequest {
+    try {
+      return read(this.config);
+    } catch (e) {
+      this.rateLimits.begin(caller.id, performance.now());
+      throw e;
     }
   }
 

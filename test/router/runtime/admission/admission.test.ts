@@ -436,6 +436,16 @@ describe('rate limits', () => {
     }
   });
 
+  test('on requests count those that are not valid', async () => {
+    const router = await limited({ requestsPerMinute: 3 });
+    const bodies = [chat({ max_tokens: 'no' }), 'no JSON', chat({ model: 'another' }), chat()];
+    const statuses: number[] = [];
+    for (const body of bodies) {
+      statuses.push((await ask(router.url, body)).status);
+    }
+    expect(statuses).toEqual([400, 400, 404, 429]);
+  });
+
   test('on tokens count prompts as they are estimated, then both as they are told', async () => {
     const router = await limited({ tokensPerMinute: 600 });
     expect((await asks(router, '1')).status).toBe(200);
