@@ -169,6 +169,12 @@ export async function routerFor(targets: object[], more: object = {}, env: { [na
   return { ...router, url: `http://127.0.0.1:${router.port}`, lines };
 }
 
+/** The line of the log that tells of the last request. */
+export async function lastLineOf({ lines }: TestRouter): Promise<any> {
+  await until(() => lines.some(({ msg }) => msg === 'request'), 'an access log line');
+  return lines.filter(({ msg }) => msg === 'request').at(-1);
+}
+
 /** The body of a chat completion as the OpenAI SDK sends it. */
 export const chat = (more: object = {}) => ({ model: MODEL, messages: [{ role: 'user', content: 'a secret prompt' }], ...more });
 

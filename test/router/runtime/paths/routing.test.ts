@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { VllmPair } from '../handoff/vllm-pair';
-import { ask, chat, chunkOf, DONE, drained, MockEngine, routerFor, sse, TestRouter, until, whole } from '../harness';
+import { ask, chat, chunkOf, DONE, drained, lastLineOf, MockEngine, routerFor, sse, TestRouter, until, whole } from '../harness';
 
 /** Of an engine that reads a token in a millisecond, with nothing else that takes time. */
 const RATES = { fixedSeconds: 0, secondsPerPromptToken: 0.001, stepSeconds: 0, stepSecondsPerSequence: 0 };
@@ -25,10 +25,6 @@ const route = async (body: unknown, headers = {}) => {
 };
 const decisions = async () => Object.fromEntries(
   (await router.metrics.decisions.get()).values.map(({ labels, value }) => [`${labels.path} ${labels.reason}`, value]));
-const lastLine = async () => {
-  await until(() => router.lines.some((line) => line.msg === 'request'), 'an access log line');
-  return router.lines.filter((line) => line.msg === 'request').at(-1);
-};
 /** Something that is waited for until it is opened. */
 const gate = () => {
   let open = () => {};
@@ -47,10 +43,10 @@ describe('without rates', () => {
   test('a prompt is handed on if it is long enough, which header, log and metrics say', async () => {
     await start();
     expect(await route(prompt(600))).toBe('200 disaggregated; reason=long_prompt');
-    expect(await lastLine()).toMatchObject({ path: 'disaggregated', reason: 'long_prompt', handoff: 'handed_off', target: 'decode' });
+    expect(await lastLineOf(router)).toMatchObject({ path: 'disaggregated', reason: 'long_prompt', handoff: 'handed_off', target: 'decode' });
     expect([pair.fetches, pair.localPrefills]).toEqual([1, 0]);
     expect(await route(prompt(500, { stream: true }))).toBe('200 aggregated; reason=short_prompt');
-    expect(await lastLine()).toMatchObject({ path: 'aggregated', reason: 'short_prompt', handoff: 'short_prompt', target: 'decode' });
+    expect(await lastLineOf(router)).toMatchObject({ path: 'aggregated', reason: 'short_prompt', handoff: 'short_prompt', target: 'decode' });
     expect([pair.fetches, pair.localPrefills]).toEqual([1, 1]);
     expect(await decisions()).toEqual({ 'disaggregated long_prompt': 1, 'aggregated short_prompt': 1 });
   });
@@ -72,7 +68,7 @@ describe('without rates', () => {
     const waiting = route(prompt(100));
     await until(() => alone.requests.length === 3, 'the engine is full');
     expect(await route(prompt(100))).toBe('200 aggregated; reason=short_prompt');
-    expect(await lastLine()).toMatchObject({ target: 'decode', handoff: 'short_prompt' });
+    expect(await lastLineOf(router)).toMatchObject({ target: 'decode', handoff: 'short_prompt' });
     open();
     expect(await waiting).toBe('200 aggregated; reason=short_prompt');
   });
@@ -90,7 +86,7 @@ describe('without rates', () => {
     await pair.stop();
     await until(async () => await route(prompt(600)) === '503 refuse; reason=nothing_available', 'the engines are known to be down');
     expect(await decisions()).toMatchObject({ 'refuse nothing_available': 1 });
-    expect(await lastLine()).toMatchObject({ path: 'refuse', reason: 'nothing_available', target: 'none', code: '503' });
+    expect(await lastLineOf(router)).toMatchObject({ path: 'refuse', reason: 'nothing_available', target: 'none', code: '503' });
   });
 
   test('the length of prompts is learnt from what engines say of it', async () => {

@@ -6,7 +6,9 @@ import OpenAI from 'openai';
 import { answering, FakeBedrock, frame, streaming } from './fake-bedrock';
 import { ProblemsError } from '../../../../src/problems';
 import { parseRouterConfig } from '../../../../src/router/runtime';
-import { ask, chat, chunkOf, configOf, DONE, drained, KEY, MockEngine, MODEL, routerFor, sse, streamOf, TestRouter, until, whole } from '../harness';
+import {
+  ask, chat, chunkOf, configOf, DONE, drained, KEY, lastLineOf, MockEngine, MODEL, routerFor, sse, streamOf, TestRouter, until, whole,
+} from '../harness';
 
 const PROFILE = 'us.meta.llama3-3-70b-instruct-v1:0';
 const ARN = 'arn:aws:bedrock:us-east-2:111122223333:application-inference-profile/abc';
@@ -43,10 +45,6 @@ const engineWith = async (behaviour = whole) => {
   const engine = await MockEngine.start(behaviour);
   engines.push(engine);
   return engine;
-};
-const lastLine = async () => {
-  await until(() => router.lines.some((line) => line.msg === 'request'), 'an access log line');
-  return router.lines.filter((line) => line.msg === 'request').at(-1);
 };
 
 function sdk(http1 = false): BedrockRuntimeClient {
@@ -98,7 +96,7 @@ describe.each([['HTTP/2', false], ['HTTP/1.1', true]])('a caller of Bedrock\'s A
     expect(bedrock.requests.map(({ path, body }) => [path, body])).toEqual([
       ['/model/us.meta.llama3-3-70b-instruct-v1%3A0/converse', { messages: USER, inferenceConfig: { maxTokens: 5 } }],
     ]);
-    expect(await lastLine()).toMatchObject({ target: 'bedrock', endpoint: bedrock.url, code: '200' });
+    expect(await lastLineOf(router)).toMatchObject({ target: 'bedrock', endpoint: bedrock.url, code: '200' });
   });
 
   test('ConverseStream', async () => {
@@ -109,7 +107,7 @@ describe.each([['HTTP/2', false], ['HTTP/1.1', true]])('a caller of Bedrock\'s A
     expect(events.map((event) => event.contentBlockDelta?.delta?.text ?? '').join('')).toBe('hello \u{1F600}');
     expect(events.at(-1)).toMatchObject({ metadata: { usage: ANSWER.usage } });
     expect(bedrock.requests[0].path).toMatch(/\/converse-stream$/);
-    const { ttftSeconds, tpotSeconds, promptTokens, completionTokens } = await lastLine();
+    const { ttftSeconds, tpotSeconds, promptTokens, completionTokens } = await lastLineOf(router);
     expect([ttftSeconds, tpotSeconds].every((seconds) => seconds >= 0)).toBe(true);
     const { inputTokens, outputTokens } = ANSWER.usage;
     expect([promptTokens, completionTokens]).toEqual([inputTokens, outputTokens]);
@@ -144,7 +142,7 @@ describe.each([['HTTP/2', false], ['HTTP/1.1', true]])('a caller of Bedrock\'s A
     const { body } = await sdk(http1).send(new InvokeModelWithResponseStreamCommand({ modelId: MODEL, body: JSON.stringify({ prompt: 'p' }) }));
     expect((await all(body)).map(({ chunk }) => JSON.parse(Buffer.from(chunk!.bytes!).toString()).generation)).toEqual(['hello', '']);
     expect(bedrock.requests[0].body).toEqual({ prompt: 'p' });
-    expect(await lastLine()).toMatchObject({ code: '200' });
+    expect(await lastLineOf(router)).toMatchObject({ code: '200' });
   });
 
   test('CountTokens', async () => {
@@ -172,7 +170,7 @@ describe.each([['HTTP/2', false], ['HTTP/1.1', true]])('a caller of Bedrock\'s A
       }
     })()).rejects.toMatchObject({ name: 'ModelStreamErrorException' });
     expect(seen).toHaveLength(frames.length);
-    expect(await lastLine()).toMatchObject({ code: 'stream_error' });
+    expect(await lastLineOf(router)).toMatchObject({ code: 'stream_error' });
   });
 });
 
@@ -271,7 +269,7 @@ describe('a refusal', () => {
     bedrock.behaviour = streaming(frames);
     const { stream } = await sdk().send(new ConverseStreamCommand({ modelId: MODEL, messages: USER }));
     await expect(all(stream)).rejects.toMatchObject({ name: 'ThrottlingException', message: 'slow down' });
-    expect(await lastLine()).toMatchObject({ code: 'stream_error', failure: 'the engine told of an error in its stream' });
+    expect(await lastLineOf(router)).toMatchObject({ code: 'stream_error', failure: 'the engine told of an error in its stream' });
   });
 
   test('is all there is without credentials', async () => {
