@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { IncomingMessage, request } from 'node:http';
+import { performance } from 'node:perf_hooks';
 import { BedrockRuntimeClient, ConverseCommand } from '@aws-sdk/client-bedrock-runtime';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { SglangPair } from '../handoff/sglang-pair';
@@ -253,6 +254,29 @@ describe('a request that finds every engine full', () => {
     expect([preferred.requests.length, busy.asked]).toEqual([1, ['first']]);
     busy.answer();
   }, 30_000);
+
+  test('is before who comes after it where an engine that was passed over may be asked again', async () => {
+    const [bad, good] = [await MockEngine.start(wholly({}, 500)), await HeldEngine.start()];
+    engines.push(bad);
+    const router = await routed([one(bad.url, { name: 'bad' }), one(good.engine.url)]);
+    for (const name of ['a', 'b', 'c']) {
+      expect((await asks(router, name)).status).toBe(500);
+    }
+    void asks(router, 'first');
+    await good.has(1);
+    const waiting = asks(router, 'waiting');
+    await waits(router, 1);
+    bad.behaviour = whole;
+    const now = performance.now.bind(performance);
+    const clock = jest.spyOn(performance, 'now').mockImplementation(() => now() + 20_000);
+    try {
+      expect([(await asks(router, 'next')).status, (await waiting).status]).toEqual([200, 200]);
+    } finally {
+      clock.mockRestore();
+    }
+    good.answer();
+    expect(bad.requests.map(({ body }) => body.user)).toEqual(['a', 'b', 'c', 'waiting', 'next']);
+  });
 
   test('is told if no engine is left to wait for', async () => {
     const { engine, router, first } = await full();

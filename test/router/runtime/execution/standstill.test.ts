@@ -9,31 +9,44 @@ import { Endpoint } from '../../../../src/router/runtime/targets/endpoint';
 import { Engines } from '../../../../src/router/runtime/targets/engines';
 import { readWhole } from '../../../../src/router/runtime/targets/read-whole';
 import { VllmPair } from '../handoff/vllm-pair';
-import { ask, chat, chunkOf, COMPLETION, errorOf, MockEngine, routerFor, sse, streamedText, TestRouter, until, whole } from '../harness';
+import {
+  ask, chat, chunkOf, COMPLETION, drained, errorOf, MockEngine, MODEL, routerFor, sse, streamedText, TestRouter, until, whole,
+} from '../harness';
 
-/** An engine that is well by its probes, and tells of each other request, but answers none. */
+/** An engine that is well by its probes, and tells of each other request, but answers none, or, given the first bytes of a stream, nothing after them. */
 const ENGINE = `
+  const [, begin] = process.argv;
   const server = require('node:http').createServer((request, response) => {
     if (request.url === '/health') {
       response.end();
     } else {
-      request.resume().on('end', () => console.log('asked'));
+      request.resume().on('end', () => {
+        console.log('asked');
+        if (begin !== undefined) {
+          response.writeHead(200, { 'content-type': 'text/event-stream' }).write(begin);
+        }
+      });
     }
   });
   server.listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => console.log(server.address().port));`;
 
 /** It, as a process that can be paused. */
 class EngineProcess {
-  public static async start(): Promise<EngineProcess> {
-    const engine = new EngineProcess();
+  public static async start(...begin: string[]): Promise<EngineProcess> {
+    const engine = new EngineProcess(begin);
     await until(() => engine.lines.length > 0, 'it listens');
     return engine;
   }
 
-  private readonly child: ChildProcess = spawn(process.execPath, ['-e', ENGINE], { stdio: ['ignore', 'pipe', 'inherit'] });
+  private readonly child: ChildProcess;
   private readonly lines: string[] = [];
   private readonly others: Socket[] = [];
-  private readonly reader: Interface = createInterface({ input: this.child.stdout! }).on('line', (line) => this.lines.push(line));
+  private readonly reader: Interface;
+
+  private constructor(begin: string[]) {
+    this.child = spawn(process.execPath, ['-e', ENGINE, ...begin], { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.reader = createInterface({ input: this.child.stdout! }).on('line', (line) => this.lines.push(line));
+  }
 
   public get url(): string {
     return `http://127.0.0.1:${this.lines[0]}`;
@@ -59,7 +72,10 @@ class EngineProcess {
   public async stop(): Promise<void> {
     this.others.forEach((socket) => socket.destroy());
     this.reader.close();
-    this.child.kill('SIGKILL');
+    if (this.child.exitCode === null && this.child.signalCode === null) {
+      this.child.kill('SIGKILL');
+      await once(this.child, 'exit');
+    }
   }
 }
 
@@ -112,6 +128,44 @@ test.each([true, false])('a prefill engine whose process is killed while it read
   const text = await response.text();
   expect(stream ? streamedText(text) : JSON.parse(text).choices[0].message.content).toBe(pair.answerTo(body));
   expect(pair.localPrefills).toBe(1);
+});
+
+test('a decode engine whose process is killed between the legs costs a hand-off, not the answer, and what was handed to it goes to no other', async () => {
+  const [pair, gone] = [await running(VllmPair.start()), await running(EngineProcess.start())];
+  let release = () => {};
+  pair.gate = new Promise((resolve) => (release = resolve));
+  const decode = { role: 'decode', protocol: 'openai', kvConnector: 'NixlConnector', prefill: 'prefill' };
+  router = await routerFor([
+    { ...decode, name: 'gone', url: gone.url }, { ...decode, name: 'decode', url: pair.decode.url },
+    { name: 'prefill', role: 'prefill', protocol: 'openai', url: pair.prefill.url, kvConnector: 'NixlConnector' },
+  ], { routing: { minPromptTokens: 0 } });
+  const body = chat();
+  const asked = ask(router.url, body);
+  await until(() => pair.prefill.requests.length === 1, 'the prefill engine has the prompt');
+  await gone.stop();
+  release();
+  const answer = await (await asked).json() as any;
+  expect([answer.choices[0].message.content, pair.prefill.requests.length, pair.fetches]).toEqual([pair.answerTo(body), 2, 1]);
+  const [first, second] = [...pair.held.keys()];
+  expect(pair.decode.requests.map(({ body: { kv_transfer_params: params } }) => params.remote_request_id)).toEqual([second]);
+  expect([first === second, (await router.metrics.kvCachesDropped.get()).values[0].value]).toEqual([false, 1]);
+});
+
+test.each<[string, (engine: EngineProcess) => void]>([
+  ['is killed', (engine) => void engine.stop()],
+  ['stands still', (engine) => engine.pause()],
+])('a stream whose engine\'s process %s is told to have failed, in every form', async (_, halt) => {
+  const engine = await running(EngineProcess.start(sse(chunkOf('begun'))));
+  router = await routerFor([{ name: 'engine', role: 'aggregated', protocol: 'openai', url: engine.url }], { limits: { idleTimeoutSeconds: 1 } });
+  const streams = [
+    await ask(router.url, chat({ stream: true })),
+    await ask(router.url, { messages: [{ role: 'user', content: [{ text: 'hi' }] }] }, {}, `/model/${MODEL}/converse-stream`),
+  ];
+  halt(engine);
+  const [openai, bedrock] = await Promise.all(streams.map(async (response) => drained(response)));
+  expect([openai.text.match(/begun|"error"|\[DONE\]/g), openai.broken]).toEqual([['begun', '"error"'], true]);
+  expect(bedrock.text.match(/messageStart|begun|messageStop|modelStreamErrorException/g)).toEqual(['messageStart', 'begun', 'modelStreamErrorException']);
+  await until(() => router!.lines.filter(({ code }) => code === 'stream_error').length === 2, 'the log tells it of both');
 });
 
 test('an engine that says nothing for a moment, in which it is looked for anew, keeps what it has', async () => {
