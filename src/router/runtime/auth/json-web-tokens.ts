@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import { createRemoteJWKSet, errors, JWTPayload, jwtVerify } from 'jose';
 import type { Logger } from 'pino';
 import { ANONYMOUS, Authenticator, bearerOf, Caller, unauthenticated } from './authenticator';
@@ -7,6 +8,10 @@ import { ApiError } from '../wire/api-error';
 /** Signatures that who can check them cannot make. */
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'];
 const TIMEOUT_MILLIS = 5_000;
+/** How old the issuer's keys are when it is asked for them again, and how often it is then, and for how long they count if it does not answer. */
+const FRESH_MILLIS = 10 * 60_000;
+const RETRY_MILLIS = 30_000;
+const KEPT_MILLIS = 4 * 3_600_000;
 
 /** Of jose's errors, those of an issuer that cannot be asked, or answers something else. */
 const UNREACHABLE = new Set([errors.JWKSTimeout.code, errors.JWKSInvalid.code, errors.JOSEError.code]);
@@ -17,8 +22,8 @@ type Failure = Error & { readonly cause?: { readonly code?: string }; readonly c
 type Keys = ReturnType<typeof createRemoteJWKSet>;
 
 /**
- * Callers present a JSON Web Token of one issuer as `Authorization: Bearer <token>`. The issuer's public keys are cached; while they cannot be had,
- * callers are told that it is not their fault.
+ * Callers present a JSON Web Token of one issuer as `Authorization: Bearer <token>`. The issuer's public keys are asked for now and then, and last for hours if
+ * it does not answer; while none are known, callers are told that it is not their fault.
  */
 export class JsonWebTokens implements Authenticator {
   public readonly kind = 'jwt';
@@ -28,6 +33,9 @@ export class JsonWebTokens implements Authenticator {
   /** What was asked last, which may be at a host and port that the issuer alone tells. */
   private askedUrl?: string;
   private isReached = true;
+  /** When the issuer last told its keys, and when it was last asked for them beside. */
+  private toldMillis = -Infinity;
+  private askedMillis = -Infinity;
 
   /**
    * @param expected whose tokens let a caller in.
@@ -43,7 +51,7 @@ export class JsonWebTokens implements Authenticator {
     if (token === undefined) {
       throw unauthenticated('missing_token', 'the token is missing');
     }
-    const claims = await this.claims(token, await this.freshKeys());
+    const claims = await this.claims(token, await this.knownKeys());
     const { sub: subject = clientOf(claims) } = claims;
     if (subject === undefined) {
       return ANONYMOUS;
@@ -59,19 +67,28 @@ export class JsonWebTokens implements Authenticator {
     // it does nothing by itself.
   }
 
-  /** The issuer's keys. Rejects with ApiError while they cannot be had. */
-  private async freshKeys(): Promise<Keys> {
+  /** The issuer's keys. Rejects with ApiError while they cannot be had and none are known. */
+  private async knownKeys(): Promise<Keys> {
     try {
       this.keys ??= this.findKeys();
       const keys = await this.keys;
-      if (!keys.fresh) {
-        await keys.reload();
+      const now = performance.now();
+      if (now - this.toldMillis >= KEPT_MILLIS) {
+        await this.reload(keys);
+      } else if (now - this.toldMillis >= FRESH_MILLIS && now - this.askedMillis >= RETRY_MILLIS) {
+        this.askedMillis = now;
+        this.reload(keys).catch((error: Failure) => void this.unreachable(error));
       }
-      this.isReached = true;
       return keys;
     } catch (e) {
       throw this.unreachable(e as Failure);
     }
+  }
+
+  private async reload(keys: Keys): Promise<void> {
+    await keys.reload();
+    this.toldMillis = performance.now();
+    this.isReached = true;
   }
 
   private unreachable({ cause, code, message }: Failure): ApiError {
@@ -106,7 +123,7 @@ export class JsonWebTokens implements Authenticator {
       const { issuer, jwksUrl } = this.expected;
       this.askedUrl = jwksUrl ?? `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
       this.askedUrl = jwksUrl ?? await discover(issuer, this.askedUrl);
-      return createRemoteJWKSet(new URL(this.askedUrl), { timeoutDuration: TIMEOUT_MILLIS });
+      return createRemoteJWKSet(new URL(this.askedUrl), { timeoutDuration: TIMEOUT_MILLIS, cacheMaxAge: Infinity });
     } catch (e) {
       // the next caller asks again.
       this.keys = undefined;

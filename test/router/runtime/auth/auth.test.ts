@@ -2,6 +2,7 @@ import { generateKeyPairSync, sign } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, Server } from 'node:http';
 import { AddressInfo } from 'node:net';
+import { performance } from 'node:perf_hooks';
 import { exportJWK, generateKeyPair, JWTPayload, SignJWT } from 'jose';
 import OpenAI from 'openai';
 import { ask, chat, KEY, MockEngine, routerFor, TestRouter, until, whole, wholly } from '../harness';
@@ -242,6 +243,32 @@ describe('JSON Web Tokens', () => {
     const later = await ask(router.url, chat(), { authorization: `Bearer ${unknown}` });
     clock.mockRestore();
     expect(later.status).toBe(503);
+  });
+
+  test('are checked for hours while the issuer is down, which is asked now and then', async () => {
+    const real = performance.now.bind(performance);
+    let minutes = 0;
+    const clock = jest.spyOn(performance, 'now').mockImplementation(() => real() + minutes * 60_000);
+    const entersTwice = async () => [await enters(await tokenOf()), await enters(await tokenOf())];
+    const isAsked = async () => until(() => asked.length > 0, 'the issuer is asked');
+    try {
+      await start({ jwt: { issuer, audience, jwksUrl: `${issuer}/keys` } });
+      expect(await entersTwice()).toEqual([true, true]);
+      [isUp, asked, minutes] = [false, [], 15];
+      expect(await entersTwice()).toEqual([true, true]);
+      await isAsked();
+      [asked, minutes] = [[], 16];
+      expect(await entersTwice()).toEqual([true, true]);
+      await isAsked();
+      expect(asked).toEqual(['/keys']);
+      await until(() => router.lines.some(({ msg }) => msg.includes('cannot be had')), 'the log tells it');
+      minutes = 300;
+      expect((await ask(router.url, chat(), { authorization: `Bearer ${await tokenOf()}` })).status).toBe(503);
+      isUp = true;
+      expect(await entersTwice()).toEqual([true, true]);
+    } finally {
+      clock.mockRestore();
+    }
   });
 
   test('whose keys the issuer has where the router does not get to: the log says once where that is', async () => {
