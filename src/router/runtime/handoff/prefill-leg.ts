@@ -261,6 +261,11 @@ export class PrefillLeg {
       return { kind: 'read', answer: answer.body, answeredMillis: answeredAt, endpoint };
     } catch (e) {
       if (cancellation.reason !== undefined || e instanceof TypeError) {
+        if (exchange.cancellation.reason !== undefined) {
+          // the engine has worked for it, which its caller is charged for.
+          exchange.target ??= target.config.name;
+          exchange.endpoint ??= endpoint.url;
+        }
         throw e;
       }
       if (attempt.reason === undefined && e instanceof ConnectError) {

@@ -5,7 +5,7 @@ import { BedrockRuntimeClient, ConverseCommand } from '@aws-sdk/client-bedrock-r
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { SglangPair } from '../handoff/sglang-pair';
 import {
-  ask, Behaviour, chat, chunkOf, COMPLETION, delta, drained, KEY, MockEngine, MODEL, routerFor, streaming, TestRouter, until, whole, wholly,
+  ask, Behaviour, chat, chunkOf, COMPLETION, delta, drained, KEY, MockEngine, MODEL, routerFor, silent, streaming, TestRouter, until, whole, wholly,
 } from '../harness';
 
 const OTHER_KEY = 'key-of-another-caller';
@@ -504,5 +504,25 @@ describe('rate limits', () => {
     expect(codes).toEqual(['engines_full', 'engines_full']);
     engine.answer();
     expect((await first).status).toBe(200);
+  });
+
+  test('on tokens count what a prefill engine has read for a caller who left', async () => {
+    const pair = [await MockEngine.start(silent), await MockEngine.start(whole)];
+    engines.push(...pair);
+    const router = await routed([
+      one(pair[1].url, { name: 'decode', role: 'decode', kvConnector: 'NixlConnector', prefill: 'prefill' }),
+      one(pair[0].url, { name: 'prefill', role: 'prefill', kvConnector: 'NixlConnector' }),
+    ], { routing: { minPromptTokens: 0 }, rateLimits: { tokensPerMinute: 600 } });
+    const leaving = new AbortController();
+    const asked = fetch(`${router.url}/v1/chat/completions`, {
+      method: 'POST', headers: { authorization: `Bearer ${KEY}` }, body: JSON.stringify(chat({ messages: [{ role: 'user', content: 'word'.repeat(500) }] })), signal: leaving.signal,
+    });
+    await until(() => pair[0].requests.length === 1, 'it reads the prompt');
+    leaving.abort();
+    await expect(asked).rejects.toThrow();
+    await until(() => router.lines.some(({ code }) => code === '499'), 'the router knows');
+    expect(router.lines.at(-1)).toMatchObject({ code: '499', target: 'prefill' });
+    const second = await asks(router, 'second', { messages: [{ role: 'user', content: 'word'.repeat(500) }] });
+    expect([second.status, await throttled(router)]).toEqual([429, { tokens_per_minute: 1 }]);
   });
 });
