@@ -219,5 +219,11 @@ function clientOf({ url, username, cluster, timeoutSeconds }: ValkeyConfig, pass
       // names are resolved anew at each connection, and are what certificates are for.
       dnsLookup: (host, done) => done(null, host),
     })
-    : new Redis({ ...address, ...options, retryStrategy: backOff });
+    : new Redis({
+      ...address,
+      ...options,
+      retryStrategy: backOff,
+      // who was the primary may stay as a replica, while the name leads to another.
+      reconnectOnError: ({ message }) => message.includes('READONLY'),
+    });
 }

@@ -13,9 +13,11 @@ beforeAll(async () => {
 });
 afterAll(async () => engine.stop());
 
-const start = async (port: number, cluster: boolean) => {
+const start = async (port: number, cluster: boolean, requestsPerMinute = 2) => {
   const valkey = { url: `valkey://127.0.0.1:${port}`, timeoutSeconds: 0.05, cluster };
-  router = await routerFor([{ name: 'engine', role: 'aggregated', protocol: 'openai', url: engine.url }], { rateLimits: { requestsPerMinute: 2, valkey } });
+  router = await routerFor([{ name: 'engine', role: 'aggregated', protocol: 'openai', url: engine.url }], {
+    rateLimits: { requestsPerMinute, valkey },
+  });
 };
 const listening = async (server: Server) => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -61,6 +63,26 @@ test('a server that answers with something else is told of, in few words, and ro
     await router.drain();
     server.close();
   }
+});
+
+test('a server that has become a replica is left for the one that its name leads to now', async () => {
+  let connections = 0;
+  const server = createServer((socket) => {
+    const isPrimary = connections++ > 0;
+    socket.on('error', () => undefined).on('data', (bytes) => {
+      const isScript = /evalsha?\r\n/i.test(bytes.toString('latin1'));
+      const answer = isPrimary ? '*2\r\n:0\r\n:0\r\n' : '-READONLY You can\'t write against a read only replica. script: 1, on @user_script:1.\r\n';
+      socket.write(isScript ? answer : '+OK\r\n'.repeat(bytes.toString('latin1').match(/^\*/gm)?.length ?? 0));
+    });
+  });
+  await start(await listening(server), false, 1_000_000);
+  await until(async () => {
+    await ask(router.url, chat());
+    return router.lines.some(({ msg }) => msg === 'Valkey answers again: routers share their limits');
+  }, 'the other is asked');
+  expect(connections).toBe(2);
+  await router.drain();
+  server.close();
 });
 
 test.each([

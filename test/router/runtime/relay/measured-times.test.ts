@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
-import { Behaviour, chat, chunkOf, DONE, KEY, MockEngine, routerFor, sleep, sse, streamOf, TestRouter, until } from './harness';
+import { Behaviour, chat, chunkOf, DONE, KEY, MockEngine, routerFor, sleep, sse, streamOf, TestRouter, until } from '../harness';
 
 /** More than is sent to who does not read. */
 const fast: Behaviour = (response) => {
