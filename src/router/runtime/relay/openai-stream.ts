@@ -4,7 +4,10 @@ import { shownAnswer } from './shown-answer';
 import { ApiError, EngineError, engineFailed } from '../wire/api-error';
 import { CallerStream } from '../wire/caller-wire';
 import { ChunkForm } from '../wire/chunk-form';
+import { chunkOf } from '../wire/completion';
 import { refusalTold } from '../wire/engine-refusal';
+import { asksForSeveral } from '../wire/engine-request';
+import { isNothing, isObject } from '../wire/fields';
 import { KV_PARAMS, tellsOfKvParams } from '../wire/kv-members';
 import { errorEvent } from '../wire/openai-wire';
 import { SseEventTooLong, SseSplitter } from '../wire/sse';
@@ -32,6 +35,8 @@ export class OpenAiEngineStream extends EngineStream {
   private readonly tellsUsage: boolean;
   private heldBytes = 0;
   private finished = false;
+  /** Whether each choice that was seen has ended, of an answer with several; undefined for others, which are not looked at event by event. */
+  private readonly hasEnded?: Map<unknown, boolean>;
 
   /**
    * @param exchange whose answer it is.
@@ -42,6 +47,7 @@ export class OpenAiEngineStream extends EngineStream {
     this.tellsUsage = tellsUsage;
     this.caller = exchange.wire.stream(exchange);
     this.readsText = this.caller.readsText;
+    this.hasEnded = exchange.asked !== undefined && asksForSeveral(exchange.asked) ? new Map() : undefined;
   }
 
   public get headers(): { readonly [name: string]: string } {
@@ -62,7 +68,9 @@ export class OpenAiEngineStream extends EngineStream {
       this.readEvents(rest.subarray(0, end));
       rest = rest.subarray(end);
     }
-    rest = rest.subarray(this.readTexts(rest));
+    if (this.hasEnded === undefined) {
+      rest = rest.subarray(this.readTexts(rest));
+    }
     if (rest.length > 0) {
       this.readEvents(rest);
     }
@@ -146,6 +154,10 @@ export class OpenAiEngineStream extends EngineStream {
     const meaning = isNamed ? readErrorEvent(data) : readStreamEvent(data);
     this.exchange.trace?.read(data);
     this.finished ||= meaning.end !== undefined;
+    if (this.hasEnded !== undefined && meaning.kind === 'chunk') {
+      this.noteEnds(data, this.hasEnded);
+      this.finished = this.hasEnded.size > 0 && [...this.hasEnded.values()].every(Boolean);
+    }
     if (!this.failed && (meaning.end === 'given_up' || (meaning.kind === 'done' && !this.finished))) {
       throw new EngineError(502, 'stream_truncated', meaning.kind === 'done'
         ? 'the engine ended its answer without a reason' : 'the engine ended its answer before it was whole');
@@ -178,6 +190,13 @@ export class OpenAiEngineStream extends EngineStream {
     this.caller.event(shown === data ? bytes : Buffer.from(`data: ${shown.replace(/\n/g, '\ndata: ')}\n\n`), shown);
     if (this.begun) {
       this.form.learn(Buffer.from(`data: ${shown}\n\n`));
+    }
+  }
+
+  private noteEnds(data: string, hasEnded: Map<unknown, boolean>): void {
+    const { choices } = chunkOf(data);
+    for (const choice of Array.isArray(choices) ? choices.filter(isObject) : []) {
+      hasEnded.set(choice.index, hasEnded.get(choice.index) === true || !isNothing(choice.finish_reason));
     }
   }
 

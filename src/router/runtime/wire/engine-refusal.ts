@@ -2,6 +2,12 @@ import { ApiError } from './api-error';
 import { Fields, isObject, MAX_PROBLEMS } from './fields';
 import { WholeAnswer } from './whole-answer';
 
+/** `error.code` of OpenAI's for a prompt that is longer than the model reads. */
+export const CONTEXT_LENGTH_EXCEEDED = 'context_length_exceeded';
+/** How engines say so, which have no code for it; of an answer that would be too long, some speak of the same length. */
+const TOO_LONG = /context (?:length|size|window)|maximum model length|reduce the length of/i;
+const ANSWER_TOO_LONG = /max_(?:completion_)?tokens.* is too large/i;
+
 /** Whether what an engine tells of its refusal or failure is in the terms of the OpenAI API. */
 export function isOpenAiError({ error }: Fields): boolean {
   return isObject(error) && typeof error.message === 'string';
@@ -21,11 +27,15 @@ export function refusalTold(status: number, members: Fields, retryAfter?: string
   return new ApiError(
     status,
     isText(type) ? type : status === 429 ? 'rate_limit_error' : status < 500 ? 'invalid_request_error' : 'server_error',
-    isText(code) ? code : 'engine_refused',
+    isText(code) ? code : status === 400 && isText(told) && isTooLong(told) ? CONTEXT_LENGTH_EXCEEDED : 'engine_refused',
     told ?? (status < 500 ? 'the engine refused the request' : `the engine failed with status ${status}`),
     retryAfter === undefined ? {} : { 'retry-after': retryAfter },
     isText(param) ? param : problems.map(fieldOf).find(isText),
   );
+}
+
+function isTooLong(told: string): boolean {
+  return TOO_LONG.test(told) && !ANSWER_TOO_LONG.test(told);
 }
 
 /** What an answer tells; nothing if it is no JSON object, as the pages of a proxy are none. */

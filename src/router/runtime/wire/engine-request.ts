@@ -56,6 +56,11 @@ export function asksForUsage({ body: { [STREAM_OPTIONS]: options } }: EngineRequ
   return isObject(options) && options.include_usage === true;
 }
 
+/** Whether its answer has several choices. */
+export function asksForSeveral({ body: { n, prompt } }: EngineRequest): boolean {
+  return (typeof n === 'number' && n > 1) || (Array.isArray(prompt) && prompt.length > 1 && typeof prompt[0] !== 'number');
+}
+
 /** The whole body, as it was asked. */
 export function wholeOf(asked: Pick<EngineRequest, 'bytes' | 'longTexts'>): Body {
   return filled([asked.bytes], asked);

@@ -18,6 +18,9 @@ export const UNSUPPORTED: Kind = {
   tell: (_, path, problems) => problems.add(path, 'this is not supported here'),
 };
 
+/** What no engine here honours, and asks for something by being there at all. */
+export const ABSENT: Kind = { holds: (_): _ is unknown => false, tell: UNSUPPORTED.tell };
+
 /** What is none of a caller's to say, for a reason. */
 export function refused(reason: string): Kind {
   return { holds: (_): _ is unknown => false, tell: (_, path, problems) => problems.add(path, `this is not for callers to give: ${reason}`) };

@@ -1,6 +1,6 @@
 import { Fields } from './fields';
 import {
-  BOOLEAN, either, kind, listOf, Members, number, OBJECT, object, oneOf, openObject, refused, tagged, TEXT, textsByName, UNSUPPORTED, whole,
+  ABSENT, BOOLEAN, either, kind, listOf, Members, number, OBJECT, object, oneOf, openObject, refused, tagged, TEXT, textsByName, UNSUPPORTED, whole,
 } from './kinds';
 
 /*
@@ -146,7 +146,16 @@ const MESSAGE = tagged('role', {
   system: openObject(SAID, ['content']),
   developer: openObject(SAID, ['content']),
   user: openObject(SAID, ['content']),
-  assistant: openObject({ ...SAID, refusal: TEXT, reasoning: TEXT, reasoning_content: TEXT, tool_calls: listOf(CALL) }),
+  assistant: openObject({
+    ...SAID,
+    refusal: TEXT,
+    reasoning: TEXT,
+    reasoning_content: TEXT,
+    tool_calls: listOf(CALL),
+    // what was said by what is refused as well, and engines leave out.
+    audio: UNSUPPORTED,
+    function_call: UNSUPPORTED,
+  }),
   tool: openObject({ ...SAID, tool_call_id: TEXT }, ['content', 'tool_call_id']),
   function: openObject(SAID),
   // DeepSeek's.
@@ -177,9 +186,9 @@ const CHAT: Members = {
   function_call: UNSUPPORTED,
   functions: UNSUPPORTED,
   modalities: listOf(oneOf('text')),
-  moderation: UNSUPPORTED,
+  moderation: ABSENT,
   verbosity: oneOf('medium'),
-  web_search_options: UNSUPPORTED,
+  web_search_options: ABSENT,
   // of engines.
   add_generation_prompt: BOOLEAN,
   chat_template: LOADED,

@@ -1,6 +1,6 @@
 import OpenAI from 'openai';
 import { SglangPair } from '../handoff/sglang-pair';
-import { ask, chat, chunkOf, errorOf, KEY, MockEngine, MODEL, ROLE, routerFor, sse, streamedText, streaming, streamOf, TestRouter, until } from '../harness';
+import { ask, chat, chunkOf, drained, errorOf, KEY, MockEngine, MODEL, ROLE, routerFor, sse, streamedText, streaming, streamOf, TestRouter, until } from '../harness';
 
 const TOO_LONG = 'The input (9000 tokens) is longer than the model\'s context length (8192 tokens).';
 /** An error as SGLang and vLLM tell it in a stream. */
@@ -40,6 +40,11 @@ describe('an engine that refuses a request by the first event of a stream', () =
     expect(engine.requests).toHaveLength(4);
     await until(() => router.lines.filter(({ msg }) => msg === 'request').length === 4, 'the log tells it');
     expect(router.lines.filter(({ level }) => level > 30)).toEqual([]);
+  });
+
+  test('as its prompt is too long is told so in Bedrock\'s words, by which agents know it', async () => {
+    router = await routerFor([one('a', kept(await MockEngine.start(streaming([told(400)]))))]);
+    expect(await (await ask(router.url, ASKED, {}, CONVERSE_STREAM)).json()).toEqual({ message: `Input is too long for requested model. ${TOO_LONG}` });
   });
 
   test('of OpenAI\'s client and SGLang\'s engines is asked once', async () => {
@@ -96,4 +101,17 @@ test.each([
     }
   })()).rejects.toMatchObject({ error: { message: 'CUDA OOM', type: 'server_error' } });
   expect(text).toBe('Hel');
+});
+
+test('a stream of several choices is whole once all of them have ended', async () => {
+  const choice = (index: number, content: string, finish: string | null = null) => (
+    { choices: [{ index, delta: { content }, finish_reason: finish }] });
+  const engine = kept(await MockEngine.start(streaming([])));
+  router = await routerFor([one('a', engine)]);
+  const begun = [choice(0, 'a'), choice(1, 'b'), choice(1, 'c'), choice(0, '', 'stop')];
+  const whole = [...begun, choice(1, '', 'length')];
+  engine.behaviour = streaming(whole);
+  expect((await drained(await ask(router.url, chat({ stream: true, n: 2 })))).text).toBe(whole.map(sse).join('') + sse('[DONE]'));
+  engine.behaviour = streaming(begun);
+  expect((await drained(await ask(router.url, chat({ stream: true, n: 2 })))).text).toContain('the engine ended its answer without a reason');
 });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import * as bedrock from '@aws-sdk/client-bedrock-runtime';
 import { ApiError } from '../../../../src/router/runtime/wire/api-error';
 import { ConverseWire } from '../../../../src/router/runtime/wire/bedrock/converse-wire';
+import { InvokeModelWire } from '../../../../src/router/runtime/wire/bedrock/invoke-model';
 import { broken, KEY, MockEngine, MODEL, routerFor, TestRouter, wholly } from '../harness';
 
 const TYPES = join(__dirname, '../../../../node_modules/@aws-sdk/client-bedrock-runtime/dist-types/commands');
@@ -94,6 +95,11 @@ test('a stream that has begun fails with an exception that it has', () => {
   const told = Array.from({ length: 200 }, (_, i) => 400 + i)
     .map((status) => new ConverseWire().streamFailure(new ApiError(status, 'server_error', 'engine_failed', 'so it is')).bytes.toString('latin1'));
   expect(told.filter((bytes) => !IN_STREAMS.some((name) => bytes.includes(`:exception-type\x07\x00${String.fromCharCode(name.length)}${name}`)))).toEqual([]);
+});
+
+test('an InvokeModel whose stream takes too long fails with the exception that ConverseStream has not', () => {
+  const { bytes } = new InvokeModelWire(false).streamFailure(new ApiError(504, 'server_error', 'idle_timeout', 'so it is'));
+  expect(bytes.toString('latin1')).toContain(':exception-type\x07\x00\x15modelTimeoutException');
 });
 
 test('a body that does not come is told by the name by which SDKs try again, which is common to AWS\' services', async () => {

@@ -383,9 +383,9 @@ describe('exceptions', () => {
       'toolConfig.toolChoice.tool.name: expected the name of one of the tools, got "news"'],
     ['a KV cache of somebody else', { additionalModelRequestFields: { kv_transfer_params: { remote_host: '10.0.0.1' } } }, 'ValidationException',
       'additionalModelRequestFields.kv_transfer_params: this is not for callers to give here'],
-    ['settings that need others', { additionalModelRequestFields: { top_logprobs: 3, continue_final_message: true, add_generation_prompt: true } }, 'ValidationException',
-      'additionalModelRequestFields.top_logprobs: expected 0 where logprobs is not true, got 3; '
-        + 'additionalModelRequestFields.continue_final_message: expected false where add_generation_prompt is true, got true'],
+    ['settings that need others', { additionalModelRequestFields: { logprobs: true, continue_final_message: true, add_generation_prompt: true } }, 'ValidationException',
+      'additionalModelRequestFields.continue_final_message: expected false where add_generation_prompt is true, got true; '
+        + 'additionalModelRequestFields.logprobs: what this asks for is not told here'],
     ['a call of a tool without its result', { messages: [...USER, { role: 'assistant', content: [{ toolUse: { toolUseId: 'a', name: 'a b', input: [1] } }] }, ...USER] },
       'ValidationException', 'messages[1].content[0].toolUse.name: expected 1 to 64 letters, digits, _ or -, got "a b"; '
         + 'messages[1].content[0].toolUse.input: expected an object, got [1]; messages[1].content[0].toolUse: expected a toolResult of its id in the message after it'],
@@ -423,6 +423,13 @@ describe('exceptions', () => {
   test.each([
     [400, { error: { message: 'too long' } }, 'ValidationException', 'too long', 400],
     [400, { object: 'error', message: 'too long' }, 'ValidationException', 'too long', 400],
+    // by these words clients know that a conversation is to be made shorter.
+    ...['This model\'s maximum context length is 8192 tokens. However, your request has 9000 input tokens.',
+      'The input (9000 tokens) is longer than the model\'s context length (8192 tokens).',
+      'The decoder prompt (length 9000) is longer than the maximum model length of 8192.'].map((message): [number, object, string, string, number] => (
+      [400, { error: { message, code: 400 } }, 'ValidationException', `Input is too long for requested model. ${message}`, 400])),
+    [400, { error: { message: 'max_tokens is too large: 9000. This model\'s maximum context length is 8192 tokens' } }, 'ValidationException',
+      'max_tokens is too large: 9000. This model\'s maximum context length is 8192 tokens', 400],
     [408, {}, 'ModelTimeoutException', 'the engine refused the request', 408],
     [422, { detail: [{ loc: ['body', 'top_k'], msg: 'Field required' }] }, 'ValidationException', 'top_k: Field required', 400],
     [424, { error: { message: 'no KV cache' } }, 'ModelErrorException', 'no KV cache', 424],

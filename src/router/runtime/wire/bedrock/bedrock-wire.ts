@@ -1,7 +1,7 @@
 import { EventFrame } from './event-stream';
 import { ApiError, BODY_TIMEOUT } from '../api-error';
 import { AnsweredRequest, CallerStream, CallerWire, StreamFailure } from '../caller-wire';
-import { refusalOf } from '../engine-refusal';
+import { CONTEXT_LENGTH_EXCEEDED, refusalOf } from '../engine-refusal';
 import { WholeAnswer } from '../whole-answer';
 
 /** An exception of Bedrock's runtime API. */
@@ -38,26 +38,35 @@ const BY_CODE: { readonly [code: string]: Exception } = {
   [BODY_TIMEOUT]: { name: 'RequestTimeoutException', status: 408, inStream: 'validationException' },
 };
 
+/** What Bedrock says of a prompt that is too long: by these words clients know that a conversation is to be made shorter. */
+const TOO_LONG = 'Input is too long for requested model.';
+
 /**
  * Callers of Bedrock's runtime API: exceptions by their names, and streams that always end in a word of their own. SDKs take a stream that is cut between
  * two events for a whole one, so a stream that fails ends in an exception.
  */
 export abstract class BedrockWire implements CallerWire {
+  /** The member of its streams' output that tells of a model that takes too long. */
+  protected readonly timeoutInStream: string = MODEL_TIMEOUT.inStream;
+
   public headers(request: AnsweredRequest): { readonly [name: string]: string } {
     return { 'x-amzn-requestid': request.id };
   }
 
   public error(error: ApiError): WholeAnswer {
     const { name, status } = exceptionOf(error);
+    const message = error.code === CONTEXT_LENGTH_EXCEEDED ? `${TOO_LONG} ${error.message}` : error.message;
     return {
       status,
       headers: { 'content-type': 'application/json', ...error.headers, 'x-amzn-errortype': name },
-      body: Buffer.from(JSON.stringify({ message: error.message })),
+      body: Buffer.from(JSON.stringify({ message })),
     };
   }
 
   public streamFailure(error: ApiError): StreamFailure {
-    return { bytes: EventFrame.exception(exceptionOf(error).inStream).encode(JSON.stringify({ message: error.message })), isEnd: true };
+    const exception = exceptionOf(error);
+    const name = exception === MODEL_TIMEOUT ? this.timeoutInStream : exception.inStream;
+    return { bytes: EventFrame.exception(name).encode(JSON.stringify({ message: error.message })), isEnd: true };
   }
 
   public whole(answer: WholeAnswer, request: AnsweredRequest): WholeAnswer {
@@ -72,8 +81,9 @@ export abstract class BedrockWire implements CallerWire {
 
 /** An engine's refusal or failure: whatever an engine fails with, it is the model that failed, not the router. */
 function modelsRefusal(answer: WholeAnswer): ApiError {
-  const { status, message, headers } = refusalOf(answer);
-  return new ApiError(status >= 500 && status !== 503 ? 502 : status, 'invalid_request_error', 'engine_refused', message, headers);
+  const { status, code, message, headers } = refusalOf(answer);
+  const known = code === CONTEXT_LENGTH_EXCEEDED ? code : 'engine_refused';
+  return new ApiError(status >= 500 && status !== 503 ? 502 : status, 'invalid_request_error', known, message, headers);
 }
 
 function exceptionOf({ status, code }: ApiError): Exception {

@@ -19,6 +19,8 @@ const TIER = object({ type: oneOf(...SERVICE_TIERS) });
 const PERFORMANCE = object({ latency: oneOf('standard') });
 /** What is said in a request and cannot be honoured here. */
 const REFUSED = ['guardrailConfig', 'promptVariables', 'additionalModelResponseFieldPaths'];
+/** What engines would tell beside an answer, and Converse has no place for. */
+const UNTOLD = ['logprobs', 'top_logprobs', 'prompt_logprobs', 'return_token_ids'];
 /** The fields of a request. */
 const FIELDS = [
   'messages', 'system', 'inferenceConfig', 'toolConfig', 'projectIdentifier', 'additionalModelRequestFields', 'requestMetadata', 'performanceConfig',
@@ -186,6 +188,7 @@ function extraFields(fields: unknown, path: string, own: Fields, problems: Field
     problems.required(given, path, CHAT_SETTINGS);
     checkSettings(given, `${path}.`, problems);
   }
+  UNTOLD.filter((name) => Boolean(given[name])).forEach((name) => problems.add(`${path}.${name}`, 'what this asks for is not told here'));
   for (const [name, field] of Object.entries(OWN_FIELDS)) {
     if ((given[name] ?? null) !== null && (own[name] ?? null) !== null) {
       problems.add(`${path}.${name}`, `this conflicts with ${field}: give one of them`);

@@ -101,6 +101,7 @@ function withoutBeginning(prompt: string): string {
  * Callers of InvokeModel: the answer is in the form of the request.
  */
 export class InvokeModelWire extends BedrockWire {
+  protected override readonly timeoutInStream = 'modelTimeoutException';
   private readonly llama: boolean;
   private readonly tellsUsage: boolean;
 

@@ -3,7 +3,7 @@ import { functionChoice, functionTool, topPOf } from '../chat-parts';
 import { EngineRequest } from '../engine-request';
 import { ExactJson } from '../exact-json';
 import { checkServed, defined, FieldProblems, Fields, Kind } from '../fields';
-import { ANY, BOOLEAN, listOf, number, OBJECT, object, oneOf, tagged, TEXT, UNSUPPORTED, whole } from '../kinds';
+import { ABSENT, ANY, BOOLEAN, listOf, number, OBJECT, object, oneOf, tagged, TEXT, UNSUPPORTED, whole } from '../kinds';
 import { METADATA, OPENAI_SERVICE_TIERS, REASONING_EFFORTS, SCHEMA } from '../openai-fields';
 import { ResponseObject } from './response-object';
 import { chatMessages } from './responses-input';
@@ -35,7 +35,7 @@ const RESPONSE = object({
   prompt: STORED,
   context_management: UNSUPPORTED,
   max_tool_calls: UNSUPPORTED,
-  moderation: UNSUPPORTED,
+  moderation: ABSENT,
   // reasoning, to be given back with what follows, is told in plain text instead, and need not be given back.
   include: listOf(oneOf('reasoning.encrypted_content')),
   // how long a cache keeps what it has read changes no answer.
