@@ -9,7 +9,7 @@ import { ProblemsError } from '../../../../src/problems';
 import { parseRouterConfig } from '../../../../src/router/runtime';
 
 const mockRecords: { [name: string]: SrvRecord[] } = {};
-jest.mock('node:dns/promises', () => ({ resolveSrv: async (name: string) => mockRecords[name] }));
+jest.mock('node:dns/promises', () => ({ Resolver: class { public resolveSrv = async (name: string) => mockRecords[name]; } }));
 
 let pair: SglangPair;
 let router: TestRouter;

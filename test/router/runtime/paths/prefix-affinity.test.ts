@@ -10,7 +10,7 @@ import { VllmPair } from '../handoff/vllm-pair';
 import { ask, Behaviour, COMPLETION, KEY, MockEngine, MODEL, routerFor, TestRouter, wholly } from '../harness';
 
 const mockRecords: { [name: string]: SrvRecord[] } = {};
-jest.mock('node:dns/promises', () => ({ resolveSrv: async (name: string) => mockRecords[name] }));
+jest.mock('node:dns/promises', () => ({ Resolver: class { public resolveSrv = async (name: string) => mockRecords[name]; } }));
 
 const NO_PROMPT: Prompt = { tokens: 0, sharePerBlock: 0, blocks: new Int32Array(0) };
 const messages = (...contents: string[]) => contents.map((content, i) => ({ role: i % 2 === 0 ? 'user' : 'assistant', content }));
