@@ -1,8 +1,8 @@
 import { createServer } from 'node:http';
 import { AddressInfo } from 'node:net';
 import {
-  ask, chat, chunkOf, configOf, DONE, drained, errorOf, KEY, MockEngine, ROLE, routerFor, sleep, sse, streamedText,
-  TestRouter, until, whole,
+  ask, chat, chunkOf, configOf, DONE, drained, errorOf, KEY, lastLineOf, MockEngine, ROLE, routerFor, sleep,
+  sse, streamedText, TestRouter, until, whole,
 } from '../harness';
 import { VllmPair } from './vllm-pair';
 import { parseRouterConfig, RouterMetrics } from '../../../../src/router/runtime';
@@ -42,10 +42,6 @@ const outcomes = async (from = router.metrics) =>
 const late = async () => (await router.metrics.handoffsLate.get()).values[0].value;
 const dropped = async () => (await router.metrics.kvCachesDropped.get()).values[0].value;
 const inFlight = async (from = router.metrics) => (await from.inFlight.get()).values.map(({ value }) => value);
-const lastLine = async () => {
-  await until(() => router.lines.some((line) => line.msg === 'request'), 'an access log line');
-  return router.lines.filter((line) => line.msg === 'request').at(-1);
-};
 
 beforeEach(async () => {
   pair = await VllmPair.start();
@@ -68,7 +64,7 @@ describe('a prompt', () => {
     expect(text).not.toMatch(/kv_transfer_params|10\.0\.0\.9|never to be seen/);
     expect([pair.prefillTokens, pair.fetches, pair.localPrefills, pair.pinned]).toEqual([1, 1, 0, 0]);
     expect(await outcomes()).toEqual({ handed_off: 1 });
-    expect(await lastLine()).toMatchObject({ target: 'decode', code: '200', handoff: 'handed_off', endpoint: pair.decode.url });
+    expect(await lastLineOf(router)).toMatchObject({ target: 'decode', code: '200', handoff: 'handed_off', endpoint: pair.decode.url });
   });
 
   test('is told the engines as vLLM expects it: one token of the same body, then the body itself with the parameters as they came', async () => {
@@ -125,7 +121,7 @@ describe('a prompt', () => {
     expect(await inFlight()).toEqual([1, 1]);
     open();
     await drained(await asked);
-    const { ttftSeconds } = await lastLine();
+    const { ttftSeconds } = await lastLineOf(router);
     const { values } = await router.metrics.prefillSeconds.get();
     const of = (name: string) => values.find(({ metricName }) => metricName === `router_prefill_seconds_${name}`)!.value;
     expect(of('count')).toBe(1);
@@ -303,7 +299,7 @@ describe('a failure', () => {
     expect([second.body, more]).toEqual([body, []]);
     expect(second.headers['x-request-id']).not.toBe(first.headers['x-request-id']);
     expect(await outcomes()).toEqual({ fallback_decode_failed: 1 });
-    expect(await lastLine()).toMatchObject({ target: 'decode', code: '200', handoff: 'fallback_decode_failed' });
+    expect(await lastLineOf(router)).toMatchObject({ target: 'decode', code: '200', handoff: 'fallback_decode_failed' });
   });
 
   test.each([true, false])('of the decode engine to read the prompt as well is told, and nobody is asked a third time, stream %p', async (stream) => {
@@ -365,7 +361,7 @@ describe('a failure', () => {
     expect([quoting.status, await quoting.json()]).toMatchObject([422, { error: { code: 'engine_refused', type: 'invalid_request_error' } }]);
     expect(pair.decode.requests).toHaveLength(0);
     expect(await outcomes()).toEqual({ rejected: 2 });
-    expect(await lastLine()).toMatchObject({ target: 'prefill', endpoint: pair.prefill.url });
+    expect(await lastLineOf(router)).toMatchObject({ target: 'prefill', endpoint: pair.prefill.url });
   });
 
   test('to connect to a decode engine has the prompt read again for the next', async () => {
@@ -476,7 +472,7 @@ describe('a KV cache whose lease ends before it is fetched', () => {
     open();
     const response = await asked;
     expect([response.status, response.headers.get('x-router-route')]).toEqual([200, 'disaggregated; reason=long_prompt']);
-    await lastLine();
+    await lastLineOf(router);
     await until(() => router.lines.some(({ level }) => level === 40), 'a warning');
     expect(router.lines.find(({ level }) => level === 40)).toMatchObject({
       requestId: 'mine', endpoint: pair.decode.url, msg: 'the answer began after the lease of its KV cache and may be wrong',
@@ -487,7 +483,7 @@ describe('a KV cache whose lease ends before it is fetched', () => {
   test('is not told of where the answer came in time', async () => {
     await start();
     await ask(router.url, prompt('p'));
-    await lastLine();
+    await lastLineOf(router);
     expect([router.lines.filter(({ level }) => level === 40), await late()]).toEqual([[], 0]);
   });
 });
@@ -534,7 +530,7 @@ describe('a caller', () => {
     await until(() => pair.prefill.requests.length === 1, 'the prompt is being read');
     leaving.abort();
     await until(() => pair.prefill.requests[0].aborted, 'the prefill engine sees its connection closed');
-    expect(await lastLine()).toMatchObject({ code: '499' });
+    expect(await lastLineOf(router)).toMatchObject({ code: '499' });
     expect([pair.decode.requests.length, await outcomes()]).toEqual([0, {}]);
   });
 
@@ -545,7 +541,7 @@ describe('a caller', () => {
     await until(() => pair.decode.requests.length === 1, 'the decode engine has the request');
     leaving.abort();
     await until(() => pair.decode.requests[0].aborted, 'the decode engine sees its connection closed');
-    expect(await lastLine()).toMatchObject({ code: '499', handoff: 'handed_off' });
+    expect(await lastLineOf(router)).toMatchObject({ code: '499', handoff: 'handed_off' });
   });
 
   test('that leaves in between leaves a KV cache to its lease, which is counted', async () => {
