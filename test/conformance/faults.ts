@@ -68,7 +68,7 @@ export const FAULTS: readonly Fault[] = [
     caller: 'the answer of another that has room, from a KV cache of its own; the refusal where none has',
     shownBy: [
       runtime('execution/busy-engines', 'a request that an engine has no room for is answered by one that has: status %d, stream %p'),
-      runtime('execution/busy-engines', 'a hand-off to engines that have no room is made anew with another decode engine, which gets a KV cache of its own, stream %p'),
+      runtime('execution/busy-engines', 'a hand-off to engines that have no room is made anew with another decode engine, which gets a KV cache of its own: status %d, stream %p'),
     ],
   },
   {
