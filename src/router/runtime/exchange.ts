@@ -57,6 +57,8 @@ export class Exchange implements AnsweredRequest {
   public completionTokens?: number;
   /** Called at the first token of a streamed answer. */
   public onBegun?: () => void;
+  /** Called when an engine has said all of an answer that is not a stream, which its caller may take long to read. */
+  public onAnswered?: () => void;
   /** How its prompt was read; undefined for engines that take no KV cache. */
   public handoff?: HandoffOutcome;
   /** Whether its answer, not a stream, began after the lease of its KV cache. */

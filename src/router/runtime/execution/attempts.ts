@@ -58,6 +58,17 @@ export class Attempts {
     let prepared: Prepared | undefined;
     let wasRead = () => {};
     let hasSpoken: (() => void) | undefined;
+    let isReleased = false;
+    const release = () => {
+      if (!isReleased) {
+        isReleased = true;
+        wasRead();
+        hasSpoken?.();
+        endpoint.release(taken);
+        this.metrics.inFlight.dec({ target: name });
+      }
+    };
+    exchange.onAnswered = release;
     this.metrics.inFlight.inc({ target: name });
     try {
       exchange.needsEngine();
@@ -121,10 +132,7 @@ export class Attempts {
       }
       throw e;
     } finally {
-      wasRead();
-      hasSpoken?.();
-      endpoint.release(taken);
-      this.metrics.inFlight.dec({ target: name });
+      release();
     }
   }
 

@@ -21,6 +21,7 @@ export async function relayWhole(exchange: Exchange, response: EngineResponse): 
     throw new EngineError(502, 'engine_refused', `the engine refuses the router with status ${status}`);
   }
   const answer = await readWhole(response, MAX_ANSWER_BYTES);
+  exchange.onAnswered?.();
   exchange.trace?.read(answer.body.toString('latin1'));
   const { promptTokens, cachedTokens, completionTokens } = usageIn(answer.body);
   exchange.promptTokens = promptTokens ?? exchange.promptTokens;
