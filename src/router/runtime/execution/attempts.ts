@@ -4,7 +4,7 @@ import { AnswerLeg, EngineBusy, Leg, signedLeg } from './answer-leg';
 import { CallerGone } from '../cancellation';
 import { LimitsConfig } from '../config';
 import { Exchange, HandoffOutcome } from '../exchange';
-import { Handoff, Prepared } from '../handoff/handoff';
+import { Handoff, PrefillsFull, Prepared } from '../handoff/handoff';
 import { Meeting } from '../handoff/prefill-leg';
 import { Choice } from '../paths/path-chooser';
 import { Patience } from '../patience';
@@ -49,9 +49,11 @@ export class Attempts {
    * @param choice the path.
    * @param by who answers.
    * @param goElsewhere asked once if it has too much to do: whether another is to be asked.
+   * @param waitAgain asked if no prefill engine has room after a hand-off that failed: whether the request is to wait for one.
    */
   public async make(
     exchange: Exchange, asked: EngineRequest, choice: Choice, { target, endpoint, taken }: NonNullable<Choice['by']>, goElsewhere: () => boolean,
+    waitAgain: () => boolean,
   ): Promise<boolean> {
     const { name } = target.config;
     const leg = { endpoint, path: asked.path, headers: headersForEngines(exchange, asked.stream), cancellation: exchange.cancellation, goElsewhere };
@@ -117,6 +119,10 @@ export class Attempts {
         if (e.status >= 500) {
           this.failures.blame(exchange.caller.id, asked, 'answer', endpoint, `status ${e.status}`);
         }
+        return false;
+      }
+      if (e instanceof PrefillsFull && waitAgain()) {
+        exchange.handoff = undefined;
         return false;
       }
       if (prepared !== undefined && prepared.refusal === undefined) {

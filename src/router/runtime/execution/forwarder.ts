@@ -126,6 +126,7 @@ export class Forwarder {
 
   /** Lets engines answer, one after the other until one can be reached and has room, or until another forwarder is to go on. */
   private async forwardRead(exchange: Exchange, read: ReadRequest, routed: Routed, tried: Set<Endpoint>): Promise<void> {
+    let hasWaitedAgain = false;
     while (this.successor === undefined) {
       const choice = await this.admission.admit(exchange, routed, tried);
       if (choice === undefined) {
@@ -138,7 +139,9 @@ export class Forwarder {
       }
       let isElsewhere = false;
       const goElsewhere = () => (isElsewhere = this.paths.hasRoom(routed, tried) && this.mayRetry());
-      if (await this.attempts.make(exchange, routed.asked, choice, choice.by, goElsewhere)) {
+      // an engine that was asked twice may have failed by the request.
+      const waitAgain = () => (isElsewhere = hasWaitedAgain = !hasWaitedAgain && this.mayRetry());
+      if (await this.attempts.make(exchange, routed.asked, choice, choice.by, goElsewhere, waitAgain)) {
         this.paths.learn(exchange, routed, choice);
         if (exchange.handoff !== 'handed_off') {
           this.metrics.tellPrompt(exchange.target!, exchange.promptTokens, exchange.cachedTokens);

@@ -13,7 +13,7 @@ import { FailedRequests } from '../targets/failed-requests';
 import { PrefillSlot } from '../targets/prefill-slot';
 import { Target } from '../targets/target';
 import { RouterMetrics } from '../telemetry/metrics';
-import { engineFailed } from '../wire/api-error';
+import { EngineError, engineFailed } from '../wire/api-error';
 import { bodyForEngine, EngineRequest } from '../wire/engine-request';
 import { kvMember } from '../wire/kv-members';
 import { WholeAnswer } from '../wire/whole-answer';
@@ -32,6 +32,13 @@ export interface Prepared {
   readonly meeting?: Meeting;
   /** The answer, if the request was rejected. */
   readonly refusal?: WholeAnswer;
+}
+
+/** The engines that are to read a prompt, which no other can, have no room. The caller was told nothing. */
+export class PrefillsFull extends EngineError {
+  constructor() {
+    super(502, 'engine_failed', 'no engine has room to read the prompt');
+  }
 }
 
 /**
@@ -105,7 +112,7 @@ export class Handoff {
 
   /**
    * Lets a prefill engine read the prompt while an engine of the target awaits it. Resolves to undefined if there is none with room, where the other can read
-   * the prompt itself; rejects with EngineError where it cannot.
+   * the prompt itself; rejects with EngineError where it cannot, with PrefillsFull if there is one that has no room.
    *
    * @param exchange for whom.
    * @param asked what was asked.
@@ -119,9 +126,10 @@ export class Handoff {
     exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, headers: { readonly [name: string]: string },
     first: PrefillSlot | undefined, tried: ReadonlySet<Endpoint> = new Set(),
   ): Promise<Meeting | undefined> {
-    const meeting = await this.leg.meet(exchange, asked, prompt, this.targets.get(target.config.prefill!)!, target, headers, first, tried);
+    const prefills = this.targets.get(target.config.prefill!)!;
+    const meeting = await this.leg.meet(exchange, asked, prompt, prefills, target, headers, first, tried);
     if (meeting === undefined && !target.readsPrompts) {
-      throw engineFailed('no engine is left to read the prompt');
+      throw prefills.next(tried, prompt) === undefined ? engineFailed('no engine is left to read the prompt') : new PrefillsFull();
     }
     return meeting;
   }

@@ -195,6 +195,28 @@ describe('a decode engine', () => {
     await until(() => pair.reads.filter(({ aborted }) => aborted).length === 1, 'the first read is cancelled');
   });
 
+  test('is asked once more when a prefill engine has room, which another request was given meanwhile', async () => {
+    let [fail, open] = [() => {}, () => {}];
+    const failing = new Promise<void>((resolve) => (fail = resolve));
+    pair.gate = new Promise<void>((resolve) => (open = resolve));
+    pair.decodeFaults = [async (response) => {
+      await failing;
+      response.destroy();
+    }];
+    mockRecords.prefill = pair.prefills.slice(0, 1).map(({ port }) => ({ name: '127.0.0.1', port, priority: 1, weight: 1 }));
+    const [decode, prefill] = targets();
+    router = await routerFor([decode, { ...prefill, maxInFlight: 1 }]);
+    const first = ask(router.url, prompt('first'));
+    await until(() => pair.reads.length === 1 && pair.decode.requests.length === 1, 'the first is with both');
+    const second = ask(router.url, prompt('second'));
+    await until(() => router.metrics.queueRequests.get().then(({ values: [{ value }] }) => value === 1), 'the second waits');
+    fail();
+    await until(() => pair.reads.length === 2, 'the second has the slot');
+    open();
+    const texts = await Promise.all([first, second].map(async (asked) => (await (await asked).json() as any).choices?.[0].message.content));
+    expect(texts).toEqual(['read first', 'read second']);
+  });
+
   test('that fails twice is not asked again', async () => {
     pair.decodeFaults = [status(500), status(500)];
     await start();
