@@ -11,6 +11,8 @@ const NOTHING = Buffer.alloc(0);
 const LAST_CHUNK = '0\r\n\r\n';
 /** What Node writes together with the head before it where it is a string: one write costs less than one of two pieces. */
 const SMALL_BODY_BYTES = 16 * 1024;
+/** What is written of an answer at once. */
+const PIECE_BYTES = 256 * 1024;
 
 /**
  * The answer to a caller, over HTTP/1.1 or HTTP/2: never held in memory beyond a socket's buffer, never ended well after a failure.
@@ -140,6 +142,11 @@ export class Answer {
     if (this.out.writableEnded) {
       // over HTTP/2, an answer to HEAD ends with its headers.
       return;
+    }
+    while (bytes.length > PIECE_BYTES) {
+      // each is a sign that the caller reads.
+      await this.write(bytes.subarray(0, PIECE_BYTES));
+      bytes = bytes.subarray(PIECE_BYTES);
     }
     await endOfTurn();
     this.throwIfGone();

@@ -1,8 +1,9 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { once } from 'node:events';
 import { connect, Socket } from 'node:net';
 import { parseRouterConfig } from '../../../../src/router/runtime';
 import {
-  ask, chat, chunkOf, configOf, drained, errorOf, KEY, lastLineOf, MockEngine, MODEL, routerFor, sse, streamOf, TestRouter, until, whole,
+  ask, chat, chunkOf, COMPLETION, configOf, drained, errorOf, KEY, lastLineOf, MockEngine, MODEL, routerFor, sse, streamOf, TestRouter, until, whole,
 } from '../harness';
 
 /** A trace of a caller's, as W3C Trace Context has it. */
@@ -78,6 +79,24 @@ describe('a caller', () => {
     expect(await lastLineOf(router)).toMatchObject({ code: '499', failure: 'the caller took no byte for too long' });
     socket.destroy();
   });
+
+  test('that reads a long answer slowly gets all of it', async () => {
+    await start({ limits: { writeStallSeconds: 2 } });
+    const text = JSON.stringify({ ...COMPLETION, padding: 'x'.repeat(24 * 1024 ** 2) });
+    engine.behaviour = (response) => void response.writeHead(200, { 'content-type': 'application/json' }).end(text);
+    const body = JSON.stringify(chat());
+    const socket = connect(router.port, '127.0.0.1');
+    let bytes = 0;
+    socket.on('error', () => undefined).on('data', (piece) => {
+      bytes += piece.length;
+      socket.pause();
+      setTimeout(() => socket.resume(), 15);
+    });
+    socket.write(`POST /v1/chat/completions HTTP/1.1\r\nhost: r\r\nconnection: close\r\nauthorization: Bearer ${KEY}\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+    await once(socket, 'close');
+    expect(await lastLineOf(router)).toMatchObject({ code: '200' });
+    expect(bytes).toBeGreaterThan(text.length);
+  }, 60_000);
 
   test('that sends requests without waiting for answers gets them in turn, and leaves none behind when it goes', async () => {
     await start();
