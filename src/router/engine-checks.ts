@@ -40,6 +40,9 @@ function checkEndpoint({ name, url, port, modelName, apiKeySecret, defaultMaxTok
   if (url !== undefined && !Token.isUnresolved(url) && !isBaseUrl(url)) {
     checks.refuse('RouterEngineUrl', `${at}.url`, url, 'the URL is not a base URL', 'give http:// or https://, a host, and no credentials, query or fragment');
   }
+  if (url !== undefined && !Token.isUnresolved(url) && /\/v1\/?$/.test(url)) {
+    checks.refuse('RouterEngineUrl', `${at}.url`, url, 'the engine is asked at /v1 below its base URL', 'leave /v1 out');
+  }
   if (url !== undefined && !Token.isUnresolved(url) && isUrlOfPort(url, ROUTER_PORT, false)) {
     checks.refuse('RouterEngineUrl', `${at}.url`, url, 'the engine is the router itself', 'give the URL of the engine');
   }

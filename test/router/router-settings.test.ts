@@ -145,6 +145,7 @@ test.each<[string, Props]>([
   ['drainTimeout RouterTime', { drainTimeout: Duration.millis(1500) }],
   ['engines[0].modelName RouterEngineModel', { engines: [engine({ modelName: '' })] }],
   ['engines[0].url RouterEngineUrl', { engines: [engine({ url: 'http://localhost:8080' })] }],
+  ['engines[0].url RouterEngineUrl', { engines: [engine({ url: 'http://engine.example/v1' })] }],
   ['engines[0].port RouterEnginePort', { engines: [engine({ port: 65536 })] }],
   ['engines[0].discoverySrvName RouterEngineAddress', { engines: [engine({ url: undefined, discoverySrvName: '', port: 1 })] }],
   ['engines[0].kvBlockTokens RouterEngineBlocks', { engines: [engine({ kvBlockTokens: 0 })] }],

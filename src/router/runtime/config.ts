@@ -271,6 +271,9 @@ function crossProblems(config: RouterConfig, env: Environment): Problem[] {
       refuse('RouterTargetUrl', `targets[${i}].url`, target.url.replace(/\/\/[^/]*@/, '//…@').replace(/[?#].*/, '…'), 'the URL is not a base URL',
         'give http:// or https://, a host, and no credentials, query or fragment');
     }
+    if (target.url !== undefined && target.protocol !== 'bedrock' && /\/v1\/?$/.test(target.url)) {
+      refuse('RouterTargetUrl', `targets[${i}].url`, target.url, 'the engine is asked at /v1 below its base URL', 'leave /v1 out');
+    }
     if (target.url !== undefined && isUrlOfPort(target.url, config.port, config.tls !== undefined, config.host)) {
       refuse('RouterTargetItself', `targets[${i}].url`, target.url, 'the target is this router',
         'give the engine\'s URL; that of Bedrock is the variable AWS_ENDPOINT_URL_BEDROCK_RUNTIME unless the target has one');
@@ -317,8 +320,8 @@ function crossProblems(config: RouterConfig, env: Environment): Problem[] {
   if (config.auth !== 'none' && 'jwt' in config.auth) {
     const { issuer, jwksUrl } = config.auth.jwt;
     for (const [name, url] of Object.entries({ issuer, jwksUrl })) {
-      if (url !== undefined && !URL.canParse(url)) {
-        refuse('RouterTokenIssuerUrl', `auth.jwt.${name}`, url, 'this is no URL', 'give a whole URL, with https://');
+      if (url !== undefined && !/^https?:$/.test(URL.canParse(url) ? new URL(url).protocol : '')) {
+        refuse('RouterTokenIssuerUrl', `auth.jwt.${name}`, url, 'this is no URL of HTTP', 'give a whole URL, with https://');
       }
     }
   } else if (config.auth !== 'none' && !env[config.auth.apiKeysEnv]) {

@@ -113,7 +113,7 @@ function targetsOf(configs: TargetConfig[], known: Target[], env: ServiceParts['
   };
   const named = configs.map((config) => take(config, (target) => target.config.name === config.name));
   return configs.map((config, i) => named[i] ?? take(config, () => true)
-    ?? new Target(config, new Engines(config, config.apiKeyEnv === undefined ? undefined : env[config.apiKeyEnv], undefined, log)));
+    ?? new Target(config, new Engines(config, config.apiKeyEnv === undefined ? undefined : env[config.apiKeyEnv]?.trim(), undefined, log)));
 }
 
 function authenticatorOf(auth: RouterConfig['auth'], env: ServiceParts['env'], log: Logger, before: Authenticator | undefined): Authenticator {

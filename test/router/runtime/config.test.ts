@@ -117,6 +117,7 @@ test('all that a schema cannot say is told at once', () => {
     { ...TARGET, role: 'prefill', url: 'http://user:pass@host' },
     { ...TARGET, role: 'prefill', name: 'b', url: 'ftp://host' },
     { ...TARGET, role: 'prefill', name: 'c', url: 'https://host/base?x=1' },
+    { ...TARGET, role: 'prefill', name: 'd', url: 'https://host/v1' },
   ], { lameduckSeconds: 3, limits: { maxBodyBytes: 2, maxHeldBytes: 1 } }), {});
   expect(JSON.stringify(problems)).not.toContain('pass');
   expect(problems.map(({ rule, path }) => `${rule} ${path}`)).toEqual([
@@ -125,6 +126,7 @@ test('all that a schema cannot say is told at once', () => {
     'RouterTargetUrl config.targets[1].url',
     'RouterTargetUrl config.targets[2].url',
     'RouterTargetUrl config.targets[3].url',
+    'RouterTargetUrl config.targets[4].url',
     'RouterNothingAnswers config.targets',
     'RouterBodyTooLong config.limits.maxBodyBytes',
     'RouterApiKeysMissing config.auth.apiKeysEnv',
@@ -140,7 +142,10 @@ test.each<[object, string[]]>([
   ]],
   [{ jwt: { issuer: 'https://a' } }, ['RouterConfigInvalid config.auth.jwt: "audience" is missing']],
   [{ jwt: { issuer: 'a', audience: 'b', jwksUrl: '/keys' } }, [
-    'RouterTokenIssuerUrl config.auth.jwt.issuer: this is no URL', 'RouterTokenIssuerUrl config.auth.jwt.jwksUrl: this is no URL',
+    'RouterTokenIssuerUrl config.auth.jwt.issuer: this is no URL of HTTP', 'RouterTokenIssuerUrl config.auth.jwt.jwksUrl: this is no URL of HTTP',
+  ]],
+  [{ jwt: { issuer: 'https://a', audience: 'b', jwksUrl: 'file:///keys' } }, [
+    'RouterTokenIssuerUrl config.auth.jwt.jwksUrl: this is no URL of HTTP',
   ]],
   [{ jwt: { issuer: 'https://a', audience: 'b' } }, []],
 ])('authentication %j', (auth, expected) => {

@@ -30,7 +30,7 @@ export class ApiKeys implements Authenticator {
         path: 'config.auth.apiKeysEnv',
         // the value is a secret: it is not told.
         message: 'the API keys are not a list of keys',
-        mend: 'give a JSON list of non-empty strings or of {"name", "key"}, or one key a line',
+        mend: 'give a JSON list of strings or of {"name", "key"}, or one key a line, of printable ASCII without blanks',
       }]);
     }
     this.keys = keys!;
@@ -58,10 +58,13 @@ export class ApiKeys implements Authenticator {
   }
 }
 
-/** The keys in a text; undefined if there are none. */
+/** What can be within a header, and with a blank would be two words. */
+const CAN_BE_PRESENTED = /^[\x21-\x7e]+$/;
+
+/** The keys in a text; undefined if there are none, or one that nobody can present. */
 function keysOf(text: string): Key[] | undefined {
   const given = parseKeys(text);
-  return given === undefined || given.length === 0 ? undefined : given.map(({ name, key }) => {
+  return given === undefined || given.length === 0 || !given.every(({ key }) => CAN_BE_PRESENTED.test(key)) ? undefined : given.map(({ name, key }) => {
     const of = digest(key);
     return { digest: of, caller: { id: name ?? of.toString('base64'), name } };
   });

@@ -50,7 +50,7 @@ describe('API keys', () => {
   });
 });
 
-test.each(['[{"name": "chat"}]', '[{"key": ""}]', '[{"name": 1, "key": "k"}]', '[null]', '[["k"]]', '[]', '{"key": "k"}'])('%s are no API keys', async (KEYS) => {
+test.each(['[{"name": "chat"}]', '[{"key": ""}]', '[{"name": 1, "key": "k"}]', '[null]', '[["k"]]', '[]', '{"key": "k"}', '["two words"]', 'schlüssel'])('%s are no API keys', async (KEYS) => {
   await expect(start({ apiKeysEnv: 'KEYS' }, { KEYS })).rejects.toThrow('the API keys are not a list of keys');
 });
 

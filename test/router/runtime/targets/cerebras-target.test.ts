@@ -57,7 +57,8 @@ const api = (chats: Behaviour): Behaviour => async (response, received) => {
 };
 const asked = () => cloud.requests.filter(({ path }) => path !== '/v1/models');
 const behave = (chats: Behaviour) => (cloud.behaviour = api(chats));
-const start = async (key = 'of-cerebras', others: object[] = []) => {
+// what a file ends with is no part of a key.
+const start = async (key = 'of-cerebras\n', others: object[] = []) => {
   router = await routerFor([
     { name: 'cloud', role: 'aggregated', protocol: 'cerebras', url: cloud.url, apiKeyEnv: 'CEREBRAS', modelName: CLOUD }, ...others,
   ], {}, { CEREBRAS: key });
