@@ -64,7 +64,8 @@ const CAN_BE_PRESENTED = /^[\x21-\x7e]+$/;
 /** The keys in a text; undefined if there are none, or one that nobody can present. */
 function keysOf(text: string): Key[] | undefined {
   const given = parseKeys(text);
-  return given === undefined || given.length === 0 || !given.every(({ key }) => CAN_BE_PRESENTED.test(key)) ? undefined : given.map(({ name, key }) => {
+  const areKeys = given !== undefined && given.length > 0 && given.every(({ key }) => CAN_BE_PRESENTED.test(key));
+  return !areKeys ? undefined : given.map(({ name, key }) => {
     const of = digest(key);
     return { digest: of, caller: { id: name ?? of.toString('base64'), name } };
   });

@@ -57,3 +57,8 @@ test("a host of the system's own is found without a name server", async () => {
   expect(await (await ask(router.url, chat())).json()).toEqual(COMPLETION);
   expect(names.asked).toEqual([]);
 });
+
+test('a name server that is silent about where engines are holds up the start for seconds alone', async () => {
+  router = await routerFor([target('engine', 'engine.test'), { name: 'others', role: 'aggregated', protocol: 'openai', srv: 'silent.test' }]);
+  expect(await (await ask(router.url, chat())).json()).toEqual(COMPLETION);
+}, 15_000);
