@@ -49,8 +49,10 @@ export class Exchange implements AnsweredRequest {
   public promptTokens?: number;
   /** Those of them that the engine that read it had in its cache, as it says. */
   public cachedTokens?: number;
-  /** Bytes of memory that its body has, or is to have. */
+  /** Bytes of memory that its body has, or is to have, and its answer if that is long and no stream. */
   public heldBytes = 0;
+  /** Makes room in memory for so many bytes more. Throws ApiError if there is none. */
+  public makeRoom: (bytes: number) => void = () => undefined;
   /** Tokens that were charged to its caller when it came. */
   public chargedTokens?: number;
   /** Tokens of its answer, as far as is known. */

@@ -12,6 +12,8 @@ import { WholeAnswer } from '../wire/whole-answer';
 
 /** Far above any answer that is not a stream. */
 export const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
+/** What is counted with the bodies in memory, as its caller may take its time to read it. */
+const LONG_ANSWER_BYTES = 64 * 1024;
 
 /** Passes on an answer that is not a stream, status and all, once it is whole. */
 export async function relayWhole(exchange: Exchange, response: EngineResponse): Promise<void> {
@@ -22,6 +24,9 @@ export async function relayWhole(exchange: Exchange, response: EngineResponse): 
   }
   const answer = await readWhole(response, MAX_ANSWER_BYTES);
   exchange.onAnswered?.();
+  if (answer.body.length > LONG_ANSWER_BYTES) {
+    exchange.makeRoom(answer.body.length);
+  }
   exchange.trace?.read(answer.body.toString('latin1'));
   const { promptTokens, cachedTokens, completionTokens } = usageIn(answer.body);
   exchange.promptTokens = promptTokens ?? exchange.promptTokens;

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect, Socket } from 'node:net';
-import { ask, chat, errorOf, KEY, MockEngine, MODEL, routerFor, silent, TestRouter, until, whole } from '../harness';
+import { ask, chat, COMPLETION, errorOf, KEY, MockEngine, MODEL, routerFor, silent, TestRouter, until, whole } from '../harness';
 
 const LIMITS = { maxBodyBytes: 1000, maxHeldBytes: 2000 };
 /** A request of so many bytes. */
@@ -129,6 +129,24 @@ describe('of two callers', () => {
     begin(1, 500, 490);
     await until(async () => (await askAs('bad', sized(200))).status === 429, 'it may have no more');
     expect((await askAs('good', sized(300))).status).toBe(200);
+  });
+
+  test('one that does not read its long answers has no more of them than its share of the memory', async () => {
+    await startFor({ limits: { maxBodyBytes: 1000, maxHeldBytes: 2_000_000 } });
+    const long = JSON.stringify({ ...COMPLETION, padding: 'x'.repeat(600_000) });
+    engine.behaviour = (response, received) => (received.text.includes('long')
+      ? void response.writeHead(200, { 'content-type': 'application/json' }).end(long) : whole(response, received));
+    const session = connectHttp2(router.url, { settings: { initialWindowSize: 0 } }).on('error', () => undefined);
+    const body = JSON.stringify(chat({ user: 'long' }));
+    const statuses = await Promise.all([1, 2, 3].map(async () => {
+      const stream = session.request({ ':method': 'POST', ':path': '/v1/chat/completions', 'authorization': 'Bearer bad' }).on('error', () => undefined);
+      stream.end(body);
+      return (await once(stream, 'response'))[0][':status'];
+    }));
+    expect(statuses.sort()).toEqual([200, 200, 429]);
+    expect((await askAs('good', sized(400))).status).toBe(200);
+    session.destroy();
+    await until(async () => (await Promise.all([1, 2].map(async () => askAs('bad', body)))).every(({ status }) => status === 200), 'room again');
   });
 
   test('one that announces what it does not send takes no room', async () => {
