@@ -52,7 +52,7 @@ export class Exchange implements AnsweredRequest {
   /** Bytes of memory that its body has, or is to have, and its answer if that is long and no stream. */
   public heldBytes = 0;
   /** Makes room in memory for so many bytes more. Throws ApiError if there is none. */
-  public makeRoom: (bytes: number) => void = () => undefined;
+  public makeRoom?: (bytes: number) => void;
   /** Tokens that were charged to its caller when it came. */
   public chargedTokens?: number;
   /** Tokens of its answer, as far as is known. */

@@ -25,7 +25,7 @@ export async function relayWhole(exchange: Exchange, response: EngineResponse): 
   const answer = await readWhole(response, MAX_ANSWER_BYTES);
   exchange.onAnswered?.();
   if (answer.body.length > LONG_ANSWER_BYTES) {
-    exchange.makeRoom(answer.body.length);
+    exchange.makeRoom?.(answer.body.length);
   }
   exchange.trace?.read(answer.body.toString('latin1'));
   const { promptTokens, cachedTokens, completionTokens } = usageIn(answer.body);
