@@ -30,8 +30,8 @@ const policy: RoutingPolicy = {
   ttftSeconds,
   tpotSeconds,
   minPromptTokens: minPromptTokens!,
-  disaggregated: new Recalibration(disaggregated),
-  aggregated: new Recalibration(aggregated!),
+  disaggregated: new Recalibration(disaggregated, 0),
+  aggregated: new Recalibration(aggregated!, 0),
 };
 const at = (queuedPromptTokens: number): PathState => ({ isUp: true, freeSlots: 1, queuedPromptTokens, sequences });
 

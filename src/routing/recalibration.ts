@@ -25,14 +25,17 @@ export class Recalibration implements PathExpectation {
   /** As of when `asOf` was called last. */
   public ttftFactor = 1;
   public tpotFactor = 1;
-  private readonly ttft = new Belief();
-  private readonly tpot = new Belief();
+  private readonly ttft: Belief;
+  private readonly tpot: Belief;
 
   /**
    * @param rates what was estimated.
+   * @param now from when on it is believed.
    */
-  constructor(rates: PathRates) {
+  constructor(rates: PathRates, now: number) {
     this.rates = rates;
+    this.ttft = new Belief(now);
+    this.tpot = new Belief(now);
   }
 
   /** Tells what is expected now. */
@@ -67,11 +70,15 @@ export class Recalibration implements PathExpectation {
 /** How many times longer than predicted one latency is. */
 class Belief {
   private factor = 1;
-  private measuredAt = 0;
+  private measuredAt: number;
   private answersSince = 0;
   /** Since when a request is out to see whether this is better than believed, and how good that was thought to be. */
   private triedAt = -Infinity;
   private triedFactor = 1;
+
+  constructor(now: number) {
+    this.measuredAt = now;
+  }
 
   public asOf(now: number): number {
     return now < this.triedAt + BELIEVED_SECONDS ? this.factor : this.doubted(now);

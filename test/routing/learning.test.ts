@@ -54,7 +54,7 @@ describe('tokens of a prompt', () => {
 
 describe('a path whose rates are wrong', () => {
   test('heals: what is predicted comes to be what is measured, of each latency by itself', () => {
-    const path = new Recalibration(RATES);
+    const path = new Recalibration(RATES, 0);
     times(100, () => path.learnTtft(0.3, 0.1, 0));
     times(100, () => path.learnTpot(0.005, 0.01, 0));
     path.asOf(0);
@@ -66,21 +66,21 @@ describe('a path whose rates are wrong', () => {
   });
 
   test('is believed to be as slow as it is, however slow', () => {
-    const path = new Recalibration(RATES);
+    const path = new Recalibration(RATES, 0);
     times(100, () => path.learnTtft(40, 0.1, 0));
     path.asOf(0);
     expect(path.ttftFactor).toBeCloseTo(400, -1);
   });
 
   test('is not judged by one mishap', () => {
-    const path = new Recalibration(RATES);
+    const path = new Recalibration(RATES, 0);
     path.learnTtft(120, 0.1, 0);
     path.asOf(0);
     expect(path.ttftFactor).toBeLessThan(2);
   });
 
   test('is thought better of, within reason, once it was not measured for long, and others were', () => {
-    const path = new Recalibration(RATES);
+    const path = new Recalibration(RATES, 0);
     times(100, () => path.learnTtft(0.8, 0.1, 0));
     times(100, () => path.learnTpot(0.001, 0.01, 0));
     const factorAt = (now: number) => {
@@ -99,7 +99,7 @@ describe('a path whose rates are wrong', () => {
   });
 
   test('is tried by one request at a time, and believed again by what that one tells', () => {
-    const path = new Recalibration(RATES);
+    const path = new Recalibration(RATES, 0);
     times(100, () => path.learnTtft(0.8, 0.1, 0));
     times(300, () => path.doubt());
     const factorAt = (now: number) => {
@@ -117,7 +117,7 @@ describe('a path whose rates are wrong', () => {
   });
 
   test.each([1, 20, 200])('is sent few of %p requests a second while it is slow, and all again soon after it is not', (perSecond) => {
-    const policy = { minPromptTokens: 100, ttftSeconds: 0.3, disaggregated: new Recalibration(RATES), aggregated: new Recalibration(RATES) };
+    const policy = { minPromptTokens: 100, ttftSeconds: 0.3, disaggregated: new Recalibration(RATES, 0), aggregated: new Recalibration(RATES, 0) };
     const free = { isUp: true, freeSlots: 1, queuedPromptTokens: 0, sequences: 0 };
     const healedAt = 1200;
     const handedOff = { slow: 0, well: 0 };
@@ -153,7 +153,7 @@ describe('a path whose rates are wrong', () => {
 
   test('stays within bounds whatever is measured', () => {
     fc.assert(fc.property(fc.array(fc.tuple(any, any, fc.nat())), (measured) => {
-      const path = new Recalibration(RATES);
+      const path = new Recalibration(RATES, 0);
       measured.forEach(([seconds, predicted, now]) => {
         path.asOf(now);
         path.chosen(now);

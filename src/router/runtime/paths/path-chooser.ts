@@ -111,12 +111,13 @@ export class PathChooser {
     }
     this.prompts = new PromptTokens(routing.bytesPerToken);
     const { minPromptTokens, disaggregated, aggregated, bedrock } = routing;
+    const now = performance.now() / 1000;
     this.policy = {
       ...expected,
       minPromptTokens,
-      disaggregated: disaggregated && new Recalibration(disaggregated),
-      aggregated: aggregated && new Recalibration(aggregated),
-      bedrock: bedrock && new Recalibration(bedrock),
+      disaggregated: disaggregated && new Recalibration(disaggregated, now),
+      aggregated: aggregated && new Recalibration(aggregated, now),
+      bedrock: bedrock && new Recalibration(bedrock, now),
     };
   }
 
