@@ -144,6 +144,8 @@ const project = new awscdk.AwsCdkConstructLibrary({
     'yaml@^2.9.1',
   ],
   bin: { 'cdk-disaggregated-inference': 'bin/cdk-disaggregated-inference.mjs' },
+  // bin/ is built, and only that one is for users.
+  autoDetectBin: false,
 
   jest: true,
   jestOptions: {
