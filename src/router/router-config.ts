@@ -22,7 +22,7 @@ const VALKEY_PASSWORD_VARIABLE = 'VALKEY_PASSWORD';
 
 /** Longest idle timeout of an Application Load Balancer, in seconds. */
 const MAX_IDLE_SECONDS = 4000;
-/** Of a task's memory, the share that bodies may have, each of which is in memory about four times. */
+/** Of a task's memory, the share that bodies may have, each of which is in memory up to five times. */
 const HELD_SHARE = 1 / 8;
 /** How much longer than a request it is. */
 const IDLE_MARGIN_SECONDS = 60;

@@ -21,7 +21,7 @@ export interface RouterQueue {
   readonly maxPromptTokens?: number;
 
   /**
-   * Sum of their bodies; a longer one waits where no other does. One is in memory about four times.
+   * Sum of their bodies; a longer one waits where no other does. One is in memory up to five times.
    *
    * @default Size.mebibytes(128)
    */

@@ -49,6 +49,16 @@ describe('a tool that has to be called is called', () => {
     }
   });
 
+  test('and calls that were made are a part of the prompt', async () => {
+    const call = { id: 'a', type: 'function' as const, function: { name: 'first', arguments: JSON.stringify({ place: 'Lima '.repeat(100) }) } };
+    const tokensAfter = async (calls: typeof call[]) => (await openai.chat.completions.create({
+      model: MODEL,
+      messages: [...messages, { role: 'assistant', content: 'I ask.', tool_calls: calls }, ...calls.map(({ id }) => ({ role: 'tool' as const, tool_call_id: id, content: '' }))],
+      max_tokens: 1,
+    })).usage!.prompt_tokens;
+    expect(await tokensAfter([call, { ...call, id: 'b' }]) - await tokensAfter([call])).toBeGreaterThan(100);
+  });
+
   test('and what describes tools is a part of the prompt', async () => {
     const described = [{ type: 'function' as const, function: { name: 'first', description: 'x'.repeat(4000), parameters: WEATHER } }];
     const tokensWith = async (given?: typeof described) =>

@@ -18,7 +18,7 @@ const NO_LOGPROBS = kind('none, as emulated tokens have no probabilities', (valu
 
 interface ChatBody extends Asked {
   readonly model: string;
-  readonly messages?: { readonly content?: unknown }[];
+  readonly messages?: { readonly content?: unknown; readonly tool_calls?: unknown }[];
   readonly stream?: boolean;
   readonly n?: number | null;
   readonly kv_transfer_params?: { readonly do_remote_decode?: boolean; readonly do_remote_prefill?: boolean };
@@ -158,10 +158,14 @@ function chatBody(bytes: Buffer): ChatBody {
   return body as unknown as ChatBody;
 }
 
-/** Tokens of each prompt, by the length of its text and of what describes its tools. */
+/** Tokens of each prompt, by the length of its text, of the calls in it and of what describes its tools. */
 function tokensOf({ messages, prompt, tools }: ChatBody): number[] {
-  const text = messages?.map(({ content }) => (typeof content === 'string' ? content : JSON.stringify(content ?? ''))).join('\n');
-  const described = tools === undefined || tools === null ? 0 : JSON.stringify(tools).length;
+  const text = messages?.map(({ content, tool_calls: calls }) => `${typeof content === 'string' ? content : jsonOf(content)}${jsonOf(calls)}`).join('\n');
+  const described = jsonOf(tools).length;
   return promptsOf(text ?? prompt)
     .map((one) => (Array.isArray(one) ? one.length : Math.max(1, Math.round((String(one).length + described) / CHARACTERS_PER_TOKEN))));
+}
+
+function jsonOf(value: unknown): string {
+  return value === undefined || value === null ? '' : JSON.stringify(value);
 }
