@@ -81,6 +81,11 @@ export class Admission {
     return this.wait(exchange, routed, tried);
   }
 
+  /** An answer, as far as its caller had it, counts as the caller's share. */
+  public charge({ caller, serviceTier, completionTokens = 0 }: Exchange): void {
+    this.queue.charge(serviceTier, caller.id, completionTokens);
+  }
+
   private async wait(exchange: Exchange, routed: Routed, tried: ReadonlySet<Endpoint>): Promise<Choice | undefined> {
     const { cancellation } = exchange;
     cancellation.throwIfCancelled();

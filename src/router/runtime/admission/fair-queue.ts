@@ -115,11 +115,19 @@ class Tier<T extends Waiting> {
     line.had += Math.max(1, item.promptTokens);
     this.remove(item);
   }
+
+  /** A caller who waits for more, or did lately, was answered so many tokens. */
+  public charge(caller: string, tokens: number): void {
+    const line = this.lines.get(caller);
+    if (line !== undefined) {
+      line.had += tokens;
+    }
+  }
 }
 
 /**
- * Who is next, of requests that wait: the more urgent tier first; within a tier callers have equal shares, in tokens of prompts; of one caller, of those that need
- * the same, first come first.
+ * Who is next, of requests that wait: the more urgent tier first; within a tier callers have equal shares, in tokens of prompts and of answers, which count once
+ * they are there; of one caller, of those that need the same, first come first.
  * It never holds more than its bounds, save for a single one that is longer than they are: when it is full, one that comes displaces the last of a less urgent
  * tier, or of a caller who has more of the room.
  */
@@ -183,6 +191,11 @@ export class FairQueue<T extends Waiting> {
       }
     }
     return undefined;
+  }
+
+  /** One that was taken out was answered so many tokens. */
+  public charge(tier: ServiceTier, caller: string, tokens: number): void {
+    this.tiers[tier].charge(caller, tokens);
   }
 
   /** Those that are to go so that one has room: none where there is; undefined if too few have less of a claim. */

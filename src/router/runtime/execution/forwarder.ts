@@ -105,6 +105,7 @@ export class Forwarder {
     } finally {
       clearTimeout(deadline);
       this.chargeRate(exchange);
+      this.admission.charge(exchange);
       if (exchange.decision !== undefined) {
         this.metrics.decisions.inc({ ...exchange.decision });
       }

@@ -22,11 +22,11 @@ afterEach(async () => {
 /** An engine that answers when it is told to, in the order in which it was asked. */
 class HeldEngine {
   public static async start(): Promise<HeldEngine> {
-    const held: (() => void)[] = [];
+    const held: ((tokens: number) => void)[] = [];
     const engine = await MockEngine.start(async (response, received) => {
-      await new Promise<void>((resolve) => held.push(resolve));
+      const tokens = await new Promise<number>((resolve) => held.push(resolve));
       if (!response.destroyed) {
-        await whole(response, received);
+        await wholly({ ...COMPLETION, usage: { completion_tokens: tokens } })(response, received);
       }
     });
     engines.push(engine);
@@ -34,9 +34,9 @@ class HeldEngine {
   }
 
   public readonly engine: MockEngine;
-  private readonly held: (() => void)[];
+  private readonly held: ((tokens: number) => void)[];
 
-  private constructor(engine: MockEngine, held: (() => void)[]) {
+  private constructor(engine: MockEngine, held: ((tokens: number) => void)[]) {
     this.engine = engine;
     this.held = held;
   }
@@ -51,9 +51,9 @@ class HeldEngine {
     await until(() => this.held.length >= requests || this.engine.requests.length >= requests, `the engine has had ${requests} requests`);
   }
 
-  /** Answers the first that is not answered. */
-  public answer(): void {
-    this.held.shift()!();
+  /** Answers the first that is not answered, with so many tokens, as it says. */
+  public answer(tokens = 0): void {
+    this.held.shift()!(tokens);
   }
 }
 
@@ -134,6 +134,24 @@ describe('a request that finds every engine full', () => {
     }
     await Promise.all(asking);
     expect(engine.asked).toEqual(['first', 'urgent', 'a1', 'b1', 'a2', 'a3', 'flex']);
+  });
+
+  test('waits for as much longer as its caller has had more of answers', async () => {
+    const { engine, router } = await full();
+    for (const [waiting, name] of ['a1', 'a2', 'a3'].entries()) {
+      void asks(router, name);
+      await waits(router, waiting + 1);
+    }
+    for (const [waiting, name] of ['b1', 'b2'].entries()) {
+      void asks(router, name, { messages: [{ role: 'user', content: 'longer '.repeat(20) }] }, BY_OTHER);
+      await waits(router, waiting + 4);
+    }
+    for (let served = 1; served <= 6; served++) {
+      await engine.has(served);
+      engine.answer(served === 2 ? 1_000 : 0);
+    }
+    await Promise.all(asking);
+    expect(engine.asked).toEqual(['first', 'a1', 'b1', 'b2', 'a2', 'a3']);
   });
 
   test('is taken out when its caller leaves, and never reaches an engine', async () => {

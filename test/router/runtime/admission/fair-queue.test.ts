@@ -200,3 +200,18 @@ describe('when there is no room', () => {
     expect(new FairQueue<Item>({ ...ROOM, ...less, maxRequests: 0 }).push(item())).toBeUndefined();
   });
 });
+
+test('callers have equal shares of what prompts and answers have together: who asks for long answers has fewer of them', () => {
+  const queue = new FairQueue<Item>(ROOM);
+  for (let i = 0; i < 40; i++) {
+    queue.push(item({ caller: 'writer', promptTokens: 1 }));
+    queue.push(item({ caller: 'reader', promptTokens: 100 }));
+  }
+  const served = { writer: 0, reader: 0 };
+  for (let i = 0; i < 40; i++) {
+    const { caller } = queue.take(anyone)!;
+    served[caller as 'writer' | 'reader']++;
+    queue.charge('default', caller, caller === 'writer' ? 299 : 0);
+  }
+  expect(served).toEqual({ writer: 10, reader: 30 });
+});
