@@ -159,6 +159,8 @@ const project = new awscdk.AwsCdkConstructLibrary({
       collectCoverage: false,
       // synths and child processes of a busy machine take longer than jest's 5 s.
       testTimeout: 30_000,
+      // jest's own choice leaves one of two cores idle, while many tests wait for time to pass.
+      maxWorkers: '100%',
       testPathIgnorePatterns: ['/node_modules/', '<rootDir>/lib/', '<rootDir>/test/conformance/', '<rootDir>/test/deploy/', '<rootDir>/test/engines/'],
       modulePathIgnorePatterns: ['<rootDir>/lib/', '<rootDir>/cdk.out/', '<rootDir>/.venv/', '<rootDir>/.venv-deploy/', '<rootDir>/.venv-engines/'],
       moduleNameMapper: { '^cdk-disaggregated-inference$': '<rootDir>/src' },

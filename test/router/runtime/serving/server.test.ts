@@ -208,7 +208,7 @@ describe('a caller', () => {
     socket.write(`${operation} HTTP/1.1\r\nhost: router\r\nauthorization: Bearer ${key}\r\ncontent-length: 1000000\r\n\r\n`);
     let told = '';
     socket.on('data', (bytes) => (told += bytes.toString())).on('error', () => undefined);
-    const drip = setInterval(() => socket.write(' '), 20);
+    const drip = setInterval(() => socket.writable && socket.write(' '), 20);
     await new Promise((resolve) => socket.once('close', resolve));
     clearInterval(drip);
     expect(told.startsWith(`HTTP/1.1 ${status} `)).toBe(true);

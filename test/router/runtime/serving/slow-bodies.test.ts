@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { ClientHttp2Session, connect as connectHttp2, IncomingHttpHeaders } from 'node:http2';
 import { connect, Socket } from 'node:net';
+import { Writable } from 'node:stream';
 import { chat, KEY, MockEngine, MODEL, routerFor, TestRouter, until, whole } from '../harness';
 
 const CHAT = '/v1/chat/completions';
@@ -41,6 +42,11 @@ const told = async (socket: Socket) => {
   await once(socket, 'close');
   return text;
 };
+/** Something more of a body every 20 ms, until there is nobody to take it. */
+const drip = (body: Writable, more: string) => {
+  const timer = setInterval(() => body.writable && body.write(more), 20);
+  body.once('close', () => clearInterval(timer));
+};
 const codes = () => router.lines.filter(({ msg }) => msg === 'request').map(({ code }) => code);
 
 describe.each(FRAMINGS)('over HTTP/1.1 a body %s that does not come', (_, framing, part) => {
@@ -69,9 +75,8 @@ describe.each(FRAMINGS)('over HTTP/1.1 a body %s that does not come', (_, framin
     await start({ bodyTimeoutSeconds: 0.4 });
     const socket = await open();
     socket.write(HEAD(CHAT, framing));
-    const drip = setInterval(() => socket.write(part(' ')), 20);
+    drip(socket, part(' '));
     const text = await told(socket);
-    clearInterval(drip);
     expect(text).toMatch(/^HTTP\/1\.1 408 .*the body took longer than 0\.4 s to come/s);
   });
 
@@ -93,10 +98,9 @@ describe('over HTTP/2 a body that does not come', () => {
     const session = connectHttp2(router.url);
     const stream = post(session, CHAT);
     const closed = once(stream.resume(), 'close');
-    const drip = setInterval(() => stream.write(' '), 20);
+    drip(stream, ' ');
     const [{ ':status': status }] = await once(stream, 'response') as [IncomingHttpHeaders];
     await closed;
-    clearInterval(drip);
     expect([status, stream.rstCode, session.closed]).toEqual([408, 0, false]);
     session.destroy();
   });
@@ -108,9 +112,8 @@ describe('over HTTP/2 a body that does not come', () => {
     const closed = once(stream.resume(), 'close');
     stream.write(' '.repeat(101));
     const [{ ':status': status }] = await once(stream, 'response') as [IncomingHttpHeaders];
-    const drip = setInterval(() => stream.write(' '), 20);
+    drip(stream, ' ');
     await closed;
-    clearInterval(drip);
     expect([status, stream.rstCode, session.closed]).toEqual([413, 0, false]);
     session.destroy();
   });
