@@ -27,6 +27,8 @@ const WEATHER = {
   strict: true,
 };
 const IMAGE = 'data:image/png;base64,iVBORw0KGgo=';
+const called = (id: string) => ({ type: 'function_call', call_id: id, name: 'weather', arguments: '{}' });
+const result = (id: string) => ({ type: 'function_call_output', call_id: id, output: 'rain' });
 const call = (index: number, input: string, first?: object) => delta({ tool_calls: [{ index, ...first, function: { arguments: input, ...first } }] });
 
 let engine: MockEngine;
@@ -170,14 +172,14 @@ describe('a response', () => {
         { role: 'user', content: 'well?' },
       ],
     });
-    const called = (id: string, input: string) => ({ id, type: 'function', function: { name: 'weather', arguments: input } });
+    const toolCall = (id: string, input: string) => ({ id, type: 'function', function: { name: 'weather', arguments: input } });
     expect(engine.requests[0].body.messages).toEqual([
       { role: 'system', content: 'be kind\n\nbe short' },
       { role: 'user', content: [{ type: 'text', text: 'what is this?' }, { type: 'image_url', image_url: { url: IMAGE } }] },
-      { role: 'assistant', reasoning: 'hm', reasoning_content: 'hm', content: 'I look', tool_calls: [called('a', '{"city":"Ulm"}'), called('b', '{}')] },
+      { role: 'assistant', reasoning: 'hm', reasoning_content: 'hm', content: 'I look', tool_calls: [toolCall('a', '{"city":"Ulm"}'), toolCall('b', '{}')] },
       { role: 'tool', tool_call_id: 'a', content: 'rain' },
       { role: 'tool', tool_call_id: 'b', content: 'sun\n\nwind' },
-      { role: 'assistant', reasoning: 'and\nthen', reasoning_content: 'and\nthen', content: null, tool_calls: [called('c', '{}')] },
+      { role: 'assistant', reasoning: 'and\nthen', reasoning_content: 'and\nthen', content: null, tool_calls: [toolCall('c', '{}')] },
       { role: 'tool', tool_call_id: 'c', content: 'snow' },
       { role: 'system', content: 'be quick' },
       { role: 'user', content: 'well?' },
@@ -190,15 +192,12 @@ describe('a response', () => {
       const { output } = await create({ tools: [WEATHER] });
       expect(output).toMatchObject([{ arguments: input === 'null' ? '{}' : input }]);
       engine.behaviour = wholly(completion({ content: 'hello' }));
-      const result = { type: 'function_call_output', call_id: 'c1', output: 'rain' };
-      expect((await create({ input: [{ role: 'user', content: 'hi' }, ...output, result], tools: [WEATHER] })).output_text).toBe('hello');
+      expect((await create({ input: [{ role: 'user', content: 'hi' }, ...output, result('c1')], tools: [WEATHER] })).output_text).toBe('hello');
       expect(engine.requests[1].body.messages[1].tool_calls[0].function).toEqual({ name: 'weather', arguments: read });
     });
 
   test('has what the model said after a call in the turn of the call, before its output', async () => {
     const said = (text: string) => ({ type: 'message', role: 'assistant', content: [{ type: 'output_text', text, annotations: [] }] });
-    const called = (id: string) => ({ type: 'function_call', call_id: id, name: 'weather', arguments: '{}' });
-    const result = (id: string) => ({ type: 'function_call_output', call_id: id, output: 'rain' });
     const turns = [said('I look'), called('a'), said('and'), called('b'), result('a'), result('b'), called('c'), said('so'), result('c')];
     await create({ input: [{ role: 'user', content: 'hi' }, ...turns] });
     const { messages } = engine.requests[0].body;
@@ -207,6 +206,11 @@ describe('a response', () => {
       ['tool', 'rain', undefined], ['tool', 'rain', undefined],
       ['assistant', 'so', ['c']], ['tool', 'rain', undefined],
     ]);
+  });
+
+  test('takes calls of several turns that an engine has named alike, each with its output', async () => {
+    await create({ input: [{ role: 'user', content: 'hi' }, called('weather:0'), result('weather:0'), called('weather:0'), result('weather:0')] });
+    expect(engine.requests[0].body.messages.map(({ role }: { role: string }) => role)).toEqual(['user', 'assistant', 'tool', 'assistant', 'tool']);
   });
 
   test('tells reasoning, text and calls of tools, and takes them back as the input of the next', async () => {
@@ -219,8 +223,7 @@ describe('a response', () => {
       { type: 'message', content: [{ text: 'I look' }] },
       { type: 'function_call', call_id: 'c1', name: 'weather', arguments: '{"city":"Ulm"}', status: 'completed' },
     ]);
-    const result = { type: 'function_call_output', call_id: 'c1', output: 'rain' };
-    await create({ input: [{ role: 'user', content: 'hi' }, ...output, result], tools: [WEATHER] });
+    await create({ input: [{ role: 'user', content: 'hi' }, ...output, result('c1')], tools: [WEATHER] });
     expect(engine.requests[1].body.messages).toMatchObject([{ role: 'user' }, { role: 'assistant', reasoning: 'hm', content: 'I look' }, { role: 'tool' }]);
   });
 
@@ -318,6 +321,12 @@ describe('what cannot be honoured is refused before an engine is touched', () =>
     ['input[0].content[0]', { input: [{ role: 'system', content: [{ type: 'input_image', image_url: IMAGE }] }] }],
     ['input[0].arguments', { input: [{ type: 'function_call', call_id: 'a', name: 'weather', arguments: 7 }] }],
     ['input[0].call_id', { input: [{ type: 'function_call_output', call_id: 'a', output: 'rain' }] }],
+    ['input[0]', { input: [called('a'), { role: 'user', content: 'well?' }] }],
+    ['input[1]', { input: [called('a'), called('b'), result('a')] }],
+    ['input[1].call_id', { input: [called('a'), result('b')] }],
+    ['input[2].call_id', { input: [called('a'), result('a'), result('a')] }],
+    ['input[0].call_id', { input: [result('a'), called('a'), result('a')] }],
+    ['input[1].call_id', { input: [called('a'), called('a'), result('a')] }],
     ['input[0].content', { input: [{ type: 'reasoning', content: 'hm' }] }],
     ['input[0].content[0].type', { input: [{ type: 'reasoning', content: [{ type: 'output_text', text: 'hm' }] }, { role: 'assistant', content: 'so' }] }],
     ['input[0].content[0].text', { input: [{ type: 'reasoning', content: [{ type: 'reasoning_text' }] }, { role: 'assistant', content: 'so' }] }],

@@ -24,7 +24,7 @@ export function chatMessages(input: unknown, instructions: string | undefined, i
   } else {
     problems.required(input, 'input', listOf(ANY, 1))?.forEach((item, i) => chat.add(problems.object(item, `input[${i}]`), `input[${i}]`));
   }
-  chat.endTurn();
+  chat.end();
   return chat.messages;
 }
 
@@ -37,8 +37,8 @@ class Chat {
   /** What is said before anybody speaks: chat templates read one system message, at the start. */
   private readonly system: string[];
   private readonly turns: Fields[] = [];
-  /** Ids of the calls so far. */
-  private readonly calls = new Set<unknown>();
+  /** Where calls are that have no output yet, by their ids: engines may name those of another turn alike. */
+  private readonly awaited = new Map<unknown, string>();
   /** What the model thought before what it says or calls next. */
   private thoughts: string[] = [];
   /** Where the last of it is. */
@@ -71,8 +71,14 @@ class Chat {
     }
   }
 
+  /** Notes what the conversation leaves open. */
+  public end(): void {
+    this.endTurn();
+    this.awaited.forEach((path) => this.problems.add(path, 'expected a function_call_output of its call_id after it'));
+  }
+
   /** Notes reasoning that nothing came of: it would be no turn of the model's. */
-  public endTurn(): void {
+  private endTurn(): void {
     if (this.thoughts.length > 0) {
       this.problems.add(this.thoughtsPath, 'expected a message of the assistant or a function_call after it');
       this.thoughts = [];
@@ -124,7 +130,11 @@ class Chat {
         arguments: !isRead || isJsonObject(text) ? text : isNoInput(text) ? NO_ARGUMENTS : JSON.stringify({ arguments: text }),
       },
     };
-    this.calls.add(id);
+    if (this.awaited.has(id)) {
+      problems.add(`${path}.call_id`, 'a function_call of this id before it has no function_call_output yet');
+    } else if (TEXT.holds(id)) {
+      this.awaited.set(id, path);
+    }
     // calls belong to the turn in which the model said something, or called other tools.
     const last = this.turns.at(-1);
     const before = last?.role === 'assistant' ? this.turns.pop()! : { role: 'assistant', content: null };
@@ -155,8 +165,8 @@ class Chat {
 
   private addCallOutput({ call_id: id, output }: Fields, path: string): void {
     this.endTurn();
-    if (this.problems.required(id, `${path}.call_id`, TEXT) !== undefined && !this.calls.has(id)) {
-      this.problems.add(`${path}.call_id`, 'no function_call of this id comes before it');
+    if (this.problems.required(id, `${path}.call_id`, TEXT) !== undefined && !this.awaited.delete(id)) {
+      this.problems.unexpected(`${path}.call_id`, 'the id of a function_call before it, each once', id);
     }
     this.turns.push({ role: 'tool', tool_call_id: id, content: this.textAt(output, `${path}.output`) });
   }
