@@ -4,6 +4,9 @@ import { CallIds, CallPart, chunkOf, isGivenUp, isNoInput, namelessCall, saidIn,
 import { Fields, isObject } from './fields';
 import { dataOfEach } from './sse';
 
+/** What a model says piece by piece: its answer, what it thought, or what it says instead of an answer. */
+export type TextKind = 'text' | 'reasoning' | 'refusal';
+
 /** A call of a tool, whose input comes part by part. */
 export interface StreamedCall {
   /** Undefined if the engine tells none, or has given it to another call. */
@@ -71,8 +74,8 @@ export abstract class CompletionStream implements CallerStream {
   /** The first choice is there. */
   protected abstract begin(): void;
 
-  /** Text, or what the model thought, which comes piece by piece. */
-  protected abstract text(kind: 'text' | 'reasoning', text: string): void;
+  /** The next piece of what the model says. */
+  protected abstract text(kind: TextKind, text: string): void;
 
   /** A call of a tool, with the next part of its input. */
   protected abstract toolCall(call: StreamedCall, input: string): void;
@@ -99,12 +102,15 @@ export abstract class CompletionStream implements CallerStream {
       this.begin();
     }
     if (isObject(delta)) {
-      const { reasoning, text, calls } = saidIn(delta);
+      const { reasoning, text, refusal, calls } = saidIn(delta);
       if (reasoning !== undefined) {
         this.say('reasoning', reasoning);
       }
       if (text !== undefined) {
         this.say('text', text);
+      }
+      if (refusal !== undefined) {
+        this.say('refusal', refusal);
       }
       calls.forEach((call) => this.call(call));
     }
@@ -119,7 +125,7 @@ export abstract class CompletionStream implements CallerStream {
     }
   }
 
-  private say(kind: 'text' | 'reasoning', text: string): void {
+  private say(kind: TextKind, text: string): void {
     this.throwIfStopped();
     this.text(kind, text);
   }

@@ -16,6 +16,8 @@ export interface CallPart {
 export interface Said {
   readonly reasoning?: string;
   readonly text?: string;
+  /** What the model says instead of an answer. */
+  readonly refusal?: string;
   readonly calls: readonly CallPart[];
 }
 
@@ -28,9 +30,13 @@ export function saidIn(message: unknown): Said {
   if (!isNothing(call) || !(isNothing(calls) || Array.isArray(calls))) {
     throw noChatCompletion();
   }
-  // engines call what a model thought by two names, and what it says instead of an answer by one of its own.
-  const text = textOf(isNothing(content) ? refusal : content);
-  return { reasoning: textOf(reasoning ?? thought), text, calls: Array.isArray(calls) ? calls.map(callPartOf) : [] };
+  return {
+    // engines call it by two names.
+    reasoning: textOf(reasoning ?? thought),
+    text: textOf(content),
+    refusal: textOf(refusal),
+    calls: Array.isArray(calls) ? calls.map(callPartOf) : [],
+  };
 }
 
 /** A call of a tool. */

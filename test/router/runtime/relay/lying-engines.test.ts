@@ -61,9 +61,11 @@ describe.each<[string, object, string]>([
   });
 });
 
-test('a refusal is told as what the model says', async () => {
+test('a refusal is told to Bedrock\'s callers as what the model says', async () => {
   engine.behaviour = wholly({ choices: [{ index: 0, message: { role: 'assistant', content: null, refusal: 'no' }, finish_reason: 'stop' }] });
   expect(await (await ask(router.url, ASKED, {}, CONVERSE)).json()).toMatchObject({ output: { message: { content: [{ text: 'no' }] } } });
+  engine.behaviour = wholly({ choices: [{ index: 0, message: { role: 'assistant', content: 'well', refusal: 'no' }, finish_reason: 'stop' }] });
+  expect(await (await ask(router.url, ASKED, {}, CONVERSE)).json()).toMatchObject({ output: { message: { content: [{ text: 'well' }, { text: 'no' }] } } });
   engine.behaviour = streaming([ROLE, delta({ refusal: 'no' }), delta({}, 'stop')]);
   expect((await streamed()).converse).toContain('{"text":"no"}');
 });

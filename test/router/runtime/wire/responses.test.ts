@@ -237,6 +237,19 @@ describe('a response', () => {
     expect(engine.requests[1].body.response_format).toEqual({ type: 'json_object' });
   });
 
+  test('has a refusal of the model for one, which no schema is looked for in, and takes it back', async () => {
+    engine.behaviour = wholly(completion({ content: null, refusal: 'not that' }));
+    const { output, output_parsed: parsed, status } = await openai.responses.parse({
+      model: MODEL, input: 'where?', text: { format: { type: 'json_schema', name: 'place', schema: { type: 'object' }, strict: true } },
+    });
+    expect([status, parsed]).toEqual(['completed', null]);
+    expect(output).toEqual([{
+      id: expect.stringMatching(/^msg_/), type: 'message', role: 'assistant', status: 'completed', content: [{ type: 'refusal', refusal: 'not that' }],
+    }]);
+    await create({ input: [{ role: 'user', content: 'where?' }, ...output, { role: 'user', content: 'why?' }] });
+    expect(engine.requests[1].body.messages[1]).toEqual({ role: 'assistant', content: 'not that' });
+  });
+
   test.each([['length', 'max_output_tokens'], ['content_filter', 'content_filter']])('that ends with %s is incomplete', async (finish, reason) => {
     engine.behaviour = wholly(completion({ reasoning: 'hm', content: 'hel' }, finish));
     const { status, incomplete_details: details, output } = await create();
@@ -412,6 +425,36 @@ describe('a streamed response', () => {
       (['id', 'created_at', 'completed_at', 'parsed', 'parsed_arguments', 'output_parsed'].includes(name) ? undefined : value)));
     expect(comparable(streamed)).toEqual(comparable(whole));
     expect(deltas.at(-1)).toBe('hello');
+  });
+
+  test('of a model that refuses tells so in events of its own', async () => {
+    engine.behaviour = streaming([ROLE, chunkOf('hm'), delta({ refusal: 'not' }), delta({ refusal: ' that' }), delta({}, 'stop'), { choices: [], usage: USAGE }]);
+    const { events } = await eventsOf();
+    const types = events.map(({ type }) => type).filter((type, i, all) => type !== all[i - 1]);
+    expect(types.slice(types.lastIndexOf('response.output_item.added'))).toEqual([
+      'response.output_item.added', 'response.content_part.added', 'response.refusal.delta', 'response.refusal.done',
+      'response.content_part.done', 'response.output_item.done', 'response.completed',
+    ]);
+    const id = expect.stringMatching(/^msg_/);
+    const place = { item_id: id, output_index: 1, content_index: 0, sequence_number: expect.any(Number) };
+    const part = { type: 'refusal', refusal: 'not that' };
+    expect(events).toEqual(expect.arrayContaining([
+      { type: 'response.content_part.added', ...place, part: { type: 'refusal', refusal: '' } },
+      { type: 'response.refusal.done', ...place, refusal: 'not that' },
+      { type: 'response.content_part.done', ...place, part },
+    ]));
+    const told = events.map((event) => (event.type === 'response.refusal.delta' ? event.delta : ''));
+    expect(told.join('')).toBe('not that');
+    expect(events.at(-1)).toMatchObject({
+      response: {
+        output: [
+          { type: 'message', content: [{ type: 'output_text', text: 'hm' }] },
+          { type: 'message', role: 'assistant', status: 'completed', content: [part] },
+        ],
+      },
+    });
+    const { output } = await openai.responses.stream({ model: MODEL, input: 'say hello' }).finalResponse();
+    expect(output).toMatchObject([{ content: [{ text: 'hm' }] }, { content: [part] }]);
   });
 
   test('keeps calls apart whose arguments are mixed', async () => {

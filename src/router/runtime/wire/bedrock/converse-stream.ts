@@ -1,6 +1,6 @@
 import { engineFailed } from '../api-error';
 import { AnsweredRequest } from '../caller-wire';
-import { CompletionStream, StreamedCall } from '../completion-stream';
+import { CompletionStream, StreamedCall, TextKind } from '../completion-stream';
 import { stopReasonOf, tierOf, toolInputOf, toolUseIdOf, bedrockUsageOf } from './converse-answer';
 import { EventFrame } from './event-stream';
 import { ExactJson } from '../exact-json';
@@ -65,7 +65,9 @@ export class ConverseStream extends CompletionStream {
     this.frames.push(MESSAGE_START.encode('{"role":"assistant"}'));
   }
 
-  protected text(kind: 'text' | 'reasoning', text: string): void {
+  protected text(said: TextKind, text: string): void {
+    // Bedrock knows no refusals.
+    const kind = said === 'refusal' ? 'text' : said;
     if (typeof this.block === 'object' && kind === 'text' && text.trim() === '') {
       this.blankText += text;
       return;

@@ -18,12 +18,13 @@ export class ConverseWire extends BedrockWire {
   protected translate(answer: WholeAnswer, request: AnsweredRequest): WholeAnswer {
     const completion = completionOf(answer);
     const { choices: [choice], usage } = completion;
-    const { reasoning, text, calls } = messageOf(completion);
+    const { reasoning, text, refusal, calls } = messageOf(completion);
     const exact = new ExactJson();
     const uses = calls.map((call) => toolUseOf(call, exact));
     const content = [
       ...(reasoning === undefined ? [] : [{ reasoningContent: { reasoningText: { text: reasoning } } }]),
-      ...(text === undefined ? [] : [{ text }]),
+      // Bedrock knows no refusals: a model's is text.
+      ...[text, refusal].filter((one) => one !== undefined).map((one) => ({ text: one })),
       ...uses.filter((use) => use !== undefined),
     ];
     const body = {

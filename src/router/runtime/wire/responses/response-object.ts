@@ -23,7 +23,8 @@ export const NO_ARGUMENTS = '{}';
 /** A part of an answer, which grows while it is streamed. */
 export interface OutputItem {
   readonly id: string;
-  readonly type: 'reasoning' | 'message' | 'function_call';
+  /** That of the item, but for a refusal, which is a message. */
+  readonly type: 'reasoning' | 'message' | 'refusal' | 'function_call';
   /** The text, or the arguments of the call. */
   text: string;
   /** `call_id` and `name` of a call. */
@@ -88,6 +89,7 @@ export function newItem(type: OutputItem['type'], text = '', id?: string, name?:
     case 'reasoning':
       return { id: newId('rs'), type, text, call: {} };
     case 'message':
+    case 'refusal':
       return { id: newId('msg'), type, text, call: {} };
     case 'function_call':
       return { id: newId('fc'), type, text, call: { call_id: id ?? newId('call'), name } };
@@ -102,7 +104,8 @@ export function itemOf(item: OutputItem, status: Status): Fields {
     case 'reasoning':
       return { id, type, summary: [], content, status };
     case 'message':
-      return { id, type, role: 'assistant', content, status };
+    case 'refusal':
+      return { id, type: 'message', role: 'assistant', content, status };
     case 'function_call':
       return { id, type, ...call, arguments: text, status };
   }
@@ -110,7 +113,14 @@ export function itemOf(item: OutputItem, status: Status): Fields {
 
 /** The content of an item that has text. */
 export function contentOf({ type, text }: OutputItem): Fields {
-  return type === 'reasoning' ? { type: 'reasoning_text', text } : { type: 'output_text', text, annotations: [], logprobs: [] };
+  switch (type) {
+    case 'reasoning':
+      return { type: 'reasoning_text', text };
+    case 'refusal':
+      return { type, refusal: text };
+    default:
+      return { type: 'output_text', text, annotations: [], logprobs: [] };
+  }
 }
 
 /** What a response is in the end: what was cut short is its last item. */

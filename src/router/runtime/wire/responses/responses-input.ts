@@ -192,6 +192,7 @@ class Chat {
       case 'output_text':
         return [{ type: 'text', text: this.problems.required(part.text, `${path}.text`, TEXT) ?? '' }];
       case 'refusal':
+        // the only kind of content that all engines read from an assistant.
         return [{ type: 'text', text: this.problems.required(part.refusal, `${path}.refusal`, TEXT) ?? '' }];
       case 'input_image':
         return this.imageAt(part, path, images);

@@ -1,6 +1,6 @@
 import { ApiError, engineFailed } from '../api-error';
 import { AnsweredRequest } from '../caller-wire';
-import { CompletionStream, StreamedCall } from '../completion-stream';
+import { CompletionStream, StreamedCall, TextKind } from '../completion-stream';
 import { Fields } from '../fields';
 import { SSE_HEADERS } from '../sse';
 import { contentOf, endOf, itemOf, newItem, NO_ARGUMENTS, OutputItem, ResponseObject, responsesUsageOf } from './response-object';
@@ -55,7 +55,7 @@ export class ResponsesStream extends CompletionStream {
     this.tell('response.in_progress', { response });
   }
 
-  protected text(kind: 'text' | 'reasoning', text: string): void {
+  protected text(kind: TextKind, text: string): void {
     const type = kind === 'text' ? 'message' : kind;
     if (this.writing?.type !== type) {
       this.endText();
@@ -111,7 +111,8 @@ export class ResponsesStream extends CompletionStream {
     if (item.type === 'function_call') {
       this.tell('response.function_call_arguments.done', { ...place, name: item.call.name, arguments: item.text });
     } else {
-      this.tell(`${textEvent(item)}.done`, { ...place, content_index: 0, text: item.text, ...logprobsOf(item) });
+      const said = item.type === 'refusal' ? { refusal: item.text } : { text: item.text };
+      this.tell(`${textEvent(item)}.done`, { ...place, content_index: 0, ...said, ...logprobsOf(item) });
       this.tell('response.content_part.done', { ...place, content_index: 0, part: contentOf(item) });
     }
     this.tell('response.output_item.done', { output_index: place.output_index, item: ended });
@@ -149,7 +150,14 @@ export class ResponsesStream extends CompletionStream {
 }
 
 function textEvent({ type }: OutputItem): string {
-  return type === 'reasoning' ? 'response.reasoning_text' : 'response.output_text';
+  switch (type) {
+    case 'reasoning':
+      return 'response.reasoning_text';
+    case 'refusal':
+      return 'response.refusal';
+    default:
+      return 'response.output_text';
+  }
 }
 
 function logprobsOf({ type }: OutputItem): Fields {

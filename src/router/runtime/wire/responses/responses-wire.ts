@@ -48,10 +48,11 @@ export class ResponsesWire implements CallerWire {
   }
 }
 
-function itemsOf({ reasoning, text, calls }: Message): OutputItem[] {
+function itemsOf({ reasoning, text, refusal, calls }: Message): OutputItem[] {
   return [
     ...(reasoning === undefined ? [] : [newItem('reasoning', reasoning)]),
     ...(text === undefined ? [] : [newItem('message', text)]),
+    ...(refusal === undefined ? [] : [newItem('refusal', refusal)]),
     ...calls.map(({ id, name, input }) => newItem('function_call', input || NO_ARGUMENTS, id, name)),
   ];
 }
