@@ -1,5 +1,6 @@
 import { Resource, aws_cloudwatch as cloudwatch, aws_ec2 as ec2, aws_iam as iam, aws_secretsmanager as secretsmanager } from 'aws-cdk-lib';
 import { IBedrockRouter } from './bedrock-router-interface';
+import { grantReadSecret } from './router-secrets';
 import { Problems } from '../problems';
 import { REQUEST_METRICS, ROUTER_DIMENSION, ROUTER_METRICS, TARGET_DIMENSION, TARGET_METRICS } from './runtime/telemetry/metric-names';
 
@@ -26,7 +27,7 @@ export abstract class BedrockRouterBase extends Resource implements IBedrockRout
         mend: 'give apiKeysSecret when importing it',
       }]);
     }
-    return this.apiKeysSecret!.grantRead(grantee);
+    return grantReadSecret(this.apiKeysSecret!, grantee);
   }
 
   public metric(metricName: string, props?: cloudwatch.MetricOptions): cloudwatch.Metric {

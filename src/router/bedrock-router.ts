@@ -19,6 +19,7 @@ import { buildRouterConfig, METRICS_NAMESPACE } from './router-config';
 import { openEgress } from './router-egress';
 import { RouterListener } from './router-listener';
 import { placeProblems, tasksOf } from './router-placement';
+import { ContainerSecret, grantReadSecret } from './router-secrets';
 
 /**
  * Answers Bedrock's Converse, ConverseStream, InvokeModel, InvokeModelWithResponseStream and CountTokens, and OpenAI's responses, chat completions and
@@ -193,7 +194,9 @@ export class BedrockRouter extends BedrockRouterBase {
     });
     props.engines.forEach(({ bedrockModel }) => bedrockModel?._grantInvoke(this, taskRole));
     // the tasks read it anew while they run: what a variable holds is what the secret was at their start.
-    this.apiKeysSecret?.grantRead(taskRole);
+    if (this.apiKeysSecret !== undefined) {
+      grantReadSecret(this.apiKeysSecret, taskRole);
+    }
     taskRole.completePolicy();
     const taskDefinition = new ecs.FargateTaskDefinition(this, 'Task', {
       executionRole,
@@ -206,7 +209,7 @@ export class BedrockRouter extends BedrockRouterBase {
       ROUTER_CONFIG: ecs.Secret.fromSsmParameter(parameter),
     };
     for (const [variable, secret] of Object.entries(secretOf)) {
-      secrets[variable] = ecs.Secret.fromSecretsManager(secret);
+      secrets[variable] = new ContainerSecret(secret);
     }
     taskDefinition.addContainer('Router', {
       image: props.image ?? defaultImage(this.node.path),
