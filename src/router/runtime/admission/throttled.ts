@@ -16,6 +16,12 @@ const REFUSALS: { readonly [reason in ThrottleReason]: readonly [code: string, m
 /** The longest that callers are told to stay away, which is as long as SDKs really wait. */
 const MOST_SECONDS = 60;
 
+/** What a caller is told whose engine the router cannot connect to, as it has too many files open itself. It is counted. */
+export function tooManyOpenFiles(metrics: RouterMetrics): ApiError {
+  metrics.throttled.inc({ reason: 'open_files' });
+  return new ApiError(503, 'server_error', 'too_many_open_files', 'the router has as many files open as it may have', { 'retry-after': '1' });
+}
+
 /** What a caller is told that is to come back later. It is counted. */
 export function throttled(metrics: RouterMetrics, reason: ThrottleReason, afterSeconds: number): ApiError {
   metrics.throttled.inc({ reason });

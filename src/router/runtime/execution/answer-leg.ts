@@ -13,7 +13,7 @@ import { Endpoint } from '../targets/endpoint';
 import { engineErrorOf, EngineResponse } from '../targets/engine-response';
 import { busySeconds } from '../targets/read-whole';
 import { Target } from '../targets/target';
-import { ConnectError } from '../upstream/connection';
+import { ConnectError, TooManyOpenFiles } from '../upstream/connection';
 import { ApiError, EngineError, engineFailed, TOO_BUSY } from '../wire/api-error';
 import { asksForUsage, EngineRequest } from '../wire/engine-request';
 
@@ -86,12 +86,8 @@ export class AnswerLeg {
   private async send(exchange: Exchange, asked: EngineRequest, leg: Leg): Promise<number | undefined> {
     const silence = asked.stream ? new Silence(exchange, this.limits) : undefined;
     try {
-      const response = await post(leg, exchange.via);
+      const response = await this.post(exchange, leg);
       if (response === undefined) {
-        if (leg.fetches) {
-          // it never had the request.
-          this.handoff.drop();
-        }
         return undefined;
       }
       const { status } = response;
@@ -117,6 +113,25 @@ export class AnswerLeg {
     }
   }
 
+  /** The engine's answer, from its status on; undefined if no connection could be made. */
+  private async post({ via }: Exchange, leg: Leg): Promise<EngineResponse | undefined> {
+    const { endpoint, path, headers, body, cancellation, isRepeatable, fetches } = leg;
+    try {
+      // proxies may add to `via`, so that it is not signed.
+      return await endpoint.post(path, { via, ...headers }, body, cancellation, isRepeatable);
+    } catch (e) {
+      const isUnreachable = cancellation.reason === undefined && e instanceof ConnectError;
+      if (fetches && (isUnreachable || isRouters(e))) {
+        // it never had the request.
+        this.handoff.drop();
+      }
+      if (isUnreachable) {
+        return undefined;
+      }
+      throw isRouters(e) ? e : engineErrorOf(e as Error, 'the engine broke off before it answered');
+    }
+  }
+
   /** Heeds what an engine says by a status: throws if another engine is to be asked, or, after a hand-off, this one once more. */
   private async heed(status: number, exchange: Exchange, leg: Leg, response: EngineResponse): Promise<void> {
     if (leg.fetches && ((status >= 400 && status < 500) || TOO_BUSY.has(status))) {
@@ -137,18 +152,9 @@ export class AnswerLeg {
   }
 }
 
-/** The engine's answer, from its status on; undefined if no connection could be made. */
-async function post({ endpoint, path, headers, body, cancellation, isRepeatable }: Leg, via: string): Promise<EngineResponse | undefined> {
-  try {
-    // proxies may add to `via`, so that it is not signed.
-    return await endpoint.post(path, { via, ...headers }, body, cancellation, isRepeatable);
-  } catch (e) {
-    if (cancellation.reason === undefined && e instanceof ConnectError) {
-      return undefined;
-    }
-    // a header that is none is the router's fault, and was not sent.
-    throw e instanceof TypeError ? e : engineErrorOf(e as Error, 'the engine broke off before it answered');
-  }
+/** Whether it is by the router's fault that a request was not sent: a header is none, or it has too many files open. */
+function isRouters(e: unknown): boolean {
+  return e instanceof TypeError || e instanceof TooManyOpenFiles;
 }
 
 /** The leg as Bedrock is to be sent it; as it is for engines, which nothing is signed for. */

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { AnswerLeg, EngineBusy, Leg, signedLeg } from './answer-leg';
+import { tooManyOpenFiles } from '../admission/throttled';
 import { CallerGone } from '../cancellation';
 import { LimitsConfig } from '../config';
 import { Exchange, HandoffOutcome } from '../exchange';
@@ -14,6 +15,7 @@ import { FailedRequests } from '../targets/failed-requests';
 import { Target } from '../targets/target';
 import { RouterMetrics } from '../telemetry/metrics';
 import { traceContextOf } from '../telemetry/trace-context';
+import { TooManyOpenFiles } from '../upstream/connection';
 import { EngineError, engineFailed } from '../wire/api-error';
 import { bodyForEngine, EngineRequest } from '../wire/engine-request';
 
@@ -120,6 +122,10 @@ export class Attempts {
           this.failures.blame(exchange.caller.id, asked, 'answer', endpoint, `status ${e.status}`);
         }
         return false;
+      }
+      if (e instanceof TooManyOpenFiles) {
+        exchange.handoff = undefined;
+        throw tooManyOpenFiles(this.metrics);
       }
       if (e instanceof PrefillsFull && waitAgain()) {
         exchange.handoff = undefined;
@@ -252,9 +258,11 @@ export class Attempts {
         }
       }
       return status;
-    } catch (e) {
+    } catch (failure) {
       await meeting.leave();
-      if (meeting.isKept && e instanceof EngineBusy) {
+      // it is why the other engine awaited the prompt in vain.
+      const e = meeting.failed.reason instanceof TooManyOpenFiles ? meeting.failed.reason : failure;
+      if (meeting.isKept && (e instanceof EngineBusy || e instanceof TooManyOpenFiles)) {
         this.handoff.drop();
       }
       if (meeting.refusal === undefined || !mayBeAskedAgain(exchange, e)) {

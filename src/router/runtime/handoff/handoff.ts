@@ -58,7 +58,7 @@ export class Handoff {
   }
 
   /**
-   * Lets a prefill engine read the prompt where that was chosen, and gives its slot back. Rejects only if the exchange is over.
+   * Lets a prefill engine read the prompt where that was chosen, and gives its slot back. Rejects only if the exchange is over, or by the router's own fault.
    *
    * @param exchange for whom.
    * @param asked what was asked.

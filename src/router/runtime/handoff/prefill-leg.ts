@@ -16,7 +16,7 @@ import { PrefillSlot } from '../targets/prefill-slot';
 import { busySeconds, readWhole } from '../targets/read-whole';
 import { Target } from '../targets/target';
 import { RouterMetrics } from '../telemetry/metrics';
-import { ConnectError } from '../upstream/connection';
+import { ConnectError, TooManyOpenFiles } from '../upstream/connection';
 import { ROUTERS_FAULT, TOO_BUSY } from '../wire/api-error';
 import { bodyForEngine, EngineRequest } from '../wire/engine-request';
 import { kvMember } from '../wire/kv-members';
@@ -120,7 +120,7 @@ export class PrefillLeg {
 
   /**
    * Lets one engine of the target read the prompt while another awaits it. Resolves to undefined if there is none with room that can be met; rejects only if the
-   * exchange is over.
+   * exchange is over, or by the router's own fault.
    *
    * @param exchange for whom.
    * @param asked what was asked.
@@ -142,7 +142,10 @@ export class PrefillLeg {
     };
     for (let slot = first ?? next(); slot !== undefined; slot = next()) {
       tried.add(slot.endpoint);
-      const rendezvous = await this.rendezvous(exchange, asked, target, slot.endpoint);
+      const rendezvous = await this.rendezvous(exchange, asked, target, slot.endpoint).catch((e) => {
+        slot.release();
+        throw e;
+      });
       if (rendezvous !== undefined && exchange.cancellation.reason === undefined) {
         return this.begin(exchange, asked, prompt, target, answering, slot, rendezvous, headers);
       }
@@ -171,7 +174,10 @@ export class PrefillLeg {
       const ranks = await this.bootstraps.ranksOf(endpoint, config.bootstrapPort!);
       const { reader, ...others } = underTransferId(endpoint, config.bootstrapPort!, ranks);
       return { reader: Object.assign({}, ONE_TOKEN, reader), ...others };
-    } catch {
+    } catch (e) {
+      if (e instanceof TooManyOpenFiles) {
+        throw e;
+      }
       this.failures.blame(caller.id, asked, 'prefill', endpoint, 'its bootstrap server does not tell of it');
       return undefined;
     }
@@ -209,8 +215,12 @@ export class PrefillLeg {
         meeting.refusal = result?.kind === 'refused' ? result.answer : undefined;
         failed.cancel(new Error('the prompt is not read'));
       }
-      // whoever left, or the caller who did, knows.
-    }, () => undefined);
+    }, (e) => {
+      // whoever left, or the caller who did, knows of all else.
+      if (e instanceof TooManyOpenFiles) {
+        failed.cancel(e);
+      }
+    });
     return meeting;
   }
 
@@ -260,7 +270,7 @@ export class PrefillLeg {
       this.metrics.prefillSeconds.observe(labels, (answeredAt - askedAt) / 1000);
       return { kind: 'read', answer: answer.body, answeredMillis: answeredAt, endpoint };
     } catch (e) {
-      if (cancellation.reason !== undefined || e instanceof TypeError) {
+      if (cancellation.reason !== undefined || e instanceof TypeError || e instanceof TooManyOpenFiles) {
         if (exchange.cancellation.reason !== undefined) {
           // the engine has worked for it, which its caller is charged for.
           exchange.target ??= target.config.name;

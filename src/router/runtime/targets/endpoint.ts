@@ -5,6 +5,7 @@ import { readEngineReport, ReportedLoad } from './reported-load';
 import { EngineState, ReadPrompts } from '../../../routing';
 import { Body } from '../body';
 import { Cancellation } from '../cancellation';
+import { TooManyOpenFiles } from '../upstream/connection';
 import { Connections } from '../upstream/connections';
 import { engineFailed } from '../wire/api-error';
 import { WholeAnswer } from '../wire/whole-answer';
@@ -356,6 +357,10 @@ export class Endpoint implements EngineState {
         throw new Error(`the engine answers its health probe with ${status}`);
       }
     } catch (e) {
+      if (e instanceof TooManyOpenFiles) {
+        // it was not asked.
+        return;
+      }
       this.probesFailed++;
       const wasUp = this.up;
       this.up = wasUp && this.probesFailed < PROBES_TO_FAIL;

@@ -18,6 +18,9 @@ const READ_BYTES = 16 * 1024;
 /** What is copied behind its head, as one write costs less than two; what is longer may still be on its way when an error is answered. */
 const SMALL_BODY_BYTES = 16 * 1024;
 
+/** What says that this process, or its host, has too many files open for another connection. */
+const TOO_MANY_FILES: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE']);
+
 /** Where a connection leads to. */
 export interface Place {
   readonly host: string;
@@ -37,6 +40,9 @@ export class ConnectError extends Error {
     this.code = cause.code;
   }
 }
+
+/** No connection could be made for want of a file that it would be: that tells nothing of the other side. No byte of a request has left. */
+export class TooManyOpenFiles extends Error {}
 
 /**
  * A connection that had done with another request ended before a byte of the response, as it does where the other side closes it while the request is on its
@@ -263,7 +269,8 @@ export class Connection {
     const { asker, listener = asker } = this;
     this.destroy();
     if (!this.isConnected) {
-      listener?.failed(new ConnectError(error));
+      const { code } = error as NodeJS.ErrnoException;
+      listener?.failed(TOO_MANY_FILES.has(code) ? new TooManyOpenFiles(error.message, { cause: error }) : new ConnectError(error));
     } else if (asker !== undefined || (this.requests > 1 && this.isSilent && performance.now() - this.askedMillis < CROSSING_MILLIS)) {
       listener?.failed(new CrossedError(error, asker === undefined));
     } else {
