@@ -23,7 +23,8 @@ interface Request {
   readonly inputTokens: number;
   readonly outputTokens: number;
   read: number;
-  written: number;
+  /** After how many steps of those that write it has written all, once it writes. */
+  end: number;
 }
 
 /**
@@ -45,7 +46,13 @@ export class ClosedLoopSteps {
     const slots = Math.max(1, Math.min(limits.sequences, loop.concurrency - heldBack, Math.floor(limits.kvTokens / held)));
     const waiting: Request[] = [];
     let late: Request[] = [];
-    let running: Request[] = [];
+    /** Those that read, in order of arrival, and those that write, the next to end last. */
+    let reading: Request[] = [];
+    const writing: Request[] = [];
+    let writeShare = 0;
+    let context = 0;
+    /** Steps that those that write had so far. */
+    let written = 0;
     let sent = 0;
     let ended = 0;
     let waited = 0;
@@ -56,20 +63,8 @@ export class ClosedLoopSteps {
         // of requests that are sent together, the engine takes the first at once, and the others when they have passed the host.
         (waiting.length === 0 ? waiting : late).push(requestOf(loop, sent++));
       }
-      let writers = 0;
-      let writeShare = 0;
-      let fewest = Infinity;
-      let context = 0;
-      for (const request of running) {
-        if (request.read === request.inputTokens) {
-          const tokensLeft = request.outputTokens - request.written;
-          writers += 1;
-          writeShare += 1 / (request.outputTokens - 1);
-          fewest = tokensLeft < fewest ? tokensLeft : fewest;
-          context += request.inputTokens + request.written;
-        }
-      }
-      const began = running.length - writers + waiting.length + late.length;
+      const writers = writing.length;
+      const began = reading.length + waiting.length + late.length;
       const chunks: { request: Request; tokens: number }[] = [];
       let left = limits.stepTokens - (promptsAlone ? 0 : writers);
       const read = (request: Request) => {
@@ -77,43 +72,58 @@ export class ClosedLoopSteps {
         left -= tokens;
         chunks.push({ request, tokens });
       };
-      for (const request of running) {
-        if (left > 0 && request.read < request.inputTokens) {
+      for (const request of reading) {
+        if (left > 0) {
           read(request);
         }
       }
       // an engine that waits for more prompts writes in the meantime, unless there is nothing to write.
       const isHeldBack = promptWaitSteps > waited && writers > 0 && waiting.length > 0;
       waited = isHeldBack ? waited + 1 : 0;
-      while (left > 0 && waiting.length > 0 && running.length < slots && !isHeldBack) {
-        running.push(waiting[0]);
+      while (left > 0 && waiting.length > 0 && reading.length + writers < slots && !isHeldBack) {
+        reading.push(waiting[0]);
         read(waiting.shift()!);
       }
       // steps in which nothing but the contexts change are one sum, at the mean context.
-      const count = chunks.length > 0 || late.length > 0 || isHeldBack ? 1 : fewest;
+      const count = chunks.length > 0 || late.length > 0 || isHeldBack ? 1 : writing[writers - 1].end - written;
       const sequences = promptsAlone && chunks.length > 0 ? 0 : writers;
       const kvBytesRead = sequences === 0 ? 0 : sequences * kvReadBytes(model, context / sequences + (count - 1) / 2);
-      let [newTokens, attentionFlops, prompts] = [0, 0, 0];
+      const share = writeShare;
       if (sequences > 0) {
-        for (const request of running) {
-          request.written += request.read === request.inputTokens ? count : 0;
+        written += count;
+        context += sequences * count;
+        while (writing.length > 0 && writing[writing.length - 1].end === written) {
+          const { inputTokens, outputTokens } = writing.pop()!;
+          context -= inputTokens + outputTokens;
+          // sums of shares that come and go are not left with what rounding leaves of them.
+          writeShare = writing.length === 0 ? 0 : writeShare - 1 / (outputTokens - 1);
+          ended += 1;
         }
       }
+      let [newTokens, attentionFlops, prompts] = [0, 0, 0];
       for (const { request, tokens } of chunks) {
         attentionFlops += prefillAttentionFlops(model, tokens, request.read);
         newTokens += tokens;
         request.read += tokens;
-        if (request.read === request.inputTokens) {
-          prompts += 1;
-          request.written = 1;
+        if (request.read < request.inputTokens) {
+          continue;
         }
+        prompts += 1;
+        if (request.outputTokens === 1) {
+          ended += 1;
+          continue;
+        }
+        request.end = written + request.outputTokens - 1;
+        insert(writing, request);
+        context += request.inputTokens + 1;
+        writeShare += 1 / (request.outputTokens - 1);
+      }
+      if (prompts > 0) {
+        reading = reading.filter((request) => request.read < request.inputTokens);
       }
       const step = { sequences, kvBytesRead, newTokens, attentionFlops, prompts };
       add(this.toFirstToken, step, count * began / total);
-      add(this.betweenTokens, step, count * writeShare / total);
-      const before = running.length;
-      running = running.filter((request) => request.written < request.outputTokens);
-      ended += before - running.length;
+      add(this.betweenTokens, step, count * share / total);
     }
   }
 
@@ -149,7 +159,17 @@ function sharesOf({ shortestShare }: ClosedLoop): readonly [number, number] {
 }
 
 function requestOf(loop: ClosedLoop, index: number): Request {
-  return { ...loopLengths(loop, index, sharesOf(loop)), read: 0, written: 0 };
+  return { ...loopLengths(loop, index, sharesOf(loop)), read: 0, end: NaN };
+}
+
+// keeps those that end later before those that end sooner.
+function insert(writing: Request[], request: Request): void {
+  let [low, high] = [0, writing.length];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    [low, high] = writing[middle].end > request.end ? [middle + 1, high] : [low, middle];
+  }
+  writing.splice(low, 0, request);
 }
 
 function add(to: Map<number, Steps>, step: Omit<Steps, 'count'>, count: number): void {
