@@ -42,26 +42,31 @@ export class ReferenceBlocks {
 
   public grow(prompt: Prompt, tokens: number): void {
     const held = this.held.get(prompt)!;
-    while (held.length * this.blockTokens < tokens) {
-      const block = this.free.shift()!;
+    const missing = Math.max(0, Math.ceil(tokens / this.blockTokens) - held.length);
+    if (missing > this.free.length) {
+      throw new Error(`${missing} blocks are asked for, ${this.free.length} are free`);
+    }
+    for (const block of this.free.splice(0, missing)) {
       if (block.contents !== undefined) {
         this.evicted += 1;
         this.known.delete(block.contents);
       }
-      Object.assign(block, { contents: undefined, users: 1 });
+      block.contents = undefined;
+      block.users = 1;
       held.push(block);
     }
   }
 
   public write(prompt: Prompt, from: number, to: number): void {
-    this.held.get(prompt)!.forEach((block, i) => {
-      const contents = this.contents(prompt)[i];
-      const isFull = (i + 1) * this.blockTokens <= to && (i + 1) * this.blockTokens > from;
-      if (isFull && contents !== undefined && !this.known.has(contents)) {
-        block.contents = contents;
-        this.known.set(contents, block);
+    const held = this.held.get(prompt)!;
+    const contents = this.contents(prompt);
+    for (let i = Math.floor(from / this.blockTokens); (i + 1) * this.blockTokens <= to; i++) {
+      const own = contents[i];
+      if (own !== undefined && !this.known.has(own)) {
+        held[i].contents = own;
+        this.known.set(own, held[i]);
       }
-    });
+    }
   }
 
   public release(prompt: Prompt): void {
@@ -76,8 +81,9 @@ export class ReferenceBlocks {
 
   private found(prompt: Prompt, toRead: number): Block[] {
     const found: Block[] = [];
+    const contents = this.contents(prompt);
     for (let i = 0; (i + 1) * this.blockTokens <= toRead - 1; i++) {
-      const block = this.known.get(this.contents(prompt)[i] ?? 'none');
+      const block = this.known.get(contents[i] ?? 'none');
       if (block === undefined) {
         break;
       }
@@ -88,11 +94,16 @@ export class ReferenceBlocks {
 
   /** Of each full block of a prompt: all that it was written after, and how far; undefined where nobody knows. */
   private contents(prompt: Prompt): (string | undefined)[] {
+    const known = this.contentsOf.get(prompt);
+    if (known !== undefined) {
+      return known;
+    }
     const { ids, inputTokens } = prompt;
-    const contents = this.contentsOf.get(prompt) ?? Array.from({ length: Math.floor(inputTokens / this.blockTokens) }, (_, i) => {
+    const beginnings = ids.map((_, piece) => ids.slice(0, piece + 1).join());
+    const contents = Array.from({ length: Math.floor(inputTokens / this.blockTokens) }, (_, i) => {
       const end = (i + 1) * this.blockTokens;
-      const pieces = Math.ceil(end / 512);
-      return pieces > ids.length ? undefined : `${ids.slice(0, pieces).join()} to ${end}`;
+      const beginning: string | undefined = beginnings[Math.ceil(end / 512) - 1];
+      return beginning && `${beginning} to ${end}`;
     });
     this.contentsOf.set(prompt, contents);
     return contents;
