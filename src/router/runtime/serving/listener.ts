@@ -4,6 +4,7 @@ import { AddressInfo, Server as SocketServer, Socket } from 'node:net';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:tls';
 import { Certificate } from '../config';
 import { CallerSession } from './http2-sessions';
+import { SilentConnections } from './silent-connections';
 
 /** What a connection of HTTP/2 begins with, where the caller knows beforehand that it is spoken here. No request of HTTP/1.1 does. */
 const PREFACE = Buffer.from('PRI');
@@ -54,6 +55,7 @@ export class Listener {
   private readonly sessions = new Set<CallerSession>();
   /** Every connection: neither of the two knows those that have not said yet which of them they speak. */
   private readonly sockets = new Set<Socket>();
+  private readonly silent = new SilentConnections();
   private keepAliveMillis: number;
 
   /**
@@ -82,6 +84,7 @@ export class Listener {
     const [speakHttp1] = this.http1.listeners('connection');
     this.http1.removeAllListeners('connection');
     const accept = (socket: Socket) => firstBytes(socket, (bytes) => {
+      this.silent.spoke(socket);
       if (bytes.subarray(0, PREFACE.length).equals(PREFACE)) {
         // a caller of HTTP/1.1 that has said its last word is still told what needs no engine (see `Answer`); over HTTP/2 nobody is left to be answered.
         socket.allowHalfOpen = false;
@@ -97,7 +100,10 @@ export class Listener {
       // it never listens itself, which is when it would begin to watch the time that its connections take.
       this.server = createTlsServer(options, accept).on('tlsClientError', (_, socket) => socket.destroy()).once('listening', () => this.http1.emit('listening'));
     }
-    this.server.on('connection', (socket: Socket) => this.sockets.add(socket.once('close', () => this.sockets.delete(socket))));
+    this.server.on('connection', (socket: Socket) => {
+      this.sockets.add(socket.once('close', () => this.sockets.delete(socket)));
+      this.silent.add(socket);
+    });
   }
 
   /** Starts to listen. Resolves to the port. */
