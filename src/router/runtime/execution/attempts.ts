@@ -5,19 +5,26 @@ import { tooManyOpenFiles } from '../admission/throttled';
 import { CallerGone } from '../cancellation';
 import { LimitsConfig } from '../config';
 import { Exchange, HandoffOutcome } from '../exchange';
+import { Assignment } from '../handoff/assignment';
 import { Handoff, PrefillsFull, Prepared } from '../handoff/handoff';
 import { Meeting } from '../handoff/prefill-leg';
-import { Choice } from '../paths/path-chooser';
 import { Patience } from '../patience';
 import { passOn } from '../relay/relay';
 import { Endpoint } from '../targets/endpoint';
 import { FailedRequests } from '../targets/failed-requests';
-import { Target } from '../targets/target';
 import { RouterMetrics } from '../telemetry/metrics';
 import { traceContextOf } from '../telemetry/trace-context';
 import { TooManyOpenFiles } from '../upstream/connection';
 import { EngineError, engineFailed } from '../wire/api-error';
-import { bodyForEngine, EngineRequest } from '../wire/engine-request';
+import { bodyForEngine } from '../wire/engine-request';
+
+/** What may become of a request besides, that an engine does not answer. */
+export interface Others {
+  /** Asked once if the engine has too much to do: whether another is to be asked. */
+  goElsewhere(): boolean;
+  /** Asked if no prefill engine has room after a hand-off that failed: whether the request is to wait for one. */
+  waitAgain(): boolean;
+}
 
 /**
  * Lets engines that were chosen answer. Where it is chosen that a prefill engine reads the prompt, it does so first, and the engine that answers fetches the KV
@@ -46,17 +53,11 @@ export class Attempts {
    * Lets one endpoint answer, and gives its slot back. Resolves to false if no connection could be made, or if it has too much to do and the request goes
    * elsewhere: what a prefill engine has read for it is then given up, and read anew for the next.
    *
-   * @param exchange for whom.
-   * @param asked what was asked.
-   * @param choice the path.
-   * @param by who answers.
-   * @param goElsewhere asked once if it has too much to do: whether another is to be asked.
-   * @param waitAgain asked if no prefill engine has room after a hand-off that failed: whether the request is to wait for one.
+   * @param assignment which request, and which endpoint.
+   * @param others what else may become of it.
    */
-  public async make(
-    exchange: Exchange, asked: EngineRequest, choice: Choice, { target, endpoint, taken }: NonNullable<Choice['by']>, goElsewhere: () => boolean,
-    waitAgain: () => boolean,
-  ): Promise<boolean> {
+  public async make(assignment: Assignment, { goElsewhere, waitAgain }: Others): Promise<boolean> {
+    const { exchange, asked, choice, by: { target, endpoint, taken } } = assignment;
     const { name } = target.config;
     const leg = { endpoint, path: asked.path, headers: headersForEngines(exchange, asked.stream), cancellation: exchange.cancellation, goElsewhere };
     let prepared: Prepared | undefined;
@@ -81,7 +82,7 @@ export class Attempts {
         throw exchange.cancellation.reason;
       }
       // the slot is taken before the prompt is read: a KV cache that had to wait for one could outlive its lease.
-      prepared = await this.handoff.prepare(exchange, asked, choice, target, leg.headers);
+      prepared = await this.handoff.prepare(assignment, leg.headers);
       exchange.handoff = prepared.outcome;
       if (prepared.refusal !== undefined) {
         exchange.target = target.config.prefill;
@@ -101,7 +102,7 @@ export class Attempts {
         wasRead();
         hasSpoken ??= endpoint.speaks();
       };
-      const status = await this.answerPrepared(exchange, asked, choice, target, { body: prepared.body, ...leg }, prepared);
+      const status = await this.answerPrepared(assignment, { body: prepared.body, ...leg }, prepared);
       if (status === undefined) {
         exchange.handoff = undefined;
         endpoint.unreachable();
@@ -112,7 +113,7 @@ export class Attempts {
       if (exchange.code === 'stream_error' || status >= 500) {
         this.failures.blame(exchange.caller.id, asked, 'answer', endpoint, exchange.failure ?? `status ${status}`);
       } else {
-        this.wentWell(exchange, asked, endpoint, prepared);
+        this.wentWell(assignment, prepared);
       }
       return true;
     } catch (e) {
@@ -140,7 +141,7 @@ export class Attempts {
         }
       }
       if (exchange.cancellation.reason instanceof CallerGone && !exchange.answer.started) {
-        this.blameSilence(exchange, asked, choice, endpoint, prepared);
+        this.blameSilence(assignment, prepared);
       }
       throw e;
     } finally {
@@ -149,7 +150,7 @@ export class Attempts {
   }
 
   /** A caller has left without an answer, as callers do if an engine stands still. Of two that were asked at once nothing tells which does. */
-  private blameSilence({ caller }: Exchange, asked: EngineRequest, { prefill }: Choice, endpoint: Endpoint, prepared: Prepared | undefined): void {
+  private blameSilence({ exchange: { caller }, asked, choice: { prefill }, by: { endpoint } }: Assignment, prepared: Prepared | undefined): void {
     const silent = prepared === undefined ? prefill?.endpoint : prepared.meeting === undefined ? endpoint : undefined;
     if (silent?.isSilent(performance.now())) {
       this.failures.blame(caller.id, asked, prepared === undefined ? 'prefill' : 'answer', silent, 'it answers nobody, and callers leave');
@@ -157,7 +158,7 @@ export class Attempts {
   }
 
   /** An engine has answered. If it could do so from the prompt alone, its hand-off failed by the other's fault. */
-  private wentWell({ caller, handoff }: Exchange, asked: EngineRequest, endpoint: Endpoint, { prefill, meeting }: Prepared): void {
+  private wentWell({ exchange: { caller, handoff }, asked, by: { endpoint } }: Assignment, { prefill, meeting }: Prepared): void {
     const now = performance.now();
     endpoint.succeeded(now, caller.id);
     if (handoff === 'handed_off') {
@@ -168,19 +169,19 @@ export class Attempts {
   }
 
   /** Lets an engine answer as its prompt was, or will be, read. Resolves as its leg does. */
-  private async answerPrepared(
-    exchange: Exchange, asked: EngineRequest, choice: Choice, target: Target, leg: Leg, prepared: Prepared,
-  ): Promise<number | undefined> {
+  private async answerPrepared(assignment: Assignment, leg: Leg, prepared: Prepared): Promise<number | undefined> {
     if (prepared.meeting !== undefined) {
-      return this.answerMeeting(exchange, asked, choice, target, leg, prepared.meeting);
+      return this.answerMeeting(assignment, leg, prepared.meeting);
     }
+    const { exchange, asked, by: { target } } = assignment;
     return prepared.outcome === 'handed_off'
-      ? this.answerHandedOff(exchange, asked, target, { fetches: true, ...leg }, prepared)
+      ? this.answerHandedOff(assignment, { fetches: true, ...leg }, prepared)
       : this.leg.run(exchange, asked, await signedLeg(exchange, asked, target, { isRepeatable: true, ...leg }));
   }
 
   /** Lets an engine answer from a KV cache or, if that fails or comes too late for the lease, from the prompt. Resolves as its leg does. */
-  private async answerHandedOff(exchange: Exchange, asked: EngineRequest, target: Target, leg: Leg, prepared: Prepared): Promise<number | undefined> {
+  private async answerHandedOff(assignment: Assignment, leg: Leg, prepared: Prepared): Promise<number | undefined> {
+    const { exchange, asked } = assignment;
     const cancellation = leg.cancellation.part();
     let late = false;
     const patience = new Patience(Math.max(0, prepared.leaseEndMillis! - performance.now()), () => {
@@ -204,11 +205,11 @@ export class Attempts {
     } finally {
       patience.end();
     }
-    return this.answerAlone(exchange, asked, target, leg, cancellation.reason === undefined ? 'fallback_decode_failed' : 'fallback_lease');
+    return this.answerAlone(assignment, leg, cancellation.reason === undefined ? 'fallback_decode_failed' : 'fallback_lease');
   }
 
   /** Lets an engine read the prompt itself and answer, after a hand-off to it has failed. */
-  private async answerAlone(exchange: Exchange, asked: EngineRequest, target: Target, leg: Leg, outcome: HandoffOutcome): Promise<number> {
+  private async answerAlone({ exchange, asked, by: { target } }: Assignment, leg: Leg, outcome: HandoffOutcome): Promise<number> {
     exchange.handoff = outcome;
     exchange.cachedTokens = undefined;
     exchange.tellRoute();
@@ -223,12 +224,11 @@ export class Attempts {
    * engine is asked once more: alone if it can read the prompt itself, otherwise in another room, with another prefill engine if it was that one that failed.
    * Resolves as its leg does.
    */
-  private async answerMeeting(
-    exchange: Exchange, asked: EngineRequest, { prompt }: Choice, target: Target, leg: Leg, meeting: Meeting,
-  ): Promise<number | undefined> {
+  private async answerMeeting(assignment: Assignment, leg: Leg, meeting: Meeting): Promise<number | undefined> {
+    const { exchange, asked, by: { target } } = assignment;
     const failed = new Set<Endpoint>();
     try {
-      return await this.answerIn(exchange, asked, leg, meeting);
+      return await this.answerIn(assignment, leg, meeting);
     } catch (e) {
       if (!mayBeAskedAgain(exchange, e) || !leg.endpoint.isUp) {
         throw e;
@@ -238,15 +238,15 @@ export class Attempts {
       }
     }
     if (target.readsPrompts) {
-      return this.answerAlone(exchange, asked, target, leg, failed.size > 0 ? 'fallback_prefill_failed' : 'fallback_decode_failed');
+      return this.answerAlone(assignment, leg, failed.size > 0 ? 'fallback_prefill_failed' : 'fallback_decode_failed');
     }
     const headers = headersForEngines(exchange, asked.stream);
-    const next = await this.handoff.meet(exchange, asked, prompt, target, headers, undefined, failed);
-    return answeredAgain(leg, await this.answerIn(exchange, asked, { ...leg, headers, goElsewhere: undefined }, next!));
+    const next = await this.handoff.meet(assignment, headers, undefined, failed);
+    return answeredAgain(leg, await this.answerIn(assignment, { ...leg, headers, goElsewhere: undefined }, next!));
   }
 
   /** Lets an engine answer from what a prefill engine reads meanwhile. A prefill engine that refuses the request answers it. */
-  private async answerIn(exchange: Exchange, asked: EngineRequest, leg: Leg, meeting: Meeting): Promise<number | undefined> {
+  private async answerIn({ exchange, asked }: Assignment, leg: Leg, meeting: Meeting): Promise<number | undefined> {
     try {
       const status = await this.leg.run(exchange, asked, Object.assign({}, leg, { body: meeting.body, cancellation: meeting.failed }));
       if (status === 200) {

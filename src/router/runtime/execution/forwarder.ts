@@ -142,7 +142,7 @@ export class Forwarder {
       const goElsewhere = () => (isElsewhere = this.paths.hasRoom(routed, tried) && this.mayRetry());
       // an engine that was asked twice may have failed by the request.
       const waitAgain = () => (isElsewhere = hasWaitedAgain = !hasWaitedAgain && this.mayRetry());
-      if (await this.attempts.make(exchange, routed.asked, choice, choice.by, goElsewhere, waitAgain)) {
+      if (await this.attempts.make({ exchange, asked: routed.asked, choice, by: choice.by }, { goElsewhere, waitAgain })) {
         this.paths.learn(exchange, routed, choice);
         if (exchange.handoff !== 'handed_off') {
           this.metrics.tellPrompt(exchange.target!, exchange.promptTokens, exchange.cachedTokens);

@@ -1,20 +1,19 @@
 import { performance } from 'node:perf_hooks';
 import { RetryBudget } from '../admission/retry-budget';
 import { LimitsConfig } from '../config';
-import { Exchange, HandoffOutcome } from '../exchange';
+import { HandoffOutcome } from '../exchange';
+import { Assignment } from './assignment';
 import { KvParams } from './kv-params';
 import { Meeting, PrefillLeg } from './prefill-leg';
 import { kvHandoffOf } from '../../../kv-connectors';
-import { Prompt } from '../../../routing';
 import { Body } from '../body';
-import { Choice } from '../paths/path-chooser';
 import { Endpoint } from '../targets/endpoint';
 import { FailedRequests } from '../targets/failed-requests';
 import { PrefillSlot } from '../targets/prefill-slot';
 import { Target } from '../targets/target';
 import { RouterMetrics } from '../telemetry/metrics';
 import { EngineError, engineFailed } from '../wire/api-error';
-import { bodyForEngine, EngineRequest } from '../wire/engine-request';
+import { bodyForEngine } from '../wire/engine-request';
 import { kvMember } from '../wire/kv-members';
 import { WholeAnswer } from '../wire/whole-answer';
 
@@ -60,16 +59,11 @@ export class Handoff {
   /**
    * Lets a prefill engine read the prompt where that was chosen, and gives its slot back. Rejects only if the exchange is over, or by the router's own fault.
    *
-   * @param exchange for whom.
-   * @param asked what was asked.
-   * @param choice the path.
-   * @param target the engines that will answer.
+   * @param assignment for which request.
    * @param headers the headers of both legs.
    */
-  public async prepare(
-    exchange: Exchange, asked: EngineRequest, { decision, prompt, prefill: first }: Choice, target: Target,
-    headers: { readonly [name: string]: string },
-  ): Promise<Prepared> {
+  public async prepare(assignment: Assignment, headers: { readonly [name: string]: string }): Promise<Prepared> {
+    const { exchange, asked, choice: { decision, prefill: first }, by: { target } } = assignment;
     const { prefill } = target.config;
     const body = bodyForEngine(asked, target.config);
     if (prefill === undefined) {
@@ -79,10 +73,10 @@ export class Handoff {
       return { body, outcome: decision.reason };
     }
     if (kvHandoffOf(target.config.kvConnector)?.isAtOnce) {
-      const meeting = await this.meet(exchange, asked, prompt, target, headers, first);
+      const meeting = await this.meet(assignment, headers, first);
       return meeting === undefined ? { body, outcome: 'fallback_prefill_failed' } : { body, outcome: 'handed_off', meeting };
     }
-    const read = await this.leg.run(exchange, asked, prompt, this.targets.get(prefill)!, headers, first);
+    const read = await this.leg.run(assignment, this.targets.get(prefill)!, headers, first);
     switch (read.kind) {
       case 'refused':
         return { body, outcome: 'rejected', prefill: read.endpoint, refusal: read.answer };
@@ -111,23 +105,20 @@ export class Handoff {
   }
 
   /**
-   * Lets a prefill engine read the prompt while an engine of the target awaits it. Resolves to undefined if there is none with room, where the other can read
+   * Lets a prefill engine read the prompt while the engine that answers awaits it. Resolves to undefined if there is none with room, where the other can read
    * the prompt itself; rejects with EngineError where it cannot, with PrefillsFull if there is one that has no room.
    *
-   * @param exchange for whom.
-   * @param asked what was asked.
-   * @param prompt the prompt.
-   * @param target the engines that will answer.
+   * @param assignment for which request.
    * @param headers the headers of both legs.
    * @param first a slot of the one that is asked first, which is given back; of any with room if undefined.
    * @param tried prefill engines that have failed to.
    */
   public async meet(
-    exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, headers: { readonly [name: string]: string },
-    first: PrefillSlot | undefined, tried: ReadonlySet<Endpoint> = new Set(),
+    assignment: Assignment, headers: { readonly [name: string]: string }, first: PrefillSlot | undefined, tried: ReadonlySet<Endpoint> = new Set(),
   ): Promise<Meeting | undefined> {
+    const { choice: { prompt }, by: { target } } = assignment;
     const prefills = this.targets.get(target.config.prefill!)!;
-    const meeting = await this.leg.meet(exchange, asked, prompt, prefills, target, headers, first, tried);
+    const meeting = await this.leg.meet(assignment, prefills, headers, first, tried);
     if (meeting === undefined && !target.readsPrompts) {
       throw prefills.next(tried, prompt) === undefined ? engineFailed('no engine is left to read the prompt') : new PrefillsFull();
     }

@@ -2,12 +2,11 @@ import { performance } from 'node:perf_hooks';
 import { RetryBudget } from '../admission/retry-budget';
 import { Cancellation } from '../cancellation';
 import { LimitsConfig } from '../config';
-import { Exchange } from '../exchange';
+import { Assignment } from './assignment';
 import { inRoom, Rendezvous } from './bootstrap';
 import { ASK_FOR_KV_CACHE } from './kv-params';
 import { BootstrapServers, isKept, underTransferId } from './mooncake';
 import { kvHandoffOf } from '../../../kv-connectors';
-import { Prompt } from '../../../routing';
 import { Body } from '../body';
 import { Patience } from '../patience';
 import { Endpoint } from '../targets/endpoint';
@@ -18,7 +17,7 @@ import { Target } from '../targets/target';
 import { RouterMetrics } from '../telemetry/metrics';
 import { ConnectError, TooManyOpenFiles } from '../upstream/connection';
 import { ROUTERS_FAULT, TOO_BUSY } from '../wire/api-error';
-import { bodyForEngine, EngineRequest } from '../wire/engine-request';
+import { bodyForEngine } from '../wire/engine-request';
 import { kvMember } from '../wire/kv-members';
 import { usageIn } from '../wire/usage';
 import { WholeAnswer } from '../wire/whole-answer';
@@ -44,7 +43,6 @@ export type PrefillResult =
 interface Reading {
   readonly headers: { readonly [name: string]: string };
   readonly body: Body;
-  readonly prompt: Prompt;
   /** Cancelled when nobody awaits it any longer. */
   readonly cancellation: Cancellation;
   /** Whether no other engine is told of it. */
@@ -86,26 +84,22 @@ export class PrefillLeg {
   /**
    * Lets one engine of the target read the prompt. Rejects only if the exchange is over, or by the router's own fault.
    *
-   * @param exchange for whom.
-   * @param asked what was asked.
-   * @param prompt the prompt.
+   * @param assignment for which request.
    * @param target the prefill engines.
    * @param headers the headers of both legs.
    * @param first a slot of the one that is asked first, which is given back.
    */
-  public async run(
-    exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, headers: { readonly [name: string]: string }, first: PrefillSlot,
-  ): Promise<PrefillResult> {
+  public async run(assignment: Assignment, target: Target, headers: { readonly [name: string]: string }, first: PrefillSlot): Promise<PrefillResult> {
+    const { exchange, asked, choice: { prompt } } = assignment;
     const body = bodyForEngine(asked, target.config, ONE_TOKEN_AND_KV_CACHE);
     const tried = new Set<Endpoint>();
     for (let slot = first; ;) {
       tried.add(slot.endpoint);
-      const reading = { headers, body, prompt, cancellation: exchange.cancellation, isRepeatable: true };
-      const result = await this.attempt(exchange, asked, target, slot, reading);
+      const result = await this.attempt(assignment, target, slot, { headers, body, cancellation: exchange.cancellation, isRepeatable: true });
       if (result !== undefined) {
         return result;
       }
-      const endpoint = this.next(exchange, asked, prompt, target, tried);
+      const endpoint = this.next(assignment, target, tried);
       if (endpoint === undefined || endpoint.freeSlots === 0) {
         break;
       }
@@ -122,32 +116,30 @@ export class PrefillLeg {
    * Lets one engine of the target read the prompt while another awaits it. Resolves to undefined if there is none with room that can be met; rejects only if the
    * exchange is over, or by the router's own fault.
    *
-   * @param exchange for whom.
-   * @param asked what was asked.
-   * @param prompt the prompt.
+   * @param assignment for which request.
    * @param target the prefill engines.
-   * @param answering the engines that will answer.
    * @param headers the headers of both legs.
    * @param first a slot of the one that is asked first, which is given back; of any with room if undefined.
    * @param failed engines that have failed to.
    */
   public async meet(
-    exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, answering: Target, headers: { readonly [name: string]: string },
-    first: PrefillSlot | undefined, failed: ReadonlySet<Endpoint>,
+    assignment: Assignment, target: Target, headers: { readonly [name: string]: string }, first: PrefillSlot | undefined,
+    failed: ReadonlySet<Endpoint>,
   ): Promise<Meeting | undefined> {
+    const { exchange, choice: { prompt } } = assignment;
     const tried = new Set(failed);
     const next = () => {
-      const endpoint = this.next(exchange, asked, prompt, target, tried);
+      const endpoint = this.next(assignment, target, tried);
       return endpoint !== undefined && endpoint.freeSlots > 0 ? new PrefillSlot(target, endpoint, prompt) : undefined;
     };
     for (let slot = first ?? next(); slot !== undefined; slot = next()) {
       tried.add(slot.endpoint);
-      const rendezvous = await this.rendezvous(exchange, asked, target, slot.endpoint).catch((e) => {
+      const rendezvous = await this.rendezvous(assignment, target, slot.endpoint).catch((e) => {
         slot.release();
         throw e;
       });
       if (rendezvous !== undefined && exchange.cancellation.reason === undefined) {
-        return this.begin(exchange, asked, prompt, target, answering, slot, rendezvous, headers);
+        return this.begin(assignment, target, slot, rendezvous, headers);
       }
       slot.release();
       exchange.cancellation.throwIfCancelled();
@@ -156,16 +148,14 @@ export class PrefillLeg {
   }
 
   /** The engine that is to read a prompt: rather one that has not failed to before, and none whose last requests failed if the engine that answers can read it. */
-  private next({ caller }: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, tried: ReadonlySet<Endpoint>): Endpoint | undefined {
+  private next({ exchange: { caller }, asked, choice: { prompt } }: Assignment, target: Target, tried: ReadonlySet<Endpoint>): Endpoint | undefined {
     const failed = this.failures.enginesOf(caller.id, asked, 'prefill');
     return target.next(failed.size === 0 ? tried : new Set([...tried, ...failed]), prompt)
       ?? target.next(tried, prompt, kvHandoffOf(target.config.kvConnector)?.decodeReadsPrompts !== false);
   }
 
   /** What an endpoint and the engine that answers are told of each other; undefined if the endpoint cannot be met. */
-  private async rendezvous(
-    { caller }: Exchange, asked: EngineRequest, { config }: Target, endpoint: Endpoint,
-  ): Promise<Rendezvous | undefined> {
+  private async rendezvous({ exchange: { caller }, asked }: Assignment, { config }: Target, endpoint: Endpoint): Promise<Rendezvous | undefined> {
     if (!kvHandoffOf(config.kvConnector)!.asksBootstrapServer) {
       const room = inRoom(endpoint.url, config.bootstrapPort!);
       return { reader: Object.assign({}, WHOLE, room), writer: room };
@@ -184,22 +174,22 @@ export class PrefillLeg {
   }
 
   private begin(
-    exchange: Exchange, asked: EngineRequest, prompt: Prompt, target: Target, answering: Target, slot: PrefillSlot,
-    { reader, readerHeaders, writer }: Rendezvous, headers: { readonly [name: string]: string },
+    assignment: Assignment, target: Target, slot: PrefillSlot, { reader, readerHeaders, writer }: Rendezvous,
+    headers: { readonly [name: string]: string },
   ): Meeting {
+    const { exchange, asked, by } = assignment;
     const { endpoint } = slot;
     const [failed, left] = [exchange.cancellation.part(), exchange.cancellation.part()];
     const keeps = kvHandoffOf(target.config.kvConnector)!.keepsKvCache;
-    const read = this.attempt(exchange, asked, target, slot, {
+    const read = this.attempt(assignment, target, slot, {
       headers: Object.assign({}, headers, readerHeaders),
       body: bodyForEngine(asked, target.config, reader),
-      prompt,
       cancellation: left,
       isRepeatable: false,
     });
     const meeting: Meeting = {
       endpoint,
-      body: bodyForEngine(asked, answering.config, writer),
+      body: bodyForEngine(asked, by.target.config, writer),
       failed,
       isKept: false,
       leave: async () => {
@@ -229,7 +219,7 @@ export class PrefillLeg {
    * is cancelled, or by the router's own fault.
    */
   private async attempt(
-    exchange: Exchange, asked: EngineRequest, target: Target, slot: PrefillSlot, { headers, body, prompt, cancellation, isRepeatable }: Reading,
+    { exchange, asked, choice: { prompt } }: Assignment, target: Target, slot: PrefillSlot, { headers, body, cancellation, isRepeatable }: Reading,
   ): Promise<PrefillResult | undefined> {
     const labels = { target: target.config.name };
     const { endpoint, knownBlocks } = slot;
