@@ -156,7 +156,7 @@ export interface BedrockRouterAttributes {
   /**
    * TCP port of its listener.
    *
-   * @default 443
+   * @default - that of the URL; 443 where that is a token
    */
   readonly port?: number;
 

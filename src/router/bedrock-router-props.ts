@@ -64,7 +64,7 @@ export interface BedrockRouterOptions {
   readonly metricsNamespace?: string;
 
   /**
-   * Subnets of the tasks, and of the load balancer unless it faces the internet.
+   * Subnets of the tasks, and of the load balancer, which takes one in each zone, unless it faces the internet.
    *
    * @default - the private subnets of the VPC
    */
@@ -152,7 +152,7 @@ export interface BedrockRouterOptions {
   readonly minPromptTokens?: number;
 
   /**
-   * CPU units of a task, 1024 for one vCPU.
+   * CPU units of a task, 1024 for one vCPU: the service is one process, which has little use for more than that.
    *
    * @default 1024
    */
@@ -244,7 +244,7 @@ export interface BedrockRouterProps extends BedrockRouterOptions {
   readonly spec?: DeploymentSpec;
 
   /**
-   * The cluster that the tasks run in.
+   * The cluster that the tasks run in, in the subnets of `vpc`, whatever VPC the cluster was defined or imported with.
    *
    * @default - a new one with container insights
    */

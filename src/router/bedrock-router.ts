@@ -2,24 +2,25 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import {
-  Duration, Lazy, Names, RemovalPolicy, Stack, Validations,
+  Duration, Fn, Lazy, Names, RemovalPolicy, Size, Stack, Token, Validations,
   aws_ec2 as ec2, aws_ecr_assets as ecrAssets, aws_ecs as ecs, aws_elasticloadbalancingv2 as elbv2,
   aws_iam as iam, aws_kms as kms, aws_logs as logs, aws_secretsmanager as secretsmanager, aws_ssm as ssm,
 } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import { encryptedLogs } from '../encrypted-logs';
 import { ManagedRole } from '../managed-role';
-import { Problems } from '../problems';
+import { missingProperties, Problems } from '../problems';
 import { InferenceRules } from '../validation';
 import { BedrockRouterBase } from './bedrock-router-base';
 import { BedrockRouterAttributes, IBedrockRouter } from './bedrock-router-interface';
 import { BedrockRouterProps } from './bedrock-router-props';
 import { ROUTER_PORT } from './engine-checks';
 import { buildRouterConfig, METRICS_NAMESPACE } from './router-config';
-import { openEgress } from './router-egress';
+import { openEgress, portOfUrl } from './router-egress';
 import { RouterListener } from './router-listener';
-import { placeProblems, tasksOf } from './router-placement';
+import { balancerSubnets, clusterIn, placeProblems, tasksOf } from './router-placement';
 import { ContainerSecret, grantReadSecret } from './router-secrets';
+import { DEFAULT_CPU, DEFAULT_MEMORY_MIB } from './router-task-size';
 
 /**
  * Answers Bedrock's Converse, ConverseStream, InvokeModel, InvokeModelWithResponseStream and CountTokens, and OpenAI's responses, chat completions and
@@ -43,7 +44,9 @@ import { ContainerSecret, grantReadSecret } from './router-secrets';
  * (`RouterEngine…`), secrets (`RouterSecretArn`), times (`RouterTime`), limits (`RouterRateLimit`, `RouterValkey…`, `RouterQueue`, `RouterMaxRequests`,
  * `RouterMinPromptTokens`), callers (`RouterAuthTwice`, `RouterTokenIssuer`, `RouterPriorityCallers`), names of models (`RouterModelNames`) and of metrics
  * (`RouterMetricsNamespace`), rates (`RouterBedrockRates`) or a spec that cannot be configured, fewer than two zones (`RouterZones`), public subnets
- * (`RouterSubnetsPublic`), or counts of tasks that are none (`RouterTasks`).
+ * (`RouterSubnetsPublic`), counts of tasks that are none (`RouterTasks`), sizes that Fargate does not have (`RouterTaskSize`), a certificate (`RouterCertificate`)
+ * or name (`RouterDomainName`) that a listener cannot have, access logs of a region that is not known (`RouterAccessLogs`), or more than a parameter of Systems
+ * Manager holds (`RouterConfigTooLong`).
  */
 export class BedrockRouter extends BedrockRouterBase {
   /**
@@ -57,7 +60,9 @@ export class BedrockRouter extends BedrockRouterBase {
     class Import extends BedrockRouterBase {
       public readonly url = attrs.url;
       public readonly apiKeysSecret = attrs.apiKeysSecret;
-      public readonly connections = new ec2.Connections({ securityGroups: attrs.securityGroups, defaultPort: ec2.Port.tcp(attrs.port ?? 443) });
+      public readonly connections = new ec2.Connections({
+        securityGroups: attrs.securityGroups, defaultPort: ec2.Port.tcp(attrs.port ?? portOfUrl(attrs.url) ?? 443),
+      });
       protected readonly loadBalancerFullName = attrs.loadBalancerFullName;
       public readonly targetGroupFullName = attrs.targetGroupFullName;
       public readonly metricsName = attrs.metricsName;
@@ -88,7 +93,7 @@ export class BedrockRouter extends BedrockRouterBase {
 
   constructor(scope: Construct, id: string, props: BedrockRouterProps) {
     super(scope, id);
-    Problems.throwIfAny(placeProblems(props, this.node.path));
+    Problems.throwIfAny(missingProperties(props, ['vpc', 'engines'], this.node.path));
     const drainTimeout = props.drainTimeout ?? Duration.seconds(100);
     this.metricsName = Names.uniqueResourceName(this, { maxLength: 255 });
     this.metricsNamespace = props.metricsNamespace ?? METRICS_NAMESPACE;
@@ -96,6 +101,7 @@ export class BedrockRouter extends BedrockRouterBase {
     const { config, secrets, unpairedEngines, idleSeconds } = buildRouterConfig({
       ...props,
       path: this.node.path,
+      problems: placeProblems(props, this.node.path),
       region: Stack.of(this).region,
       requestTimeout: props.requestTimeout ?? Duration.minutes(15),
       firstTokenTimeout: props.firstTokenTimeout ?? Duration.minutes(2),
@@ -129,7 +135,7 @@ export class BedrockRouter extends BedrockRouterBase {
     this.loadBalancer = new elbv2.ApplicationLoadBalancer(this, 'LoadBalancer', {
       vpc: props.vpc,
       internetFacing: listener.internetFacing,
-      vpcSubnets: listener.internetFacing ? undefined : props.vpcSubnets,
+      vpcSubnets: balancerSubnets(props),
       idleTimeout: Duration.seconds(idleSeconds),
       dropInvalidHeaderFields: true,
       deletionProtection: props.deletionProtection ?? false,
@@ -201,8 +207,8 @@ export class BedrockRouter extends BedrockRouterBase {
     const taskDefinition = new ecs.FargateTaskDefinition(this, 'Task', {
       executionRole,
       taskRole,
-      cpu: props.cpu ?? 1024,
-      memoryLimitMiB: props.memoryLimitMiB ?? 2048,
+      cpu: props.cpu ?? DEFAULT_CPU,
+      memoryLimitMiB: props.memoryLimitMiB ?? DEFAULT_MEMORY_MIB,
       runtimePlatform: { cpuArchitecture: ecs.CpuArchitecture.X86_64, operatingSystemFamily: ecs.OperatingSystemFamily.LINUX },
     });
     const secrets: { [variable: string]: ecs.Secret } = {
@@ -223,10 +229,14 @@ export class BedrockRouter extends BedrockRouterBase {
         streamPrefix: 'router',
         // a log that cannot be delivered must not hold requests up.
         mode: ecs.AwsLogDriverMode.NON_BLOCKING,
+        // and what is lost is metrics, too: what waits may be several seconds of lines under load.
+        maxBufferSize: Size.mebibytes(25),
       }),
       // tasks read the parameter when they start: a change of it must be a change of the task.
       dockerLabels: {
         'router-config-sha256': Lazy.string({ produce: () => createHash('sha256').update(JSON.stringify(stack.resolve(config))).digest('hex') }),
+        // parameters and imports keep their names when their values change.
+        'router-config-values': Fn.join(' ', ['deployed:', ...tokensIn(config)]),
       },
     });
     executionRole.completePolicy();
@@ -235,7 +245,7 @@ export class BedrockRouter extends BedrockRouterBase {
     });
     securityGroup.addEgressRule(ec2.Peer.anyIpv4(), ec2.Port.tcp(443), 'image, secrets, logs and engines behind HTTPS');
     const service = new ecs.FargateService(this, 'Service', {
-      cluster: props.cluster ?? new ecs.Cluster(this, 'Cluster', { vpc: props.vpc, containerInsightsV2: ecs.ContainerInsights.ENABLED }),
+      cluster: clusterIn(this, props),
       taskDefinition,
       securityGroups: [securityGroup],
       vpcSubnets: props.vpcSubnets,
@@ -297,9 +307,19 @@ export class BedrockRouter extends BedrockRouterBase {
     const { minTasks, maxTasks } = tasksOf(props);
     const scaling = this.service.autoScaleTaskCount({ minCapacity: minTasks, maxCapacity: maxTasks });
     scaling.scaleOnRequestCount('Requests', { targetGroup, requestsPerTarget: props.requestsPerTaskPerMinute ?? 6000 });
-    scaling.scaleOnCpuUtilization('Cpu', { targetUtilizationPercent: 60 });
+    // the service is one process, which has little use for more than one vCPU.
+    const { cpu = DEFAULT_CPU } = props;
+    scaling.scaleOnCpuUtilization('Cpu', { targetUtilizationPercent: Token.isUnresolved(cpu) ? 60 : 60 * Math.min(1, 1024 / cpu) });
     return scaling;
   }
+}
+
+/** What a value holds that is not known yet. */
+function tokensIn(value: unknown): string[] {
+  if (Token.isUnresolved(value)) {
+    return [Token.asString(value)];
+  }
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(tokensIn) : [];
 }
 
 function defaultImage(path: string): ecs.ContainerImage {

@@ -1,9 +1,9 @@
 import { Token } from 'aws-cdk-lib';
 import { enginePairs } from './engine-pairs';
-import { portOf } from './router-egress';
+import { portOf, portOfUrl } from './router-egress';
 import schema from './runtime/router-config.v1.schema.json';
 import { PROTOCOLS } from './runtime/targets/protocols';
-import { PORT_BOUNDS, SettingChecks } from './setting-checks';
+import { isWithin, PORT_BOUNDS, SettingChecks } from './setting-checks';
 import { isBaseUrl, isUrlOfPort } from '../base-url';
 import { EngineEndpoint, EngineRole } from '../decode';
 import { kvHandoffOf } from '../kv-connectors';
@@ -58,7 +58,10 @@ function checkOwn(engine: EngineEndpoint, isPaired: boolean, at: string, checks:
   if ((discoverySrvName === undefined) === (url === undefined)) {
     checks.refuse('RouterEngineAddress', at, engine.name, 'an engine is reached in exactly one way', 'give one of discoverySrvName and url');
   }
-  checks.text('RouterEngineAddress', `${at}.discoverySrvName`, discoverySrvName, 'give a DNS name with SRV records');
+  const { pattern } = schema.definitions.target.properties.srv;
+  if (discoverySrvName !== undefined && !Token.isUnresolved(discoverySrvName) && !new RegExp(pattern).test(discoverySrvName)) {
+    checks.refuse('RouterEngineAddress', `${at}.discoverySrvName`, discoverySrvName, 'this is no name of DNS', 'give a DNS name with SRV records, which tell the ports');
+  }
   if (role === EngineRole.DECODE && !isPaired && kvHandoffOf(kvConnector?.name)?.decodeReadsPrompts === false) {
     checks.refuse('RouterEngineUnpaired', `${at}.kvConnector`, kvConnector!.name, 'decode engines of SGLang read no prompts', 'add a PREFILL engine with the same kvConnector');
   }
@@ -66,6 +69,10 @@ function checkOwn(engine: EngineEndpoint, isPaired: boolean, at: string, checks:
     checks.refuse('RouterEngineMetrics', `${at}.metricsPath`, metricsPath, 'this is no path', 'begin it with /');
   }
   checks.number('RouterEngineBlocks', `${at}.kvBlockTokens`, kvBlockTokens, schema.definitions.target.properties.kvBlockTokens, 'tokens');
+  const portAsked = portOfUrl(url);
+  if (portAsked !== undefined && engine.port !== undefined && isWithin(engine.port, PORT_BOUNDS) && engine.port !== portAsked) {
+    checks.refuse('RouterEnginePort', `${at}.port`, engine.port, `the engine is asked at the port of its URL, ${portAsked}`, 'put the port into url, or leave it out here');
+  }
   if (portOf(engine) === undefined) {
     checks.refuse('RouterEnginePort', `${at}.port`, engine.name, 'the port to open towards the engine is not known', 'give port');
   }

@@ -1,9 +1,11 @@
-import { Duration, Token, aws_secretsmanager as secretsmanager } from 'aws-cdk-lib';
+import { Duration, StringConcat, Token, Tokenization, aws_secretsmanager as secretsmanager } from 'aws-cdk-lib';
 import { BedrockRouterProps } from './bedrock-router-props';
 import { checkEngines, ROUTER_PORT } from './engine-checks';
 import { enginePairs } from './engine-pairs';
 import { bedrockRatesOf, checkBedrockRates } from './router-bedrock-rates';
+import { checkListener } from './router-listener';
 import { checkQueue, queueOf } from './router-queue';
+import { checkTaskSize } from './router-task-size';
 import { checkIssuer, issuerOf } from './router-token-issuer';
 import schema from './runtime/router-config.v1.schema.json';
 import { PROTOCOLS } from './runtime/targets/protocols';
@@ -24,17 +26,22 @@ const VALKEY_PASSWORD_VARIABLE = 'VALKEY_PASSWORD';
 const MAX_IDLE_SECONDS = 4000;
 /** Of a task's memory, the share that bodies may have, each of which is in memory up to five times. */
 const HELD_SHARE = 1 / 8;
+/** Most that a parameter of Systems Manager holds, of the advanced tier. */
+const MAX_CONFIG_BYTES = 8192;
 /** How much longer than a request it is. */
 const IDLE_MARGIN_SECONDS = 60;
 
 /** Props that the service is told of. */
 type RouterSettings = Pick<BedrockRouterProps,
 'engines' | 'spec' | 'servedModelNames' | 'images' | 'maxRequestsPerEngine' | 'minPromptTokens' | 'requestsPerMinutePerCaller' | 'tokensPerMinutePerCaller'
-| 'priorityCallers' | 'valkey' | 'queue' | 'memoryLimitMiB' | 'tokenIssuer' | 'apiKeysSecret' | 'bedrockRates'>;
+| 'priorityCallers' | 'valkey' | 'queue' | 'cpu' | 'memoryLimitMiB' | 'requestsPerTaskPerMinute' | 'tokenIssuer' | 'apiKeysSecret' | 'bedrockRates' | 'listener'
+| 'accessLogsBucket'>;
 
 /** What the construct knows when it configures the service. */
 export interface RouterConfigInput extends RouterSettings {
   readonly path: string;
+  /** What is wrong with what the service is not told of. */
+  readonly problems: Problem[];
   /** AWS region of the router. */
   readonly region: string;
   readonly requestTimeout: Duration;
@@ -97,7 +104,7 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
   const drainSeconds = secondsOf(input.drainTimeout);
   const idleSeconds = Math.ceil(secondsOf(input.requestTimeout)) + IDLE_MARGIN_SECONDS;
   const paired = new Set<EngineEndpoint>([...prefillOf.keys(), ...prefillOf.values()]);
-  return {
+  const built = {
     secrets,
     idleSeconds,
     unpairedEngines: input.engines.some((engine) => engine.role === EngineRole.PREFILL)
@@ -138,6 +145,26 @@ export function buildRouterConfig(input: RouterConfigInput): BuiltRouterConfig {
       expected: objective === undefined ? undefined : { ttftSeconds: objective.ttftSeconds, tpotSeconds: objective.tpotSeconds },
     },
   };
+  Problems.throwIfAny(lengthProblems(built.config, input.path));
+  return built;
+}
+
+/** What is wrong with the length of a configuration. How long its tokens become, nobody knows. */
+function lengthProblems(config: object, path: string): Problem[] {
+  const known = JSON.stringify(config, (_, value: unknown) => (Token.isUnresolved(value) ? literalOf(value) : value));
+  const bytes = Buffer.byteLength(known);
+  return bytes <= MAX_CONFIG_BYTES ? [] : [{
+    rule: 'RouterConfigTooLong',
+    path,
+    value: String(bytes),
+    message: `the configuration is longer than the ${MAX_CONFIG_BYTES} bytes that a parameter of Systems Manager holds`,
+    mend: 'give fewer engines or servedModelNames, or put some behind a router of their own',
+  }];
+}
+
+/** What is known of a text with tokens; nothing of a number. */
+function literalOf(token: unknown): string {
+  return typeof token === 'string' ? Tokenization.reverseString(token).mapTokens({ mapToken: () => '' }).join(new StringConcat()) : '';
 }
 
 /** What paths are chosen by. Of engines that read prompts before those of the spec the estimator says nothing. */
@@ -153,6 +180,7 @@ function routingOf({ spec, engines }: RouterConfigInput, prefillOf: ReadonlyMap<
 function problemsOf(input: RouterConfigInput): Problem[] {
   const { path, engines } = input;
   const checks = new SettingChecks(path);
+  checks.problems.push(...input.problems);
   if (input.servedModelNames === undefined && input.spec === undefined) {
     checks.refuse('RouterModelUnknown', 'servedModelNames', undefined, 'the router does not know which model it serves', 'give servedModelNames or spec');
   }
@@ -177,6 +205,15 @@ function problemsOf(input: RouterConfigInput): Problem[] {
     checkIssuer(input.tokenIssuer, checks);
   }
   checks.secret('apiKeysSecret', input.apiKeysSecret);
+  if (input.listener !== undefined) {
+    checkListener(input.listener, input.region, checks);
+  }
+  if (input.accessLogsBucket !== undefined && Token.isUnresolved(input.region)) {
+    checks.refuse('RouterAccessLogs', 'accessLogsBucket', undefined, 'who writes access logs depends on the region, which is not known', 'give the stack an env with a region');
+  }
+  checkTaskSize(input, checks);
+  // autoscaling takes no target of 0.
+  checks.number('RouterTasks', 'requestsPerTaskPerMinute', input.requestsPerTaskPerMinute, { type: 'number', exclusiveMinimum: 0 }, 'requests');
   if (input.bedrockRates !== undefined) {
     const weighsBedrock = input.spec?.objective !== undefined && engines.some(({ protocol }) => PROTOCOLS[protocol].isBedrock);
     checkBedrockRates(input.bedrockRates, weighsBedrock, checks);

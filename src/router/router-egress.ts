@@ -45,7 +45,8 @@ function portsOf(engine: EngineEndpoint): number[] {
   ];
 }
 
-function portOfUrl(url: string | undefined): number | undefined {
+/** TCP port of a URL; undefined where it is not known, or none. */
+export function portOfUrl(url: string | undefined): number | undefined {
   if (url === undefined || Token.isUnresolved(url) || !URL.canParse(url)) {
     return undefined;
   }

@@ -1,4 +1,8 @@
-import { aws_certificatemanager as acm } from 'aws-cdk-lib';
+import { ArnFormat, Arn, Token, aws_certificatemanager as acm } from 'aws-cdk-lib';
+import { SettingChecks } from './setting-checks';
+
+/** A name of DNS that a certificate may be for and callers may use: no URL, and no wildcard. */
+const DOMAIN_NAME = /^(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}$/i;
 
 /**
  * How callers connect to a router. There is no way to put plain HTTP on the internet.
@@ -52,5 +56,25 @@ export class RouterListener {
     this.internetFacing = internetFacing;
     this.domainName = domainName;
     this.certificate = certificate;
+  }
+}
+
+/** Refuses a listener that no load balancer of the region could have, or no caller could name. */
+export function checkListener({ internetFacing, domainName, certificate }: RouterListener, region: string, checks: SettingChecks): void {
+  if (certificate === undefined) {
+    if (internetFacing || domainName !== undefined) {
+      checks.refuse('RouterCertificate', 'listener', undefined, 'there is no certificate', 'give one, or RouterListener.plaintextInternal()');
+    }
+    return;
+  }
+  const arn = certificate.certificateArn;
+  if (!Token.isUnresolved(arn) && !Token.isUnresolved(region)) {
+    const { service, region: where } = Arn.split(arn, ArnFormat.SLASH_RESOURCE_NAME);
+    if (service === 'acm' && where !== region) {
+      checks.refuse('RouterCertificate', 'listener', arn, `a load balancer in ${region} takes no certificate of another region`, `give one of ${region}`);
+    }
+  }
+  if (domainName !== undefined && !Token.isUnresolved(domainName) && !DOMAIN_NAME.test(domainName)) {
+    checks.refuse('RouterDomainName', 'listener', domainName, 'this is not the name of a host', 'give the name alone, such as llm.example.com');
   }
 }

@@ -46,7 +46,11 @@ export function checkQueue({ maxRequests, maxPromptTokens, maxBodies, maxWait }:
   const bounds = schema.properties.queue.properties;
   checks.number(rule, 'queue.maxRequests', maxRequests, bounds.maxRequests, 'requests');
   checks.number(rule, 'queue.maxPromptTokens', maxPromptTokens, bounds.maxPromptTokens, 'tokens');
-  checks.number(rule, 'queue.maxBodies', bytesOf(maxBodies), bounds.maxBytes, 'bytes');
+  try {
+    checks.number(rule, 'queue.maxBodies', bytesOf(maxBodies), bounds.maxBytes, 'bytes');
+  } catch {
+    checks.refuse(rule, 'queue.maxBodies', undefined, 'a size that is not known at synthesis cannot be converted', 'give it as Size.bytes, or as a number');
+  }
   checks.time(rule, 'queue.maxWait', maxWait, bounds.maxWaitSeconds);
 }
 

@@ -72,8 +72,12 @@ export class SettingChecks {
     }
   }
 
-  /** Refuses names that are empty, or there twice. */
+  /** Refuses names that are empty, or there twice, and a list of them that is a token as a whole. */
   public names(rule: string, where: string, values: string[] = []): void {
+    if (Token.isUnresolved(values)) {
+      this.refuse(rule, where, undefined, 'how many names there are is not known at synthesis', 'give a list of names, each of which may be a token');
+      return;
+    }
     const known = values.filter((name) => !Token.isUnresolved(name));
     if (known.some((name, i) => name === '' || known.indexOf(name) < i)) {
       this.refuse(rule, where, known, 'a name is empty, or there twice', 'give each name once');
@@ -81,7 +85,8 @@ export class SettingChecks {
   }
 }
 
-function isWithin(value: number, { type, minimum = -Infinity, exclusiveMinimum = -Infinity, maximum = Infinity }: NumberBounds): boolean {
+/** Whether a number is within bounds; a token, which is a large negative one, is within none of a port's. */
+export function isWithin(value: number, { type, minimum = -Infinity, exclusiveMinimum = -Infinity, maximum = Infinity }: NumberBounds): boolean {
   return (type === 'integer' ? Number.isInteger(value) : Number.isFinite(value)) && value >= minimum && value > exclusiveMinimum && value <= maximum;
 }
 

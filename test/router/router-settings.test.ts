@@ -1,4 +1,6 @@
-import { App, Duration, Lazy, Size, Stack, aws_ec2 as ec2, aws_ecs as ecs, aws_secretsmanager as secretsmanager } from 'aws-cdk-lib';
+import {
+  App, CfnParameter, Duration, Lazy, Size, Stack, aws_ec2 as ec2, aws_ecs as ecs, aws_s3 as s3, aws_secretsmanager as secretsmanager,
+} from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { configIn } from './template-config';
 import { BedrockModel, BedrockTarget, CerebrasCloudTarget, EngineEndpoint, OpenAiEndpointOptions } from '../../src/decode';
@@ -33,9 +35,9 @@ function inStack(props: (stack: Stack) => Props): Stack {
 }
 
 /** What the service makes of the configuration in the template. */
-function served(props: (stack: Stack) => Props) {
+function served(props: (stack: Stack) => Props, known = 'token') {
   const variables = { ROUTER_API_KEYS: 'k', VALKEY_PASSWORD: 'p', ENGINE_API_KEY_1: 'e' };
-  return parseRouterConfig(JSON.stringify(configIn(Template.fromStack(inStack(props)))), variables);
+  return parseRouterConfig(JSON.stringify(configIn(Template.fromStack(inStack(props)), known)), variables);
 }
 
 function problemsOf(props: Props): string[] {
@@ -123,6 +125,7 @@ test.each<[string, Props]>([
   ['metricsNamespace RouterMetricsNamespace', { metricsNamespace: '' }],
   ['metricsNamespace RouterMetricsNamespace', { metricsNamespace: 'x'.repeat(256) }],
   ['servedModelNames RouterModelNames', { servedModelNames: [''] }],
+  ['servedModelNames RouterModelNames', { servedModelNames: Lazy.list({ produce: () => ['a'] }) }],
   ['tokenIssuer.clockSkew RouterTokenIssuer', { tokenIssuer: { ...ISSUER, clockSkew: Duration.seconds(clockSkewSeconds.maximum + 1) } }],
   ['tokenIssuer.clockSkew RouterTokenIssuer', { tokenIssuer: { ...ISSUER, clockSkew: Duration.millis(Lazy.number({ produce: () => 1 })) } }],
   ['tokenIssuer.audience RouterTokenIssuer', { tokenIssuer: { ...ISSUER, audience: '' } }],
@@ -131,6 +134,7 @@ test.each<[string, Props]>([
   ['queue.maxRequests RouterQueue', { queue: { maxRequests: -1 } }],
   ['queue.maxPromptTokens RouterQueue', { queue: { maxPromptTokens: 1.5 } }],
   ['queue.maxBodies RouterQueue', { queue: { maxBodies: Size.bytes(0) } }],
+  ['queue.maxBodies RouterQueue', { queue: { maxBodies: Size.mebibytes(Lazy.number({ produce: () => 1 })) } }],
   ['queue.maxWait RouterQueue', { queue: { maxWait: Duration.seconds(queue.properties.maxWaitSeconds.maximum + 1) } }],
   ['valkey.host RouterValkeyAddress', { requestsPerMinutePerCaller: 1, valkey: RouterValkey.server({ host: '' }) }],
   ['valkey.host RouterValkeyAddress', { requestsPerMinutePerCaller: 1, valkey: RouterValkey.server({ host: 'me@valkey.example' }) }],
@@ -147,7 +151,9 @@ test.each<[string, Props]>([
   ['engines[0].url RouterEngineUrl', { engines: [engine({ url: 'http://localhost:8080' })] }],
   ['engines[0].url RouterEngineUrl', { engines: [engine({ url: 'http://engine.example/v1' })] }],
   ['engines[0].port RouterEnginePort', { engines: [engine({ port: 65536 })] }],
+  ['engines[0].port RouterEnginePort', { engines: [engine({ port: 9000 })] }],
   ['engines[0].discoverySrvName RouterEngineAddress', { engines: [engine({ url: undefined, discoverySrvName: '', port: 1 })] }],
+  ['engines[0].discoverySrvName RouterEngineAddress', { engines: [engine({ url: undefined, discoverySrvName: 'engines.internal:8000', port: 8000 })] }],
   ['engines[0].kvBlockTokens RouterEngineBlocks', { engines: [engine({ kvBlockTokens: 0 })] }],
 ])('what the service would refuse is refused at synthesis: %s', (problem, props) => {
   expect(problemsOf(props)).toEqual([problem]);
@@ -163,4 +169,46 @@ test('endpoints of hosted services are looked at like others', () => {
     'engines[0].url RouterEngineUrl', 'engines[0].modelName RouterEngineModel', 'engines[0].defaultMaxTokens RouterEngineMaxTokens',
     'engines[1].name RouterEngineName', 'engines[1].url RouterEngineUrl',
   ]);
+});
+
+test.each<[string, Props]>([
+  ['cpu RouterTaskSize', { cpu: 1000 }],
+  ['memoryLimitMiB RouterTaskSize', { memoryLimitMiB: 512 }],
+  ['memoryLimitMiB RouterTaskSize', { cpu: 256, memoryLimitMiB: 1536 }],
+  ['memoryLimitMiB RouterTaskSize', { memoryLimitMiB: NaN }],
+  ['requestsPerTaskPerMinute RouterTasks', { requestsPerTaskPerMinute: 0 }],
+  ['requestsPerTaskPerMinute RouterTasks', { requestsPerTaskPerMinute: NaN }],
+])('what cannot be deployed is refused at synthesis: %s', (problem, props) => {
+  expect(problemsOf(props)).toEqual([problem]);
+});
+
+test('tasks of every size that Fargate has are taken, and those that are known at deployment', () => {
+  const sizes = [[256, 512], [256, 2048], [512, 4096], [1024, 8192], [2048, 5120], [4096, 30720], [8192, 20480], [16384, 122880], [32768, 245760]];
+  sizes.forEach(([cpu, memoryLimitMiB]) => expect([cpu, memoryLimitMiB, ...problemsOf({ cpu, memoryLimitMiB })]).toEqual([cpu, memoryLimitMiB]));
+  const token = Lazy.number({ produce: () => 512 });
+  expect([...problemsOf({ memoryLimitMiB: token }), ...problemsOf({ cpu: token })]).toEqual([]);
+});
+
+test('a size of bodies that is known at deployment is taken in bytes', () => {
+  expect(served((stack) => ({ queue: { maxBodies: Size.bytes(new CfnParameter(stack, 'Bytes', { type: 'Number' }).valueAsNumber) } }), '1048576').queue.maxBytes).toBe(1048576);
+});
+
+test('a configuration is refused that no parameter has room for; how long a token becomes, nobody knows', () => {
+  const engines = (count: number, url: (i: number) => string) => Array.from({ length: count }, (_, i) => EngineEndpoint.openai({ name: `engine-${i}`, url: url(i), port: 8000 }));
+  const named = (i: number) => `http://engine-${i}.${'subdomain.'.repeat(5)}example:8000`;
+  expect(problemsOf({ engines: engines(40, named) })).toEqual([]);
+  expect(problemsOf({ engines: engines(80, named) })).toEqual(['Stack/Router RouterConfigTooLong']);
+  expect(problemsOf({ engines: engines(80, (i) => Lazy.string({ produce: () => named(i) })) })).toEqual([]);
+});
+
+test('access logs are refused where the region is not known, by which is told who writes them', () => {
+  const stack = new Stack(new App(), 'Stack');
+  const router = () => new BedrockRouter(stack, 'Router', {
+    vpc: new ec2.Vpc(stack, 'Vpc'),
+    image: ecs.ContainerImage.fromRegistry('router.example/router:1'),
+    engines: [ENGINE],
+    servedModelNames: ['llama'],
+    accessLogsBucket: new s3.Bucket(stack, 'Logs'),
+  });
+  expect(router).toThrow(/^\[Stack\/Router\.accessLogsBucket\] .*\(give the stack an env with a region\) \[RouterAccessLogs\]$/);
 });
