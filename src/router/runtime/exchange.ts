@@ -49,17 +49,17 @@ export class Exchange implements AnsweredRequest {
   public promptTokens?: number;
   /** Those of them that the engine that read it had in its cache, as it says. */
   public cachedTokens?: number;
-  /** Bytes of memory that its body has, or is to have, and its answer if that is long and no stream. */
+  /** Bytes of memory that its body has, or is to have, and its answer if that is long, no stream, and keeps no engine from others. */
   public heldBytes = 0;
-  /** Makes room in memory for so many bytes more. Throws ApiError if there is none. */
-  public makeRoom?: (bytes: number) => void;
+  /** Makes room in memory for so many bytes more; returns false if there is none. */
+  public makeRoom?: (bytes: number) => boolean;
   /** Tokens that were charged to its caller when it came. */
   public chargedTokens?: number;
   /** Tokens of its answer, as far as is known. */
   public completionTokens?: number;
   /** Called at the first token of a streamed answer. */
   public onBegun?: () => void;
-  /** Called when an engine has said all of an answer that is not a stream, which its caller may take long to read. */
+  /** Called when an engine has said all of an answer that is not a stream, which its caller may take long to read, and is not to be asked again. */
   public onAnswered?: () => void;
   /** How its prompt was read; undefined for engines that take no KV cache. */
   public handoff?: HandoffOutcome;

@@ -21,11 +21,8 @@ export class HeldBodies {
   }
 
   /** Throws ApiError if there is no room for a body of so many bytes, or it is more than its caller's share; none is too long that is the only one. */
-  public check(exchange: Exchange, bytes: number, { maxHeldBytes }: LimitsConfig): void {
-    const more = bytes - exchange.heldBytes;
-    const left = maxHeldBytes - this.bytes - more;
-    const isAlone = this.bytes === exchange.heldBytes;
-    if (more > 0 && (left < 0 || (!isAlone && this.of(exchange) + more > SHARE * left))) {
+  public check(exchange: Exchange, bytes: number, limits: LimitsConfig): void {
+    if (!this.fits(exchange, bytes - exchange.heldBytes, limits)) {
       throw throttled(this.metrics, 'bodies_full', RETRY_SECONDS);
     }
   }
@@ -39,11 +36,27 @@ export class HeldBodies {
     }
   }
 
+  /** Makes room for so many bytes more; returns false if there is none, in which case nothing is refused by it. */
+  public holdMore(exchange: Exchange, more: number, limits: LimitsConfig): boolean {
+    const fits = this.fits(exchange, more, limits);
+    if (fits) {
+      this.add(exchange, more);
+    }
+    return fits;
+  }
+
   /** The request has ended. */
   public letGo(exchange: Exchange): void {
     if (exchange.heldBytes > 0) {
       this.add(exchange, -exchange.heldBytes);
     }
+  }
+
+  private fits(exchange: Exchange, more: number, { maxHeldBytes }: LimitsConfig): boolean {
+    const left = maxHeldBytes - this.bytes - more;
+    const isAlone = this.bytes === exchange.heldBytes;
+    // of a body whose length is not told there is nothing to say yet.
+    return !(more > 0) || (left >= 0 && (isAlone || this.of(exchange) + more <= SHARE * left));
   }
 
   private of({ caller }: Exchange): number {

@@ -1,6 +1,6 @@
 import { EngineStream } from './engine-stream';
 import { Frame, FrameSplitter } from './event-frames';
-import { MAX_ANSWER_BYTES } from './relay';
+import { MAX_ANSWER_BYTES, sendWhole } from './relay';
 import { Exchange } from '../exchange';
 import { EngineResponse } from '../targets/engine-response';
 import { readWhole } from '../targets/read-whole';
@@ -35,7 +35,7 @@ export async function relayBedrocksAnswer(exchange: Exchange, response: EngineRe
   exchange.promptTokens = promptTokens;
   exchange.cachedTokens = cachedTokens;
   exchange.completionTokens = completionTokens;
-  await exchange.finish({ status, body, headers: retryAfter === undefined ? headers : { ...headers, 'retry-after': retryAfter } });
+  await sendWhole(exchange, { status, body, headers: retryAfter === undefined ? headers : { ...headers, 'retry-after': retryAfter } });
 }
 
 /**

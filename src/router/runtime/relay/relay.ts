@@ -12,7 +12,7 @@ import { WholeAnswer } from '../wire/whole-answer';
 
 /** Far above any answer that is not a stream. */
 export const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
-/** What is counted with the bodies in memory, as its caller may take its time to read it. */
+/** What has to have room among the bodies in memory, as its caller may take its time to read it. */
 const LONG_ANSWER_BYTES = 64 * 1024;
 
 /** Passes on an answer that is not a stream, status and all, once it is whole. */
@@ -23,10 +23,6 @@ export async function relayWhole(exchange: Exchange, response: EngineResponse): 
     throw new EngineError(502, 'engine_refused', `the engine refuses the router with status ${status}`);
   }
   const answer = await readWhole(response, MAX_ANSWER_BYTES);
-  exchange.onAnswered?.();
-  if (answer.body.length > LONG_ANSWER_BYTES) {
-    exchange.makeRoom?.(answer.body.length);
-  }
   exchange.trace?.read(answer.body.toString('latin1'));
   const { promptTokens, cachedTokens, completionTokens } = usageIn(answer.body);
   exchange.promptTokens = promptTokens ?? exchange.promptTokens;
@@ -47,7 +43,19 @@ export async function passOn(exchange: Exchange, answer: WholeAnswer): Promise<v
       new ApiError(status, status < 500 ? 'invalid_request_error' : 'server_error', 'engine_refused', 'the engine refused the request')));
   }
   exchange.isServerError = status >= 500;
-  await exchange.finish(exchange.wire.whole({ status, headers, body }, exchange));
+  await sendWhole(exchange, exchange.wire.whole({ status, headers, body }, exchange));
+}
+
+/**
+ * Sends a whole answer, which the caller may take long to read. Its engine is free for others meanwhile; for a long one that there is no room for in memory, it
+ * is not, so that there are no more of those than engines may have requests.
+ */
+export async function sendWhole(exchange: Exchange, answer: WholeAnswer): Promise<void> {
+  const bytes = answer.body.length;
+  if (bytes <= LONG_ANSWER_BYTES || exchange.makeRoom === undefined || exchange.makeRoom(bytes)) {
+    exchange.onAnswered?.();
+  }
+  await exchange.finish(answer);
 }
 
 /**

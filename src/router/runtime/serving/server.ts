@@ -222,7 +222,7 @@ export class RouterServer {
     }
     exchange.via = this.via.of(exchange.request.headers.via);
     forwarder.checkRate(exchange);
-    exchange.makeRoom = (bytes) => this.bodies.hold(exchange, exchange.heldBytes + bytes, config.limits);
+    exchange.makeRoom = (bytes) => this.bodies.holdMore(exchange, bytes, config.limits);
     const body = await forwarder.bodyOf(exchange, async () => bodyOf(exchange, config.limits, this.bodies));
     exchange.bodyCame();
     return forwarder.forward(exchange, (by) => {

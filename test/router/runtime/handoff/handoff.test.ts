@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import { AddressInfo } from 'node:net';
 import {
   ask, chat, chunkOf, configOf, DONE, drained, errorOf, KEY, lastLineOf, MockEngine, ROLE, routerFor, sleep,
-  sse, streamedText, TestRouter, until, whole,
+  sse, streamedText, TestRouter, until, whole, wholly,
 } from '../harness';
 import { VllmPair } from './vllm-pair';
 import { parseRouterConfig, RouterMetrics } from '../../../../src/router/runtime';
@@ -311,6 +311,27 @@ describe('a failure', () => {
     expect([response.status, await response.json()]).toEqual([503, { error: { message: 'so' } }]);
     expect([pair.prefill.requests.length, pair.decode.requests.length]).toEqual([1, 2]);
     expect(await outcomes()).toEqual({ fallback_decode_failed: 1 });
+  });
+
+  test('to make an answer of what the decode engine says has it asked again in its slot, which nobody else has meanwhile', async () => {
+    await start({}, {}, { maxInFlight: 1 });
+    const { behaviour } = pair.decode;
+    let isNext = false;
+    pair.decode.behaviour = async (response, received) => {
+      if (pair.decode.requests.length === 1) {
+        await until(() => isNext, 'another waits');
+        return wholly({ object: 'error' })(response, received);
+      }
+      // who had a slot as well would be here by then.
+      await sleep(100);
+      return behaviour(response, received);
+    };
+    const asked = ['a', 'b'].map(async (content) => ask(router.url, prompt(content)));
+    await until(async () => pair.decode.requests.length === 1 && (await router.metrics.queueRequests.get()).values[0].value === 1, 'one waits for the other');
+    isNext = true;
+    const texts = await Promise.all(asked.map(async (response) => (await (await response).json() as any).choices[0].message.content));
+    expect(texts).toEqual(['a', 'b'].map((content) => pair.answerTo(prompt(content))));
+    expect([pair.decode.requests.length, pair.decode.mostActive, await outcomes()]).toEqual([3, 1, { fallback_decode_failed: 1, handed_off: 1 }]);
   });
 
   test('of a decode engine that is gone afterwards goes to no other', async () => {
