@@ -225,10 +225,10 @@ export class DisaggregatedInference extends Construct implements ec2.IConnectabl
 
     const fallback = props.fallback && new BedrockTarget(this, 'Fallback', { model: props.fallback });
     this.router = new BedrockRouter(this, 'Router', {
-      logRetention,
-      encryptionKey,
-      removalPolicy,
       ...props.router,
+      logRetention: props.router?.logRetention ?? logRetention,
+      encryptionKey: props.router?.encryptionKey ?? encryptionKey,
+      removalPolicy: props.router?.removalPolicy ?? removalPolicy,
       vpc: this.vpc,
       cluster: this.cluster,
       engines: [this.decode, this.prefill, fallback].flatMap((target) => target?.endpoint ?? []),

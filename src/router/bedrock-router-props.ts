@@ -159,7 +159,7 @@ export interface BedrockRouterOptions {
   readonly cpu?: number;
 
   /**
-   * Memory of a task, in MiB. The bodies of requests have at most an eighth of it.
+   * Memory of a task, in MiB. The bodies of requests have at most an eighth of it, or 256 MiB where it is a token.
    *
    * @default 2048
    */
@@ -185,6 +185,14 @@ export interface BedrockRouterOptions {
    * @default Duration.seconds(100)
    */
   readonly drainTimeout?: Duration;
+
+  /**
+   * How long the load balancer leaves a task that is to go the requests that it has, before ECS stops it and `drainTimeout` begins: a whole number of seconds, at
+   * most 3600. An answer that takes longer is cut off by a deployment, which in return may take as long.
+   *
+   * @default - `drainTimeout`
+   */
+  readonly deregistrationDelay?: Duration;
 
   /**
    * Bucket for the load balancer's access logs, with keys that S3 manages. The stack needs a concrete region.

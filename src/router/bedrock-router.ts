@@ -268,7 +268,7 @@ export class BedrockRouter extends BedrockRouterBase {
       port: ROUTER_PORT,
       protocol: elbv2.ApplicationProtocol.HTTP,
       targets: [this.service],
-      deregistrationDelay: drainTimeout,
+      deregistrationDelay: props.deregistrationDelay ?? drainTimeout,
       // streams differ in length by orders of magnitude: turns would pile them up.
       loadBalancingAlgorithmType: elbv2.TargetGroupLoadBalancingAlgorithmType.LEAST_OUTSTANDING_REQUESTS,
       healthCheck: {

@@ -35,7 +35,7 @@ const IDLE_MARGIN_SECONDS = 60;
 type RouterSettings = Pick<BedrockRouterProps,
 'engines' | 'spec' | 'servedModelNames' | 'images' | 'maxRequestsPerEngine' | 'minPromptTokens' | 'requestsPerMinutePerCaller' | 'tokensPerMinutePerCaller'
 | 'priorityCallers' | 'valkey' | 'queue' | 'cpu' | 'memoryLimitMiB' | 'requestsPerTaskPerMinute' | 'tokenIssuer' | 'apiKeysSecret' | 'bedrockRates' | 'listener'
-| 'accessLogsBucket'>;
+| 'accessLogsBucket' | 'deregistrationDelay'>;
 
 /** What the construct knows when it configures the service. */
 export interface RouterConfigInput extends RouterSettings {
@@ -196,6 +196,7 @@ function problemsOf(input: RouterConfigInput): Problem[] {
   checks.time('RouterTime', 'firstTokenTimeout', input.firstTokenTimeout, { type: 'number', minimum: 1, maximum: MAX_IDLE_SECONDS - IDLE_MARGIN_SECONDS });
   // Fargate kills a container 120 s after it asked it to stop, and takes whole seconds.
   checks.time('RouterTime', 'drainTimeout', input.drainTimeout, { type: 'integer', minimum: 1, maximum: 115 });
+  checks.time('RouterTime', 'deregistrationDelay', input.deregistrationDelay, { type: 'integer', minimum: 0, maximum: 3600 });
   checks.number('RouterMinPromptTokens', 'minPromptTokens', input.minPromptTokens, schema.properties.routing.properties.minPromptTokens, 'tokens');
   checkLimits(input, checks);
   if (input.tokenIssuer !== undefined) {

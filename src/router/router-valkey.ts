@@ -26,6 +26,14 @@ export interface RouterValkeyOptions {
    * @default - no password
    */
   readonly passwordSecret?: secretsmanager.ISecret;
+
+  /**
+   * What its keys begin with. Routers with the same prefix share the limits of callers: those with limits of their own need a prefix of their own, and a user
+   * that may not reach all keys needs theirs.
+   *
+   * @default 'router:limits:'
+   */
+  readonly keyPrefix?: string;
 }
 
 /**
@@ -56,14 +64,14 @@ export interface RouterValkeyServerOptions extends RouterValkeyOptions {
  */
 export class RouterValkey {
   /**
-   * A serverless cache of ElastiCache.
+   * A serverless cache of ElastiCache, of Valkey or Redis OSS.
    *
    * @param cache the cache.
    * @param options how to log in.
    */
   public static serverlessCache(cache: elasticache.CfnServerlessCache, options: RouterValkeyOptions = {}): RouterValkey {
     // its second port has the replicas, which clients of a cluster may ask where keys are.
-    return new RouterValkey(`${cache.attrEndpointAddress}:${cache.attrEndpointPort}`, ec2.Port.tcpRange(6379, 6380), true, options);
+    return new RouterValkey(`${cache.attrEndpointAddress}:${cache.attrEndpointPort}`, ec2.Port.tcpRange(6379, 6380), true, options, undefined, cache.engine);
   }
 
   /**
@@ -87,6 +95,7 @@ export class RouterValkey {
     private readonly cluster: boolean,
     private readonly options: RouterValkeyOptions,
     private readonly port?: number,
+    private readonly engine?: string,
   ) {
     this._passwordSecret = options.passwordSecret;
   }
@@ -102,6 +111,7 @@ export class RouterValkey {
       username: this.options.username,
       passwordEnv: this._passwordSecret && passwordVariable,
       cluster: this.cluster,
+      keyPrefix: this.options.keyPrefix,
     };
   }
 
@@ -116,7 +126,11 @@ export class RouterValkey {
     if (!Token.isUnresolved(this.address) && !isValkeyUrl(`valkeys://${this.address}`)) {
       checks.refuse(rule, 'valkey.host', this.address, 'this is no address of a server', 'give a host name or an address, one of IPv6 in brackets, and the port beside it');
     }
+    if (this.engine?.toLowerCase() === 'memcached') {
+      checks.refuse(rule, 'valkey', this.engine, 'this cache does not speak the protocol of Valkey', 'give one whose engine is valkey');
+    }
     checks.secret('valkey.passwordSecret', this._passwordSecret);
+    checks.text('RouterValkeyPrefix', 'valkey.keyPrefix', this.options.keyPrefix, 'leave it out for "router:limits:"');
     checks.text('RouterValkeyUser', 'valkey.username', this.options.username, 'leave it out for the default user');
   }
 

@@ -1,14 +1,19 @@
 import {
-  App, CfnParameter, Duration, Lazy, Size, Stack, aws_ec2 as ec2, aws_ecs as ecs, aws_s3 as s3, aws_secretsmanager as secretsmanager,
+  App, CfnParameter, Duration, Lazy, RemovalPolicy, Size, Stack,
+  aws_ec2 as ec2, aws_ecs as ecs, aws_elasticache as elasticache, aws_logs as logs, aws_s3 as s3, aws_secretsmanager as secretsmanager,
 } from 'aws-cdk-lib';
-import { Template } from 'aws-cdk-lib/assertions';
+import { Match, Template } from 'aws-cdk-lib/assertions';
 import { configIn } from './template-config';
 import { BedrockModel, BedrockTarget, CerebrasCloudTarget, EngineEndpoint, OpenAiEndpointOptions } from '../../src/decode';
+import { DisaggregatedInference } from '../../src/disaggregated-inference';
 import { DeploymentSpec } from '../../src/estimator';
+import { ModelArchitecture } from '../../src/model';
 import { ProblemsError } from '../../src/problems';
 import { BedrockRouter, BedrockRouterProps, RouterValkey } from '../../src/router';
 import { parseRouterConfig } from '../../src/router/runtime';
 import schema from '../../src/router/runtime/router-config.v1.schema.json';
+import { Decode } from '../../src/serving-phases';
+import { Workload } from '../../src/workload';
 
 const engine = (more: Partial<OpenAiEndpointOptions> = {}) => EngineEndpoint.openai({ name: 'engine', url: 'http://engine.example:8000', ...more });
 const ENGINE = engine();
@@ -140,6 +145,7 @@ test.each<[string, Props]>([
   ['valkey.host RouterValkeyAddress', { requestsPerMinutePerCaller: 1, valkey: RouterValkey.server({ host: 'me@valkey.example' }) }],
   ['valkey.port RouterValkeyAddress', { requestsPerMinutePerCaller: 1, valkey: RouterValkey.server({ host: 'valkey.example', port: 0 }) }],
   ['valkey.username RouterValkeyUser', { requestsPerMinutePerCaller: 1, valkey: RouterValkey.server({ host: 'valkey.example', username: '' }) }],
+  ['valkey.keyPrefix RouterValkeyPrefix', { requestsPerMinutePerCaller: 1, valkey: RouterValkey.server({ host: 'valkey.example', keyPrefix: '' }) }],
   ['requestsPerMinutePerCaller RouterRateLimit', { requestsPerMinutePerCaller: Infinity }],
   ['tokensPerMinutePerCaller RouterRateLimit', { tokensPerMinutePerCaller: 0.5 }],
   ['minPromptTokens RouterMinPromptTokens', { minPromptTokens: Infinity }],
@@ -176,6 +182,8 @@ test.each<[string, Props]>([
   ['memoryLimitMiB RouterTaskSize', { memoryLimitMiB: 512 }],
   ['memoryLimitMiB RouterTaskSize', { cpu: 256, memoryLimitMiB: 1536 }],
   ['memoryLimitMiB RouterTaskSize', { memoryLimitMiB: NaN }],
+  ['deregistrationDelay RouterTime', { deregistrationDelay: Duration.seconds(3601) }],
+  ['deregistrationDelay RouterTime', { deregistrationDelay: Duration.millis(1500) }],
   ['requestsPerTaskPerMinute RouterTasks', { requestsPerTaskPerMinute: 0 }],
   ['requestsPerTaskPerMinute RouterTasks', { requestsPerTaskPerMinute: NaN }],
 ])('what cannot be deployed is refused at synthesis: %s', (problem, props) => {
@@ -211,4 +219,33 @@ test('access logs are refused where the region is not known, by which is told wh
     accessLogsBucket: new s3.Bucket(stack, 'Logs'),
   });
   expect(router).toThrow(/^\[Stack\/Router\.accessLogsBucket\] .*\(give the stack an env with a region\) \[RouterAccessLogs\]$/);
+});
+
+test('a cache of memcached is refused, and routers on one server may have limits of their own', () => {
+  const cacheOf = (stack: Stack, of: string) => new elasticache.CfnServerlessCache(stack, 'Cache', { engine: of, serverlessCacheName: 'limits' });
+  const limited = (of: string) => () => inStack((stack) => ({
+    requestsPerMinutePerCaller: 1, valkey: RouterValkey.serverlessCache(cacheOf(stack, of)),
+  }));
+  expect(limited('memcached')).toThrow('this cache does not speak the protocol of Valkey, got: "memcached" (give one whose engine is valkey) [RouterValkeyAddress]');
+  expect(limited('redis')).not.toThrow();
+  const valkey = RouterValkey.server({ host: 'valkey.example', keyPrefix: 'chat:' });
+  expect(served(() => ({ requestsPerMinutePerCaller: 1, valkey })).rateLimits.valkey).toMatchObject({ url: 'valkeys://valkey.example:6379', keyPrefix: 'chat:' });
+});
+
+test('what is given of the router of a service is its own, and what is left undefined the service\'s', () => {
+  const stack = new Stack(new App(), 'Stack', { env: { region: 'eu-west-1', account: '111122223333' } });
+  new DisaggregatedInference(stack, 'Chat', {
+    model: ModelArchitecture.LLAMA_3_3_70B,
+    workload: Workload.steady({ requestsPerSecond: 1, inputTokens: 100, outputTokens: 100 }),
+    decode: Decode.cerebrasCloud({ apiKey: secretsmanager.Secret.fromSecretNameV2(stack, 'Key', 'key'), modelId: 'gpt-oss-120b' }),
+    removalPolicy: RemovalPolicy.DESTROY,
+    logRetention: logs.RetentionDays.ONE_DAY,
+    router: { removalPolicy: undefined, logRetention: logs.RetentionDays.ONE_WEEK, deregistrationDelay: Duration.minutes(15) },
+  });
+  const template = Template.fromStack(stack);
+  template.hasResource('AWS::SecretsManager::Secret', { DeletionPolicy: 'Delete' });
+  template.hasResource('AWS::Logs::LogGroup', { DeletionPolicy: 'Delete', Properties: { RetentionInDays: 7 } });
+  template.hasResourceProperties('AWS::ElasticLoadBalancingV2::TargetGroup', {
+    TargetGroupAttributes: Match.arrayWith([{ Key: 'deregistration_delay.timeout_seconds', Value: '900' }]),
+  });
 });
