@@ -92,6 +92,19 @@ describe('a request that an engine has no room for', () => {
     expect(values.find(({ labels }) => labels.reason === 'retry_budget')!.value).toBe(1);
   });
 
+  test('is asked of more where more requests came lately', async () => {
+    const good = await engineWith(whole);
+    const others = await Promise.all(Array.from({ length: 26 }, async () => engineWith(busy())));
+    router = await routerFor([good, ...others].map((engine, i) => one(`e${i}`, engine)));
+    for (let i = 0; i < 24; i++) {
+      expect((await ask(router.url, chat())).status).toBe(200);
+    }
+    good.behaviour = busy();
+    expect((await ask(router.url, chat())).status).toBe(429);
+    // twenty retries, and a fifth of 25 requests.
+    expect(others.filter(({ requests }) => requests.length > 0)).toHaveLength(25);
+  });
+
   test('ends with its caller who leaves while another engine has it', async () => {
     const [a, b] = [await engineWith(busy()), await engineWith(silent)];
     router = await routerFor([one('a', a), one('b', b)]);

@@ -1,5 +1,7 @@
 import { VllmPair } from '../handoff/vllm-pair';
-import { ask, Behaviour, chat, drained, KEY, MockEngine, routerFor, silent, streamOf, TestRouter, until, whole, wholly } from '../harness';
+import {
+  ask, Behaviour, chat, chunkOf, drained, KEY, MockEngine, routerFor, silent, streaming, streamOf, TestRouter, until, whole, wholly,
+} from '../harness';
 import { answering, FakeBedrock } from '../targets/fake-bedrock';
 
 const OTHER_KEY = 'key-of-another-caller';
@@ -54,6 +56,16 @@ describe('an engine that fails every request, though it is well by its probes, i
     await b.stop();
     a.behaviour = whole;
     await until(async () => await asks('once more') === 200, 'it is asked again');
+  });
+
+  test('if it tells of it within its streams', async () => {
+    const [a, b] = [await engineWith(streaming([chunkOf('a'), { error: { message: 'EngineCore died' } }])), await engineWith(streamOf(['a']))];
+    await start([one('a', a.url), one('b', b.url)]);
+    for (let i = 0; i < 5; i++) {
+      await drained(await ask(router.url, chat({ messages: [{ role: 'user', content: `request ${i}` }], stream: true })));
+      await until(() => router.lines.filter(({ msg }) => msg === 'request').length > i, 'the router is done with it');
+    }
+    expect([a.requests.length, b.requests.length, await healthy()]).toEqual([3, 2, { a: 0, b: 1 }]);
   });
 
   test('for a spare engine, where it answers for a prefill engine, which is not to blame', async () => {

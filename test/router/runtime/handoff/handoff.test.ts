@@ -334,6 +334,15 @@ describe('a failure', () => {
     expect([pair.decode.requests.length, pair.decode.mostActive, await outcomes()]).toEqual([3, 1, { fallback_decode_failed: 1, handed_off: 1 }]);
   });
 
+  test('of the transfer counts no KV cache for what the engine says when it is to read the prompt itself', async () => {
+    await start();
+    pair.decode.behaviour = (answer, { body }) => {
+      answer.writeHead(body.kv_transfer_params === undefined ? 400 : 500, { 'content-type': 'application/json' }).end('{"error":{"message":"no"}}');
+    };
+    expect((await ask(router.url, prompt('p'))).status).toBe(400);
+    expect([pair.decode.requests.length, await dropped()]).toEqual([2, 0]);
+  });
+
   test('of a decode engine that is gone afterwards goes to no other', async () => {
     router = await routerFor([...targets(), { name: 'spare', role: 'aggregated', protocol: 'openai', url: pair.prefill.url }], { routing: ALWAYS });
     pair.decode.behaviour = async (response) => {
@@ -345,6 +354,7 @@ describe('a failure', () => {
     expect([response.status, response.headers.get('x-router-route')]).toEqual([502, 'aggregated; reason=decode_failed']);
     expect(await response.json()).toMatchObject({ error: { code: 'engine_failed' } });
     expect([pair.prefill.requests.length, pair.decode.requests.length]).toEqual([1, 1]);
+    expect(router.lines.map(({ msg }) => msg)).toContain('an engine gets no request until it has answered a probe');
     pair.decode = await MockEngine.start(whole);
   });
 

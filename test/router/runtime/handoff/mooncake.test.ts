@@ -155,6 +155,14 @@ describe('the decode engine reads the prompt itself', () => {
     expect([pair.prefill.requests.length, pair.decode.requests.length]).toEqual([0, 1]);
   });
 
+  test('where the bootstrap server fails, which is asked by the next, and has the prefill engine keep no slot', async () => {
+    pair.bootstrapFault = (response) => response.writeHead(503).end();
+    await start({}, { maxInFlight: 1 });
+    await expectAlone('prefill_failed');
+    pair.bootstrapFault = undefined;
+    expect(route(await ask(router.url, prompt('q')))).toBe('disaggregated; reason=long_prompt');
+  });
+
   test.each<[string, Behaviour]>([
     ['answers with status 500', wholly({ error: { message: 'KV load failed' } }, 500)],
     ['breaks the connection', broken],
