@@ -48,6 +48,7 @@ describe('a prompt', () => {
     expect(shared(promptOf(body, 'one'), promptOf(body, 'other'))).toBe(0);
     expect(shared(promptOf({ ...body, cache_salt: 'a' }), promptOf({ ...body, cache_salt: 'b' }))).toBe(0);
     expect(shared(promptOf({ ...body, cache_salt: 'a' }), promptOf({ ...body, cache_salt: 'a' }))).toBeGreaterThan(0);
+    expect(shared(promptOf({ ...body, cache_salt: 'a' }, 'one'), promptOf({ ...body, cache_salt: 'a' }, 'other'))).toBe(0);
   });
 
   test('is none where tokens are only counted', () => {

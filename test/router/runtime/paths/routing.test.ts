@@ -175,7 +175,13 @@ describe('with an objective and rates', () => {
     const now = performance.now.bind(performance);
     const clock = jest.spyOn(performance, 'now').mockImplementation(() => now() + 120_000);
     try {
-      expect(await route(asked)).toBe('200 disaggregated; reason=long_prompt');
+      const { closed, open } = gate();
+      pair.gate = closed;
+      const trial = route(asked);
+      await until(() => pair.prefill.requests.length === 1, 'it is sent');
+      expect(await route(asked)).toBe('200 aggregated; reason=meets_objective');
+      open();
+      expect(await trial).toBe('200 disaggregated; reason=long_prompt');
     } finally {
       clock.mockRestore();
     }
