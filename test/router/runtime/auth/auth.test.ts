@@ -5,7 +5,8 @@ import { AddressInfo } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { exportJWK, generateKeyPair, JWTPayload, SignJWT } from 'jose';
 import OpenAI from 'openai';
-import { ask, chat, KEY, MockEngine, routerFor, TestRouter, until, whole, wholly } from '../harness';
+import { parseRouterConfig } from '../../../../src/router/runtime';
+import { ask, chat, configOf, KEY, MockEngine, routerFor, TestRouter, until, whole, wholly } from '../harness';
 
 const ARN = 'arn:aws:secretsmanager:us-east-2:111122223333:secret:keys-AbCdEf';
 const AWS = { AWS_ACCESS_KEY_ID: 'AKID', AWS_SECRET_ACCESS_KEY: 'secret' };
@@ -111,6 +112,18 @@ describe('a secret in Secrets Manager', () => {
     const by = (arn: string) => manager.requests.slice(asked).filter(({ body }) => body.SecretId === arn).length;
     await until(() => by(`${ARN}2`) > 4, 'the other is read');
     expect(by(ARN)).toBeLessThanOrEqual(1);
+  });
+
+  test('goes on with its keys after a reload, and another begins with those of the environment', async () => {
+    const target = { name: 'engine', role: 'aggregated', protocol: 'openai', url: engine.url };
+    const reload = async (arn: string) => router.reload(parseRouterConfig(JSON.stringify(
+      configOf([target], { auth: { apiKeysEnv: 'KEYS', apiKeysSecret: { arn, refreshSeconds: 3600 } } })), { KEYS: KEY }));
+    manager.behaviour = holding('new');
+    await until(async () => enters('new'), 'the new key is let in');
+    await reload(ARN);
+    expect([await enters('new'), await enters(KEY)]).toEqual([true, false]);
+    await reload(`${ARN}2`);
+    expect([await enters('new'), await enters(KEY)]).toEqual([false, true]);
   });
 });
 

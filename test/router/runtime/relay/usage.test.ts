@@ -1,4 +1,4 @@
-import { ask, chat, chunkOf, COMPLETION, delta, DONE, MockEngine, MODEL, Received, ROLE, routerFor, sse, streaming, TestRouter, until, wholly } from '../harness';
+import { ask, chat, chunkOf, COMPLETION, delta, DONE, lastLineOf, MockEngine, MODEL, Received, ROLE, routerFor, sse, streaming, TestRouter, until, wholly } from '../harness';
 
 const USAGE = { prompt_tokens: 12, completion_tokens: 3, total_tokens: 15 };
 const TOKENS = ['one', ' two', ' three'];
@@ -133,6 +133,9 @@ describe('of a prompt that is handed on, the tokens in a cache', () => {
     await startPair(8);
     expect(await (await ask(router.url, body, {}, path)).text()).toContain(member.replace('#', '8'));
     expect([prefill.requests.length, engine.requests[0].body.kv_transfer_params]).toEqual([1, PARAMS]);
+    await lastLineOf(router);
+    const { values } = await router.metrics.promptTokens.get();
+    expect(values.map(({ labels: { target, source }, value }) => [target, source, value])).toEqual([['prefill', 'cache', 8], ['prefill', 'read', 4]]);
   });
 
   test.each(APIS)('are not told by %s where that engine does not tell them', async (_, path, body) => {

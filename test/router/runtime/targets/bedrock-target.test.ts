@@ -261,6 +261,9 @@ describe('a refusal', () => {
     expect(await retryAfter()).toBe('9');
     bedrock.behaviour = answering(429, { message: 'slow down' }, { 'x-amzn-errortype': 'ThrottlingException', 'retry-after': 'soon' });
     expect(await retryAfter()).toBe('1');
+    // of a quota that is used up Bedrock does not say when.
+    bedrock.behaviour = answering(400, { message: 'too much' }, { 'x-amzn-errortype': 'ServiceQuotaExceededException' });
+    expect(await retryAfter()).toBe('1');
   });
 
   test('within a stream is passed on as it is', async () => {
