@@ -1,5 +1,5 @@
 import { ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { copyFileSync, mkdtempSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, renameSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -17,10 +17,7 @@ export class CliProcess {
   private readonly file: string;
 
   constructor() {
-    const folder = mkdtempSync(join(tmpdir(), 'cli-'));
-    execFileSync(process.execPath, [join(ROOT, 'projenrc', 'bundle.mjs'), folder]);
-    this.file = join(folder, 'bin', 'cdk-disaggregated-inference.mjs');
-    copyFileSync(join(ROOT, 'package.json'), join(folder, 'package.json'));
+    this.file = join(bundled(), 'bin', 'cdk-disaggregated-inference.mjs');
   }
 
   /**
@@ -43,4 +40,24 @@ export class CliProcess {
   public spawn(args: string[], env: { [name: string]: string }): ChildProcess {
     return spawn(process.execPath, [this.file, ...args], { cwd: ROOT, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] });
   }
+}
+
+/** A bundle for all tests of a run, whose temporary files are in a folder of its own. */
+function bundled(): string {
+  const folder = join(tmpdir(), 'cli');
+  if (existsSync(folder)) {
+    return folder;
+  }
+  const own = mkdtempSync(join(tmpdir(), 'cli-'));
+  execFileSync(process.execPath, [join(ROOT, 'projenrc', 'bundle.mjs'), own]);
+  copyFileSync(join(ROOT, 'package.json'), join(own, 'package.json'));
+  try {
+    renameSync(own, folder);
+  } catch (error) {
+    // another worker may have been faster.
+    if (!existsSync(folder)) {
+      throw error;
+    }
+  }
+  return folder;
 }

@@ -1,8 +1,10 @@
-import { App, Stack, aws_ec2 as ec2, aws_s3 as s3 } from 'aws-cdk-lib';
+import { App, Stack, aws_ec2 as ec2, aws_ecs as ecs, aws_s3 as s3 } from 'aws-cdk-lib';
+import { Template } from 'aws-cdk-lib/assertions';
 import { ModelArtifacts, Purchase, TrainiumFleetProps } from '../../src/fleet';
 import { NeuronInstanceType } from '../../src/hardware';
 import { ModelArchitecture } from '../../src/model';
 import { EfaPlacementGroup } from '../../src/network';
+import { ProblemsError } from '../../src/problems';
 
 /** A stack with a place to run, and the properties of a fleet that is in order. */
 export function fixture() {
@@ -21,4 +23,21 @@ export function fixture() {
     purchase: Purchase.capacityBlock({ reservationId: 'cr-0123456789abcdef0', availabilityZone: 'us-east-2b' }),
   };
   return { app, stack, vpc, efa, props };
+}
+
+export const image = ecs.ContainerImage.fromRegistry('registry.example/engine:1');
+export const only = (stack: Stack, type: string) => Object.values(Template.fromStack(stack).findResources(type))[0];
+export const containersOf = (stack: Stack) => {
+  const [artifacts, engine] = only(stack, 'AWS::ECS::TaskDefinition').Properties.ContainerDefinitions;
+  return { artifacts, engine };
+};
+export const launchDataOf = (stack: Stack) => only(stack, 'AWS::EC2::LaunchTemplate').Properties.LaunchTemplateData;
+
+export function rulesOf(action: () => unknown): string[] {
+  try {
+    action();
+  } catch (error) {
+    return (error as ProblemsError).problems.map((problem) => problem.rule);
+  }
+  return [];
 }

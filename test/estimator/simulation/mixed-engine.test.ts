@@ -166,7 +166,8 @@ test('a fleet gives each request the times that engines give it that go step by 
       evicted += simulated.evictedBlocks;
       preempted += room === null ? 0 : simulated.preemptions;
       expect(actual).toHaveLength(given.length);
-      expect(actual.map(([, firstToken,, cached], i) => Number.isNaN(firstToken) ? expected[i].cachedTokens : cached)).toEqual(expected.map(({ cachedTokens }) => cachedTokens));
+      const foundBy = actual.map(([, firstToken,, cached], i) => Number.isNaN(firstToken) ? expected[i].cachedTokens : cached);
+      expect(foundBy).toEqual(expected.map(({ cachedTokens }) => cachedTokens));
       const others = expected.flatMap(({ arrivalSeconds, firstTokenSeconds, lastTokenSeconds }, i) => (
         [arrivalSeconds, firstTokenSeconds + 0.003, lastTokenSeconds + 0.003].map((time, j) => [actual[i][j], time])
       )).filter(([time, other]) => Number.isNaN(other) ? !Number.isNaN(time) : !(Math.abs(time / other - 1) < 1e-9));
