@@ -2,7 +2,7 @@ import { App, CfnParameter, Duration, Stack, StackProps, aws_ec2 as ec2, aws_kms
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import {
   BedrockModel, Cs3Attachment, Decode, DisaggregatedInference, DisaggregatedInferenceProps, Estimates, HeadroomSpec, ModelArchitecture,
-  ModelArtifacts, NeuronInstanceType, Prefill, Purchase, Workload,
+  ModelArtifacts, NeuronInstanceType, Prefill, Purchase, TrainiumPhaseOptions, Workload,
 } from 'cdk-disaggregated-inference';
 
 const BLOCK = Purchase.capacityBlock({ reservationId: 'cr-0123456789abcdef0', availabilityZone: 'us-east-2b' });
@@ -200,8 +200,8 @@ describe('fails', () => {
 
   test('with what is missing or of another kind, as it happens in JavaScript', () => {
     const { stack } = fixture();
-    expect(rulesOf(() => new DisaggregatedInference(stack, 'Chat', {} as any))).toEqual(['PropertyMissing', 'PropertyMissing', 'PropertyMissing']);
-    expect(rulesOf(() => Prefill.trainium({ instanceType: 'trn2.48xlarge' } as any))).toEqual(['PropertyMissing', 'InstanceTypeText']);
+    expect(rulesOf(() => new DisaggregatedInference(stack, 'Chat', {} as DisaggregatedInferenceProps))).toEqual(['PropertyMissing', 'PropertyMissing', 'PropertyMissing']);
+    expect(rulesOf(() => Prefill.trainium({ instanceType: 'trn2.48xlarge' } as unknown as TrainiumPhaseOptions))).toEqual(['PropertyMissing', 'InstanceTypeText']);
   });
 
   test('with a calibration of an engine that fleets do not run', () => {

@@ -67,7 +67,7 @@ test.each([
   expect(problems[0]).toEqual(expect.objectContaining(message
     ? { rule: 'SetNotApplicable', path: `--set ${assignment}`, message: expect.stringMatching(message) }
     : { rule: 'SpecPropertyUnknown', path: '__proto__' }));
-  expect(({} as any).polluted).toBeUndefined();
+  expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
 });
 
 test.each([

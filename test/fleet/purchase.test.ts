@@ -117,7 +117,7 @@ describe('fails for', () => {
 
   test.each([0, -1, NaN, Infinity])('the price %d, whatever is bought', (usdPerHour) => {
     for (const buy of [Purchase.onDemand, Purchase.spot, Purchase.capacityBlock, Purchase.reservation]) {
-      expect(() => buy({ reservationId: 'cr-00000000000000001', usdPerHour } as any)).toThrow('usdPerHour is not a finite number above 0');
+      expect(() => buy({ reservationId: 'cr-00000000000000001', usdPerHour })).toThrow('usdPerHour is not a finite number above 0');
     }
   });
 

@@ -116,7 +116,7 @@ describe('shipped models', () => {
       mend: 'use llama-3.3-70b, llama-3.1-70b, llama-3.1-8b, or give the architecture in full',
     }]);
     expect(problemsOf(() => ModelArchitecture.fromSpec({ id: 'x' }))[0]).toMatchObject({ rule: 'ModelUnknown', path: 'model.id' });
-    expect(problemsOf(() => ModelArchitecture.of(undefined as any))).toHaveLength(1);
+    expect(problemsOf(() => ModelArchitecture.of(undefined as unknown as string))).toHaveLength(1);
   });
 });
 

@@ -17,7 +17,7 @@ function conditionalFleet(condition: object = equals('Purchase', 'spot'), purcha
 describe('a resource with a condition', () => {
   test('that is needed is missed where the condition does not hold, and there alone', () => {
     const template = conditionalFleet();
-    (template.Resources.FabricEgress as any).Condition = 'IsSpot';
+    template.Resources.FabricEgress.Condition = 'IsSpot';
     const { findings } = check(template);
     expect(findings.map(({ rule, message }) => [rule.id, message])).toEqual([
       ['EfaSelfEgressMissing', 'the security group of an EFA interface has no rule to itself, and EFA needs all traffic, when Purchase is not "spot"'],
@@ -27,14 +27,14 @@ describe('a resource with a condition', () => {
   test('has a counterpart under the opposite condition', () => {
     const template = conditionalFleet();
     template.Conditions.IsNot = not({ Condition: 'IsSpot' });
-    (template.Resources.FabricEgress as any).Condition = 'IsSpot';
-    template.Resources.OtherEgress = { ...template.Resources.FabricEgress, Condition: 'IsNot' } as any;
+    template.Resources.FabricEgress.Condition = 'IsSpot';
+    template.Resources.OtherEgress = { ...template.Resources.FabricEgress, Condition: 'IsNot' };
     expect(idsOf(template)).toEqual([]);
   });
 
   test('is not there where the condition never holds', () => {
     const template = conditionalFleet({ 'Fn::Equals': ['a', 'b'] });
-    (template.Resources.FabricEgress as any).Condition = 'IsSpot';
+    template.Resources.FabricEgress.Condition = 'IsSpot';
     expect(whens(template)).toEqual([['EfaSelfEgressMissing', undefined]]);
   });
 
@@ -44,8 +44,8 @@ describe('a resource with a condition', () => {
     ['nothing', { 'Fn::Or': [] }],
   ])('is neither certainly there nor missing where the condition depends on %s', (_, condition) => {
     const template = conditionalFleet(condition);
-    (template.Resources.FabricEgress as any).Condition = 'IsSpot';
-    (template.Resources.LaunchTemplate as any).Condition = 'Unheard';
+    template.Resources.FabricEgress.Condition = 'IsSpot';
+    template.Resources.LaunchTemplate.Condition = 'Unheard';
     template.Resources.LaunchTemplate.Properties.LaunchTemplateData.InstanceType = 'trn2.96xlarge';
     expect(idsOf(template)).toEqual([]);
   });
@@ -183,9 +183,9 @@ describe('many conditions', () => {
     template.Parameters = Object.fromEntries(names.map((name) => [name, { Type: 'String' }]));
     template.Conditions = Object.fromEntries(names.map((name) => [`Is${name}`, equals(name, 'a')]));
     template.Resources.Vpc.Properties.Tags = names.map((name) => ({ Key: name, Value: { 'Fn::If': [`Is${name}`, 'a', 'b'] } }));
-    (template.Resources.FabricEgress as any).Condition = 'IsP39';
+    template.Resources.FabricEgress.Condition = 'IsP39';
     expect(check(template).findings).toEqual([]);
-    (template.Resources.FabricIngress as any).Condition = 'IsP0';
+    template.Resources.FabricIngress.Condition = 'IsP0';
     expect(check(template).findings.map(({ when }) => when)).not.toContain(undefined);
   });
 
@@ -204,14 +204,14 @@ describe('many conditions', () => {
   test('that need each other are unknown', () => {
     const template = conditionalFleet(not({ Condition: 'Other' }));
     template.Conditions.Other = not({ Condition: 'IsSpot' });
-    (template.Resources.FabricEgress as any).Condition = 'IsSpot';
+    template.Resources.FabricEgress.Condition = 'IsSpot';
     expect(idsOf(template)).toEqual([]);
   });
 
   test('of the metadata of the CDK alone make no world', () => {
     const template = efaFleet();
     template.Conditions = { CDKMetadataAvailable: { 'Fn::Or': [equals('AWS::Region', 'us-east-1'), equals('AWS::Region', 'us-east-2')] } };
-    template.Resources.CDKMetadata = { Type: 'AWS::CDK::Metadata', Properties: { Analytics: 'v2' }, Condition: 'CDKMetadataAvailable' } as any;
+    template.Resources.CDKMetadata = { Type: 'AWS::CDK::Metadata', Properties: { Analytics: 'v2' }, Condition: 'CDKMetadataAvailable' };
     template.Resources.LaunchTemplate.Properties.LaunchTemplateData.InstanceType = 'trn2.96xlarge';
     expect(checkTemplates([{ stack: 'Fleet', template }]).findings.map(({ when }) => when)).toEqual([undefined]);
   });

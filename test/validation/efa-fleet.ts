@@ -1,6 +1,6 @@
 /** A template of plain data, to be changed in tests. */
 export interface Template {
-  Resources: { [logicalId: string]: { Type: string; Properties: { [name: string]: any } } };
+  Resources: { [logicalId: string]: { Type: string; Condition?: string; Properties: { [name: string]: any } } };
   [section: string]: any;
 }
 

@@ -1,4 +1,4 @@
-import { efaFleet } from './efa-fleet';
+import { efaFleet, Template } from './efa-fleet';
 import { graphOf } from './graph-of';
 import { checkTemplates } from '../../src/validation/check-templates';
 import { show, ssmParameterOf, TemplateInput, Unknown, Value } from '../../src/validation/graph/template-graph';
@@ -108,10 +108,11 @@ describe('nested stacks', () => {
 
   test('are not there where their parent does not deploy them', () => {
     const input = parent({});
-    (input.template as any).Resources.Nested.Condition = 'Never';
-    (input.template as any).Conditions = { Never: { 'Fn::Equals': ['a', 'b'] } };
+    const template = input.template as Template;
+    template.Resources.Nested.Condition = 'Never';
+    template.Conditions = { Never: { 'Fn::Equals': ['a', 'b'] } };
     expect(graphOf([input, child('a')]).ofType('Test::Probe')).toEqual([]);
-    (input.template as any).Conditions = { Never: { 'Fn::Or': [] } };
+    template.Conditions = { Never: { 'Fn::Or': [] } };
     const [resource] = graphOf([input, child('a')]).ofType('Test::Probe');
     expect(resource.conditional).toBeInstanceOf(Unknown);
     expect(resource.get('Value')).toBeInstanceOf(Unknown);

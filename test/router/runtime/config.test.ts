@@ -1,6 +1,7 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pino } from 'pino';
 import { configOf } from './harness';
 import { ProblemsError } from '../../../src/problems';
 import { loadRouterConfig, parseRouterConfig, ROUTER_CONFIG_SCHEMA, startRouter } from '../../../src/router/runtime';
@@ -179,7 +180,7 @@ test('text that is not JSON is refused', () => {
 
 test('keys that are no list of keys are refused without telling them', async () => {
   for (const KEYS of ['["a", 1]', '[]', '["a"', ' \n ']) {
-    const started = startRouter(parseRouterConfig(JSON.stringify(configOf([TARGET])), { KEYS }), { KEYS }, undefined as any);
+    const started = startRouter(parseRouterConfig(JSON.stringify(configOf([TARGET])), { KEYS }), { KEYS }, pino({ enabled: false }));
     await expect(started).rejects.toThrow(ProblemsError);
     await expect(started).rejects.toThrow(/^\[config\.auth\.apiKeysEnv\] the API keys are not a list of keys \(/);
   }

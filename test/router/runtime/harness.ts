@@ -191,13 +191,18 @@ export async function drained(response: Response): Promise<{ text: string; broke
   let text = '';
   const decoder = new TextDecoder();
   try {
-    for await (const chunk of response.body as any) {
+    for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
       text += decoder.decode(chunk, { stream: true });
     }
     return { text, broken: false };
   } catch {
     return { text, broken: true };
   }
+}
+
+/** The text of a chat completion that is no stream. */
+export async function textOf(response: Response): Promise<string> {
+  return (await response.json() as { choices: { message: { content: string } }[] }).choices[0].message.content;
 }
 
 /** The text of a streamed chat completion. */

@@ -1,6 +1,6 @@
 import { SglangPair } from '../handoff/sglang-pair';
 import { VllmPair } from '../handoff/vllm-pair';
-import { ask, Behaviour, chat, COMPLETION, MockEngine, MODEL, routerFor, silent, streamedText, streamOf, TestRouter, until, whole } from '../harness';
+import { ask, Behaviour, chat, COMPLETION, MockEngine, MODEL, routerFor, silent, streamedText, streamOf, TestRouter, textOf, until, whole } from '../harness';
 import { answering, FakeBedrock } from '../targets/fake-bedrock';
 
 const BUSY = { error: { message: 'too many requests', type: 'overloaded' } };
@@ -175,7 +175,7 @@ describe('a hand-off to engines that have no room', () => {
     expect((await ask(router.url, prompt('p'))).status).toBe(429);
     pair.decode.behaviour = async (...call) => (call[1].body.kv_transfer_params === undefined ? decode : busy(503))(...call);
     const body = prompt('q');
-    expect((await (await ask(router.url, body)).json() as any).choices[0].message.content).toBe(pair.answerTo(body));
+    expect(await textOf(await ask(router.url, body))).toBe(pair.answerTo(body));
     expect([pair.prefill.requests.length, pair.decode.requests.length, pair.localPrefills]).toEqual([2, 3, 1]);
     expect([await outcomes(), await dropped(), pair.pinned]).toEqual([{ handed_off: 1, fallback_decode_failed: 1 }, 2, 2]);
   });

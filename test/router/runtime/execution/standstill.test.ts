@@ -10,7 +10,7 @@ import { Engines } from '../../../../src/router/runtime/targets/engines';
 import { readWhole } from '../../../../src/router/runtime/targets/read-whole';
 import { VllmPair } from '../handoff/vllm-pair';
 import {
-  ask, chat, chunkOf, COMPLETION, drained, errorOf, MockEngine, MODEL, routerFor, sse, streamedText, TestRouter, until, whole,
+  ask, chat, chunkOf, COMPLETION, drained, errorOf, MockEngine, MODEL, routerFor, sse, streamedText, TestRouter, textOf, until, whole,
 } from '../harness';
 
 /** An engine that is well by its probes, and tells of each other request, but answers none, or, given the first bytes of a stream, nothing after them. */
@@ -144,8 +144,7 @@ test('a decode engine whose process is killed between the legs costs a hand-off,
   await until(() => pair.prefill.requests.length === 1, 'the prefill engine has the prompt');
   await gone.stop();
   release();
-  const answer = await (await asked).json() as any;
-  expect([answer.choices[0].message.content, pair.prefill.requests.length, pair.fetches]).toEqual([pair.answerTo(body), 2, 1]);
+  expect([await textOf(await asked), pair.prefill.requests.length, pair.fetches]).toEqual([pair.answerTo(body), 2, 1]);
   const [first, second] = [...pair.held.keys()];
   expect(pair.decode.requests.map(({ body: { kv_transfer_params: params } }) => params.remote_request_id)).toEqual([second]);
   expect([first === second, (await router.metrics.kvCachesDropped.get()).values[0].value]).toEqual([false, 1]);

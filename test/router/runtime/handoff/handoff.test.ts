@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import { AddressInfo } from 'node:net';
 import {
   ask, chat, chunkOf, configOf, DONE, drained, errorOf, KEY, lastLineOf, MockEngine, ROLE, routerFor, sleep,
-  sse, streamedText, TestRouter, until, whole, wholly,
+  sse, streamedText, TestRouter, textOf, until, whole, wholly,
 } from '../harness';
 import { VllmPair } from './vllm-pair';
 import { parseRouterConfig, RouterMetrics } from '../../../../src/router/runtime';
@@ -130,8 +130,8 @@ describe('a prompt', () => {
 
   test('of many callers at once is never answered to another', async () => {
     await start();
-    const answers = await Promise.all(Array.from({ length: 40 }, async (_, i) => (await ask(router.url, prompt(`number ${i}`), { 'x-request-id': 'same' })).json() as any));
-    answers.forEach((answer, i) => expect(answer.choices[0].message.content).toBe(pair.answerTo(prompt(`number ${i}`))));
+    const answers = await Promise.all(Array.from({ length: 40 }, async (_, i) => textOf(await ask(router.url, prompt(`number ${i}`), { 'x-request-id': 'same' }))));
+    answers.forEach((answer, i) => expect(answer).toBe(pair.answerTo(prompt(`number ${i}`))));
     expect(await outcomes()).toEqual({ handed_off: 40 });
     expect(new Set(pair.decode.requests.map(({ body }) => body.kv_transfer_params.remote_request_id)).size).toBe(40);
     expect(pair.pinned).toBe(0);
@@ -142,7 +142,7 @@ describe('the decode engine reads the prompt itself', () => {
   const expectAggregated = async (body: any, reason: string) => {
     const response = await ask(router.url, body);
     expect([response.status, response.headers.get('x-router-route')]).toEqual([200, `aggregated; reason=${reason}`]);
-    expect((await response.json() as any).choices[0].message.content).toBe(pair.answerTo(body));
+    expect(await textOf(response)).toBe(pair.answerTo(body));
     expect(pair.decode.requests.at(-1)!.body).toEqual(JSON.parse(JSON.stringify(body)));
     expect(await outcomes()).toEqual({ [['not_eligible', 'no_pair', 'pair_full'].includes(reason) ? reason : `fallback_${reason}`]: 1 });
   };
@@ -400,7 +400,7 @@ describe('a failure', () => {
     router = await routerFor([{ ...targets()[0], name: 'gone', url: gone.url }, ...targets()], { routing: ALWAYS });
     await gone.stop();
     const response = await ask(router.url, prompt('p'));
-    expect((await response.json() as any).choices[0].message.content).toBe(pair.answerTo(prompt('p')));
+    expect(await textOf(response)).toBe(pair.answerTo(prompt('p')));
     const [first, second] = pair.prefill.requests;
     expect(first.headers['x-request-id']).not.toBe(second.headers['x-request-id']);
     expect(pair.decode.requests[0].body.kv_transfer_params.remote_request_id).toContain(second.headers['x-request-id']);

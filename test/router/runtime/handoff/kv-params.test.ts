@@ -60,7 +60,7 @@ describe('the members of a JSON object', () => {
       const others = Object.entries(before).filter(([key]) => key !== name);
       expect(Object.entries(after).filter(([key]) => key !== name)).toEqual(others);
       expect(Object.hasOwn(after, name)).toBe(value !== undefined);
-      expect(after[name]).toEqual(value === undefined ? ({} as any)[name] : JSON.parse(JSON.stringify(value)));
+      expect(after[name]).toEqual(value === undefined ? ({} as { [name: string]: unknown })[name] : JSON.parse(JSON.stringify(value)));
     }));
   });
 

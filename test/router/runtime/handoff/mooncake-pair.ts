@@ -117,8 +117,8 @@ export class MooncakePair {
       tell(response, received.body, ['read ', promptOf(received.body)]);
       return;
     }
-    const known = await fetch(`${params.remote_bootstrap_addr}/query`).then(async (told) => told.json() as any).catch(() => ({}));
-    if (!Object.values<any>(known).some(({ engine_id: id }) => id === params.remote_engine_id)) {
+    const known = await fetch(`${params.remote_bootstrap_addr}/query`).then(async (told) => told.json() as Promise<{ [rank: string]: { engine_id: string } }>).catch(() => ({}));
+    if (!Object.values(known).some(({ engine_id: id }) => id === params.remote_engine_id)) {
       json(response, 500, { error: { message: `remote engine_id ${params.remote_engine_id} not found from bootstrap server`, code: 500 } });
       return;
     }

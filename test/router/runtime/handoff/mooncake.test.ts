@@ -1,7 +1,7 @@
 import { ServerResponse } from 'node:http';
 import {
   ask, Behaviour, broken, chat, chunkOf, configOf, drained, KEY, MockEngine, ROLE, routerFor, silent, sse,
-  streamedText, TestRouter, until, wholly,
+  streamedText, TestRouter, textOf, until, wholly,
 } from '../harness';
 import { MooncakePair } from './mooncake-pair';
 import { ProblemsError } from '../../../../src/problems';
@@ -93,8 +93,8 @@ describe('a request', () => {
   test('has an id that no other has, and goes to the rank whose engine the other is told', async () => {
     pair.engineIds = ['engine-p0', 'engine-p1'];
     await start();
-    const answers = await Promise.all(Array.from({ length: 40 }, async (_, i) => (await ask(router.url, prompt(`p${i}`))).json())) as any[];
-    expect(answers.map(({ choices }) => choices[0].message.content)).toEqual(answers.map((_, i) => `read p${i}`));
+    const answers = await Promise.all(Array.from({ length: 40 }, async (_, i) => textOf(await ask(router.url, prompt(`p${i}`)))));
+    expect(answers).toEqual(answers.map((_, i) => `read p${i}`));
     expect(new Set(pair.decode.requests.map(({ body }) => body.kv_transfer_params.transfer_id)).size).toBe(40);
     expect(new Set(pair.prefill.requests.map(({ headers }) => headers['x-data-parallel-rank']))).toEqual(new Set(['0', '1']));
     expect([pair.localPrefills, pair.pinned]).toEqual([0, 0]);
@@ -181,9 +181,9 @@ describe('the decode engine reads the prompt itself', () => {
     await ask(router.url, prompt('before'));
     pair.engineIds = ['engine-restarted'];
     const response = await ask(router.url, prompt('p'));
-    expect([(await response.json() as any).choices[0].message.content, route(response)]).toEqual(['read p', 'aggregated; reason=decode_failed']);
+    expect([await textOf(response), route(response)]).toEqual(['read p', 'aggregated; reason=decode_failed']);
     const next = await ask(router.url, prompt('q'));
-    expect([(await next.json() as any).choices[0].message.content, route(next)]).toEqual(['read q', 'disaggregated; reason=long_prompt']);
+    expect([await textOf(next), route(next)]).toEqual(['read q', 'disaggregated; reason=long_prompt']);
   });
 
   test('not twice', async () => {

@@ -2,7 +2,7 @@ import { SrvRecord } from 'node:dns';
 import { promptOf } from '../engine-answer';
 import {
   ask, Behaviour, broken, chat, chunkOf, configOf, drained, KEY, MockEngine, MODEL, ROLE, routerFor, silent, sse,
-  streamedText, TestRouter, until, whole,
+  streamedText, TestRouter, textOf, until, whole,
 } from '../harness';
 import { SglangPair } from './sglang-pair';
 import { ProblemsError } from '../../../../src/problems';
@@ -70,8 +70,8 @@ describe('a request', () => {
 
   test('has a room that no other has', async () => {
     await start();
-    const answers = await Promise.all(Array.from({ length: 40 }, async (_, i) => (await ask(router.url, prompt(`p${i}`))).json())) as any[];
-    expect(answers.map(({ choices }) => choices[0].message.content)).toEqual(answers.map((_, i) => `read p${i}`));
+    const answers = await Promise.all(Array.from({ length: 40 }, async (_, i) => textOf(await ask(router.url, prompt(`p${i}`)))));
+    expect(answers).toEqual(answers.map((_, i) => `read p${i}`));
     expect(new Set(rooms()).size).toBe(40);
   });
 
@@ -213,7 +213,7 @@ describe('a decode engine', () => {
     fail();
     await until(() => pair.reads.length === 2, 'the second has the slot');
     open();
-    const texts = await Promise.all([first, second].map(async (asked) => (await (await asked).json() as any).choices?.[0].message.content));
+    const texts = await Promise.all([first, second].map(async (asked) => textOf(await asked)));
     expect(texts).toEqual(['read first', 'read second']);
   });
 

@@ -242,7 +242,7 @@ describe('a caller', () => {
     expect(await long.json()).toMatchObject({ error: { code: 'body_too_long' } });
     const chunked = await fetch(`${router.url}/v1/chat/completions`, {
       method: 'POST', headers: { authorization: `Bearer ${KEY}` }, body: new Blob(['x'.repeat(5000)]).stream(), duplex: 'half',
-    } as any);
+    } as RequestInit);
     expect(chunked.status).toBe(413);
     expect((await ask(router.url, chat(), { 'x-long': 'x'.repeat(4000) })).status).toBe(431);
     expect((await ask(router.url, chat())).status).toBe(200);
@@ -383,7 +383,8 @@ describe('other routes', () => {
     ['/model/m/x', undefined], ['/', undefined], [`/v1/${'x'.repeat(5000)}`, undefined],
   ])('at %s there is nothing, but perhaps nearby', async (path, near) => {
     await start();
-    const { error, message = error.message } = await (await ask(router.url, chat(), {}, path)).json() as any;
+    const response = await ask(router.url, chat(), {}, path);
+    const { error, message = error.message } = await response.json() as { message?: string; error: { message: string } };
     expect(message).toBe(`there is nothing at this path${near === undefined ? '' : `; did you mean ${near}?`}`);
   });
 

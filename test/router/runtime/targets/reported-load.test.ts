@@ -159,8 +159,10 @@ describe('a target', () => {
 test('the router tells what its engines say', async () => {
   const [busy, idle] = [await engineThat(telling(() => vllm(6, 1, 0.75))), await engineThat(telling(() => vllm(2, 0, 0.5)))];
   const metrics = { path: '/metrics', intervalSeconds: 0.05 };
-  const router = await routerFor([busy, idle].map(({ url }, i) => ({ name: `t${i}`, role: 'aggregated', protocol: 'openai', url, metrics })).concat(
-    [{ name: 'silent', role: 'aggregated', protocol: 'openai', url: idle.url } as any]));
+  const router = await routerFor([
+    ...[busy, idle].map(({ url }, i) => ({ name: `t${i}`, role: 'aggregated', protocol: 'openai', url, metrics })),
+    { name: 'silent', role: 'aggregated', protocol: 'openai', url: idle.url },
+  ]);
   routers.push(router);
   const text = async () => (await fetch(`${router.url}/metrics`)).text();
   await until(async () => /router_upstream_reporting\{target="t0"\} 1\n.*router_upstream_reporting\{target="t1"\} 1\n/s.test(await text()), 'both have told');
