@@ -158,7 +158,7 @@ const project = new awscdk.AwsCdkConstructLibrary({
       setupFilesAfterEnv: ['aws-cdk-lib/testhelpers/jest-autoclean'],
       collectCoverage: false,
       // synths and child processes of a busy machine take longer than jest's 5 s.
-      testTimeout: 30_000,
+      testTimeout: 60_000,
       // jest's own choice leaves one of two cores idle, while many tests wait for time to pass.
       maxWorkers: '100%',
       // to look these up in a sandbox takes simulations four times as long.

@@ -4,7 +4,7 @@ import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { connect, Socket } from 'node:net';
 import { dirname } from 'node:path';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { localCertificate } from './certificate';
 import { chat, chunkOf, DONE, KEY, MockEngine, routerFor, sse, TestRouter, until } from '../harness';
@@ -14,6 +14,8 @@ const ca = readFileSync(FILES.certificateFile);
 /** As many as there may be that say nothing, and some more. */
 const MOST = 1_000;
 const BEYOND = 50;
+/** How long one may be silent, however many there are. */
+const PATIENCE_MILLIS = 2_000;
 
 let engine: MockEngine;
 let router: TestRouter;
@@ -75,7 +77,11 @@ describe.each([
     spoken.write('GET /healthz HTTP/1.1\r\nhost: a\r\n');
     await once(spoken, isTls ? 'secureConnect' : 'connect');
     const oldest = await connections(BEYOND, word);
+    // as if all had come at once: nobody is cut yet.
     const others = await connections(MOST, word);
+    expect(oldest.filter(({ closed }) => closed)).toHaveLength(0);
+    await sleep(PATIENCE_MILLIS);
+    others.push(...await connections(BEYOND, word));
     await until(() => oldest.every(({ closed }) => closed), 'the oldest are cut');
     const answered = once(spoken, 'data');
     spoken.write('\r\n');
