@@ -137,6 +137,8 @@ export interface IBedrockRouter extends IResource, ec2.IConnectable {
   /**
    * Endpoints of an engine that answered their last probes and requests, as a task sees them.
    *
+   * Throws if the router is known to have no such engine (`RouterEngineUnknown`).
+   *
    * @param engineName name of the engine among those of the router.
    * @param props what differs from the minimum over five minutes.
    */

@@ -2,13 +2,14 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import {
-  Duration, Fn, Lazy, Names, RemovalPolicy, Size, Stack, Token, Validations,
+  Duration, Fn, Lazy, Names, RemovalPolicy, Size, Stack, Token, Validations, aws_cloudwatch as cloudwatch,
   aws_ec2 as ec2, aws_ecr_assets as ecrAssets, aws_ecs as ecs, aws_elasticloadbalancingv2 as elbv2,
-  aws_iam as iam, aws_kms as kms, aws_logs as logs, aws_secretsmanager as secretsmanager, aws_ssm as ssm,
+  aws_iam as iam, aws_logs as logs, aws_secretsmanager as secretsmanager, aws_ssm as ssm,
 } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import { encryptedLogs } from '../encrypted-logs';
 import { ManagedRole } from '../managed-role';
+import { nearestNames } from '../nearest';
 import { missingProperties, Problems } from '../problems';
 import { InferenceRules } from '../validation';
 import { BedrockRouterBase } from './bedrock-router-base';
@@ -90,10 +91,12 @@ export class BedrockRouter extends BedrockRouterBase {
   public readonly metricsName?: string;
   /** The namespace of what its tasks tell CloudWatch. */
   public readonly metricsNamespace: string;
+  private readonly engineNames: string[];
 
   constructor(scope: Construct, id: string, props: BedrockRouterProps) {
     super(scope, id);
     Problems.throwIfAny(missingProperties(props, ['vpc', 'engines'], this.node.path));
+    this.engineNames = props.engines.map(({ name }) => name);
     const drainTimeout = props.drainTimeout ?? Duration.seconds(100);
     this.metricsName = Names.uniqueResourceName(this, { maxLength: 255 });
     this.metricsNamespace = props.metricsNamespace ?? METRICS_NAMESPACE;
@@ -170,11 +173,24 @@ export class BedrockRouter extends BedrockRouterBase {
     return super.grantReadApiKeys(grantee);
   }
 
+  public metricHealthyEndpoints(engineName: string, props?: cloudwatch.MetricOptions): cloudwatch.Metric {
+    if (![engineName, ...this.engineNames].some((name) => Token.isUnresolved(name)) && !this.engineNames.includes(engineName)) {
+      const near = nearestNames(engineName, this.engineNames);
+      Problems.throwIfAny([{
+        rule: 'RouterEngineUnknown',
+        path: this.node.path,
+        value: JSON.stringify(engineName),
+        message: 'the router has no engine of this name',
+        mend: `give ${(near.length > 0 ? near : this.engineNames).map((name) => JSON.stringify(name)).join(' or ')}`,
+      }]);
+    }
+    return super.metricHealthyEndpoints(engineName, props);
+  }
+
   private generateApiKeys({ encryptionKey, removalPolicy }: BedrockRouterProps): secretsmanager.ISecret {
     return new secretsmanager.Secret(this, 'ApiKeys', {
       description: 'API keys of the router: a JSON list, or one a line',
-      // seen as imported, the key does not get the execution role's ARN into its policy: a key of another stack would then depend on this one.
-      encryptionKey: encryptionKey && kms.Key.fromKeyArn(this, 'ApiKeysKey', encryptionKey.keyArn),
+      encryptionKey,
       removalPolicy: removalPolicy ?? RemovalPolicy.RETAIN,
       generateSecretString: { passwordLength: 48, excludePunctuation: true },
     });

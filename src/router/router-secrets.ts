@@ -1,4 +1,4 @@
-import { Stack, Token, TokenComparison, aws_ecs as ecs, aws_iam as iam, aws_secretsmanager as secretsmanager } from 'aws-cdk-lib';
+import { Stack, Token, TokenComparison, aws_ecs as ecs, aws_iam as iam, aws_kms as kms, aws_secretsmanager as secretsmanager } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 
 /**
@@ -10,11 +10,12 @@ export function grantReadSecret(secret: secretsmanager.ISecret, grantee: iam.IGr
   if (key === undefined) {
     return secret.grantRead(grantee);
   }
+  const { arn, conditions } = inPolicies(key);
   const decrypt = iam.Grant.addToPrincipal({
     grantee,
     actions: ['kms:Decrypt'],
-    resourceArns: [key.keyArn],
-    conditions: { StringEquals: { 'kms:ViaService': `secretsmanager.${secret.env.region}.amazonaws.com` } },
+    resourceArns: [arn],
+    conditions: { StringEquals: { 'kms:ViaService': `secretsmanager.${secret.env.region}.amazonaws.com` }, ...conditions },
   });
   if (!isOfAnotherStack(grantee.grantPrincipal, Stack.of(key))) {
     return secret.grantRead(grantee).combine(decrypt);
@@ -25,6 +26,17 @@ export function grantReadSecret(secret: secretsmanager.ISecret, grantee: iam.IGr
     // Secrets Manager adds six characters to the name of a secret.
     resourceArns: [secret.secretFullArn ?? `${secret.secretArn}-??????`],
   }).combine(decrypt);
+}
+
+/** A key as policies name it: an alias is none of their resources, but a condition. */
+function inPolicies(key: kms.IKey): { arn: string; conditions?: object } {
+  return isAlias(key)
+    ? { arn: Stack.of(key).formatArn({ service: 'kms', resource: 'key', resourceName: '*' }), conditions: { 'ForAnyValue:StringEquals': { 'kms:ResourceAliases': key.aliasName } } }
+    : { arn: key.keyArn };
+}
+
+function isAlias(key: kms.IKey): key is kms.IAlias {
+  return 'aliasName' in key;
 }
 
 /** Whether a principal is defined by another stack than the given one, in the same account: its own policy is enough. */

@@ -195,3 +195,10 @@ describe('tasks', () => {
     expect([targetOf({}), targetOf({ cpu: 256, memoryLimitMiB: 512 }), targetOf({ cpu: 4096, memoryLimitMiB: 8192 })]).toEqual([60, 60, 15]);
   });
 });
+
+test('endpoints can be watched of engines that there are', () => {
+  const stack = newStack();
+  const router = routerIn(stack, { vpc: vpcIn(stack) });
+  expect(router.metricHealthyEndpoints('engine').dimensions).toMatchObject({ Target: 'engine' });
+  expect(() => router.metricHealthyEndpoints('engin')).toThrow('[Stack/Router] the router has no engine of this name, got: "engin" (give "engine") [RouterEngineUnknown]');
+});

@@ -78,4 +78,25 @@ describe('whoever reads a secret may use its key', () => {
       },
     });
   });
+
+  test('by an alias, which policies take as a condition alone', () => {
+    const aliasOf = (alias: (stack: Stack) => kms.IAlias) => {
+      const stack = stackOf(new App(), 'Stack');
+      routerIn(stack, { encryptionKey: alias(stack) });
+      Template.fromStack(stack).hasResourceProperties('AWS::IAM::ManagedPolicy', {
+        Roles: [{ Ref: Match.stringLikeRegexp('^RouterTaskRole') }],
+        PolicyDocument: {
+          Statement: Match.arrayWith([Match.objectLike({
+            Action: 'kms:Decrypt',
+            Resource: { 'Fn::Join': ['', ['arn:', { Ref: 'AWS::Partition' }, ':kms:eu-west-1:111122223333:key/*']] },
+            Condition: {
+              'StringEquals': { 'kms:ViaService': 'secretsmanager.eu-west-1.amazonaws.com' }, 'ForAnyValue:StringEquals': { 'kms:ResourceAliases': 'alias/llm' },
+            },
+          })]),
+        },
+      });
+    };
+    aliasOf((stack) => kms.Alias.fromAliasName(stack, 'Alias', 'alias/llm'));
+    aliasOf((stack) => new kms.Alias(stack, 'Alias', { aliasName: 'alias/llm', targetKey: kms.Key.fromKeyArn(stack, 'Key', KEY_ARN) }));
+  });
 });
