@@ -52,12 +52,8 @@ test('what "calibrate" rounds is taken, and draws are of its coefficients: posit
     expect(specProblems(trn2({ calibration: { decode, decodeCorrelations: correlations } }))).toEqual([]);
     const drawn = drawnOf(values, sigmas, correlations);
     expect(drawn).toEqual(drawnOf(values, sigmas, correlations));
-    for (const row of drawn) {
-      row.forEach((value, i) => {
-        expect(value).toBeGreaterThan(0);
-        expect(NAMES[i].endsWith('Utilisation') ? value : 0).toBeLessThanOrEqual(1);
-      });
-    }
+    const most = NAMES.map((name) => (name.endsWith('Utilisation') ? 1 : Infinity));
+    expect(drawn.filter((row) => !row.every((value, i) => value > 0 && value <= most[i]))).toEqual([]);
   }));
 });
 

@@ -237,7 +237,9 @@ test(`per-request times equal a token-by-token simulation's to 1e-9 over ${FLEET
     const simulated = new EventEngine(tables, arrivals(), {
       finished: (request, _kind, arrival, firstToken, finish, prefillEngine, _decodeEngine, cached) => {
         found += fleet.caching ? cached : 0;
-        expect(cached).toBe(expected[request].cachedTokens);
+        if (cached !== expected[request].cachedTokens) {
+          throw new Error(`request ${request} of ${expected.length}: ${cached} cached tokens, expected ${expected[request].cachedTokens}`);
+        }
         readHere += routed !== undefined && prefillEngine < 0 ? 1 : 0;
         actual[request] = [arrival, firstToken, finish];
       },

@@ -68,10 +68,10 @@ describe('a router that is told to stop', () => {
 });
 
 test('a router that was paused does not take for silent what has spoken meanwhile, nor a caller for stalled', async () => {
-  const texts = Array.from({ length: 45 }, (_, i) => `${i}`);
+  const texts = Array.from({ length: 25 }, (_, i) => `${i}`);
   const engine = await MockEngine.start(streamOf(texts, 100));
   const router = launch(configOf([{ name: 'decode', role: 'decode', protocol: 'openai', url: engine.url }], {
-    limits: { firstByteTimeoutSeconds: 2, idleTimeoutSeconds: 2 },
+    limits: { firstByteTimeoutSeconds: 1, idleTimeoutSeconds: 1 },
   }));
   const url = `http://127.0.0.1:${(await router.said('listening')).port}`;
   const begun = await ask(url, chat({ stream: true }));
@@ -79,7 +79,7 @@ test('a router that was paused does not take for silent what has spoken meanwhil
   await until(() => engine.requests.length === 2, 'the engine has both');
   router.child.kill('SIGSTOP');
   // it is the time that passes which is tested.
-  await sleep(3_000);
+  await sleep(1_500);
   router.child.kill('SIGCONT');
   for (const response of [begun, await asked]) {
     expect(await drained(response)).toEqual({ text: texts.map((text) => sse(chunkOf(text))).join('') + DONE, broken: false });
@@ -90,7 +90,7 @@ test('a router that was paused does not take for silent what has spoken meanwhil
 test('a router that was paused reads what has come of a body meanwhile', async () => {
   const engine = await MockEngine.start(streamOf(['a']));
   const router = launch(configOf(
-    [{ name: 'decode', role: 'decode', protocol: 'openai', url: engine.url }], { limits: { bodyTimeoutSeconds: 2, writeStallSeconds: 2 } }));
+    [{ name: 'decode', role: 'decode', protocol: 'openai', url: engine.url }], { limits: { bodyTimeoutSeconds: 1, writeStallSeconds: 1 } }));
   const url = `http://127.0.0.1:${(await router.said('listening')).port}`;
   const body = JSON.stringify(chat({ stream: true }));
   const sent = request(`${url}/v1/chat/completions`, { method: 'POST', headers: { 'authorization': `Bearer ${KEY}`, 'content-length': body.length } });
@@ -101,7 +101,7 @@ test('a router that was paused reads what has come of a body meanwhile', async (
   router.child.kill('SIGSTOP');
   sent.end(body.slice(10));
   // it is the time that passes which is tested.
-  await sleep(3_000);
+  await sleep(1_500);
   router.child.kill('SIGCONT');
   const [response] = await answered as [IncomingMessage];
   expect(response.statusCode).toBe(200);

@@ -14,6 +14,8 @@ import { parseRouterConfig } from '../../../src/router/runtime';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'router-reload-'));
 const FILE = join(FOLDER, 'router.json');
+/** Has a process look ten times as often after what it looks after now and then. */
+const OFTEN = 'const { setInterval: real } = globalThis; globalThis.setInterval = (look, millis, ...more) => real(look, millis / 10, ...more);';
 const TEXTS = ['a', 'b', 'c', 'd'];
 const STREAM = TEXTS.map((text) => sse(chunkOf(text))).join('') + DONE;
 
@@ -46,9 +48,11 @@ async function engineWith(behaviour = whole): Promise<MockEngine> {
   return engine;
 }
 
-async function start(targets: object[], more: object = {}): Promise<{ router: RouterProcess; url: string; port: number }> {
+async function start(
+  targets: object[], more: object = {}, env: { [name: string]: string } = {},
+): Promise<{ router: RouterProcess; url: string; port: number }> {
   write(targets, more);
-  const router = running = new RouterProcess(script, { ROUTER_CONFIG_FILE: FILE, KEYS: KEY });
+  const router = running = new RouterProcess(script, { ROUTER_CONFIG_FILE: FILE, KEYS: KEY, ...env });
   const { port } = await router.said('listening');
   return { router, port, url: `http://127.0.0.1:${port}` };
 }
@@ -329,7 +333,9 @@ test('a certificate that is renewed is that of new connections; those that there
     copyFileSync(certificateFile, tls.certificateFile);
   };
   put(renewed[0]);
-  const { router, port } = await start([target('engine', engine)], { tls });
+  const often = join(FOLDER, 'often.js');
+  writeFileSync(often, OFTEN);
+  const { router, port } = await start([target('engine', engine)], { tls }, { NODE_OPTIONS: `--require ${often}` });
   const seen = async () => new Promise<string>((resolve, reject) => {
     const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false }, () => {
       resolve(socket.getPeerCertificate().fingerprint256);

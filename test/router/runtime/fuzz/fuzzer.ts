@@ -76,7 +76,7 @@ export async function fuzz(inputs: number, seed: number, progress: (done: number
 const configFor = (url: string) => configOf([
   { name: 'decode', role: 'decode', protocol: 'openai', url, kvConnector: 'NixlConnector', prefill: 'prefill' },
   { name: 'prefill', role: 'prefill', protocol: 'openai', url, kvConnector: 'NixlConnector' },
-], { routing: { minPromptTokens: 100 }, limits: { maxBodyBytes: 150_000, keepAliveSeconds: 2, writeStallSeconds: 5 } });
+], { routing: { minPromptTokens: 100 }, limits: { maxBodyBytes: 150_000, keepAliveSeconds: 1, writeStallSeconds: 5 } });
 
 class FuzzRun {
   public readonly inputs: { [kind: string]: number } = {};
@@ -97,7 +97,8 @@ class FuzzRun {
   /** What a router does once is done. */
   public async warmUp(): Promise<void> {
     await this.send(500, () => {});
-    await sleep(4_000);
+    // connections that idle are closed by then.
+    await sleep(2_000);
     Object.keys(this.inputs).forEach((kind) => delete this.inputs[kind]);
     Object.keys(this.answers).forEach((status) => delete this.answers[status]);
     this.connections = 0;
@@ -157,8 +158,8 @@ class FuzzRun {
     const sockets = ({ resources }: Vitals) => resources.TCPSocketWrap ?? 0;
     let after = before;
     let busy = '';
-    for (let i = 0; i < 120; i++) {
-      await sleep(500);
+    for (let i = 0; i < 300; i++) {
+      await sleep(200);
       after = await this.router.vitals();
       busy = (await (await fetch(`${this.url}/metrics`)).text()).split('\n').filter((line) => /^router_in_flight\{.*\} [^0]/.test(line)).join();
       // one of the fetch above.
