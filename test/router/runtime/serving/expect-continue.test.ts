@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { ClientHttp2Stream, connect as connectHttp2, IncomingHttpHeaders } from 'node:http2';
 import { connect, Socket } from 'node:net';
+import { RawConnection } from './raw-connection';
 import { chat, KEY, MockEngine, MODEL, routerFor, TestRouter, until, whole } from '../harness';
 
 const CHAT = '/v1/chat/completions';
@@ -25,11 +26,8 @@ afterEach(async () => {
 
 /** A connection, and what was said on it so far. */
 const open = async () => {
-  const socket = connect(router.port, '127.0.0.1');
-  const said = { text: '' };
-  socket.setEncoding('utf8').on('data', (more: string) => (said.text += more));
-  await once(socket, 'connect');
-  return { socket, said };
+  const said = await RawConnection.open(router.port);
+  return { socket: said.socket, said };
 };
 const statuses = (text: string) => text.match(/HTTP\/1\.1 \d+/g)?.map((line) => Number(line.slice(-3)));
 const ended = async (socket: Socket) => once(socket, 'close');

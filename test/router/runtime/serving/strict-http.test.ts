@@ -1,5 +1,4 @@
-import { once } from 'node:events';
-import { connect } from 'node:net';
+import { RawConnection } from './raw-connection';
 import { DATA, END_HEADERS, END_STREAM, frame, HEADERS, literal, PREFACE, RST_STREAM, SETTINGS } from '../fuzz/raw-http2';
 import { chat, COMPLETION, KEY, MockEngine, MODEL, routerFor, TestRouter, until, whole } from '../harness';
 
@@ -34,15 +33,13 @@ beforeEach(() => {
 describe('over HTTP/1.1', () => {
   /** What a connection is told; the bytes are followed by a request that must not be seen where they are refused. */
   async function told(bytes: string): Promise<{ statuses: number[]; isClosed: boolean; text: string }> {
-    const socket = connect(router.port, '127.0.0.1');
-    let text = '';
-    let isClosed = false;
-    socket.setEncoding('latin1').on('data', (more: string) => (text += more)).on('close', () => (isClosed = true)).on('error', () => undefined);
-    await once(socket, 'connect');
-    socket.write(Buffer.from(bytes + long(''), 'latin1'));
-    const statuses = () => (text.match(/HTTP\/1\.1 \d+/g) ?? []).map((line) => Number(line.slice(-3)));
-    await until(() => isClosed || (statuses().length === 2 && text.endsWith(JSON.stringify(COMPLETION))), 'the connection is closed, or both are answered');
-    socket.destroy();
+    const said = await RawConnection.open(router.port);
+    said.socket.write(Buffer.from(bytes + long(''), 'latin1'));
+    const statuses = () => (said.text.match(/HTTP\/1\.1 \d+/g) ?? []).map((line) => Number(line.slice(-3)));
+    const areAnswered = () => statuses().length === 2 && said.text.endsWith(JSON.stringify(COMPLETION));
+    await until(() => said.isClosed || areAnswered(), 'the connection is closed, or both are answered');
+    const { text, isClosed } = said;
+    said.socket.destroy();
     return { statuses: statuses(), isClosed, text };
   }
 
@@ -143,22 +140,20 @@ describe('over HTTP/2', () => {
 
   /** The status that a stream is answered with, or the code by which it is reset. */
   async function told(fields: Field[]): Promise<number | string> {
-    const socket = connect(router.port, '127.0.0.1');
-    let bytes = Buffer.alloc(0);
-    socket.on('data', (more: Buffer) => (bytes = Buffer.concat([bytes, more])));
-    await once(socket, 'connect');
+    const said = await RawConnection.open(router.port);
     const block = Buffer.concat(fields.map(([name, value]) => literal(name, value)));
     const frames = [frame(SETTINGS, 0, 0, Buffer.alloc(0)), frame(HEADERS, END_HEADERS, 1, block), frame(DATA, END_STREAM, 1, Buffer.from(BODY))];
-    socket.write(Buffer.concat([PREFACE, ...frames]));
+    said.socket.write(Buffer.concat([PREFACE, ...frames]));
     let outcome: number | string | undefined;
     await until(() => {
+      const bytes = Buffer.from(said.text, 'latin1');
       for (let at = 0; at + 9 <= bytes.length; at += 9 + bytes.readUIntBE(at, 3)) {
         const payload = bytes.subarray(at + 9, at + 9 + bytes.readUIntBE(at, 3));
         outcome ??= bytes[at + 3] === HEADERS ? INDEXED[payload[0]] : bytes[at + 3] === RST_STREAM ? `reset ${payload.readUInt32BE(0)}` : undefined;
       }
       return outcome !== undefined;
     }, 'the stream is answered or reset');
-    socket.destroy();
+    said.socket.destroy();
     return outcome!;
   }
 
