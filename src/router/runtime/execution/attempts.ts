@@ -6,12 +6,12 @@ import { CallerGone } from '../cancellation';
 import { LimitsConfig } from '../config';
 import { Exchange, HandoffOutcome } from '../exchange';
 import { Assignment } from '../handoff/assignment';
-import { Handoff, PrefillsFull, Prepared } from '../handoff/handoff';
+import { Handoff, PrefillsFull, Prepared, PromptUnread } from '../handoff/handoff';
 import { Meeting } from '../handoff/prefill-leg';
 import { Patience } from '../patience';
 import { passOn } from '../relay/relay';
 import { Endpoint } from '../targets/endpoint';
-import { FailedRequests } from '../targets/failed-requests';
+import { Doer, FailedRequests } from '../targets/failed-requests';
 import { RouterMetrics } from '../telemetry/metrics';
 import { traceContextOf } from '../telemetry/trace-context';
 import { TooManyOpenFiles } from '../upstream/connection';
@@ -61,6 +61,7 @@ export class Attempts {
     const { name } = target.config;
     const leg = { endpoint, path: asked.path, headers: headersForEngines(exchange, asked.stream), cancellation: exchange.cancellation, goElsewhere };
     let prepared: Prepared | undefined;
+    let doers: readonly Doer[] = [];
     let wasRead = () => {};
     let hasSpoken: (() => void) | undefined;
     let isReleased = false;
@@ -82,7 +83,9 @@ export class Attempts {
         throw exchange.cancellation.reason;
       }
       // the slot is taken before the prompt is read: a KV cache that had to wait for one could outlive its lease.
+      doers = choice.prefill === undefined ? [] : [{ part: 'prefill', endpoint: choice.prefill.endpoint }];
       prepared = await this.handoff.prepare(assignment, leg.headers);
+      doers = [{ part: 'answer', endpoint }];
       exchange.handoff = prepared.outcome;
       if (prepared.refusal !== undefined) {
         exchange.target = target.config.prefill;
@@ -136,12 +139,12 @@ export class Attempts {
         exchange.target = name;
         exchange.endpoint = endpoint.url;
         const cause = exchange.cancellation.reason ?? e;
-        if (cause instanceof EngineError) {
+        if (cause instanceof EngineError && !(cause instanceof PromptUnread)) {
           this.failures.blame(exchange.caller.id, asked, 'answer', endpoint, cause.message);
         }
       }
-      if (exchange.cancellation.reason instanceof CallerGone && !exchange.answer.started) {
-        this.blameSilence(assignment, prepared);
+      if (prepared?.meeting === undefined || exchange.handoff !== 'handed_off') {
+        this.heedLeaving(assignment, doers);
       }
       throw e;
     } finally {
@@ -149,11 +152,10 @@ export class Attempts {
     }
   }
 
-  /** A caller has left without an answer, as callers do if an engine stands still. Of two that were asked at once nothing tells which does. */
-  private blameSilence({ exchange: { caller }, asked, choice: { prefill }, by: { endpoint } }: Assignment, prepared: Prepared | undefined): void {
-    const silent = prepared === undefined ? prefill?.endpoint : prepared.meeting === undefined ? endpoint : undefined;
-    if (silent?.isSilent(performance.now())) {
-      this.failures.blame(caller.id, asked, prepared === undefined ? 'prefill' : 'answer', silent, 'it answers nobody, and callers leave');
+  /** Heeds it if a caller has left without an answer, as callers do if one of the engines stands still that they wait for. */
+  private heedLeaving({ exchange, asked }: Assignment, doers: readonly Doer[]): void {
+    if (exchange.cancellation.reason instanceof CallerGone && !exchange.answer.started) {
+      this.failures.blameSilent(exchange.caller.id, asked, doers, 'it answers nobody, and callers leave');
     }
   }
 
@@ -246,7 +248,8 @@ export class Attempts {
   }
 
   /** Lets an engine answer from what a prefill engine reads meanwhile. A prefill engine that refuses the request answers it. */
-  private async answerIn({ exchange, asked }: Assignment, leg: Leg, meeting: Meeting): Promise<number | undefined> {
+  private async answerIn(assignment: Assignment, leg: Leg, meeting: Meeting): Promise<number | undefined> {
+    const { exchange, asked } = assignment;
     try {
       const status = await this.leg.run(exchange, asked, Object.assign({}, leg, { body: meeting.body, cancellation: meeting.failed }));
       if (status === 200) {
@@ -260,6 +263,7 @@ export class Attempts {
       return status;
     } catch (failure) {
       await meeting.leave();
+      this.heedLeaving(assignment, meeting.doers);
       // it is why the other engine awaited the prompt in vain.
       const e = meeting.failed.reason instanceof TooManyOpenFiles ? meeting.failed.reason : failure;
       if (meeting.isKept && (e instanceof EngineBusy || e instanceof TooManyOpenFiles)) {

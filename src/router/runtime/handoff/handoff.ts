@@ -12,7 +12,7 @@ import { FailedRequests } from '../targets/failed-requests';
 import { PrefillSlot } from '../targets/prefill-slot';
 import { Target } from '../targets/target';
 import { RouterMetrics } from '../telemetry/metrics';
-import { EngineError, engineFailed } from '../wire/api-error';
+import { EngineError } from '../wire/api-error';
 import { bodyForEngine } from '../wire/engine-request';
 import { kvMember } from '../wire/kv-members';
 import { WholeAnswer } from '../wire/whole-answer';
@@ -33,10 +33,17 @@ export interface Prepared {
   readonly refusal?: WholeAnswer;
 }
 
-/** The engines that are to read a prompt, which no other can, have no room. The caller was told nothing. */
-export class PrefillsFull extends EngineError {
+/** There is no engine to read a prompt that the one that was to answer cannot read: that one has not failed. The caller was told nothing. */
+export class PromptUnread extends EngineError {
+  constructor(message = 'no engine is left to read the prompt') {
+    super(502, 'engine_failed', message);
+  }
+}
+
+/** There is one, which has no room. */
+export class PrefillsFull extends PromptUnread {
   constructor() {
-    super(502, 'engine_failed', 'no engine has room to read the prompt');
+    super('no engine has room to read the prompt');
   }
 }
 
@@ -106,7 +113,7 @@ export class Handoff {
 
   /**
    * Lets a prefill engine read the prompt while the engine that answers awaits it. Resolves to undefined if there is none with room, where the other can read
-   * the prompt itself; rejects with EngineError where it cannot, with PrefillsFull if there is one that has no room.
+   * the prompt itself; rejects with PromptUnread where it cannot, with PrefillsFull if there is one that has no room.
    *
    * @param assignment for which request.
    * @param headers the headers of both legs.
@@ -120,7 +127,7 @@ export class Handoff {
     const prefills = this.targets.get(target.config.prefill!)!;
     const meeting = await this.leg.meet(assignment, prefills, headers, first, tried);
     if (meeting === undefined && !target.readsPrompts) {
-      throw prefills.next(tried, prompt) === undefined ? engineFailed('no engine is left to read the prompt') : new PrefillsFull();
+      throw prefills.next(tried, prompt) === undefined ? new PromptUnread() : new PrefillsFull();
     }
     return meeting;
   }

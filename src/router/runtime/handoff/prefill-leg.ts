@@ -10,7 +10,7 @@ import { kvHandoffOf } from '../../../kv-connectors';
 import { Body } from '../body';
 import { Patience } from '../patience';
 import { Endpoint } from '../targets/endpoint';
-import { FailedRequests } from '../targets/failed-requests';
+import { Doer, FailedRequests } from '../targets/failed-requests';
 import { PrefillSlot } from '../targets/prefill-slot';
 import { busySeconds, readWhole } from '../targets/read-whole';
 import { Target } from '../targets/target';
@@ -47,6 +47,8 @@ interface Reading {
   readonly cancellation: Cancellation;
   /** Whether no other engine is told of it. */
   readonly isRepeatable: boolean;
+  /** The engines that it waits for, itself included, where it cannot go on without the one that answers. */
+  readonly doers?: readonly Doer[];
 }
 
 /** A prefill engine that reads the prompt while another awaits the KV cache. */
@@ -58,6 +60,8 @@ export interface Meeting {
   readonly failed: Cancellation;
   /** The prefill engine's answer, if it refused. */
   refusal?: WholeAnswer;
+  /** The engines that the request waits for now. */
+  doers: readonly Doer[];
   /** Whether the prefill engine has read the prompt, and keeps the KV cache until it is fetched. */
   isKept: boolean;
   /** Tells the prefill engine that it is awaited no longer. Resolves when it has no more to do with it. */
@@ -181,16 +185,21 @@ export class PrefillLeg {
     const { endpoint } = slot;
     const [failed, left] = [exchange.cancellation.part(), exchange.cancellation.part()];
     const keeps = kvHandoffOf(target.config.kvConnector)!.keepsKvCache;
+    const reads: Doer = { part: 'prefill', endpoint };
+    const answers: Doer = { part: 'answer', endpoint: by.endpoint };
+    const doers = keeps ? [reads] : [reads, answers];
     const read = this.attempt(assignment, target, slot, {
       headers: Object.assign({}, headers, readerHeaders),
       body: bodyForEngine(asked, target.config, reader),
       cancellation: left,
       isRepeatable: false,
+      doers,
     });
     const meeting: Meeting = {
       endpoint,
       body: bodyForEngine(asked, by.target.config, writer),
       failed,
+      doers,
       isKept: false,
       leave: async () => {
         left.cancel(new Error('nobody awaits the prompt any longer'));
@@ -200,7 +209,10 @@ export class PrefillLeg {
       },
     };
     const settled = read.then((result) => {
-      meeting.isKept = keeps && result?.kind === 'read' && isKept(result.answer);
+      if (result?.kind === 'read') {
+        meeting.doers = [answers];
+        meeting.isKept = keeps && isKept(result.answer);
+      }
       if ((result?.kind !== 'read' || (keeps && !meeting.isKept)) && !exchange.answer.started) {
         meeting.refusal = result?.kind === 'refused' ? result.answer : undefined;
         failed.cancel(new Error('the prompt is not read'));
@@ -219,8 +231,9 @@ export class PrefillLeg {
    * is cancelled, or by the router's own fault.
    */
   private async attempt(
-    { exchange, asked, choice: { prompt } }: Assignment, target: Target, slot: PrefillSlot, { headers, body, cancellation, isRepeatable }: Reading,
+    { exchange, asked, choice: { prompt } }: Assignment, target: Target, slot: PrefillSlot, reading: Reading,
   ): Promise<PrefillResult | undefined> {
+    const { headers, body, cancellation, isRepeatable, doers = [] } = reading;
     const labels = { target: target.config.name };
     const { endpoint, knownBlocks } = slot;
     this.metrics.inFlight.inc(labels);
@@ -272,7 +285,10 @@ export class PrefillLeg {
         endpoint.unreachable();
         return undefined;
       }
-      this.failures.blame(exchange.caller.id, asked, 'prefill', endpoint, (attempt.reason ?? e as Error).message);
+      // of two that wait for each other, the one may be well.
+      if (attempt.reason === undefined || !this.failures.blameSilent(exchange.caller.id, asked, doers, attempt.reason.message)) {
+        this.failures.blame(exchange.caller.id, asked, 'prefill', endpoint, (attempt.reason ?? e as Error).message);
+      }
       return { kind: 'failed', outcome: 'fallback_prefill_failed' };
     } finally {
       span?.end(status);

@@ -12,6 +12,12 @@ const NONE: ReadonlySet<Endpoint> = new Set();
 /** What an engine was asked to do with a request: engines that did another part of it tell nothing of each other. */
 export type Part = 'prefill' | 'answer';
 
+/** An engine that has a part of a request. */
+export interface Doer {
+  readonly part: Part;
+  readonly endpoint: Endpoint;
+}
+
 /** A request that an engine failed, and for how long that is known. */
 interface Known extends FailedRequest {
   /** Of all requests that look like it at first sight. */
@@ -64,6 +70,14 @@ export class FailedRequests {
     }
     failed.endpoints.add(endpoint);
     endpoint.failed(now, failed, why);
+  }
+
+  /** Of engines that a request waits for in vain, those have failed that have told nobody anything for long. Returns whether there are any. */
+  public blameSilent(caller: string, asked: EngineRequest, doers: readonly Doer[], why: string): boolean {
+    const now = performance.now();
+    const silent = doers.filter(({ endpoint }) => endpoint.isSilent(now));
+    silent.forEach(({ part, endpoint }) => this.blame(caller, asked, part, endpoint, why));
+    return silent.length > 0;
   }
 
   private forgetOld(): void {
