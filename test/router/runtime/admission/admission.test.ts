@@ -488,6 +488,11 @@ describe('rate limits', () => {
     expect(statuses).toEqual([400, 400, 404, 429]);
   });
 
+  test('on requests count those that are too much to be read', async () => {
+    const router = await limited({ requestsPerMinute: 1 });
+    expect([(await ask(router.url, '['.repeat(1_000))).status, (await ask(router.url, chat())).status]).toEqual([400, 429]);
+  });
+
   test('on tokens count prompts as they are estimated, then both as they are told', async () => {
     const router = await limited({ tokensPerMinute: 600 });
     expect((await asks(router, '1')).status).toBe(200);

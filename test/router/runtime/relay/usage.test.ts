@@ -1,4 +1,4 @@
-import { ask, chat, chunkOf, COMPLETION, delta, DONE, lastLineOf, MockEngine, MODEL, Received, ROLE, routerFor, sse, streaming, TestRouter, until, wholly } from '../harness';
+import { ask, chat, chunkOf, COMPLETION, delta, DONE, drained, lastLineOf, MockEngine, MODEL, Received, ROLE, routerFor, sse, streaming, TestRouter, until, wholly } from '../harness';
 
 const USAGE = { prompt_tokens: 12, completion_tokens: 3, total_tokens: 15 };
 const TOKENS = ['one', ' two', ' three'];
@@ -68,6 +68,15 @@ describe('the tokens of a stream', () => {
     await start(streaming([ROLE, ...ENDED]));
     await stream();
     expect(await told()).toEqual([0, 3]);
+  });
+
+  test('that breaks off are the parts that came', async () => {
+    await start((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write([ROLE, ...TOKENS.map(chunkOf)].map(sse).join(''), () => response.destroy());
+    });
+    expect((await drained(await ask(router.url, chat({ stream: true })))).broken).toBe(true);
+    expect(await lastLineOf(router)).toMatchObject({ code: 'stream_error', completionTokens: 3 });
+    expect(await router.metrics.registry.getSingleMetricAsString('router_output_tokens_total')).toContain('{target="engine"} 3');
   });
 
   test('are told with the end of the answer by some engines, which the caller is told', async () => {

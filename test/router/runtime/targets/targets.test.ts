@@ -313,6 +313,17 @@ describe('a target', () => {
       await both.engines.stop();
     });
 
+    test('counts those alone that failed since it answered', async () => {
+      const { both, endpoints: [a] } = await two();
+      [1, 2].forEach(() => fail(a, 0));
+      a.succeeded(1, 'caller');
+      [1, 2].forEach(() => fail(a, 2));
+      expect(a.isReliable(3)).toBe(true);
+      fail(a, 3);
+      expect(a.isReliable(4)).toBe(false);
+      await both.engines.stop();
+    });
+
     test('does not blame the engine for the same request again, nor for one that fails elsewhere too', async () => {
       const { both, endpoints: [a, b] } = await two();
       const again = failure('caller');
