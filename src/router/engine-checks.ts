@@ -5,7 +5,7 @@ import schema from './runtime/router-config.v1.schema.json';
 import { PROTOCOLS } from './runtime/targets/protocols';
 import { isWithin, PORT_BOUNDS, SettingChecks } from './setting-checks';
 import { isBaseUrl, isUrlOfPort } from '../base-url';
-import { EngineEndpoint, EngineRole } from '../decode';
+import { EngineEndpoint, EngineProtocol, EngineRole } from '../decode';
 import { kvHandoffOf } from '../kv-connectors';
 
 /** Port of the router's container. */
@@ -32,7 +32,8 @@ export function checkEngines(engines: EngineEndpoint[], checks: SettingChecks): 
 }
 
 /** What every endpoint has. */
-function checkEndpoint({ name, url, port, modelName, apiKeySecret, defaultMaxTokens }: EngineEndpoint, at: string, checks: SettingChecks): void {
+function checkEndpoint(engine: EngineEndpoint, at: string, checks: SettingChecks): void {
+  const { name, protocol, url, port, modelName, apiKeySecret, defaultMaxTokens } = engine;
   const bounds = schema.definitions.target.properties;
   if (!Token.isUnresolved(name) && !new RegExp(bounds.name.pattern).test(name)) {
     checks.refuse('RouterEngineName', `${at}.name`, name, 'the name does not fit into a metric', 'use up to 63 letters, digits, - and _');
@@ -48,6 +49,9 @@ function checkEndpoint({ name, url, port, modelName, apiKeySecret, defaultMaxTok
   }
   checks.number('RouterEnginePort', `${at}.port`, port, PORT_BOUNDS);
   checks.text('RouterEngineModel', `${at}.modelName`, modelName, 'leave it out for the name that the caller used');
+  if (protocol === EngineProtocol.CEREBRAS && apiKeySecret === undefined) {
+    checks.refuse('RouterEngineKey', `${at}.apiKeySecret`, undefined, 'there is no API key', 'give the secret with the key of Cerebras');
+  }
   checks.secret(`${at}.apiKeySecret`, apiKeySecret);
   checks.number('RouterEngineMaxTokens', `${at}.defaultMaxTokens`, defaultMaxTokens, bounds.defaultMaxTokens, 'tokens');
 }

@@ -59,8 +59,8 @@ export function placeProblems(props: BedrockRouterProps, path: string): Problem[
 }
 
 /** What is wrong with a selection of subnets that a load balancer is in. */
-function zoneProblems(vpc: ec2.IVpc, selection: ec2.SubnetSelection | undefined, kind: string, path: string): Problem[] {
-  const mend = `use a VPC with ${kind} subnets in two zones, or select such subnets`;
+function zoneProblems(vpc: ec2.IVpc, selection: ec2.SubnetSelection | undefined, kind: 'public' | 'private', path: string): Problem[] {
+  const mend = `use a VPC with ${kind} subnets in two zones${kind === 'private' ? ', or select such subnets' : ''}`;
   let found: ec2.SelectedSubnets;
   try {
     found = vpc.selectSubnets(selection);

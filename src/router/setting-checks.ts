@@ -93,5 +93,6 @@ export function isWithin(value: number, { type, minimum = -Infinity, exclusiveMi
 /** The bounds in words, such as `a whole number of seconds from 1 to 115`. */
 function rangeOf({ type, minimum, exclusiveMinimum, maximum }: NumberBounds, unit?: string): string {
   const least = exclusiveMinimum === undefined ? `from ${minimum}` : `above ${exclusiveMinimum}`;
-  return `a ${type === 'integer' ? 'whole ' : ''}number${unit === undefined ? '' : ` of ${unit}`} ${least}${maximum === undefined ? ' on' : ` to ${maximum}`}`;
+  const most = maximum !== undefined ? ` to ${maximum}` : exclusiveMinimum === undefined ? ' on' : '';
+  return `a ${type === 'integer' ? 'whole ' : ''}number${unit === undefined ? '' : ` of ${unit}`} ${least}${most}`;
 }

@@ -186,8 +186,14 @@ test.each<[string, Props]>([
   ['deregistrationDelay RouterTime', { deregistrationDelay: Duration.millis(1500) }],
   ['requestsPerTaskPerMinute RouterTasks', { requestsPerTaskPerMinute: 0 }],
   ['requestsPerTaskPerMinute RouterTasks', { requestsPerTaskPerMinute: NaN }],
+  ['engines[0].apiKeySecret RouterEngineKey', { engines: [EngineEndpoint.cerebras(JSON.parse('{"name": "c", "modelName": "m"}'))] }],
 ])('what cannot be deployed is refused at synthesis: %s', (problem, props) => {
   expect(problemsOf(props)).toEqual([problem]);
+});
+
+test('bounds are told in words', () => {
+  expect(() => inStack(() => ({ requestsPerTaskPerMinute: 0 }))).toThrow('(give a number of requests above 0) [RouterTasks]');
+  expect(() => inStack(() => ({ queue: { maxRequests: -1 } }))).toThrow('(give a whole number of requests from 0 on) [RouterQueue]');
 });
 
 test('tasks of every size that Fargate has are taken, and those that are known at deployment', () => {
