@@ -8,7 +8,8 @@ import { CountTokensWire, parseCountTokens } from '../wire/bedrock/count-tokens'
 import { InvokeModelWire, parseInvocation } from '../wire/bedrock/invoke-model';
 import { CallerWire } from '../wire/caller-wire';
 import { EngineRequest } from '../wire/engine-request';
-import { checkServed } from '../wire/fields';
+import { checkServed, FieldProblems } from '../wire/fields';
+import { checkGuardrail } from '../wire/guardrail';
 import { parseOpenAi } from '../wire/openai-request';
 import { OPENAI_WIRE } from '../wire/openai-wire';
 import { parseResponses } from '../wire/responses/responses-request';
@@ -45,13 +46,22 @@ const BEDROCK_PATHS = /^\/(?:(?:model|guardrail|guardrail-checks)\/|async-invoke
 /** Longer paths are no slips of the pen. */
 const MAX_MISTYPED_LENGTH = 512;
 
-const openAi = (name: string, path: '/v1/chat/completions' | '/v1/completions'): Operation => ({
-  name, wire: OPENAI_WIRE, read: (body, { model }) => ({ request: parseOpenAi(path, body, model), wire: OPENAI_WIRE }),
+const openAi = (name: string, call: (body: Buffer, model: RouterConfig['model']) => Call): Operation => ({
+  name,
+  wire: OPENAI_WIRE,
+  read: (body, { model }, headers) => {
+    const problems = new FieldProblems();
+    checkGuardrail(headers, problems);
+    problems.throwIfAny();
+    return call(body, model);
+  },
 });
+const completions = (name: string, path: '/v1/chat/completions' | '/v1/completions'): Operation => (
+  openAi(name, (body, model) => ({ request: parseOpenAi(path, body, model), wire: OPENAI_WIRE })));
 const OPENAI: ReadonlyMap<string, Operation> = new Map([
-  ['/v1/chat/completions', openAi('chat_completions', '/v1/chat/completions')],
-  ['/v1/completions', openAi('completions', '/v1/completions')],
-  ['/v1/responses', { name: 'responses', wire: OPENAI_WIRE, read: (body, { model }) => parseResponses(body, model) }],
+  ['/v1/chat/completions', completions('chat_completions', '/v1/chat/completions')],
+  ['/v1/completions', completions('completions', '/v1/completions')],
+  ['/v1/responses', openAi('responses', parseResponses)],
 ]);
 /** Where the names of the model are told, and, below it, each of them alone. */
 export const MODELS_PATH = '/v1/models';

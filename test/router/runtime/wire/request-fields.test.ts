@@ -152,6 +152,20 @@ describe('a field that is wrong is refused before an engine is asked, and told',
   });
 });
 
+test.each<[string, object]>([
+  ['/v1/chat/completions', chat()],
+  ['/openai/v1/chat/completions', chat({ stream: true })],
+  [COMPLETIONS, { model: MODEL, prompt: 'hi' }],
+  ['/openai/v1/responses', { model: MODEL, input: 'hi' }],
+  [INVOKE, { messages: chat().messages }],
+])('a guardrail, without which an engine would answer, is refused: %s', async (path, body) => {
+  const headers = { 'X-Amzn-Bedrock-GuardrailIdentifier': 'gr1', 'X-Amzn-Bedrock-GuardrailVersion': '1' };
+  const response = await ask(router.url, body, headers, path);
+  expect([response.status, engine.requests]).toEqual([400, []]);
+  expect(await response.text()).toContain(
+    'x-amzn-bedrock-guardrailidentifier: this is not supported here; x-amzn-bedrock-guardrailversion: this is not supported here');
+});
+
 test('all that is wrong is told at once, and the first of it named', async () => {
   const more = { max_token: 5, temperature: 'hot', top_p: 7, messages: [{ role: 'usr', content: 'hi' }, { role: 'user', content: 5 }] };
   const { message, param, code } = await refusalOf(chat(more));

@@ -8,6 +8,7 @@ import { BedrockWire } from './bedrock-wire';
 import { chunkOf, completionOf } from '../completion';
 import { EventFrame } from './event-stream';
 import { FieldProblems, Fields, isObject, jsonObject } from '../fields';
+import { checkGuardrail } from '../guardrail';
 import { withMembers } from '../json-object';
 import { Members, number, object, oneOf, TEXT, UNSUPPORTED, whole } from '../kinds';
 import { CHAT_COMPLETION } from '../openai-fields';
@@ -18,8 +19,6 @@ import { Usage, usageOf } from '../usage';
 const CHUNK = EventFrame.event('chunk');
 const MODEL_STREAM_ERROR = EventFrame.exception('modelStreamErrorException');
 
-/** Headers with which callers choose a guardrail, as Converse's `guardrailConfig` does: engines have none. */
-const GUARDRAIL = ['x-amzn-bedrock-guardrailidentifier', 'x-amzn-bedrock-guardrailversion'];
 /** Headers that are parameters of Bedrock's, with the values that ask for nothing else than there is; a trace is of a guardrail. */
 const ONLY: Members = {
   'x-amzn-bedrock-performanceconfig-latency': oneOf('standard'),
@@ -52,7 +51,7 @@ export interface Invocation {
  */
 export function parseInvocation(bytes: Buffer, headers: IncomingHttpHeaders, model: string, stream: boolean, images: boolean): Invocation {
   const problems = new FieldProblems();
-  GUARDRAIL.filter((name) => headers[name] !== undefined).forEach((name) => problems.add(name, 'this is not supported here'));
+  checkGuardrail(headers, problems);
   Object.keys(ONLY).forEach((name) => problems.optional(headers[name], name, ONLY[name]));
   problems.throwIfAny();
   const body = jsonObject(bytes);
