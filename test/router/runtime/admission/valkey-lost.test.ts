@@ -1,6 +1,32 @@
 import { AddressInfo, createServer, Socket } from 'node:net';
 import { ask, chat, MockEngine, routerFor, until, whole } from '../harness';
 
+test('few requests wait for a Valkey that says nothing', async () => {
+  let scripts = 0;
+  const server = createServer((socket) => socket.on('error', () => undefined).on('data', (bytes) => {
+    const text = bytes.toString('latin1');
+    if (/eval(?:sha)?\r\n/i.test(text)) {
+      scripts++;
+    } else {
+      socket.write('+OK\r\n'.repeat(text.match(/^\*/gm)?.length ?? 0));
+    }
+  }));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const engine = await MockEngine.start(whole);
+  const router = await routerFor([{ name: 'engine', role: 'aggregated', protocol: 'openai', url: engine.url }], {
+    rateLimits: { requestsPerMinute: 100, valkey: { url: `valkey://127.0.0.1:${(server.address() as AddressInfo).port}`, timeoutSeconds: 0.05 } },
+  });
+  for (let i = 0; i < 20; i++) {
+    expect((await ask(router.url, chat())).status).toBe(200);
+  }
+  // it is asked again a second later.
+  expect(scripts).toBeGreaterThan(0);
+  expect(scripts).toBeLessThan(10);
+  await router.drain();
+  await engine.stop();
+  server.close();
+});
+
 test('what Valkey has admitted counts once it cannot be asked any more, and each interval tells of its own requests alone', async () => {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {

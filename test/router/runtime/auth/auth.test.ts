@@ -116,10 +116,13 @@ describe('a secret in Secrets Manager', () => {
 
   test('goes on with its keys after a reload, and another begins with those of the environment', async () => {
     const target = { name: 'engine', role: 'aggregated', protocol: 'openai', url: engine.url };
-    const reload = async (arn: string) => router.reload(parseRouterConfig(JSON.stringify(
-      configOf([target], { auth: { apiKeysEnv: 'KEYS', apiKeysSecret: { arn, refreshSeconds: 3600 } } })), { KEYS: KEY }));
+    const reload = async (arn: string, refreshSeconds = 3600) => router.reload(parseRouterConfig(JSON.stringify(
+      configOf([target], { auth: { apiKeysEnv: 'KEYS', apiKeysSecret: { arn, refreshSeconds } } })), { KEYS: KEY }));
     manager.behaviour = holding('new');
     await until(async () => enters('new'), 'the new key is let in');
+    await reload(ARN, 0.05);
+    manager.behaviour = holding('["new", "newer"]');
+    await until(async () => enters('newer'), 'it is still read');
     await reload(ARN);
     expect([await enters('new'), await enters(KEY)]).toEqual([true, false]);
     await reload(`${ARN}2`);

@@ -68,6 +68,17 @@ describe('an engine that fails every request, though it is well by its probes, i
     expect([a.requests.length, b.requests.length, await healthy()]).toEqual([3, 2, { a: 0, b: 1 }]);
   });
 
+  test('if it says that it has too much to do, which no engine says for ever', async () => {
+    const [a, b] = [await engineWith(whole), await engineWith(whole)];
+    a.behaviour = async (...call) => {
+      await until(() => a.requests.length === 3, 'it has all of them');
+      return wholly({ error: { message: 'overloaded' } }, 503)(...call);
+    };
+    await start([one('a', a.url), one('b', b.url)]);
+    expect(await Promise.all([1, 2, 3].map(async (i) => asks(`request ${i}`)))).toEqual([200, 200, 200]);
+    expect([b.requests.length, await healthy()]).toEqual([3, { a: 0, b: 1 }]);
+  });
+
   test('for a spare engine, where it answers for a prefill engine, which is not to blame', async () => {
     const [pair, spare] = [await VllmPair.start(), await engineWith(whole)];
     engines.push(pair);

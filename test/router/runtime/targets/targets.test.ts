@@ -52,6 +52,30 @@ test('an engine that is no longer found is still asked by who has a slot of it',
   await found.engines.stop();
 });
 
+test('an engine that is found again is as one that was never lost', async () => {
+  const engine = await engineWith();
+  let addresses = [engine.url];
+  const lines: string[] = [];
+  const log = pino({}, { write: (line: string) => void lines.push(JSON.parse(line).msg) });
+  const config: TargetConfig = { name: 't', role: 'decode', protocol: 'openai', srv: 't', maxInFlight: 10, prefixLoadFactor: 1 };
+  const found = new Target(config, new Engines(config, undefined, { addresses: async () => addresses }, log));
+  await found.engines.start();
+  const [endpoint] = found.engines.endpoints;
+  const taken = found.take(endpoint, NO_PROMPT);
+  for (const url of ['http://127.0.0.1:9', engine.url]) {
+    addresses = [url];
+    await found.engines.discover();
+  }
+  expect(found.engines.endpoints).toEqual([endpoint]);
+  endpoint.release(taken);
+  expect(endpoint.isClosed).toBe(false);
+  engine.healthStatus = 503;
+  await found.engines.discover();
+  await found.engines.discover();
+  expect(lines.at(-1)).toBe('an engine cannot be reached');
+  await found.engines.stop();
+});
+
 test('what is cancelled is not asked, and what cannot be asked awaits no cancellation', async () => {
   const engine = await engineWith();
   const found = targetFor(async () => [engine.url]);
@@ -396,6 +420,9 @@ describe('a target', () => {
     a.healthStatus = 404;
     await one.engines.discover();
     expect(take(one)).toBe(a.url);
+    a.healthStatus = 503;
+    await one.engines.discover();
+    expect(one.healthyCount).toBe(1);
     await one.engines.stop();
   });
 
