@@ -11,7 +11,7 @@ import { WholeAnswer } from './wire/whole-answer';
 import { Decision, Reason, ServiceTier } from '../../routing';
 
 /**
- * How a request to engines that take KV caches went: `rejected` if a prefill engine refused it, `fallback_` where a hand-off was given up, otherwise the reason
+ * How a request to engines that take KV caches went: `rejected` if one of the two engines of a hand-off refused it, `fallback_` where a hand-off was given up, otherwise the reason
  * why none was chosen.
  */
 export type HandoffOutcome =
@@ -135,6 +135,11 @@ export class Exchange implements AnsweredRequest {
   public begun(): void {
     this.ttftSeconds = this.secondsSinceBody();
     this.onBegun?.();
+  }
+
+  /** Whether what is known of its prompt is of another engine than the one that was to answer. */
+  public get isReadElsewhere(): boolean {
+    return this.handoff === 'handed_off' || this.handoff === 'rejected';
   }
 
   /** Tells the caller its path and why it was chosen, or why a hand-off was given up. */

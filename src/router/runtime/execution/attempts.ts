@@ -15,7 +15,7 @@ import { Doer, FailedRequests } from '../targets/failed-requests';
 import { RouterMetrics } from '../telemetry/metrics';
 import { traceContextOf } from '../telemetry/trace-context';
 import { TooManyOpenFiles } from '../upstream/connection';
-import { EngineError, engineFailed } from '../wire/api-error';
+import { ApiError, EngineError, engineFailed } from '../wire/api-error';
 import { bodyForEngine } from '../wire/engine-request';
 
 /** What may become of a request besides, that an engine does not answer. */
@@ -90,6 +90,7 @@ export class Attempts {
       if (prepared.refusal !== undefined) {
         exchange.target = target.config.prefill;
         exchange.endpoint = prepared.prefill!.url;
+        exchange.tellRoute();
         await passOn(exchange, prepared.refusal);
         return true;
       }
@@ -117,6 +118,9 @@ export class Attempts {
         this.failures.blame(exchange.caller.id, asked, 'answer', endpoint, exchange.failure ?? `status ${status}`);
       } else {
         this.wentWell(assignment, prepared);
+        if (status >= 400) {
+          tellRefused(exchange);
+        }
       }
       return true;
     } catch (e) {
@@ -145,6 +149,9 @@ export class Attempts {
       }
       if (prepared?.meeting === undefined || exchange.handoff !== 'handed_off') {
         this.heedLeaving(assignment, doers);
+      }
+      if (isRefusal(e)) {
+        tellRefused(exchange);
       }
       throw e;
     } finally {
@@ -273,6 +280,7 @@ export class Attempts {
         throw e;
       }
       exchange.handoff = 'rejected';
+      exchange.tellRoute();
       await passOn(exchange, meeting.refusal);
       return meeting.refusal.status;
     }
@@ -281,7 +289,19 @@ export class Attempts {
 
 /** Whether a hand-off failed before the caller was sent anything, and by no fault of the caller's. */
 function mayBeAskedAgain(exchange: Exchange, e: unknown): boolean {
-  return exchange.cancellation.reason === undefined && !exchange.answer.started && e instanceof EngineError && e.code !== 'engine_refused';
+  return exchange.cancellation.reason === undefined && !exchange.answer.started && e instanceof EngineError && !isRefusal(e);
+}
+
+/** Whether an engine has refused the request, or the router. */
+function isRefusal(e: unknown): boolean {
+  return e instanceof ApiError && (!(e instanceof EngineError) || e.code === 'engine_refused');
+}
+
+/** An engine that a prompt was handed to has refused it. */
+function tellRefused(exchange: Exchange): void {
+  if (exchange.handoff === 'handed_off' && exchange.cancellation.reason === undefined) {
+    exchange.handoff = 'rejected';
+  }
 }
 
 /** The status of an engine that had accepted the request before, which may be what it died of: if it can no longer be reached, no other engine is to have it. */

@@ -144,7 +144,7 @@ export class Forwarder {
       const waitAgain = () => (isElsewhere = hasWaitedAgain = !hasWaitedAgain && this.mayRetry());
       if (await this.attempts.make({ exchange, asked: routed.asked, choice, by: choice.by }, { goElsewhere, waitAgain })) {
         this.paths.learn(exchange, routed, choice);
-        if (exchange.handoff !== 'handed_off') {
+        if (!exchange.isReadElsewhere) {
           this.metrics.tellPrompt(exchange.target!, exchange.promptTokens, exchange.cachedTokens);
         }
         return;

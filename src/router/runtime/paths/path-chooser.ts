@@ -213,7 +213,7 @@ export class PathChooser {
       this.prompts.learn(text.bytes, promptTokens);
     }
     // what was handed to it is not what it had.
-    if (cachedTokens !== undefined && handoff !== 'handed_off') {
+    if (cachedTokens !== undefined && !exchange.isReadElsewhere) {
       by!.endpoint.prompts.learn(prompt, knownBlocks!, cachedTokens);
     }
     if (expected === undefined || (decision.path === 'disaggregated' && handoff !== 'handed_off')) {

@@ -177,7 +177,7 @@ describe('a hand-off to engines that have no room', () => {
     const body = prompt('q');
     expect(await textOf(await ask(router.url, body))).toBe(pair.answerTo(body));
     expect([pair.prefill.requests.length, pair.decode.requests.length, pair.localPrefills]).toEqual([2, 3, 1]);
-    expect([await outcomes(), await dropped(), pair.pinned]).toEqual([{ handed_off: 1, fallback_decode_failed: 1 }, 2, 2]);
+    expect([await outcomes(), await dropped(), pair.pinned]).toEqual([{ rejected: 1, fallback_decode_failed: 1 }, 2, 2]);
   });
 
   test('of the decode engine goes to no other once it was asked to read the prompt itself', async () => {

@@ -1,8 +1,9 @@
 import { createServer } from 'node:http';
 import { AddressInfo } from 'node:net';
+import { COUNTED } from '../engine-answer';
 import {
-  ask, chat, chunkOf, configOf, DONE, drained, errorOf, KEY, lastLineOf, MockEngine, ROLE, routerFor, sleep,
-  sse, streamedText, TestRouter, textOf, until, whole, wholly,
+  ask, Behaviour, chat, chunkOf, configOf, DONE, drained, errorOf, KEY, lastLineOf, MockEngine, ROLE, routerFor, sleep,
+  sse, streamedText, streaming, TestRouter, textOf, until, whole, wholly,
 } from '../harness';
 import { VllmPair } from './vllm-pair';
 import { parseRouterConfig, RouterMetrics } from '../../../../src/router/runtime';
@@ -369,13 +370,21 @@ describe('a failure', () => {
     expect([pair.decode.requests.length, await outcomes()]).toEqual([1, { handed_off: 1 }]);
   });
 
-  test.each([401, 429])('with status %d is no failure of the hand-off', async (status) => {
+  const refusing = (status: number): Behaviour => (response) => void response.writeHead(status).end('no');
+  test.each<[string, boolean, number, Behaviour]>([
+    ['status 401', false, 502, refusing(401)],
+    ['status 429', false, 429, refusing(429)],
+    ['status 429 instead of a stream', true, 429, refusing(429)],
+    ['the first event of a stream', true, 429, streaming([{ error: { message: 'no', code: 429 } }])],
+  ])('by %s is no failure of the hand-off, whose KV cache nobody fetches', async (_, stream, status, behaviour) => {
     await start();
-    pair.decode.behaviour = (response) => {
-      response.writeHead(status).end('no');
-    };
-    expect((await ask(router.url, prompt('p'))).status).toBe(status === 401 ? 502 : status);
-    expect([pair.decode.requests.length, await outcomes(), await dropped()]).toEqual([1, { handed_off: 1 }, 1]);
+    pair.decode.behaviour = behaviour;
+    const response = await ask(router.url, prompt('p', { stream }));
+    expect([response.status, response.headers.get('x-router-route')]).toEqual([status, 'disaggregated; reason=long_prompt']);
+    await response.text();
+    expect([pair.decode.requests.length, await outcomes(), await dropped()]).toEqual([1, { rejected: 1 }, 1]);
+    expect(await lastLineOf(router)).toMatchObject({ target: 'decode', endpoint: pair.decode.url, handoff: 'rejected', code: String(status) });
+    expect((await router.metrics.promptTokens.get()).values.map(({ labels, value }) => [labels.target, value])).toEqual([['prefill', COUNTED.prompt_tokens]]);
   });
 
   test('that is the caller\'s is told by the prefill engine, without what engines know of each other', async () => {
@@ -384,6 +393,7 @@ describe('a failure', () => {
       response.writeHead(400, { 'content-type': 'application/json', 'x-internal': 'secret' }).end('{"error":{"message":"no such tool","code":400}}');
     };
     const plain = await ask(router.url, prompt('p', { stream: true }));
+    expect(plain.headers.get('x-router-route')).toBe('disaggregated; reason=long_prompt');
     expect([plain.status, plain.headers.get('x-internal'), await plain.json()]).toEqual([400, null, { error: { message: 'no such tool', code: 400 } }]);
     pair.prefill.behaviour = (response, { body }) => {
       response.writeHead(422, { 'content-type': 'application/json' }).end(JSON.stringify({ error: { message: `got ${JSON.stringify(body)}` } }));

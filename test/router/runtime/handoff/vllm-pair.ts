@@ -86,6 +86,7 @@ export class VllmPair {
     json(response, 200, {
       object: 'chat.completion',
       choices: [{ index: 0, message: { role: 'assistant', content: 'never to be seen' }, finish_reason: 'length' }],
+      usage: { ...COUNTED, completion_tokens: 1, total_tokens: COUNTED.prompt_tokens + 1 },
       kv_transfer_params: this.disguise({
         do_remote_prefill: true,
         do_remote_decode: false,
