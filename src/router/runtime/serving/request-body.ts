@@ -9,7 +9,7 @@ import { Patience } from '../patience';
 import { ApiError, BODY_TIMEOUT, invalid } from '../wire/api-error';
 import { jsonSize } from '../wire/json-size';
 
-/** A quarter of what a value of JSON takes in memory when it is parsed: a byte of a body is there four times. */
+/** What a value of JSON counts for: it takes up to sixty bytes when it is parsed, and a byte of a body is in memory up to five times, garbage included. */
 const BYTES_A_VALUE = 16;
 
 /**
@@ -91,6 +91,8 @@ async function gathered({ request, answer }: Exchange, limits: LimitsConfig, hol
       late.end();
       request.off('close', leave);
       resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks));
+      // the request is there until it is answered, and what listens to it.
+      chunks.length = 0;
     });
     request.once('close', leave);
     request.once('error', leave);

@@ -101,7 +101,7 @@ export function bodyForEngine(asked: EngineRequest, config: TargetConfig, others
 }
 
 function filled(parts: Body, { longTexts }: Pick<EngineRequest, 'longTexts'>): Body {
-  return longTexts?.fill(Buffer.concat(parts).toString('utf8')) ?? parts;
+  return longTexts?.fill(parts) ?? parts;
 }
 
 /** Messages in which what a model thought has its other name alone: Cerebras refuses all that have a name which it does not know. */

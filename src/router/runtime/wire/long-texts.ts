@@ -18,6 +18,9 @@ const NAME = randomBytes(16).toString('hex');
 /** A mark, as a text and within JSON, where it is not as it should be if the JSON is itself a text. */
 const MARK = new RegExp(String.raw`\\${NAME}\d+;`, 'g');
 const MARK_IN_JSON = new RegExp(String.raw`(?<!\\)\\\\${NAME}\d+;`, 'g');
+/** What one within JSON begins and ends with. */
+const MARK_BEGINNING = Buffer.from(String.raw`\\${NAME}`);
+const MARK_END = ';';
 
 let marks = 0;
 
@@ -49,7 +52,7 @@ export class LongTexts {
   /** Texts by their marks: what stands between the quotes, and how many bytes that is of. */
   private readonly texts = new Map<string, { readonly literal: Buffer; readonly bytes: number }>();
 
-  /** A body with marks in place of its long texts; undefined if it has many short ones. Throws SyntaxError or RangeError if it cannot be read so. */
+  /** A body with marks in place of its long texts; undefined if it has none, or many short ones. Throws SyntaxError or RangeError if it cannot be read so. */
   public cutFrom(body: Buffer): string | undefined {
     this.bodyBytes = body.length;
     const words = new Int32Array(body.buffer, body.byteOffset, Math.floor(body.length / 4));
@@ -66,7 +69,7 @@ export class LongTexts {
       }
       quote = body.indexOf(QUOTE, literal.end + 1);
     }
-    return left > 0 ? json + body.toString('utf8', end) : undefined;
+    return left > 0 && end > 0 ? json + body.toString('utf8', end) : undefined;
   }
 
   /** Bytes of a text, with those of the texts that it has marks of. */
@@ -78,15 +81,20 @@ export class LongTexts {
     return bytes;
   }
 
-  /** JSON with the texts in place of their marks, in parts: no text is copied. */
-  public fill(json: string): Body {
-    const parts: Buffer[] = [];
-    let end = 0;
-    for (const { 0: mark, index } of json.matchAll(MARK_IN_JSON)) {
-      parts.push(Buffer.from(json.slice(end, index)), this.texts.get(mark.slice(1))!.literal);
-      end = index + mark.length;
+  /** JSON, no part of which begins within a mark, with the texts in place of their marks: nothing is copied. */
+  public fill(json: Body): Body {
+    const filled: Buffer[] = [];
+    for (const part of json) {
+      let end = 0;
+      for (let at = part.indexOf(MARK_BEGINNING); at !== -1; at = part.indexOf(MARK_BEGINNING, end)) {
+        filled.push(part.subarray(end, at));
+        end = part.indexOf(MARK_END, at) + 1;
+        // as a text it has one backslash.
+        filled.push(this.texts.get(part.toString('latin1', at + 1, end))!.literal);
+      }
+      filled.push(part.subarray(end));
     }
-    return [...parts, Buffer.from(json.slice(end))];
+    return filled;
   }
 
   /** Throws Error if JSON has a mark in JSON that is itself a text, where it cannot be filled. */
