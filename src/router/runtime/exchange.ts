@@ -1,9 +1,9 @@
 import { performance } from 'node:perf_hooks';
+import type { Attributes } from '@opentelemetry/api';
 import { ANONYMOUS } from './auth/authenticator';
 import { CallerGone, CallerStalled, Cancellation } from './cancellation';
 import { Answer } from './serving/answer';
 import { HttpRequest } from './serving/listener';
-import type { RequestTrace } from './telemetry/tracing';
 import { ApiError, EngineError } from './wire/api-error';
 import { AnsweredRequest, CallerWire } from './wire/caller-wire';
 import { EngineRequest } from './wire/engine-request';
@@ -16,6 +16,28 @@ import { Decision, Reason, ServiceTier } from '../../routing';
  */
 export type HandoffOutcome =
   'handed_off' | 'fallback_prefill_failed' | 'fallback_params_invalid' | 'fallback_lease' | 'fallback_decode_failed' | 'rejected' | Reason;
+
+/** What is told of one engine that is asked. */
+export interface LegSpan {
+  /** What makes the engine's spans those of this one. */
+  readonly headers: { readonly traceparent: string };
+  /** The engine has answered with a status, or not at all. */
+  end(status: number | undefined): void;
+}
+
+/** What is told of an exchange to who traces it. */
+export interface ExchangeTrace {
+  /** The request was read, and its model is one that is served. */
+  asked(exchange: Exchange): void;
+  /** An engine is asked. */
+  leg(name: 'prefill' | 'decode', url: string): LegSpan;
+  /** Looks for what the answer, or events of it, say of its end. */
+  read(answer: string): void;
+  /** The answer has ended, for a reason that is told once it is asked for. */
+  finished(reason: () => unknown): void;
+  /** The request has ended; who has answered it, undefined if nobody has. */
+  end(exchange: Exchange, answerer: Attributes | undefined): void;
+}
 
 /**
  * One request and its answer, from arrival to the last byte, with what the log and the metrics tell of it.
@@ -70,7 +92,7 @@ export class Exchange implements AnsweredRequest {
   /** Whether it failed for no fault of its caller's, whatever status the API that is spoken has for it: Bedrock tells of failed models with 4xx. */
   public isServerError = false;
   /** What is told of it to OpenTelemetry; undefined if nothing is. */
-  public trace?: RequestTrace;
+  public trace?: ExchangeTrace;
   /** What went wrong. */
   public failure?: string;
   /** Time from when it was there, body and all, to the first token of a streamed answer, in seconds. */

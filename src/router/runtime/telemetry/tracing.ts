@@ -2,7 +2,7 @@ import { Attributes, Context, ROOT_CONTEXT, Span, SpanKind, SpanStatusCode, trac
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { Resource } from '@opentelemetry/resources';
 import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
-import { Exchange } from '../exchange';
+import { Exchange, ExchangeTrace, LegSpan } from '../exchange';
 import { addressOf, operationOf, providerOf } from './gen-ai-names';
 import { TraceContext, traceContextOf } from './trace-context';
 import { isObject } from '../wire/fields';
@@ -57,7 +57,7 @@ export class Tracing {
 }
 
 /** What is told of one request: a span of its own, and one for each engine that had it. */
-export class RequestTrace {
+export class RequestTrace implements ExchangeTrace {
   private readonly tracer: Tracer;
   private readonly span: Span;
   private readonly context: Context;
@@ -101,7 +101,7 @@ export class RequestTrace {
   }
 
   /** An engine is asked. */
-  public leg(name: 'prefill' | 'decode', url: string): LegTrace {
+  public leg(name: 'prefill' | 'decode', url: string): LegSpan {
     return new LegTrace(this.tracer.startSpan(name, { kind: SpanKind.CLIENT, attributes: addressOf(url) }, this.context));
   }
 
@@ -140,7 +140,7 @@ export class RequestTrace {
 }
 
 /** What is told of one engine that is asked. */
-export class LegTrace {
+class LegTrace implements LegSpan {
   /** What makes the engine's spans those of this one. */
   public readonly headers: { readonly traceparent: string };
   private readonly span: Span;
