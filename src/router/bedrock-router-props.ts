@@ -50,7 +50,7 @@ export interface BedrockRouterOptions {
   readonly tokenIssuer?: RouterTokenIssuer;
 
   /**
-   * Whether the model reads images; callers that send one are refused if not.
+   * Whether the model reads images; callers that send one, a sound or a video are refused if not.
    *
    * @default false
    */

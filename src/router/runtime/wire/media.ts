@@ -9,8 +9,10 @@ const IMAGE_SIGNATURES: { readonly [format: string]: RegExp } = {
   webp: /^RIFF.{4}WEBP/s,
 };
 export const IMAGE_FORMATS = Object.keys(IMAGE_SIGNATURES);
-/** Types of the parts of a message that are images. */
-const IMAGE_PARTS: readonly unknown[] = ['image_url', 'input_image'];
+/** What is no text in a part of a message, by its type, or by a member of that name, which engines read in parts of other types too. */
+const MEDIA: readonly (readonly [name: string, media: string])[] = [
+  ['image_url', 'images'], ['input_image', 'images'], ['video_url', 'video'], ['audio_url', 'audio'], ['input_audio', 'audio'],
+];
 /** Characters of base64 that hold the longest signature. */
 const SIGNATURE_LENGTH = 16;
 
@@ -61,23 +63,30 @@ export function refuseRemoteMedia(messages: readonly unknown[], path: string): v
 }
 
 /**
- * Notes the images among messages that are none, or in no format that engines read, or any for a model that reads none.
+ * Notes the images and sounds among messages that are none, or in no format that engines read, and those and videos for a model that reads text alone.
  *
  * @param messages in OpenAI's format.
  * @param path of the messages in the request.
- * @param images whether the model reads images.
+ * @param images whether the model reads images; where it does, its engine knows what else it reads.
  * @param problems where to note them.
  */
-export function checkImages(messages: readonly unknown[], path: string, images: boolean, problems: FieldProblems): void {
-  eachPart(messages, path, ({ type, image_url: image }, at) => {
-    const url = isObject(image) ? image.url : image;
-    if (!images && IMAGE_PARTS.includes(type)) {
-      problems.add(at, 'the model reads no images');
-    } else if (images && isDataUrl(url)) {
-      const problem = dataUrlProblem(url);
-      if (problem !== undefined) {
-        problems.add(`${at}.image_url${isObject(image) ? '.url' : ''}`, problem);
+export function checkMedia(messages: readonly unknown[], path: string, images: boolean, problems: FieldProblems): void {
+  eachPart(messages, path, (part, at) => {
+    if (!images) {
+      const [, media] = MEDIA.find(([name]) => part.type === name || (part[name] ?? null) !== null) ?? [];
+      if (media !== undefined) {
+        problems.add(at, `the model reads no ${media}`);
       }
+      return;
+    }
+    const { image_url: image, input_audio: audio } = part;
+    const url = isObject(image) ? image.url : image;
+    const problem = isDataUrl(url) ? dataUrlProblem(url) : undefined;
+    if (problem !== undefined) {
+      problems.add(`${at}.image_url${isObject(image) ? '.url' : ''}`, problem);
+    }
+    if (isObject(audio) && typeof audio.data === 'string' && !isBase64(audio.data)) {
+      problems.add(`${at}.input_audio.data`, 'expected base64');
     }
   });
 }

@@ -4,7 +4,7 @@ import { EngineRequest } from './engine-request';
 import { checkServed, FieldProblems, Fields, jsonObject, Kind } from './fields';
 import { withMembers } from './json-object';
 import { readBody } from './long-texts';
-import { checkImages, refuseRemoteMedia } from './media';
+import { checkMedia, refuseRemoteMedia } from './media';
 import { CHAT_COMPLETION, COMPLETION, ECHOED_COMPLETION, isEmptyList } from './openai-fields';
 import { checkChatTogether, checkTogether } from './together';
 import { RouterConfig } from '../config';
@@ -49,7 +49,7 @@ export function checkRequest(expected: Kind, body: Fields, images: boolean): voi
   if (messages.length > 0) {
     checkChatTogether(body, messages, problems);
   }
-  checkImages(messages, 'messages', images, problems);
+  checkMedia(messages, 'messages', images, problems);
   problems.throwIfAny();
   refuseRemoteMedia(messages, 'messages');
 }

@@ -2,6 +2,7 @@ import { parseCountTokens } from '../../../../src/router/runtime/wire/bedrock/co
 import { parseInvocation } from '../../../../src/router/runtime/wire/bedrock/invoke-model';
 import { parseOpenAi } from '../../../../src/router/runtime/wire/openai-request';
 import { parseResponses } from '../../../../src/router/runtime/wire/responses/responses-request';
+import { ask, chat, MockEngine, routerFor, whole } from '../harness';
 
 const messages = (part: object) => [{ role: 'user', content: [{ type: 'text', text: 'what is this?' }, part] }];
 const inResponses = ({ content, ...message }: { content: object[] }) => (
@@ -63,10 +64,16 @@ test.each([
 });
 
 describe.each([
-  ['a picture', { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } }],
-  ['a picture in the words of the Responses API', { type: 'input_image', image_url: 'data:image/png;base64,AAAA' }],
-])('%s for a model that reads none is refused', (_, part) => {
-  const refusal = expect.objectContaining({ status: 400, message: 'messages[0].content[1]: the model reads no images; messages[1].content[1]: the model reads no images' });
+  ['a picture', 'images', { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } }],
+  ['a picture in the words of the Responses API', 'images', { type: 'input_image', image_url: 'data:image/png;base64,AAAA' }],
+  ['a picture that engines would look for in another part', 'images', { type: 'text', text: 'hi', uuid: 'u', image_url: { url: 'data:image/png;base64,AAAA' } }],
+  ['a video', 'video', { type: 'video_url', video_url: { url: 'data:video/mp4;base64,aGk=' } }],
+  ['a sound', 'audio', { type: 'input_audio', input_audio: { data: 'aGk=', format: 'wav' } }],
+  ['a sound that is nowhere', 'audio', { type: 'input_audio', input_audio: { data: 'http://169.254.169.254/', format: '../x' } }],
+  ['a sound as a URL', 'audio', { type: 'audio_url', audio_url: { url: 'data:audio/wav;base64,aGk=' } }],
+])('%s for a model that reads none is refused', (_, media, part) => {
+  const problem = (i: number) => `messages[${i}].content[1]: the model reads no ${media}`;
+  const refusal = expect.objectContaining({ status: 400, message: `${problem(0)}; ${problem(1)}` });
   const twice = [...messages(part), ...messages(part)];
 
   test('in a chat completion', () => {
@@ -76,4 +83,27 @@ describe.each([
   test('in an InvokeModel', () => {
     expect(() => parseInvocation(bytes({ messages: twice }), {}, 'm', false, false)).toThrow(refusal);
   });
+});
+
+test('sounds and videos that a request carries with it are passed on to models that read more than text, unless they are none', () => {
+  const sound = (data: string) => bytes({ model: 'm', messages: messages({ type: 'input_audio', input_audio: { data, format: 'wav' } }) });
+  const video = bytes({ model: 'm', messages: messages({ type: 'video_url', video_url: { url: 'data:video/mp4;base64,aGk=' } }) });
+  for (const sent of [sound('aGk='), video]) {
+    expect(parseOpenAi('/v1/chat/completions', sent, READER).bytes).toBe(sent);
+  }
+  const refusal = { status: 400, message: 'messages[0].content[1].input_audio.data: expected base64' };
+  expect(() => parseOpenAi('/v1/chat/completions', sound('http://169.254.169.254/'), READER)).toThrow(expect.objectContaining(refusal));
+});
+
+test('no engine of a model that reads text alone is asked about a sound', async () => {
+  const engine = await MockEngine.start(whole);
+  const router = await routerFor([{ name: 'engine', role: 'aggregated', protocol: 'openai', url: engine.url }]);
+  try {
+    const part = { type: 'input_audio', input_audio: { data: 'aGk=', format: 'wav' } };
+    expect((await ask(router.url, chat({ messages: messages(part) }))).status).toBe(400);
+    expect(engine.requests).toEqual([]);
+  } finally {
+    await router.drain();
+    await engine.stop();
+  }
 });
