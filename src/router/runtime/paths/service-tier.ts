@@ -8,7 +8,7 @@ import { EngineRequest } from '../wire/engine-request';
 const ANYBODY = '*';
 
 /**
- * The tier that a request asks for; one of OpenAI's that is none here is `default`.
+ * The tier that a request asks for; OpenAI's `auto` is `default`.
  *
  * Throws ApiError for a tier of Bedrock's that there is none of here, and, as Bedrock does where a policy denies a tier, for one that its caller may not have,
  * or a priority within engines.

@@ -32,8 +32,8 @@ const PROMPT = kind('a string, the ids of its tokens, or a list of the one or of
 /** How much a model may think. */
 export const REASONING_EFFORTS = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'];
 
-/** Those that are none here are the default one. */
-export const OPENAI_SERVICE_TIERS = ['auto', 'default', 'flex', 'scale', 'priority'];
+/** Those of OpenAI's that can be honoured: `scale` is capacity that was bought before, of which there is none here. */
+export const OPENAI_SERVICE_TIERS = ['auto', 'default', 'flex', 'priority'];
 
 const SCHEMA_TYPE = oneOf('object', 'array', 'string', 'number', 'integer', 'boolean', 'null');
 

@@ -286,6 +286,7 @@ describe('what cannot be honoured is refused before an engine is touched', () =>
     ['include', { include: 'reasoning.encrypted_content' }],
     ['top_logprobs', { top_logprobs: 3 }],
     ['service_tier', { service_tier: 'fast' }],
+    ['service_tier', { service_tier: 'scale' }],
     ['prompt_cache_retention', { prompt_cache_retention: 7 }],
     ['prompt_cache_options.tll', { prompt_cache_options: { tll: '30m' } }],
     ['context_management', { context_management: [{ type: 'compaction' }] }],
