@@ -6,7 +6,7 @@ import { Answer } from './serving/answer';
 import { HttpRequest } from './serving/listener';
 import { ApiError, EngineError } from './wire/api-error';
 import { AnsweredRequest, CallerWire } from './wire/caller-wire';
-import { EngineRequest } from './wire/engine-request';
+import { choicesOf, EngineRequest } from './wire/engine-request';
 import { WholeAnswer } from './wire/whole-answer';
 import { Decision, Reason, ServiceTier } from '../../routing';
 
@@ -118,6 +118,10 @@ export class Exchange implements AnsweredRequest {
     this.request = request;
     this.answer = answer;
     this.wire = wire;
+  }
+
+  public get choices(): number {
+    return this.asked === undefined ? 1 : choicesOf(this.asked);
   }
 
   /** Seconds since the request arrived. */

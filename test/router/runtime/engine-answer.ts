@@ -1,5 +1,5 @@
 import { ServerResponse } from 'node:http';
-import { MODEL, sse } from './harness';
+import { asManyAsAsked, MODEL, sse } from './harness';
 
 /** What engines here say that they counted, whatever they were asked. */
 export const COUNTED = { prompt_tokens: 12, completion_tokens: 3, total_tokens: 15 };
@@ -36,7 +36,7 @@ export function wholeAnswer(body: any, text: string, more: object = {}): object 
     object: isChat ? 'chat.completion' : 'text_completion',
     created: 1,
     model: MODEL,
-    choices: [{ index: 0, ...told, finish_reason: 'stop' }],
+    choices: asManyAsAsked([{ index: 0, ...told, finish_reason: 'stop' }], body),
     usage: COUNTED,
     ...more,
   };

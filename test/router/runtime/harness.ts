@@ -120,9 +120,16 @@ export function streamOf(texts: string[], pauseMillis = 0, end = DONE): Behaviou
   };
 }
 
-export const whole: Behaviour = (response) => {
-  response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(COMPLETION));
+export const whole: Behaviour = (response, { body }) => {
+  response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ ...COMPLETION, choices: asManyAsAsked(COMPLETION.choices, body) }));
 };
+
+/** A choice as often as a request asks for one. */
+export function asManyAsAsked<T extends object>([choice]: readonly T[], asked: { n?: number; prompt?: unknown } = {}): (T & { index: number })[] {
+  const { n, prompt } = asked;
+  const prompts = Array.isArray(prompt) && typeof prompt[0] !== 'number' ? prompt.length : 1;
+  return Array.from({ length: (n ?? 1) * prompts }, (_, index) => ({ ...choice, index }));
+}
 
 export const sleep = async (millis: number) => new Promise((resolve) => setTimeout(resolve, millis));
 

@@ -6,7 +6,6 @@ import { CallerStream } from '../wire/caller-wire';
 import { ChunkForm } from '../wire/chunk-form';
 import { chunkOf } from '../wire/completion';
 import { refusalTold } from '../wire/engine-refusal';
-import { asksForSeveral } from '../wire/engine-request';
 import { isNothing, isObject } from '../wire/fields';
 import { KV_PARAMS, tellsOfKvParams } from '../wire/kv-members';
 import { errorEvent } from '../wire/openai-wire';
@@ -47,7 +46,7 @@ export class OpenAiEngineStream extends EngineStream {
     this.tellsUsage = tellsUsage;
     this.caller = exchange.wire.stream(exchange);
     this.readsText = this.caller.readsText;
-    this.hasEnded = exchange.asked !== undefined && asksForSeveral(exchange.asked) ? new Map() : undefined;
+    this.hasEnded = exchange.choices > 1 ? new Map() : undefined;
   }
 
   public get headers(): { readonly [name: string]: string } {
@@ -156,10 +155,10 @@ export class OpenAiEngineStream extends EngineStream {
     this.finished ||= meaning.end !== undefined;
     if (this.hasEnded !== undefined && meaning.kind === 'chunk') {
       this.noteEnds(data, this.hasEnded);
-      this.finished = this.hasEnded.size > 0 && [...this.hasEnded.values()].every(Boolean);
+      this.finished = !this.lacksChoices && [...this.hasEnded.values()].every(Boolean);
     }
     if (!this.failed && (meaning.end === 'given_up' || (meaning.kind === 'done' && !this.finished))) {
-      throw new EngineError(502, 'stream_truncated', meaning.kind === 'done'
+      throw new EngineError(502, 'stream_truncated', meaning.kind === 'done' && !this.lacksChoices
         ? 'the engine ended its answer without a reason' : 'the engine ended its answer before it was whole');
     }
     if (meaning.error !== undefined) {
@@ -191,6 +190,11 @@ export class OpenAiEngineStream extends EngineStream {
     if (this.begun) {
       this.form.learn(Buffer.from(`data: ${shown}\n\n`));
     }
+  }
+
+  /** Whether there is a choice, of an answer with several, of which nothing was seen. */
+  private get lacksChoices(): boolean {
+    return this.hasEnded !== undefined && this.hasEnded.size < this.exchange.choices;
   }
 
   private noteEnds(data: string, hasEnded: Map<unknown, boolean>): void {

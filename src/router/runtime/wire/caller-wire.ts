@@ -6,6 +6,8 @@ import { ServiceTier } from '../../../routing';
 export interface AnsweredRequest {
   readonly id: string;
   readonly serviceTier: ServiceTier;
+  /** How many choices its answer is to have. */
+  readonly choices: number;
   /** Time from when it was there, body and all, to the first token of a streamed answer, in seconds. */
   readonly ttftSeconds?: number;
   /** Seconds since it arrived. */

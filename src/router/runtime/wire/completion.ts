@@ -1,4 +1,5 @@
 import { EngineError, engineFailed } from './api-error';
+import { AnsweredRequest } from './caller-wire';
 import { Fields, isNothing, isObject } from './fields';
 import { WholeAnswer } from './whole-answer';
 
@@ -127,8 +128,8 @@ export interface Completion extends Fields {
   readonly choices: (Fields & { readonly finish_reason: string })[];
 }
 
-/** A whole completion. Throws EngineError if it is none, or was given up. */
-export function completionOf({ body }: WholeAnswer): Completion {
+/** A whole completion of so many choices or more. Throws EngineError if it is none, or was given up. */
+export function completionOf({ body }: WholeAnswer, { choices }: Pick<AnsweredRequest, 'choices'>): Completion {
   let completion: unknown;
   try {
     completion = JSON.parse(body.toString('utf8'));
@@ -137,6 +138,9 @@ export function completionOf({ body }: WholeAnswer): Completion {
   }
   if (!isObject(completion) || !Array.isArray(completion.choices) || completion.choices.length === 0 || !completion.choices.every(isObject)) {
     throw engineFailed('the engine answers with something that is no completion');
+  }
+  if (completion.choices.length < choices) {
+    throw engineFailed(`the engine answers with ${completion.choices.length} of ${choices} choices`);
   }
   if (completion.choices.some(({ finish_reason: reason }) => typeof reason !== 'string' || isGivenUp(reason))) {
     throw engineFailed('the engine ended its answer before it was whole');

@@ -56,9 +56,9 @@ export function asksForUsage({ body: { [STREAM_OPTIONS]: options } }: EngineRequ
   return isObject(options) && options.include_usage === true;
 }
 
-/** Whether its answer has several choices. */
-export function asksForSeveral({ body: { n, prompt } }: EngineRequest): boolean {
-  return (typeof n === 'number' && n > 1) || (Array.isArray(prompt) && prompt.length > 1 && typeof prompt[0] !== 'number');
+/** How many choices its answer has: `n` for each prompt. */
+export function choicesOf({ body: { n, prompt } }: EngineRequest): number {
+  return (typeof n === 'number' ? n : 1) * (Array.isArray(prompt) && typeof prompt[0] !== 'number' ? prompt.length : 1);
 }
 
 /** The whole body, as it was asked. */

@@ -8,9 +8,9 @@ import { SSE_HEADERS } from './sse';
 export const OPENAI_WIRE: CallerWire = {
   headers: () => ({}),
   error: (error) => ({ status: error.status, headers: { 'content-type': 'application/json', ...error.headers }, body: errorBody(error) }),
-  whole: (answer) => {
+  whole: (answer, request) => {
     if (answer.status === 200) {
-      completionOf(answer);
+      completionOf(answer, request);
       return answer;
     }
     return isOpenAiError(membersOf(answer)) ? answer : OPENAI_WIRE.error(refusalOf(answer));

@@ -5,7 +5,8 @@ import { BedrockRuntimeClient, ConverseCommand } from '@aws-sdk/client-bedrock-r
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { SglangPair } from '../handoff/sglang-pair';
 import {
-  ask, Behaviour, chat, chunkOf, COMPLETION, delta, drained, KEY, MockEngine, MODEL, routerFor, silent, streaming, TestRouter, until, whole, wholly,
+  ask, asManyAsAsked, Behaviour, chat, chunkOf, COMPLETION, delta, drained, KEY, MockEngine, MODEL, routerFor, silent, streaming, TestRouter, until,
+  whole, wholly,
 } from '../harness';
 
 const OTHER_KEY = 'key-of-another-caller';
@@ -26,7 +27,8 @@ class HeldEngine {
     const engine = await MockEngine.start(async (response, received) => {
       const tokens = await new Promise<number>((resolve) => held.push(resolve));
       if (!response.destroyed) {
-        await wholly({ ...COMPLETION, usage: { completion_tokens: tokens } })(response, received);
+        const choices = asManyAsAsked(COMPLETION.choices, received.body);
+        await wholly({ ...COMPLETION, choices, usage: { completion_tokens: tokens } })(response, received);
       }
     });
     engines.push(engine);

@@ -1,6 +1,6 @@
 import OpenAI from 'openai';
 import { SglangPair } from '../handoff/sglang-pair';
-import { ask, chat, chunkOf, drained, errorOf, KEY, MockEngine, MODEL, ROLE, routerFor, sse, streamedText, streaming, streamOf, TestRouter, until } from '../harness';
+import { ask, chat, chunkOf, drained, errorOf, KEY, MockEngine, MODEL, ROLE, routerFor, sse, streamedText, streaming, streamOf, TestRouter, until, wholly } from '../harness';
 
 const TOO_LONG = 'The input (9000 tokens) is longer than the model\'s context length (8192 tokens).';
 /** An error as SGLang and vLLM tell it in a stream. */
@@ -114,4 +114,22 @@ test('a stream of several choices is whole once all of them have ended', async (
   expect((await drained(await ask(router.url, chat({ stream: true, n: 2 })))).text).toBe(whole.map(sse).join('') + sse('[DONE]'));
   engine.behaviour = streaming(begun);
   expect((await drained(await ask(router.url, chat({ stream: true, n: 2 })))).text).toContain('the engine ended its answer without a reason');
+});
+
+test.each<[string, string, object]>([
+  ['n', '/v1/chat/completions', chat({ n: 2 })],
+  ['n of InvokeModel', `/model/${MODEL}/invoke`, chat({ n: 2 })],
+  ['prompts', '/v1/completions', { model: MODEL, prompt: ['a', 'b'] }],
+  ['prompts and n', '/v1/completions', { model: MODEL, prompt: [[1], [2]], n: 2 }],
+])('an answer of fewer choices than were asked for is none: %s', async (_, path, asked) => {
+  const choice = (index: number) => ({ index, text: 'a', delta: { content: 'a' }, message: { role: 'assistant', content: 'a' }, finish_reason: 'stop' });
+  const isBedrock = path.startsWith('/model/');
+  const engine = kept(await MockEngine.start(wholly({ choices: [choice(0)] })));
+  router = await routerFor([one('a', engine)]);
+  const response = await ask(router.url, asked, {}, path);
+  expect([response.status, await response.text()]).toEqual([isBedrock ? 424 : 502, expect.stringMatching(/the engine answers with 1 of [24] choices/)]);
+  engine.behaviour = streaming([{ choices: [choice(0)] }]);
+  const { text } = await drained(await ask(router.url, isBedrock ? asked : { ...asked, stream: true }, {}, isBedrock ? `${path}-with-response-stream` : path));
+  expect(text).toContain('the engine ended its answer before it was whole');
+  expect(text).not.toContain('[DONE]');
 });

@@ -113,7 +113,7 @@ test('operations, APIs, names of the model, who answers and errors are told apar
 });
 
 test('every name of a metric and of an attribute is one of the conventions, but the router\'s own', async () => {
-  engine.behaviour = streaming([delta({ content: 'a' }), delta({}, 'stop'), {
+  engine.behaviour = streaming([delta({ content: 'a' }), delta({}, 'stop'), delta({ content: 'b' }, 'stop', { index: 1 }), {
     object: 'chat.completion.chunk', choices: [], usage: { ...USAGE, prompt_tokens_details: { cached_tokens: 512 } },
   }]);
   const url = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url });

@@ -1,6 +1,6 @@
 import { attributesOf, Collector } from './collector';
 import { VllmPair } from '../handoff/vllm-pair';
-import { ask, chat, configOf, delta, drained, KEY, MockEngine, MODEL, streaming, whole, wholly } from '../harness';
+import { asManyAsAsked, ask, chat, configOf, delta, drained, KEY, MockEngine, MODEL, streaming, whole, wholly } from '../harness';
 import { bundle, RouterProcess } from '../router-process';
 import { answering, FakeBedrock, frame, streaming as bedrockStreaming } from '../targets/fake-bedrock';
 
@@ -96,7 +96,8 @@ test('tokens and the reason of the end are told, and nothing that callers or eng
 
 test('what is asked for is told, and what of the prompt was in a cache', async () => {
   const usage = { prompt_tokens: 7, completion_tokens: 3, prompt_tokens_details: { cached_tokens: 5 } };
-  const engine = await engineWith(wholly({ choices: [{ index: 0, message: { content: 'hello' }, text: 'hello', finish_reason: 'stop' }], usage }));
+  const choice = { message: { content: 'hello' }, text: 'hello', finish_reason: 'stop' };
+  const engine = await engineWith((response, received) => wholly({ choices: asManyAsAsked([choice], received.body), usage })(response, received));
   const url = await start(one(engine), exporting());
   const prompt = { prompt: 'a secret prompt' };
   const asked: [string, object, object][] = [

@@ -16,7 +16,7 @@ export class ConverseWire extends BedrockWire {
   }
 
   protected translate(answer: WholeAnswer, request: AnsweredRequest): WholeAnswer {
-    const completion = completionOf(answer);
+    const completion = completionOf(answer, request);
     const { choices: [choice], usage } = completion;
     const { reasoning, text, refusal, calls } = messageOf(completion);
     const exact = new ExactJson();

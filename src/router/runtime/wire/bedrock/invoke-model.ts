@@ -119,7 +119,7 @@ export class InvokeModelWire extends BedrockWire {
   }
 
   protected translate(answer: WholeAnswer, request: AnsweredRequest): WholeAnswer {
-    const completion = completionOf(answer);
+    const completion = completionOf(answer, request);
     const usage = usageOf(completion.usage);
     const { input, cacheRead, output } = countsOf(usage);
     const { text, finish_reason: reason } = completion.choices[0];

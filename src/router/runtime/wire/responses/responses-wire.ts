@@ -32,7 +32,7 @@ export class ResponsesWire implements CallerWire {
     if (answer.status !== 200) {
       return OPENAI_WIRE.whole(answer, request);
     }
-    const completion = completionOf(answer);
+    const completion = completionOf(answer, request);
     const { choices: [{ finish_reason: finishReason }], usage } = completion;
     const body = this.response.in(endOf(itemsOf(messageOf(completion)), finishReason, responsesUsageOf(usage)), request.serviceTier);
     return { status: 200, headers: { 'content-type': 'application/json' }, body: Buffer.from(this.response.stringify(body)) };
