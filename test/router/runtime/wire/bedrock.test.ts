@@ -349,6 +349,8 @@ test.each([
   ['a token', { finish_reason: 'stop', matched_stop: 128_009 }, 'end_turn'],
   ['the limit', { finish_reason: 'length' }, 'max_tokens'],
   ['a filter', { finish_reason: 'content_filter' }, 'content_filtered'],
+  ['going round in circles, of vLLM\'s', { finish_reason: 'repetition' }, 'malformed_model_output'],
+  ['what nobody knows', { finish_reason: 'weird', stop_reason: 'END' }, 'malformed_model_output'],
   ['a call of the tool that was named', { finish_reason: 'stop', message: { content: '', tool_calls: [{ id: 'a', function: { name: 'weather', arguments: '' } }] } }, 'tool_use'],
   ['a call that is not JSON', { finish_reason: 'tool_calls', message: { content: '', tool_calls: [{ id: 'a', function: { name: 'weather', arguments: '{"ci' } }] } },
     'malformed_tool_use'],

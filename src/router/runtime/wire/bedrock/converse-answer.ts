@@ -24,9 +24,12 @@ export function stopReasonOf(finishReason: unknown, stop: unknown, calledTools: 
     case 'tool_calls':
     case 'function_call':
       return 'tool_use';
-    default:
+    case 'stop':
       // a call of a tool that the caller named ends like a turn
       return calledTools ? 'tool_use' : typeof stop === 'string' ? 'stop_sequence' : 'end_turn';
+    default:
+      // such as vLLM's `repetition`: it is no end of the model's own.
+      return 'malformed_model_output';
   }
 }
 
