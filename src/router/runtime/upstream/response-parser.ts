@@ -6,6 +6,7 @@ const MAX_LINE_BYTES = 1024;
 const END_OF_HEAD = '\r\n\r\n';
 const CR = 13;
 const LF = 10;
+const PROTOCOL = 'HTTP/1.';
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: .*)?$/;
 const HEADER = /^([!#$%&'*+.^_`|~\dA-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/;
 const CONTENT_LENGTH = /^\d{1,15}$/;
@@ -13,6 +14,7 @@ const CONTENT_LENGTH = /^\d{1,15}$/;
 const CHUNK_LINE = /^([\da-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n$/i;
 /** Digits of the length of any chunk. */
 const MAX_LENGTH_DIGITS = 8;
+const NO_HTTP = 'the response is not of HTTP/1.1';
 const NOTHING = Buffer.alloc(0);
 
 /** Headers by their names in lower case; those of one name are joined as a list. */
@@ -81,6 +83,7 @@ export class ResponseParser {
         throw new MalformedResponse('the head is too long');
       }
       if (end === -1) {
+        this.expectStatusLine();
         return bytes.length;
       }
       at += end + END_OF_HEAD.length - before;
@@ -91,11 +94,20 @@ export class ResponseParser {
     return at;
   }
 
+  /** Refuses what has come of a head as soon as it cannot be one: who speaks something else may never end it. */
+  private expectStatusLine(): void {
+    const [line, ...more] = this.text.split('\n', 2);
+    const isStatusLine = more.length === 0 || (line.endsWith('\r') && STATUS_LINE.test(line.slice(0, -1)));
+    if (!PROTOCOL.startsWith(line.slice(0, PROTOCOL.length)) || !isStatusLine) {
+      throw new MalformedResponse(NO_HTTP);
+    }
+  }
+
   private readHead(statusLine: string, lines: string[]): void {
     const [, minor, digits] = STATUS_LINE.exec(statusLine) ?? [];
     const status = Number(digits);
     if (minor === undefined || status === 101) {
-      throw new MalformedResponse('the response is not of HTTP/1.1');
+      throw new MalformedResponse(NO_HTTP);
     }
     if (status < 200) {
       // the response itself is yet to come.

@@ -274,7 +274,7 @@ test('that a connection is closed is told once', async () => {
 });
 
 test('what is no HTTP is an error, not an answer', async () => {
-  await startWith((socket) => socket.write('SSH-2.0-OpenSSH_9.6\r\n\r\n'));
+  await startWith((socket) => socket.write('SSH-2.0-OpenSSH_9.6\r\n'));
   await expect(post('/a')).rejects.toThrow('the response is not of HTTP/1.1');
   await until(() => server.sockets[0].destroyed, 'the connection is closed');
 });

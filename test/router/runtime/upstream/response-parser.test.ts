@@ -119,3 +119,9 @@ test.each([
   expect(() => read([Buffer.from(response)])).toThrow(MalformedResponse);
   expect(() => read([...Buffer.from(response)].map((byte) => Buffer.from([byte])))).toThrow(MalformedResponse);
 });
+
+test.each(['SSH-2.0', '\r\n', 'HTTP/2', 'HTTP/1.1 OK\r\n', 'HTTP/1.1 200 OK\n'])('%j is refused before its head has an end', (beginning) => {
+  expect(() => read([Buffer.from(beginning)])).toThrow(MalformedResponse);
+  expect(() => read([...Buffer.from(`HTTP/1.1 103 Early\r\n\r\n${beginning}`)].map((byte) => Buffer.from([byte])))).toThrow(MalformedResponse);
+  expect(read([Buffer.from('HTTP/1.1 20')])).toMatchObject({ status: 0, isWhole: false });
+});
