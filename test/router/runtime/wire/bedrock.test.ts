@@ -290,7 +290,9 @@ describe('the last chunk of an InvokeModel', () => {
     const told = { prompt_token_count: null, stop_reason: null };
     expect(await invoked({ prompt: '<|begin_of_text|>hi' })).toEqual([
       { ...told, generation: 'two tokens', generation_token_count: 1 },
-      { ...told, 'generation': '', 'generation_token_count': 3, 'stop_reason': reason, 'amazon-bedrock-invocationMetrics': expect.objectContaining(metrics) },
+      {
+        'generation': '', 'prompt_token_count': 12, 'generation_token_count': 3, 'stop_reason': reason, 'amazon-bedrock-invocationMetrics': expect.objectContaining(metrics),
+      },
     ]);
     // engines put the token that begins a prompt before it.
     expect(engine.requests[0].body.prompt).toBe('hi');

@@ -195,6 +195,7 @@ class ChunkStream implements CallerStream {
       }
     } else if (isObject(choice) && typeof choice.text === 'string') {
       this.tokens += choice.text === '' && reason !== null ? 0 : 1;
+      // Bedrock tells the prompt's once, in the first; engines count it in a chunk of their own after the last.
       const told = { generation: choice.text, prompt_token_count: null, generation_token_count: this.tokens, stop_reason: reason };
       this.chunk(JSON.stringify(told), reason !== null);
     }
@@ -214,6 +215,7 @@ class ChunkStream implements CallerStream {
     if (this.failed) {
       return;
     }
+    const { promptTokens } = this.usage;
     const { input, cacheRead, output } = countsOf(this.usage);
     const metrics = {
       inputTokenCount: input,
@@ -223,6 +225,7 @@ class ChunkStream implements CallerStream {
       cacheReadInputTokenCount: cacheRead,
     };
     this.tell(withMembers(Buffer.from(this.last ?? '{}'), {
+      ...(this.llama && promptTokens !== undefined && { prompt_token_count: String(promptTokens) }),
       ...(this.llama && output !== undefined && { generation_token_count: String(output) }),
       'amazon-bedrock-invocationMetrics': JSON.stringify(metrics),
     }).toString('utf8'));
