@@ -253,6 +253,60 @@ test.each([['(?=a)a'], ['(a)\\1'], ['\\bword'], ['(a{1000}){1000}'], ['('], ['^[
     .rejects.toMatchObject({ status: 400, message: expect.stringContaining('the schema cannot be answered') });
 });
 
+describe('of what a request asks for, no more is made than may be told', () => {
+  const list = (minItems: number, items: object, more?: object) => ({ type: 'array', minItems, items, ...more });
+  const within = (part: object) => ({ type: 'object', required: ['a'], properties: { a: part } });
+  const chain = (kind: string) => Object.fromEntries(Array.from({ length: 30 }, (_, at) => [`a${at}`, { [kind]: [{ $ref: `#/$defs/a${at + 1}` }, { $ref: `#/$defs/a${at + 1}` }] }]));
+  const numbers = { a30: within({ type: 'integer' }) };
+  const many = Array.from({ length: 20_000 }, (_, at) => at);
+
+  test.each<[string, object, string]>([
+    ['items', list(1e9, { type: 'integer' }), '[0,0,0,0,0,0,0,0,0,0'],
+    ['items of items', list(1000, list(1000, list(1000, { type: 'integer' }))), '[[[0,0,0,0,0,0,0,0,0'],
+    ['items that differ', list(1e9, { pattern: '^[a-z]{3}$' }, { uniqueItems: true }), '["aaa","baa","caa","'],
+    ['contained', { type: 'array', contains: { const: 4 }, minContains: 1e9 }, '[4,4,4,4,4,4,4,4,4,4'],
+    ['characters', within({ type: 'string', minLength: 5e8 }), '{"a":"xxxxxxxxxxxxxx'],
+    ['names', { type: 'object', minProperties: 1e9 }, '{"property0":"","pro'],
+    ['references', { ...within(list(1000, { $ref: '#/$defs/b' })), $defs: { b: list(1000, { $ref: '#' }) } }, '{"a":[[{"a":[null,nu'],
+    ['of a list that holds', { allOf: [list(1e9, { type: 'string' })], type: 'array' }, '{"0":"","1":"","2":"'],
+    ['of a long constant', list(1e9, { const: 'y'.repeat(100_000) }), '["yyyyyyyyyyyyyyyyyy'],
+    ['alternatives', list(1e9, { anyOf: many.map((at) => ({ const: at })) }, { uniqueItems: true }), '[0,1,2,3,4,5,6,7,8,9'],
+    ['of an enumeration', list(1e9, { enum: many }, { uniqueItems: true }), '[0,1,2,3,4,5,6,7,8,9'],
+    ['of a pattern that takes for ever to be tried', within({ pattern: '^(a?){40}a{40}$' }), '{"a":"aaaaaaaaaaaaaa'],
+    ['of any of 2^30', { $ref: '#/$defs/a0', $defs: { ...chain('anyOf'), ...numbers } }, '{"a":0}'],
+  ])('%s', async (_, schema, told) => {
+    const { choices: [{ message }] } = await openai.chat.completions.create({
+      model: MODEL, messages, max_tokens: 5, response_format: { type: 'json_schema', json_schema: { name: 'n', schema: { ...schema } } },
+    });
+    expect(message.content).toBe(told);
+  });
+
+  test.each<[string, object]>([
+    ['all of 2^30', { $ref: '#/$defs/a0', $defs: { ...chain('allOf'), ...numbers } }],
+    ['a pattern of nothing, very often', within({ pattern: '^(((((){1000}){1000}){1000}){1000}){1000}$' })],
+    ['a pattern that nothing matches', within({ pattern: '^(a|a)(a|a){40}$x' })],
+    ['a pattern of great length', within({ pattern: '\\d'.repeat(20_000) })],
+  ])('what has no end is refused: %s', async (_, schema) => {
+    await expect(answered({ type: 'json_schema', json_schema: { name: 'n', schema: { ...schema } } }))
+      .rejects.toMatchObject({ status: 400, message: expect.stringContaining('the schema cannot be answered') });
+  });
+
+  test.each<[string, object]>([
+    ['prompts', { prompt: Array.from({ length: 2000 }, () => 'a'), max_tokens: 1 }],
+    ['prompts that are repeated', { prompt: 'a'.repeat(400_000), max_tokens: 1, echo: true }],
+  ])('so are too many choices of %s', async (_, asked) => {
+    const told = openai.completions.create({ model: MODEL, prompt: '', n: 128, ...asked });
+    await expect(told).rejects.toMatchObject({ status: 400, message: expect.stringContaining('longer than an emulated engine answers') });
+  });
+});
+
+test.each([1, 2, 7, 8, 20, 100])('what is made of a schema for %d characters begins as all of it does', (characters) => {
+  const schema = { type: 'array', minItems: 3, items: { ...WEATHER, required: ['note', ...WEATHER.required], minProperties: 5 } };
+  const [all, begun] = [sampleOf(schema), sampleOf(schema, characters)].map((sample) => JSON.stringify(sample));
+  expect(begun.slice(0, characters)).toBe(all.slice(0, characters));
+  expect(begun.length > characters || begun === all).toBe(true);
+});
+
 describe('a schema is heeded', () => {
   const ajv = new Ajv({ strict: false });
   const formats: { [format: string]: (text: string) => boolean } = {

@@ -57,10 +57,11 @@ export function emulatedText(asked: Asked, meanTokens: number, roomTokens: numbe
     const end = given === undefined && tokens === meanTokens ? 'stop' : 'length';
     return { before, tokens, tokenAt: wordAt, end, ...stopOf(wordAt, tokens, asked) };
   }
-  const json = jsonOf(schema);
+  const most = Math.min(given ?? roomTokens, roomTokens);
+  const json = jsonOf(schema, most * CHARACTERS_PER_TOKEN);
   const tokenAt = (at: number) => json.slice(at * CHARACTERS_PER_TOKEN, (at + 1) * CHARACTERS_PER_TOKEN);
   const needed = Math.ceil(json.length / CHARACTERS_PER_TOKEN);
-  const tokens = Math.min(needed, given ?? needed, roomTokens);
+  const tokens = Math.min(needed, most);
   const end = tokens < needed ? 'length' : tool === undefined ? 'stop' : 'tool_calls';
   return { before, tokens, tokenAt, end, tool: tool?.name, ...(tool === undefined && stopOf(tokenAt, tokens, asked)) };
 }
@@ -85,9 +86,10 @@ function schemaOf({ response_format: format }: Asked): Fields | undefined {
   return format?.type === 'json_object' || format?.type === 'json_schema' ? format.json_schema?.schema ?? {} : undefined;
 }
 
-function jsonOf(schema: Fields): string {
+/** The least that a schema asks for; where that is longer than may be told, it is cut after that. */
+function jsonOf(schema: Fields, maxCharacters: number): string {
   try {
-    return JSON.stringify(sampleOf({ type: 'object', ...schema }));
+    return JSON.stringify(sampleOf({ type: 'object', ...schema }, maxCharacters));
   } catch (e) {
     throw invalid('invalid_schema', `the schema cannot be answered: ${(e as Error).message}`);
   }

@@ -6,7 +6,7 @@ import { EmulatedAnswer, sendJson } from './emulated-answer';
 import { EmulatedFleet } from './emulated-fleet';
 import { Sequence } from './emulated-pools';
 import { Asked, CHARACTERS_PER_TOKEN, EmulatedText, emulatedText, promptsOf } from './emulated-text';
-import { ApiError } from '../../router/runtime/wire/api-error';
+import { ApiError, invalid } from '../../router/runtime/wire/api-error';
 import { FieldProblems, jsonObject } from '../../router/runtime/wire/fields';
 import { kind, listOf, oneOf, openObject, whole } from '../../router/runtime/wire/kinds';
 
@@ -15,6 +15,11 @@ const MESSAGES = listOf(openObject({ role: oneOf('system', 'developer', 'user', 
 
 /** Probabilities of tokens that mean nothing would be made up. */
 const NO_LOGPROBS = kind('none, as emulated tokens have no probabilities', (value) => value === false);
+
+/** Characters of all choices of an answer. */
+const MAX_ANSWER_CHARACTERS = 32 * 1024 * 1024;
+/** What is told of each choice beside its text, about. */
+const CHARACTERS_PER_CHOICE = 256;
 
 interface ChatBody extends Asked {
   readonly model: string;
@@ -79,7 +84,9 @@ export class EngineServer {
         sendJson(response, { count: inputTokens });
         return;
       }
-      text = emulatedText(body, this.fleet.meanOutputTokens, roomOf(body, Math.max(...promptTokens), this.fleet.contextTokens(isRead() ? 'prefill' : 'decode')));
+      const mostTokens = promptTokens.reduce((most, tokens) => Math.max(most, tokens), 0);
+      text = emulatedText(body, this.fleet.meanOutputTokens, roomOf(body, mostTokens, this.fleet.contextTokens(isRead() ? 'prefill' : 'decode')));
+      expectTellable(text, body.n ?? 1);
     } catch (e) {
       const { status = 400, message, param = null } = e as Partial<ApiError>;
       sendJson(response, { error: { message, type: 'BadRequestError', param, code: status } }, status);
@@ -156,6 +163,14 @@ function chatBody(bytes: Buffer): ChatBody {
   }
   problems.throwIfAny();
   return body as unknown as ChatBody;
+}
+
+/** Refuses an answer whose choices are more than one process has room for: a short request can ask for a great many. */
+function expectTellable({ before, tokens }: EmulatedText, choices: number): void {
+  const characters = before.reduce((sum, { length }) => sum + length + CHARACTERS_PER_CHOICE + tokens * CHARACTERS_PER_TOKEN, 0) * choices;
+  if (characters > MAX_ANSWER_CHARACTERS) {
+    throw invalid('invalid_request', `${choices} choices of ${before.length} prompts are longer than an emulated engine answers, which is ${MAX_ANSWER_CHARACTERS} characters`, 'n');
+  }
 }
 
 /** Tokens of each prompt, by the length of its text, of the calls in it and of what describes its tools. */

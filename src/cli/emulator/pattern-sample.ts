@@ -1,7 +1,13 @@
+import { SampleRoom } from './sample-room';
+
 /** Printable characters, from which those of a class are taken: letters and digits first, as they are read best. */
-const ALL = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 !"#$%&\'()*+,-./:;<=>?@[\\]^_`{|}~';
+const ALL: readonly string[] = [...'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 !"#$%&\'()*+,-./:;<=>?@[\\]^_`{|}~'];
 /** What may follow a part of a pattern: how often it is repeated. */
-const REPEATED = /^(?:([*+?])|\{(\d+)(?:(,)(\d*))?\})\??/;
+const REPEATED = /(?:([*+?])|\{(\d+)(?:(,)(\d*))?\})\??/y;
+/** How a group begins that is taken as any other. */
+const GROUP = /\?(?::|<[A-Za-z]\w*>)/y;
+/** A class in brackets, after the first. */
+const CLASS = /\^?(?:\\[^]|[^\\\]])*\]/y;
 /** No text is longer. */
 const MAX_LENGTH = 10_000;
 
@@ -11,163 +17,213 @@ interface Lengths {
   readonly maxLength?: number;
 }
 
-/**
- * A short text that a pattern of a JSON schema matches, of letters, digits, classes of characters, groups, alternatives and repetitions. Throws for other patterns,
- * and where none is found that is as long as it is to be.
- *
- * @param pattern a regular expression of ECMAScript, which may match any part of the text.
- * @param lengths how long it is to be.
- * @param nth how many others it is to differ from, as far as it can.
- */
-export function textMatching(pattern: string, { minLength = 0, maxLength = Infinity }: Lengths, nth: number): string {
-  const matched = expressionOf(pattern);
-  let longer = 0;
-  do {
-    const text = new Text(pattern, nth, longer).whole();
-    if (matched.test(text) && text.length >= minLength && text.length <= maxLength) {
-      return text;
-    }
-    longer += Math.max(1, minLength - text.length);
-  } while (longer <= Math.min(minLength, MAX_LENGTH));
-  throw new Error(`no text is known here that the pattern ${JSON.stringify(pattern)} matches`);
+/** A part of a pattern: one of some characters, a place, or a group. */
+interface Part {
+  readonly characters?: readonly string[];
+  readonly place?: '^' | '$';
+  /** The first of the alternatives. */
+  readonly group?: readonly Part[];
+  /** How often it is there. */
+  readonly fewest: number;
+  readonly isEndless: boolean;
 }
 
-/** One text of a pattern, as it is read. */
-class Text {
+/** Short texts that patterns of a JSON schema match. They do as they are made: to try whether they do may take for ever with a pattern of anybody's. */
+export class PatternSamples {
+  private readonly known = new Map<string, readonly Part[]>();
+
+  /**
+   * One of letters, digits, classes of characters, groups, alternatives and repetitions. Throws for patterns of more than these, and where none is found that is as
+   * long as it is to be.
+   *
+   * @param pattern a regular expression of ECMAScript, which may match any part of the text.
+   * @param lengths how long it is to be.
+   * @param nth how many others it is to differ from, as far as it can.
+   * @param room counts the work.
+   */
+  public textMatching(pattern: string, { minLength = 0, maxLength = Infinity }: Lengths, nth: number, room: SampleRoom): string {
+    const parts = this.known.get(pattern) ?? this.read(pattern, room);
+    let longer = 0;
+    let text: string;
+    do {
+      text = new Writer(pattern, room, nth, longer).whole(parts);
+      if (text.length >= minLength && text.length <= maxLength) {
+        return text;
+      }
+      longer += minLength - text.length;
+    } while (text.length < minLength && longer <= Math.min(minLength, MAX_LENGTH));
+    throw new Error(`no text is known here that the pattern ${JSON.stringify(pattern)} matches`);
+  }
+
+  private read(pattern: string, room: SampleRoom): readonly Part[] {
+    if (pattern.length > MAX_LENGTH) {
+      throw new Error('a pattern is longer than any that is known here');
+    }
+    expressionOf(pattern);
+    const parts = new Reader(pattern, room).whole();
+    this.known.set(pattern, parts);
+    return parts;
+  }
+}
+
+/** Reads a pattern. */
+class Reader {
   private readonly pattern: string;
+  private readonly room: SampleRoom;
   private at = 0;
+
+  constructor(pattern: string, room: SampleRoom) {
+    this.pattern = pattern;
+    this.room = room;
+  }
+
+  /** All of it. */
+  public whole(): readonly Part[] {
+    const parts = this.alternatives();
+    if (this.at < this.pattern.length) {
+      throw unknown(this.pattern);
+    }
+    return parts;
+  }
+
+  /** The first of the alternatives. */
+  private alternatives(): readonly Part[] {
+    const first = this.sequence();
+    while (this.pattern[this.at] === '|') {
+      this.at++;
+      this.sequence();
+    }
+    return first;
+  }
+
+  private sequence(): readonly Part[] {
+    const parts: Part[] = [];
+    while (this.at < this.pattern.length && !'|)'.includes(this.pattern[this.at])) {
+      const part = this.part();
+      const [all = '', sign, least, comma, most] = this.read(REPEATED);
+      const fewest = least !== undefined ? Number(least) : all === '' || sign === '+' ? 1 : 0;
+      parts.push({ ...part, fewest, isEndless: sign === '*' || sign === '+' || (comma !== undefined && most === '') });
+    }
+    return parts;
+  }
+
+  private part(): Omit<Part, 'fewest' | 'isEndless'> {
+    const character = String.fromCodePoint(this.pattern.codePointAt(this.at)!);
+    this.at += character.length;
+    switch (character) {
+      case '^':
+      case '$':
+        return { place: character };
+      case '(':
+        return { group: this.group() };
+      case '[':
+        return { characters: this.charactersOf(`[${this.read(CLASS)[0]}`) };
+      case '.':
+        return { characters: ALL };
+      case '\\':
+        return { characters: this.escaped() };
+      default:
+        return { characters: [character] };
+    }
+  }
+
+  private group(): readonly Part[] {
+    if (this.read(GROUP)[0] === undefined && this.pattern[this.at] === '?') {
+      throw unknown(this.pattern);
+    }
+    const parts = this.alternatives();
+    this.at++;
+    return parts;
+  }
+
+  private escaped(): readonly string[] {
+    const character = this.pattern[this.at++];
+    if (/[dDwWsS]/.test(character)) {
+      return this.charactersOf(`\\${character}`);
+    }
+    // punctuation stands for itself there.
+    if (/\w/.test(character)) {
+      throw unknown(this.pattern);
+    }
+    return [character];
+  }
+
+  /** The characters that a class of them matches. */
+  private charactersOf(kind: string): readonly string[] {
+    this.room.look(ALL.length);
+    const matched = expressionOf(kind);
+    return ALL.filter((character) => matched.test(character));
+  }
+
+  /** Reads what is there, if it is as it is to be. */
+  private read(expression: RegExp): readonly (string | undefined)[] {
+    expression.lastIndex = this.at;
+    const found = expression.exec(this.pattern) ?? [];
+    this.at += found[0]?.length ?? 0;
+    return found;
+  }
+}
+
+/** Writes one text of a pattern. */
+class Writer {
+  private readonly pattern: string;
+  private readonly room: SampleRoom;
   /** What is left to choose by: each class takes its part. */
   private choice: number;
-  /** How many more characters than the fewest the first repetition without end has. */
+  /** How many more times than the fewest the first repetition without end is there. */
   private longer: number;
+  private text = '';
+  /** Whether nothing may come any more. */
+  private isEnded = false;
 
-  constructor(pattern: string, nth: number, longer: number) {
+  constructor(pattern: string, room: SampleRoom, nth: number, longer: number) {
     this.pattern = pattern;
+    this.room = room;
     this.choice = nth;
     this.longer = longer;
   }
 
   /** All of it. */
-  public whole(): string {
-    const text = this.alternatives();
-    if (this.at < this.pattern.length) {
-      throw this.unknown();
-    }
-    return text;
+  public whole(parts: readonly Part[]): string {
+    this.write(parts);
+    return this.text;
   }
 
-  /** The first of the alternatives. */
-  private alternatives(): string {
-    const text = this.sequence();
-    while (this.pattern[this.at] === '|') {
-      this.at++;
-      const { choice, longer } = this;
-      this.sequence();
-      [this.choice, this.longer] = [choice, longer];
-    }
-    return text;
-  }
-
-  private sequence(): string {
-    let text = '';
-    while (this.at < this.pattern.length && !'|)'.includes(this.pattern[this.at])) {
-      text += this.repeated();
-    }
-    return text;
-  }
-
-  /** A part of it, as often as it has to be there. */
-  private repeated(): string {
-    const { at: start, choice, longer } = this;
-    const first = this.part();
-    const end = this.at;
-    const [all = '', sign, least, comma, most] = REPEATED.exec(this.pattern.slice(end)) ?? [];
-    if (all === '') {
-      return first;
-    }
-    const fewest = sign === undefined ? Number(least) : sign === '+' ? 1 : 0;
-    const isEndless = sign === '*' || sign === '+' || (comma !== undefined && most === '');
-    const times = fewest + (isEndless ? longer : 0);
-    if (times === 0) {
-      // what is not taken chooses nothing.
-      [this.choice, this.longer] = [choice, longer];
-    } else if (isEndless) {
-      this.longer = 0;
-    }
-    let text = times === 0 ? '' : first;
-    for (let time = 1; time < times; time++) {
-      this.at = start;
-      text += this.part();
-      if (text.length > MAX_LENGTH) {
-        throw this.unknown();
+  private write(parts: readonly Part[]): void {
+    for (const part of parts) {
+      const times = part.fewest + (part.isEndless ? this.longer : 0);
+      this.longer = part.isEndless ? 0 : this.longer;
+      for (let time = 0; time < times; time++) {
+        this.room.look();
+        this.once(part);
       }
     }
-    this.at = end + all.length;
-    return text;
   }
 
-  private part(): string {
-    const character = this.pattern[this.at++];
-    switch (character) {
-      case '^':
-      case '$':
-        return '';
-      case '(':
-        return this.group();
-      case '[':
-        return this.oneOf(this.listed());
-      case '.':
-        return this.oneOf(ALL);
-      case '\\':
-        return this.escaped();
-      default:
-        return character;
+  private once({ characters, place, group }: Part): void {
+    if (group !== undefined) {
+      this.write(group);
+    } else if (characters !== undefined) {
+      this.text += this.oneOf(characters);
+    } else if (place === '^' && this.text !== '') {
+      throw unknown(this.pattern);
+    } else {
+      this.isEnded ||= place === '$';
     }
   }
 
-  private group(): string {
-    const [start] = /^\?(?::|<[A-Za-z]\w*>)/.exec(this.pattern.slice(this.at)) ?? [''];
-    if (start === '' && this.pattern[this.at] === '?') {
-      throw this.unknown();
+  private oneOf(characters: readonly string[]): string {
+    if (characters.length === 0 || this.isEnded || this.text.length >= MAX_LENGTH) {
+      throw unknown(this.pattern);
     }
-    this.at += start.length;
-    const text = this.alternatives();
-    this.at++;
-    return text;
-  }
-
-  private escaped(): string {
-    const character = this.pattern[this.at++];
-    if (/[dDwWsS]/.test(character)) {
-      return this.oneOf(charactersOf(`\\${character}`));
-    }
-    // punctuation stands for itself there.
-    if (/\w/.test(character)) {
-      throw this.unknown();
-    }
+    const character = characters[this.choice % characters.length];
+    this.choice = Math.floor(this.choice / characters.length);
     return character;
   }
+}
 
-  /** The characters of a class in brackets. */
-  private listed(): string {
-    const [all] = /^\^?(?:\\[^]|[^\]])*\]/.exec(this.pattern.slice(this.at))!;
-    this.at += all.length;
-    return charactersOf(`[${all}`);
-  }
-
-  private oneOf(characters: string): string {
-    const all = [...characters];
-    if (all.length === 0) {
-      throw this.unknown();
-    }
-    const character = all[this.choice % all.length];
-    this.choice = Math.floor(this.choice / all.length);
-    return character;
-  }
-
-  private unknown(): Error {
-    return new Error(`the pattern ${JSON.stringify(this.pattern)} asks for more than is known here`);
-  }
+function unknown(pattern: string): Error {
+  return new Error(`the pattern ${JSON.stringify(pattern)} asks for more than is known here`);
 }
 
 /** A pattern as JSON schemas have it, or, as engines take those too, one that escapes more than it has to. Throws SyntaxError if it is none. */
@@ -177,10 +233,4 @@ function expressionOf(pattern: string): RegExp {
   } catch {
     return new RegExp(pattern);
   }
-}
-
-/** The characters that a class of them matches. */
-function charactersOf(kind: string): string {
-  const matched = expressionOf(kind);
-  return [...ALL].filter((character) => matched.test(character)).join('');
 }

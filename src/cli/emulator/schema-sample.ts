@@ -1,4 +1,5 @@
-import { textMatching } from './pattern-sample';
+import { PatternSamples } from './pattern-sample';
+import { SampleRoom } from './sample-room';
 
 /** What of a JSON schema is minded. */
 interface Schema {
@@ -30,6 +31,9 @@ interface Schema {
   readonly multipleOf?: number;
 }
 
+/** Characters that are as much work to write as a part is to be looked at, about. */
+const CHARACTERS_PER_STEP = 16;
+
 /** Texts of a format, each another. */
 const FORMATS: { readonly [format: string]: (nth: number) => string } = {
   'date': (nth) => dateTime(nth).slice(0, 10),
@@ -53,58 +57,167 @@ const TELLING: readonly (readonly [string, readonly (keyof Schema)[]])[] = [
 
 /**
  * The least that a JSON schema asks for: of objects what is required, of values the first of an enumeration, null where it may be, or else "", 0, false, [] and {}.
- * Minded are the members of `Schema` above and the formats that are listed; of `oneOf` not that others must not hold. Throws where the schema is none, or for a
- * pattern that is more than `textMatching` knows.
+ * Minded are the members of `Schema` above and the formats that are listed; of `oneOf` not that others must not hold. Throws where the schema is none, for a
+ * pattern that is more than `PatternSamples` knows, and where there is no end to what it asks for.
  *
  * @param schema what is asked for.
- * @param root in which its references point.
- * @param within references that it is a part of: what needs itself has no least, and is null.
- * @param nth how many others it is to differ from, as far as it can: 0 is the least.
+ * @param maxCharacters of its JSON that are needed: what comes after them may be missing, but then there are more than these. Unbounded by default.
  */
-export function sampleOf(schema: Schema, root = schema, within: readonly string[] = [], nth = 0): unknown {
-  const sample = (part: Schema, other = nth) => sampleOf(part, root, within, other);
-  const { $ref: reference } = schema;
-  if (reference !== undefined) {
-    return within.includes(reference) ? null : sampleOf(referred(root, reference), root, [...within, reference], nth);
+export function sampleOf(schema: Schema, maxCharacters?: number): unknown {
+  return new Sampler(schema, new SampleRoom(maxCharacters), new PatternSamples()).sample(schema, [], 0);
+}
+
+class Sampler {
+  /** In which references point. */
+  private readonly root: Schema;
+  private readonly room: SampleRoom;
+  private readonly patterns: PatternSamples;
+
+  constructor(root: Schema, room: SampleRoom, patterns: PatternSamples) {
+    this.root = root;
+    this.room = room;
+    this.patterns = patterns;
   }
-  if (schema.const !== undefined) {
-    return schema.const;
+
+  /**
+   * The least of a part.
+   *
+   * @param within references that it is a part of: what needs itself has no least, and is null.
+   * @param nth how many others it is to differ from, as far as it can: 0 is the least.
+   */
+  public sample(schema: Schema, within: readonly string[], nth: number): unknown {
+    this.room.look();
+    const { $ref: reference, enum: listed, anyOf, oneOf, allOf, type } = schema;
+    if (reference !== undefined) {
+      this.room.look(within.length + reference.length);
+      return within.includes(reference) ? this.value(null) : this.sample(referred(this.root, reference), [...within, reference], nth);
+    }
+    if (schema.const !== undefined) {
+      return this.value(schema.const);
+    }
+    if (listed !== undefined) {
+      return this.value(listed[nth % listed.length]);
+    }
+    const alternatives = anyOf ?? oneOf;
+    if (alternatives !== undefined) {
+      const [one, other] = this.chosen(alternatives, (alternative) => alternative.type === 'null', nth);
+      return this.sample(one, within, other);
+    }
+    if (typeof type === 'object') {
+      const [one, other] = this.chosen(type, (name) => name === 'null', nth);
+      return this.sample(this.merged(schema, { type: one }), within, other);
+    }
+    return allOf === undefined ? this.leastOf(schema, within, nth) : this.allOf([...allOf, this.merged(schema, { allOf: undefined })], within, nth);
   }
-  if (schema.enum !== undefined) {
-    return schema.enum[nth % schema.enum.length];
-  }
-  const types = Array.isArray(schema.type) ? schema.type.map((type: string): Schema => ({ ...schema, type })) : undefined;
-  const alternatives = schema.anyOf ?? schema.oneOf ?? types;
-  if (alternatives !== undefined) {
-    // null is the least.
-    const ordered = [...alternatives].sort((one, other) => Number(other.type === 'null') - Number(one.type === 'null'));
+
+  /** One of some alternatives, null before all others, and how many others it is to differ from. */
+  private chosen<T>(alternatives: readonly T[], isNull: (one: T) => boolean, nth: number): [T, number] {
+    this.room.look(alternatives.length);
+    const ordered = [...alternatives].sort((one, other) => Number(isNull(other)) - Number(isNull(one)));
     const at = Math.min(nth, ordered.length - 1);
-    return sample(ordered[at], nth - at);
+    return [ordered[at], nth - at];
   }
-  if (schema.allOf !== undefined) {
-    const parts = [...schema.allOf, { ...schema, allOf: undefined }];
-    const samples = parts.map((part) => sample(part));
-    return typeof samples[0] === 'object' ? Object.assign({}, ...samples) : sample(Object.assign({}, ...parts));
+
+  /** What holds for all of some schemas. What one of them tells another may replace, so that it counts when all have told. */
+  private allOf(parts: readonly Schema[], within: readonly string[], nth: number): unknown {
+    const samples = parts.map((part) => new Sampler(this.root, this.room.aside(), this.patterns).sample(part, within, nth));
+    if (typeof samples[0] !== 'object') {
+      return this.sample(this.merged(...parts), within, nth);
+    }
+    return this.value(Object.assign({}, ...samples));
   }
-  switch (schema.type ?? TELLING.find(([, names]) => names.some((name) => schema[name] !== undefined))?.[0]) {
-    case 'null':
-      return null;
-    case 'boolean':
-      return nth % 2 === 1;
-    case 'integer':
-      return numberOf(schema, Number.isInteger(schema.multipleOf) ? schema.multipleOf : 1, nth);
-    case 'number':
-      return numberOf(schema, schema.multipleOf, nth);
-    case 'array':
-      return listOf(schema, sample, nth);
-    case 'object':
-      return Object.fromEntries(namesOf(schema)
-        .map((name) => [name, sample(schema.properties?.[name] ?? schemaOf(schema.additionalProperties))]));
-    default:
-      if (schema.pattern !== undefined) {
-        return textMatching(schema.pattern, schema, nth);
+
+  private leastOf(schema: Schema, within: readonly string[], nth: number): unknown {
+    switch (schema.type ?? TELLING.find(([, names]) => names.some((name) => schema[name] !== undefined))?.[0]) {
+      case 'null':
+        return this.value(null);
+      case 'boolean':
+        return this.value(nth % 2 === 1);
+      case 'integer':
+        return this.value(numberOf(schema, Number.isInteger(schema.multipleOf) ? schema.multipleOf : 1, nth));
+      case 'number':
+        return this.value(numberOf(schema, schema.multipleOf, nth));
+      case 'array':
+        return this.list(schema, within, nth);
+      case 'object':
+        return this.object(schema, within, nth);
+      default:
+        return this.value(this.text(schema, nth));
+    }
+  }
+
+  private text({ pattern, format, minLength = 0, maxLength }: Schema, nth: number): string {
+    if (pattern !== undefined) {
+      return this.patterns.textMatching(pattern, { minLength, maxLength }, nth, this.room);
+    }
+    const text = nth === 0 ? '' : String(nth);
+    return FORMATS[format!]?.(nth) ?? 'x'.repeat(Math.min(Math.max(0, minLength - text.length), this.room.left)) + text;
+  }
+
+  /** What a list has at least: what comes first, what it has to contain, and the rest. */
+  private list(schema: Schema, within: readonly string[], nth: number): unknown[] {
+    const { prefixItems = [], items, contains, minContains = 1, minItems = 0, uniqueItems } = schema;
+    const contained = contains === undefined ? 0 : minContains;
+    const length = Math.max(minItems, contained === 0 ? 0 : prefixItems.length + contained);
+    const rest = schemaOf(items);
+    const contents = contained === 0 ? rest : this.merged(rest, contains!);
+    const list: unknown[] = [];
+    for (let at = 0; at < (length === 0 ? nth : length) && this.room.left > 0; at++) {
+      // its bracket, or a comma.
+      this.room.tell(1);
+      const part = prefixItems[at] ?? (at - prefixItems.length < contained ? contents : rest);
+      list.push(this.sample(part, within, uniqueItems === true ? nth + at : nth));
+    }
+    return list;
+  }
+
+  private object(schema: Schema, within: readonly string[], nth: number): object {
+    const { properties, additionalProperties } = schema;
+    const members: [string, unknown][] = [];
+    for (const name of this.namesOf(schema)) {
+      if (this.room.left === 0) {
+        break;
       }
-      return FORMATS[schema.format!]?.(nth) ?? (nth === 0 ? '' : String(nth)).padStart(schema.minLength ?? 0, 'x');
+      this.value(name);
+      // its brace, or a comma, and the colon.
+      this.room.tell(2);
+      members.push([name, this.sample(properties?.[name] ?? schemaOf(additionalProperties), within, nth)]);
+    }
+    return Object.fromEntries(members);
+  }
+
+  /** The names that an object has at least, each once. */
+  private* namesOf({ required = [], properties = {}, minProperties = 0 }: Schema): Generator<string> {
+    const names = new Set<string>();
+    for (const name of required) {
+      this.room.look();
+      if (!names.has(name)) {
+        names.add(name);
+        yield name;
+      }
+    }
+    const more = names.size < minProperties ? Object.keys(properties) : [];
+    this.room.look(more.length);
+    for (let at = 0; names.size < minProperties; at++) {
+      const name = more[at] ?? `property${at - more.length}`;
+      if (!names.has(name)) {
+        names.add(name);
+        yield name;
+      }
+    }
+  }
+
+  private value(value: unknown): unknown {
+    const length = JSON.stringify(value)?.length ?? 0;
+    this.room.look(length / CHARACTERS_PER_STEP);
+    this.room.tell(length);
+    return value;
+  }
+
+  private merged(...parts: readonly Schema[]): Schema {
+    const all: Schema = Object.assign({}, ...parts);
+    this.room.look(parts.length + Object.keys(all).length);
+    return all;
   }
 }
 
@@ -124,28 +237,6 @@ function numberOf(schema: Schema, step: number | undefined, nth: number): number
   }
   const least = Math.ceil(low / step);
   return (least + (isOut && least * step === low ? 1 : 0) + nth) * step;
-}
-
-/** What a list has at least: what comes first, what it has to contain, and the rest. */
-function listOf(schema: Schema, sample: (part: Schema, nth: number) => unknown, nth: number): unknown[] {
-  const { prefixItems = [], items, contains, minContains = 1, minItems = 0, uniqueItems } = schema;
-  const contained = contains === undefined ? 0 : minContains;
-  const length = Math.max(minItems, contained === 0 ? 0 : prefixItems.length + contained);
-  const partAt = (at: number): Schema => {
-    const rest = at - prefixItems.length;
-    return prefixItems[at] ?? (rest < contained ? { ...schemaOf(items), ...contains } : schemaOf(items));
-  };
-  return Array.from({ length: length === 0 ? nth : length }, (_, at) => sample(partAt(at), uniqueItems === true ? nth + at : nth));
-}
-
-/** The names that an object has at least. */
-function namesOf({ required = [], properties = {}, minProperties = 0 }: Schema): string[] {
-  const names = new Set(required);
-  const more = [...Object.keys(properties), ...Array.from({ length: minProperties }, (_, at) => `property${at}`)];
-  for (let at = 0; names.size < minProperties; at++) {
-    names.add(more[at]);
-  }
-  return [...names];
 }
 
 /** A schema, where there may be whether there is one. */
