@@ -11,6 +11,8 @@ const NOTHING = Buffer.alloc(0);
 const LAST_CHUNK = '0\r\n\r\n';
 /** What Node writes together with the head before it where it is a string: one write costs less than one of two pieces. */
 const SMALL_BODY_BYTES = 16 * 1024;
+/** How long the last bytes of an answer that is broken off have to be read: with a stream of HTTP/2, some callers drop what they have not read of it. */
+const LAST_BYTES_MILLIS = 100;
 /** What is written of an answer at once. */
 const PIECE_BYTES = 256 * 1024;
 
@@ -46,6 +48,11 @@ export class Answer {
   /** Whether the status has been sent, so that it can no longer change. */
   public get started(): boolean {
     return this.response.headersSent;
+  }
+
+  /** Whether the caller sends no body yet, as it waits to be told to. Its connection, or its stream, is ended by Node if it is answered before. */
+  public get isBodyHeldBack(): boolean {
+    return this.awaitsWord;
   }
 
   /** How long the caller, who was sent more than it read, has kept what followed waiting. */
@@ -96,7 +103,7 @@ export class Answer {
     }
   }
 
-  /** Tells a caller who waits for that to send its body. Who is answered before has its connection, or its stream, ended by Node: its body may come yet, or not. */
+  /** Tells a caller who waits for that to send its body. */
   public askForBody(): void {
     if (this.awaitsWord) {
       this.awaitsWord = false;
@@ -104,12 +111,15 @@ export class Answer {
     }
   }
 
-  /** What the caller has not sent of its request is not waited for: after the answer its connection ends, or its stream, where a connection has others. */
+  /**
+   * What the caller has not sent of its request is not waited for: after the answer its connection ends, or, once it has had time to read that, its stream, where a
+   * connection has others.
+   */
   public leaveUnread(): void {
     this.askToReconnect();
     if (!(this.out instanceof ServerResponse)) {
       const stream = this.out;
-      stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR));
+      stream.once('finish', () => later(stream, this.stallMillis, () => stream.close(constants.NGHTTP2_NO_ERROR)));
     }
   }
 
@@ -184,8 +194,7 @@ export class Answer {
     }
     socket.destroySoon();
     // a caller that does not read would keep the socket for ever.
-    const timer = setTimeout(() => socket.destroy(), this.stallMillis);
-    socket.once('close', () => clearTimeout(timer));
+    later(socket, this.stallMillis, () => socket.destroy());
   }
 
   private breakStream(stream: ServerHttp2Stream, lastBytes: Buffer | undefined): void {
@@ -193,9 +202,8 @@ export class Answer {
       reset(stream);
       return;
     }
-    const timer = setTimeout(() => reset(stream), this.stallMillis);
-    stream.once('close', () => clearTimeout(timer));
-    stream.write(lastBytes, () => reset(stream));
+    later(stream, this.stallMillis, () => reset(stream));
+    stream.write(lastBytes, () => later(stream, LAST_BYTES_MILLIS, () => reset(stream)));
   }
 
   private get isWhole(): boolean {
@@ -235,9 +243,14 @@ export class Answer {
 function linger(socket: Socket, millis: number): void {
   socket.destroySoon = () => {
     socket.end();
-    const timer = setTimeout(() => socket.destroy(), millis);
-    socket.once('close', () => clearTimeout(timer));
+    later(socket, millis, () => socket.destroy());
   };
+}
+
+/** Does something after a while, unless the connection, or the stream, has closed until then. */
+function later(of: Socket | ServerHttp2Stream, millis: number, callback: () => void): void {
+  const timer = setTimeout(callback, millis);
+  of.once('close', () => clearTimeout(timer));
 }
 
 /** Bytes as a chunk of HTTP/1.1, and what comes after it. No bytes are no chunk, as that would be the last one. */

@@ -4,13 +4,14 @@ import { HeldBodies } from '../admission/held-bodies';
 import { CallerGone } from '../cancellation';
 import { LimitsConfig } from '../config';
 import { Exchange } from '../exchange';
-import { HttpRequest } from './listener';
 import { Patience } from '../patience';
 import { ApiError, BODY_TIMEOUT, invalid } from '../wire/api-error';
 import { jsonSize } from '../wire/json-size';
 
 /** What a value of JSON counts for: it takes up to sixty bytes when it is parsed, and a byte of a body is in memory up to five times, garbage included. */
 const BYTES_A_VALUE = 16;
+/** What a caller over HTTP/2 may be yet to send when it is answered: Node's client breaks off if it is answered while it has 10 MB to send. */
+const UNSENT_BYTES = 8 * 1024 * 1024;
 
 /**
  * The whole body of a request, for which, and for the values that it holds, there is room until the request ends. Throws ApiError if it is compressed, longer
@@ -49,6 +50,42 @@ async function bytesOf(exchange: Exchange, limits: LimitsConfig, held: HeldBodie
     return body;
   }
   return gathered(exchange, limits, (bytes) => held.hold(exchange, bytes, limits));
+}
+
+/**
+ * Reads on and drops what is yet to come of a request that is refused: its caller may not read an answer before it has sent that. Over HTTP/2 resolves once
+ * callers read theirs, at the latest when the body's time is over.
+ */
+export async function dropRest({ request, answer, cancellation }: Exchange, { bodyTimeoutSeconds }: LimitsConfig): Promise<void> {
+  if (request.complete || answer.isBodyHeldBack) {
+    return;
+  }
+  request.resume();
+  let left = Number(request.headers['content-length']);
+  if (request instanceof IncomingMessage || !(left > UNSENT_BYTES) || request.stream.destroyed || cancellation.reason !== undefined) {
+    return;
+  }
+  await new Promise<void>((resolve) => {
+    const settle = () => {
+      patience.end();
+      request.off('data', count);
+      request.off('end', settle);
+      request.off('close', settle);
+      cancellation.unlisten(settle);
+      resolve();
+    };
+    const count = (chunk: Buffer) => {
+      left -= chunk.length;
+      if (left <= UNSENT_BYTES) {
+        settle();
+      }
+    };
+    const patience = new Patience(bodyTimeoutSeconds * 1000, settle);
+    request.on('data', count);
+    request.once('end', settle);
+    request.once('close', settle);
+    cancellation.listen(settle);
+  });
 }
 
 /** The body as it comes, for which `hold` makes room. */
@@ -103,10 +140,10 @@ async function gathered({ request, answer }: Exchange, limits: LimitsConfig, hol
  * Cuts off a caller who was answered early, such as with a refusal, and takes longer than that to send the rest of its request: its connection, or, over HTTP/2,
  * its stream. What comes meanwhile is dropped, so that the caller gets to read its answer.
  */
-export function endUnread(request: HttpRequest, { bodyTimeoutSeconds }: LimitsConfig): void {
+export function endUnread({ request, answer }: Exchange, { bodyTimeoutSeconds }: LimitsConfig): void {
   const isHttp1 = request instanceof IncomingMessage;
   const carrier = isHttp1 ? request.socket : request.stream;
-  if (request.complete || carrier.destroyed) {
+  if (request.complete || carrier.destroyed || (!isHttp1 && answer.isBodyHeldBack)) {
     return;
   }
   const cut = () => void (isHttp1 ? request.socket.destroy() : request.stream.close(constants.NGHTTP2_NO_ERROR));
@@ -119,10 +156,7 @@ export function endUnread(request: HttpRequest, { bodyTimeoutSeconds }: LimitsCo
   };
   request.once('end', settle);
   carrier.once('close', settle);
-  // over HTTP/2 Node ends a stream of which nothing was read.
-  if (isHttp1) {
-    request.resume();
-  }
+  request.resume();
 }
 
 function tooLong({ maxBodyBytes }: LimitsConfig): ApiError {

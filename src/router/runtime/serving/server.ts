@@ -9,7 +9,7 @@ import { Answer } from './answer';
 import { HttpRequest, HttpResponse, Listener } from './listener';
 import { OpenExchanges } from './open-exchanges';
 import { modelAt, MODELS_PATH, Operation, operationAt, pathNear, patternOf, wireAt } from './operations';
-import { bodyOf, endUnread } from './request-body';
+import { bodyOf, dropRest, endUnread } from './request-body';
 import { checkHead } from './request-head';
 import { Problem, Problems } from '../../../problems';
 import { Service } from '../service';
@@ -173,11 +173,13 @@ export class RouterServer {
       }
       await this.dispatch(service, exchange, operation);
     } catch (e) {
+      this.bodies.letGo(exchange);
+      await dropRest(exchange, service.config.limits);
       await exchange.fail(e);
     } finally {
       this.exchanges.delete(exchange);
       this.bodies.letGo(exchange);
-      endUnread(request, service.config.limits);
+      endUnread(exchange, service.config.limits);
       service.ended();
     }
     if (['healthz', 'readyz', 'metrics'].includes(exchange.route)) {
