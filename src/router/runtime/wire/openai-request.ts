@@ -36,13 +36,13 @@ export function parseOpenAi(path: '/v1/chat/completions' | '/v1/completions', by
  * @param expected what it may be.
  * @param body the request.
  * @param images whether the model reads images.
+ * @param problems what is known to be wrong with it; nothing by default.
  */
-export function checkRequest(expected: Kind, body: Fields, images: boolean): void {
+export function checkRequest(expected: Kind, body: Fields, images: boolean, problems = new FieldProblems()): void {
   const kvMember = kvMemberOf(body);
   if (kvMember !== undefined) {
     throw invalid('kv_transfer_params_refused', `${kvMember} is not for callers to give`, kvMember);
   }
-  const problems = new FieldProblems();
   problems.required(body, '', expected);
   checkTogether(body, problems);
   const messages = Array.isArray(body.messages) ? body.messages : [];

@@ -283,7 +283,7 @@ test.each<[object, string]>([
 });
 
 test('what a caller of InvokeModel gives reaches the engine in its own text, save for what is not its to say', () => {
-  const given = '{"seed":1234567890123456789,"temperature":1.0,"messages":[{"role":"user","content":"\\ud83d\\ude00"}],"model":"other","stream":true,"stream_options":{}}';
+  const given = '{"seed":1234567890123456789,"temperature":1.0,"messages":[{"role":"user","content":"\\ud83d\\ude00"}],"model":"m","stream":true,"stream_options":{}}';
   const { request } = parseInvocation(Buffer.from(given), {}, 'm', false, false);
   expect(request.bytes.toString()).toBe('{"seed":1234567890123456789,"temperature":1.0,"messages":[{"role":"user","content":"\\ud83d\\ude00"}],"model":"m","stream":false}');
   expect(parseInvocation(Buffer.from(given), {}, 'm', true, false).request.bytes.toString()).toContain('"stream":true,"stream_options":{"include_usage":true}}');

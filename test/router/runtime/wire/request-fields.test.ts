@@ -148,6 +148,7 @@ describe('a field that is wrong is refused before an engine is asked, and told',
     [{ messages: chat().messages, service_tier: 'scale' }, 'service_tier: expected "auto" or "default" or "flex" or "priority", got "scale"'],
     [{ messages: chat().messages, stream: 'yes' }, 'stream: expected true or false, got "yes"'],
     [{ messages: [{ role: 'user', content: 'hi' }], anthropic_version: 'bedrock-2023-05-31' }, 'anthropic_version: there is no such field'],
+    [{ messages: chat().messages, model: 'other', n: 0 }, `model: expected "${MODEL}", got "other"; n: expected a whole number from 1 to 128, got 0`],
     [{ prompt: 'text', max_tokens: 5 }, 'max_tokens: there is no such field'],
   ])('in an InvokeModel, %j', async (body, message) => {
     expect((await refusalOf(body, INVOKE)).message).toBe(message);
@@ -166,6 +167,17 @@ test.each<[string, object]>([
   expect([response.status, engine.requests]).toEqual([400, []]);
   expect(await response.text()).toContain(
     'x-amzn-bedrock-guardrailidentifier: this is not supported here; x-amzn-bedrock-guardrailversion: this is not supported here');
+});
+
+test('an InvokeModel is for the model of its path, and so is one whose tokens are counted', async () => {
+  const named = (model: string | null) => ({ messages: chat().messages, model });
+  for (const model of [MODEL, null]) {
+    expect((await ask(router.url, named(model), {}, INVOKE)).status).toBe(200);
+    expect(engine.requests.pop()!.body.model).toBe(MODEL);
+  }
+  const count = { input: { invokeModel: { body: Buffer.from(JSON.stringify(named('other'))).toString('base64') } } };
+  const response = await ask(router.url, count, {}, `/model/${MODEL}/count-tokens`);
+  expect([response.status, await response.json()]).toEqual([400, { message: `input.invokeModel.body: model: expected "${MODEL}", got "other"` }]);
 });
 
 test('all that is wrong is told at once, and the first of it named', async () => {

@@ -42,7 +42,7 @@ export function parseCountTokens(bytes: Buffer, model: string, images: boolean):
   if (kind === 'converse') {
     prompt = counted(parsePrompt(value, images, 'input.converse', exact), 'input.converse.additionalModelRequestFields', problems);
   } else if (kind === 'invokeModel') {
-    prompt = promptOf(problems.object(value, 'input.invokeModel', ['body']).body, images, exact, problems);
+    prompt = promptOf(problems.object(value, 'input.invokeModel', ['body']).body, model, images, exact, problems);
   } else if (kind !== undefined) {
     problems.add(`input.${kind}`, 'expected converse or invokeModel');
   }
@@ -58,7 +58,7 @@ function counted(request: Fields, path: string, problems: FieldProblems): Fields
 }
 
 /** What a model reads of the body of an InvokeModel, which is in base64, as every blob in JSON. */
-function promptOf(base64: unknown, images: boolean, exact: ExactJson, problems: FieldProblems): Fields {
+function promptOf(base64: unknown, model: string, images: boolean, exact: ExactJson, problems: FieldProblems): Fields {
   const path = 'input.invokeModel.body';
   const text = problems.required(base64, path, TEXT) ?? '';
   if (!isBase64(text)) {
@@ -68,7 +68,7 @@ function promptOf(base64: unknown, images: boolean, exact: ExactJson, problems: 
   problems.mayRead(body, path);
   problems.throwIfAny();
   try {
-    return counted(exact.object(parseInvocation(body, {}, '', false, images).request.bytes), path, problems);
+    return counted(exact.object(parseInvocation(body, {}, model, false, images).request.bytes), path, problems);
   } catch (e) {
     throw e instanceof ApiError ? invalid(e.code, `${path}: ${e.message}`, path) : e;
   }

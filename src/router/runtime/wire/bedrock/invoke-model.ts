@@ -68,7 +68,9 @@ export function parseInvocation(bytes: Buffer, headers: IncomingHttpHeaders, mod
 
 /** What is not the caller's to say is put into its own text: numbers that JavaScript would round, or has none for, stay as they are. */
 function chatRequest(given: Buffer, parsed: Fields, model: string, stream: boolean, images: boolean): EngineRequest {
-  checkRequest(CHAT_COMPLETION, { ...parsed, stream: parsed.stream ?? stream }, images);
+  const problems = new FieldProblems();
+  problems.optional(parsed.model, 'model', oneOf(model));
+  checkRequest(CHAT_COMPLETION, { ...parsed, stream: parsed.stream ?? stream }, images, problems);
   const { bytes: text, body: { model: named, stream: asked, stream_options: ignored, ...fields } } = asEnginesTakeIt(given, parsed);
   const options = stream ? { include_usage: true } : undefined;
   const bytes = withMembers(text, { model: JSON.stringify(model), stream: String(stream), stream_options: options && JSON.stringify(options) });
