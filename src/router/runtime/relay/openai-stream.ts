@@ -9,7 +9,7 @@ import { refusalTold } from '../wire/engine-refusal';
 import { isNothing, isObject } from '../wire/fields';
 import { KV_PARAMS, tellsOfKvParams } from '../wire/kv-members';
 import { errorEvent } from '../wire/openai-wire';
-import { SseEventTooLong, SseSplitter } from '../wire/sse';
+import { eventOf, SseEventTooLong, SseSplitter } from '../wire/sse';
 import { isChunkOfText, isRefusal, moreThanText, readErrorEvent, readStreamEvent } from '../wire/stream-event';
 
 /** Far above any event of a chat completion; an engine that sends more is not speaking the protocol. */
@@ -186,7 +186,7 @@ export class OpenAiEngineStream extends EngineStream {
     }
     const mayShowHandoff = meaning.promptTokens !== undefined || data.includes(KV_PARAMS);
     const shown = mayShowHandoff ? shownAnswer(Buffer.from(data), this.exchange).toString('utf8') : data;
-    this.caller.event(shown === data ? bytes : Buffer.from(`data: ${shown.replace(/\n/g, '\ndata: ')}\n\n`), shown);
+    this.caller.event(shown === data ? bytes : eventOf(shown), shown);
     if (this.begun) {
       this.form.learn(Buffer.from(`data: ${shown}\n\n`));
     }

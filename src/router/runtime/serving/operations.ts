@@ -11,7 +11,7 @@ import { EngineRequest } from '../wire/engine-request';
 import { checkServed, FieldProblems } from '../wire/fields';
 import { checkGuardrail } from '../wire/guardrail';
 import { parseOpenAi } from '../wire/openai-request';
-import { OPENAI_WIRE } from '../wire/openai-wire';
+import { OPENAI_WIRE, TIERED_OPENAI_WIRE } from '../wire/openai-wire';
 import { parseResponses } from '../wire/responses/responses-request';
 
 /** What an engine is asked for a caller, and how the caller is told. */
@@ -57,7 +57,10 @@ const openAi = (name: string, call: (body: Buffer, model: RouterConfig['model'])
   },
 });
 const completions = (name: string, path: '/v1/chat/completions' | '/v1/completions'): Operation => (
-  openAi(name, (body, model) => ({ request: parseOpenAi(path, body, model), wire: OPENAI_WIRE })));
+  openAi(name, (body, model) => {
+    const request = parseOpenAi(path, body, model);
+    return { request, wire: (request.body.service_tier ?? null) === null ? OPENAI_WIRE : TIERED_OPENAI_WIRE };
+  }));
 const OPENAI: ReadonlyMap<string, Operation> = new Map([
   ['/v1/chat/completions', completions('chat_completions', '/v1/chat/completions')],
   ['/v1/completions', completions('completions', '/v1/completions')],

@@ -89,6 +89,11 @@ export class SseSplitter {
   }
 }
 
+/** The event that says something. */
+export function eventOf(data: string): Buffer {
+  return Buffer.from(`data: ${data.replace(/\n/g, '\ndata: ')}\n\n`);
+}
+
 /** What the `data:` lines of events say that end with blank lines of line feeds alone. */
 export function dataOfEach(events: string): string[] {
   return events.split('\n\n').map(dataOf).filter((data) => data !== undefined);
