@@ -272,7 +272,7 @@ describe('of what a request asks for, no more is made than may be told', () => {
     ['of a long constant', list(1e9, { const: 'y'.repeat(100_000) }), '["yyyyyyyyyyyyyyyyyy'],
     ['alternatives', list(1e9, { anyOf: many.map((at) => ({ const: at })) }, { uniqueItems: true }), '[0,1,2,3,4,5,6,7,8,9'],
     ['of an enumeration', list(1e9, { enum: many }, { uniqueItems: true }), '[0,1,2,3,4,5,6,7,8,9'],
-    ['of a pattern that takes for ever to be tried', within({ pattern: '^(a?){40}a{40}$' }), '{"a":"aaaaaaaaaaaaaa'],
+    ['of a pattern that takes for ever to be tried', within({ pattern: '^((a*)*$)?a{40}b$' }), '{"a":"aaaaaaaaaaaaaa'],
     ['of any of 2^30', { $ref: '#/$defs/a0', $defs: { ...chain('anyOf'), ...numbers } }, '{"a":0}'],
   ])('%s', async (_, schema, told) => {
     const { choices: [{ message }] } = await openai.chat.completions.create({
