@@ -1,4 +1,5 @@
 import { FieldProblems, Fields, isObject } from './fields';
+import { OpenCalls } from './open-calls';
 
 /*
  * What fields ask for together, each of which is right by itself. No engine honours what is noted here: it is refused by some, and left out without a word by
@@ -72,15 +73,20 @@ function checkToolChoice({ tools, tool_choice: choice }: Fields, problems: Field
   }
 }
 
-/** Notes what tools have returned to calls that were not made. A call without an id may be any. */
+/** Notes what tools have returned to calls that were not made, and calls to which nothing was returned. A call without an id may be any. */
 function checkCalls(messages: readonly unknown[], problems: FieldProblems): void {
-  const ids = new Set<unknown>();
+  const open = new OpenCalls();
   messages.forEach((message, i) => {
     const { role, tool_calls: calls, tool_call_id: id } = Object(message) as Fields;
     if (role === 'assistant' && Array.isArray(calls)) {
-      calls.forEach((call) => ids.add(Object(call).id ?? undefined));
-    } else if (role === 'tool' && typeof id === 'string' && !ids.has(id) && !ids.has(undefined)) {
-      problems.unexpected(`messages[${i}].tool_call_id`, 'the id of a call that an assistant made before', id);
+      calls.forEach((call, j) => {
+        if (!open.add(Object(call).id || undefined, `messages[${i}].tool_calls[${j}]`)) {
+          problems.add(`messages[${i}].tool_calls[${j}].id`, 'a call of this id before it has no message of its tool yet');
+        }
+      });
+    } else if (role === 'tool' && typeof id === 'string' && !open.close(id)) {
+      problems.unexpected(`messages[${i}].tool_call_id`, 'the id of a call that an assistant made before, each once', id);
     }
   });
+  open.paths.forEach((path) => problems.add(path, 'expected a message of the tool after it, with its id'));
 }

@@ -26,6 +26,9 @@ const EMBEDS = [{ role: 'user', content: [{ type: 'prompt_embeds', data: 'gASV' 
 const WEATHER = { type: 'function', function: { name: 'weather' } };
 const SCHEMA_TYPES = '"object" or "array" or "string" or "number" or "integer" or "boolean" or "null"';
 const CALLED = { role: 'assistant', tool_calls: [{ id: 'a', function: { name: 'f', arguments: '{}' } }] };
+const SUNNY = { role: 'tool', content: 'sunny', tool_call_id: 'a' };
+const CALL_BEFORE = 'expected the id of a call that an assistant made before, each once';
+const RESULT_AFTER = 'expected a message of the tool after it, with its id';
 const INVOKE = `/model/${MODEL}/invoke`;
 
 /** What a caller is told of a request that is refused. */
@@ -121,9 +124,15 @@ describe('a field that is wrong is refused before an engine is asked, and told',
     [[{ role: 'user', content: [{ type: 'text', txt: 'hi' }] }], 'messages[0].content[0].text: expected a string, got nothing'],
     [[{ role: 'user', content: [{ type: 'image_url', image_url: { url: 7 } }] }], 'messages[0].content[0].image_url.url: expected a string, got 7'],
     [[{ role: 'tool', content: 'sunny' }], 'messages[0].tool_call_id: expected a string, got nothing'],
-    [[{ role: 'tool', content: 'sunny', tool_call_id: 'a' }, CALLED], 'messages[0].tool_call_id: expected the id of a call that an assistant made before, got "a"'],
-    [[CALLED, { role: 'tool', content: 'sunny', tool_call_id: 'b' }], 'messages[1].tool_call_id: expected the id of a call that an assistant made before, got "b"'],
-    [[{ role: 'assistant', tool_calls: [{ id: 'a', function: { arguments: '{}' } }] }], 'messages[0].tool_calls[0].function.name: expected a string, got nothing'],
+    [[{ role: 'tool', content: 'sunny', tool_call_id: 'a' }, CALLED],
+      `messages[0].tool_call_id: ${CALL_BEFORE}, got "a"; messages[1].tool_calls[0]: ${RESULT_AFTER}`],
+    [[CALLED, { role: 'tool', content: 'sunny', tool_call_id: 'b' }],
+      `messages[1].tool_call_id: ${CALL_BEFORE}, got "b"; messages[0].tool_calls[0]: ${RESULT_AFTER}`],
+    [[CALLED, { role: 'user', content: 'well?' }], `messages[0].tool_calls[0]: ${RESULT_AFTER}`],
+    [[CALLED, SUNNY, SUNNY], `messages[2].tool_call_id: ${CALL_BEFORE}, got "a"`],
+    [[CALLED, CALLED, SUNNY], 'messages[1].tool_calls[0].id: a call of this id before it has no message of its tool yet'],
+    [[{ role: 'assistant', tool_calls: [{ function: { name: 'f' } }] }], `messages[0].tool_calls[0]: ${RESULT_AFTER}`],
+    [[{ role: 'assistant', tool_calls: [{ id: 'a', function: { arguments: '{}' } }] }, SUNNY], 'messages[0].tool_calls[0].function.name: expected a string, got nothing'],
   ])('messages of %j', async (messages, message) => {
     expect((await refusalOf(chat({ messages }))).message).toBe(message);
   });
@@ -220,6 +229,8 @@ describe('what engines or chat templates know is passed on as it is', () => {
       ],
     }],
     [{ messages: [{ role: 'assistant', tool_calls: [{ function: { name: 'f', arguments: '{}' } }] }, { role: 'tool', tool_call_id: 'a', content: 'sunny' }] }],
+    // engines may name calls of several turns alike.
+    [{ messages: [CALLED, SUNNY, CALLED, { role: 'user', content: 'well?' }, SUNNY] }],
     [{
       tools: [{ type: 'function', function: { name: 'f', description: 'd', parameters: { type: 'object' }, strict: null } }],
       tool_choice: { type: 'function', function: { name: 'f' } },

@@ -3,6 +3,7 @@ import { isNoInput } from '../completion';
 import { FieldProblems, Fields, isNothing, isObject } from '../fields';
 import { ANY, listOf, oneOf, TEXT } from '../kinds';
 import { dataUrlProblem } from '../media';
+import { OpenCalls } from '../open-calls';
 import { NO_ARGUMENTS } from './response-object';
 
 const ROLE = oneOf('user', 'assistant', 'system', 'developer');
@@ -37,8 +38,7 @@ class Chat {
   /** What is said before anybody speaks: chat templates read one system message, at the start. */
   private readonly system: string[];
   private readonly turns: Fields[] = [];
-  /** Where calls are that have no output yet, by their ids: engines may name those of another turn alike. */
-  private readonly awaited = new Map<unknown, string>();
+  private readonly awaited = new OpenCalls();
   /** What the model thought before what it says or calls next. */
   private thoughts: string[] = [];
   /** Where the last of it is. */
@@ -74,7 +74,7 @@ class Chat {
   /** Notes what the conversation leaves open. */
   public end(): void {
     this.endTurn();
-    this.awaited.forEach((path) => this.problems.add(path, 'expected a function_call_output of its call_id after it'));
+    this.awaited.paths.forEach((path) => this.problems.add(path, 'expected a function_call_output of its call_id after it'));
   }
 
   /** Notes reasoning that nothing came of: it would be no turn of the model's. */
@@ -130,10 +130,8 @@ class Chat {
         arguments: !isRead || isJsonObject(text) ? text : isNoInput(text) ? NO_ARGUMENTS : JSON.stringify({ arguments: text }),
       },
     };
-    if (this.awaited.has(id)) {
+    if (TEXT.holds(id) && !this.awaited.add(id, path)) {
       problems.add(`${path}.call_id`, 'a function_call of this id before it has no function_call_output yet');
-    } else if (TEXT.holds(id)) {
-      this.awaited.set(id, path);
     }
     // calls belong to the turn in which the model said something, or called other tools.
     const last = this.turns.at(-1);
@@ -165,7 +163,8 @@ class Chat {
 
   private addCallOutput({ call_id: id, output }: Fields, path: string): void {
     this.endTurn();
-    if (this.problems.required(id, `${path}.call_id`, TEXT) !== undefined && !this.awaited.delete(id)) {
+    const called = this.problems.required(id, `${path}.call_id`, TEXT);
+    if (called !== undefined && !this.awaited.close(called)) {
       this.problems.unexpected(`${path}.call_id`, 'the id of a function_call before it, each once', id);
     }
     this.turns.push({ role: 'tool', tool_call_id: id, content: this.textAt(output, `${path}.output`) });
