@@ -490,6 +490,15 @@ describe('rate limits', () => {
     expect(statuses).toEqual([400, 400, 404, 429]);
   });
 
+  test('on requests count those for a model that is not served, by whichever API', async () => {
+    const router = await limited({ requestsPerMinute: 2 });
+    const statuses: number[] = [];
+    for (const [path, body] of [['/model/zz/converse', {}], ['/v1/chat/completions', chat({ model: 'zz' })], ['/v1/chat/completions', chat()]] as const) {
+      statuses.push((await ask(router.url, body, {}, path)).status);
+    }
+    expect(statuses).toEqual([400, 404, 429]);
+  });
+
   test('on requests count those that are too much to be read', async () => {
     const router = await limited({ requestsPerMinute: 1 });
     expect([(await ask(router.url, '['.repeat(1_000))).status, (await ask(router.url, chat())).status]).toEqual([400, 429]);
