@@ -145,7 +145,7 @@ export class AnswerLeg {
         throw new EngineBusy(status);
       }
     }
-    if (exchange.handoff === 'handed_off' && status >= 500) {
+    if (exchange.handoff === 'handed_off' && status >= 500 && !TOO_BUSY.has(status)) {
       await response.discard();
       throw engineFailed(`the engine answers a hand-off with status ${status}`);
     }

@@ -15,7 +15,7 @@ import { Doer, FailedRequests } from '../targets/failed-requests';
 import { RouterMetrics } from '../telemetry/metrics';
 import { traceContextOf } from '../telemetry/trace-context';
 import { TooManyOpenFiles } from '../upstream/connection';
-import { ApiError, EngineError, engineFailed } from '../wire/api-error';
+import { ApiError, EngineError, engineFailed, TOO_BUSY } from '../wire/api-error';
 import { bodyForEngine } from '../wire/engine-request';
 
 /** What may become of a request besides, that an engine does not answer. */
@@ -118,9 +118,9 @@ export class Attempts {
         this.failures.blame(exchange.caller.id, asked, 'answer', endpoint, exchange.failure ?? `status ${status}`);
       } else {
         this.wentWell(assignment, prepared);
-        if (status >= 400) {
-          tellRefused(exchange);
-        }
+      }
+      if (status >= 400) {
+        tellRefused(exchange);
       }
       return true;
     } catch (e) {
@@ -263,7 +263,7 @@ export class Attempts {
         meeting.endpoint.succeeded(performance.now(), exchange.caller.id);
       } else {
         await meeting.leave();
-        if (meeting.isKept && (status === undefined || status < 500)) {
+        if (meeting.isKept && (status === undefined || status < 500 || TOO_BUSY.has(status))) {
           this.handoff.drop();
         }
       }

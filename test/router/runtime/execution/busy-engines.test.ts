@@ -1,6 +1,6 @@
 import { SglangPair } from '../handoff/sglang-pair';
 import { VllmPair } from '../handoff/vllm-pair';
-import { ask, Behaviour, chat, COMPLETION, MockEngine, MODEL, routerFor, silent, streamedText, streamOf, TestRouter, textOf, until, whole } from '../harness';
+import { ask, Behaviour, chat, COMPLETION, MockEngine, MODEL, routerFor, silent, streamedText, streamOf, TestRouter, until, whole } from '../harness';
 import { answering, FakeBedrock } from '../targets/fake-bedrock';
 
 const BUSY = { error: { message: 'too many requests', type: 'overloaded' } };
@@ -167,17 +167,14 @@ describe('a hand-off to engines that have no room', () => {
       expect(new Set(params).size).toBe(4);
     });
 
-  test('that is the only one is not made anew: it is asked to read the prompt itself, or its refusal is the caller\'s', async () => {
+  test.each([429, 503])('that is the only one is not made anew, nor is the prompt read by it: its refusal is the caller\'s: status %d', async (status) => {
     const pair = kept(await VllmPair.start());
-    const decode = pair.decode.behaviour;
     router = await routerFor(pairTargets(pair), { routing: ALWAYS });
-    pair.decode.behaviour = busy(429);
-    expect((await ask(router.url, prompt('p'))).status).toBe(429);
-    pair.decode.behaviour = async (...call) => (call[1].body.kv_transfer_params === undefined ? decode : busy(503))(...call);
-    const body = prompt('q');
-    expect(await textOf(await ask(router.url, body))).toBe(pair.answerTo(body));
-    expect([pair.prefill.requests.length, pair.decode.requests.length, pair.localPrefills]).toEqual([2, 3, 1]);
-    expect([await outcomes(), await dropped(), pair.pinned]).toEqual([{ rejected: 1, fallback_decode_failed: 1 }, 2, 2]);
+    pair.decode.behaviour = busy(status, { 'retry-after': '60' });
+    const response = await ask(router.url, prompt('p'));
+    expect([response.status, response.headers.get('retry-after'), await response.json()]).toEqual([status, '60', BUSY]);
+    expect([pair.prefill.requests.length, pair.decode.requests.length, pair.localPrefills]).toEqual([1, 1, 0]);
+    expect([await outcomes(), await dropped(), pair.pinned]).toEqual([{ rejected: 1 }, 1, 1]);
   });
 
   test('of the decode engine goes to no other once it was asked to read the prompt itself', async () => {

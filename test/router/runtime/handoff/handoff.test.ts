@@ -306,10 +306,10 @@ describe('a failure', () => {
   test.each([true, false])('of the decode engine to read the prompt as well is told, and nobody is asked a third time, stream %p', async (stream) => {
     await start();
     pair.decode.behaviour = (response) => {
-      response.writeHead(503, { 'content-type': 'application/json' }).end('{"error":{"message":"so"}}');
+      response.writeHead(500, { 'content-type': 'application/json' }).end('{"error":{"message":"so"}}');
     };
     const response = await ask(router.url, prompt('p', { stream }));
-    expect([response.status, await response.json()]).toEqual([503, { error: { message: 'so' } }]);
+    expect([response.status, await response.json()]).toEqual([500, { error: { message: 'so' } }]);
     expect([pair.prefill.requests.length, pair.decode.requests.length]).toEqual([1, 2]);
     expect(await outcomes()).toEqual({ fallback_decode_failed: 1 });
   });
