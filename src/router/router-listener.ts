@@ -1,6 +1,8 @@
 import { ArnFormat, Arn, Token, aws_certificatemanager as acm } from 'aws-cdk-lib';
 import { SettingChecks } from './setting-checks';
 
+/** What a load balancer takes for one. */
+const CERTIFICATE_ARN = /^arn:[\w-]+:(?:acm|iam):/;
 /** A name of DNS that a certificate may be for and callers may use: no URL, and no wildcard. */
 const DOMAIN_NAME = /^(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}$/i;
 
@@ -68,7 +70,9 @@ export function checkListener({ internetFacing, domainName, certificate }: Route
     return;
   }
   const arn = certificate.certificateArn;
-  if (!Token.isUnresolved(arn) && !Token.isUnresolved(region)) {
+  if (!Token.isUnresolved(arn) && !CERTIFICATE_ARN.test(arn)) {
+    checks.refuse('RouterCertificate', 'listener', arn, 'this is not the ARN of a certificate', 'give the ARN of one in ACM or IAM');
+  } else if (!Token.isUnresolved(arn) && !Token.isUnresolved(region)) {
     const { service, region: where } = Arn.split(arn, ArnFormat.SLASH_RESOURCE_NAME);
     if (service === 'acm' && where !== region) {
       checks.refuse('RouterCertificate', 'listener', arn, `a load balancer in ${region} takes no certificate of another region`, `give one of ${region}`);

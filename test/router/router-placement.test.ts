@@ -120,6 +120,10 @@ describe('a listener', () => {
     expect(problemsWith((stack) => RouterListener.tls(certificateOf(stack), name))).toEqual(['listener RouterDomainName']);
   });
 
+  test('with a certificate that is named by no ARN is refused', () => {
+    expect(problemsWith((stack) => RouterListener.tls(certificateOf(stack, 'my-certificate'), 'llm.example.com'))).toEqual(['listener RouterCertificate']);
+  });
+
   test('with a certificate of another region is refused, and one that is known at deployment, or of IAM, is not', () => {
     expect(problemsWith((stack) => RouterListener.tls(certificateOf(stack, 'arn:aws:acm:us-east-1:111122223333:certificate/c'), 'llm.example.com')))
       .toEqual(['listener RouterCertificate']);

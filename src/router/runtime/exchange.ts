@@ -11,8 +11,8 @@ import { WholeAnswer } from './wire/whole-answer';
 import { Decision, Reason, ServiceTier } from '../../routing';
 
 /**
- * How a request to engines that take KV caches went: `rejected` if one of the two engines of a hand-off refused it, `fallback_` where a hand-off was given up, otherwise the reason
- * why none was chosen.
+ * How a request to engines that take KV caches went: `rejected` if one of the two engines of a hand-off refused it, `fallback_` where a hand-off was given up,
+ * otherwise the reason why none was chosen.
  */
 export type HandoffOutcome =
   'handed_off' | 'fallback_prefill_failed' | 'fallback_params_invalid' | 'fallback_lease' | 'fallback_decode_failed' | 'rejected' | Reason;

@@ -19,7 +19,7 @@ import { ApiError, EngineError, engineFailed, TOO_BUSY } from '../wire/api-error
 import { bodyForEngine } from '../wire/engine-request';
 
 /** What may become of a request besides, that an engine does not answer. */
-export interface Others {
+export interface Alternatives {
   /** Asked once if the engine has too much to do: whether another is to be asked. */
   goElsewhere(): boolean;
   /** Asked if no prefill engine has room after a hand-off that failed: whether the request is to wait for one. */
@@ -54,9 +54,9 @@ export class Attempts {
    * elsewhere: what a prefill engine has read for it is then given up, and read anew for the next.
    *
    * @param assignment which request, and which endpoint.
-   * @param others what else may become of it.
+   * @param alternatives what else may become of it.
    */
-  public async make(assignment: Assignment, { goElsewhere, waitAgain }: Others): Promise<boolean> {
+  public async make(assignment: Assignment, { goElsewhere, waitAgain }: Alternatives): Promise<boolean> {
     const { exchange, asked, choice, by: { target, endpoint, taken } } = assignment;
     const { name } = target.config;
     const leg = { endpoint, path: asked.path, headers: headersForEngines(exchange, asked.stream), cancellation: exchange.cancellation, goElsewhere };
@@ -236,12 +236,14 @@ export class Attempts {
   private async answerMeeting(assignment: Assignment, leg: Leg, meeting: Meeting): Promise<number | undefined> {
     const { exchange, asked, by: { target } } = assignment;
     const failed = new Set<Endpoint>();
+    let failure: Error;
     try {
       return await this.answerIn(assignment, leg, meeting);
     } catch (e) {
       if (!mayBeAskedAgain(exchange, e) || !leg.endpoint.isUp) {
         throw e;
       }
+      failure = e as Error;
       if (meeting.failed.reason !== undefined) {
         failed.add(meeting.endpoint);
       }
@@ -250,7 +252,13 @@ export class Attempts {
       return this.answerAlone(assignment, leg, failed.size > 0 ? 'fallback_prefill_failed' : 'fallback_decode_failed');
     }
     const headers = headersForEngines(exchange, asked.stream);
-    const next = await this.handoff.meet(assignment, headers, undefined, failed);
+    const next = await this.handoff.meet(assignment, headers, undefined, failed).catch((e) => {
+      if (failed.size === 0) {
+        // it was the engine that answers which had failed before none was left to read the prompt.
+        this.failures.blame(exchange.caller.id, asked, 'answer', leg.endpoint, failure.message);
+      }
+      throw e;
+    });
     return answeredAgain(leg, await this.answerIn(assignment, { ...leg, headers, goElsewhere: undefined }, next!));
   }
 

@@ -31,6 +31,7 @@ export class Answer {
   /** Whether the head was written: over HTTP/1.1 what follows goes to the socket itself, as Node would do much with each piece that has no use here. */
   private isHeadWritten = false;
   private heldUpMillis = 0;
+  private isUnreadLeft = false;
   private awaitsWord: boolean;
 
   /**
@@ -53,6 +54,11 @@ export class Answer {
   /** Whether the caller sends no body yet, as it waits to be told to. Its connection, or its stream, is ended by Node if it is answered before. */
   public get isBodyHeldBack(): boolean {
     return this.awaitsWord;
+  }
+
+  /** Whether what the caller has not sent of its request is not waited for. */
+  public get leavesUnread(): boolean {
+    return this.isUnreadLeft;
   }
 
   /** How long the caller, who was sent more than it read, has kept what followed waiting. */
@@ -116,6 +122,7 @@ export class Answer {
    * connection has others.
    */
   public leaveUnread(): void {
+    this.isUnreadLeft = true;
     this.askToReconnect();
     if (!(this.out instanceof ServerResponse)) {
       const stream = this.out;

@@ -53,8 +53,8 @@ async function bytesOf(exchange: Exchange, limits: LimitsConfig, held: HeldBodie
 }
 
 /**
- * Reads on and drops what is yet to come of a request that is refused: its caller may not read an answer before it has sent that. Over HTTP/2 resolves once
- * callers read theirs, at the latest when the body's time is over.
+ * Reads on and drops what is yet to come of a request that is refused: its caller may not read an answer before it has sent that. Over HTTP/2, where the body's
+ * length was told, resolves once callers read theirs, at the latest when the body's time is over.
  */
 export async function dropRest({ request, answer, cancellation }: Exchange, { bodyTimeoutSeconds }: LimitsConfig): Promise<void> {
   if (request.complete || answer.isBodyHeldBack) {
@@ -62,7 +62,8 @@ export async function dropRest({ request, answer, cancellation }: Exchange, { bo
   }
   request.resume();
   let left = Number(request.headers['content-length']);
-  if (request instanceof IncomingMessage || !(left > UNSENT_BYTES) || request.stream.destroyed || cancellation.reason !== undefined) {
+  const reads = request instanceof IncomingMessage || answer.leavesUnread || !(left > UNSENT_BYTES);
+  if (reads || request.stream.destroyed || cancellation.reason !== undefined) {
     return;
   }
   await new Promise<void>((resolve) => {

@@ -1,7 +1,7 @@
 import { createServer, IncomingMessage, Server, ServerResponse } from 'node:http';
 import { AddressInfo } from 'node:net';
 import { SMUGGLED } from './raw-http';
-import { chunkOf, COMPLETION, sse } from '../harness';
+import { asManyAsAsked, chunkOf, COMPLETION, sse } from '../harness';
 
 const USAGE = { prompt_tokens: 12, completion_tokens: 3, total_tokens: 15 };
 const TEXT = { object: 'text_completion', choices: [{ index: 0, text: 'hello', finish_reason: 'stop' }], usage: USAGE };
@@ -113,10 +113,11 @@ export class FuzzEngine {
       answer({ count: 3 });
     } else if (body.stream === true) {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
-      const chunk = { ...chunkOf('hello'), choices: [{ index: 0, delta: { content: 'hello' }, text: 'hello', finish_reason: null }] };
-      response.end(sse(chunk) + sse(chunk) + sse(END) + sse('[DONE]'));
+      const chunk = { ...chunkOf('hello'), choices: asManyAsAsked([{ delta: { content: 'hello' }, text: 'hello', finish_reason: null }], body) };
+      response.end(sse(chunk) + sse(chunk) + sse({ ...END, choices: asManyAsAsked(END.choices, body) }) + sse('[DONE]'));
     } else {
-      answer(request.url === '/v1/completions' ? TEXT : { ...COMPLETION, usage: USAGE });
+      const whole = request.url === '/v1/completions' ? TEXT : { ...COMPLETION, usage: USAGE };
+      answer({ ...whole, choices: asManyAsAsked<object>(whole.choices, body) });
     }
   }
 }

@@ -105,6 +105,18 @@ describe('over HTTP/2 a body that does not come', () => {
     session.destroy();
   });
 
+  test('any more is 408 at once, however much of it was to come', async () => {
+    await start({ writeStallSeconds: 0.2, bodyTimeoutSeconds: 20 });
+    const session = connectHttp2(router.url);
+    const stream = session.request({ ':method': 'POST', ':path': CHAT, 'authorization': `Bearer ${KEY}`, 'content-length': 20 * 1024 * 1024 }, { endStream: false });
+    const closed = once(stream.resume(), 'close');
+    stream.write(' ');
+    const [{ ':status': status }] = await once(stream, 'response') as [IncomingHttpHeaders];
+    await closed;
+    expect([status, stream.rstCode, session.closed]).toEqual([408, 0, false]);
+    session.destroy();
+  }, 10_000);
+
   test('to its end after it was refused has its stream ended', async () => {
     await start({ bodyTimeoutSeconds: 0.4, maxBodyBytes: 100 });
     const session = connectHttp2(router.url);
