@@ -7,7 +7,7 @@ import { Engines } from '../../../../src/router/runtime/targets/engines';
 import { Target } from '../../../../src/router/runtime/targets/target';
 import { MAX_BLOCKS, Prompt, ReadPrompts } from '../../../../src/routing';
 import { VllmPair } from '../handoff/vllm-pair';
-import { ask, Behaviour, COMPLETION, KEY, MockEngine, MODEL, routerFor, TestRouter, wholly } from '../harness';
+import { asManyAsAsked, ask, Behaviour, COMPLETION, KEY, MockEngine, MODEL, routerFor, TestRouter, wholly } from '../harness';
 
 const mockRecords: { [name: string]: SrvRecord[] } = {};
 jest.mock('node:dns/promises', () => ({ Resolver: class { public resolveSrv = async (name: string) => mockRecords[name]; } }));
@@ -227,7 +227,8 @@ describe('the router', () => {
     total_tokens: prompt + 1,
     ...(cached !== undefined && { prompt_tokens_details: { cached_tokens: cached } }),
   });
-  const answering = (told: object): Behaviour => wholly({ ...COMPLETION, usage: told });
+  const answering = (told: object): Behaviour => (response, received) =>
+    wholly({ ...COMPLETION, choices: asManyAsAsked(COMPLETION.choices, received.body), usage: told })(response, received);
 
   afterEach(async () => {
     await router.drain();
