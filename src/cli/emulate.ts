@@ -74,9 +74,10 @@ function asOption(problem: Problem): Problem {
 /** What a newcomer is told to try. */
 export function emulationText(estimate: Estimate, url: string): string {
   const { spec, ttftSeconds, tpotSeconds } = estimate;
+  const { requestsPerSecond, peakToMeanRatio = 1 } = spec.workload;
   const fleet = [spec.prefill, spec.decode].flatMap((pool) => (pool === undefined ? [] : [`${pool.instances} x ${pool.hardware}`])).join(' prefill + ');
   return `${spec.name ?? spec.model.id} on ${fleet}${spec.prefill === undefined ? '' : ' decode'}, emulated: tokens mean nothing, and come when the estimator says
-TTFT p50 ${time(ttftSeconds.p50.value)}, TPOT p50 ${time(tpotSeconds.p50.value)} at ${number(spec.workload.requestsPerSecond)} requests/s; alone you are served sooner
+TTFT p50 ${time(ttftSeconds.p50.value)}, TPOT p50 ${time(tpotSeconds.p50.value)} at ${number(requestsPerSecond * peakToMeanRatio)} requests/s; alone you are served sooner
 
 A Bedrock endpoint listens at ${url}. Point any client of Bedrock's runtime API at it:
   export AWS_ENDPOINT_URL_BEDROCK_RUNTIME=${url} AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any AWS_REGION=us-east-2 AWS_DEFAULT_REGION=us-east-2
