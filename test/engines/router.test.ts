@@ -393,14 +393,16 @@ describe('a prefill engine', () => {
       pair.prefill.kill();
       return answer;
     };
-    const other = await another({ prefill: between.url });
+    // the decode engine learns of the death by its connection at once, or, on some machines after much that went over that, never: streams do not wait for it then.
+    const other = await another({ prefill: between.url, limits: { kvLeaseSeconds: 20 } });
+    const gaveUp = expect.stringMatching(/^fallback_(decode_failed|lease)$/);
     const first = await served(other, async () => textOf(other.url, texts[0], true));
-    expect([first.handoff, first.answer]).toEqual(['fallback_decode_failed', want[0]]);
+    expect([first.handoff, first.answer]).toEqual([gaveUp, want[0]]);
 
     // as if its death was not known yet.
     between.instead = told;
-    const second = await served(other, async () => textOf(other.url, texts[1], false));
-    expect([second.handoff, second.answer]).toEqual(['fallback_decode_failed', want[1]]);
+    const second = await served(other, async () => textOf(other.url, texts[1], first.handoff === 'fallback_lease'));
+    expect([second.handoff, second.answer]).toEqual([gaveUp, want[1]]);
 
     const third = await served(router, async () => textOf(router.url, texts[2], true));
     expect([third.handoff, third.answer]).toEqual([expect.stringMatching(/^(no_pair|fallback_prefill_failed)$/), want[2]]);
