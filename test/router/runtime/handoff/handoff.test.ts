@@ -330,7 +330,7 @@ describe('a failure', () => {
     const asked = ['a', 'b'].map(async (content) => ask(router.url, prompt(content)));
     await until(async () => pair.decode.requests.length === 1 && (await router.metrics.queueRequests.get()).values[0].value === 1, 'one waits for the other');
     isNext = true;
-    const texts = await Promise.all(asked.map(async (response) => (await (await response).json() as any).choices[0].message.content));
+    const texts = await Promise.all(asked.map(async (response) => textOf(await response)));
     expect(texts).toEqual(['a', 'b'].map((content) => pair.answerTo(prompt(content))));
     expect([pair.decode.requests.length, pair.decode.mostActive, await outcomes()]).toEqual([3, 1, { fallback_decode_failed: 1, handed_off: 1 }]);
   });
