@@ -393,7 +393,7 @@ describe('a prefill engine', () => {
       pair.prefill.kill();
       return answer;
     };
-    // the decode engine learns of the death by its connection at once, or, on some machines after much that went over that, never: streams do not wait for it then.
+    // the decode engine learns of the death by its connection at once, or, on a machine with much else to do, not at all: streams do not wait for it then.
     const other = await another({ prefill: between.url, limits: { kvLeaseSeconds: 20 } });
     const gaveUp = expect.stringMatching(/^fallback_(decode_failed|lease)$/);
     const first = await served(other, async () => textOf(other.url, texts[0], true));
